@@ -1,0 +1,1 @@
+"""One file a command: parse, call, print; each returns its exit code."""

@@ -1,0 +1,104 @@
+"""The one user error: what is wrong, where it stands, and what to do about it.
+
+Nothing here prints. `kale_tag.render` turns a `Diagnostic` into text or JSON.
+"""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Literal
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """A text that a place can point into: a file, or the source of one cell.
+
+    *name* is the path as the user gave it. *cell* is the 0-based number of a cell when *text* is
+    that cell's source. *first_line* is the number of the first line of *text*, so that a few lines
+    can stand for a large file.
+    """
+
+    name: str
+    text: str = ""
+    cell: int | None = None
+    first_line: int = 1
+
+    def position(self, offset: int) -> tuple[int, int]:
+        """The line and the column of *offset*, both counted from 1, the column in characters."""
+        before = self.text[:offset]
+        return self.first_line + before.count("\n"), offset - (before.rfind("\n") + 1) + 1
+
+
+@dataclass(frozen=True, slots=True)
+class Span:
+    """A stretch of a text, as offsets in characters; the end is exclusive."""
+
+    start: int
+    end: int
+
+
+@dataclass(frozen=True, slots=True)
+class Label:
+    """A place, and what it has to do with the fault; without a span it is the file as a whole."""
+
+    source: Source
+    span: Span | None = None
+    text: str = ""
+
+    def with_text(self, text: str) -> "Label":
+        """The same place with another remark."""
+        return Label(self.source, self.span, text)
+
+
+@dataclass(frozen=True, slots=True)
+class Diagnostic:
+    """One fault: a message that stands alone, its places (the primary first), notes and help."""
+
+    severity: Literal["error", "warning"]
+    code: str
+    message: str
+    labels: tuple[Label, ...] = ()
+    notes: tuple[str, ...] = ()
+    help: str = ""
+
+
+class UserError(Exception):
+    """What the user gave could not be used; carries every fault that was found."""
+
+    def __init__(self, *diagnostics: Diagnostic) -> None:
+        """Keep *diagnostics*, at least one."""
+        super().__init__(*diagnostics)
+        self.diagnostics = diagnostics
+
+    def __str__(self) -> str:
+        """The messages alone, for logs and debuggers."""
+        return "; ".join(fault.message for fault in self.diagnostics)
+
+
+def error(  # noqa: PLR0913  a diagnostic has this many parts
+    code: str,
+    message: str,
+    at: Label | None = None,
+    *,
+    also: Iterable[Label] = (),
+    notes: Iterable[str] = (),
+    help: str = "",  # noqa: A002  the word that users see
+) -> Diagnostic:
+    """An error; *code* is the kebab-case name of the fault, *at* its primary place."""
+    return Diagnostic("error", code, message, _labels(at, also), tuple(notes), help)
+
+
+def warning(  # noqa: PLR0913  see `error`
+    code: str,
+    message: str,
+    at: Label | None = None,
+    *,
+    also: Iterable[Label] = (),
+    notes: Iterable[str] = (),
+    help: str = "",  # noqa: A002  the word that users see
+) -> Diagnostic:
+    """A warning: the work is done, but the user should know."""
+    return Diagnostic("warning", code, message, _labels(at, also), tuple(notes), help)
+
+
+def _labels(at: Label | None, also: Iterable[Label]) -> tuple[Label, ...]:
+    return () if at is None else (at, *also)
