@@ -100,5 +100,16 @@ def warning(  # noqa: PLR0913  see `error`
     return Diagnostic("warning", code, message, _labels(at, also), tuple(notes), help)
 
 
+def suggest(word: str, known: Iterable[str], otherwise: str) -> str:
+    """The help for a word that is not known: the nearest of *known*, else *otherwise* and all."""
+    import difflib  # noqa: PLC0415  slow to import, needed for faults only
+
+    words = list(known)
+    near = difflib.get_close_matches(word, words, 1)
+    if near:
+        return f"did you mean `{near[0]}`?"
+    return f"{otherwise} {', '.join(f'`{word}`' for word in words)}" if words else ""
+
+
 def _labels(at: Label | None, also: Iterable[Label]) -> tuple[Label, ...]:
     return () if at is None else (at, *also)

@@ -1,0 +1,209 @@
+"""The command line: finds the command, reads its options, and turns errors into exit codes.
+
+typer takes as long to import as a small notebook script takes to run. So a command line that is
+plainly right is read here, from the same declarations; anything else, a slip, `--help`, is typer's.
+"""
+
+import importlib
+import os
+import sys
+from collections.abc import Callable, Sequence
+from typing import Any, get_args
+
+from kale_tag import __version__
+from kale_tag.commands.options import Argument, Option
+from kale_tag.diagnostics import UserError
+
+COMMANDS = ("plan", "apply", "schema")
+"""Each is the function of that name in the module of that name."""
+
+ISSUES = "https://github.com/kale-tag/kale-tag/issues"
+
+Command = Callable[..., int]
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the command line; the exit code.
+
+    0 done; 1 the answer is no; 2 what was given could not be used; 3 a bug of ours; 130
+    interrupted.
+    """
+    words = list(sys.argv[1:] if arguments is None else arguments)
+    _print_anything()
+    try:
+        code = _run(words)
+        sys.stdout.flush()
+    except UserError as fault:
+        from kale_tag.commands.report import say  # noqa: PLC0415  for faults only
+
+        for diagnostic in fault.diagnostics:
+            say(diagnostic)
+        return 2
+    except KeyboardInterrupt:
+        print("interrupted", file=sys.stderr)
+        return 130
+    except BrokenPipeError:
+        # Whoever read our output has seen enough; Python must not complain when it closes stdout.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0
+    except Exception:  # noqa: BLE001  the one place where a bug of ours ends
+        import traceback  # noqa: PLC0415  for bugs only
+
+        traceback.print_exc()
+        print(
+            f"\nThis is a bug in kale-tag {__version__}; no notebook is half-written. "
+            f"Please report it: {ISSUES}",
+            file=sys.stderr,
+        )
+        return 3
+    return code
+
+
+def command(name: str) -> Command:
+    """The function behind a command, imported when it is asked for."""
+    module = importlib.import_module(f"kale_tag.commands.{name}")
+    found: Command = getattr(module, name)
+    return found
+
+
+def read_plainly(function: Command, words: Sequence[str]) -> dict[str, Any] | None:
+    """The arguments of *function* in *words*, None where typer has to look at them."""
+    hints = function.__annotations__
+    flags = {
+        flag: name
+        for name, hint in hints.items()
+        for part in get_args(hint)
+        if isinstance(part, Option)
+        for flag in part.flags
+    }
+    found: dict[str, Any] = {"paths": []} if "paths" in hints else {}
+    rest = iter(words)
+    for word in rest:
+        if word == "-" or not word.startswith("-"):
+            if "paths" not in found:
+                return None
+            found["paths"].append(word)
+            continue
+        flag, equals, value = word.partition("=")
+        name = flags.get(flag)
+        if name is None:
+            return None
+        kind = get_args(hints[name])[0]
+        if kind is bool:
+            if equals:
+                return None
+            found[name] = True
+            continue
+        text = value if equals else next(rest, "")
+        if kind is int and text.isascii() and text.isdigit():
+            found[name] = int(text)
+        elif text in get_args(kind):
+            found[name] = text
+        else:
+            return None
+    return found
+
+
+def _run(words: list[str]) -> int:
+    if words == ["--version"]:
+        print(f"kale-tag {__version__}")
+        return 0
+    if words and words[0] in COMMANDS:
+        function = command(words[0])
+        options = read_plainly(function, words[1:])
+        if options is not None:
+            return function(**options)
+    return _run_typer(words)
+
+
+def _run_typer(words: list[str]) -> int:
+    app = typer_app()
+    import typer  # noqa: PLC0415  see the module
+
+    try:
+        code = app(words, prog_name="kale-tag", standalone_mode=False)
+    except typer.Exit as done:
+        return done.exit_code
+    except typer.Abort as fault:
+        raise KeyboardInterrupt from fault
+    except Exception as fault:
+        show = getattr(fault, "show", None)  # a usage error: typer has its own copy of click's
+        if show is None:
+            raise
+        show()
+        return 2
+    return code if isinstance(code, int) else 0
+
+
+def typer_app() -> Any:  # noqa: ANN401  a Typer, which is not to be imported for its name
+    """The typer application with all commands."""
+    os.environ.setdefault("TYPER_USE_RICH", "0")  # plain help, and a quarter of the start-up
+    import typer  # noqa: PLC0415  see the module
+
+    app = typer.Typer(
+        name="kale-tag",
+        help="Tag notebooks for Kubeflow Kale from a YAML spec, without one byte of noise.",
+        add_completion=False,
+        no_args_is_help=True,
+        pretty_exceptions_enable=False,
+        rich_markup_mode=None,
+        context_settings={"help_option_names": ["-h", "--help"]},
+        epilog="Exit codes: 0 done, 1 the answer is no, 2 what you gave could not be used, "
+        "3 a bug of ours, 130 interrupted.",
+    )
+
+    def version(asked: bool) -> None:  # noqa: FBT001  typer calls it so
+        if asked:
+            typer.echo(f"kale-tag {__version__}")
+            raise typer.Exit
+
+    @app.callback()
+    def options(
+        version: bool = typer.Option(  # noqa: FBT001  typer's way to say it
+            False, "--version", callback=version, is_eager=True, help="Print the version."
+        ),
+    ) -> None:
+        pass
+
+    for name in COMMANDS:
+        function = command(name)
+        app.command(name, no_args_is_help=False)(_for_typer(function, typer))
+    return app
+
+
+def _for_typer(function: Command, typer: Any) -> Command:  # noqa: ANN401  the module
+    """*function* with our declarations put in typer's words."""
+    import inspect  # noqa: PLC0415  slow to import
+
+    signature = inspect.signature(function)
+    parameters = []
+    for parameter in signature.parameters.values():
+        kind, declared = get_args(parameter.annotation)
+        default: object = parameter.default
+        if isinstance(declared, Argument):
+            default = typer.Argument(None, metavar=declared.metavar, help=declared.help)
+            kind = kind | None
+        elif isinstance(declared, Option):
+            default = typer.Option(
+                default, *declared.flags, help=declared.help, metavar=declared.metavar or None
+            )
+        parameters.append(parameter.replace(default=default, annotation=kind))
+
+    def run(**given: object) -> int:
+        if "paths" in given:
+            given["paths"] = list(given["paths"] or ())  # type: ignore[call-overload]
+        return function(**given)
+
+    run.__doc__ = function.__doc__
+    run.__name__ = function.__name__
+    run.__signature__ = signature.replace(parameters=parameters)  # type: ignore[attr-defined]
+    run.__annotations__ = {one.name: one.annotation for one in parameters} | {"return": int}
+    return run
+
+
+def _print_anything() -> None:
+    """File names and sources hold characters that a terminal may not know; print them somehow."""
+    for stream in (sys.stdout, sys.stderr):
+        reconfigure: Callable[..., None] | None = getattr(stream, "reconfigure", None)
+        if reconfigure is not None:
+            reconfigure(errors="backslashreplace")

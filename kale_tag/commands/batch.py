@@ -1,0 +1,218 @@
+"""The loop that `plan` and `apply` share: notebook by notebook, a bad one never stops the rest."""
+
+import os
+import signal
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import AbstractContextManager, contextmanager, nullcontext
+from dataclasses import dataclass, field
+from types import FrameType
+
+from kale_tag import files
+from kale_tag.commands.targets import STDIN, Targets, Task
+from kale_tag.diagnostics import Diagnostic, Label, Source, UserError, error
+from kale_tag.splice import ProofError
+from kale_tag.tagging.retag import Retagged, retag
+
+REGEX_SECONDS = 5.0
+"""CPU time after which the patterns of a spec are stopped on one notebook."""
+
+# msgspec takes as long to import as it saves on some 8 MB or 150 notebooks.
+FAST_BYTES = 8_000_000
+FAST_COUNT = 150
+
+
+@dataclass(slots=True)
+class Outcome:
+    """What became of one notebook; everything that is to be said of it is in here."""
+
+    name: str
+    changed: bool = False
+    cells: int = 0
+    settings: int = 0
+    text: str = ""
+    diff: bytes = b""
+    value: list[dict[str, object]] = field(default_factory=list)
+    diagnostics: tuple[Diagnostic, ...] = ()
+    failed: bool = False
+    bug: bool = False
+    staged: files.Staged | None = None
+    output: bytes | None = None
+
+
+Show = Callable[[Outcome, Retagged], None]
+"""Puts into the outcome what a command wants to print of one plan."""
+
+
+@dataclass(frozen=True, slots=True)
+class Run:
+    """How to work: what to show of each plan, whether to write, how many at once."""
+
+    show: Show
+    write: bool = False
+    stage_only: bool = False
+    jobs: int = 1
+    quiet: bool = False
+
+
+def run(targets: Targets, how: Run) -> Iterator[Outcome]:
+    """The outcome of each task, in order, as soon as it is known."""
+    fast = _is_worth_msgspec(targets.tasks)
+    work = _Work(how, targets.stdin, fast=fast)
+    total = len(targets.tasks)
+    outcomes: Iterable[Outcome]
+    if how.jobs > 1 and total > 1 and hasattr(os, "fork"):
+        outcomes = _in_processes(work, targets.tasks, how.jobs)
+    else:
+        outcomes = map(work.on, targets.tasks)
+    with _progress(total, quiet=how.quiet) as advance:
+        for outcome in outcomes:
+            advance()
+            yield outcome
+
+
+@dataclass(frozen=True, slots=True)
+class _Work:
+    how: Run
+    stdin: bytes
+    fast: bool
+
+    def on(self, task: Task) -> Outcome:
+        outcome = Outcome(task.name)
+        try:
+            self._retag(task, outcome)
+        except UserError as fault:
+            outcome.diagnostics += fault.diagnostics
+            outcome.failed = True
+        except ProofError as fault:
+            outcome.diagnostics += (_bug(task.name, str(fault)),)
+            outcome.failed = outcome.bug = True
+        return outcome
+
+    def _retag(self, task: Task, outcome: Outcome) -> None:
+        file = None if task.name == STDIN else files.read(task.name)
+        old = self.stdin if file is None else file.data
+        data = old
+        for spec, target in task.steps:
+            done = retag(spec, data, task.name, target, fast=self.fast, watch=_watch)
+            outcome.diagnostics += done.plan.warnings
+            for change in done.plan.changes:
+                outcome.cells += change.holder is not None
+                outcome.settings += change.holder is None
+            self.how.show(outcome, done)
+            data = data if done.data is None else done.data
+        outcome.changed = data != old
+        if file is None:
+            outcome.output = data
+        elif outcome.changed and self.how.write:
+            staged = files.stage(file, data)
+            if self.how.stage_only:
+                outcome.staged = staged
+            else:
+                staged.commit()
+
+
+def _bug(name: str, message: str) -> Diagnostic:
+    return error(
+        "bug",
+        f"this is a bug in kale-tag; nothing was written to {name}: {message}",
+        Label(Source(name)),
+        help="please report it, with the notebook if you can",
+    )
+
+
+def _is_worth_msgspec(tasks: Sequence[Task]) -> bool:
+    if len(tasks) >= FAST_COUNT or "msgspec" in sys.modules:
+        return True
+    total = 0
+    for task in tasks:
+        try:
+            total += os.stat(task.name).st_size
+        except (OSError, ValueError):
+            continue
+    return total >= FAST_BYTES
+
+
+def _watch() -> AbstractContextManager[object]:
+    """Raise TimeoutError when what is done takes too long; only where the system can do that."""
+    main = threading.current_thread() is threading.main_thread()
+    return _alarm() if main and hasattr(signal, "setitimer") else nullcontext()
+
+
+@contextmanager
+def _alarm() -> Iterator[None]:
+    def stop(_signal: int, _frame: FrameType | None) -> None:
+        raise TimeoutError
+
+    before = signal.signal(signal.SIGVTALRM, stop)
+    signal.setitimer(signal.ITIMER_VIRTUAL, REGEX_SECONDS)
+    try:
+        yield
+    finally:
+        signal.setitimer(signal.ITIMER_VIRTUAL, 0)
+        signal.signal(signal.SIGVTALRM, before)
+
+
+def _in_processes(work: _Work, tasks: Sequence[Task], jobs: int) -> Iterator[Outcome]:
+    # Forked: a process that has to import and read everything again loses more than it brings.
+    import multiprocessing  # noqa: PLC0415  slow to import, seldom asked for
+
+    global _inherited  # noqa: PLW0603  what the forked processes start with
+    _inherited = (work, tasks)
+    size = max(1, min(64, len(tasks) // (jobs * 4)))
+    try:
+        with multiprocessing.get_context("fork").Pool(min(jobs, len(tasks))) as pool:
+            yield from pool.imap(_one_inherited, range(len(tasks)), chunksize=size)
+    finally:
+        _inherited = None
+
+
+_inherited: tuple[_Work, Sequence[Task]] | None = None
+
+
+def _one_inherited(index: int) -> Outcome:
+    assert _inherited is not None
+    work, tasks = _inherited
+    return work.on(tasks[index])
+
+
+@contextmanager
+def _progress(total: int, *, quiet: bool) -> Iterator[Callable[[], None]]:
+    """A bar on a terminal, from the moment when the work has proved to be long."""
+    if quiet or not sys.stderr.isatty():
+        yield lambda: None
+        return
+    bar = _Bar(total)
+    try:
+        yield bar.advance
+    finally:
+        bar.close()
+
+
+class _Bar:
+    def __init__(self, total: int) -> None:
+        self.total = total
+        self.done = 0
+        self.start = time.monotonic()
+        self.shown: Callable[[int], None] | None = None
+        self.close: Callable[[], None] = lambda: None
+
+    def advance(self) -> None:
+        self.done += 1
+        if self.shown is None and time.monotonic() - self.start > 0.7:
+            self._show()
+        if self.shown is not None:
+            self.shown(self.done)
+
+    def _show(self) -> None:
+        from rich.console import Console  # noqa: PLC0415  slow to import, for long work only
+        from rich.progress import MofNCompleteColumn, Progress  # noqa: PLC0415
+
+        columns = (*Progress.get_default_columns(), MofNCompleteColumn())
+        progress = Progress(*columns, console=Console(stderr=True), transient=True)
+        task = progress.add_task("notebooks", total=self.total)
+        progress.start()
+        self.shown = lambda done: progress.update(task, completed=done)
+        self.close = progress.stop

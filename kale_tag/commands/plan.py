@@ -1,0 +1,85 @@
+"""`kale-tag plan`: what would change; writes nothing."""
+
+import sys
+
+from kale_tag.commands import batch
+from kale_tag.commands.options import Color, Diff, Explain, Format, Jobs, Paths, Quiet, Verbose
+from kale_tag.commands.report import Report, count, style_for
+from kale_tag.commands.targets import find_targets
+from kale_tag.render import plan as render
+from kale_tag.render.style import Style
+from kale_tag.tagging.retag import Retagged
+
+
+def plan(  # noqa: PLR0913  one parameter an option
+    paths: Paths,
+    *,
+    diff: Diff = False,
+    explain: Explain = False,
+    format: Format = "text",  # noqa: A002  the option's name
+    jobs: Jobs = 1,
+    quiet: Quiet = False,
+    verbose: Verbose = False,
+    color: Color = "auto",
+) -> int:
+    """Show what a spec would change, cell by cell; write nothing.
+
+    kale-tag plan spec.yaml notebook.ipynb
+
+    kale-tag plan specs/churn.yaml --explain
+    """
+    style = style_for(color, sys.stdout.isatty())
+    show = _as_value(explain) if format == "json" else _as_diff
+    if format == "text" and not diff:
+        show = _as_text(explain, style)
+    report = Report(style)
+    targets = find_targets(paths)
+    report.tell(targets.faults)
+    for outcome in batch.run(targets, batch.Run(show, jobs=jobs, quiet=quiet)):
+        report.add(outcome)
+        _print(outcome, style, verbose=verbose)
+    if format == "json":
+        print(report.as_json(written=False))
+    elif report.outcomes and not diff and not quiet:
+        cells = sum(one.cells for one in report.changed)
+        print(f"{report.summary('to change')} ({count(cells, 'cell')}); nothing was written")
+        if report.changed:
+            print(f"To write it: kale-tag apply {' '.join(paths)}".rstrip())
+    return report.exit_code
+
+
+def _as_value(explain: bool) -> batch.Show:  # noqa: FBT001  an option, passed on
+    def show(outcome: batch.Outcome, done: Retagged) -> None:
+        value = render.as_value(done.plan, done.notebook)
+        if explain:
+            value["explain"] = render.explained_value(done.plan, done.notebook)
+        outcome.value.append({"spec": done.spec, **value})
+
+    return show
+
+
+def _as_diff(outcome: batch.Outcome, done: Retagged) -> None:
+    if done.data is not None:
+        outcome.diff += render.unified_diff(outcome.name, done.notebook.data, done.data)
+
+
+def _as_text(explain: bool, style: Style) -> batch.Show:  # noqa: FBT001  an option, passed on
+    def show(outcome: batch.Outcome, done: Retagged) -> None:
+        lines = [*render.as_text(done.plan, done.notebook, style)]
+        if explain:
+            lines += render.explained(done.plan, done.notebook, style)
+        outcome.text += "".join(f"{line}\n" for line in lines)
+
+    return show
+
+
+def _print(outcome: batch.Outcome, style: Style, *, verbose: bool) -> None:
+    if outcome.failed or outcome.value:
+        return
+    if outcome.diff:
+        sys.stdout.flush()
+        sys.stdout.buffer.write(outcome.diff)
+    elif outcome.text:
+        print(style.bold(outcome.name), outcome.text, sep="\n", end="")
+    elif verbose:
+        print(style.dim(f"{outcome.name}: as the spec says"))

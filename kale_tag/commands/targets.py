@@ -1,0 +1,249 @@
+"""What the paths on a command line stand for: which specs go to which notebooks."""
+
+import glob
+import os
+import posixpath
+import sys
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
+
+from kale_tag import files
+from kale_tag.diagnostics import Diagnostic, Label, Source, UserError, error
+from kale_tag.tagging.change import Target
+from kale_tag.tagging.model import Entry, Spec
+from kale_tag.tagging.spec import merge_settings, read_spec
+
+STDIN = "-"
+DEFAULT_SPEC = "kale-tag.yaml"
+DEFAULT_FOLDER = "specs"
+
+
+@dataclass(slots=True)
+class Task:
+    """One notebook and the specs that go to it, in order; *name* is how the user reached it."""
+
+    name: str
+    steps: list[tuple[Spec, Target]] = field(default_factory=list)
+
+
+@dataclass(slots=True)
+class Targets:
+    """What there is to do, and what could not be understood."""
+
+    tasks: list[Task] = field(default_factory=list)
+    faults: list[Diagnostic] = field(default_factory=list)
+    stdin: bytes = b""
+
+
+@dataclass(slots=True)
+class _Named:
+    """The paths of a command line, told apart."""
+
+    specs: list[str] = field(default_factory=list)
+    notebooks: list[str] = field(default_factory=list)
+    folders: list[str] = field(default_factory=list)
+
+
+def find_targets(paths: Sequence[str]) -> Targets:
+    """The notebooks that *paths* stand for, each with its specs.
+
+    Raises `UserError` only when there is nothing to work with; other faults are in the answer.
+    """
+    targets = Targets()
+    named = _told_apart(paths, targets)
+    if named.specs:
+        named.notebooks += _notebooks_in(named.folders, targets)
+        _read_specs(named, targets, found=False)
+        return targets
+    named.specs = [spec for folder in named.folders for spec in files.specs_in(folder)]
+    if not named.specs:
+        named.notebooks += _notebooks_in(named.folders, targets)
+        if targets.faults:
+            return targets
+        named.specs = _default_specs()
+    _read_specs(named, targets, found=True)
+    if not targets.tasks and not targets.faults:
+        message = f"none of {', '.join(named.specs)} names a notebook"
+        targets.faults.append(error("no-notebooks", message, help="name one on the command line"))
+    return targets
+
+
+def _read_specs(named: _Named, targets: Targets, *, found: bool) -> None:
+    """Make the tasks; specs that were *found*, not named, go only where they themselves say."""
+    tasks: dict[str, Task] = {}
+    for path in named.specs:
+        try:
+            spec = _read_spec(path, targets.stdin)
+            if found and not spec.notebooks and not named.notebooks:
+                continue  # a base that others extend
+            _add_tasks(tasks, spec, named.notebooks, found=found)
+        except UserError as fault:
+            targets.faults += fault.diagnostics
+    targets.tasks = list(tasks.values())
+    if targets.faults:
+        return
+    for name in named.notebooks:
+        if name != STDIN and files.identity(name) not in tasks:
+            message = f"no spec here names {name} under `notebooks`"
+            targets.faults.append(error("no-spec", message, help="name the spec too"))
+
+
+def _told_apart(paths: Iterable[str], targets: Targets) -> _Named:
+    named = _Named()
+    for path in paths:
+        if path == STDIN:
+            if targets.stdin:
+                targets.faults.append(error("two-stdin", "`-` can be given once"))
+                continue
+            targets.stdin = sys.stdin.buffer.read()
+            _by_content(path, targets.stdin, named, targets)
+        elif os.path.isdir(path):
+            named.folders.append(path)
+        elif path.endswith((".yaml", ".yml")):
+            named.specs.append(path)
+        elif path.endswith(".ipynb") and not glob.has_magic(path):
+            named.notebooks.append(path)
+        elif os.path.exists(path):
+            _by_file(path, named, targets)
+        elif glob.has_magic(path) and (found := files.matching(path, "")):
+            named.notebooks += found
+        else:
+            message = f"there is no {'match for' if glob.has_magic(path) else 'file'} {path}"
+            targets.faults.append(error("not-found", message))
+    return named
+
+
+def _by_file(path: str, named: _Named, targets: Targets) -> None:
+    if path.endswith(".ipynb"):
+        named.notebooks.append(path)
+        return
+    try:
+        _by_content(path, files.read(path).data, named, targets)
+    except UserError as fault:
+        targets.faults += fault.diagnostics
+
+
+def _by_content(path: str, data: bytes, named: _Named, targets: Targets) -> None:
+    start = data[:4096].removeprefix(b"\xef\xbb\xbf").lstrip()
+    if start.startswith(b"{"):
+        named.notebooks.append(path)
+    elif b"version:" in data[:4096] or path == STDIN:
+        named.specs.append(path)
+    else:
+        message = f"{path} is neither a spec nor a notebook"
+        targets.faults.append(error("not-usable", message, Label(Source(path))))
+
+
+def _notebooks_in(folders: Iterable[str], targets: Targets) -> list[str]:
+    found = []
+    for folder in folders:
+        inside = files.notebooks_in(folder)
+        if not inside:
+            message = f"there is no notebook below {folder}"
+            targets.faults.append(error("no-notebooks", message, Label(Source(folder))))
+        found += inside
+    return found
+
+
+def _default_specs() -> list[str]:
+    found = [DEFAULT_SPEC] if os.path.exists(DEFAULT_SPEC) else []
+    found += files.specs_in(DEFAULT_FOLDER)
+    if not found:
+        raise UserError(
+            error(
+                "no-spec",
+                f"no spec is named, and there is no {DEFAULT_SPEC} and none in {DEFAULT_FOLDER}/",
+                help="kale-tag plan SPEC NOTEBOOK",
+            )
+        )
+    return found
+
+
+def _read_spec(path: str, stdin: bytes) -> Spec:
+    def load(base: str, at: Label) -> Source:
+        try:
+            return files.read_text(base)
+        except UserError as fault:
+            message = fault.diagnostics[0].message
+            raise UserError(error("not-read", message, at)) from None
+
+    source = files.as_text("stdin", stdin) if path == STDIN else files.read_text(path)
+    return read_spec(source, load)
+
+
+def _add_tasks(
+    tasks: dict[str, Task], spec: Spec, notebooks: Sequence[str], *, found: bool
+) -> None:
+    """Add *spec* to the tasks of its notebooks: those named, else those that it names itself."""
+    listed = _listed(spec, required=not notebooks)
+    if not notebooks:
+        if not spec.notebooks:
+            raise UserError(
+                error(
+                    "no-notebooks",
+                    "this spec names no notebooks",
+                    Label(spec.source),
+                    help="name them on the command line or under `notebooks:`",
+                )
+            )
+        names = {key: name for key, (name, _) in listed.items()}
+    elif found and spec.notebooks:
+        names = {files.identity(name): name for name in notebooks}
+        names = {key: name for key, name in names.items() if key in listed}
+    else:
+        names = {STDIN if n == STDIN else files.identity(n): n for n in notebooks}
+    for key, name in names.items():
+        entries = listed[key][1] if key in listed else []
+        task = tasks.setdefault(key, Task(name))
+        task.steps.append((spec, _target(spec, name, entries)))
+
+
+def _listed(spec: Spec, *, required: bool) -> dict[str, tuple[str, list[Entry]]]:
+    """The notebooks that *spec* names, by identity, each with the entries that name it."""
+    found: dict[str, tuple[str, list[Entry]]] = {}
+    faults = []
+    for entry in spec.notebooks:
+        names = files.matching(entry.pattern, entry.folder)
+        if not names and required and not entry.exclude:
+            faults.append(
+                error(
+                    "no-notebooks",
+                    f"`{entry.pattern}` matches no notebook in {entry.folder or 'this folder'}",
+                    entry.label,
+                    help="paths are relative to the spec; hidden folders do not take part",
+                )
+            )
+        for name in names:
+            key = files.identity(name)
+            if entry.exclude:
+                found.pop(key, None)
+            else:
+                found.setdefault(key, (name, []))[1].append(entry)
+    if faults:
+        raise UserError(*faults)
+    return found
+
+
+def _target(spec: Spec, name: str, entries: Sequence[Entry]) -> Target:
+    variables = dict(_path_variables(name, posixpath.dirname(spec.source.name)))
+    filled = {**(spec.variables or {})}
+    pipeline = spec.pipeline
+    for entry in entries:
+        filled.update(entry.vars or {})
+        if entry.pipeline is not None:
+            pipeline = merge_settings(pipeline or {}, entry.pipeline)
+    return Target({**filled, **variables}, pipeline)
+
+
+def _path_variables(name: str, folder: str) -> Iterator[tuple[str, str]]:
+    path = "stdin.ipynb" if name == STDIN else name
+    base = os.path.basename(path)
+    yield "name", base
+    yield "stem", os.path.splitext(base)[0]
+    place = os.path.dirname(os.path.abspath(path))
+    yield "parent", os.path.basename(place)
+    try:
+        relative = os.path.relpath(place, folder or ".")
+    except ValueError:  # another drive of Windows
+        relative = place
+    yield "dir", relative.replace(os.sep, "/")

@@ -1,0 +1,259 @@
+"""Bytes in and out: find files, read them, replace them atomically."""
+
+import contextlib
+import glob
+import os
+import stat
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from kale_tag.diagnostics import Diagnostic, Label, Source, UserError, error
+
+try:
+    import fcntl
+except ImportError:  # Windows has no such locks
+    fcntl = None  # type: ignore[assignment]
+
+CHECKPOINTS = ".ipynb_checkpoints"
+"""Jupyter's own copies; nobody means them by naming a folder."""
+
+# O_NONBLOCK: opening a FIFO must not wait for somebody to write into it.
+_READ = os.O_RDONLY | getattr(os, "O_BINARY", 0) | getattr(os, "O_NONBLOCK", 0)
+_CREATE = os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_BINARY", 0)
+
+
+@dataclass(frozen=True, slots=True)
+class File:
+    """A file as it was read: its content, and what tells whether it is still the same.
+
+    *path* is where the content stands (a symlink is followed), *name* what the user called it.
+    """
+
+    name: str
+    path: str
+    data: bytes
+    status: os.stat_result
+
+
+@dataclass(frozen=True, slots=True)
+class Staged:
+    """New content for a file, complete on disk beside it, not yet in its place."""
+
+    file: File
+    temporary: str
+
+    def commit(self) -> None:
+        """Put the new content in place, in one step that nothing can cut in two.
+
+        Raises `UserError` when somebody has changed the file since it was read; then, as after any
+        other error, the file is as it was and the new content is gone.
+        """
+        try:
+            with _locked(self.file.path):
+                _check_unchanged(self.file)
+                os.replace(self.temporary, self.file.path)
+        except OSError as fault:
+            self.discard()
+            raise UserError(_failure("not-written", "write", self.file.name, fault)) from None
+        except UserError:
+            self.discard()
+            raise
+
+    def check(self) -> None:
+        """Raise `UserError` when somebody has changed the file since it was read."""
+        try:
+            _check_unchanged(self.file)
+        except OSError as fault:
+            raise UserError(_failure("not-written", "write", self.file.name, fault)) from None
+
+    def discard(self) -> None:
+        """Take the new content away."""
+        with contextlib.suppress(OSError):
+            os.unlink(self.temporary)
+
+
+def read(name: str) -> File:
+    """The file *name*. Raises `UserError` when it is missing, unreadable or no regular file."""
+    try:
+        path = os.path.realpath(name) if os.path.islink(name) else name
+        descriptor = os.open(path, _READ)
+        try:
+            status = os.fstat(descriptor)
+            if not stat.S_ISREG(status.st_mode):
+                raise UserError(_not_a_file(name, status.st_mode))
+            data = _read_all(descriptor, status.st_size)
+        finally:
+            os.close(descriptor)
+    except (OSError, ValueError) as fault:  # ValueError: a NUL in the name
+        raise UserError(_failure("not-read", "read", name, fault)) from None
+    return File(name, path, data, status)
+
+
+def read_text(name: str) -> Source:
+    """The text of the file *name*. Raises `UserError` when it cannot be read or is not UTF-8."""
+    return as_text(name, read(name).data)
+
+
+def as_text(name: str, data: bytes) -> Source:
+    """*data* as UTF-8 text. Raises `UserError` with the place of the first byte that is not."""
+    try:
+        return Source(name, data.decode("utf-8-sig"))
+    except UnicodeDecodeError as fault:
+        line = data.count(b"\n", 0, fault.start) + 1
+        raise UserError(
+            error(
+                "not-utf8",
+                f"byte {fault.start} is not UTF-8",
+                Label(Source(name, first_line=line)),
+                help="save the file as UTF-8",
+            )
+        ) from None
+
+
+def stage(file: File, data: bytes) -> Staged:
+    """*data* written beside *file*, with its mode and owner, ready to take its place.
+
+    Raises `UserError` when it cannot be written: a read-only file or folder, a full disk.
+    """
+    mode = stat.S_IMODE(file.status.st_mode)
+    if not mode & 0o222:
+        raise UserError(
+            error(
+                "not-written",
+                f"{file.name} is read-only",
+                Label(Source(file.name)),
+                help=f"`chmod u+w {file.name}`",
+            )
+        )
+    folder, base = os.path.split(file.path)
+    temporary = os.path.join(folder, f".{base[:50]}.{os.getpid():x}-{_next():x}.tmp")
+    created = False
+    try:
+        descriptor = os.open(temporary, _CREATE, mode)
+        created = True
+        try:
+            view = memoryview(data)
+            while view:
+                view = view[os.write(descriptor, view) :]
+            _copy_owner(descriptor, file.status, mode)
+        finally:
+            os.close(descriptor)
+    except BaseException as fault:
+        if created:
+            with contextlib.suppress(OSError):
+                os.unlink(temporary)
+        if isinstance(fault, OSError):
+            raise UserError(_failure("not-written", "write", file.name, fault)) from None
+        raise
+    return Staged(file, temporary)
+
+
+def notebooks_in(folder: str) -> list[str]:
+    """The notebooks below *folder*, sorted, without Jupyter's checkpoints and hidden folders."""
+    found: list[str] = []
+    for root, folders, names in os.walk(folder):
+        folders[:] = sorted(name for name in folders if not name.startswith("."))
+        found += (os.path.join(root, name) for name in sorted(names) if name.endswith(".ipynb"))
+    return found
+
+
+def specs_in(folder: str) -> list[str]:
+    """The YAML files directly in *folder*, sorted."""
+    try:
+        names = sorted(os.listdir(folder))
+    except OSError:
+        return []
+    return [os.path.join(folder, name) for name in names if name.endswith((".yaml", ".yml"))]
+
+
+def matching(pattern: str, folder: str) -> list[str]:
+    """The notebooks that *pattern*, relative to *folder*, stands for; `**` is any depth.
+
+    A folder stands for the notebooks below it. Hidden folders do not take part.
+    """
+    path = os.path.normpath(os.path.join(folder, pattern))
+    if os.path.isdir(path):
+        return notebooks_in(path)
+    if os.path.lexists(path):
+        return [path]
+    # The folder is no pattern, even if its name has brackets.
+    where = os.path.join(glob.escape(folder), pattern) if folder else pattern
+    found = sorted(glob.glob(where, recursive=True))
+    return [
+        os.path.normpath(name)
+        for name in found
+        if name.endswith(".ipynb") and CHECKPOINTS not in name.split(os.sep)
+    ]
+
+
+def identity(path: str) -> str:
+    """One name for a file, however it was reached."""
+    return os.path.realpath(path)
+
+
+_count = 0
+
+
+def _next() -> int:
+    global _count  # noqa: PLW0603  names of temporary files of one process must differ
+    _count += 1
+    return _count
+
+
+def _read_all(descriptor: int, size: int) -> bytes:
+    data = os.read(descriptor, size + 1)
+    if len(data) == size:
+        return data
+    parts = [data]  # a read is cut at 2 GiB, and a file may grow meanwhile
+    while more := os.read(descriptor, 1 << 24):
+        parts.append(more)
+    return b"".join(parts)
+
+
+def _copy_owner(descriptor: int, status: os.stat_result, mode: int) -> None:
+    if not hasattr(os, "fchmod"):
+        return
+    new = os.fstat(descriptor)
+    if (new.st_uid, new.st_gid) != (status.st_uid, status.st_gid):
+        with contextlib.suppress(PermissionError):  # another's file in a shared folder
+            os.fchown(descriptor, status.st_uid, status.st_gid)
+    if stat.S_IMODE(new.st_mode) != mode:
+        os.fchmod(descriptor, mode)
+
+
+@contextlib.contextmanager
+def _locked(path: str) -> Iterator[None]:
+    """Hold off other kale-tag processes that are about to replace the same file."""
+    if fcntl is None:
+        yield
+        return
+    descriptor = os.open(path, _READ)
+    try:
+        with contextlib.suppress(OSError):  # some network file systems have no locks
+            fcntl.flock(descriptor, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(descriptor)
+
+
+def _check_unchanged(file: File) -> None:
+    now, old = os.lstat(file.path), file.status
+    if (now.st_mtime_ns, now.st_size, now.st_ino) != (old.st_mtime_ns, old.st_size, old.st_ino):
+        raise UserError(
+            error(
+                "changed-meanwhile",
+                f"{file.name} was saved by somebody else meanwhile; it was not overwritten",
+                Label(Source(file.name)),
+                help="run the command again",
+            )
+        )
+
+
+def _not_a_file(name: str, mode: int) -> Diagnostic:
+    what = "a folder" if stat.S_ISDIR(mode) else "no regular file"
+    return error("not-read", f"{name} is {what}", Label(Source(name)))
+
+
+def _failure(code: str, verb: str, name: str, fault: Exception) -> Diagnostic:
+    reason = getattr(fault, "strerror", None) or str(fault)
+    return error(code, f"cannot {verb} {name}: {reason.lower()}", Label(Source(name)))

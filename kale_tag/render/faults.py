@@ -1,0 +1,151 @@
+"""Diagnostics as text with the user's own line and a caret, and as plain values for JSON."""
+
+import unicodedata
+from collections.abc import Callable, Iterator, Sequence
+from itertools import groupby
+
+from kale_tag.diagnostics import Diagnostic, Label, Source
+from kale_tag.render.style import Style
+
+Paint = Callable[[str], str]
+
+JOINERS = "\u200d\ufe0f"  # no width of their own, yet part of what stands before them
+TAB = "    "
+WIDTH = 160
+"""Columns of a quoted line; of a longer one the part around the fault is shown."""
+
+
+def as_text(fault: Diagnostic, style: Style) -> str:
+    """One fault in the form of `facts/aesthetics.md` section 8; no line break at the end."""
+    return "\n".join(_lines(fault, style))
+
+
+def as_value(fault: Diagnostic) -> dict[str, object]:
+    """One fault for JSON: severity, code, message, places, notes, help."""
+    return {
+        "severity": fault.severity,
+        "code": fault.code,
+        "message": fault.message,
+        "places": [_place_value(label) for label in fault.labels],
+        "notes": list(fault.notes),
+        "help": fault.help,
+    }
+
+
+def where(label: Label) -> str:
+    """`spec.yaml:4:14`, or `titanic.ipynb, cell 7, line 2`; without a span the file alone."""
+    source = label.source
+    name = source.name if source.cell is None else f"{source.name}, cell {source.cell}"
+    if label.span is None:
+        return name if source.first_line == 1 else f"{name}:{source.first_line}"
+    line, column = source.position(label.span.start)
+    return f"{name}:{line}:{column}" if source.cell is None else f"{name}, line {line}"
+
+
+def _place_value(label: Label) -> dict[str, object]:
+    value: dict[str, object] = {"file": label.source.name}
+    if label.source.cell is not None:
+        value["cell"] = label.source.cell
+    if label.span is not None:
+        value["line"], value["column"] = label.source.position(label.span.start)
+        value["end_line"], value["end_column"] = label.source.position(label.span.end)
+    if label.text:
+        value["text"] = label.text
+    return value
+
+
+def _lines(fault: Diagnostic, style: Style) -> Iterator[str]:
+    paint = style.red if fault.severity == "error" else style.yellow
+    yield style.bold(paint(f"{fault.severity}[{fault.code}]")) + style.bold(f": {fault.message}")
+    gutter = " " * max((len(str(_line(label))) for label in fault.labels if label.span), default=1)
+    primary = fault.labels[0] if fault.labels else None
+    sources = dict.fromkeys((label.source.name, label.source.cell) for label in fault.labels)
+    for name, cell in sources:
+        group = [x for x in fault.labels if (x.source.name, x.source.cell) == (name, cell)]
+        arrow = "-->" if primary in group else ":::"
+        yield f"{gutter}{style.blue(arrow)} {where(group[0])}"
+        yield from _quoted([x for x in group if x.span], primary, gutter, style, paint)
+    for title, texts in (("note", fault.notes), ("help", (fault.help,) if fault.help else ())):
+        for text in texts:
+            yield f"{gutter} {style.blue('=')} {style.bold(title)}: {text}"
+
+
+def _quoted(
+    labels: Sequence[Label], primary: Label | None, gutter: str, style: Style, paint: Paint
+) -> Iterator[str]:
+    if not labels:
+        return
+    bar = style.blue("|")
+    yield f"{gutter} {bar}"
+    last = 0
+    for number, on_line in groupby(sorted(labels, key=_start), key=_line):
+        if last and number > last + 1:
+            yield style.blue("...")
+        last = number
+        group = list(on_line)
+        text, lead = _window(group[0])
+        yield f"{style.blue(str(number).rjust(len(gutter)))} {bar} {_expanded(text)}".rstrip()
+        for label in group:
+            start, end = _columns(label, text, lead)
+            mark = ("^" if label is primary else "-") * max(_columns_wide(text[start:end]), 1)
+            remark = f" {label.text}" if label.text else ""
+            color = paint if label is primary else style.blue
+            yield f"{gutter} {bar} {' ' * _columns_wide(text[:start])}{color(mark + remark)}"
+    yield f"{gutter} {bar}"
+
+
+def _start(label: Label) -> int:
+    return label.span.start if label.span else 0
+
+
+def _line(label: Label) -> int:
+    return label.source.position(_start(label))[0]
+
+
+def _line_of(source: Source, offset: int) -> str:
+    begin = source.text.rfind("\n", 0, offset) + 1
+    end = source.text.find("\n", offset)
+    return source.text[begin : end if end >= 0 else len(source.text)].rstrip("\r")
+
+
+def _window(label: Label) -> tuple[str, int]:
+    """The part of the label's line that is shown, and how many characters are cut before it."""
+    line = _line_of(label.source, _start(label))
+    if len(line) <= WIDTH:
+        return line, 0
+    column = label.source.position(_start(label))[1] - 1
+    lead = max(0, min(column - WIDTH // 2, len(line) - WIDTH))
+    return line[lead : lead + WIDTH], lead
+
+
+def _columns(label: Label, text: str, lead: int) -> tuple[int, int]:
+    """Where the label starts and ends in the *text* shown; it ends with its first line."""
+    start = label.source.position(_start(label))[1] - 1 - lead
+    length = label.span.end - label.span.start if label.span else 0
+    start = min(max(start, 0), len(text))
+    end = min(start + length, len(text))
+    return start, start + len(text[start:end].rstrip())
+
+
+def _expanded(text: str) -> str:
+    return "".join(map(_shown, text))
+
+
+def _shown(character: str) -> str:
+    if character == "\t":
+        return TAB
+    seen = character.isprintable() or character in JOINERS
+    return character if seen else "\N{REPLACEMENT CHARACTER}"
+
+
+def _columns_wide(text: str) -> int:
+    """How many columns of a terminal *text* takes."""
+    return sum(map(_column_width, text))
+
+
+def _column_width(character: str) -> int:
+    if character == "\t":
+        return len(TAB)
+    if unicodedata.combining(character) or character in JOINERS:
+        return 0
+    return 2 if unicodedata.east_asian_width(character) in "WF" else 1

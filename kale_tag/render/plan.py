@@ -1,0 +1,204 @@
+"""Plans as text for a terminal, as plain values for JSON, and as a unified diff."""
+
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from itertools import groupby
+
+from kale_tag.notebook import MISSING, Notebook
+from kale_tag.render.style import Style
+from kale_tag.tagging.change import Change
+from kale_tag.tagging.model import Rule
+from kale_tag.tagging.patch import operations
+from kale_tag.tagging.plan import PATH_KEY, Plan, tags_of
+from kale_tag.tagging.select import View, first_line, why_not
+from kale_tag.tagging.wanted_settings import SETTINGS_KEY
+
+
+def as_text(plan: Plan, notebook: Notebook, style: Style) -> Iterator[str]:
+    """A line a cell that changes: its number, its first line, tags that go and tags that come."""
+    cells = [change for change in plan.changes if change.holder is not None]
+    lines = [first_line(notebook.cells[change.holder or 0].source) for change in cells]
+    width = max(map(len, lines), default=0)
+    digits = max((len(str(change.holder)) for change in cells), default=1)
+    for change, line in zip(cells, lines, strict=True):
+        number = f"cell {str(change.holder).rjust(digits)}"
+        marks = "  ".join(_marks(change, style))
+        yield f"  {number}  {style.dim(line.ljust(width))}  {marks}"
+    for change in plan.changes:
+        if change.holder is None:
+            for key, old, new in settings_changed(change):
+                yield f"  setting  {_setting(key, old, new, style)}"
+
+
+def as_value(plan: Plan, notebook: Notebook) -> dict[str, object]:
+    """The plan for JSON: `cells`, `settings`, and `patch`, the same as RFC 6902."""
+    return {
+        "cells": [
+            _cell_value(change, notebook) for change in plan.changes if change.holder is not None
+        ],
+        "settings": [
+            {
+                "key": key,
+                **({} if old is MISSING else {"before": old}),
+                **({} if new is MISSING else {"after": new}),
+            }
+            for change in plan.changes
+            if change.holder is None
+            for key, old, new in settings_changed(change)
+        ],
+        "patch": operations(plan, notebook),
+    }
+
+
+def explained(plan: Plan, notebook: Notebook, style: Style) -> Iterator[str]:
+    """For every rule the cells that it selects, and why it does not select the others."""
+    view = View(notebook, [tags_of(cell.metadata) for cell in notebook.cells])
+    for found in plan.selections:
+        count = len(found.cells)
+        cells = "1 cell" if count == 1 else f"{count} cells"
+        yield f"  {style.bold(found.rule.place)}  {_described(found.rule)}: {cells}"
+        for index in found.cells:
+            line = style.dim(first_line(view.source(index)))
+            yield f"    {style.green('+')} cell {index}  {line}"
+        left = [index for index in range(len(view.types)) if index not in found.cells]
+        reasons: dict[str, list[int]] = {}
+        for index in left:
+            reasons.setdefault(why_not(found.rule.selector, view, index), []).append(index)
+        for reason, indices in reasons.items():
+            words = reason if len(indices) == 1 else _plural(reason)
+            what = "cell" if len(indices) == 1 else "cells"
+            yield f"    {style.dim('-')} {what} {_ranges(indices)}  {style.dim(words)}"
+    selected = {index for found in plan.selections for index in found.cells}
+    others = [index for index in view.code if index not in selected]
+    if others:
+        what = "cell" if len(others) == 1 else "cells"
+        yield f"  {style.bold('no rule')} selects code {what} {_ranges(others)}"
+
+
+def explained_value(plan: Plan, notebook: Notebook) -> list[dict[str, object]]:
+    """The same for JSON: for every rule its place, its cells, and a reason for each other cell."""
+    view = View(notebook, [tags_of(cell.metadata) for cell in notebook.cells])
+    return [
+        {
+            "rule": found.rule.place,
+            "selects": list(found.cells),
+            "not": {
+                str(index): why_not(found.rule.selector, view, index)
+                for index in range(len(view.types))
+                if index not in found.cells
+            },
+        }
+        for found in plan.selections
+    ]
+
+
+def unified_diff(name: str, old: bytes, new: bytes) -> bytes:
+    """The change as `git diff` would show it, and as `git apply` takes it; b"" for none."""
+    import difflib  # noqa: PLC0415  slow to import, rarely asked for
+
+    before, after = old.split(b"\n"), new.split(b"\n")
+    lines = difflib.diff_bytes(
+        difflib.unified_diff,
+        _ended(before),
+        _ended(after),
+        f"a/{name}".encode(errors="surrogateescape"),
+        f"b/{name}".encode(errors="surrogateescape"),
+        lineterm=b"\n",
+    )
+    return b"".join(_with_missing_newline(line) for line in lines)
+
+
+def settings_changed(change: Change) -> Iterator[tuple[str, object, object]]:
+    """Key, old and new value of each setting that changes, `MISSING` where there is none."""
+    old = change.before.get(SETTINGS_KEY) if isinstance(change.before, dict) else None
+    new = change.after.get(SETTINGS_KEY)
+    before: Mapping[str, object] = old if isinstance(old, dict) else {}
+    after: Mapping[str, object] = new if isinstance(new, dict) else {}
+    for key in sorted(before.keys() | after.keys()):
+        if before.get(key, MISSING) != after.get(key, MISSING):
+            yield key, before.get(key, MISSING), after.get(key, MISSING)
+
+
+def _marks(change: Change, style: Style) -> Iterator[str]:
+    before, after = tags_of(change.before), tags_of(change.after)
+    gone = [tag for tag in before if tag not in after]
+    come = [tag for tag in after if tag not in before]
+    yield from (style.red(f"- {tag}") for tag in gone)
+    yield from (style.green(f"+ {tag}") for tag in come)
+    if before != after and not gone and not come:
+        yield style.yellow(f"~ {', '.join(after)}")
+    old = change.before.get(PATH_KEY) if isinstance(change.before, dict) else None
+    new = change.after.get(PATH_KEY)
+    if old != new:
+        if old is not None:
+            yield style.red(f"- {PATH_KEY}: {old}")
+        if new is not None:
+            yield style.green(f"+ {PATH_KEY}: {new}")
+
+
+def _setting(key: str, old: object, new: object, style: Style) -> str:
+    parts = []
+    if old is not MISSING:
+        parts.append(style.red(f"- {key}: {_json(old)}"))
+    if new is not MISSING:
+        parts.append(style.green(f"+ {key}: {_json(new)}"))
+    return "  ".join(parts)
+
+
+def _cell_value(change: Change, notebook: Notebook) -> dict[str, object]:
+    holder = change.holder or 0
+    before, after = tags_of(change.before), tags_of(change.after)
+    value: dict[str, object] = {
+        "cell": holder,
+        "id": notebook.cells[holder].id,
+        "first_line": first_line(notebook.cells[holder].source),
+        "before": before,
+        "after": after,
+        "added": [tag for tag in after if tag not in before],
+        "removed": [tag for tag in before if tag not in after],
+        "rules": [rule.place for rule in change.rules],
+    }
+    if PATH_KEY in change.after:
+        value[PATH_KEY] = change.after[PATH_KEY]
+    return value
+
+
+def _described(rule: Rule) -> str:
+    role = rule.role
+    if role is None:
+        return "adds and removes tags"
+    if role.kind in {"step", "notebook"}:
+        return f"{role.kind} {role.value}"
+    return role.kind
+
+
+def _ranges(indices: Sequence[int]) -> str:
+    """`0, 3-5, 9`."""
+    parts = []
+    for _, run in groupby(enumerate(indices), lambda pair: pair[1] - pair[0]):
+        numbers = [index for _, index in run]
+        parts.append(str(numbers[0]) if len(numbers) == 1 else f"{numbers[0]}-{numbers[-1]}")
+    return ", ".join(parts)
+
+
+def _plural(reason: str) -> str:
+    verbs = {"is a": "are", "is ": "are ", "has ": "have "}
+    for singular, plural in verbs.items():
+        if reason.startswith(singular):
+            rest = reason.removeprefix(singular)
+            return f"{plural}{rest}s" if singular == "is a" else f"{plural}{rest}"
+    return reason
+
+
+def _json(value: object) -> str:
+    return json.dumps(value, ensure_ascii=False)
+
+
+def _ended(lines: list[bytes]) -> list[bytes]:
+    """Lines with their line break; the last one has none where the file ends without."""
+    ended = [line + b"\n" for line in lines[:-1]]
+    return ended if lines[-1] == b"" else [*ended, lines[-1]]
+
+
+def _with_missing_newline(line: bytes) -> bytes:
+    return line if line.endswith(b"\n") else line + b"\n\\ No newline at end of file\n"

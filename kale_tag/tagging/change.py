@@ -1,0 +1,27 @@
+"""What a spec wants of one notebook, and what changes for it."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from kale_tag.tagging.model import Rule, Setting
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """What a spec says for one notebook: `${...}` for it, and the settings it shall have."""
+
+    variables: Mapping[str, str]
+    pipeline: Mapping[str, Setting] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """The metadata of one cell, or of the notebook (*holder* None), before and after.
+
+    *before* is `MISSING` where there is none. *rules* are those that ask for the change.
+    """
+
+    holder: int | None
+    before: object
+    after: Mapping[str, object]
+    rules: tuple[Rule, ...] = ()

@@ -1,0 +1,125 @@
+"""What holds across the rules of a spec: variables, renames, steps that wait for each other."""
+
+import graphlib
+from collections.abc import Iterator, Mapping
+from difflib import get_close_matches
+from itertools import pairwise
+
+from kale_tag.diagnostics import Label, suggest
+from kale_tag.tagging import template
+from kale_tag.tagging.form import Form
+from kale_tag.tagging.model import Spec
+
+
+def check_spec(form: Form, spec: Spec) -> None:
+    """Note unknown variables, chains of renames, unknown `prev` and cycles."""
+    _check_variables(form, spec)
+    _check_rename(form, spec)
+    _check_steps(form, spec)
+
+
+def _check_variables(form: Form, spec: Spec) -> None:
+    named = {**(spec.variables or {})}
+    for entry in spec.notebooks:
+        named.update(entry.vars or {})
+    known = (*template.VARIABLES, *named)
+    pipelines = [spec.pipeline or {}, *(entry.pipeline or {} for entry in spec.notebooks)]
+    texts = [
+        (text, item.label)
+        for part in pipelines
+        for item in part.values()
+        for text in _texts(item.value)
+    ]
+    for rule in spec.rules:
+        role = () if rule.role is None else (rule.role,)
+        for given in (*role, *(rule.prev or ()), *rule.settings, *rule.add):
+            texts += [(given.value, given.label), (given.key, given.label)]
+    for text, label in texts:
+        for hole in template.variables(text):
+            if hole[2] not in known:
+                form.fault(
+                    "unknown-variable",
+                    f"nothing is named `{hole[0]}`",
+                    label,
+                    help=suggest(hole[0], (f"${{{name}}}" for name in known), "there are"),
+                )
+
+
+def _texts(value: object) -> Iterator[str]:
+    match value:
+        case str():
+            yield value
+        case list():
+            for item in value:
+                yield from _texts(item)
+        case dict():
+            for item in value.values():
+                yield from _texts(item)
+        case _:
+            return
+
+
+def _check_rename(form: Form, spec: Spec) -> None:
+    rename = spec.rename or {}
+    for old, new in rename.items():
+        if (after := rename.get(new.value)) is not None:
+            form.fault(
+                "rename-chain",
+                f"`{old}` becomes `{new.value}`, which is renamed too: applying the spec twice "
+                "would not be the same as once",
+                new.label,
+                help=f"rename `{old}` to `{after.value}`" if after.value != old else "",
+            )
+
+
+def _check_steps(form: Form, spec: Spec) -> None:
+    """Unknown `prev` and cycles, as far as the spec alone can tell.
+
+    A `prev` that no rule defines may name a step that the notebooks have already: that is looked
+    at notebook by notebook (`plan`). Where the spec owns every cell, or is refused anyway and
+    the name looks like a slip, it is said here.
+    """
+    roles = [rule.role for rule in spec.rules if rule.role is not None]
+    names = {role.value for role in roles if role.kind in {"step", "notebook"}}
+    if not any(template.has_holes(name) for name in names):
+        known = names | {new.value for new in (spec.rename or {}).values()}
+        for rule in spec.rules:
+            for prev in rule.prev or ():
+                slip = form.faults and get_close_matches(prev.value, known, 1)
+                certain = spec.unmatched != "keep" or slip
+                if prev.value not in known and certain and not template.has_holes(prev.value):
+                    form.fault(
+                        "unknown-step",
+                        f"no step is named `{prev.value}`",
+                        prev.label,
+                        help=suggest(prev.value, sorted(known), "steps:"),
+                    )
+    edges: dict[str, dict[str, tuple[int, Label]]] = {}
+    for rule in spec.rules:
+        if rule.role is None or rule.role.kind != "step" or rule.prev is None:
+            continue
+        step = edges.setdefault(rule.role.value, {})
+        if any(layer < rule.layer for layer, _ in step.values()):
+            step.clear()  # a file's own `prev` replaces that of its base
+        for prev in rule.prev:
+            step[prev.value] = (rule.layer, prev.label)
+    try:
+        graphlib.TopologicalSorter(edges).prepare()
+    except graphlib.CycleError as fault:
+        cycle = [str(name) for name in reversed(fault.args[1])]
+        waits = [(later, edges[later][earlier][1]) for later, earlier in _waits(cycle, edges)]
+        form.fault(
+            "cycle",
+            f"steps wait for each other: {' -> '.join(cycle)}",
+            waits[0][1],
+            also=[label.with_text(f"`{name}` waits here") for name, label in waits[1:]],
+            help="remove one of these `prev` entries"
+            if waits[1:]
+            else "a step cannot wait for itself",
+        )
+
+
+def _waits(cycle: list[str], edges: Mapping[str, Mapping[str, object]]) -> list[tuple[str, str]]:
+    """The edges of *cycle* as pairs of a step and one that it waits for, whichever way it runs."""
+    forward = list(pairwise(cycle))
+    return [(a, b) if b in edges.get(a, {}) else (b, a) for a, b in forward]

@@ -1,0 +1,299 @@
+"""Tags and settings wanted against those present: a `Plan` for one notebook."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+
+from kale_tag import tags
+from kale_tag.diagnostics import Diagnostic, Label, Source, UserError, error, suggest, warning
+from kale_tag.notebook import MISSING, Notebook
+from kale_tag.tagging.change import Change, Target
+from kale_tag.tagging.model import Given, Spec
+from kale_tag.tagging.select import (
+    Selection,
+    View,
+    check_counts,
+    endless,
+    first_line,
+    looks_at_tags,
+    select,
+)
+from kale_tag.tagging.wanted import Wanted, Wants
+from kale_tag.tagging.wanted_settings import settings_changes
+
+PATH_KEY = "notebook_path"
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """What would change in one notebook; nothing where it is as the spec says."""
+
+    name: str
+    changes: tuple[Change, ...]
+    selections: tuple[Selection, ...]
+    warnings: tuple[Diagnostic, ...] = ()
+
+
+def plan(spec: Spec, notebook: Notebook, target: Target, known: Sequence[Selection] = ()) -> Plan:
+    """The changes that make *notebook* as *spec* says.
+
+    *known* are the selections of an earlier plan for the same cells with other metadata; then
+    nobody counts again how many cells a rule selects. Raises `UserError` with every fault. Where a
+    caller watches the clock, a TimeoutError raised in here is one: the pattern that was stopped.
+    """
+    view = View(notebook, _present(notebook, spec))
+    try:
+        return _plan(spec, view, target, known)
+    except TimeoutError:
+        raise UserError(endless(view)) from None
+
+
+def unsettled(spec: Spec, again: Plan) -> UserError | None:
+    """Why planning a second time wants to change something again; None when that is our bug."""
+    rules = [rule for change in again.changes for rule in change.rules] or spec.rules
+    for rule in (*rules, *spec.rules):
+        if looks_at_tags(rule.selector):
+            tagged = rule.selector.tagged
+            return UserError(
+                error(
+                    "unsettled",
+                    "applying this spec twice would not be the same as once, because this rule "
+                    "selects by tags that the spec changes",
+                    tagged.label if tagged else rule.label,
+                    notes=[f"seen in {again.name}"],
+                    help="let the pattern match the new tag too, as in `(?:block|step):(.+)`",
+                )
+            )
+    return None
+
+
+def tags_of(metadata: object) -> list[str]:
+    """The tags in a cell's metadata, [] where there are none that can be read."""
+    found = metadata.get("tags") if isinstance(metadata, dict) else None
+    return found if isinstance(found, list) and all(isinstance(tag, str) for tag in found) else []
+
+
+def _plan(spec: Spec, view: View, target: Target, known: Sequence[Selection]) -> Plan:
+    notebook = view.notebook
+    selections = select(spec.rules, view, known)
+    wants = Wants(selections, view, target.variables)
+    faults = [] if known else [*check_counts(selections, view), *_rename_faults(spec, notebook)]
+    faults += wants.faults
+    if not faults:
+        planner = _Planner(spec, view, wants)
+        changes = planner.changes()
+        faults = planner.faults
+        try:
+            changes += settings_changes(notebook, target)
+        except UserError as fault:
+            faults.extend(fault.diagnostics)
+        if not faults:
+            return Plan(notebook.name, tuple(changes), selections, tuple(planner.warnings))
+    raise UserError(*dict.fromkeys(faults))
+
+
+def _present(notebook: Notebook, spec: Spec) -> list[Sequence[str]]:
+    """The tags of each cell after the renames of *spec*."""
+    found: list[Sequence[str]] = [tags_of(cell.metadata) for cell in notebook.cells]
+    if not spec.rename:
+        return found
+    new = {
+        f"{kind}:{old}": f"{kind}:{given.value}"
+        for old, given in spec.rename.items()
+        for kind in ("step", "prev")
+    }
+    return [[new.get(tag, tag) for tag in cell_tags] for cell_tags in found]
+
+
+def _rename_faults(spec: Spec, notebook: Notebook) -> Iterator[Diagnostic]:
+    for old, given in (spec.rename or {}).items():
+        names = {tag for cell in notebook.cells for tag in tags_of(cell.metadata)}
+        if {f"step:{old}", f"step:{given.value}"} <= names:
+            yield error(
+                "rename-collision",
+                f"`{old}` cannot become `{given.value}`: {notebook.name} has both steps",
+                given.label,
+                help="renaming would make one step of two",
+            )
+
+
+class _Planner:
+    """Compares, cell by cell, what is wanted with what is present."""
+
+    def __init__(self, spec: Spec, view: View, wants: Wants) -> None:
+        self.spec = spec
+        self.view = view
+        self.wants = wants
+        self.faults: list[Diagnostic] = []
+        self.warnings: list[Diagnostic] = []
+
+    def changes(self) -> list[Change]:
+        found: list[Change] = []
+        final: list[Sequence[str]] = []
+        for index, cell in enumerate(self.view.notebook.cells):
+            present = self.view.tags[index]
+            wanted = self.wants.cells.get(index)
+            new = present if wanted is None else self._tags(index, wanted, present)
+            path: object = MISSING
+            if wanted is not None and wanted.role is not None:
+                path = wanted.role.key if wanted.role.kind == "notebook" else None
+            elif self.spec.unmatched != "keep" and self.view.types[index] == "code":
+                new = self._unmatched(index, present)
+                path = None
+            final.append(new)
+            if new is not present or wanted is not None or path is not MISSING or self.spec.rename:
+                found += self._change(index, cell.metadata, new, path, wanted)
+        if not self.faults:
+            self._check_steps(final)
+        return found
+
+    def _tags(self, index: int, wanted: Wanted, present: Sequence[str]) -> Sequence[str]:
+        """The tags that a selected cell shall have; *present* itself where they are right."""
+        left = [
+            tag
+            for tag in present
+            if not any(self.view.whole(pattern, tag) for pattern in wanted.remove)
+        ]
+        if wanted.role is not None:
+            kale = [tag for tag in left if tags.is_kales(tag)]
+            foreign = [
+                tag
+                for tag in left
+                if not tags.is_kales(tag) and not self._is_dropped(index, wanted, tag)
+            ]
+            want = wanted.kale_tags()
+            if sorted(kale) != sorted(want):
+                kale = want  # else they keep their order: only special tags make it matter
+            left = [*kale, *foreign]
+        left += (tag for tag in dict.fromkeys(wanted.add) if tag not in left)
+        return present if left == list(present) else left
+
+    def _is_dropped(self, index: int, wanted: Wanted, tag: str) -> bool:
+        """Whether *tag* is of Kale's 0.x language and a rule takes its place."""
+        if not tags.is_legacy(tag) or self.spec.legacy == "keep":
+            return False
+        untagged = wanted.role is not None and wanted.role.kind == "untag"
+        named = (rule.selector.tagged for rule in wanted.rules)
+        if not untagged and not any(found and found.regex.fullmatch(tag) for found in named):
+            rule = wanted.rules[-1]
+            self.faults.append(
+                error(
+                    "legacy-tag",
+                    f"cell {index} of {self.view.notebook.name} has the tag `{tag}` of Kale 0.x, "
+                    "on which Kale 2 stops",
+                    rule.label.with_text(f"this rule selects cell {index}"),
+                    help="select the cell by it, as in `{tagged: 'block:(.+)', step: '\\1'}`, "
+                    "take it away by `remove`, or say `legacy: keep`",
+                )
+            )
+        return True
+
+    def _unmatched(self, index: int, present: Sequence[str]) -> Sequence[str]:
+        """The tags of a code cell that no rule selects, where the spec speaks of such cells."""
+        mode = self.spec.unmatched
+        source = self.view.source(index)
+        if mode == "error":
+            if source.strip():
+                self.faults.append(
+                    error(
+                        "unmatched-cell",
+                        f"no rule selects cell {index} of {self.view.notebook.name}",
+                        Label(Source(self.view.notebook.name, cell=index)),
+                        notes=[f"cell {index}: `{first_line(source)}`"],
+                        help="the spec says `unmatched: error`; write a rule for the cell",
+                    )
+                )
+            return present
+        foreign = [tag for tag in present if not tags.is_kales(tag) and not tags.is_legacy(tag)]
+        new = ["skip", *foreign] if mode == "skip" else foreign
+        return present if new == list(present) else new
+
+    def _change(
+        self, index: int, before: object, new: Sequence[str], path: object, wanted: Wanted | None
+    ) -> Iterator[Change]:
+        """The change of one cell's metadata: its tags, and the path of a referenced notebook."""
+        if before is not MISSING and before is not None and not isinstance(before, dict):
+            self._bad_metadata(index, "`metadata` is not an object", wanted)
+            return
+        old = before if isinstance(before, dict) else {}
+        listed = old.get("tags")
+        if listed is not None and tags_of(old) is not listed:
+            self._bad_metadata(index, "`tags` is not a list of texts", wanted)
+            return
+        after = dict(old)
+        if new != (listed or []):
+            after.pop("tags") if not new else after.update(tags=list(new))
+        if isinstance(path, str):
+            after[PATH_KEY] = path
+        elif path is None:
+            after.pop(PATH_KEY, None)
+        if after != old:
+            yield Change(index, before, after, () if wanted is None else tuple(wanted.rules))
+
+    def _bad_metadata(self, index: int, message: str, wanted: Wanted | None) -> None:
+        also = [wanted.rules[-1].label.with_text("this rule selects the cell")] if wanted else []
+        self.faults.append(
+            error(
+                "bad-metadata",
+                f"{message} in cell {index} of {self.view.notebook.name}",
+                Label(Source(self.view.notebook.name, cell=index)),
+                also=also,
+                help="no notebook editor writes this; repair the cell by hand",
+            )
+        )
+
+    def _check_steps(self, final: Sequence[Sequence[str]]) -> None:
+        """Hold what is asked for against the steps that the notebook will have."""
+        first: dict[str, int] = {}
+        for index in self.view.code:
+            for tag in final[index]:
+                kind, _, name = tag.partition(":")
+                if name and kind in {"step", "notebook"}:
+                    first.setdefault(name, index)
+        for index, wanted in self.wants.cells.items():
+            if wanted.role is None or not wanted.settings:
+                continue
+            if (start := first.get(wanted.role.value, index)) < index:
+                self.faults.append(self._shadowed(start, index, wanted.role))
+            for given in wanted.settings:
+                if given.kind == "prev":
+                    self._check_prev(given, index, first)
+                elif given.kind in {"label", "annotation"} and ":" in given.value:
+                    self.warnings.append(
+                        warning(
+                            "colon-lost",
+                            f"Kale 2.3 drops the colons of this {given.kind}",
+                            given.label,
+                            help="kale-tag compile keeps them",
+                        )
+                    )
+
+    def _check_prev(self, given: Given, index: int, first: Mapping[str, int]) -> None:
+        name = self.view.notebook.name
+        if given.value not in first:
+            self.faults.append(
+                error(
+                    "unknown-step",
+                    f"no step of {name} is named `{given.value}`",
+                    given.label,
+                    help=suggest(given.value, first, "it has the steps"),
+                )
+            )
+        elif first[given.value] > index:
+            self.warnings.append(
+                warning(
+                    "later-step",
+                    f"in {name} step `{given.value}` starts at cell {first[given.value]}, after "
+                    f"the step that waits for it (cell {index}): Kale refuses that",
+                    given.label,
+                )
+            )
+
+    def _shadowed(self, start: int, index: int, role: Given) -> Diagnostic:
+        return error(
+            "shadowed-settings",
+            f"cell {start} of {self.view.notebook.name} starts step `{role.value}`, and no rule "
+            "selects it: Kale would not read what this rule gives the step",
+            role.label.with_text(f"this rule selects cell {index}"),
+            notes=[f"cell {start}: `{first_line(self.view.source(start))}`"],
+            help="let the rule select that cell too, or say `unmatched: untag`",
+        )

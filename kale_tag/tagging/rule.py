@@ -1,0 +1,288 @@
+"""One entry of `cells` to a `Rule`: which cells, and what they become."""
+
+import re
+from collections.abc import Iterator
+
+from kale_tag import tags
+from kale_tag.diagnostics import Label
+from kale_tag.tagging import template
+from kale_tag.tagging.form import Form
+from kale_tag.tagging.model import Expect, Given, Index, Pattern, Rule, Selector
+from kale_tag.tagging.yaml_tree import Mapping, Node, Scalar
+
+SELECTORS = ("index", "source", "heading", "id", "tagged", "cell_type", "not")
+ROLES = ("tag", "step", "notebook", "untag")
+SETTINGS = ("prev", "limits", "labels", "annotations", "secrets", "image", "cache", "report")
+KEYS = (*SELECTORS, "expect", *ROLES, *SETTINGS, "add", "remove")
+CELL_TYPES = ("code", "markdown", "raw", "any")
+KINDS = {"limits": "limit", "labels": "label", "annotations": "annotation", "secrets": "secret"}
+"""The keys that hold a mapping, and the kind of tag that each of its entries becomes."""
+
+
+def read_rule(form: Form, node: Node, layer: int) -> Rule | None:
+    """The rule at *node*; None when it is not even a mapping."""
+    values = form.record(node, KEYS, "a rule")
+    if not isinstance(node, Mapping):
+        return None
+    label = node.entries[0][0].label if node.entries else node.label
+    whole = len(values) == len(node.entries)  # a misspelt key is said once, not by what it causes
+    selector = read_selector(form, values, label, "code", whole=whole)
+    roles = [key for key in ROLES if key in values]
+    role = _role(form, roles[0], values[roles[0]]) if roles else None
+    if len(roles) > 1:
+        form.fault(
+            "two-roles",
+            f"a rule makes its cells one thing; this one has `{roles[0]}` and `{roles[1]}`",
+            values[roles[1]].label,
+            also=[values[roles[0]].label.with_text(f"`{roles[0]}` is given here")],
+        )
+    if whole and not roles and not {"add", "remove"} & values.keys():
+        form.fault(
+            "no-effect",
+            "this rule does not say what its cells become",
+            label,
+            help="give it `tag`, `step`, `notebook` or `untag`, or `add` or `remove`",
+        )
+    if roles and roles[0] != "untag" and selector.cell_type != "code":
+        form.fault(
+            "not-code",
+            f"Kale reads the tags of code cells only; `{roles[0]}` cannot go to "
+            f"{selector.cell_type} cells",
+            values["cell_type"].label,
+        )
+    settings = tuple(_settings(form, values, "step" in values))
+    prev = tuple(_texts(form, "prev", values["prev"])) if "prev" in values else None
+    rule = Rule(
+        label=label,
+        selector=selector,
+        expect=_expect(form, values.get("expect"), selector),
+        role=role,
+        prev=prev,
+        settings=settings,
+        add=tuple(_added(form, values["add"])) if "add" in values else (),
+        remove=_patterns(form, values["remove"], "`remove`") if "remove" in values else (),
+        layer=layer,
+    )
+    given = (*(prev or ()), *settings, *rule.add, *([] if role is None else [role]))
+    _check_groups(form, given, selector)
+    return rule
+
+
+def read_selector(
+    form: Form, values: dict[str, Node], label: Label, cell_type: str, *, whole: bool = True
+) -> Selector:
+    """The selector made by the entries *values*; *cell_type* is what holds when none is given."""
+    if whole and not values.keys() & set(SELECTORS):
+        names = ", ".join(f"`{key}`" for key in SELECTORS[:-1])
+        form.fault("no-selector", "this rule does not say which cells", label, help=f"give {names}")
+    if "cell_type" in values:
+        cell_type = form.choice(values["cell_type"], CELL_TYPES, "`cell_type`") or "any"
+    ids = form.one_or_more(values["id"]) if "id" in values else ()
+    negated = None
+    if "not" in values:
+        inner = form.record(values["not"], SELECTORS, "`not`")
+        if isinstance(values["not"], Mapping):
+            negated = read_selector(form, inner, values["not"].label, "any")
+    heading = _patterns(form, values["heading"], "`heading`") if "heading" in values else ()
+    tagged = _patterns(form, values["tagged"], "`tagged`") if "tagged" in values else ()
+    return Selector(
+        label=label,
+        cell_type=cell_type,
+        index=tuple(_indices(form, values["index"])) if "index" in values else (),
+        ids=tuple(text for node in ids if (text := form.text(node, "`id`"))),
+        source=_patterns(form, values["source"], "`source`") if "source" in values else (),
+        heading=heading[0] if heading else None,
+        tagged=tagged[0] if tagged else None,
+        negated=negated,
+    )
+
+
+def check_tag(form: Form, given: Given) -> None:
+    """Note what Kale would not take in the tag that *given* makes; holes are filled first."""
+    if given.kind == "secret" and "/" not in given.value:
+        form.fault(
+            "invalid-secret",
+            f"`{given.value}` does not name a key of a secret",
+            given.label,
+            help=f"write `{given.key}: secret-name/key`",
+        )
+        return
+    tag = given.tag()
+    if given.kind in {"step", "notebook", "prev"} and given.value in tags.SPECIAL:
+        form.fault(
+            "reserved-name",
+            f"a step cannot be named `{given.value}`: Kale takes it for the tag of that name",
+            given.label,
+        )
+    elif (fault := tags.invalid_part(tag)) is not None:
+        position, part = fault
+        text = tag.parts[position]
+        better = tags.valid_name(text) if "name" in part.name and given.kind != "secret" else ""
+        form.fault(
+            f"invalid-{part.name.replace(' ', '-')}",
+            f"`{text}` is not a valid {part.name}: Kale takes {part.rule}",
+            given.label,
+            help=f"write `{better}`" if better else "",
+        )
+
+
+def _role(form: Form, key: str, node: Node) -> Given | None:
+    match key:
+        case "tag":
+            word = form.choice(node, tags.SPECIAL, "`tag`")
+            return Given(word, "", "", node.label) if word else None
+        case "step":
+            return next(_texts(form, "step", node), None)
+        case "untag":
+            if not isinstance(node, Scalar) or node.value is not True:
+                form.fault("wrong-value", "`untag` takes `true` and nothing else", node.label)
+            return Given("untag", "", "", node.label)
+        case _:
+            values = form.record(node, ("name", "path"), "`notebook`", ("name", "path"))
+            name = form.text(values["name"], "`name`") if "name" in values else None
+            path = form.text(values["path"], "`path`") if "path" in values else None
+            if name is None or path is None:
+                return None
+            given = Given("notebook", path, name, values["name"].label)
+            if not template.has_holes(name):
+                check_tag(form, given)
+            return given
+
+
+def _settings(form: Form, values: dict[str, Node], has_step: bool) -> Iterator[Given]:  # noqa: FBT001  read once, just above
+    for key in SETTINGS:
+        if key not in values:
+            continue
+        node = values[key]
+        if not has_step:
+            form.fault(
+                "setting-without-step",
+                f"`{key}` belongs to a step, and this rule names none",
+                node.label,
+                help="say `step:` in the same rule",
+            )
+        if key in KINDS:
+            yield from read_entries(form, key, node)
+        elif key in {"cache", "report"}:
+            if word := form.choice(node, tags.SWITCH, f"`{key}`"):
+                yield Given(key, "", word, node.label)
+        elif key == "image":
+            yield from _texts(form, "image", node)
+
+
+def read_entries(form: Form, key: str, node: Node) -> Iterator[Given]:
+    """The entries of `limits`, `labels`, `annotations` or `secrets`, each checked."""
+    for name, value in form.mapping(node, f"`{key}`"):
+        text = form.written(value, f"`{name.text}`")
+        if text is not None:
+            given = Given(KINDS[key], name.text, text, value.label)
+            if not template.has_holes(text):
+                check_tag(form, given)
+            yield given
+
+
+def _texts(form: Form, kind: str, node: Node) -> Iterator[Given]:
+    for item in form.one_or_more(node) if kind == "prev" else (node,):
+        text = form.text(item, f"`{kind}`")
+        if text is not None:
+            given = Given(kind, "", text, item.label)
+            if not template.has_holes(text):
+                check_tag(form, given)
+            yield given
+
+
+def _added(form: Form, node: Node) -> Iterator[Given]:
+    for item in form.one_or_more(node):
+        text = form.text(item, "`add`")
+        if text is None:
+            continue
+        if tags.is_kales(text) or tags.is_legacy(text):
+            form.fault(
+                "kale-tag-added",
+                f"`{text}` is a tag of Kale's; `add` is for the tags of other tools",
+                item.label,
+                help="use the key of that name, such as `step:` or `tag:`",
+            )
+        elif "," in text:
+            form.fault("invalid-tag", "nbformat allows no comma in a tag", item.label)
+        else:
+            yield Given("add", "", text, item.label)
+
+
+def _patterns(form: Form, node: Node, what: str) -> tuple[Pattern, ...]:
+    many = what in {"`source`", "`remove`"}
+    nodes = form.one_or_more(node) if many else (node,)
+    found = ((form.pattern(item, what), item.label) for item in nodes)
+    return tuple(Pattern(regex, label) for regex, label in found if regex is not None)
+
+
+def _indices(form: Form, node: Node) -> Iterator[Index]:
+    for item in form.one_or_more(node):
+        value = item.value if isinstance(item, Scalar) else None
+        if isinstance(value, int) and not isinstance(value, bool):
+            yield Index(value, value, item.label)
+        elif isinstance(value, str) and (ends := re.fullmatch(r"(\d+)\s*-\s*(\d+)", value)):
+            first, last = int(ends[1]), int(ends[2])
+            if first > last:
+                form.fault(
+                    "wrong-value",
+                    f"the range `{value}` is empty",
+                    item.label,
+                    help=f"write `{last}-{first}`",
+                )
+            yield Index(first, last, item.label)
+        else:
+            form.fault(
+                "wrong-type",
+                "`index` must be a cell number, a range or a list of these",
+                item.label,
+                help="for example `7`, `-1` (the last cell) or `'4-6'`",
+            )
+
+
+def _expect(form: Form, node: Node | None, selector: Selector) -> Expect:
+    if node is None:
+        # The tag that `tagged` looks for may be gone once the rule has been applied.
+        return Expect(0 if selector.tagged else 1, None)
+    counts: dict[object, tuple[int, int | None]] = {
+        "one": (1, 1),
+        "some": (1, None),
+        "any": (0, None),
+    }
+    value = node.value if isinstance(node, Scalar) else None
+    if isinstance(value, str) and value in counts:
+        return Expect(*counts[value], node.label)
+    if isinstance(value, int) and not isinstance(value, bool) and value >= 0:
+        return Expect(value, value, node.label)
+    form.fault(
+        "wrong-value",
+        "`expect` says how many cells the rule must select",
+        node.label,
+        help="write `one`, `some`, `any` or a number",
+    )
+    return Expect(0, None)
+
+
+def _check_groups(form: Form, given: tuple[Given, ...], selector: Selector) -> None:
+    _, patterns = selector.catching
+    for one in given:
+        for found in template.groups(one.value):
+            key = int(found[1]) if found[1] else found[2]
+            for pattern in patterns:
+                if (
+                    key not in range(pattern.regex.groups + 1)
+                    and key not in pattern.regex.groupindex
+                ):
+                    form.fault(
+                        "unknown-group",
+                        f"the pattern has no group `{found[0]}`",
+                        one.label,
+                        also=[pattern.label.with_text("the pattern that selects the cell")],
+                    )
+            if not patterns:
+                form.fault(
+                    "unknown-group",
+                    f"`{found[0]}` stands for a group, and no pattern of this rule has one",
+                    one.label,
+                    help="put parentheses around the part of the pattern that is meant",
+                )

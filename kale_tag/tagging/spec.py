@@ -1,0 +1,277 @@
+"""YAML text to `Spec`; every fault of form is reported here, all at once, each with its place."""
+
+import posixpath
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import replace
+
+from kale_tag import settings, tags
+from kale_tag.diagnostics import Label, Source, Span, UserError
+from kale_tag.tagging import template
+from kale_tag.tagging.compile_section import read_compile
+from kale_tag.tagging.consistency import check_spec
+from kale_tag.tagging.form import Form
+from kale_tag.tagging.model import Entry, Given, Setting, Spec
+from kale_tag.tagging.rule import KINDS, read_entries, read_rule
+from kale_tag.tagging.yaml_tree import Mapping as MappingNode
+from kale_tag.tagging.yaml_tree import Node, Scalar, plain, read_yaml
+from kale_tag.tagging.yaml_tree import Sequence as SequenceNode
+
+KEYS = (
+    "version",
+    "extends",
+    "notebooks",
+    "vars",
+    "pipeline",
+    "cells",
+    "rename",
+    "unmatched",
+    "legacy",
+    "compile",
+)
+UNMATCHED = ("keep", "untag", "skip", "error")
+LEGACY = ("error", "keep")
+
+Load = Callable[[str, Label], Source]
+"""Gives the file that `extends` names at a place; raises `UserError` when it cannot."""
+
+
+def read_spec(source: Source, load: Load) -> Spec:
+    """The spec in *source*; *load* fetches the files that it extends.
+
+    Raises `UserError` with every fault of *source* and its bases, in the order of the lines.
+    """
+    form = Form()
+    spec = Spec(source)
+    for layer, (file, values) in enumerate(_files(form, source, load, ())):
+        spec = _add_layer(form, spec, file, values, layer)
+    check_spec(form, spec)
+    if form.faults:
+        unique = dict.fromkeys(form.faults)  # a merge key or an alias shows one fault many times
+        raise UserError(*sorted(unique, key=lambda fault: _order(source, fault.labels[0])))
+    return spec
+
+
+def merge_settings(base: Mapping[str, Setting], over: Mapping[str, Setting]) -> dict[str, Setting]:
+    """*base* with *over* on top: mappings merge key by key, anything else is replaced."""
+    merged = dict(base)
+    for key, setting in over.items():
+        old = merged.get(key)
+        value = setting.value if old is None else _merged(old.value, setting.value)
+        merged[key] = Setting(value, setting.label)
+    return merged
+
+
+def _merged(base: object, over: object) -> object:
+    if not isinstance(base, dict) or not isinstance(over, dict):
+        return over
+    return {**base, **{key: _merged(base.get(key), value) for key, value in over.items()}}
+
+
+def _files(
+    form: Form, source: Source, load: Load, trail: tuple[str, ...]
+) -> Iterator[tuple[Source, dict[str, Node]]]:
+    """The file and its bases, bases first."""
+    try:
+        root = read_yaml(source)
+    except UserError as fault:
+        form.faults.extend(fault.diagnostics)
+        return
+    if root is None:
+        form.fault(
+            "empty-spec",
+            "the spec is empty",
+            Label(source),
+            help="start with `version: 1` and `cells:`",
+        )
+        return
+    values = form.record(root, KEYS, "a spec")
+    if not isinstance(root, MappingNode):
+        return
+    _check_version(form, root, values.get("version"))
+    for node in form.one_or_more(values["extends"]) if "extends" in values else ():
+        name = form.text(node, "`extends`")
+        if name is None:
+            continue
+        path = posixpath.normpath(posixpath.join(posixpath.dirname(source.name), name))
+        if path in (*trail, posixpath.normpath(source.name)):
+            chain = " -> ".join((*trail, posixpath.normpath(source.name), path))
+            form.fault("cycle", f"specs extend each other: {chain}", node.label)
+            continue
+        try:
+            base = load(path, node.label)
+        except UserError as fault:
+            form.faults.extend(fault.diagnostics)
+            continue
+        yield from _files(form, base, load, (*trail, posixpath.normpath(source.name)))
+    yield source, values
+
+
+def _check_version(form: Form, root: MappingNode, node: Node | None) -> None:
+    if node is None:
+        first = root.entries[0][0].label if root.entries else root.label
+        form.fault("missing-key", "a spec needs `version: 1`", first, help="put it first")
+    elif not isinstance(node, Scalar) or node.value != 1 or isinstance(node.value, bool):
+        form.fault(
+            "wrong-version",
+            "this kale-tag reads version 1 of the spec language",
+            node.label,
+            help="write `version: 1`",
+        )
+
+
+def _add_layer(form: Form, spec: Spec, file: Source, values: dict[str, Node], layer: int) -> Spec:
+    changes: dict[str, object] = {}
+    if "vars" in values:
+        changes["variables"] = {**(spec.variables or {}), **_vars(form, values["vars"])}
+    if "pipeline" in values:
+        own = _pipeline(form, values["pipeline"])
+        changes["pipeline"] = merge_settings(spec.pipeline or {}, own)
+    if "cells" in values:
+        nodes = form.items(values["cells"], "`cells`")
+        rules = (read_rule(form, node, layer) for node in nodes)
+        changes["rules"] = (*spec.rules, *(rule for rule in rules if rule is not None))
+    if "notebooks" in values:
+        folder = posixpath.dirname(file.name)
+        nodes = form.items(values["notebooks"], "`notebooks`")
+        entries = (_entry(form, node, folder) for node in nodes)
+        changes["notebooks"] = tuple(entry for entry in entries if entry is not None)
+    if "rename" in values:
+        changes["rename"] = {**(spec.rename or {}), **_rename(form, values["rename"])}
+    if "compile" in values:
+        own_compile = read_compile(form, values["compile"])
+        changes["compile"] = _merged(spec.compile or {}, own_compile)
+    if "unmatched" in values:
+        changes["unmatched"] = form.choice(values["unmatched"], UNMATCHED, "`unmatched`") or "keep"
+    if "legacy" in values:
+        changes["legacy"] = _legacy(form, values["legacy"])
+    return replace(spec, **changes)  # type: ignore[arg-type]  # the keys are fields, each of its type
+
+
+def _legacy(form: Form, node: Node) -> str:
+    if isinstance(node, Scalar) and node.value == "upgrade":
+        form.fault(
+            "not-yet",
+            "`legacy: upgrade` is not in this version of kale-tag",
+            node.label,
+            help="retag by rules such as `{tagged: 'block:(.+)', step: '\\1'}`",
+        )
+        return "error"
+    return form.choice(node, LEGACY, "`legacy`") or "error"
+
+
+def _vars(form: Form, node: Node) -> dict[str, str]:
+    found = {}
+    for key, value in form.mapping(node, "`vars`"):
+        text = form.written(value, f"`{key.text}`")
+        if key.text in template.VARIABLES:
+            form.fault("reserved-name", f"`{key.text}` is a part of the notebook's path", key.label)
+        elif text is not None:
+            found[key.text] = text
+    return found
+
+
+def _entry(form: Form, node: Node, folder: str) -> Entry | None:
+    if isinstance(node, MappingNode):
+        values = form.record(node, ("path", "pipeline", "vars"), "a notebook", ("path",))
+        path = form.text(values["path"], "`path`") if "path" in values else None
+        if path is None:
+            return None
+        return Entry(
+            path,
+            folder,
+            values["path"].label,
+            pipeline=_pipeline(form, values["pipeline"]) if "pipeline" in values else None,
+            vars=_vars(form, values["vars"]) if "vars" in values else None,
+        )
+    text = form.text(node, "a notebook")
+    if text is None:
+        return None
+    if text == "!":
+        form.fault("wrong-value", "`!` excludes nothing", node.label)
+    return Entry(text.removeprefix("!"), folder, node.label, exclude=text.startswith("!"))
+
+
+def _rename(form: Form, node: Node) -> dict[str, Given]:
+    found = {}
+    for key, value in form.mapping(node, "`rename`"):
+        new = form.text(value, f"`{key.text}`")
+        if new is None:
+            continue
+        if tags.parse(f"prev:{new}") is None or new in tags.SPECIAL:
+            better = tags.valid_name(new)
+            form.fault(
+                "invalid-step-name",
+                f"`{new}` is not a valid step name: Kale takes {tags.PARTS['prev'][0].rule}",
+                value.label,
+                help=f"write `{better}`" if better not in {"", new} else "",
+            )
+        found[key.text] = Given("step", "", new, value.label)
+    return found
+
+
+def _pipeline(form: Form, node: Node) -> dict[str, Setting]:
+    found = {}
+    for key, value in form.mapping(node, "`pipeline`"):
+        if key.text == "steps_defaults":
+            found[key.text] = Setting(_steps_defaults(form, value), value.label)
+        else:
+            found[key.text] = Setting(plain(value), value.label)
+    if not isinstance(node, MappingNode):
+        return found
+    # Holes are filled notebook by notebook; until then any text in their place is as good.
+    bare = {
+        key: _filled(setting.value) for key, setting in found.items() if key != "steps_defaults"
+    }
+    for fault in settings.check(bare):
+        label = _label_at(node, fault.path, key="unknown" in fault.code)
+        form.fault(fault.code, fault.message, label, help=fault.help)
+    return found
+
+
+def _steps_defaults(form: Form, node: Node) -> object:
+    """Kale's list of tags, or the same as a mapping of kinds, which merges when it is extended."""
+    if isinstance(node, Scalar) and node.value is None:
+        return None
+    if isinstance(node, SequenceNode):
+        for position, item in enumerate(node.items):
+            for fault in settings.FIELDS["steps_defaults"]([plain(item)], ("steps_defaults",)):
+                form.fault(fault.code, fault.message, node.items[position].label, help=fault.help)
+        return plain(node)
+    merged: dict[str, dict[str, str]] = {}
+    for key, value in form.record(node, tuple(KINDS), "`steps_defaults`").items():
+        entries = read_entries(form, key, value)
+        merged[KINDS[key]] = {given.key: given.value for given in entries}
+    return merged
+
+
+def _filled(value: object) -> object:
+    match value:
+        case str():
+            return template.fill_all(value, "x")
+        case list():
+            return [_filled(item) for item in value]
+        case dict():
+            return {key: _filled(item) for key, item in value.items()}
+        case _:
+            return value
+
+
+def _label_at(node: Node, path: settings.Path, *, key: bool) -> Label:
+    """The place of the value at *path* below *node*, or that of its key."""
+    label = node.label
+    for part in path:
+        if isinstance(node, SequenceNode) and isinstance(part, int):
+            node = node.items[part]
+            label = node.label
+        elif isinstance(node, MappingNode):
+            found = next((entry for entry in node.entries if entry[0].text == part), None)
+            if found is None:
+                break
+            name, node = found
+            label = name.label if key else node.label
+    return label
+
+
+def _order(source: Source, label: Label) -> tuple[bool, str, int]:
+    span = label.span or Span(0, 0)
+    return label.source.name == source.name, label.source.name, span.start

@@ -1,0 +1,40 @@
+r"""Text with holes: `${stem}` for parts of a notebook's path, `\1` for groups of a pattern."""
+
+import re
+from collections.abc import Iterator, Mapping
+
+VARIABLES = ("stem", "name", "dir", "parent")
+"""What every notebook has: file name without and with its ending, folder, name of the folder."""
+
+_HOLE = re.compile(r"\$(\$?)\{([^{}]*)\}")  # `$${` stands for a literal `${`
+_GROUP = re.compile(r"\\(?:(\d)|g<(\w+)>)")
+
+
+def variables(text: str) -> Iterator[re.Match[str]]:
+    """The `${...}` holes of *text*; group 2 is the name."""
+    return (hole for hole in _HOLE.finditer(text) if not hole[1])
+
+
+def groups(text: str) -> Iterator[re.Match[str]]:
+    r"""The references of *text* to groups, `\1` and `\g<name>`."""
+    return _GROUP.finditer(text)
+
+
+def has_holes(text: str) -> bool:
+    """Whether *text* differs between notebooks or cells."""
+    return _HOLE.search(text) is not None or _GROUP.search(text) is not None
+
+
+def fill(text: str, values: Mapping[str, str]) -> str:
+    """*text* with each `${name}` replaced; KeyError for a name that *values* lacks."""
+    return _HOLE.sub(lambda hole: hole[0][1:] if hole[1] else values[hole[2]], text)
+
+
+def expand(text: str, match: re.Match[str]) -> str:
+    """*text* with each reference replaced by what its group caught, "" if it caught nothing."""
+    return _GROUP.sub(lambda found: match[int(found[1]) if found[1] else found[2]] or "", text)
+
+
+def fill_all(text: str, value: str) -> str:
+    """*text* with every `${...}` replaced by *value*."""
+    return _HOLE.sub(lambda hole: hole[0][1:] if hole[1] else value, text)

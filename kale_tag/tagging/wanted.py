@@ -1,0 +1,206 @@
+"""What the rules give each cell of one notebook: its role, its tags, and where rules disagree."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+
+from kale_tag import tags
+from kale_tag.diagnostics import Diagnostic, Label, error
+from kale_tag.tagging import template
+from kale_tag.tagging.form import Form
+from kale_tag.tagging.model import Given, Pattern, Rule
+from kale_tag.tagging.rule import check_tag
+from kale_tag.tagging.select import Selection, View, first_line
+
+
+@dataclass(slots=True)
+class Wanted:
+    """What the rules want of one cell; *role* None: its Kale tags are not the spec's business."""
+
+    rules: list[Rule]
+    role: Given | None = None
+    settings: list[Given] = field(default_factory=list)
+    add: list[str] = field(default_factory=list)
+    remove: list[Pattern] = field(default_factory=list)
+
+    def kale_tags(self) -> list[str]:
+        """The Kale tags of the cell, in the order in which Kale's UI writes them."""
+        if self.role is None or self.role.kind == "untag":
+            return []
+        given = (self.role, *self.settings)
+        return [str(tag) for tag in tags.in_order(one.tag() for one in given)]
+
+
+@dataclass(slots=True)
+class _Step:
+    """What the rules say of one step, whichever of its cells they say it at."""
+
+    first: int
+    settings: dict[tuple[str, str], tuple[Given, int]] = field(default_factory=dict)
+    prev: dict[str, Given] = field(default_factory=dict)
+    prev_layer: int = -1
+
+
+class Wants:
+    """The answer for one notebook: `cells` by number, `faults` where there is none."""
+
+    def __init__(
+        self, selections: Sequence[Selection], view: View, variables: Mapping[str, str]
+    ) -> None:
+        """Put together what *selections* give, holes filled from *variables* and matches."""
+        self.view = view
+        self.variables = variables
+        self.faults: list[Diagnostic] = []
+        self.cells: dict[int, Wanted] = {}
+        rules: dict[int, list[Rule]] = {}
+        for found in selections:
+            for index in found.cells:
+                rules.setdefault(index, []).append(found.rule)
+        steps: dict[str, _Step] = {}
+        for index in sorted(rules):
+            self.cells[index] = wanted = self._cell(index, rules[index])
+            if wanted.role is not None and wanted.role.kind == "step":
+                step = steps.setdefault(wanted.role.value, _Step(index))
+                self._add_to_step(step, index, wanted)
+        for step in steps.values():
+            self.cells[step.first].settings = [
+                *step.prev.values(),
+                *(given for given, _ in step.settings.values()),
+            ]
+
+    def _cell(self, index: int, rules: list[Rule]) -> Wanted:
+        wanted = Wanted(rules)
+        top = max((rule.layer for rule in rules if rule.role is not None), default=0)
+        giver: Rule | None = None
+        for rule in rules:
+            if rule.role is not None and rule.layer == top:
+                role = self._filled(rule.role, rule, index)
+                if wanted.role is None:
+                    wanted.role, giver = role, rule
+                elif giver is not None and not _same(role, wanted.role):
+                    self.faults.append(self._two_roles(index, wanted.role, role))
+            wanted.add += (self._filled(given, rule, index).value for given in rule.add)
+            wanted.remove += rule.remove
+        for text in wanted.add:
+            if any(self.view.whole(pattern, text) for pattern in wanted.remove):
+                self.faults.append(self._added_and_removed(index, text, rules))
+        return wanted
+
+    def _add_to_step(self, step: _Step, index: int, wanted: Wanted) -> None:
+        role = wanted.role
+        for rule in wanted.rules:
+            if rule.role is None or role is None:
+                continue
+            if not _same(self._filled(rule.role, rule, index), role):
+                continue  # a base's rule, overruled
+            if rule.prev is not None and rule.layer >= step.prev_layer:
+                if rule.layer > step.prev_layer:
+                    step.prev.clear()
+                    step.prev_layer = rule.layer
+                for given in rule.prev:
+                    prev = self._filled(given, rule, index)
+                    step.prev.setdefault(prev.value, prev)
+            for given in rule.settings:
+                self._add_setting(step, role, self._filled(given, rule, index), rule.layer)
+
+    def _add_setting(self, step: _Step, role: Given, given: Given, layer: int) -> None:
+        key = (given.kind, given.key)
+        old, old_layer = step.settings.get(key, (given, -1))
+        if old_layer < layer:
+            step.settings[key] = (given, layer)
+        elif old_layer == layer and old.value != given.value:
+            name = f"`{given.kind}`" if not given.key else f"the {given.kind} `{given.key}`"
+            self.faults.append(
+                error(
+                    "conflicting-settings",
+                    f"step `{role.value}` is given two values for {name}",
+                    given.label.with_text(f"`{given.value}`"),
+                    also=[old.label.with_text(f"`{old.value}`")],
+                    help="say it once, in one of the rules",
+                )
+            )
+
+    def _filled(self, given: Given, rule: Rule, index: int) -> Given:
+        """*given* without holes, checked."""
+        if not template.has_holes(given.value) and not template.has_holes(given.key):
+            return given
+        try:
+            value = template.fill(given.value, self.variables)
+            key = template.fill(given.key, self.variables)
+        except KeyError as missing:
+            self.faults.append(
+                error(
+                    "unknown-variable",
+                    f"`${{{missing.args[0]}}}` has no value for {self.view.notebook.name}",
+                    given.label,
+                    help="give it under `vars`, for all notebooks or for this one",
+                )
+            )
+            return given
+        if any(template.groups(value)):
+            caught = self.view.caught(rule.selector, index)
+            value = template.expand(value, caught) if caught else ""
+            if given.kind in {"step", "prev", "notebook"}:
+                value = tags.valid_name(value)  # a heading is seldom a valid name as it stands
+        filled = replace(given, value=value, key=key)
+        if given.kind != "add":
+            form = Form()
+            check_tag(form, filled)
+            empty = given.kind in {"step", "notebook"} and not value
+            if empty or form.faults:
+                note = f"from cell {index}: `{first_line(self.view.source(index))}`"
+                message = f"this gives no name on cell {index} of {self.view.notebook.name}"
+                self.faults += (
+                    [error("invalid-step-name", message, given.label, notes=[note])]
+                    if empty
+                    else [replace(fault, notes=(note,)) for fault in form.faults]
+                )
+        return filled
+
+    def _two_roles(self, index: int, old: Given, new: Given) -> Diagnostic:
+        both_steps = old.kind == new.kind == "step"
+        what = "two steps" if both_steps else "two things to be"
+        return error(
+            "conflicting-steps" if both_steps else "conflicting-rules",
+            f"cell {index} of {self.view.notebook.name} is given {what}",
+            new.label.with_text(f"{_role(new)}, because this rule selects cell {index}"),
+            also=[old.label.with_text(f"{_role(old)}, because this rule selects cell {index}")],
+            notes=[f"cell {index}: `{first_line(self.view.source(index))}`"],
+            help="a cell belongs to one step; make one of the two selectors narrower"
+            if both_steps
+            else "make one of the two selectors narrower",
+        )
+
+    def _added_and_removed(self, index: int, text: str, rules: list[Rule]) -> Diagnostic:
+        places = dict(_places(text, rules))
+        first, *others = places.values()
+        return error(
+            "conflicting-rules",
+            f"the tag `{text}` is both added to and removed from cell {index} of "
+            f"{self.view.notebook.name}",
+            first,
+            also=others,
+            help="make one of the two selectors narrower",
+        )
+
+
+def _places(text: str, rules: list[Rule]) -> Iterator[tuple[str, Label]]:
+    for rule in rules:
+        for given in rule.add:
+            yield "add", given.label.with_text("added here")
+        for pattern in rule.remove:
+            if pattern.regex.fullmatch(text):
+                yield "remove", pattern.label.with_text("removed here")
+
+
+def _same(one: Given, other: Given) -> bool:
+    return (one.kind, one.key, one.value) == (other.kind, other.key, other.value)
+
+
+def _role(given: Given) -> str:
+    match given.kind:
+        case "step" | "notebook":
+            return f"{given.kind} `{given.value}`"
+        case "untag":
+            return "no Kale tag"
+        case kind:
+            return f"`{kind}`"

@@ -1,0 +1,26 @@
+"""What all tests share."""
+
+import os
+from pathlib import Path
+
+import pytest
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """`--update` rewrites the expected parts of the cases."""
+    parser.addoption("--update", action="store_true", help="write what is printed into the cases")
+
+
+@pytest.fixture(autouse=True)
+def _plain_output(monkeypatch: pytest.MonkeyPatch) -> None:
+    """No test depends on the colours of the terminal it is started from."""
+    monkeypatch.setenv("NO_COLOR", "1")
+
+
+@pytest.fixture(scope="session")
+def corpus() -> Path:
+    """The folder of real notebooks; tests that want it are skipped where it is not."""
+    folder = os.environ.get("KALE_TAG_CORPUS", "")
+    if not folder:
+        pytest.skip("KALE_TAG_CORPUS names no folder of notebooks")
+    return Path(folder)
