@@ -100,14 +100,18 @@ def warning(  # noqa: PLR0913  see `error`
     return Diagnostic("warning", code, message, _labels(at, also), tuple(notes), help)
 
 
-def suggest(word: str, known: Iterable[str], otherwise: str) -> str:
-    """The help for a word that is not known: the nearest of *known*, else *otherwise* and all."""
+def nearest(word: str, known: Iterable[str]) -> str:
+    """The one of *known* that *word* is probably a slip for, "" when none is close."""
     import difflib  # noqa: PLC0415  slow to import, needed for faults only
 
+    return next(iter(difflib.get_close_matches(word, list(known), 1)), "")
+
+
+def suggest(word: str, known: Iterable[str], otherwise: str) -> str:
+    """The help for a word that is not known: the nearest of *known*, else *otherwise* and all."""
     words = list(known)
-    near = difflib.get_close_matches(word, words, 1)
-    if near:
-        return f"did you mean `{near[0]}`?"
+    if near := nearest(word, words):
+        return f"did you mean `{near}`?"
     return f"{otherwise} {', '.join(f'`{word}`' for word in words)}" if words else ""
 
 

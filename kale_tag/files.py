@@ -153,7 +153,8 @@ def notebooks_in(folder: str) -> list[str]:
     found: list[str] = []
     for root, folders, names in os.walk(folder):
         folders[:] = sorted(name for name in folders if not name.startswith("."))
-        found += (os.path.join(root, name) for name in sorted(names) if name.endswith(".ipynb"))
+        paths = (os.path.join(root, name) for name in sorted(names) if name.endswith(".ipynb"))
+        found += map(os.path.normpath, paths)
     return found
 
 

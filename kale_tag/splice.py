@@ -196,7 +196,7 @@ def _rewritten_array(raw: str, old: list[object], new: list[object], style: Json
 
 def _origins(old: list[object], new: list[object]) -> list[int | None]:
     # For each of *new* the element of *old* whose text it takes: an equal one, each once; else the
-    # one at its place, if that is free. Both ends are compared first, as long arrays hardly differ.
+    # one at its place. Both ends are compared first, because long arrays hardly differ.
     head = 0
     tail = min(len(old), len(new))
     while head < tail and same(old[head], new[head]):
@@ -211,17 +211,12 @@ def _origins(old: list[object], new: list[object]) -> list[int | None]:
         free.setdefault(_fingerprint(old[index]), []).append(index)
     middle: list[int | None] = []
     for value in new[head : len(new) - back]:
-        equal = free.get(_fingerprint(value))
+        equal = free.get(_fingerprint(value)) if free else None
         middle.append(equal.pop() if equal and same(old[equal[-1]], value) else None)
-    used = set(middle)
     for place, origin in enumerate(middle):
-        if origin is None and (index := head + place) < len(old) - back and index not in used:
-            middle[place] = index
+        if origin is None and head + place < len(old) - back:
+            middle[place] = head + place
     return [*range(head), *middle, *(index + shift for index in range(len(new) - back, len(new)))]
-
-
-def _fingerprint(value: object) -> str:
-    return _fingerprints.encode(value)
 
 
 def _insertion(
@@ -334,4 +329,4 @@ class _Layout:
 
 
 _line_start = re.compile(rb'(\n[ \t]*)(?:"[^"\n]*"[ \t]*:[ \t]*)?').fullmatch
-_fingerprints = JSONEncoder(sort_keys=True, default=repr)
+_fingerprint = JSONEncoder(sort_keys=True, default=repr).encode

@@ -1,25 +1,29 @@
-"""Runs every case under cases/: files, commands, and exactly what they print.
+"""Runs every case under cases/ and the README: files, commands, and exactly what they print.
 
 A case is Markdown: a title, a sentence of why, the files as fenced blocks whose info is language
-and name (a `python` block is a notebook in percent form, see `notebooks.py`), and `console` blocks of
-`$ kale-tag ...` with what follows: standard output, standard error, `[exit N]` unless it is 0.
+and name (a `python` block is a notebook in percent form, see `notebooks.py`), and `console` blocks:
+`$ kale-tag ...` and what follows, standard output, standard error, `[exit N]` unless it is 0.
 `$ diff FILE` shows how a file differs from what it was at the start of the case.
 
 `pytest --update` writes what is printed into the cases; read the diff before you commit it.
 """
 
 import difflib
+import json
 import re
 import shlex
 from collections.abc import Iterator
+from importlib import resources
 from pathlib import Path
 
 import pytest
 from notebooks import from_percent
 
-from kale_tag.cli import main
+from kale_tag.cli import COMMANDS, main
+from kale_tag.tagging import rule
 
 CASES = Path(__file__).parent / "cases"
+README = Path(__file__).parent.parent / "README.md"
 BLOCK = re.compile(
     r"^(?P<fence>```+)(?P<info>[^\n]*)\n(?P<body>.*?)^(?P=fence)\n", re.MULTILINE | re.DOTALL
 )
@@ -60,20 +64,12 @@ def _diff(name: str, start: bytes) -> Iterator[str]:
             yield line if line.endswith("\n") else f"{line}\n"
 
 
-@pytest.mark.parametrize(
-    "case", sorted(CASES.rglob("*.md")), ids=lambda path: str(path.relative_to(CASES))
-)
-def test_case(
-    case: Path,
-    tmp_path: Path,
-    capsys: pytest.CaptureFixture[str],
-    monkeypatch: pytest.MonkeyPatch,
-    request: pytest.FixtureRequest,
-) -> None:
-    """Each console block of a case is what the program prints."""
-    text = case.read_text("utf-8")
-    start = _files(text, tmp_path)
-    monkeypatch.chdir(tmp_path)
+def check(
+    document: Path, folder: Path, capsys: pytest.CaptureFixture[str], *, update: bool
+) -> dict[str, bytes]:
+    """Runs the console blocks of *document* in *folder*; its files as they are at the start."""
+    text = document.read_text("utf-8")
+    start = _files(text, folder)
     consoles = 0
 
     def ran(block: re.Match[str]) -> str:
@@ -86,7 +82,54 @@ def test_case(
         return f"{block['fence']}console\n{shown}{block['fence']}\n"
 
     result = BLOCK.sub(ran, text)
-    if request.config.getoption("--update"):
-        case.write_text(result, "utf-8")
-    assert consoles, "a case without a console block shows nothing"
+    if update:
+        document.write_text(result, "utf-8")
+    assert consoles, "a document without a console block shows nothing"
     assert result == text
+    return start
+
+
+@pytest.mark.parametrize(
+    "case", sorted(CASES.rglob("*.md")), ids=lambda path: str(path.relative_to(CASES))
+)
+def test_case(
+    case: Path,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+    request: pytest.FixtureRequest,
+) -> None:
+    """Each console block of a case is what the program prints."""
+    monkeypatch.chdir(tmp_path)
+    check(case, tmp_path, capsys, update=request.config.getoption("--update"))
+
+
+def test_readme(
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+    request: pytest.FixtureRequest,
+) -> None:
+    """What the README shows is what the program prints, and its diff is a piece of the real one."""
+    monkeypatch.chdir(tmp_path)
+    start = check(README, tmp_path, capsys, update=request.config.getoption("--update"))
+
+    shown = next(
+        b["body"] for b in BLOCK.finditer(README.read_text("utf-8")) if b["info"] == "diff"
+    )
+    name = "titanic.ipynb"
+    before = start[name].decode().splitlines(keepends=True)
+    after = Path(name).read_text("utf-8").splitlines(keepends=True)
+    assert shown in "".join(difflib.unified_diff(before, after))
+
+
+def test_readme_names_everything() -> None:
+    """Every command, option, key of a spec and exit code stands in the README."""
+    text = README.read_text("utf-8")
+    schema = json.loads(resources.files("kale_tag").joinpath("spec.schema.json").read_text("utf-8"))
+    words = [f"kale-tag {name}" for name in COMMANDS]
+    words += [f"`{key}`" for key in schema["properties"]]
+    words += [f"`{key}`" for key in (*rule.SELECTORS, *rule.ROLES, *rule.SETTINGS, "add", "remove")]
+    words += [f"| {code} |" for code in (0, 1, 2, 3, 130)]
+
+    assert [word for word in words if word not in text] == []

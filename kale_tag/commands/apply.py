@@ -5,7 +5,7 @@ import sys
 from kale_tag.commands import batch
 from kale_tag.commands.options import AllOrNothing, Color, Format, Jobs, Paths, Quiet, Verbose
 from kale_tag.commands.report import Report, count, style_for
-from kale_tag.commands.targets import find_targets
+from kale_tag.commands.targets import STDIN, find_targets
 from kale_tag.diagnostics import UserError
 from kale_tag.render import plan as render
 from kale_tag.render.style import Style
@@ -70,8 +70,8 @@ def _show(format: Format, verbose: bool, style: Style) -> batch.Show:  # noqa: A
 
 
 def _print_end(report: Report, *, as_json: bool, quiet: bool, written: bool) -> None:
-    # Where a notebook went to standard output, nothing else may.
-    out = sys.stderr if any(one.output is not None for one in report.outcomes) else sys.stdout
+    # Where a notebook goes to standard output, nothing else may.
+    out = sys.stderr if any(one.name == STDIN for one in report.outcomes) else sys.stdout
     if as_json:
         print(report.as_json(written=written), file=out)
     elif report.outcomes and not quiet:

@@ -42,7 +42,8 @@ def plan(  # noqa: PLR0913  one parameter an option
         print(report.as_json(written=False))
     elif report.outcomes and not diff and not quiet:
         cells = sum(one.cells for one in report.changed)
-        print(f"{report.summary('to change')} ({count(cells, 'cell')}); nothing was written")
+        found = f" ({count(cells, 'cell')})" if cells else ""
+        print(f"{report.summary('to change')}{found}; nothing was written")
         if report.changed:
             print(f"To write it: kale-tag apply {' '.join(paths)}".rstrip())
     return report.exit_code

@@ -2,10 +2,9 @@
 
 import graphlib
 from collections.abc import Iterator, Mapping
-from difflib import get_close_matches
 from itertools import pairwise
 
-from kale_tag.diagnostics import Label, suggest
+from kale_tag.diagnostics import Label, nearest, suggest
 from kale_tag.tagging import template
 from kale_tag.tagging.form import Form
 from kale_tag.tagging.model import Spec
@@ -85,7 +84,7 @@ def _check_steps(form: Form, spec: Spec) -> None:
         known = names | {new.value for new in (spec.rename or {}).values()}
         for rule in spec.rules:
             for prev in rule.prev or ():
-                slip = form.faults and get_close_matches(prev.value, known, 1)
+                slip = form.faults and nearest(prev.value, known)
                 certain = spec.unmatched != "keep" or slip
                 if prev.value not in known and certain and not template.has_holes(prev.value):
                     form.fault(

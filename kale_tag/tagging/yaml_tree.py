@@ -7,7 +7,7 @@ adds what a good message needs: the place of every key and value, keys given twi
 import re
 import warnings
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, cast
 
 from kale_tag.diagnostics import Diagnostic, Label, Source, Span, UserError, error
@@ -22,7 +22,11 @@ LIMIT = 1_000_000
 """Characters; a longer file is a mistake (ruamel.yaml reads about 150 kB a second)."""
 
 _PROPERTIES = re.compile(r"(?:[&!]\S*\s+)+")  # an anchor or a tag before the value
+_TAG = re.compile(r"(?:&\S*\s+)?(!\S*)")
 _CORE = "tag:yaml.org,2002:"
+_TYPES = {"int": "a whole number", "float": "a number", "bool": "true or false", "null": "null"}
+_KNOWN = {*_TYPES, "str", "seq", "map", "merge", "value", "timestamp"}
+_QUOTE = "put a text that starts with `{}` in quotes"
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,7 +137,14 @@ class _Builder:
     def node(self, raw: "YamlNode") -> Node:
         key = id(raw)
         if key in self.open:
-            raise UserError(error("endless-alias", "this value contains itself", self.label(raw)))
+            raise UserError(
+                error(
+                    "endless-alias",
+                    "this value contains itself",
+                    self.label(raw),
+                    help="an alias `*name` cannot stand inside the value that `&name` marks",
+                )
+            )
         if key not in self.done:
             self.open.add(key)
             self.done[key] = node = self.fresh(raw)
@@ -152,6 +163,7 @@ class _Builder:
                         "too-many-values",
                         "the aliases in this value stand for more than a million values",
                         node.label,
+                        help="use fewer aliases inside values that are used by aliases themselves",
                     )
                 )
         return self.done[key]
@@ -159,8 +171,8 @@ class _Builder:
     def fresh(self, raw: "YamlNode") -> Node:
         label = self.label(raw)
         tag = str(raw.tag)
-        if not tag.startswith(_CORE):
-            self.faults.append(error("unknown-yaml-tag", f"`{tag}` means nothing in a spec", label))
+        if not tag.startswith(_CORE) or tag.removeprefix(_CORE) not in _KNOWN:
+            self.faults.append(self.unknown_tag(raw))
         if not isinstance(raw.value, list):
             return self.scalar(cast("ScalarNode", raw), tag, label)
         if tag == f"{_CORE}seq":
@@ -170,12 +182,26 @@ class _Builder:
     def scalar(self, raw: "ScalarNode", tag: str, label: Label) -> Scalar:
         quoted = raw.style is not None
         value: str | int | float | bool | None = raw.value
-        if not quoted and tag.removeprefix(_CORE) in {"int", "float", "bool", "null"}:
+        wanted = _TYPES.get(tag.removeprefix(_CORE))
+        if not quoted and wanted is not None:
             try:
                 value = self.yaml.constructor.construct_object(raw)
             except (ValueError, KeyError):  # `!!int x`, or more digits than Python reads
-                self.faults.append(error("bad-number", f"`{raw.value}` cannot be read", label))
+                text = raw.value if len(raw.value) <= 40 else f"{raw.value[:39]}…"
+                message = f"`{text}` cannot be read as {wanted}"
+                self.faults.append(error("bad-value", message, label, help="put a text in quotes"))
         return Scalar(label, value, raw.value, quoted)
+
+    def unknown_tag(self, raw: "YamlNode") -> Diagnostic:
+        start = raw.start_mark.index
+        found = _TAG.match(self.source.text, start)
+        text, span = (found[1], Span(*found.span(1))) if found else (str(raw.tag), None)
+        return error(
+            "unknown-yaml-tag",
+            f"`{text}` is read as a tag of YAML, and means nothing in a spec",
+            Label(self.source, span or Span(start, start + 1)),
+            help=_QUOTE.format("!"),
+        )
 
     def entries(self, raw: "YamlNode") -> Iterator[tuple[Scalar, Node]]:
         own: dict[object, Scalar] = {}
@@ -188,7 +214,8 @@ class _Builder:
                 continue
             name, value = self.node(raw_key), self.node(raw_value)
             if not isinstance(name, Scalar):
-                self.faults.append(error("bad-key", "a key must be text", name.label))
+                message = "a key must be text, not a list or a mapping"
+                self.faults.append(error("bad-key", message, name.label))
             elif (first := own.get(name.value)) is not None:
                 self.faults.append(
                     error(
@@ -201,6 +228,8 @@ class _Builder:
                 )
             else:
                 own[name.value] = name
+                if isinstance(value, Scalar) and value.value is None and not value.text:
+                    value = replace(value, label=self.empty(raw_value, name.label))
                 found.append((name, value))
         yield from (entry for name, entry in merged.items() if name not in own)
         yield from found
@@ -215,6 +244,12 @@ class _Builder:
                     error("bad-merge", "`<<` takes a mapping or a list of mappings", part.label)
                 )
 
+    def empty(self, raw: "YamlNode", key: Label) -> Label:
+        """The place of a value that is not there: its anchor, if it has one, else its key."""
+        label = self.label(raw)
+        span = label.span
+        return label if span and self.source.text.startswith("&", span.start) else key
+
     def label(self, raw: "YamlNode") -> Label:
         start, end = raw.start_mark.index, raw.end_mark.index
         if found := _PROPERTIES.match(self.source.text, start, end):
@@ -224,35 +259,79 @@ class _Builder:
 
 
 def _syntax(source: Source, fault: "YAMLError") -> Diagnostic:
-    """What ruamel.yaml says, in the form of our messages."""
+    """What ruamel.yaml says, in our words where a user is likely to see it."""
     problem = str(getattr(fault, "problem", None) or getattr(fault, "reason", None) or fault)
-    context = str(getattr(fault, "context", None) or "")
-    mark = getattr(fault, "problem_mark", None)
-    offset = mark.index if mark is not None else getattr(fault, "position", 0)
-    offset = min(int(offset), max(len(source.text) - 1, 0))
-    also = []
-    if (start := getattr(fault, "context_mark", None)) is not None and start.index < offset:
-        also.append(Label(source, Span(start.index, start.index + 1), context))
-    if "another document" in problem:
-        problem = "a spec is one YAML document; a second one starts here"
-        also = []
-    return error(
-        "not-yaml",
-        problem.replace("\\t", "TAB").removeprefix("but "),
-        Label(source, Span(offset, offset + 1)),
-        also=also,
-        help=_hint(source, offset, problem),
-    )
-
-
-def _hint(source: Source, offset: int, problem: str) -> str:
+    context = str(getattr(fault, "context", None) or "").removeprefix("while ")
+    mark, opened = getattr(fault, "problem_mark", None), getattr(fault, "context_mark", None)
+    offset = mark.index if mark is not None else int(getattr(fault, "position", 0))
+    offset = min(offset, max(len(source.text.rstrip()) - 1, 0))
+    start = opened.index if opened is not None and opened.index < offset else None
+    at = _at(source, offset)
+    also = [] if start is None else [_at(source, start)]
     line = source.text[source.text.rfind("\n", 0, offset) + 1 :].split("\n", 1)[0]
-    if "\t" in line[: len(line) - len(line.lstrip())]:
-        return "YAML is indented by spaces, not by tabs"
-    if "escape" in problem or ("\\" in line and '"' in line):
-        return "put regular expressions in single quotes: '\\.fit\\('"
-    if "mapping values are not allowed" in problem:
-        return "put a text that contains `: ` in quotes"
-    if "alias" in line or "*" in line:
-        return "put a text that starts with `*`, `&`, `!` or `[` in quotes"
-    return ""
+    letter = source.text[offset : offset + 1]
+    begin = source.text[start or offset]
+    message = _ticked(problem)
+    hint = ""
+    if "cannot start any token" in problem:
+        message, hint = f"plain text cannot start with `{letter}`", _QUOTE.format(letter)
+        if letter == "\t":
+            message, hint = "a tab stands here", "YAML is indented by spaces, not by tabs"
+    elif "another document" in problem:
+        message = "a spec is one YAML document; a second one starts here"
+        at, also = _at(source, offset, 3), []
+        hint = "make two files of it; one may `extends` the other"
+    elif "undefined alias" in problem:
+        name = problem.partition("'")[2].rstrip("'")
+        at = _at(source, offset, len(name) + 1)
+        message = f"`*{name}` is an alias, and nothing before it is marked `&{name}`"
+        hint = _QUOTE.format("*")
+    elif "mapping values are not allowed" in problem:
+        message = "`:` makes a key of what stands before it, and no key can stand here"
+        hint = "put a text that contains `: ` in quotes"
+        if re.search(r"^\w+(?::\S.*)?\s*\Z", source.text[:offset].rstrip().rpartition("\n")[0]):
+            hint = "a key, a colon and a space come before a value, as in `version: 1`"
+    elif "expected ':'" in problem and start is not None:
+        at, also = _at(source, start, len(source.text[start:].split("\n", 1)[0])), []
+        message, hint = "this is neither a key nor part of a value", "a key ends with `:`"
+    elif "unknown escape" in problem:
+        at, also = _at(source, offset - 1, 2), []
+        message = f"YAML knows no `\\{letter}` in double quotes"
+        hint = "put regular expressions in single quotes, where a backslash is a backslash"
+    elif "end of stream" in problem and start is not None:
+        at, also = _at(source, start), []
+        message, hint = f"the quote `{begin}` that opens here is never closed", "close it"
+    elif problem.startswith("expected ','"):
+        bracket = "]" if begin == "[" else "}"
+        message = f"`,` or `{bracket}` is expected before this"
+        also = [one.with_text(f"this `{begin}` is still open") for one in also]
+        hint = f"close it with `{bracket}`, or {_QUOTE.format(begin)}"
+    elif problem.startswith("expected <block end>"):
+        what = "mapping" if "mapping" in context else "list"
+        message = f"this does not continue the {what} that starts in line "
+        message += str(source.position(start or 0)[0])
+        also = []
+        hint = "check the indentation"
+        if line[: source.position(offset)[1] - 1].strip(" -"):
+            hint = "put the whole value in quotes; inside single quotes, `'` is written twice"
+    elif "chomping" in problem:
+        at, also = _at(source, start or offset), []
+        message = f"`{begin}` starts a block of text, which begins in the next line"
+        hint = _QUOTE.format(begin)
+    elif "special characters" in problem:
+        message = f"the character U+{ord(letter):04X} cannot stand in a YAML file"
+        hint = "remove it"
+    elif "alphabetic or numeric" in problem:
+        at, also = _at(source, start or offset), []
+        message = f"`{begin}` stands before a name in YAML, and none follows"
+        hint = _QUOTE.format(begin)
+    return error("not-yaml", message, at, also=also, help=hint)
+
+
+def _at(source: Source, offset: int, length: int = 1) -> Label:
+    return Label(source, Span(offset, offset + length))
+
+
+def _ticked(problem: str) -> str:
+    """ruamel.yaml's words with our quotes."""
+    return re.sub(r"'([^']*)'", r"`\1`", problem.removeprefix("but "))

@@ -1,0 +1,43 @@
+# `make demo` and `make test` are all that a newcomer needs: each sets up .venv first.
+
+PYTHON ?= python3
+BIN := .venv/bin
+
+.PHONY: demo test lint wheel slow bench clean
+
+demo: .venv/ready  ## plan and apply every example, on copies in demo/
+	$(BIN)/python examples/demo.py demo
+
+test: .venv/ready  ## the whole suite but what is marked slow
+	$(BIN)/pytest -n 2 -m "not slow"
+
+slow: .venv/ready  ## what takes longer
+	$(BIN)/pytest -n 2 -m slow
+
+lint: .venv/ready  ## style and types
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+
+wheel: .venv/ready  ## build, and run the tests against the wheel instead of this folder
+	rm -rf dist .venv-wheel
+	$(BIN)/python -m build --quiet
+	$(PYTHON) -m venv .venv-wheel
+	.venv-wheel/bin/pip install --quiet --upgrade pip
+	.venv-wheel/bin/pip install --quiet dist/*.whl --group dev
+	.venv-wheel/bin/pytest -n 2 -m "not slow"
+
+bench: .venv/ready  ## the speed claims, as ratios
+	$(BIN)/pip install --quiet --group bench
+	for program in cycle startup memory bulk; do $(BIN)/python benchmarks/$$program.py; done
+
+.venv/ready: pyproject.toml
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
+	  { echo "kale-tag needs Python 3.11 or newer; say make PYTHON=python3.12"; exit 1; }
+	$(PYTHON) -m venv .venv
+	$(BIN)/pip install --quiet --upgrade pip
+	$(BIN)/pip install --quiet --editable . --group dev
+	touch $@
+
+clean:
+	rm -rf .venv .venv-wheel dist demo .hypothesis .mypy_cache .pytest_cache .ruff_cache

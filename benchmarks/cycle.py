@@ -1,0 +1,185 @@
+"""CPU time of the whole edit cycle, notebook by notebook, in bulk.
+
+python benchmarks/cycle.py [DIR] [--rounds 9] [--count-small 100] [--count-large 20]
+
+Read, find the cells, make new bytes, prove them twice, write; and the same where the tags are there
+already, so that nothing is written. DIR holds notebooks; without it KALE_TAG_CORPUS names it.
+
+The limit is what nobody can do without: read, parse (msgspec, skipping all but the sources), look
+for the same patterns in the same sources, write the bytes atomically.
+"""
+
+import argparse
+import os
+import statistics
+import warnings
+from collections.abc import Callable, Sequence
+
+import msgspec
+from common import (
+    SPEC,
+    TARGET,
+    contents,
+    corpus,
+    cpu_of,
+    drawn,
+    shuffled,
+    spread,
+    the_spec,
+    workspace,
+    write_all,
+)
+from naive import rules_of, tag_file
+
+from kale_tag import files
+from kale_tag.commands import batch
+from kale_tag.commands.targets import Targets, Task
+from kale_tag.tagging.retag import retag
+
+LIMIT = "limit: read, parse, match, write"
+NAIVE = "nbformat (naive)"
+
+Method = Callable[[Sequence[str]], None]
+
+
+class Cell(msgspec.Struct, gc=False):
+    cell_type: str
+    source: msgspec.Raw
+
+
+class Notebook(msgspec.Struct, gc=False):
+    cells: list[Cell]
+
+
+def methods(*, write: bool) -> dict[str, Method]:
+    spec, rules = the_spec(), rules_of(SPEC)
+    regexes = [regex for regex, _ in rules]
+    skip = msgspec.json.Decoder(dict[str, msgspec.Raw]).decode
+    parse = msgspec.json.Decoder(Notebook).decode
+    read_source = msgspec.json.Decoder(str | list[str]).decode
+
+    def ours(*, fast: bool) -> Method:
+        def run(paths: Sequence[str]) -> None:
+            for path in paths:
+                file = files.read(path)
+                new = retag(spec, file.data, path, TARGET, fast=fast).data
+                if new is not None:
+                    files.stage(file, new).commit()
+
+        return run
+
+    def command(paths: Sequence[str]) -> None:
+        tasks = [Task(path, [(spec, TARGET)]) for path in paths]
+        how = batch.Run(lambda _outcome, _done: None, write=True, quiet=True)
+        assert not any(one.failed for one in batch.run(Targets(tasks), how))
+
+    def limit(*, match: bool) -> Method:
+        def run(paths: Sequence[str]) -> None:
+            for path in paths:
+                data = _read(path)
+                if match:
+                    for cell in parse(data).cells:
+                        if cell.cell_type == "code":
+                            source = read_source(cell.source)
+                            text = source if isinstance(source, str) else "".join(source)
+                            for regex in regexes:
+                                regex.search(text)
+                else:
+                    skip(data)
+                if write:
+                    _write(path, data)
+
+        return run
+
+    def naive(paths: Sequence[str]) -> None:
+        for path in paths:
+            tag_file(path, rules)
+
+    return {
+        "read, parse, write (nobody's work)": limit(match=False),
+        LIMIT: limit(match=True),
+        "kale-tag, msgspec": ours(fast=True),
+        "kale-tag, msgspec, as apply runs it": command,
+        "kale-tag, json": ours(fast=False),
+        NAIVE: naive,
+    }
+
+
+def measure(
+    paths: Sequence[str], start: Sequence[bytes], rounds: int, *, write: bool
+) -> dict[str, list[float]]:
+    todo = methods(write=write)
+    times: dict[str, list[float]] = {name: [] for name in todo}
+    for number in range(rounds + 1):
+        for name in shuffled(list(todo), number):
+            write_all(paths, start)
+            took = cpu_of(lambda run=todo[name]: run(paths))
+            if number:  # the first round warms up
+                times[name].append(took / len(paths))
+    return times
+
+
+def show(title: str, times: dict[str, list[float]], size: float) -> None:
+    median = {name: statistics.median(all_times) for name, all_times in times.items()}
+    print(f"\n{title}, load {os.getloadavg()[0]:.1f}")
+    print(f"{'':38}{'µs':>8}{'MB/s':>8}{'x limit':>9}{'naive ÷':>9}{'spread':>8}")
+    for name, seconds in median.items():
+        print(
+            f"{name:38}{seconds * 1e6:8.0f}{size / seconds / 1e6:8.0f}"
+            f"{seconds / median[LIMIT]:9.2f}{median[NAIVE] / seconds:9.1f}"
+            f"{spread(times[name]):8.0%}"
+        )
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
+    parser.add_argument("dir", nargs="?")
+    parser.add_argument("--rounds", type=int, default=9)
+    parser.add_argument("--count-small", type=int, default=100)
+    parser.add_argument("--count-large", type=int, default=20)
+    asked = parser.parse_args()
+    warnings.simplefilter("ignore")
+    found = contents(corpus(asked.dir))
+    spec = the_spec()
+    for size, count in (("small", asked.count_small), ("large", asked.count_large)):
+        data, made = drawn(found, size, count)
+        if not data:
+            print(f"\nno {size} notebooks")
+            continue
+        done = [retag(spec, one, "notebook.ipynb", TARGET, fast=True) for one in data]
+        cells = statistics.mean(len(one.plan.changes) for one in done)
+        mean = sum(map(len, data)) / len(data)
+        grown = f", {made} of them grown from smaller ones" if made else ""
+        print(
+            f"\n{size}: {len(data)} notebooks{grown}, mean {mean / 1e3:,.0f} kB, "
+            f"{cells:.1f} cells tagged"
+        )
+        with workspace() as folder:
+            paths = [os.path.join(folder, f"{number}.ipynb") for number in range(len(data))]
+            times = measure(paths, data, asked.rounds, write=True)
+            show(f"{size}, edit", times, mean)
+            tagged = [one.data for one in done if one.data is not None]
+            times = measure(paths, tagged, asked.rounds, write=False)
+            show(f"{size}, nothing to do", times, mean)
+
+
+def _read(path: str) -> bytes:
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        return os.read(descriptor, os.fstat(descriptor).st_size + 1)
+    finally:
+        os.close(descriptor)
+
+
+def _write(path: str, data: bytes) -> None:
+    temporary = f"{path}.tmp"
+    descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o644)
+    try:
+        os.write(descriptor, data)
+    finally:
+        os.close(descriptor)
+    os.replace(temporary, path)
+
+
+if __name__ == "__main__":
+    main()

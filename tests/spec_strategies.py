@@ -1,0 +1,299 @@
+"""Specs made up by hypothesis: built from valid pieces, then damaged, and written as YAML."""
+
+import json
+from collections.abc import Iterator
+from copy import deepcopy
+from typing import Any
+
+from hypothesis import strategies as st
+
+from kale_tag import settings
+from kale_tag.tagging import compile_section, rule, spec
+
+Spec = dict[str, Any]
+Place = tuple[Any, Any]
+"""A mapping or list of a spec, and the key or position of one value in it."""
+
+
+class Bare(str):
+    """A scalar that is written as it stands, without quotes: `0x10`, `1e3`, `yes`, `~`."""
+
+    __slots__ = ()
+
+
+def to_yaml(value: object) -> str:
+    """*value* in YAML's flow style, where nothing but a `Bare` depends on YAML's own rules."""
+    match value:
+        case Bare():
+            return str(value)
+        case dict():
+            return "{" + ", ".join(f"{to_yaml(k)} : {to_yaml(v)}" for k, v in value.items()) + "}"
+        case list():
+            return f"[{', '.join(map(to_yaml, value))}]"
+        case _:
+            return json.dumps(value, ensure_ascii=False)
+
+
+# Valid pieces. Each strategy gives what both the reader and the schema should take.
+
+HOLED = st.sampled_from(["${stem}", "a-${name}", "$${x}", "${stem}_${dir}", r"a_\1", r"\g<who>"])
+NAMES = st.sampled_from(["a", "_b2", "load_data", "train", "x_y"]) | HOLED
+PATTERNS = st.sampled_from([r"^(?P<who>import) ", r"\.fit\(", "(a)|b", "x"])
+KEYS = st.sampled_from(["cpu", "nvidia.com/gpu", "x", "a-b"])
+POD_KEYS = st.sampled_from(["team", "example.com/owner", "A.b_c-d", "1"])
+QUANTITIES = st.sampled_from(
+    ["500m", "2Gi", 1, 1.5, 0, True, *map(Bare, ["0x10", "1e3", ".inf", "1_000", "on", "00"])]
+)
+LINES = st.sampled_from(["ml", "", "a: b", "é", 7, -1, False, Bare("+1"), Bare("2024-01-01")])
+SECRETS = st.sampled_from(["db/password", "a.b-c/K_.-", "0/1", Bare("a/b")])
+VARIABLES = st.sampled_from(["DB_PASSWORD", "a", "_1"])
+TEXTS = st.sampled_from(["a", "x y", "é", "-", "a\nb"])
+ANY_TEXT = TEXTS | st.just("") | HOLED
+FLAGS = st.booleans()
+COUNTS = st.integers(-3, 3)
+
+
+def one_or_more(item: st.SearchStrategy[Any], least: int = 1) -> st.SearchStrategy[Any]:
+    return item | st.lists(item, min_size=least, max_size=2)
+
+
+def mapping(keys: st.SearchStrategy[str], values: st.SearchStrategy[Any]) -> Any:
+    return st.dictionaries(keys, values, max_size=2)
+
+
+LISTED_DEFAULTS = st.lists(
+    st.sampled_from(["limit:cpu:2", "label:a/b:", "annotation:x:${stem} y", "secret:s:k:A"]),
+    max_size=2,
+)
+ENTRIES: dict[str, st.SearchStrategy[Any]] = {
+    "limits": mapping(KEYS, QUANTITIES | HOLED),
+    "labels": mapping(POD_KEYS, LINES | HOLED),
+    "annotations": mapping(POD_KEYS, LINES | HOLED),
+    "secrets": mapping(VARIABLES, SECRETS | HOLED),
+}
+
+INDICES = st.integers(-3, 9) | st.sampled_from(["4-6", "0 - 0", "1\t-2"])
+SELECTORS: dict[str, st.SearchStrategy[Any]] = {
+    "index": one_or_more(INDICES),
+    "source": one_or_more(PATTERNS),
+    "heading": PATTERNS,
+    "id": one_or_more(TEXTS),
+    "tagged": PATTERNS,
+    "cell_type": st.just("code"),
+}
+
+
+def some_of(fields: dict[str, st.SearchStrategy[Any]], least: int = 0, most: int = 4) -> Any:
+    """A mapping with some of *fields*."""
+    names = st.lists(st.sampled_from(sorted(fields)), min_size=least, max_size=most, unique=True)
+    return names.flatmap(lambda keys: st.fixed_dictionaries({key: fields[key] for key in keys}))
+
+
+NEGATED: st.SearchStrategy[Spec] = st.deferred(
+    lambda: some_of(
+        {**SELECTORS, "cell_type": st.sampled_from(rule.CELL_TYPES), "not": NEGATED}, 1, 2
+    )
+)
+TAGS = st.sampled_from(
+    ["imports", "functions", "pipeline-parameters", "pipeline-metrics", "skip"],
+)
+FOREIGN = st.sampled_from(["parameters", "step", "foo:bar", "skip:x", "${stem}", "blocks:a"])
+ANYWHERE: dict[str, st.SearchStrategy[Any]] = {
+    "not": NEGATED,
+    "expect": st.sampled_from(["one", "some", "any", 0, 3]),
+    "add": one_or_more(FOREIGN, 0),
+    "remove": one_or_more(PATTERNS, 0),
+}
+WITH_STEP: dict[str, st.SearchStrategy[Any]] = {
+    **ENTRIES,
+    "prev": one_or_more(NAMES, 0),
+    "image": st.sampled_from(["python:3.12", " ", "é"]) | HOLED,
+    "cache": st.sampled_from(["enabled", "disabled"]),
+    "report": st.sampled_from(["enabled", "disabled"]),
+}
+REFERENCE = st.fixed_dictionaries({"name": NAMES, "path": TEXTS | HOLED})
+
+
+@st.composite
+def rules(draw: st.DrawFn) -> Spec:
+    selectors = draw(some_of(SELECTORS, 1))
+    role = draw(st.sampled_from((*rule.ROLES, "step", "step", "step", "")))
+    made: Spec = {**selectors, **draw(some_of(ANYWHERE))}
+    match role:
+        case "tag":
+            made["tag"] = draw(TAGS)
+        case "step":
+            made |= {"step": draw(NAMES), **draw(some_of(WITH_STEP))}
+        case "notebook":
+            made["notebook"] = draw(REFERENCE)
+        case "untag":
+            made["untag"] = True
+        case _:
+            made.setdefault("add", draw(FOREIGN))
+    return made
+
+
+NAME = st.sampled_from(["a", "b-c", "x${stem}", "${stem}-${dir}", "a1"])
+MODES = st.sampled_from(["", "rom", "rwo", "rwm"])
+VOLUME: dict[str, st.SearchStrategy[Any]] = {
+    "type": st.sampled_from(["pv", "pvc", "new_pvc", "clone"]),
+    "expose_as_env_var": FLAGS,
+    "size": COUNTS,
+    "size_type": ANY_TEXT,
+    "snapshot": FLAGS,
+    "snapshot_name": ANY_TEXT,
+    "storage_class_name": NAME,
+    "volume_access_mode": MODES,
+    "annotations": st.lists(
+        st.fixed_dictionaries({"key": ANY_TEXT, "value": ANY_TEXT}, optional={"x": st.none()}),
+        max_size=1,
+    ),
+    "old": st.none(),
+}
+VOLUMES = some_of(VOLUME).map(lambda more: {"name": "data", "mount_point": "/data", **more})
+LONGEST = st.sampled_from(["a" * 128, "${stem}" + "-" * 126 + "b"])
+PIPELINE: dict[str, st.SearchStrategy[Any]] = {
+    **dict.fromkeys(settings.FIELDS, ANY_TEXT | st.none()),
+    "pipeline_name": NAME | LONGEST | st.none(),
+    "experiment": mapping(TEXTS, TEXTS | COUNTS),
+    "enable_caching": FLAGS,
+    "steps_defaults": LISTED_DEFAULTS | some_of(ENTRIES) | st.none(),
+    "volumes": st.lists(VOLUMES, max_size=1),
+    "security_context": some_of(
+        {
+            "enabled": FLAGS | st.none(),
+            "run_as_user": COUNTS,
+            "run_as_group": COUNTS,
+            "run_as_non_root": FLAGS,
+        }
+    ),
+    "timeout": st.integers(1, 9),
+    "storage_class_name": NAME,
+    "volume_access_mode": MODES,
+    "snapshot_volumes": FLAGS,
+    "katib_run": FLAGS,
+    "katib_metadata": some_of(
+        {
+            "parameters": st.lists(COUNTS | TEXTS, max_size=1),
+            "objective": mapping(TEXTS, COUNTS),
+            "algorithm": mapping(TEXTS, COUNTS),
+            "maxTrialCount": COUNTS,
+            "maxFailedTrialCount": COUNTS,
+            "parallelTrialCount": COUNTS | st.none(),
+        }
+    ),
+    "docker_image": st.none(),
+}
+VARS = mapping(st.sampled_from(["owner", "a b", "", "1"]), LINES | QUANTITIES)
+COMPILE_STEP: dict[str, st.SearchStrategy[Any]] = {
+    "display_name": TEXTS,
+    "env": VARS,
+    "packages": st.lists(TEXTS, max_size=1),
+    "requests": VARS,
+    "retries": st.integers(0, 2),
+    "timeout": st.integers(1, 2),
+}
+COMPILE: dict[str, st.SearchStrategy[Any]] = {
+    "packages": st.lists(TEXTS, max_size=1),
+    "pip_index_urls": st.lists(TEXTS, max_size=1),
+    "artifacts": mapping(ANY_TEXT, st.sampled_from(compile_section.ARTIFACTS)),
+    "steps": mapping(NAMES, some_of(COMPILE_STEP)),
+}
+NOTEBOOK = st.sampled_from(["a.ipynb", "!b", "**/*", "!!"]) | st.fixed_dictionaries(
+    {"path": TEXTS}, optional={"pipeline": some_of(PIPELINE), "vars": VARS}
+)
+SPEC: dict[str, st.SearchStrategy[Any]] = {
+    "extends": one_or_more(st.just("base.yaml"), 0),
+    "notebooks": st.lists(NOTEBOOK, max_size=2),
+    "vars": VARS,
+    "pipeline": some_of(PIPELINE),
+    "cells": st.lists(rules(), min_size=1, max_size=3),
+    "rename": mapping(ANY_TEXT, st.sampled_from(["a", "_b", "load2"])),
+    "unmatched": st.sampled_from(spec.UNMATCHED),
+    "legacy": st.sampled_from(spec.LEGACY),
+    "compile": some_of(COMPILE),
+}
+
+
+@st.composite
+def valid_specs(draw: st.DrawFn) -> Spec:
+    """A spec without a fault of form; others it may have, such as a `prev` that is not there."""
+    made = draw(some_of(SPEC, 1, 2))
+    if draw(st.booleans()):
+        made.setdefault("cells", draw(SPEC["cells"]))
+    version = draw(st.sampled_from([1, 1, 1, 1.0, Bare("0x1")]))
+    return {"version": version, **made}
+
+
+# Damage.
+
+WORDS = sorted(
+    {*spec.KEYS, *rule.KEYS, *settings.FIELDS, *settings.VOLUME_FIELDS, "name", "path", "stem"}
+    | {*settings.SECURITY_FIELDS, *settings.KATIB_FIELDS, *rule.KINDS, "key", "value"}
+    | {*compile_section.KEYS, *compile_section.STEP_KEYS}
+)
+ODD = st.sampled_from(
+    [None, True, False, 0, 1, -1, 2.5, 1.0, "", [], {}, ["a"], [[]], [None], {"a": "b"}, [{}]]
+    + ["a", "A", "a b", "a/b", "step:a", "block:x", "skip", "functions", "imports", "upgrade"]
+    + ["one", "enabled", "code", "any", "error", "keep", "true", "1", "4-6", "6-4", "!", "(", "\n"]
+    + ["${stem}", "${", "A${stem}", r"A\1", r"\g<a-b>", r"\g<a>", "limit:cpu:2", "limit:cpu:"]
+    + ["a" * 129, "${stem}" * 129, "a,b", "prev:a;b", "1-2-3", "-1-2", "base.yaml", "rwo"]
+    + [*map(Bare, ["0x10", "1e3", "1e-3", "+1", "-0", "-1.0", ".inf", "-.inf", ".nan", "~", "no"])]
+)
+LETTERS = "aA1_-./:; ,!$\n\t\\é\u0663\u2028\u00a0%{}"
+
+
+def places(value: Any) -> Iterator[Place]:
+    """Every value inside *value*, by what holds it."""
+    members = value.items() if isinstance(value, dict) else enumerate(value)
+    for key, inner in list(members):
+        yield value, key
+        if isinstance(inner, dict | list):
+            yield from places(inner)
+
+
+@st.composite
+def damaged_specs(draw: st.DrawFn) -> Spec:
+    """A valid spec, changed in one or two places."""
+    made: Spec = deepcopy(draw(valid_specs()))
+    for _ in range(draw(st.integers(1, 2))):
+        found = list(places(made))
+        if not found:
+            break
+        holder, key = draw(st.sampled_from(found))
+        how = draw(st.sampled_from(["odd", "near", "copy", "remove", "add", "rename", "wrap"]))
+        if how == "odd":
+            holder[key] = deepcopy(draw(ODD))
+        elif how == "near":
+            holder[key] = _near(draw, holder[key])
+        elif how == "copy":
+            other, name = draw(st.sampled_from(found))
+            holder[key] = deepcopy(other[name])
+        elif how == "remove":
+            del holder[key]
+        elif how == "wrap":
+            holder[key] = [holder[key]]
+        elif isinstance(holder, dict):
+            name = draw(st.sampled_from(WORDS) | st.just(_near(draw, str(key))))
+            holder[name] = holder.pop(key) if how == "rename" else deepcopy(draw(ODD))
+        else:
+            holder.append(deepcopy(draw(ODD)))
+    return made
+
+
+def _near(draw: st.DrawFn, value: Any) -> Any:
+    """A value that is hardly another."""
+    match value:
+        case Bare() | None | float():
+            return str(value)
+        case str():
+            at = draw(st.integers(0, len(value)))
+            return value[:at] + draw(st.sampled_from(LETTERS)) + value[at + draw(FLAGS) :]
+        case bool():
+            return not value
+        case int():
+            return draw(st.sampled_from([value - 1, -value, float(value), str(value), value > 0]))
+        case list():
+            return value[0] if value else {}
+        case _:
+            return [value]

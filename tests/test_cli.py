@@ -1,0 +1,306 @@
+"""The command line: options, exit codes, streams, start-up."""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from notebooks import from_percent
+
+from kale_tag import __version__, cli
+from kale_tag.cli import COMMANDS, command, main, read_plainly, typer_app
+from kale_tag.splice import splice
+
+SPEC = "version: 1\ncells:\n  - {source: fit, step: train}\n"
+NOTEBOOK = from_percent("# %%\nmodel.fit(x)\n")
+
+
+@pytest.fixture
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A folder with a spec and a notebook that it changes, made the current one."""
+    (tmp_path / "spec.yaml").write_text(SPEC)
+    (tmp_path / "a.ipynb").write_bytes(NOTEBOOK)
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+def kale_tag(
+    *words: str, at: Path, stdin: bytes = b"", env: dict[str, str] | None = None
+) -> subprocess.CompletedProcess[bytes]:
+    """The program in a process of its own."""
+    return subprocess.run(
+        [sys.executable, "-m", "kale_tag", *words],
+        cwd=at,
+        input=stdin,
+        capture_output=True,
+        check=False,
+        env={**os.environ, **(env or {})},
+    )
+
+
+def test_version(capsys: pytest.CaptureFixture[str]) -> None:
+    """`--version` prints the version of the package."""
+    assert main(["--version"]) == 0
+    assert capsys.readouterr().out == f"kale-tag {__version__}\n"
+
+
+@pytest.mark.parametrize("words", [["--help"], ["-h"], *([name, "--help"] for name in COMMANDS)])
+def test_help(words: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+    """Every help page says what the command does, and a command's shows an example to paste."""
+    assert main(words) == 0
+
+    out = capsys.readouterr().out
+    assert "Usage: kale-tag" in out
+    if words[0] in COMMANDS:
+        assert f"kale-tag {words[0]}" in out.split("Options:")[0].partition("\n\n")[2]
+    else:
+        assert all(f"  {name} " in out for name in COMMANDS)
+
+
+@pytest.mark.parametrize(
+    ("words", "says"),
+    [
+        (["aply"], "No such command"),
+        (["plan", "--dif"], "No such option"),
+        (["plan", "--format", "xml"], "'xml' is not one of"),
+        (["plan", "--jobs", "many"], "should be a valid integer"),
+        (["plan", "--jobs"], "requires an argument"),
+    ],
+)
+def test_usage_errors(words: list[str], says: str, capsys: pytest.CaptureFixture[str]) -> None:
+    """A slip on the command line is exit code 2 and a message, never a traceback."""
+    assert main(words) == 2
+    assert says in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ["--help"],
+        ["plan", "spec.yaml", "a.ipynb"],
+        ["apply", "spec.yaml", "a.ipynb"],
+        ["apply", "spec.yaml", "missing.ipynb"],
+    ],
+)
+def test_imports_nothing_heavy(words: list[str], folder: Path) -> None:
+    """One notebook is planned and applied without the packages that are slow to import."""
+    program = (
+        "import sys\n"
+        "from kale_tag.cli import main\n"
+        "main(sys.argv[1:])\n"
+        "print('|', *sorted({name.partition('.')[0] for name in sys.modules}))\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", program, *words],
+        cwd=folder,
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+
+    imported = set(done.stdout.rpartition("|")[2].split())
+    heavy = {"kfp", "networkx", "nbformat", "jsonschema", "rich", "msgspec", "logging"}
+    if words != ["--help"]:
+        heavy |= {"typer", "pydantic", "pathlib", "difflib", "importlib_metadata"}
+    # A plugin may have been imported at the start of Python by the environment itself.
+    bare = subprocess.run(
+        [sys.executable, "-c", "import sys; print(*sys.modules)"],
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert imported & heavy <= {name.partition(".")[0] for name in bare.stdout.split()}
+
+
+OPTIONS = [
+    "plan",
+    "apply",
+    "--diff",
+    "--explain",
+    "--format",
+    "--format=json",
+    "--format=xml",
+    "json",
+    "text",
+    "--jobs",
+    "-j",
+    "-j2",
+    "--jobs=3",
+    "2",
+    "-1",
+    "x",
+    "-q",
+    "--quiet",
+    "-v",
+    "-qv",
+    "--verbose",
+    "--color",
+    "always",
+    "--all-or-nothing",
+    "--",
+    "-",
+    "a.ipynb",
+    "spec.yaml",
+    "",
+    "-x",
+    "--quiet=1",
+    "--help",
+]
+
+
+@settings(max_examples=300, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@given(st.sampled_from(["plan", "apply"]), st.lists(st.sampled_from(OPTIONS), max_size=6))
+def test_the_quick_reader_agrees_with_typer(name: str, words: list[str]) -> None:
+    """What the quick reader takes, typer reads in the same way."""
+    quick = read_plainly(command(name), words)
+    if quick is None:
+        return
+    import typer  # noqa: PLC0415  as in the program, only where it is needed
+
+    context = typer.main.get_command(typer_app()).commands[name].make_context(name, list(words))  # type: ignore[attr-defined]
+    full = {key: value for key, value in context.params.items() if value is not None}
+    assert quick.pop("paths") == list(full.pop("paths", None) or [])
+    assert quick.items() <= full.items()
+    defaults = command(name).__kwdefaults__ or {}
+    assert {key: full[key] for key in full if key not in quick} == {
+        key: value for key, value in defaults.items() if key not in quick
+    }
+
+
+def test_filter_mode(folder: Path) -> None:
+    """A notebook on standard input comes back on standard output, changed or not, and alone."""
+    done = kale_tag("apply", "spec.yaml", "-", at=folder, stdin=NOTEBOOK)
+    assert done.returncode == 0
+    assert b'"step:train"' in done.stdout
+
+    again = kale_tag("apply", "spec.yaml", "-", at=folder, stdin=done.stdout)
+    assert again.stdout == done.stdout
+
+    broken = kale_tag("apply", "spec.yaml", "-", at=folder, stdin=b'{"cells": [')
+    assert (broken.returncode, broken.stdout) == (2, b"")
+
+
+def test_spec_on_standard_input(folder: Path) -> None:
+    """`-` can be the spec as well."""
+    done = kale_tag("apply", "-", "a.ipynb", at=folder, stdin=SPEC.encode())
+    assert done.returncode == 0, done.stderr
+    assert b'"step:train"' in (folder / "a.ipynb").read_bytes()
+
+
+def test_diff_is_what_git_applies(folder: Path) -> None:
+    """`plan --diff` piped into `git apply` gives the same bytes as `apply`."""
+    crlf = NOTEBOOK.replace(b"\n", b"\r\n").removesuffix(b"\r\n")
+    (folder / "b.ipynb").write_bytes(crlf)
+    shown = kale_tag("plan", "spec.yaml", ".", "--diff", at=folder)
+    assert shown.returncode == 0
+
+    for git in (["init", "-q"], ["apply", "--whitespace=nowarn", "-"]):
+        subprocess.run(["git", *git], cwd=folder, input=shown.stdout, check=True)
+    by_git = {path.name: path.read_bytes() for path in folder.glob("*.ipynb")}
+    (folder / "a.ipynb").write_bytes(NOTEBOOK)
+    (folder / "b.ipynb").write_bytes(crlf)
+    assert kale_tag("apply", "spec.yaml", ".", at=folder).returncode == 0
+
+    assert by_git == {path.name: path.read_bytes() for path in folder.glob("*.ipynb")}
+
+
+def test_json_is_one_document(folder: Path) -> None:
+    """With `--format json` standard output is one JSON document, faults included."""
+    (folder / "bad.ipynb").write_bytes(b"[")
+    done = kale_tag("plan", "spec.yaml", ".", "--format", "json", "--explain", at=folder)
+    assert done.returncode == 2
+
+    document: Any = json.loads(done.stdout)
+    assert document["summary"] == {"changed": 1, "unchanged": 0, "failed": 1, "written": False}
+    good, bad = document["notebooks"]
+    assert good["plans"][0]["cells"][0]["added"] == ["step:train"]
+    assert good["plans"][0]["explain"][0]["selects"] == [0]
+    assert bad["failed"]
+    assert document["diagnostics"][0]["places"][0]["file"] == "bad.ipynb"
+
+
+def test_output_nobody_reads(folder: Path) -> None:
+    """A reader that goes away early (`| head -1`) is no error."""
+    for number in range(200):
+        (folder / f"n{number}.ipynb").write_bytes(NOTEBOOK)
+    program = f"{sys.executable} -m kale_tag plan spec.yaml . | head -1; exit ${{PIPESTATUS[0]}}"
+    done = subprocess.run(
+        ["bash", "-c", program], cwd=folder, capture_output=True, text=True, check=False
+    )
+    assert done.stderr == ""
+    assert done.returncode == 0
+
+
+def test_any_name_can_be_printed(folder: Path) -> None:
+    """A terminal that knows ASCII only, and file names that are no text at all, stop nothing."""
+    (folder / "ñ😀.ipynb").write_bytes(NOTEBOOK)
+    name = os.fsdecode(b"\xff.ipynb")
+    (folder / name).write_bytes(b"{")
+    done = kale_tag(
+        "plan", "spec.yaml", ".", at=folder, env={"PYTHONIOENCODING": "ascii", "LC_ALL": "C"}
+    )
+    assert done.returncode == 2
+    assert b"Traceback" not in done.stderr
+
+
+def test_a_bug_is_called_a_bug(
+    folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """When a proof fails nothing is written to that notebook, the others go on, exit code 3."""
+    (folder / "b.ipynb").write_bytes(NOTEBOOK.replace(b"(x)", b"(y)"))
+
+    def broken(notebook: Any, wanted: Any) -> bytes:
+        right = splice(notebook, wanted)
+        return right.replace(b"(y)", b"(z)")
+
+    monkeypatch.setattr("kale_tag.tagging.retag.splice", broken)
+    assert main(["apply", "spec.yaml", "."]) == 3
+
+    out, err = capsys.readouterr()
+    assert b"step:train" in (folder / "a.ipynb").read_bytes()
+    assert (folder / "b.ipynb").read_bytes() == NOTEBOOK.replace(b"(x)", b"(y)")
+    assert "this is a bug in kale-tag; nothing was written to b.ipynb" in err
+    assert "1 changed, 0 unchanged, 1 failed" in out
+
+
+def test_an_unexpected_error(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Any other exception is reported as a bug with its traceback, exit code 3."""
+
+    def fail(_words: list[str]) -> int:
+        raise ZeroDivisionError
+
+    monkeypatch.setattr(cli, "_run", fail)
+    assert main(["plan"]) == 3
+    assert "This is a bug in kale-tag" in capsys.readouterr().err
+
+
+def test_endless_regex(folder: Path) -> None:
+    """A pattern that backtracks without end is stopped and named; the exit code is 2."""
+    (folder / "spec.yaml").write_text("version: 1\ncells:\n  - {source: '(a+)+$', step: x}\n")
+    (folder / "a.ipynb").write_bytes(from_percent(f"# %%\n{'a' * 60}b\n"))
+    done = kale_tag("plan", "spec.yaml", "a.ipynb", at=folder)
+    assert done.returncode == 2
+    assert b"error[endless-regex]" in done.stderr
+    assert b"spec.yaml:3:14" in done.stderr
+
+
+@pytest.mark.parametrize("jobs", ["1", "2", "7"])
+def test_jobs(folder: Path, jobs: str) -> None:
+    """However many processes work, the result and what is printed are the same."""
+    for number in range(20):
+        (folder / f"n{number:02}.ipynb").write_bytes(NOTEBOOK)
+    (folder / "n10.ipynb").write_bytes(b"")
+    done = kale_tag("apply", "spec.yaml", ".", "--jobs", jobs, at=folder)
+    assert done.returncode == 2
+    names = [path.name for path in sorted(folder.glob("*.ipynb")) if path.stat().st_size]
+    assert done.stdout.decode().splitlines() == [
+        *(f"changed {name}: 1 cell" for name in names),
+        "20 changed, 0 unchanged, 1 failed",
+    ]

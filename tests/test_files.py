@@ -1,0 +1,276 @@
+"""Reading and replacing files: whole or not at all, whatever happens."""
+
+import os
+import resource
+import signal
+import stat
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+from notebooks import cell, from_percent, notebook, to_bytes
+
+from kale_tag import files
+from kale_tag.cli import main
+from kale_tag.diagnostics import UserError
+
+SPEC = "version: 1\ncells:\n  - {source: fit, step: train}\n"
+NOTEBOOK = from_percent("# %%\nmodel.fit(x)\n")
+
+
+@pytest.fixture
+def spec(tmp_path: Path) -> str:
+    """A spec that tags the cell of NOTEBOOK."""
+    path = tmp_path / "spec.yaml"
+    path.write_text(SPEC)
+    return str(path)
+
+
+@pytest.fixture
+def nb(tmp_path: Path) -> Path:
+    """A notebook that the spec changes."""
+    path = tmp_path / "a.ipynb"
+    path.write_bytes(NOTEBOOK)
+    return path
+
+
+def leftovers(folder: Path) -> list[str]:
+    """Temporary files that should have been taken away."""
+    return [path.name for path in folder.iterdir() if path.name.endswith(".tmp")]
+
+
+@pytest.mark.parametrize("mode", [0o600, 0o644, 0o664, 0o755])
+def test_keeps_the_mode(spec: str, nb: Path, mode: int) -> None:
+    """A changed file has the mode that it had, whatever the umask."""
+    nb.chmod(mode)
+    before = os.umask(0o077)
+    try:
+        assert main(["apply", spec, str(nb), "-q"]) == 0
+    finally:
+        os.umask(before)
+
+    assert stat.S_IMODE(nb.stat().st_mode) == mode
+    assert b"step:train" in nb.read_bytes()
+
+
+def test_keeps_a_symlink(spec: str, nb: Path, tmp_path: Path) -> None:
+    """The file that a link points to is changed, the link stays."""
+    (tmp_path / "sub").mkdir()
+    link = tmp_path / "sub" / "link.ipynb"
+    link.symlink_to("../a.ipynb")
+
+    assert main(["apply", spec, str(link), "-q"]) == 0
+
+    assert link.is_symlink()
+    assert b"step:train" in nb.read_bytes()
+    assert leftovers(tmp_path) == leftovers(tmp_path / "sub") == []
+
+
+def test_a_file_reached_twice_is_changed_once(
+    spec: str, nb: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A notebook named by two paths is one notebook."""
+    link = tmp_path / "link.ipynb"
+    link.symlink_to("a.ipynb")
+
+    assert main(["apply", spec, str(nb), str(link), str(tmp_path)]) == 0
+
+    assert "1 changed, 0 unchanged, 0 failed" in capsys.readouterr().out
+
+
+def test_what_is_right_is_not_touched(spec: str, nb: Path) -> None:
+    """A second apply leaves inode and modification time alone."""
+    assert main(["apply", spec, str(nb), "-q"]) == 0
+    os.utime(nb, ns=(1, 1))
+    before = nb.stat()
+
+    assert main(["apply", spec, str(nb), "-q"]) == 0
+
+    after = nb.stat()
+    assert (after.st_mtime_ns, after.st_ino) == (before.st_mtime_ns, before.st_ino)
+
+
+def test_read_only_file(spec: str, nb: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """A file that its owner made read-only is not replaced behind their back."""
+    nb.chmod(0o444)
+
+    assert main(["apply", spec, str(nb)]) == 2
+
+    assert nb.read_bytes() == NOTEBOOK
+    assert "is read-only" in capsys.readouterr().err
+
+
+def test_read_only_folder(spec: str, nb: Path, tmp_path: Path) -> None:
+    """Where no file can be made, one message says so and the notebook is as it was."""
+    folder = tmp_path / "closed"
+    folder.mkdir()
+    inside = folder / "a.ipynb"
+    inside.write_bytes(NOTEBOOK)
+    inside.chmod(0o666)
+    folder.chmod(0o555)
+    code = (
+        "import os, sys\n"
+        "from kale_tag import cli\n"
+        "if os.getuid() == 0: os.setuid(65534)\n"  # root may write everywhere
+        "sys.exit(cli.main(sys.argv[1:]))\n"
+    )
+    shared = tmp_path
+    while shared != shared.parent:  # the other user has to get here
+        shared.chmod(shared.stat().st_mode | 0o055) if shared.owner() == inside.owner() else None
+        if shared.name.startswith("pytest-of-"):
+            break
+        shared = shared.parent
+
+    # Everything is imported before the user changes: the packages may lie in root's home.
+    warm = "import kale_tag.commands.apply, ruamel.yaml, encodings.utf_8_sig\n"
+    done = subprocess.run(
+        [sys.executable, "-c", warm + code, "apply", spec, str(inside)],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+    assert done.returncode == 2, done.stderr
+    assert "cannot write" in done.stderr
+    assert "permission denied" in done.stderr
+    assert "Traceback" not in done.stderr
+    assert inside.read_bytes() == NOTEBOOK
+    assert nb.read_bytes() == NOTEBOOK
+
+
+def test_full_disk(spec: str, tmp_path: Path) -> None:
+    """When the disk is full the notebook is as it was, and nothing is left beside it."""
+    big = tmp_path / "big.ipynb"
+    big.write_bytes(to_bytes(notebook([cell("model.fit(x)"), cell("#" * 100_000)])))
+    before = big.read_bytes()
+
+    def limit() -> None:
+        signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+        resource.setrlimit(resource.RLIMIT_FSIZE, (50_000, 50_000))
+
+    done = subprocess.run(
+        [sys.executable, "-m", "kale_tag", "apply", spec, str(big)],
+        capture_output=True,
+        text=True,
+        check=False,
+        preexec_fn=limit,
+    )
+
+    assert done.returncode == 2
+    assert f"cannot write {big}: file too large" in done.stderr
+    assert big.read_bytes() == before
+    assert leftovers(tmp_path) == []
+
+
+def test_saved_by_somebody_else_meanwhile(nb: Path) -> None:
+    """A file that changed since it was read is not overwritten."""
+    staged = files.stage(files.read(str(nb)), b"ours")
+    nb.write_bytes(b"theirs!")
+
+    with pytest.raises(UserError, match="saved by somebody else"):
+        staged.commit()
+
+    assert nb.read_bytes() == b"theirs!"
+    assert leftovers(nb.parent) == []
+
+
+def test_deleted_meanwhile(nb: Path) -> None:
+    """A file that is gone since it was read does not come back."""
+    staged = files.stage(files.read(str(nb)), b"ours")
+    nb.unlink()
+
+    with pytest.raises(UserError, match="cannot write"):
+        staged.commit()
+
+    assert list(nb.parent.iterdir()) == []
+
+
+def test_two_processes_at_once(tmp_path: Path) -> None:
+    """Of two processes that write one file, none loses what the other wrote: one is refused."""
+    specs = []
+    for name in ("one", "two"):
+        spec = tmp_path / f"{name}.yaml"
+        spec.write_text(f"version: 1\ncells:\n  - {{source: '^{name}', step: {name}}}\n")
+        specs.append(str(spec))
+    paths = [tmp_path / f"{number}.ipynb" for number in range(60)]
+    for path in paths:
+        path.write_bytes(from_percent("# %%\none\n# %%\ntwo\n"))
+
+    running = [
+        subprocess.Popen(
+            [sys.executable, "-m", "kale_tag", "apply", spec, str(tmp_path)],
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+        for spec in specs
+    ]
+    results = [(process, *process.communicate()) for process in running]
+
+    refused = 0
+    for process, _, err in results:
+        assert process.returncode in {0, 2}
+        assert "Traceback" not in err
+        refused += err.count("error[changed-meanwhile]")
+    done = sum(path.read_bytes().count(b'"step:') for path in paths)
+    assert done + refused == 2 * len(paths)
+    assert leftovers(tmp_path) == []
+
+
+def test_killed_at_any_moment(tmp_path: Path) -> None:
+    """After SIGKILL each file is as it was or as it shall be, nothing between."""
+    spec = tmp_path / "spec.yaml"
+    spec.write_text(SPEC)
+    folder = tmp_path / "many"
+    folder.mkdir()
+    old = to_bytes(notebook([cell("model.fit(x)"), cell("#" * 40_000)]))
+    for number in range(300):
+        (folder / f"{number}.ipynb").write_bytes(old)
+    reference = folder / "0.ipynb"
+    assert main(["apply", str(spec), str(reference), "-q"]) == 0
+    new = reference.read_bytes()
+
+    for delay in (0.15, 0.2, 0.25, 0.3):
+        process = subprocess.Popen(
+            [sys.executable, "-m", "kale_tag", "apply", str(spec), str(folder), "-q"]
+        )
+        time.sleep(delay)
+        process.kill()
+        process.wait()
+        for path in folder.glob("*.ipynb"):
+            assert path.read_bytes() in {old, new}
+
+
+def test_what_is_no_file(spec: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """A FIFO, a missing file, a folder with a notebook's name: an error each, and no waiting."""
+    os.mkfifo(tmp_path / "pipe.ipynb")
+    missing, pipe = tmp_path / "missing.ipynb", tmp_path / "pipe.ipynb"
+
+    assert main(["apply", spec, str(pipe), str(missing)]) == 2
+
+    err = capsys.readouterr().err
+    assert f"{pipe} is no regular file" in err
+    assert f"cannot read {missing}: no such file or directory" in err
+
+
+def test_all_or_nothing(
+    spec: str, nb: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """With a bad notebook in the batch nothing is written; without it everything is."""
+    other = tmp_path / "b.ipynb"
+    other.write_bytes(NOTEBOOK)
+    bad = tmp_path / "bad.ipynb"
+    bad.write_bytes(b"{")
+
+    assert main(["apply", spec, str(tmp_path), "--all-or-nothing"]) == 2
+    assert nb.read_bytes() == other.read_bytes() == NOTEBOOK
+    assert "2 to change, 0 unchanged, 1 failed; nothing was written" in capsys.readouterr().out
+    assert leftovers(tmp_path) == []
+
+    bad.unlink()
+    assert main(["apply", spec, str(tmp_path), "--all-or-nothing", "--jobs", "2"]) == 0
+    assert b"step:train" in nb.read_bytes()
+    assert b"step:train" in other.read_bytes()
+    assert leftovers(tmp_path) == []

@@ -1,0 +1,239 @@
+"""Any spec on any notebook: what holds for all of them."""
+
+import copy
+import json
+import os
+from typing import Any
+
+import jsonpatch
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from notebooks import cell, notebook, to_bytes
+
+from kale_tag import tags
+from kale_tag.diagnostics import Diagnostic, Label, Source, UserError
+from kale_tag.render.faults import as_text
+from kale_tag.render.style import Style
+from kale_tag.tagging.change import Target
+from kale_tag.tagging.model import Spec
+from kale_tag.tagging.patch import operations
+from kale_tag.tagging.retag import retag
+from kale_tag.tagging.spec import read_spec
+
+EXAMPLES = int(os.environ.get("KALE_TAG_EXAMPLES", "300"))
+FUZZ = settings(
+    max_examples=EXAMPLES,
+    deadline=None,
+    suppress_health_check=[HealthCheck.too_slow, HealthCheck.filter_too_much],
+)
+VARIABLES = {"stem": "my_nb", "name": "my_nb.ipynb", "dir": "a/b", "parent": "b"}
+
+WORDS = ["load", "fit", "import os", "def f(): pass", "x = 1", ""]
+STEPS = ["load", "train", "report"]
+FOREIGN = ["parameters", "remove-cell", "a b", "é"]
+KALES = [
+    "imports",
+    "skip",
+    "step:load",
+    "step:train",
+    "step:old",
+    "prev:load",
+    "prev:old",
+    "limit:cpu:1",
+    "step:Bad",
+    "image:x",
+    "notebook:n",
+]
+LEGACY = ["block:load", "prev:a;b"]
+
+tag_lists = st.lists(st.sampled_from(FOREIGN + KALES + LEGACY), max_size=4)
+metadata: st.SearchStrategy[dict[str, Any] | None] = (
+    st.fixed_dictionaries({}, optional={"tags": tag_lists, "notebook_path": st.just("n.ipynb")})
+    | st.fixed_dictionaries({"tags": st.sampled_from([[], None]), "collapsed": st.just(True)})
+    | st.just(None)
+)
+settings_values = st.fixed_dictionaries(
+    {},
+    optional={
+        "pipeline_name": st.sampled_from(["p", "p-${stem}"]),
+        "experiment_name": st.sampled_from(["e", None]),
+        "docker_image": st.none(),
+        "enable_caching": st.booleans(),
+        "volumes": st.just([{"name": "v", "mount_point": "/v", "type": "pvc"}]),
+        "steps_defaults": st.sampled_from([[], ["limit:cpu:1"], {"limits": {"cpu": 2}}, None]),
+        "security_context": st.fixed_dictionaries({}, optional={"run_as_user": st.just(1000)}),
+    },
+)
+present_settings = st.none() | st.fixed_dictionaries(
+    {},
+    optional={
+        "pipeline_name": st.sampled_from(["p", "q"]),
+        "experiment_name": st.just("e"),
+        "experiment": st.sampled_from([{"id": "7", "name": "e"}, {"id": "new", "name": "old"}]),
+        "docker_image": st.just("img"),
+        "enable_caching": st.sampled_from([True, 1, False]),
+        "steps_defaults": st.sampled_from([[], ["limit:cpu:1"]]),
+        "security_context": st.just({"run_as_user": 1, "run_as_group": 2}),
+    },
+)
+
+
+@st.composite
+def notebooks(draw: st.DrawFn) -> dict[str, Any]:
+    """A notebook with tags of all kinds in all places."""
+    cells = []
+    for number in range(draw(st.integers(0, 5))):
+        kind = draw(st.sampled_from(["code", "code", "code", "markdown"]))
+        words = WORDS if kind == "code" else ["# Load", "## Train\ntext", "text"]
+        made = cell(draw(st.sampled_from(words)), kind, metadata=draw(metadata))
+        if draw(st.booleans()):
+            made["id"] = f"c{number}"
+        cells.append(made)
+    present = draw(present_settings)
+    return notebook(cells, **({} if present is None else {"kubeflow_notebook": present}))
+
+
+selectors = st.fixed_dictionaries(
+    {},
+    optional={
+        "source": st.sampled_from(["load", "^(?P<w>load|fit)", "import", "x", ["fit", "def"]]),
+        "index": st.sampled_from([0, -1, "0-2", [1, 3]]),
+        "heading": st.sampled_from(["Load", "(?i)^(train)"]),
+        "tagged": st.sampled_from(["step:(.+)", "(?:block|step):(.+)", "parameters", "skip"]),
+        "not": st.sampled_from([{"source": "fit"}, {"tagged": "skip"}, {"index": 0}]),
+    },
+).filter(bool)
+roles = st.sampled_from(
+    [
+        {"tag": "imports"},
+        {"tag": "skip"},
+        {"untag": True},
+        {"step": "load"},
+        {"step": "train", "prev": "load"},
+        {"step": "train", "limits": {"cpu": 1}, "labels": {"team": "a"}},
+        {"step": "train", "prev": ["load", "report"], "image": "python:3.12", "cache": "disabled"},
+        {"step": "report", "prev": []},
+        {"notebook": {"name": "n", "path": "${stem}.ipynb"}},
+        {"add": "mine"},
+        {"remove": "param.*"},
+        {"step": "load", "add": ["mine"], "remove": "remove-.*"},
+    ]
+)
+rules = st.builds(
+    lambda selector, role, expect: {**selector, **role, **expect},
+    selectors,
+    roles,
+    st.sampled_from([{"expect": "any"}, {"expect": "any"}, {}]),
+)
+specs = st.fixed_dictionaries(
+    {"version": st.just(1), "cells": st.lists(rules, max_size=4)},
+    optional={
+        "pipeline": settings_values,
+        "unmatched": st.sampled_from(["keep", "untag", "skip", "error"]),
+        "legacy": st.sampled_from(["keep", "error"]),
+        "rename": st.sampled_from([{"old": "load"}, {"old": "new"}]),
+    },
+)
+
+
+def read(value: dict[str, Any]) -> Spec:
+    """The spec of a plain value: JSON is YAML."""
+
+    def load(_path: str, _at: Label) -> Source:
+        raise AssertionError
+
+    return read_spec(Source("spec.yaml", json.dumps(value)), load)
+
+
+def tags_in(one: dict[str, Any]) -> list[str]:
+    """The tags of a cell."""
+    return (one["metadata"] or {}).get("tags") or []
+
+
+def without_metadata(value: dict[str, Any]) -> dict[str, Any]:
+    """What kale-tag must never change."""
+    bare = copy.deepcopy(value)
+    for holder in (bare, *bare["cells"]):
+        del holder["metadata"]
+    return bare
+
+
+def check_settings(
+    wanted: dict[str, Any] | None, before: dict[str, Any], after: dict[str, Any]
+) -> None:
+    """Null removes, `experiment` follows `experiment_name`, what is not named stays."""
+    if wanted is None:
+        assert after["metadata"] == before["metadata"]
+        return
+    old = before["metadata"].get("kubeflow_notebook", {})
+    new = after["metadata"].get("kubeflow_notebook", {})
+    assert not {key for key, wish in wanted.items() if wish is None} & new.keys()
+    if wanted.get("experiment_name"):
+        assert new["experiment"]["name"] == new["experiment_name"] == wanted["experiment_name"]
+    for key in old.keys() - wanted.keys() - {"experiment"}:
+        assert new[key] == old[key]
+
+
+@FUZZ
+@given(specs, notebooks(), st.booleans())
+def test_what_always_holds(value: dict[str, Any], before: dict[str, Any], fast: bool) -> None:  # noqa: FBT001
+    """A spec is refused with a message, or it makes a notebook that is as the spec says.
+
+    Then nothing but metadata has changed; foreign tags are there in their order; Kale reads each
+    tag list of a selected cell to its end; the patch of the plan says the same; and the second
+    time there is nothing to do.
+    """
+    data = to_bytes(before)
+    try:
+        spec = read(value)
+        made = retag(spec, data, "my_nb.ipynb", Target(VARIABLES, spec.pipeline), fast=fast)
+    except UserError:
+        return
+    after = json.loads(made.data or data)
+    assert without_metadata(before) == without_metadata(after)
+    assert jsonpatch.apply_patch(before, operations(made.plan, made.notebook)) == after
+    if made.data is not None:
+        assert made.data == to_bytes(after)
+    selected = {index for found in made.plan.selections for index in found.cells}
+    owned = {
+        index
+        for found in made.plan.selections
+        if found.rule.role is not None
+        for index in found.cells
+    }
+    for index, (old, new) in enumerate(zip(before["cells"], after["cells"], strict=True)):
+        foreign = [tag for tag in tags_in(old) if tag in FOREIGN]
+        left = [tag for tag in tags_in(new) if tag in FOREIGN]
+        assert left == foreign if index not in selected else set(left) <= set(foreign)
+        if index in owned:
+            kinds = [tags.is_kales(tag) for tag in tags_in(new)]
+            assert kinds == sorted(kinds, reverse=True), "Kale's tags stand first"
+            assert all(tags.parse(tag) for tag in tags_in(new) if tags.is_kales(tag))
+        kept = value.get("unmatched", "keep") == "keep" or old["cell_type"] != "code"
+        if index not in selected and kept and "rename" not in value:
+            assert new == old
+    check_settings(value.get("pipeline"), before, after)
+
+    again = retag(
+        spec, made.data or data, "my_nb.ipynb", Target(VARIABLES, spec.pipeline), fast=fast
+    )
+    assert again.data is None
+    assert again.plan.changes == ()
+
+
+@FUZZ
+@given(st.text(max_size=200) | st.binary(max_size=200).map(lambda data: data.decode("latin-1")))
+def test_any_text_is_a_spec_or_a_message(text: str) -> None:
+    """Whatever stands in a spec, reading it gives a spec or faults whose places lie in the text."""
+
+    def load(_path: str, _at: Label) -> Source:
+        raise UserError
+
+    faults: tuple[Diagnostic, ...] = ()
+    try:
+        read_spec(Source("spec.yaml", text), load)
+    except UserError as refused:
+        faults = refused.diagnostics
+    spans = [label.span for fault in faults for label in fault.labels if label.span is not None]
+    assert all(0 <= span.start <= span.end <= len(text) for span in spans)
+    assert all(as_text(fault, Style()) for fault in faults)

@@ -1,0 +1,302 @@
+"""`spec.schema.json` and the reader of specs agree on every question of form.
+
+A question of form is one that JSON Schema can put. What it cannot put stands in `BEYOND`.
+"""
+
+import json
+import os
+import re
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import HealthCheck, event, given
+from hypothesis import settings as hypothesis_settings
+from hypothesis import strategies as st
+from jsonschema import Draft7Validator
+from jsonschema.validators import extend
+from spec_strategies import damaged_specs, to_yaml, valid_specs
+
+from kale_tag import settings, tags
+from kale_tag.diagnostics import Diagnostic, Label, Source, UserError
+from kale_tag.tagging import compile_section, rule, spec
+from kale_tag.tagging.spec import read_spec
+from kale_tag.tagging.yaml_tree import plain, read_yaml
+
+ROOT = Path(__file__).parent.parent
+SCHEMA: dict[str, Any] = json.loads((ROOT / "kale_tag/spec.schema.json").read_text("utf-8"))
+EXAMPLES = int(os.environ.get("KALE_TAG_EXAMPLES", "400"))
+FUZZ = hypothesis_settings(
+    max_examples=EXAMPLES,
+    deadline=None,
+    suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large],
+)
+
+FORM = {
+    *("unknown-key", "missing-key", "wrong-type", "wrong-value", "wrong-version", "empty-spec"),
+    *("unknown-setting", "invalid-setting", "invalid-default", "invalid-pipeline-name"),
+    *("invalid-name", "invalid-storage-class-name", "no-selector", "no-effect", "two-roles"),
+    *("not-code", "setting-without-step", "kale-tag-added", "invalid-tag", "reserved-name"),
+    *("invalid-secret", "not-yet"),
+    *(f"invalid-{part.name.replace(' ', '-')}" for parts in tags.PARTS.values() for part in parts),
+}
+"""The codes of faults that JSON Schema can see too."""
+
+BEYOND = {
+    "invalid-regex": "Python's syntax; JSON Schema knows only its own",
+    "unknown-group": "a value that depends on the pattern in another",
+    "unknown-variable": "a value that depends on the keys of `vars`, and on other files",
+    "unknown-step": "a value that must stand elsewhere in the file",
+    "cycle": "a question about a graph",
+    "rename-chain": "a value that must not stand elsewhere in the file",
+    "two-experiments": "two values that must be equal",
+}
+"""The codes of faults that JSON Schema cannot see, and why. Faults of YAML itself are not here:
+where there is no tree, there is nothing to ask."""
+
+
+def beyond(fault: Diagnostic) -> bool:
+    """Whether JSON Schema cannot see *fault*: by its code, or one of two that share a code."""
+    if fault.code in BEYOND:
+        return True
+    assert fault.code in FORM, f"a new code: can JSON Schema see `{fault.code}`?"
+    if fault.message.startswith("the range `"):
+        return True  # `6-4`: two numbers inside one text, compared
+    label = fault.labels[0]
+    written = label.source.text[label.span.start : label.span.end] if label.span else ""
+    # `+1` and `1e-3` reach a schema as 1 and 0.001; Kale gets the text, and takes no sign in it.
+    return fault.code == "invalid-quantity" and _is_number(written) and float(written) >= 0
+
+
+def _is_number(text: str) -> bool:
+    return re.fullmatch(r"[-+]?[0-9][0-9.]*([eE][-+]?[0-9]+)?", text) is not None
+
+
+def _in_python(schema: Any) -> Any:
+    r"""*schema* with `$` in its patterns as ECMAScript means it, and so every editor: Python's
+    `$` also stands before a last line break."""
+    if isinstance(schema, list):
+        return [_in_python(item) for item in schema]
+    if not isinstance(schema, dict):
+        return schema
+    made = {key: _in_python(value) for key, value in schema.items()}
+    if isinstance(pattern := made.get("pattern"), str):
+        made["pattern"] = _ending(pattern)
+    if isinstance(patterns := made.get("patternProperties"), dict):
+        made["patternProperties"] = {_ending(key): value for key, value in patterns.items()}
+    return made
+
+
+def _ending(pattern: str) -> str:
+    return re.sub(r"(?<!\\)\$", r"\\Z", pattern)
+
+
+def _is_int(_: object, value: object) -> bool:
+    """JSON has one kind of number, in which 1.0 is whole; YAML and Kale tell 1.0 from 1."""
+    return isinstance(value, int) and not isinstance(value, bool)
+
+
+VALIDATOR = extend(
+    Draft7Validator, type_checker=Draft7Validator.TYPE_CHECKER.redefine("integer", _is_int)
+)(_in_python(SCHEMA))
+
+
+def no_file(name: str, _: Label) -> Source:
+    return Source(name, "version: 1\n")
+
+
+def faults_of_form(text: str, load: spec.Load = no_file) -> list[Diagnostic]:
+    """What the reader says of *text* itself that JSON Schema could say too."""
+    source = Source("spec.yaml", text)
+    try:
+        read_spec(source, load)
+    except UserError as fault:
+        return [
+            found
+            for found in fault.diagnostics
+            if found.labels[0].source.name == source.name and not beyond(found)
+        ]
+    return []
+
+
+def schema_says(text: str) -> list[str]:
+    """What the schema says of *text*."""
+    tree = read_yaml(Source("spec.yaml", text))
+    faults = VALIDATOR.iter_errors(None if tree is None else plain(tree))
+    return [f"{fault.json_path}: {fault.message}" for fault in faults]
+
+
+def assert_agree(text: str, load: spec.Load = no_file) -> bool:
+    """Fails where the two judge differently; whether *text* is right in form."""
+    by_reader = [f"{fault.code}: {fault.message}" for fault in faults_of_form(text, load)]
+    by_schema = schema_says(text)
+    assert bool(by_reader) == bool(by_schema), (
+        f"{text}\nthe reader says {by_reader},\nthe schema says {by_schema}"
+    )
+    return not by_reader
+
+
+# The schema alone.
+
+
+def test_the_schema_is_a_valid_draft_7_schema() -> None:
+    Draft7Validator.check_schema(SCHEMA)
+
+
+def subschemas(schema: Any, path: str = "#") -> list[tuple[str, dict[str, Any]]]:
+    """Every schema inside *schema*, by its JSON pointer."""
+    found = [(path, schema)]
+    named = ("properties", "patternProperties", "definitions")
+    for key in ("items", "additionalProperties", "not", "propertyNames"):
+        if isinstance(schema.get(key), dict):
+            found += subschemas(schema[key], f"{path}/{key}")
+    for key in ("anyOf", "allOf"):
+        for position, inner in enumerate(schema.get(key, ())):
+            found += subschemas(inner, f"{path}/{key}/{position}")
+    for key in named:
+        for name, inner in schema.get(key, {}).items():
+            found += subschemas(inner, f"{path}/{key}/{name}")
+    for name, inner in schema.get("dependencies", {}).items():
+        if isinstance(inner, dict):
+            found += subschemas(inner, f"{path}/dependencies/{name}")
+    return found
+
+
+ALL = subschemas(SCHEMA)
+
+
+def resolved(schema: dict[str, Any]) -> dict[str, Any]:
+    """*schema* as an editor shows it: what stands beside a `$ref` wins over what it names."""
+    name = schema.get("$ref", "").removeprefix("#/definitions/")
+    return {**SCHEMA["definitions"][name], **schema} if name else schema
+
+
+def test_every_key_has_one_sentence_for_hover() -> None:
+    """An editor that shows a key of a spec can say what it means, in one sentence."""
+    for path, schema in ALL:
+        if "/dependencies/" in path:
+            continue
+        for key, value in schema.get("properties", {}).items():
+            said = resolved(value).get("description", "")
+            assert re.fullmatch(r"[^\n]{8,170}\.", said), f"{path}/{key}: {said!r}"
+
+
+def test_nothing_but_words_stands_beside_a_ref() -> None:
+    """Draft 7 passes over everything beside `$ref`, so no rule may stand there."""
+    for path, schema in ALL:
+        if "$ref" in schema:
+            assert schema.keys() <= {"$ref", "description", "examples"}, path
+
+
+def test_every_definition_is_used() -> None:
+    used = set(re.findall(r'"#/definitions/(\w+)"', json.dumps(SCHEMA)))
+    assert used == SCHEMA["definitions"].keys()
+
+
+def test_every_example_and_default_is_valid() -> None:
+    """What an editor offers is taken by the schema itself."""
+    for path, schema in ALL:
+        offered = [*schema.get("examples", ())]
+        offered += [schema["default"]] if "default" in schema else []
+        for value in offered:
+            faults = list(VALIDATOR.evolve(schema=_in_python(schema)).iter_errors(value))
+            assert not faults, f"{path}: {value}: {faults}"
+
+
+def keys(pointer: str) -> set[str]:
+    """The keys under `properties` of the schema at *pointer*."""
+    return set(dict(ALL)[pointer]["properties"])
+
+
+@pytest.mark.parametrize(
+    ("pointer", "known"),
+    [
+        ("#", spec.KEYS),
+        ("#/definitions/rule", rule.KEYS),
+        ("#/definitions/not", rule.SELECTORS),
+        ("#/definitions/pipeline", settings.FIELDS),
+        ("#/definitions/pipeline/properties/steps_defaults/anyOf/0", rule.KINDS),
+        ("#/definitions/pipeline/properties/steps_defaults/anyOf/0", settings.DEFAULTS_KINDS),
+        ("#/definitions/pipeline/properties/security_context", settings.SECURITY_FIELDS),
+        ("#/definitions/pipeline/properties/katib_metadata", settings.KATIB_FIELDS),
+        ("#/definitions/volume", settings.VOLUME_FIELDS),
+        ("#/properties/compile", compile_section.KEYS),
+        ("#/definitions/compileStep", compile_section.STEP_KEYS),
+    ],
+)
+def test_schema_and_reader_know_the_same_keys(pointer: str, known: tuple[str, ...]) -> None:
+    """The keys of each mapping are those of the reader, none more and none less."""
+    assert keys(pointer) == set(known)
+
+
+@pytest.mark.parametrize(
+    ("pointer", "words"),
+    [
+        ("#/properties/unmatched", spec.UNMATCHED),
+        ("#/properties/legacy", spec.LEGACY),
+        (
+            "#/properties/compile/properties/artifacts/additionalProperties",
+            compile_section.ARTIFACTS,
+        ),
+        ("#/definitions/cell_type", rule.CELL_TYPES),
+        ("#/definitions/rule/properties/tag", tags.SPECIAL),
+        ("#/definitions/switch", tags.SWITCH),
+    ],
+)
+def test_schema_and_reader_know_the_same_words(pointer: str, words: tuple[str, ...]) -> None:
+    """Where a value is one of some words, an editor offers all of them in the reader's order."""
+    assert dict(ALL)[pointer]["enum"] == list(words)
+
+
+# The schema against the reader.
+
+
+def test_the_two_agree_on_an_empty_file() -> None:
+    """A file with nothing in it is no spec to either."""
+    assert not assert_agree("")
+    assert not assert_agree("# nothing\n")
+
+
+@pytest.mark.parametrize(
+    "path", sorted([*ROOT.glob("examples/**/*.yaml"), *ROOT.glob("specs/**/*.yaml")]), ids=str
+)
+def test_examples_are_valid_to_both(path: Path) -> None:
+    """Each example spec is right in form to the reader and to the schema."""
+
+    def load(name: str, _: Label) -> Source:
+        return Source(name, (path.parent / name).read_text("utf-8"))
+
+    assert assert_agree(path.read_text("utf-8"), load)
+
+
+SPEC_IN_CASE = re.compile(r"^```ya?ml (\S+)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
+
+
+@pytest.mark.parametrize(
+    "case",
+    sorted((ROOT / "tests/cases").rglob("*.md")),
+    ids=lambda path: str(path.relative_to(ROOT / "tests/cases")),
+)
+def test_specs_in_cases_are_judged_alike(case: Path) -> None:
+    """Each spec shown in a case is right in form to both the reader and the schema, or to none."""
+    for block in SPEC_IN_CASE.finditer(case.read_text("utf-8")):
+        try:
+            read_yaml(Source("spec.yaml", block[2]))
+        except UserError:
+            continue  # not YAML: there is nothing to show the schema
+        assert_agree(block[2])
+
+
+@given(valid_specs())
+@FUZZ
+def test_valid_specs_are_valid_to_both(made: dict[str, Any]) -> None:
+    """A spec put together from valid pieces has no fault of form."""
+    assert assert_agree(to_yaml(made))
+
+
+@given(damaged_specs())
+@FUZZ
+def test_damaged_specs_are_judged_alike(made: dict[str, Any]) -> None:
+    """Whatever is changed in a spec, the reader finds a fault of form just if the schema does."""
+    text = to_yaml(made)
+    event(f"valid: {assert_agree(text)}")
