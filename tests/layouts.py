@@ -20,6 +20,8 @@ FUZZ = settings(
     deadline=None,
     suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large],
 )
+# For properties that are tried in each of many layouts.
+LIGHT = settings(FUZZ, max_examples=EXAMPLES // 3)
 
 
 def read(data: bytes, engine: str = "json") -> Notebook:

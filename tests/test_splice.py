@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from layouts import (
     ENGINES,
     FUZZ,
+    LIGHT,
     NEW_VALUES,
     Node,
     changed,
@@ -431,7 +432,7 @@ DUMPS: dict[str, dict[str, Any]] = {
 
 @pytest.mark.parametrize("newline", ["\n", "\r\n"])
 @pytest.mark.parametrize("layout", DUMPS)
-@FUZZ
+@LIGHT
 @given(data=st.data(), notebook=canonical())
 def test_as_the_writer_of_the_file(
     data: st.DataObject, notebook: dict[str, Any], layout: str, newline: str
