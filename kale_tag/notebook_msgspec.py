@@ -11,7 +11,8 @@ from typing import Final
 import msgspec
 from msgspec import Raw
 
-from kale_tag.notebook import Cell, Notebook, scan_with_json
+from kale_tag.notebook import Cell, Notebook
+from kale_tag.notebook_json import scan_with_json
 
 NOTHING: Final = Raw()
 

@@ -11,7 +11,8 @@ from kale_tag import notebook_faults as faults
 from kale_tag.diagnostics import UserError
 from kale_tag.json_scan import Member, items_at, last, members_at, skip_space, value_at
 from kale_tag.json_style import JsonStyle, line_break
-from kale_tag.notebook import BOM, MISSING, Notebook, scan
+from kale_tag.notebook import BOM, MISSING, Notebook
+from kale_tag.read_notebook import scan
 
 Wanted = Mapping[int | None, object]
 """The metadata that holders (a cell by its number, the notebook as None) shall have."""

@@ -10,7 +10,8 @@ import pytest
 
 from kale_tag.cli import main
 from kale_tag.diagnostics import Label, Source, UserError
-from kale_tag.notebook import Notebook, read_notebook
+from kale_tag.notebook import Notebook
+from kale_tag.read_notebook import read_notebook
 from kale_tag.tagging.change import Target
 from kale_tag.tagging.model import Spec
 from kale_tag.tagging.patch import operations

@@ -378,7 +378,7 @@ def test_memory(engine: str) -> None:
 
 def test_import_is_cheap() -> None:
     """Importing what every command needs loads none of the slow packages."""
-    program = "import sys, kale_tag.notebook, kale_tag.splice; print(*sys.modules)"
+    program = "import sys, kale_tag.read_notebook, kale_tag.splice; print(*sys.modules)"
     loaded = subprocess.run(
         [sys.executable, "-c", program], capture_output=True, check=True, text=True
     ).stdout.split()

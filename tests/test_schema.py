@@ -12,9 +12,8 @@ from typing import Any
 import pytest
 from hypothesis import HealthCheck, event, given
 from hypothesis import settings as hypothesis_settings
-from hypothesis import strategies as st
-from jsonschema import Draft7Validator
-from jsonschema.validators import extend
+from jsonschema import Draft7Validator, ValidationError  # type: ignore[import-untyped]
+from jsonschema.validators import extend  # type: ignore[import-untyped]
 from spec_strategies import damaged_specs, to_yaml, valid_specs
 
 from kale_tag import settings, tags
@@ -101,11 +100,42 @@ VALIDATOR = extend(
 )(_in_python(SCHEMA))
 
 
+KNOWN_DISAGREEMENTS = {
+    "an empty list of conditions selects every code cell": [
+        "{version: 1, cells: [{id: [], untag: true}]}",
+        "{version: 1, cells: [{source: [], untag: true}]}",
+        "{version: 1, cells: [{index: [], untag: true}]}",
+    ],
+    "a hole in a default written as a tag is refused, as a mapping it is taken": [
+        "{version: 1, pipeline: {steps_defaults: ['limit:cpu:${stem}']}}",
+    ],
+    "digits of other scripts are read as numbers": [
+        "{version: 1, cells: [{index: '٤-٦', tag: skip}]}"
+    ],
+    "`plain` writes a key in Python's words: None for null": [
+        "{version: 1, cells: [{id: a, step: a, limits: {null: 1}}]}",
+    ],
+}
+"""Where the schema is right and the reader is not. When one is mended, its strict xfail fails:
+take it out here, and out of `owed_by_reader` and `owed_by_schema`."""
+
+
+def owed_by_reader(fault: ValidationError) -> bool:
+    """Whether the schema says what the reader does not say yet."""
+    at = fault.absolute_path[-1] if fault.absolute_path else None
+    return fault.instance == [] and at in {"id", "source", "index"}
+
+
+def owed_by_schema(fault: Diagnostic) -> bool:
+    """Whether the reader says what it should not say."""
+    return fault.code == "invalid-default" and re.search(r"\$\{[^{}]*\}", fault.message) is not None
+
+
 def no_file(name: str, _: Label) -> Source:
     return Source(name, "version: 1\n")
 
 
-def faults_of_form(text: str, load: spec.Load = no_file) -> list[Diagnostic]:
+def reader_says(text: str, load: spec.Load = no_file) -> list[Diagnostic]:
     """What the reader says of *text* itself that JSON Schema could say too."""
     source = Source("spec.yaml", text)
     try:
@@ -119,21 +149,26 @@ def faults_of_form(text: str, load: spec.Load = no_file) -> list[Diagnostic]:
     return []
 
 
-def schema_says(text: str) -> list[str]:
+def schema_says(text: str) -> list[ValidationError]:
     """What the schema says of *text*."""
     tree = read_yaml(Source("spec.yaml", text))
-    faults = VALIDATOR.iter_errors(None if tree is None else plain(tree))
-    return [f"{fault.json_path}: {fault.message}" for fault in faults]
+    return list(VALIDATOR.iter_errors(None if tree is None else plain(tree)))
 
 
-def assert_agree(text: str, load: spec.Load = no_file) -> bool:
+def assert_agree(text: str, load: spec.Load = no_file, *, strict: bool = True) -> bool:
     """Fails where the two judge differently; whether *text* is right in form."""
-    by_reader = [f"{fault.code}: {fault.message}" for fault in faults_of_form(text, load)]
-    by_schema = schema_says(text)
-    assert bool(by_reader) == bool(by_schema), (
-        f"{text}\nthe reader says {by_reader},\nthe schema says {by_schema}"
+    reader, schema = reader_says(text, load), schema_says(text)
+    if not strict:
+        reader = [fault for fault in reader if not owed_by_schema(fault)]
+        schema = [fault for fault in schema if not owed_by_reader(fault)]
+    assert bool(reader) == bool(schema), "\n".join(
+        (
+            text,
+            f"the reader says {[f'{fault.code}: {fault.message}' for fault in reader]},",
+            f"the schema says {[f'{fault.json_path}: {fault.message}' for fault in schema]}",
+        )
     )
-    return not by_reader
+    return not reader
 
 
 # The schema alone.
@@ -287,6 +322,13 @@ def test_specs_in_cases_are_judged_alike(case: Path) -> None:
         assert_agree(block[2])
 
 
+@pytest.mark.xfail(reason="the reader is to be mended", strict=True)
+@pytest.mark.parametrize("text", [text for texts in KNOWN_DISAGREEMENTS.values() for text in texts])
+def test_known_disagreements(text: str) -> None:
+    """The schema is right about each of these, and the reader is not yet."""
+    assert_agree(text)
+
+
 @given(valid_specs())
 @FUZZ
 def test_valid_specs_are_valid_to_both(made: dict[str, Any]) -> None:
@@ -299,4 +341,4 @@ def test_valid_specs_are_valid_to_both(made: dict[str, Any]) -> None:
 def test_damaged_specs_are_judged_alike(made: dict[str, Any]) -> None:
     """Whatever is changed in a spec, the reader finds a fault of form just if the schema does."""
     text = to_yaml(made)
-    event(f"valid: {assert_agree(text)}")
+    event(f"valid: {assert_agree(text, strict=False)}")

@@ -4,7 +4,8 @@ from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 
-from kale_tag.notebook import Notebook, read_notebook
+from kale_tag.notebook import Notebook
+from kale_tag.read_notebook import read_notebook
 from kale_tag.splice import ProofError, prove, splice
 from kale_tag.tagging.change import Target
 from kale_tag.tagging.model import Spec
