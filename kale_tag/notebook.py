@@ -1,6 +1,6 @@
 """What a notebook is: cells, and metadata with a known place in the bytes it was read from."""
 
-from collections.abc import Callable, Container, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from enum import Enum
 from typing import TYPE_CHECKING, Final
@@ -110,16 +110,6 @@ class Notebook:
     def metadata_span(self, holder: int | None) -> tuple[int, int] | None:
         """Where in the bytes the metadata value of *holder* stands, or None if it has none."""
         return self._span_of(holder)
-
-    def adopt(self, other: "Notebook", changed: Container[int | None]) -> None:
-        """Take over what *other* has decoded already; only the metadata of *changed* may differ."""
-        if None not in changed and other.known_metadata is not _Mark.UNREAD:
-            self.known_metadata = other.known_metadata
-        for index, (mine, theirs) in enumerate(zip(self.cells, other.cells, strict=True)):
-            if theirs.known_source is not None:
-                mine.known_source = theirs.known_source
-            if index not in changed and theirs.known_metadata is not _Mark.UNREAD:
-                mine.known_metadata = theirs.known_metadata
 
 
 def _decoded(raw: "RawJson", name: str) -> object:

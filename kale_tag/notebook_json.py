@@ -5,6 +5,7 @@ bytes and the text is no larger than they are, and all that gives JSON its struc
 is not ASCII is decoded again, from the bytes, when asked.
 """
 
+from collections.abc import Sequence
 from functools import cache
 from json import JSONDecodeError
 from typing import Final, NamedTuple
@@ -34,7 +35,7 @@ class _Whole(NamedTuple):
     text: str
 
 
-def scan_with_json(data: bytes, name: str) -> Notebook:
+def scan_with_json(data: bytes, name: str, known: Sequence[Cell | None] = ()) -> Notebook:
     """Like `scan`, with nothing but the standard library."""
     try:
         top = _top_of(str(data, "latin-1"))
@@ -44,7 +45,7 @@ def scan_with_json(data: bytes, name: str) -> Notebook:
         fault = faults.not_json(name, data, wrong.msg, wrong.pos)
     else:
         if isinstance(top, list):
-            return _notebook_of(data, name, top)
+            return _notebook_of(data, name, top, known)
         fault = faults.not_an_object(name)
     raise UserError(fault)  # here, where the text of the whole file is not kept as its context
 
@@ -98,7 +99,9 @@ def _ascii_text(source: object) -> str | None:
     return text if isinstance(text, str) and text.isascii() else None
 
 
-def _notebook_of(data: bytes, name: str, top: list[Member]) -> Notebook:
+def _notebook_of(
+    data: bytes, name: str, top: list[Member], known: Sequence[Cell | None]
+) -> Notebook:
     _check_version(name, top)
     cells, metadata = last(top, "cells"), last(top, "metadata")
     if cells is None or not isinstance(cells.value, list):
@@ -117,6 +120,8 @@ def _notebook_of(data: bytes, name: str, top: list[Member]) -> Notebook:
             spans.append(value.metadata)
         else:
             raise UserError(faults.bad_cell(name, data, index, start))
+    if len(known) == len(found):
+        found = [old or new for old, new in zip(known, found, strict=True)]
     own = metadata and (metadata.start, metadata.end)
 
     @cache

@@ -5,6 +5,7 @@ views into the bytes it was given, so that the address of a view tells where it 
 """
 
 import ctypes
+from collections.abc import Sequence
 from functools import cache
 from typing import Final
 
@@ -34,7 +35,7 @@ class RawNotebook(msgspec.Struct, gc=False):
     nbformat: object = None
 
 
-def scan_with_msgspec(data: bytes, name: str) -> Notebook | None:
+def scan_with_msgspec(data: bytes, name: str, known: Sequence[Cell | None] = ()) -> Notebook | None:
     """The notebook that *data* holds, or None if the other engine has to look at it.
 
     That one accepts more (NaN, lone surrogates, a BOM) and finds the words for what is wrong.
@@ -45,8 +46,11 @@ def scan_with_msgspec(data: bytes, name: str) -> Notebook | None:
         return None
     if found.nbformat not in (4, None):
         return None
+    if len(known) != len(found.cells):
+        known = [None] * len(found.cells)
     cells = [
-        Cell(
+        old
+        or Cell(
             cell.cell_type if isinstance(cell.cell_type, str) else "",
             cell.id if isinstance(cell.id, str) else None,
             index,
@@ -55,7 +59,7 @@ def scan_with_msgspec(data: bytes, name: str) -> Notebook | None:
             cell.metadata,
             _read_source,
         )
-        for index, cell in enumerate(found.cells)
+        for index, (cell, old) in enumerate(zip(found.cells, known, strict=True))
     ]
     base = address(data)
 

@@ -48,7 +48,8 @@ def prove(notebook: Notebook, data: bytes, wanted: Wanted) -> Notebook:
     What *notebook* has decoded is not decoded again for it. Raises `ProofError`.
     """
     try:
-        new = scan(data, notebook.name, fast=notebook.fast)
+        known = [None if index in wanted else cell for index, cell in enumerate(notebook.cells)]
+        new = scan(data, notebook.name, fast=notebook.fast, known=known)
         if len(new.cells) != len(notebook.cells):
             raise ProofError("the number of cells has changed")
         if any(notebook.metadata_span(h) is None or v is MISSING for h, v in wanted.items()):
@@ -62,7 +63,11 @@ def prove(notebook: Notebook, data: bytes, wanted: Wanted) -> Notebook:
         raise UserError(faults.too_deep(notebook.name)) from None
     except (UserError, UnicodeDecodeError) as fault:
         raise ProofError(f"the result cannot be read: {fault}") from fault
-    new.adopt(notebook, wanted)
+    for holder in wanted:
+        if holder is not None and (source := notebook.cells[holder].known_source) is not None:
+            new.cells[holder].known_source = source
+    if None not in wanted:
+        new.known_metadata = notebook.known_metadata
     return new
 
 
@@ -70,6 +75,8 @@ def same(one: object, other: object) -> bool:
     """Whether two JSON values are equal: 1 is neither True nor 1.0, NaN is NaN."""
     if one is other:
         return True
+    if isinstance(one, str):
+        return one == other
     if isinstance(one, dict):
         return (
             isinstance(other, dict)

@@ -137,3 +137,9 @@ def valid_name(text: str) -> str:
     """The nearest name that Kale takes for a step: `Load data` gives `load_data`; "" if none is."""
     name = re.sub(r"[^a-z0-9_]+", "_", text.strip().lower()).strip("_")
     return f"_{name}" if name[:1].isdigit() else name
+
+
+def listed(metadata: object) -> list[str]:
+    """The tags in the metadata of a cell, [] where there are none that can be read."""
+    found = metadata.get("tags") if isinstance(metadata, dict) else None
+    return found if isinstance(found, list) and all(isinstance(tag, str) for tag in found) else []

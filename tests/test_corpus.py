@@ -157,5 +157,8 @@ def test_untag_everything(corpus: Path) -> None:
             tags = (before.get("metadata") or {}).get("tags") or []
             left = (after.get("metadata") or {}).get("tags") or []
             seen += tags != left
+            if isinstance(tags, str):  # one notebook is wrong on purpose
+                assert left == tags
+                continue
             assert left == [tag for tag in tags if not kales.fullmatch(tag)]
     assert seen > 400

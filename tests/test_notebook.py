@@ -16,6 +16,7 @@ from kale_tag import notebook_msgspec
 from kale_tag.diagnostics import Diagnostic, UserError
 from kale_tag.json_scan import HugeInt
 from kale_tag.notebook import MISSING, Notebook
+from kale_tag.read_notebook import scan
 
 each_engine = pytest.mark.parametrize("engine", ENGINES)
 
@@ -208,17 +209,17 @@ def test_deep_metadata(engine: str) -> None:
         decode_far_down(100 if sys.version_info < (3, 12) else 100_000)
 
 
-def test_adopt() -> None:
-    """What another notebook has decoded is taken over, but for changed metadata."""
-    old, new = (
-        read((CELL % '["é"]').replace("}]", '}, {"metadata": [1]}]').encode()) for _ in "ab"
-    )
-    for cell in old.cells:
-        _ = cell.source, cell.metadata
-    new.adopt(old, {0})
-    assert new.cells[0].source is old.cells[0].source
-    assert new.cells[0].known_metadata is not old.cells[0].metadata
-    assert new.cells[1].metadata is old.cells[1].metadata
+@each_engine
+def test_known_cells(engine: str) -> None:
+    """Cells that are known are not made again; where their number is another, all are."""
+    data = (CELL % '["é"]').replace("}]", '}, {"metadata": [1]}]').encode()
+    old = read(data, engine)
+    new = scan(data, "a.ipynb", fast=engine == "msgspec", known=[None, old.cells[1]])
+    assert new.cells[0] is not old.cells[0]
+    assert new.cells[1] is old.cells[1]
+    other = scan(data, "a.ipynb", fast=engine == "msgspec", known=[old.cells[1]])
+    assert len(other.cells) == 2
+    assert old.cells[1] not in other.cells
 
 
 def view(cell: dict[str, object]) -> tuple[object, ...]:

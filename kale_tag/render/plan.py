@@ -9,9 +9,10 @@ from kale_tag.render.style import Style
 from kale_tag.tagging.change import Change
 from kale_tag.tagging.model import Rule
 from kale_tag.tagging.patch import operations
-from kale_tag.tagging.plan import PATH_KEY, Plan, tags_of
+from kale_tag.tagging.plan import PATH_KEY, Plan
 from kale_tag.tagging.select import View, first_line, why_not
 from kale_tag.tagging.wanted_settings import SETTINGS_KEY
+from kale_tag.tags import listed
 
 
 def as_text(plan: Plan, notebook: Notebook, style: Style) -> Iterator[str]:
@@ -52,7 +53,7 @@ def as_value(plan: Plan, notebook: Notebook) -> dict[str, object]:
 
 def explained(plan: Plan, notebook: Notebook, style: Style) -> Iterator[str]:
     """For every rule the cells that it selects, and why it does not select the others."""
-    view = View(notebook, [tags_of(cell.metadata) for cell in notebook.cells])
+    view = View(notebook)
     for found in plan.selections:
         count = len(found.cells)
         cells = "1 cell" if count == 1 else f"{count} cells"
@@ -77,7 +78,7 @@ def explained(plan: Plan, notebook: Notebook, style: Style) -> Iterator[str]:
 
 def explained_value(plan: Plan, notebook: Notebook) -> list[dict[str, object]]:
     """The same for JSON: for every rule its place, its cells, and a reason for each other cell."""
-    view = View(notebook, [tags_of(cell.metadata) for cell in notebook.cells])
+    view = View(notebook)
     return [
         {
             "rule": found.rule.place,
@@ -120,7 +121,7 @@ def settings_changed(change: Change) -> Iterator[tuple[str, object, object]]:
 
 
 def _marks(change: Change, style: Style) -> Iterator[str]:
-    before, after = tags_of(change.before), tags_of(change.after)
+    before, after = listed(change.before), listed(change.after)
     gone = [tag for tag in before if tag not in after]
     come = [tag for tag in after if tag not in before]
     yield from (style.red(f"- {tag}") for tag in gone)
@@ -147,7 +148,7 @@ def _setting(key: str, old: object, new: object, style: Style) -> str:
 
 def _cell_value(change: Change, notebook: Notebook) -> dict[str, object]:
     holder = change.holder or 0
-    before, after = tags_of(change.before), tags_of(change.after)
+    before, after = listed(change.before), listed(change.after)
     value: dict[str, object] = {
         "cell": holder,
         "id": notebook.cells[holder].id,

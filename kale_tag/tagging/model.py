@@ -2,10 +2,11 @@
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from kale_tag import tags
 from kale_tag.diagnostics import Label, Source
+from kale_tag.tagging import template
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,6 +72,12 @@ class Given:
     key: str
     value: str
     label: Label
+    has_holes: bool = field(init=False, compare=False)
+
+    def __post_init__(self) -> None:
+        """Look for holes once, not at every cell."""
+        holes = template.has_holes(self.value) or template.has_holes(self.key)
+        object.__setattr__(self, "has_holes", holes)
 
     def tag(self) -> tags.Tag:
         """The Kale tag that this gives."""

@@ -30,19 +30,20 @@ class Plan:
     name: str
     changes: tuple[Change, ...]
     selections: tuple[Selection, ...]
+    wanted: Mapping[int, Wanted]
     warnings: tuple[Diagnostic, ...] = ()
 
 
-def plan(spec: Spec, notebook: Notebook, target: Target, known: Sequence[Selection] = ()) -> Plan:
+def plan(spec: Spec, notebook: Notebook, target: Target, earlier: Plan | None = None) -> Plan:
     """The changes that make *notebook* as *spec* says.
 
-    *known* are the selections of an earlier plan for the same cells with other metadata; then
-    nobody counts again how many cells a rule selects. Raises `UserError` with every fault. Where a
-    caller watches the clock, a TimeoutError raised in here is one: the pattern that was stopped.
+    *earlier* is a plan for the same cells with other metadata: nothing that cannot have changed is
+    done or checked again. Raises `UserError` with every fault. Where a caller watches the clock, a
+    TimeoutError raised in here is one: the pattern that was stopped.
     """
-    view = View(notebook, _present(notebook, spec))
+    view = View(notebook, _renames(spec))
     try:
-        return _plan(spec, view, target, known)
+        return _plan(spec, view, target, earlier)
     except TimeoutError:
         raise UserError(endless(view)) from None
 
@@ -66,47 +67,43 @@ def unsettled(spec: Spec, again: Plan) -> UserError | None:
     return None
 
 
-def tags_of(metadata: object) -> list[str]:
-    """The tags in a cell's metadata, [] where there are none that can be read."""
-    found = metadata.get("tags") if isinstance(metadata, dict) else None
-    return found if isinstance(found, list) and all(isinstance(tag, str) for tag in found) else []
-
-
-def _plan(spec: Spec, view: View, target: Target, known: Sequence[Selection]) -> Plan:
-    notebook = view.notebook
-    selections = select(spec.rules, view, known)
-    wants = Wants(selections, view, target.variables)
-    faults = [] if known else [*check_counts(selections, view), *_rename_faults(spec, notebook)]
-    faults += wants.faults
+def _plan(spec: Spec, view: View, target: Target, earlier: Plan | None) -> Plan:
+    faults: list[Diagnostic] = []
+    wanted: Mapping[int, Wanted]
+    if earlier is not None and not any(looks_at_tags(rule.selector) for rule in spec.rules):
+        selections, wanted = earlier.selections, earlier.wanted
+    else:
+        selections = select(spec.rules, view, earlier.selections if earlier else ())
+        wants = Wants(selections, view, target.variables)
+        faults, wanted = wants.faults, wants.cells
+    if earlier is None:
+        faults += (*check_counts(selections, view), *_rename_faults(spec, view.notebook))
     if not faults:
-        planner = _Planner(spec, view, wants)
-        changes = planner.changes()
+        planner = _Planner(spec, view, wanted)
+        changes = planner.changes(check=earlier is None)
         faults = planner.faults
         try:
-            changes += settings_changes(notebook, target)
+            changes += settings_changes(view.notebook, target)
         except UserError as fault:
             faults.extend(fault.diagnostics)
         if not faults:
-            return Plan(notebook.name, tuple(changes), selections, tuple(planner.warnings))
+            warnings = tuple(planner.warnings)
+            return Plan(view.notebook.name, tuple(changes), selections, wanted, warnings)
     raise UserError(*dict.fromkeys(faults))
 
 
-def _present(notebook: Notebook, spec: Spec) -> list[Sequence[str]]:
-    """The tags of each cell after the renames of *spec*."""
-    found: list[Sequence[str]] = [tags_of(cell.metadata) for cell in notebook.cells]
-    if not spec.rename:
-        return found
-    new = {
+def _renames(spec: Spec) -> dict[str, str]:
+    """The tags that the renames of *spec* change, and into what."""
+    return {
         f"{kind}:{old}": f"{kind}:{given.value}"
-        for old, given in spec.rename.items()
+        for old, given in (spec.rename or {}).items()
         for kind in ("step", "prev")
     }
-    return [[new.get(tag, tag) for tag in cell_tags] for cell_tags in found]
 
 
 def _rename_faults(spec: Spec, notebook: Notebook) -> Iterator[Diagnostic]:
     for old, given in (spec.rename or {}).items():
-        names = {tag for cell in notebook.cells for tag in tags_of(cell.metadata)}
+        names = {tag for cell in notebook.cells for tag in tags.listed(cell.metadata)}
         if {f"step:{old}", f"step:{given.value}"} <= names:
             yield error(
                 "rename-collision",
@@ -119,30 +116,39 @@ def _rename_faults(spec: Spec, notebook: Notebook) -> Iterator[Diagnostic]:
 class _Planner:
     """Compares, cell by cell, what is wanted with what is present."""
 
-    def __init__(self, spec: Spec, view: View, wants: Wants) -> None:
+    def __init__(self, spec: Spec, view: View, wanted: Mapping[int, Wanted]) -> None:
         self.spec = spec
         self.view = view
-        self.wants = wants
+        self.wanted = wanted
         self.faults: list[Diagnostic] = []
         self.warnings: list[Diagnostic] = []
 
-    def changes(self) -> list[Change]:
+    def changes(self, *, check: bool) -> list[Change]:
+        """The cells that change; *check* holds the steps that result against each other too."""
         found: list[Change] = []
-        final: list[Sequence[str]] = []
-        for index, cell in enumerate(self.view.notebook.cells):
-            present = self.view.tags[index]
-            wanted = self.wants.cells.get(index)
-            new = present if wanted is None else self._tags(index, wanted, present)
+        final: dict[int, Sequence[str]] = {}
+        # Most specs have a say in a few cells only, and the others need not be looked at.
+        everywhere = self.spec.unmatched != "keep" or self.spec.rename
+        for index in range(len(self.view.types)) if everywhere else self.wanted:
+            present = self.view.tags(index)
+            wanted = self.wanted.get(index)
+            new: Sequence[str] = present
             path: object = MISSING
+            if wanted is not None:
+                new = self._tags(index, wanted, present)
             if wanted is not None and wanted.role is not None:
                 path = wanted.role.key if wanted.role.kind == "notebook" else None
             elif self.spec.unmatched != "keep" and self.view.types[index] == "code":
                 new = self._unmatched(index, present)
                 path = None
-            final.append(new)
-            if new is not present or wanted is not None or path is not MISSING or self.spec.rename:
-                found += self._change(index, cell.metadata, new, path, wanted)
-        if not self.faults:
+            final[index] = new
+            metadata = self.view.notebook.cells[index].metadata
+            if new is present and not self.spec.rename:
+                has_path = isinstance(metadata, dict) and PATH_KEY in metadata
+                if path is MISSING or (path is None and not has_path):
+                    continue
+            found += self._change(index, metadata, new, path, wanted)
+        if check and not self.faults and any(one.settings for one in self.wanted.values()):
             self._check_steps(final)
         return found
 
@@ -160,7 +166,7 @@ class _Planner:
                 for tag in left
                 if not tags.is_kales(tag) and not self._is_dropped(index, wanted, tag)
             ]
-            want = wanted.kale_tags()
+            want = wanted.kale_tags
             if sorted(kale) != sorted(want):
                 kale = want  # else they keep their order: only special tags make it matter
             left = [*kale, *foreign]
@@ -216,7 +222,7 @@ class _Planner:
             return
         old = before if isinstance(before, dict) else {}
         listed = old.get("tags")
-        if listed is not None and tags_of(old) is not listed:
+        if listed is not None and tags.listed(old) is not listed:
             self._bad_metadata(index, "`tags` is not a list of texts", wanted)
             return
         after = dict(old)
@@ -241,15 +247,15 @@ class _Planner:
             )
         )
 
-    def _check_steps(self, final: Sequence[Sequence[str]]) -> None:
+    def _check_steps(self, final: Mapping[int, Sequence[str]]) -> None:
         """Hold what is asked for against the steps that the notebook will have."""
         first: dict[str, int] = {}
         for index in self.view.code:
-            for tag in final[index]:
+            for tag in final[index] if index in final else self.view.tags(index):
                 kind, _, name = tag.partition(":")
                 if name and kind in {"step", "notebook"}:
                     first.setdefault(name, index)
-        for index, wanted in self.wants.cells.items():
+        for index, wanted in self.wanted.items():
             if wanted.role is None or not wanted.settings:
                 continue
             if (start := first.get(wanted.role.value, index)) < index:

@@ -47,7 +47,7 @@ def retag(  # noqa: PLR0913  what a spec, a notebook and a run each bring
     new = splice(notebook, wanted)
     proven = prove(notebook, new, wanted)
     with watch():
-        again = plan(spec, proven, target, made.selections)
+        again = plan(spec, proven, target, made)
     if again.changes:
         fault = unsettled(spec, again)
         raise fault if fault is not None else ProofError(f"{name}: planning again finds changes")

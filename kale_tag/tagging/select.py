@@ -1,13 +1,14 @@
 """Which cells each rule of a spec selects, and why it does not select the others."""
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
 from kale_tag.diagnostics import Diagnostic, Label, error
 from kale_tag.notebook import Notebook
 from kale_tag.tagging.model import Index, Pattern, Rule, Selector
+from kale_tag.tags import listed
 
 _FENCE = re.compile(r" {0,3}(`{3,}|~{3,})")
 _ATX = re.compile(r" {0,3}(#{1,6})(?:[ \t]+(.*?))?(?:[ \t]+#+)?[ \t]*$")
@@ -23,19 +24,39 @@ class Selection:
 
 
 class View:
-    """What selectors look at in one notebook; *tags* are those of each cell, renames done."""
+    """What selectors look at in one notebook, each part made when it is first asked for.
 
-    def __init__(self, notebook: Notebook, tags: Sequence[Sequence[str]]) -> None:
+    *renames* are tags that stand for others, as the spec's `rename` wants it.
+    """
+
+    def __init__(self, notebook: Notebook, renames: Mapping[str, str] | None = None) -> None:
         """Look at *notebook*."""
         self.notebook = notebook
-        self.tags = tags
         self.types = [cell.cell_type for cell in notebook.cells]
         self.pattern: Pattern | None = None  # the one in use, in case it has to be stopped
+        self._renames = renames or {}
+        self._tags: dict[int, list[str]] = {}
+
+    def tags(self, index: int) -> list[str]:
+        """The tags of a cell, renames done."""
+        known = self._tags.get(index)
+        if known is None:
+            known = listed(self.notebook.cells[index].metadata)
+            if self._renames:
+                known = [self._renames.get(tag, tag) for tag in known]
+            self._tags[index] = known
+        return known
 
     @cached_property
     def code(self) -> list[int]:
         """The numbers of the code cells."""
         return [index for index, kind in enumerate(self.types) if kind == "code"]
+
+    @cached_property
+    def code_sources(self) -> list[tuple[int, str]]:
+        """Number and source of each code cell."""
+        cells = self.notebook.cells
+        return [(index, cells[index].source) for index in self.code]
 
     @cached_property
     def headings(self) -> list[tuple[str, ...]]:
@@ -67,7 +88,7 @@ class View:
     def tag_matches(self, pattern: Pattern, index: int) -> Iterator[re.Match[str]]:
         """The matches of *pattern* with whole tags of a cell."""
         self.pattern = pattern
-        return filter(None, map(pattern.regex.fullmatch, self.tags[index]))
+        return filter(None, map(pattern.regex.fullmatch, self.tags(index)))
 
     def caught(self, selector: Selector, index: int) -> re.Match[str] | None:
         r"""The match whose groups `\1` means on a cell that *selector* selects."""
@@ -164,11 +185,14 @@ def _selected(selector: Selector, view: View) -> Iterator[int]:
     candidates = view.code if selector.cell_type == "code" else range(len(view.types))
     if not _is_plain(selector):
         yield from (index for index in candidates if not why_not(selector, view, index))
-        return
-    for index in candidates:
-        text = view.source(index)
-        if any(view.search(pattern, text) for pattern in selector.source):
-            yield index
+    elif len(selector.source) == 1:  # by far the most frequent rule: no call but the search
+        view.pattern = selector.source[0]
+        search = view.pattern.regex.search
+        yield from (index for index, text in view.code_sources if search(text))
+    else:
+        for index, text in view.code_sources:
+            if any(view.search(pattern, text) for pattern in selector.source):
+                yield index
 
 
 def _is_plain(selector: Selector) -> bool:

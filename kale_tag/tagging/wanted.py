@@ -22,12 +22,7 @@ class Wanted:
     add: list[str] = field(default_factory=list)
     remove: list[Pattern] = field(default_factory=list)
 
-    def kale_tags(self) -> list[str]:
-        """The Kale tags of the cell, in the order in which Kale's UI writes them."""
-        if self.role is None or self.role.kind == "untag":
-            return []
-        given = (self.role, *self.settings)
-        return [str(tag) for tag in tags.in_order(one.tag() for one in given)]
+    kale_tags: list[str] = field(default_factory=list)  # in the order of Kale's UI
 
 
 @dataclass(slots=True)
@@ -66,6 +61,10 @@ class Wants:
                 *step.prev.values(),
                 *(given for given, _ in step.settings.values()),
             ]
+        for wanted in self.cells.values():
+            if wanted.role is not None and wanted.role.kind != "untag":
+                given = (wanted.role, *wanted.settings)
+                wanted.kale_tags = [str(tag) for tag in tags.in_order(one.tag() for one in given)]
 
     def _cell(self, index: int, rules: list[Rule]) -> Wanted:
         wanted = Wanted(rules)
@@ -121,7 +120,7 @@ class Wants:
 
     def _filled(self, given: Given, rule: Rule, index: int) -> Given:
         """*given* without holes, checked."""
-        if not template.has_holes(given.value) and not template.has_holes(given.key):
+        if not given.has_holes:
             return given
         try:
             value = template.fill(given.value, self.variables)
