@@ -164,7 +164,8 @@ def specs_in(folder: str) -> list[str]:
         names = sorted(os.listdir(folder))
     except OSError:
         return []
-    return [os.path.join(folder, name) for name in names if name.endswith((".yaml", ".yml"))]
+    specs = (name for name in names if name.endswith((".yaml", ".yml")))
+    return [os.path.normpath(os.path.join(folder, name)) for name in specs]
 
 
 def matching(pattern: str, folder: str) -> list[str]:

@@ -304,3 +304,13 @@ def test_jobs(folder: Path, jobs: str) -> None:
         *(f"changed {name}: 1 cell" for name in names),
         "20 changed, 0 unchanged, 1 failed",
     ]
+
+
+@pytest.mark.parametrize("path", ["typo/*.ipynb", "typo.txt", "typo.ipynb", "empty"])
+def test_a_slip_does_not_change_everything(folder: Path, path: str) -> None:
+    """Where a notebook is named that is not there, the spec's own list does not take its place."""
+    (folder / "empty").mkdir()
+    (folder / "spec.yaml").write_text(f"{SPEC}notebooks: ['*.ipynb']\n")
+    done = kale_tag("apply", "spec.yaml", path, at=folder)
+    assert done.returncode == 2
+    assert (folder / "a.ipynb").read_bytes() == NOTEBOOK

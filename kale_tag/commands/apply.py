@@ -22,7 +22,7 @@ def apply(  # noqa: PLR0913  one parameter an option
     verbose: Verbose = False,
     color: Color = "auto",
 ) -> int:
-    """Write the tags and settings that a spec asks for; change nothing else.
+    """Write what a spec asks for, and nothing else.
 
     kale-tag apply spec.yaml notebook.ipynb
 

@@ -22,7 +22,7 @@ def plan(  # noqa: PLR0913  one parameter an option
     verbose: Verbose = False,
     color: Color = "auto",
 ) -> int:
-    """Show what a spec would change, cell by cell; write nothing.
+    """Show what a spec would change, cell by cell.
 
     kale-tag plan spec.yaml notebook.ipynb
 
@@ -37,7 +37,8 @@ def plan(  # noqa: PLR0913  one parameter an option
     report.tell(targets.faults)
     for outcome in batch.run(targets, batch.Run(show, jobs=jobs, quiet=quiet)):
         report.add(outcome)
-        _print(outcome, style, verbose=verbose)
+        if not quiet:
+            _print(outcome, style, verbose=verbose)
     if format == "json":
         print(report.as_json(written=False))
     elif report.outcomes and not diff and not quiet:

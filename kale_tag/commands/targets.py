@@ -37,11 +37,16 @@ class Targets:
 
 @dataclass(slots=True)
 class _Named:
-    """The paths of a command line, told apart."""
+    """The paths of a command line, told apart.
+
+    *only_these* says that notebooks were named, found or not: then a spec must not go to those
+    that it names itself, or a slip of the hand would change them all.
+    """
 
     specs: list[str] = field(default_factory=list)
     notebooks: list[str] = field(default_factory=list)
     folders: list[str] = field(default_factory=list)
+    only_these: bool = False
 
 
 def find_targets(paths: Sequence[str]) -> Targets:
@@ -52,19 +57,23 @@ def find_targets(paths: Sequence[str]) -> Targets:
     targets = Targets()
     named = _told_apart(paths, targets)
     if named.specs:
-        named.notebooks += _notebooks_in(named.folders, targets)
+        _add_folders(named, targets)
         _read_specs(named, targets, found=False)
         return targets
     named.specs = [spec for folder in named.folders for spec in files.specs_in(folder)]
     if not named.specs:
-        named.notebooks += _notebooks_in(named.folders, targets)
+        _add_folders(named, targets)
         if targets.faults:
             return targets
         named.specs = _default_specs()
     _read_specs(named, targets, found=True)
     if not targets.tasks and not targets.faults:
         message = f"none of {', '.join(named.specs)} names a notebook"
-        targets.faults.append(error("no-notebooks", message, help="name one on the command line"))
+        targets.faults.append(
+            error(
+                "no-notebooks", message, help=f"name both: kale-tag plan {named.specs[0]} NOTEBOOK"
+            )
+        )
     return targets
 
 
@@ -74,9 +83,9 @@ def _read_specs(named: _Named, targets: Targets, *, found: bool) -> None:
     for path in named.specs:
         try:
             spec = _read_spec(path, targets.stdin)
-            if found and not spec.notebooks and not named.notebooks:
+            if found and not spec.notebooks and not named.only_these:
                 continue  # a base that others extend
-            _add_tasks(tasks, spec, named.notebooks, found=found)
+            _add_tasks(tasks, spec, named, found=found)
         except UserError as fault:
             targets.faults += fault.diagnostics
     targets.tasks = list(tasks.values())
@@ -91,6 +100,7 @@ def _read_specs(named: _Named, targets: Targets, *, found: bool) -> None:
 def _told_apart(paths: Iterable[str], targets: Targets) -> _Named:
     named = _Named()
     for path in paths:
+        known = len(named.specs) + len(named.folders)
         if path == STDIN:
             if targets.stdin:
                 targets.faults.append(error("two-stdin", "`-` can be given once"))
@@ -110,6 +120,7 @@ def _told_apart(paths: Iterable[str], targets: Targets) -> _Named:
         else:
             message = f"there is no {'match for' if glob.has_magic(path) else 'file'} {path}"
             targets.faults.append(error("not-found", message))
+        named.only_these |= len(named.specs) + len(named.folders) == known
     return named
 
 
@@ -134,15 +145,15 @@ def _by_content(path: str, data: bytes, named: _Named, targets: Targets) -> None
         targets.faults.append(error("not-usable", message, Label(Source(path))))
 
 
-def _notebooks_in(folders: Iterable[str], targets: Targets) -> list[str]:
-    found = []
-    for folder in folders:
+def _add_folders(named: _Named, targets: Targets) -> None:
+    """Let each folder stand for the notebooks below it."""
+    for folder in named.folders:
         inside = files.notebooks_in(folder)
         if not inside:
             message = f"there is no notebook below {folder}"
             targets.faults.append(error("no-notebooks", message, Label(Source(folder))))
-        found += inside
-    return found
+        named.notebooks += inside
+        named.only_these = True
 
 
 def _default_specs() -> list[str]:
@@ -171,12 +182,10 @@ def _read_spec(path: str, stdin: bytes) -> Spec:
     return read_spec(source, load)
 
 
-def _add_tasks(
-    tasks: dict[str, Task], spec: Spec, notebooks: Sequence[str], *, found: bool
-) -> None:
+def _add_tasks(tasks: dict[str, Task], spec: Spec, named: _Named, *, found: bool) -> None:
     """Add *spec* to the tasks of its notebooks: those named, else those that it names itself."""
-    listed = _listed(spec, required=not notebooks)
-    if not notebooks:
+    listed = _listed(spec, required=not named.only_these)
+    if not named.only_these:
         if not spec.notebooks:
             raise UserError(
                 error(
@@ -188,10 +197,10 @@ def _add_tasks(
             )
         names = {key: name for key, (name, _) in listed.items()}
     elif found and spec.notebooks:
-        names = {files.identity(name): name for name in notebooks}
+        names = {files.identity(name): name for name in named.notebooks}
         names = {key: name for key, name in names.items() if key in listed}
     else:
-        names = {STDIN if n == STDIN else files.identity(n): n for n in notebooks}
+        names = {STDIN if n == STDIN else files.identity(n): n for n in named.notebooks}
     for key, name in names.items():
         entries = listed[key][1] if key in listed else []
         task = tasks.setdefault(key, Task(name))

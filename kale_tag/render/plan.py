@@ -183,12 +183,11 @@ def _ranges(indices: Sequence[int]) -> str:
 
 
 def _plural(reason: str) -> str:
-    verbs = {"is a": "are", "is ": "are ", "has ": "have "}
-    for singular, plural in verbs.items():
-        if reason.startswith(singular):
-            rest = reason.removeprefix(singular)
-            return f"{plural}{rest}s" if singular == "is a" else f"{plural}{rest}"
-    return reason
+    """`is a markdown cell` as `are markdown cells`, and so on."""
+    if reason.startswith("is a "):
+        return f"are {reason.removeprefix('is a ')}s"
+    verb, _, rest = reason.partition(" ")
+    return f"{'have' if verb == 'has' else 'are'} {rest}".replace(" its ", " their ")
 
 
 def _json(value: object) -> str:
