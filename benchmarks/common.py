@@ -9,6 +9,7 @@ import statistics
 import sys
 import tempfile
 import time
+import warnings
 from collections.abc import Callable, Iterator, Sequence
 
 from kale_tag import files
@@ -47,7 +48,7 @@ def corpus(folder: str | None) -> str:
 @contextlib.contextmanager
 def workspace() -> Iterator[str]:
     """A temporary folder, in memory where the system has that, so that no disk blurs the times."""
-    memory = "/dev/shm"  # noqa: S108  a folder of our own is made in it
+    memory = "/dev/shm"
     with tempfile.TemporaryDirectory(dir=memory if os.path.isdir(memory) else None) as folder:
         yield folder
 
@@ -55,10 +56,12 @@ def workspace() -> Iterator[str]:
 def contents(folder: str) -> list[bytes]:
     """Every notebook below *folder* that both sides can work on, in an order that is always so."""
     spec, found = the_spec(), []
-    for name in files.notebooks_in(folder):
-        data = files.read(name).data
-        if _is_usable(spec, data):
-            found.append(data)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # nbformat has much to say of old notebooks
+        for name in files.notebooks_in(folder):
+            data = files.read(name).data
+            if _is_usable(spec, data):
+                found.append(data)
     random.Random(1).shuffle(found)
     return found
 
@@ -161,7 +164,6 @@ def spread(times: Sequence[float]) -> float:
 def _is_usable(spec: Spec, data: bytes) -> bool:
     # Whether nbformat reads it, both sides give it the same tags, and there are any.
     import nbformat  # noqa: PLC0415  slow to import, and not every program here needs it
-
     from naive import rules_of, tag_cells  # noqa: PLC0415
 
     try:

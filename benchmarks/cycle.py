@@ -43,66 +43,89 @@ Method = Callable[[Sequence[str]], None]
 
 
 class Cell(msgspec.Struct, gc=False):
+    """What the limit reads of a cell."""
+
     cell_type: str
     source: msgspec.Raw
 
 
 class Notebook(msgspec.Struct, gc=False):
+    """What the limit reads of a notebook."""
+
     cells: list[Cell]
 
 
 def methods(*, write: bool) -> dict[str, Method]:
-    spec, rules = the_spec(), rules_of(SPEC)
-    regexes = [regex for regex, _ in rules]
-    skip = msgspec.json.Decoder(dict[str, msgspec.Raw]).decode
-    parse = msgspec.json.Decoder(Notebook).decode
-    read_source = msgspec.json.Decoder(str | list[str]).decode
+    """What is compared; *write* says whether the limit writes."""
+    return {
+        "read, parse, write (no work at all)": _limit(write=write, match=False),
+        LIMIT: _limit(write=write, match=True),
+        "kale-tag, msgspec": _ours(fast=True),
+        "kale-tag, msgspec, as apply runs it": _command(),
+        "kale-tag, json": _ours(fast=False),
+        NAIVE: _naive(),
+    }
 
-    def ours(*, fast: bool) -> Method:
-        def run(paths: Sequence[str]) -> None:
-            for path in paths:
-                file = files.read(path)
-                new = retag(spec, file.data, path, TARGET, fast=fast).data
-                if new is not None:
-                    files.stage(file, new).commit()
 
-        return run
+def _ours(*, fast: bool) -> Method:
+    spec = the_spec()
 
-    def command(paths: Sequence[str]) -> None:
+    def run(paths: Sequence[str]) -> None:
+        for path in paths:
+            file = files.read(path)
+            new = retag(spec, file.data, path, TARGET, fast=fast).data
+            if new is not None:
+                files.stage(file, new).commit()
+
+    return run
+
+
+def _command() -> Method:
+    spec = the_spec()
+
+    def run(paths: Sequence[str]) -> None:
         tasks = [Task(path, [(spec, TARGET)]) for path in paths]
         how = batch.Run(lambda _outcome, _done: None, write=True, quiet=True)
         assert not any(one.failed for one in batch.run(Targets(tasks), how))
 
-    def limit(*, match: bool) -> Method:
-        def run(paths: Sequence[str]) -> None:
-            for path in paths:
-                data = _read(path)
-                if match:
-                    for cell in parse(data).cells:
-                        if cell.cell_type == "code":
-                            source = read_source(cell.source)
-                            text = source if isinstance(source, str) else "".join(source)
-                            for regex in regexes:
-                                regex.search(text)
-                else:
-                    skip(data)
-                if write:
-                    _write(path, data)
+    return run
 
-        return run
 
-    def naive(paths: Sequence[str]) -> None:
+def _limit(*, write: bool, match: bool) -> Method:
+    searches = [regex.search for regex, _ in rules_of(SPEC)]
+    skip = msgspec.json.Decoder(dict[str, msgspec.Raw]).decode
+    parse = msgspec.json.Decoder(Notebook).decode
+    read_source = msgspec.json.Decoder(str | list[str]).decode
+
+    def match_all(data: bytes) -> None:
+        for cell in parse(data).cells:
+            if cell.cell_type == "code":
+                source = read_source(cell.source)
+                text = source if isinstance(source, str) else "".join(source)
+                for search in searches:
+                    search(text)
+
+    def run(paths: Sequence[str]) -> None:
+        for path in paths:
+            data = _read(path)
+            if match:
+                match_all(data)
+            else:
+                skip(data)
+            if write:
+                _write(path, data)
+
+    return run
+
+
+def _naive() -> Method:
+    rules = rules_of(SPEC)
+
+    def run(paths: Sequence[str]) -> None:
         for path in paths:
             tag_file(path, rules)
 
-    return {
-        "read, parse, write (nobody's work)": limit(match=False),
-        LIMIT: limit(match=True),
-        "kale-tag, msgspec": ours(fast=True),
-        "kale-tag, msgspec, as apply runs it": command,
-        "kale-tag, json": ours(fast=False),
-        NAIVE: naive,
-    }
+    return run
 
 
 def measure(
@@ -132,7 +155,9 @@ def show(title: str, times: dict[str, list[float]], size: float) -> None:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawTextHelpFormatter
+    )
     parser.add_argument("dir", nargs="?")
     parser.add_argument("--rounds", type=int, default=9)
     parser.add_argument("--count-small", type=int, default=100)

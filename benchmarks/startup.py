@@ -80,7 +80,7 @@ def show_imports(command: list[str], env: dict[str, str]) -> None:
         for name, pairs in columns.items()
     }
     whole = sum(own for own, _ in median.values())
-    print(f"\nimports of plan (apply has the same): {len(names)} modules, {whole / 1e3:.1f} ms elapsed; the dearest ten")
+    print(f"\nimports of plan: {len(names)} modules, {whole / 1e3:.1f} ms elapsed; the dearest ten")
     print(f"{'alone ms':>9}{'with all it imports':>21}")
     for name, (own, total) in sorted(median.items(), key=lambda one: -one[1][0])[:10]:
         print(f"{own / 1e3:9.1f}{total / 1e3:21.1f}  {name}")

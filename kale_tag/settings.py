@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from kale_tag import tags
-from kale_tag.diagnostics import suggest
+from kale_tag.diagnostics import nearest, suggest
 
 Path = tuple[str | int, ...]
 
@@ -130,10 +130,9 @@ def _one_of(*words: str) -> Check:
         if not isinstance(value, str):
             yield _wrong_type(value, path, "text")
         elif value not in words:
-            known = ", ".join(f"`{word}`" for word in words if word)
-            yield Fault(
-                path, "invalid-setting", f"`{value}` is not a `{path[-1]}`", f"write {known}"
-            )
+            known = [word for word in words if word]
+            message = f"`{path[-1]}` cannot be `{value}`"
+            yield Fault(path, "invalid-setting", message, suggest(value, known, "write one of"))
 
     return check_word
 
@@ -148,12 +147,10 @@ def _matching(pattern: str, rule: str, mend: Callable[[str], str] | None = None)
             better = mend(value) if mend else ""
             hint = f"write `{better}`" if better and grammar.fullmatch(better) else ""
             field = path[-1] if isinstance(path[-1], str) else "value"
-            yield Fault(
-                path,
-                f"invalid-{field.replace('_', '-')}",
-                f"`{value}` is not a valid {field.replace('_', ' ')}: Kale takes {rule}",
-                hint,
-            )
+            words = field.replace("_", " ")
+            fault = f"`{value}` is not a valid {words}" if value else f"the {words} is empty"
+            code = f"invalid-{field.replace('_', '-')}"
+            yield Fault(path, code, f"{fault}: Kale takes {rule}", hint)
 
     return check_text
 
@@ -177,12 +174,14 @@ def _record(fields: Mapping[str, Check], what: str, required: Sequence[str] = ()
         if not isinstance(value, dict):
             yield _wrong_type(value, path, "a mapping")
             return
+        meant = set()
         for key, entry in value.items():
             if entry is None:
                 continue  # Kale reads null as absent; in a spec it removes the key
             if key in fields:
                 yield from fields[key](entry, (*path, key))
             else:
+                meant.add(nearest(str(key), fields))
                 yield Fault(
                     (*path, key),
                     "unknown-setting",
@@ -190,7 +189,7 @@ def _record(fields: Mapping[str, Check], what: str, required: Sequence[str] = ()
                     suggest(str(key), fields, "it has"),
                 )
         for key in required:
-            if value.get(key) is None:
+            if value.get(key) is None and key not in meant:
                 yield Fault(path, "missing-key", f"{what} needs `{key}`")
 
     return check_record

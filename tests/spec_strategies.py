@@ -1,7 +1,7 @@
 """Specs made up by hypothesis: built from valid pieces, then damaged, and written as YAML."""
 
 import json
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from copy import deepcopy
 from typing import Any
 
@@ -225,6 +225,131 @@ def valid_specs(draw: st.DrawFn) -> Spec:
     return {"version": version, **made}
 
 
+# One small valid spec for every key, so that damage meets each of them.
+
+RULE: Spec = {
+    "index": [1, "4-6"],
+    "source": ["a", "b"],
+    "heading": "a",
+    "id": ["a"],
+    "tagged": "a",
+    "cell_type": "code",
+    "not": {"cell_type": "any", "not": {"id": "a"}},
+    "expect": 1,
+    "tag": "skip",
+    "step": "a",
+    "notebook": {"name": "a", "path": "b"},
+    "untag": True,
+    "prev": ["a"],
+    "limits": {"cpu": "1"},
+    "labels": {"a/b": "c"},
+    "annotations": {"a": "b"},
+    "secrets": {"A": "b/c"},
+    "image": "a",
+    "cache": "enabled",
+    "report": "disabled",
+    "add": ["a"],
+    "remove": ["a"],
+}
+VOLUME_FIELDS: Spec = {
+    **dict.fromkeys(settings.VOLUME_FIELDS, "a"),
+    "type": "pvc",
+    "expose_as_env_var": True,
+    "size": 1,
+    "snapshot": False,
+    "volume_access_mode": "",
+    "annotations": [{"key": "a", "value": "b"}],
+}
+KATIB: Spec = {
+    **dict.fromkeys(settings.KATIB_FIELDS, 1),
+    "parameters": [],
+    "objective": {},
+    "algorithm": {},
+}
+SECURITY: Spec = {
+    "enabled": True,
+    "run_as_user": 1,
+    "run_as_group": 0,
+    "run_as_non_root": False,
+}
+SETTINGS: Spec = {
+    **dict.fromkeys(settings.FIELDS, "a"),
+    "experiment": {"name": "a"},
+    "enable_caching": True,
+    "steps_defaults": ["label:a:b"],
+    "volumes": [],
+    "security_context": {},
+    "timeout": 1,
+    "volume_access_mode": "rwo",
+    "snapshot_volumes": True,
+    "katib_run": False,
+    "katib_metadata": {},
+}
+STEP: Spec = {
+    "display_name": "a",
+    "env": {"A": "b"},
+    "packages": ["a"],
+    "requests": {"cpu": 1},
+    "retries": 0,
+    "timeout": 1,
+}
+TOP: Spec = {
+    "extends": ["base.yaml"],
+    "notebooks": ["a", {"path": "b", "vars": {"a": "b"}, "pipeline": {"base_image": "a"}}],
+    "vars": {"a": "b"},
+    "pipeline": {},
+    "cells": [],
+    "rename": {"a": "b"},
+    "unmatched": "keep",
+    "legacy": "error",
+}
+SECTION: Spec = {
+    "packages": ["a"],
+    "pip_index_urls": ["a"],
+    "artifacts": {"a": "Model"},
+    "steps": {"a": {}},
+}
+
+
+def _beside(key: str) -> Spec:
+    """What a rule needs beside *key*."""
+    selector = {} if key in rule.SELECTORS else {"id": "a"}
+    return selector if key in rule.ROLES else {**selector, "step": "a"}
+
+
+GROUPS: list[tuple[str, Spec, Callable[[str], Spec], Callable[[Spec], Spec]]] = [
+    ("spec", TOP, lambda _: {"version": 1}, lambda made: made),
+    ("cells", RULE, _beside, lambda made: {"cells": [made]}),
+    ("pipeline", SETTINGS, lambda _: {}, lambda made: {"pipeline": made}),
+    (
+        "volumes",
+        VOLUME_FIELDS,
+        lambda _: {"name": "a", "mount_point": "b"},
+        lambda made: {"pipeline": {"volumes": [made]}},
+    ),
+    *(
+        (name, fields, lambda _: {}, lambda made, name=name: {"pipeline": {name: made}})
+        for name, fields in (
+            ("katib_metadata", KATIB),
+            ("security_context", SECURITY),
+            ("steps_defaults", {key: RULE[key] for key in rule.KINDS}),
+        )
+    ),
+    ("compile", SECTION, lambda _: {}, lambda made: {"compile": made}),
+    ("compile.steps", STEP, lambda _: {}, lambda made: {"compile": {"steps": {"a": made}}}),
+]
+
+
+def samples() -> Iterator[tuple[str, Spec, Place]]:
+    """A name, a small valid spec, and the place of the one thing that it shows."""
+    for name, fields, beside, around in GROUPS:
+        for key, value in deepcopy(fields).items():
+            holder = {**beside(key), key: value}
+            top = around(holder)
+            top.setdefault("version", 1)
+            yield f"{name}.{key}", top, (holder, key)
+
+
 # Damage.
 
 WORDS = sorted(
@@ -232,18 +357,67 @@ WORDS = sorted(
     | {*settings.SECURITY_FIELDS, *settings.KATIB_FIELDS, *rule.KINDS, "key", "value"}
     | {*compile_section.KEYS, *compile_section.STEP_KEYS}
 )
-ODD: st.SearchStrategy[Any] = st.sampled_from(
-    [
-        *(None, True, False, 0, 1, -1, 2.5, 1.0, "", [], {}, ["a"], [[]], [None], {"a": "b"}),
-        *("a", "A", "a b", "a/b", "step:a", "block:x", "skip", "functions", "imports", "upgrade"),
-        *("one", "enabled", "code", "any", "error", "keep", "true", "1", "4-6", "6-4", "!", "("),
-        *("${stem}", "${", "A${stem}", r"A\1", r"\g<a-b>", r"\g<a>", "limit:cpu:2", "limit:cpu:"),
-        *("a" * 129, "${stem}" * 129, "a,b", "prev:a;b", "1-2-3", "-1-2", "base.yaml", "rwo"),
-        *map(Bare, ["0x10", "1e3", "1e-3", "+1", "-0", "-1.0", ".inf", "-.inf", ".nan", "~"]),
-    ]
-)
-# No digits but ASCII's: the reader takes `٤-٦`; see `KNOWN_DISAGREEMENTS` in `test_schema.py`.
-LETTERS = "aA1_-./:; ,!$\n\t\\é\u2028\u00a0%{}"
+ODD: list[Any] = [
+    *(
+        None,
+        True,
+        0,
+        -1,
+        2.5,
+        1.0,
+        "",
+        "a",
+        "A",
+        "a b",
+        "a/b",
+        "step:a",
+        "skip",
+        "one",
+        "any",
+        "!",
+        "a\nb",
+    ),
+    *(
+        "${stem}",
+        "$${x}",
+        r"\1",
+        "limit:cpu:2",
+        "a" * 129,
+        "a,b",
+        "1-2",
+        [],
+        {},
+        [None],
+        ["a"],
+        {"a": "b"},
+    ),
+    *map(Bare, ["0x10", "1e-3"]),
+]
+ODDER = [
+    *(False, 1, "block:x", "functions", "imports", "upgrade", "enabled", "code", "error", "keep"),
+    *(
+        "one",
+        "any",
+        "true",
+        "1",
+        "6-4",
+        "1-2-3",
+        "-1-2",
+        "(",
+        "${",
+        "A${stem}",
+        r"A\1",
+        r"\g<a-b>",
+        r"\g<a>",
+    ),
+    *("limit:cpu:", "label:a:${stem}", "${stem}" * 129, "prev:a;b", "base.yaml", "rwo", [[]]),
+    *map(Bare, ["1e3", "+1", "-0", "-1.0", ".inf", "-.inf", ".nan", "~"]),
+]
+ODD_VALUES = st.sampled_from([*ODD, *ODDER])
+MORE = [("A B", "x"), ("A B", "${stem}"), ("stem", "x"), ("key", None), ("", "x"), ("", None)]
+"""Keys to add, with their values."""
+
+LETTERS = "aA1\u0663_-./:; ,!$\n\t\\é\u2028\u00a0%{}"
 
 
 def places(value: Any) -> Iterator[Place]:
@@ -253,6 +427,49 @@ def places(value: Any) -> Iterator[Place]:
         yield value, key
         if isinstance(inner, dict | list):
             yield from places(inner)
+
+
+def all_damage(sample: Spec, place: Place) -> Iterator[Spec]:
+    """*sample* with every odd value in every place of it, with keys too few and too many."""
+
+    def fresh(number: int) -> tuple[Spec, Any, Any]:
+        made, at = deepcopy((sample, place))  # together, so that the place is in the copy
+        return made, *_inside(at)[number]
+
+    for number in range(len(_inside(place))):
+        for odd in ODD:
+            made, holder, key = fresh(number)
+            holder[key] = odd
+            yield made
+        made, holder, key = fresh(number)
+        del holder[key]
+        yield made
+        for word, value in MORE:
+            made, holder, key = fresh(number)
+            if isinstance(holder, dict):
+                holder[word] = value
+                yield made
+
+
+def _inside(place: Place) -> list[Place]:
+    """*place* and those below it."""
+    holder, key = place
+    inner = holder[key]
+    return [place, *(places(inner) if isinstance(inner, dict | list) else ())]
+
+
+@st.composite
+def damaged_samples(draw: st.DrawFn) -> Spec:
+    """A sample, one value of which is hardly another."""
+    _, sample, place = draw(st.sampled_from(list(samples())))
+    made, at = deepcopy((sample, place))
+    holder, key = draw(st.sampled_from(_inside(at)))
+    if isinstance(holder, dict) and draw(FLAGS):
+        holder[_near(draw, key)] = holder.pop(key)
+        return made
+    value = draw(st.just(holder[key]) | HOLED | ODD_VALUES)
+    holder[key] = _near(draw, value)
+    return made
 
 
 @st.composite
@@ -266,7 +483,7 @@ def damaged_specs(draw: st.DrawFn) -> Spec:
         holder, key = draw(st.sampled_from(found))
         how = draw(st.sampled_from(["odd", "near", "copy", "remove", "add", "rename", "wrap"]))
         if how == "odd":
-            holder[key] = deepcopy(draw(ODD))
+            holder[key] = deepcopy(draw(ODD_VALUES))
         elif how == "near":
             holder[key] = _near(draw, holder[key])
         elif how == "copy":
@@ -278,9 +495,9 @@ def damaged_specs(draw: st.DrawFn) -> Spec:
             holder[key] = [holder[key]]
         elif isinstance(holder, dict):
             name = draw(st.sampled_from(WORDS) | st.just(_near(draw, str(key))))
-            holder[name] = holder.pop(key) if how == "rename" else deepcopy(draw(ODD))
+            holder[name] = holder.pop(key) if how == "rename" else deepcopy(draw(ODD_VALUES))
         else:
-            holder.append(deepcopy(draw(ODD)))
+            holder.append(deepcopy(draw(ODD_VALUES)))
     return made
 
 

@@ -6,7 +6,7 @@ from itertools import pairwise
 
 from kale_tag.diagnostics import Label, nearest, suggest
 from kale_tag.tagging import template
-from kale_tag.tagging.form import Form
+from kale_tag.tagging.form import Form, narrowed
 from kale_tag.tagging.model import Spec
 
 
@@ -39,8 +39,8 @@ def _check_variables(form: Form, spec: Spec) -> None:
                 form.fault(
                     "unknown-variable",
                     f"nothing is named `{hole[0]}`",
-                    label,
-                    help=suggest(hole[0], (f"${{{name}}}" for name in known), "there are"),
+                    narrowed(label, hole[0]),
+                    help=suggest(hole[2], known, "there are"),
                 )
 
 
@@ -60,14 +60,21 @@ def _texts(value: object) -> Iterator[str]:
 
 def _check_rename(form: Form, spec: Spec) -> None:
     rename = spec.rename or {}
+    swapped: set[str] = set()
     for old, new in rename.items():
-        if (after := rename.get(new.value)) is not None:
+        if new.value == old:
+            message = f"`{old}` is renamed to itself"
+            form.fault("rename-chain", message, new.label, help="remove this entry")
+        elif (after := rename.get(new.value)) is not None and new.value not in swapped:
+            swapped |= {old} if after.value == old else set()
             form.fault(
                 "rename-chain",
                 f"`{old}` becomes `{new.value}`, which is renamed too: applying the spec twice "
                 "would not be the same as once",
                 new.label,
-                help=f"rename `{old}` to `{after.value}`" if after.value != old else "",
+                help=f"rename `{old}` to `{after.value}`"
+                if after.value != old
+                else "one spec cannot swap two names; give one of the steps a new one",
             )
 
 
@@ -106,15 +113,18 @@ def _check_steps(form: Form, spec: Spec) -> None:
         graphlib.TopologicalSorter(edges).prepare()
     except graphlib.CycleError as fault:
         cycle = [str(name) for name in reversed(fault.args[1])]
-        waits = [(later, edges[later][earlier][1]) for later, earlier in _waits(cycle, edges)]
+        waits = [
+            edges[later][earlier][1].with_text(f"`{later}` waits for `{earlier}`")
+            for later, earlier in _waits(cycle, edges)
+        ]
         form.fault(
             "cycle",
-            f"steps wait for each other: {' -> '.join(cycle)}",
-            waits[0][1],
-            also=[label.with_text(f"`{name}` waits here") for name, label in waits[1:]],
-            help="remove one of these `prev` entries"
+            f"steps wait for each other: {' -> '.join(cycle)}"
             if waits[1:]
-            else "a step cannot wait for itself",
+            else f"step `{cycle[0]}` waits for itself",
+            waits[0],
+            also=waits[1:],
+            help="remove one of these `prev` entries" if waits[1:] else "remove it from `prev`",
         )
 
 

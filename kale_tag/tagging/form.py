@@ -8,7 +8,7 @@ import re
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 
-from kale_tag.diagnostics import Diagnostic, Label, Span, error, suggest
+from kale_tag.diagnostics import Diagnostic, Label, Span, error, nearest, suggest
 from kale_tag.tagging.yaml_tree import Mapping, Node, Scalar
 from kale_tag.tagging.yaml_tree import Sequence as List
 
@@ -36,10 +36,12 @@ class Form:
     ) -> dict[str, Node]:
         """The values of a mapping whose keys are known; unknown and missing ones are noted."""
         found: dict[str, Node] = {}
+        meant = set()
         for key, value in self.mapping(node, what):
             if key.text in keys:
                 found[key.text] = value
             else:
+                meant.add(nearest(key.text, keys))
                 self.fault(
                     "unknown-key",
                     f"{what} has no key `{key.text}`",
@@ -47,7 +49,7 @@ class Form:
                     help=suggest(key.text, keys, "it has"),
                 )
         for name in required if isinstance(node, Mapping) else ():
-            if name not in found:
+            if name not in found and name not in meant:
                 self.fault("missing-key", f"{what} needs `{name}`", node.label)
         return found
 
@@ -56,13 +58,20 @@ class Form:
         if isinstance(node, Mapping):
             yield from node.entries
         else:
-            self.fault("wrong-type", f"{what} must be a mapping, not {kind(node)}", node.label)
+            self.fault(
+                "wrong-type",
+                f"{what} must be a mapping, not {kind(node)}",
+                node.label,
+                help="a mapping is written `{key: value}`, or `key: value` a line",
+            )
 
     def items(self, node: Node, what: str) -> tuple[Node, ...]:
         """The items of a list."""
         if isinstance(node, List):
             return node.items
-        self.fault("wrong-type", f"{what} must be a list, not {kind(node)}", node.label)
+        one = node.text if isinstance(node, Scalar) and not node.quoted else ""
+        hint = f"write `[{one}]`" if one else "a list is written `[a, b]`, or `- a` a line"
+        self.fault("wrong-type", f"{what} must be a list, not {kind(node)}", node.label, help=hint)
         return ()
 
     def one_or_more(self, node: Node) -> tuple[Node, ...]:
@@ -91,14 +100,12 @@ class Form:
         """One of *words*."""
         if isinstance(node, Scalar) and node.value in words:
             return str(node.value)
-        if not isinstance(node, Scalar) or not isinstance(node.value, str):
-            self._not_text(node, what)
-            return None
+        text = node.text if isinstance(node, Scalar) else ""
         self.fault(
             "wrong-value",
-            f"{what} cannot be `{node.text}`",
+            f"{what} cannot be {f'`{text}`' if text else kind(node)}",
             node.label,
-            help=suggest(node.text, words, "write one of"),
+            help=suggest(text, words, "write one of"),
         )
         return None
 
@@ -106,7 +113,8 @@ class Form:
         """A whole number, at least *least*."""
         value = node.value if isinstance(node, Scalar) else None
         if not isinstance(value, int) or isinstance(value, bool):
-            self.fault("wrong-type", f"{what} must be a whole number, not {kind(node)}", node.label)
+            got = f"`{value}`" if isinstance(value, float) else kind(node)
+            self.fault("wrong-type", f"{what} must be a whole number, not {got}", node.label)
         elif value < least:
             self.fault("wrong-value", f"{what} must be at least {least}", node.label)
         else:
@@ -118,20 +126,35 @@ class Form:
         text = self.text(node, what)
         if text is None or not isinstance(node, Scalar):
             return None
+        if "\b" in text:
+            self.fault(
+                "invalid-regex",
+                f"{what} holds a backspace: in double quotes YAML reads `\\b` so",
+                node.label,
+                help="put regular expressions in single quotes, where a backslash is a backslash",
+            )
+            return None
         try:
             return re.compile(text, re.MULTILINE)
         except re.error as fault:
             at = inside(node, fault.pos or 0)
-            self.fault("invalid-regex", fault.msg, at, help=_regex_help(fault, text))
+            message, hint = _regex_words(fault, text)
+            self.fault("invalid-regex", message, at, help=hint)
         except (OverflowError, RecursionError):
             self.fault("invalid-regex", "the pattern is too large", node.label)
         return None
 
     def _not_text(self, node: Node, what: str) -> None:
         message, hint = f"{what} must be text, not {kind(node)}", ""
+        span = node.label.span
+        first = node.label.source.text[span.start : span.start + 1] if span else ""
         if isinstance(node, Scalar) and node.text:
             message = f"{what} must be text; YAML reads `{node.text}` as {kind(node)}"
-            hint = f"quote it: '{node.text}'"
+            hint = f"quote it: `'{node.text}'`"
+        elif first in {"&", "[", "{"}:
+            hint = f"put a text that starts with `{first}` in quotes"
+            if isinstance(node, List) and [kind(item) for item in node.items] == ["text"]:
+                hint = f"write {what} without the brackets, or {hint}"
         self.fault("wrong-type", message, node.label, help=hint)
 
 
@@ -165,14 +188,38 @@ def inside(node: Scalar, position: int) -> Label:
     return Label(source, Span(start, start + 1))
 
 
-def _regex_help(fault: re.error, text: str) -> str:
-    if "unterminated subpattern" in fault.msg or "unbalanced parenthesis" in fault.msg:
-        letter = text[fault.pos or 0 :][:1] or "("
-        return f"to match a literal `{letter}`, write `\\{letter}`"
-    if "nothing to repeat" in fault.msg or "multiple repeat" in fault.msg:
-        return "to match the character itself, put a backslash before it"
-    if "bad escape" in fault.msg:
-        return "this is Python's syntax; a literal backslash is `\\\\`"
-    if "unterminated character set" in fault.msg:
-        return "to match a literal `[`, write `\\[`"
-    return "this is Python's syntax of regular expressions"
+def narrowed(label: Label, text: str) -> Label:
+    """The place of *text* inside *label*, or *label* where it is not written so."""
+    if label.span is None:
+        return label
+    start = label.source.text.find(text, label.span.start, label.span.end)
+    return label if start < 0 else Label(label.source, Span(start, start + len(text)), label.text)
+
+
+def _regex_words(fault: re.error, text: str) -> tuple[str, str]:  # noqa: PLR0911  one a mistake
+    """Message and help for what `re` says of the pattern *text*."""
+    message = fault.msg
+    rest = text[fault.pos or 0 :]
+    letter = rest[:1] or "("
+    literal = f"to match a literal `{letter}`, write `\\{letter}`"
+    if "unterminated subpattern" in message:
+        return "the group that opens here is never closed", literal
+    if "unbalanced parenthesis" in message:
+        return "this `)` closes no group", literal
+    if "unterminated character set" in message:
+        return "the set of characters that opens here is never closed", literal
+    if "nothing to repeat" in message:
+        return f"there is nothing before `{letter}` that it could repeat", literal
+    if "multiple repeat" in message:
+        return f"`{letter}` repeats what is repeated already", literal
+    if "bad escape" in message:
+        return (
+            f"`{rest[:2]}` means nothing in a regular expression",
+            "a literal backslash is `\\\\`",
+        )
+    message = f"not a valid regular expression: {message}"
+    if "unknown extension ?<" in message:
+        return message, "a named group is written `(?P<name>...)`"
+    if "global flags" in message:
+        return message, "put the flags first, as in `(?i)fit`"
+    return message, "the syntax is that of Python's `re`"

@@ -6,9 +6,9 @@ from collections.abc import Iterator
 from kale_tag import tags
 from kale_tag.diagnostics import Label
 from kale_tag.tagging import template
-from kale_tag.tagging.form import Form
+from kale_tag.tagging.form import Form, kind, narrowed
 from kale_tag.tagging.model import Expect, Given, Index, Pattern, Rule, Selector
-from kale_tag.tagging.yaml_tree import Mapping, Node, Scalar
+from kale_tag.tagging.yaml_tree import Mapping, Node, Scalar, Sequence
 
 SELECTORS = ("index", "source", "heading", "id", "tagged", "cell_type", "not")
 ROLES = ("tag", "step", "notebook", "untag")
@@ -29,14 +29,17 @@ def read_rule(form: Form, node: Node, layer: int) -> Rule | None:
     selector = read_selector(form, values, label, "code", whole=whole)
     roles = [key for key in ROLES if key in values]
     role = _role(form, roles[0], values[roles[0]]) if roles else None
+    keys = {name.text: name.label for name, _ in node.entries}
     if len(roles) > 1:
+        *most, last = (f"`{key}`" for key in roles)
         form.fault(
             "two-roles",
-            f"a rule makes its cells one thing; this one has `{roles[0]}` and `{roles[1]}`",
-            values[roles[1]].label,
-            also=[values[roles[0]].label.with_text(f"`{roles[0]}` is given here")],
+            f"a rule makes its cells one thing; this one has {', '.join(most)} and {last}",
+            keys[roles[-1]],
+            also=[keys[key] for key in roles[:-1]],
+            help="keep one of them, or make a rule of each for different cells",
         )
-    if whole and not roles and not {"add", "remove"} & values.keys():
+    if whole and node.entries and not roles and not {"add", "remove", *SETTINGS} & values.keys():
         form.fault(
             "no-effect",
             "this rule does not say what its cells become",
@@ -46,11 +49,21 @@ def read_rule(form: Form, node: Node, layer: int) -> Rule | None:
     if roles and roles[0] != "untag" and selector.cell_type != "code":
         form.fault(
             "not-code",
-            f"Kale reads the tags of code cells only; `{roles[0]}` cannot go to "
-            f"{selector.cell_type} cells",
+            f"`{roles[0]}` is for code cells, the only ones that Kale reads, and "
+            f"`cell_type: {selector.cell_type}` selects others",
             values["cell_type"].label,
+            help="take `cell_type` away; `code` is the default",
         )
-    settings = tuple(_settings(form, values, "step" in values))
+    if whole and "step" not in values and (stray := [key for key in SETTINGS if key in values]):
+        names = " and ".join(f"`{key}`" for key in stray)
+        form.fault(
+            "setting-without-step",
+            f"{names} belong{'' if stray[1:] else 's'} to a step, and this rule names none",
+            keys[stray[0]],
+            also=[keys[key] for key in stray[1:]],
+            help="say `step:` in the same rule",
+        )
+    settings = tuple(_settings(form, values))
     prev = tuple(_texts(form, "prev", values["prev"])) if "prev" in values else None
     rule = Rule(
         label=label,
@@ -68,21 +81,43 @@ def read_rule(form: Form, node: Node, layer: int) -> Rule | None:
     return rule
 
 
-def read_selector(
-    form: Form, values: dict[str, Node], label: Label, cell_type: str, *, whole: bool = True
+def read_selector(  # noqa: PLR0913  `not` and rules differ in this much
+    form: Form,
+    values: dict[str, Node],
+    label: Label,
+    cell_type: str,
+    *,
+    whole: bool = True,
+    what: str = "this rule",
 ) -> Selector:
     """The selector made by the entries *values*; *cell_type* is what holds when none is given."""
     if whole and not values.keys() & set(SELECTORS):
-        names = ", ".join(f"`{key}`" for key in SELECTORS[:-1])
-        form.fault("no-selector", "this rule does not say which cells", label, help=f"give {names}")
+        names = ", ".join(f"`{key}`" for key in SELECTORS[:-2])
+        form.fault(
+            "no-selector",
+            f"{what} does not say which cells",
+            label,
+            help=f"give {names} or `{SELECTORS[-2]}`",
+        )
     if "cell_type" in values:
-        cell_type = form.choice(values["cell_type"], CELL_TYPES, "`cell_type`") or "any"
+        word = form.choice(values["cell_type"], CELL_TYPES, "`cell_type`")
+        cell_type = word or cell_type
+    for key in ("index", "source", "id"):
+        if isinstance(node := values.get(key), Sequence) and not node.items:
+            form.fault(
+                "wrong-value",
+                f"`{key}` is an empty list, which would select every cell",
+                node.label,
+                help="put something in it, or take the key away",
+            )
     ids = form.one_or_more(values["id"]) if "id" in values else ()
     negated = None
     if "not" in values:
         inner = form.record(values["not"], SELECTORS, "`not`")
         if isinstance(values["not"], Mapping):
-            negated = read_selector(form, inner, values["not"].label, "any")
+            right = len(inner) == len(values["not"].entries)
+            at = values["not"].label
+            negated = read_selector(form, inner, at, "any", whole=right, what="`not`")
     heading = _patterns(form, values["heading"], "`heading`") if "heading" in values else ()
     tagged = _patterns(form, values["tagged"], "`tagged`") if "tagged" in values else ()
     return Selector(
@@ -97,14 +132,17 @@ def read_selector(
     )
 
 
-def check_tag(form: Form, given: Given) -> None:
-    """Note what Kale would not take in the tag that *given* makes; holes are filled first."""
+def check_tag(form: Form, given: Given, key: Label | None = None) -> None:
+    """Note what Kale would not take in the tag that *given* makes; holes are filled first.
+
+    *key* is the place of its key, where that is part of the tag.
+    """
     if given.kind == "secret" and "/" not in given.value:
         form.fault(
             "invalid-secret",
             f"`{given.value}` does not name a key of a secret",
             given.label,
-            help=f"write `{given.key}: secret-name/key`",
+            help=f"write `{given.key}: {given.value}/KEY`, with the name of the key for KEY",
         )
         return
     tag = given.tag()
@@ -113,17 +151,39 @@ def check_tag(form: Form, given: Given) -> None:
             "reserved-name",
             f"a step cannot be named `{given.value}`: Kale takes it for the tag of that name",
             given.label,
+            help="choose another name",
         )
     elif (fault := tags.invalid_part(tag)) is not None:
         position, part = fault
         text = tag.parts[position]
-        better = tags.valid_name(text) if "name" in part.name and given.kind != "secret" else ""
+        better = _mended(text, part)
+        in_key = given.key and text == given.key
         form.fault(
             f"invalid-{part.name.replace(' ', '-')}",
             f"`{text}` is not a valid {part.name}: Kale takes {part.rule}",
-            given.label,
+            key if key and in_key else given.label,
             help=f"write `{better}`" if better else "",
         )
+
+
+def _mended(text: str, part: tags.Part) -> str:
+    """What Kale would take instead of *text*, "" where there is no telling."""
+    match part.name:
+        case "step name" | "notebook name":
+            better = tags.valid_name(text)
+        case "limit" | "cache" | "report":
+            better = text.lower()
+        case "quantity":
+            better = "".join(text.split())
+        case "environment variable":
+            better = re.sub(r"^(?=\d)", "_", re.sub(r"\W", "_", text))
+        case "secret name":
+            better = re.sub(r"[^a-z0-9.]+", "-", text.lower()).strip("-.")
+        case "label" | "annotation" | "secret key":
+            better = re.sub(r"[^\w./]+", "-", text).strip("-_.")
+        case _:
+            return ""
+    return better if better and re.fullmatch(part.pattern, better) else ""
 
 
 def _role(form: Form, key: str, node: Node) -> Given | None:
@@ -135,7 +195,12 @@ def _role(form: Form, key: str, node: Node) -> Given | None:
             return next(_texts(form, "step", node), None)
         case "untag":
             if not isinstance(node, Scalar) or node.value is not True:
-                form.fault("wrong-value", "`untag` takes `true` and nothing else", node.label)
+                form.fault(
+                    "wrong-value",
+                    "`untag` takes `true` and nothing else",
+                    node.label,
+                    help="write `untag: true`, or leave it out",
+                )
             return Given("untag", "", "", node.label)
         case _:
             values = form.record(node, ("name", "path"), "`notebook`", ("name", "path"))
@@ -149,18 +214,11 @@ def _role(form: Form, key: str, node: Node) -> Given | None:
             return given
 
 
-def _settings(form: Form, values: dict[str, Node], has_step: bool) -> Iterator[Given]:  # noqa: FBT001  read once, just above
+def _settings(form: Form, values: dict[str, Node]) -> Iterator[Given]:
     for key in SETTINGS:
         if key not in values:
             continue
         node = values[key]
-        if not has_step:
-            form.fault(
-                "setting-without-step",
-                f"`{key}` belongs to a step, and this rule names none",
-                node.label,
-                help="say `step:` in the same rule",
-            )
         if key in KINDS:
             yield from read_entries(form, key, node)
         elif key in {"cache", "report"}:
@@ -177,7 +235,7 @@ def read_entries(form: Form, key: str, node: Node) -> Iterator[Given]:
         if text is not None:
             given = Given(KINDS[key], name.text, text, value.label)
             if not template.has_holes(text):
-                check_tag(form, given)
+                check_tag(form, given, name.label)
             yield given
 
 
@@ -204,7 +262,8 @@ def _added(form: Form, node: Node) -> Iterator[Given]:
                 help="use the key of that name, such as `step:` or `tag:`",
             )
         elif "," in text:
-            form.fault("invalid-tag", "nbformat allows no comma in a tag", item.label)
+            message = f"`{text}` is no tag: nbformat allows no comma in one"
+            form.fault("invalid-tag", message, item.label, help="make a list of several tags")
         else:
             yield Given("add", "", text, item.label)
 
@@ -221,7 +280,7 @@ def _indices(form: Form, node: Node) -> Iterator[Index]:
         value = item.value if isinstance(item, Scalar) else None
         if isinstance(value, int) and not isinstance(value, bool):
             yield Index(value, value, item.label)
-        elif isinstance(value, str) and (ends := re.fullmatch(r"(\d+)\s*-\s*(\d+)", value)):
+        elif isinstance(value, str) and (ends := re.fullmatch(r"([0-9]+)\s*-\s*([0-9]+)", value)):
             first, last = int(ends[1]), int(ends[2])
             if first > last:
                 form.fault(
@@ -254,11 +313,15 @@ def _expect(form: Form, node: Node | None, selector: Selector) -> Expect:
         return Expect(*counts[value], node.label)
     if isinstance(value, int) and not isinstance(value, bool) and value >= 0:
         return Expect(value, value, node.label)
+    text = node.text if isinstance(node, Scalar) else ""
     form.fault(
         "wrong-value",
-        "`expect` says how many cells the rule must select",
+        f"`expect` cannot be {f'`{text}`' if text else kind(node)}: it says how many cells the "
+        "rule must select",
         node.label,
-        help="write `one`, `some`, `any` or a number",
+        help=f"write `{text}`, without quotes"
+        if isinstance(value, str) and value.isdecimal() and value.isascii()
+        else "write `one`, `some`, `any` or a number",
     )
     return Expect(0, None)
 
@@ -276,13 +339,21 @@ def _check_groups(form: Form, given: tuple[Given, ...], selector: Selector) -> N
                     form.fault(
                         "unknown-group",
                         f"the pattern has no group `{found[0]}`",
-                        one.label,
-                        also=[pattern.label.with_text("the pattern that selects the cell")],
+                        narrowed(one.label, found[0]),
+                        also=[pattern.label.with_text(_groups(pattern))],
                     )
             if not patterns:
                 form.fault(
                     "unknown-group",
                     f"`{found[0]}` stands for a group, and no pattern of this rule has one",
-                    one.label,
+                    narrowed(one.label, found[0]),
                     help="put parentheses around the part of the pattern that is meant",
                 )
+
+
+def _groups(pattern: Pattern) -> str:
+    """The groups of *pattern* in words."""
+    names = [f"`\\g<{name}>`" for name in pattern.regex.groupindex]
+    count = pattern.regex.groups
+    numbers = "`\\1`" if count == 1 else f"`\\1` to `\\{count}`"
+    return f"this pattern has {', '.join([numbers, *names])}"

@@ -4,14 +4,14 @@ import posixpath
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
 
-from kale_tag import settings, tags
+from kale_tag import settings
 from kale_tag.diagnostics import Label, Source, Span, UserError
 from kale_tag.tagging import template
 from kale_tag.tagging.compile_section import read_compile
 from kale_tag.tagging.consistency import check_spec
-from kale_tag.tagging.form import Form
+from kale_tag.tagging.form import Form, narrowed
 from kale_tag.tagging.model import Entry, Given, Setting, Spec
-from kale_tag.tagging.rule import KINDS, read_entries, read_rule
+from kale_tag.tagging.rule import KINDS, check_tag, read_entries, read_rule
 from kale_tag.tagging.yaml_tree import Mapping as MappingNode
 from kale_tag.tagging.yaml_tree import Node, Scalar, plain, read_yaml
 from kale_tag.tagging.yaml_tree import Sequence as SequenceNode
@@ -95,12 +95,18 @@ def _files(
         path = posixpath.normpath(posixpath.join(posixpath.dirname(source.name), name))
         if path in (*trail, posixpath.normpath(source.name)):
             chain = " -> ".join((*trail, posixpath.normpath(source.name), path))
-            form.fault("cycle", f"specs extend each other: {chain}", node.label)
+            form.fault(
+                "cycle",
+                f"specs extend each other: {chain}" if trail else f"{path} extends itself",
+                node.label,
+                help="remove one of these `extends` entries" if trail else "remove it",
+            )
             continue
         try:
             base = load(path, node.label)
         except UserError as fault:
-            form.faults.extend(fault.diagnostics)
+            hint = "paths are relative to the file that `extends`"
+            form.faults.extend(replace(one, help=one.help or hint) for one in fault.diagnostics)
             continue
         yield from _files(form, base, load, (*trail, posixpath.normpath(source.name)))
     yield source, values
@@ -164,9 +170,21 @@ def _vars(form: Form, node: Node) -> dict[str, str]:
     for key, value in form.mapping(node, "`vars`"):
         text = form.written(value, f"`{key.text}`")
         if key.text in template.VARIABLES:
-            form.fault("reserved-name", f"`{key.text}` is a part of the notebook's path", key.label)
+            form.fault(
+                "reserved-name",
+                f"`{key.text}` stands for a part of the notebook's path already",
+                key.label,
+                help="choose another name",
+            )
         elif text is not None:
             found[key.text] = text
+        for hole in template.variables(text or ""):
+            form.fault(
+                "nested-variable",
+                f"`{hole[0]}` is not filled in inside `vars`",
+                narrowed(value.label, hole[0]),
+                help=f"write `{hole[0]}` where `${{{key.text}}}` is used",
+            )
     return found
 
 
@@ -187,7 +205,8 @@ def _entry(form: Form, node: Node, folder: str) -> Entry | None:
     if text is None:
         return None
     if text == "!":
-        form.fault("wrong-value", "`!` excludes nothing", node.label)
+        message = "`!` excludes the notebooks of a pattern, and none follows"
+        form.fault("wrong-value", message, node.label, help="write one, as in `!scratch/**`")
     return Entry(text.removeprefix("!"), folder, node.label, exclude=text.startswith("!"))
 
 
@@ -197,15 +216,8 @@ def _rename(form: Form, node: Node) -> dict[str, Given]:
         new = form.text(value, f"`{key.text}`")
         if new is None:
             continue
-        if tags.parse(f"prev:{new}") is None or new in tags.SPECIAL:
-            better = tags.valid_name(new)
-            form.fault(
-                "invalid-step-name",
-                f"`{new}` is not a valid step name: Kale takes {tags.PARTS['prev'][0].rule}",
-                value.label,
-                help=f"write `{better}`" if better not in {"", new} else "",
-            )
         found[key.text] = Given("step", "", new, value.label)
+        check_tag(form, found[key.text])
     return found
 
 
@@ -234,7 +246,9 @@ def _steps_defaults(form: Form, node: Node) -> object:
         return None
     if isinstance(node, SequenceNode):
         for position, item in enumerate(node.items):
-            for fault in settings.FIELDS["steps_defaults"]([plain(item)], ("steps_defaults",)):
+            for fault in settings.FIELDS["steps_defaults"](
+                [_filled(plain(item))], ("steps_defaults",)
+            ):
                 form.fault(fault.code, fault.message, node.items[position].label, help=fault.help)
         return plain(node)
     merged: dict[str, dict[str, str]] = {}

@@ -7,7 +7,7 @@ VARIABLES = ("stem", "name", "dir", "parent")
 """What every notebook has: file name without and with its ending, folder, name of the folder."""
 
 _HOLE = re.compile(r"\$(\$?)\{([^{}]*)\}")  # `$${` stands for a literal `${`
-_GROUP = re.compile(r"\\(?:(\d)|g<(\w+)>)")
+_GROUP = re.compile(r"\\(?:([0-9])|g<(\w+)>)")
 
 
 def variables(text: str) -> Iterator[re.Match[str]]:

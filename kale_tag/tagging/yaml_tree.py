@@ -102,7 +102,7 @@ def plain(node: Node) -> object:
         case Sequence(items=items):
             return [plain(item) for item in items]
         case Mapping(entries=entries):
-            return {str(key.value): plain(value) for key, value in entries}
+            return {key.text: plain(value) for key, value in entries}
 
 
 def walk(node: Node) -> Iterator[Node]:
@@ -258,7 +258,7 @@ class _Builder:
         return Label(self.source, Span(start, start + len(self.source.text[start:end].rstrip())))
 
 
-def _syntax(source: Source, fault: "YAMLError") -> Diagnostic:
+def _syntax(source: Source, fault: "YAMLError") -> Diagnostic:  # noqa: C901, PLR0912, PLR0915  flat: one branch a mistake
     """What ruamel.yaml says, in our words where a user is likely to see it."""
     problem = str(getattr(fault, "problem", None) or getattr(fault, "reason", None) or fault)
     context = str(getattr(fault, "context", None) or "").removeprefix("while ")
@@ -275,6 +275,8 @@ def _syntax(source: Source, fault: "YAMLError") -> Diagnostic:
     hint = ""
     if "cannot start any token" in problem:
         message, hint = f"plain text cannot start with `{letter}`", _QUOTE.format(letter)
+        if letter == "`":
+            message, hint = "plain text cannot start with a backtick", "put the text in quotes"
         if letter == "\t":
             message, hint = "a tab stands here", "YAML is indented by spaces, not by tabs"
     elif "another document" in problem:
@@ -289,18 +291,24 @@ def _syntax(source: Source, fault: "YAMLError") -> Diagnostic:
     elif "mapping values are not allowed" in problem:
         message = "`:` makes a key of what stands before it, and no key can stand here"
         hint = "put a text that contains `: ` in quotes"
-        if re.search(r"^\w+(?::\S.*)?\s*\Z", source.text[:offset].rstrip().rpartition("\n")[0]):
+        above = source.text[:offset].rpartition("\n")[0].rpartition("\n")[2]
+        if re.fullmatch(r"\w+(?::\S.*| .*)?", above.rstrip()):
             hint = "a key, a colon and a space come before a value, as in `version: 1`"
     elif "expected ':'" in problem and start is not None:
         at, also = _at(source, start, len(source.text[start:].split("\n", 1)[0])), []
         message, hint = "this is neither a key nor part of a value", "a key ends with `:`"
+        if source.text.startswith("<<<<<<< ", start):
+            message, hint = "an unresolved merge conflict starts here", "resolve it in an editor"
     elif "unknown escape" in problem:
         at, also = _at(source, offset - 1, 2), []
         message = f"YAML knows no `\\{letter}` in double quotes"
         hint = "put regular expressions in single quotes, where a backslash is a backslash"
     elif "end of stream" in problem and start is not None:
         at, also = _at(source, start), []
-        message, hint = f"the quote `{begin}` that opens here is never closed", "close it"
+        message, hint = (
+            f"the quote `{begin}` that opens here is never closed",
+            f"close it with `{begin}`",
+        )
     elif problem.startswith("expected ','"):
         bracket = "]" if begin == "[" else "}"
         message = f"`,` or `{bracket}` is expected before this"
@@ -318,6 +326,9 @@ def _syntax(source: Source, fault: "YAMLError") -> Diagnostic:
         at, also = _at(source, start or offset), []
         message = f"`{begin}` starts a block of text, which begins in the next line"
         hint = _QUOTE.format(begin)
+    elif "<document start>" in problem:
+        message = "a line that starts with `%` stands above, and YAML takes it for a directive"
+        hint = _QUOTE.format("%")
     elif "special characters" in problem:
         message = f"the character U+{ord(letter):04X} cannot stand in a YAML file"
         hint = "remove it"
