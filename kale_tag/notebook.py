@@ -1,7 +1,7 @@
 """What a notebook is: cells, and metadata with a known place in the bytes it was read from."""
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable
+from dataclasses import dataclass, field
 from enum import Enum
 from typing import TYPE_CHECKING, Final
 
@@ -16,12 +16,9 @@ if TYPE_CHECKING:
 
     RawJson = bytes | memoryview | msgspec.Raw  # one value in UTF-8; empty where there is none
 
-SpanOf = Callable[[int | None], tuple[int, int] | None]
-
 
 class _Mark(Enum):
     MISSING = "missing"
-    UNREAD = "unread"
 
 
 MISSING: Final = _Mark.MISSING
@@ -30,46 +27,70 @@ MISSING: Final = _Mark.MISSING
 BOM: Final = b"\xef\xbb\xbf"
 
 
-@dataclass(slots=True, eq=False, repr=False)
-class Cell:
-    """One cell; its source and metadata are decoded when they are asked for, and then kept.
+@dataclass(slots=True, eq=False, repr=False, kw_only=True)
+class Notebook:
+    """A notebook and the bytes it was read from; *fast* says which engine read them.
 
-    *cell_type* is empty where the file has no text for it, *id* None. What is *known* is what has
-    been decoded so far.
+    A *holder* of metadata is a cell, given by its 0-based number, or the notebook, given as None.
+    *types* are the types of the cells, "" where the file has no text for one. Sources and metadata
+    are decoded when they are asked for; what is *known* has been, and nobody may change it.
     """
 
-    cell_type: str
-    id: str | None
-    _index: int
-    _name: str
-    _raw_source: "RawJson"
-    _raw_metadata: "RawJson"
-    _read_source: "Callable[[RawJson], object]"
-    known_source: str | None = None
-    known_metadata: object = _Mark.UNREAD
+    name: str
+    data: bytes
+    fast: bool
+    types: list[str]
+    id_of: Callable[[int], str | None]
+    metadata_span: Callable[[int | None], tuple[int, int] | None]
+    raw_source: "Callable[[int], RawJson]"
+    raw_metadata: "Callable[[int | None], RawJson]"
+    read_source: "Callable[[RawJson], object]"
+    known_sources: dict[int, str] = field(default_factory=dict)
+    known_metadata: dict[int | None, object] = field(default_factory=dict)
 
     @property
-    def source(self) -> str:
-        """The source as one text, empty where there is none.
-
-        Raises `UserError` where it is neither text nor a list of text.
-        """
-        if self.known_source is None:
-            self.known_source = self._decoded_source()
-        return self.known_source
+    def cells(self) -> "list[Cell]":
+        """The cells, in their order."""
+        return [Cell(self, index) for index in range(len(self.types))]
 
     @property
     def metadata(self) -> object:
-        """The decoded metadata, whatever its type, or `MISSING`; not to be changed in place."""
-        if self.known_metadata is _Mark.UNREAD:
-            self.known_metadata = _decoded(self._raw_metadata, self._name)
-        return self.known_metadata
+        """The decoded metadata of the notebook, or `MISSING`."""
+        return self.metadata_of(None)
 
-    def _decoded_source(self) -> str:
-        if not len(self._raw_source):
+    def metadata_of(self, holder: int | None) -> object:
+        """The decoded metadata of *holder*, whatever its type, or `MISSING`."""
+        if holder not in self.known_metadata:
+            self.known_metadata[holder] = self._decoded(self.raw_metadata(holder))
+        return self.known_metadata[holder]
+
+    def source(self, index: int) -> str:
+        """The source of a cell as one text, empty where there is none.
+
+        Raises `UserError` where it is neither text nor a list of text.
+        """
+        known = self.known_sources.get(index)
+        if known is None:
+            known = self.known_sources[index] = self._decoded_source(index)
+        return known
+
+    def _decoded(self, raw: "RawJson") -> object:
+        size = len(raw)
+        if size == 2 and bytes(raw) == b"{}":  # so it is in six cells of ten
+            return {}
+        if not size:
+            return MISSING
+        try:
+            return decode(raw)
+        except RecursionError:
+            raise UserError(faults.too_deep(self.name)) from None
+
+    def _decoded_source(self, index: int) -> str:
+        raw = self.raw_source(index)
+        if not len(raw):
             return ""
         try:
-            source = self._read_source(self._raw_source)
+            source = self.read_source(raw)
             if isinstance(source, str):
                 return source
             if isinstance(source, list):
@@ -77,48 +98,33 @@ class Cell:
         except (TypeError, ValueError):
             pass  # a list of other things; msgspec says ValueError whatever is wrong
         except RecursionError:
-            raise UserError(faults.too_deep(self._name)) from None
-        raise UserError(faults.bad_source(self._name, self._index))
+            raise UserError(faults.too_deep(self.name)) from None
+        raise UserError(faults.bad_source(self.name, index))
 
 
-@dataclass(slots=True, eq=False, repr=False)
-class Notebook:
-    """A notebook and the bytes it was read from; *fast* says which engine read them.
+@dataclass(frozen=True, slots=True, eq=False)
+class Cell:
+    """One cell of a notebook."""
 
-    A *holder* of metadata is a cell, given by its 0-based number, or the notebook, given as None.
-    """
+    notebook: Notebook
+    index: int
 
-    name: str
-    data: bytes
-    cells: Sequence[Cell]
-    fast: bool
-    _raw_metadata: "RawJson"
-    _span_of: SpanOf
-    known_metadata: object = _Mark.UNREAD
+    @property
+    def cell_type(self) -> str:
+        """`code`, `markdown` or `raw`; empty where the file has no text for it."""
+        return self.notebook.types[self.index]
+
+    @property
+    def id(self) -> str | None:
+        """The id, which cells have since nbformat 4.5."""
+        return self.notebook.id_of(self.index)
+
+    @property
+    def source(self) -> str:
+        """The source as one text; see `Notebook.source`."""
+        return self.notebook.source(self.index)
 
     @property
     def metadata(self) -> object:
-        """The decoded metadata of the notebook, or `MISSING`; not to be changed in place."""
-        if self.known_metadata is _Mark.UNREAD:
-            self.known_metadata = _decoded(self._raw_metadata, self.name)
-        return self.known_metadata
-
-    def metadata_of(self, holder: int | None) -> object:
-        """The decoded metadata of *holder*, or `MISSING`."""
-        return self.metadata if holder is None else self.cells[holder].metadata
-
-    def metadata_span(self, holder: int | None) -> tuple[int, int] | None:
-        """Where in the bytes the metadata value of *holder* stands, or None if it has none."""
-        return self._span_of(holder)
-
-
-def _decoded(raw: "RawJson", name: str) -> object:
-    size = len(raw)
-    if size == 2 and bytes(raw) == b"{}":  # so it is in six cells of ten
-        return {}
-    if not size:
-        return MISSING
-    try:
-        return decode(raw)
-    except RecursionError:
-        raise UserError(faults.too_deep(name)) from None
+        """The decoded metadata, or `MISSING`; see `Notebook.metadata_of`."""
+        return self.notebook.metadata_of(self.index)

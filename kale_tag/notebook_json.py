@@ -5,7 +5,6 @@ bytes and the text is no larger than they are, and all that gives JSON its struc
 is not ASCII is decoded again, from the bytes, when asked.
 """
 
-from collections.abc import Sequence
 from functools import cache
 from json import JSONDecodeError
 from typing import Final, NamedTuple
@@ -13,9 +12,12 @@ from typing import Final, NamedTuple
 from kale_tag import notebook_faults as faults
 from kale_tag.diagnostics import UserError
 from kale_tag.json_scan import Member, decode, items_at, last, members_at, skip_space, value_at
-from kale_tag.notebook import BOM, MISSING, Cell, Notebook
+from kale_tag.notebook import BOM, MISSING, Notebook
 
 SMALL: Final = 1 << 20  # files for which the time spent on each key counts, and memory does not
+
+
+Span = tuple[int, int]
 
 
 class _Found(NamedTuple):
@@ -35,7 +37,7 @@ class _Whole(NamedTuple):
     text: str
 
 
-def scan_with_json(data: bytes, name: str, known: Sequence[Cell | None] = ()) -> Notebook:
+def scan_with_json(data: bytes, name: str) -> Notebook:
     """Like `scan`, with nothing but the standard library."""
     try:
         top = _top_of(str(data, "latin-1"))
@@ -45,7 +47,7 @@ def scan_with_json(data: bytes, name: str, known: Sequence[Cell | None] = ()) ->
         fault = faults.not_json(name, data, wrong.msg, wrong.pos)
     else:
         if isinstance(top, list):
-            return _notebook_of(data, name, top, known)
+            return _notebook_of(data, name, top)
         fault = faults.not_an_object(name)
     raise UserError(fault)  # here, where the text of the whole file is not kept as its context
 
@@ -99,33 +101,42 @@ def _ascii_text(source: object) -> str | None:
     return text if isinstance(text, str) and text.isascii() else None
 
 
-def _notebook_of(
-    data: bytes, name: str, top: list[Member], known: Sequence[Cell | None]
-) -> Notebook:
+def _notebook_of(data: bytes, name: str, top: list[Member]) -> Notebook:
     _check_version(name, top)
     cells, metadata = last(top, "cells"), last(top, "metadata")
     if cells is None or not isinstance(cells.value, list):
         raise UserError(faults.no_cells(name, missing=cells is None))
     view = memoryview(data)
-    found: list[Cell] = []
-    spans: list[tuple[int, int] | None] = []  # of the metadata, or of a cell that is `whole`
+    own = metadata and (metadata.start, metadata.end)
+    types: list[str] = []
+    ids: list[str | None] = []
+    sources: list[Span | None] = []
+    spans: list[Span | None] = []  # of the metadata, or of a cell that is whole
     whole: set[int] = set()
+    known_sources: dict[int, str] = {}
+    known_metadata: dict[int | None, object] = {}
     for index, (start, end, value) in enumerate(cells.value):
         if isinstance(value, _Whole):
-            found.append(_cell_of_whole(value, index, name))
+            kind, known = value.value.get("cell_type"), value.value.get("id")
+            types.append(kind if isinstance(kind, str) else "")
+            ids.append(known if isinstance(known, str) else None)
+            sources.append(None)
             spans.append((start, end))
             whole.add(index)
+            known_sources[index] = value.text
+            known_metadata[index] = value.value.get("metadata", MISSING)
         elif isinstance(value, _Found):
-            found.append(_cell_of_found(value, index, name, view))
+            types.append(_text(view, value.cell_type) or "")
+            ids.append(_text(view, value.id))
+            sources.append(value.source)
             spans.append(value.metadata)
+            if value.text is not None:
+                known_sources[index] = value.text
         else:
             raise UserError(faults.bad_cell(name, data, index, start))
-    if len(known) == len(found):
-        found = [old or new for old, new in zip(known, found, strict=True)]
-    own = metadata and (metadata.start, metadata.end)
 
     @cache
-    def span_of(holder: int | None) -> tuple[int, int] | None:
+    def span_of(holder: int | None) -> Span | None:
         if holder is None:
             return own
         span = spans[holder]
@@ -135,39 +146,21 @@ def _notebook_of(
         return member and (span[0] + member.start, span[0] + member.end)
 
     return Notebook(
-        name, data, found, fast=False, _raw_metadata=_piece(view, own), _span_of=span_of
+        name=name,
+        data=data,
+        fast=False,
+        types=types,
+        id_of=ids.__getitem__,
+        metadata_span=span_of,
+        raw_source=lambda index: _piece(view, sources[index]),
+        raw_metadata=lambda holder: _piece(view, span_of(holder)),
+        read_source=decode,
+        known_sources=known_sources,
+        known_metadata=known_metadata,
     )
 
 
-def _cell_of_whole(whole: _Whole, index: int, name: str) -> Cell:
-    kind, known = whole.value.get("cell_type"), whole.value.get("id")
-    return Cell(
-        kind if isinstance(kind, str) else "",
-        known if isinstance(known, str) else None,
-        index,
-        name,
-        b"",
-        b"",
-        decode,
-        whole.text,
-        whole.value.get("metadata", MISSING),
-    )
-
-
-def _cell_of_found(found: _Found, index: int, name: str, view: memoryview) -> Cell:
-    return Cell(
-        _text(view, found.cell_type) or "",
-        _text(view, found.id),
-        index,
-        name,
-        _piece(view, found.source),
-        _piece(view, found.metadata),
-        decode,
-        found.text,
-    )
-
-
-def _piece(view: memoryview, span: tuple[int, int] | None) -> memoryview:
+def _piece(view: memoryview, span: Span | None) -> memoryview:
     return view[span[0] : span[1]] if span else view[:0]
 
 

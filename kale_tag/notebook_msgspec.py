@@ -5,14 +5,13 @@ views into the bytes it was given, so that the address of a view tells where it 
 """
 
 import ctypes
-from collections.abc import Sequence
 from functools import cache
 from typing import Final
 
 import msgspec
 from msgspec import Raw
 
-from kale_tag.notebook import Cell, Notebook
+from kale_tag.notebook import Notebook
 from kale_tag.notebook_json import scan_with_json
 
 NOTHING: Final = Raw()
@@ -21,8 +20,8 @@ NOTHING: Final = Raw()
 class RawCell(msgspec.Struct, gc=False):
     """The parts of a cell that count; of repeated keys the last wins, as in `json`."""
 
-    cell_type: object = None
-    id: object = None
+    cell_type: str = ""
+    id: str | None = None
     source: Raw = NOTHING
     metadata: Raw = NOTHING
 
@@ -35,10 +34,11 @@ class RawNotebook(msgspec.Struct, gc=False):
     nbformat: object = None
 
 
-def scan_with_msgspec(data: bytes, name: str, known: Sequence[Cell | None] = ()) -> Notebook | None:
+def scan_with_msgspec(data: bytes, name: str) -> Notebook | None:
     """The notebook that *data* holds, or None if the other engine has to look at it.
 
-    That one accepts more (NaN, lone surrogates, a BOM) and finds the words for what is wrong.
+    That one accepts more (NaN, lone surrogates, a BOM, a type that is no text) and finds the words
+    for what is wrong.
     """
     try:
         found = _read(data)
@@ -46,26 +46,15 @@ def scan_with_msgspec(data: bytes, name: str, known: Sequence[Cell | None] = ())
         return None
     if found.nbformat not in (4, None):
         return None
-    if len(known) != len(found.cells):
-        known = [None] * len(found.cells)
-    cells = [
-        old
-        or Cell(
-            cell.cell_type if isinstance(cell.cell_type, str) else "",
-            cell.id if isinstance(cell.id, str) else None,
-            index,
-            name,
-            cell.source,
-            cell.metadata,
-            _read_source,
-        )
-        for index, (cell, old) in enumerate(zip(found.cells, known, strict=True))
-    ]
+    cells = found.cells
     base = address(data)
+
+    def raw_metadata(holder: int | None) -> Raw:
+        return found.metadata if holder is None else cells[holder].metadata
 
     @cache
     def span_of(holder: int | None) -> tuple[int, int] | None:
-        raw = found.metadata if holder is None else found.cells[holder].metadata
+        raw = raw_metadata(holder)
         if not len(raw):
             return None
         start = address(raw) - base
@@ -75,7 +64,17 @@ def scan_with_msgspec(data: bytes, name: str, known: Sequence[Cell | None] = ())
             return start, end
         return scan_with_json(data, name).metadata_span(holder)
 
-    return Notebook(name, data, cells, fast=True, _raw_metadata=found.metadata, _span_of=span_of)
+    return Notebook(
+        name=name,
+        data=data,
+        fast=True,
+        types=[cell.cell_type for cell in cells],
+        id_of=lambda index: cells[index].id,
+        metadata_span=span_of,
+        raw_source=lambda index: cells[index].source,
+        raw_metadata=raw_metadata,
+        read_source=_read_source,
+    )
 
 
 def address(buffer: object) -> int:

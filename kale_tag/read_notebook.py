@@ -1,11 +1,10 @@
 """Notebook bytes to a `Notebook`, by the engine that suits the amount of work."""
 
 from codecs import utf_8_decode
-from collections.abc import Sequence
 
 from kale_tag import notebook_faults as faults
 from kale_tag.diagnostics import UserError
-from kale_tag.notebook import Cell, Notebook
+from kale_tag.notebook import Notebook
 from kale_tag.notebook_json import scan_with_json
 
 
@@ -22,19 +21,15 @@ def read_notebook(data: bytes, name: str, *, fast: bool = False) -> Notebook:
     return scan(data, name, fast=fast)
 
 
-def scan(data: bytes, name: str, *, fast: bool, known: Sequence[Cell | None] = ()) -> Notebook:
-    """Like `read_notebook`, where *data* is known to be UTF-8, or will be before it is trusted.
-
-    *known* are cells of an earlier reading, at their places, that will be shown to be the same
-    before this one is trusted; what they have decoded is not decoded again.
-    """
+def scan(data: bytes, name: str, *, fast: bool) -> Notebook:
+    """Like `read_notebook`, where *data* is known to be UTF-8, or will be before it is trusted."""
     if fast:
         # Imported here: msgspec costs more than all else that one small notebook needs.
         from kale_tag.notebook_msgspec import scan_with_msgspec  # noqa: PLC0415
 
-        if notebook := scan_with_msgspec(data, name, known):
+        if notebook := scan_with_msgspec(data, name):
             return notebook
-    return scan_with_json(data, name, known)
+    return scan_with_json(data, name)
 
 
 def _not_utf8(data: bytes) -> int | None:

@@ -48,9 +48,8 @@ def prove(notebook: Notebook, data: bytes, wanted: Wanted) -> Notebook:
     What *notebook* has decoded is not decoded again for it. Raises `ProofError`.
     """
     try:
-        known = [None if index in wanted else cell for index, cell in enumerate(notebook.cells)]
-        new = scan(data, notebook.name, fast=notebook.fast, known=known)
-        if len(new.cells) != len(notebook.cells):
+        new = scan(data, notebook.name, fast=notebook.fast)
+        if len(new.types) != len(notebook.types):
             raise ProofError("the number of cells has changed")
         if any(notebook.metadata_span(h) is None or v is MISSING for h, v in wanted.items()):
             _prove_values(notebook, data, wanted)
@@ -63,11 +62,10 @@ def prove(notebook: Notebook, data: bytes, wanted: Wanted) -> Notebook:
         raise UserError(faults.too_deep(notebook.name)) from None
     except (UserError, UnicodeDecodeError) as fault:
         raise ProofError(f"the result cannot be read: {fault}") from fault
-    for holder in wanted:
-        if holder is not None and (source := notebook.cells[holder].known_source) is not None:
-            new.cells[holder].known_source = source
-    if None not in wanted:
-        new.known_metadata = notebook.known_metadata
+    new.known_sources = notebook.known_sources
+    for holder, value in notebook.known_metadata.items():
+        if holder not in wanted:
+            new.known_metadata[holder] = value
     return new
 
 

@@ -16,7 +16,6 @@ from kale_tag import notebook_msgspec
 from kale_tag.diagnostics import Diagnostic, UserError
 from kale_tag.json_scan import HugeInt
 from kale_tag.notebook import MISSING, Notebook
-from kale_tag.read_notebook import scan
 
 each_engine = pytest.mark.parametrize("engine", ENGINES)
 
@@ -207,19 +206,6 @@ def test_deep_metadata(engine: str) -> None:
 
     with pytest.raises(UserError, match="nested too deeply"):
         decode_far_down(100 if sys.version_info < (3, 12) else 100_000)
-
-
-@each_engine
-def test_known_cells(engine: str) -> None:
-    """Cells that are known are not made again; where their number is another, all are."""
-    data = (CELL % '["é"]').replace("}]", '}, {"metadata": [1]}]').encode()
-    old = read(data, engine)
-    new = scan(data, "a.ipynb", fast=engine == "msgspec", known=[None, old.cells[1]])
-    assert new.cells[0] is not old.cells[0]
-    assert new.cells[1] is old.cells[1]
-    other = scan(data, "a.ipynb", fast=engine == "msgspec", known=[old.cells[1]])
-    assert len(other.cells) == 2
-    assert old.cells[1] not in other.cells
 
 
 def view(cell: dict[str, object]) -> tuple[object, ...]:

@@ -18,7 +18,7 @@ from kale_tag.tags import listed
 def as_text(plan: Plan, notebook: Notebook, style: Style) -> Iterator[str]:
     """A line a cell that changes: its number, its first line, tags that go and tags that come."""
     cells = [change for change in plan.changes if change.holder is not None]
-    lines = [first_line(notebook.cells[change.holder or 0].source) for change in cells]
+    lines = [first_line(notebook.source(change.holder or 0)) for change in cells]
     width = max(map(len, lines), default=0)
     digits = max((len(str(change.holder)) for change in cells), default=1)
     for change, line in zip(cells, lines, strict=True):
@@ -151,8 +151,8 @@ def _cell_value(change: Change, notebook: Notebook) -> dict[str, object]:
     before, after = listed(change.before), listed(change.after)
     value: dict[str, object] = {
         "cell": holder,
-        "id": notebook.cells[holder].id,
-        "first_line": first_line(notebook.cells[holder].source),
+        "id": notebook.id_of(holder),
+        "first_line": first_line(notebook.source(holder)),
         "before": before,
         "after": after,
         "added": [tag for tag in after if tag not in before],

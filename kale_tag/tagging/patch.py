@@ -31,7 +31,7 @@ def operations(plan: Plan, notebook: Notebook) -> list[Operation]:
             continue
         anchor = "id" if "id" in cells[holder] else "source"
         rules = ", ".join(rule.place for rule in change.rules)
-        line = first_line(notebook.cells[holder].source)
+        line = first_line(notebook.source(holder))
         if anchor in cells[holder]:
             guard = _operation("test", f"/cells/{holder}/{anchor}", cells[holder][anchor])
             found.append({**guard, "comment": f"{line} ({rules})" if rules else line})

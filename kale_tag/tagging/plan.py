@@ -142,7 +142,7 @@ class _Planner:
                 new = self._unmatched(index, present)
                 path = None
             final[index] = new
-            metadata = self.view.notebook.cells[index].metadata
+            metadata = self.view.notebook.metadata_of(index)
             if new is present and not self.spec.rename:
                 has_path = isinstance(metadata, dict) and PATH_KEY in metadata
                 if path is MISSING or (path is None and not has_path):

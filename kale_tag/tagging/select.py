@@ -32,7 +32,7 @@ class View:
     def __init__(self, notebook: Notebook, renames: Mapping[str, str] | None = None) -> None:
         """Look at *notebook*."""
         self.notebook = notebook
-        self.types = [cell.cell_type for cell in notebook.cells]
+        self.types = notebook.types
         self.pattern: Pattern | None = None  # the one in use, in case it has to be stopped
         self._renames = renames or {}
         self._tags: dict[int, list[str]] = {}
@@ -41,7 +41,7 @@ class View:
         """The tags of a cell, renames done."""
         known = self._tags.get(index)
         if known is None:
-            known = listed(self.notebook.cells[index].metadata)
+            known = listed(self.notebook.metadata_of(index))
             if self._renames:
                 known = [self._renames.get(tag, tag) for tag in known]
             self._tags[index] = known
@@ -55,8 +55,8 @@ class View:
     @cached_property
     def code_sources(self) -> list[tuple[int, str]]:
         """Number and source of each code cell."""
-        cells = self.notebook.cells
-        return [(index, cells[index].source) for index in self.code]
+        source = self.notebook.source
+        return [(index, source(index)) for index in self.code]
 
     @cached_property
     def headings(self) -> list[tuple[str, ...]]:
@@ -73,7 +73,7 @@ class View:
 
     def source(self, index: int) -> str:
         """The source of a cell."""
-        return self.notebook.cells[index].source
+        return self.notebook.source(index)
 
     def search(self, pattern: Pattern, text: str) -> re.Match[str] | None:
         """The first place in *text* where *pattern* matches."""
@@ -207,7 +207,7 @@ def _reasons(selector: Selector, view: View, index: int) -> Iterator[str]:
         yield f"is a {view.types[index]} cell"
     if selector.index and not any(_in_range(part, view, index) for part in selector.index):
         yield "has another index"
-    if selector.ids and view.notebook.cells[index].id not in selector.ids:
+    if selector.ids and view.notebook.id_of(index) not in selector.ids:
         yield "has another id"
     if selector.tagged and not any(view.tag_matches(selector.tagged, index)):
         yield "has no such tag"
