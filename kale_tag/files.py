@@ -1,6 +1,7 @@
 """Bytes in and out: find files, read them, replace them atomically."""
 
 import contextlib
+import errno
 import glob
 import os
 import stat
@@ -19,6 +20,7 @@ CHECKPOINTS = ".ipynb_checkpoints"
 
 # O_NONBLOCK: opening a FIFO must not wait for somebody to write into it.
 _READ = os.O_RDONLY | getattr(os, "O_BINARY", 0) | getattr(os, "O_NONBLOCK", 0)
+_NOFOLLOW = getattr(os, "O_NOFOLLOW", 0)
 _CREATE = os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_BINARY", 0)
 
 
@@ -75,8 +77,7 @@ class Staged:
 def read(name: str) -> File:
     """The file *name*. Raises `UserError` when it is missing, unreadable or no regular file."""
     try:
-        path = os.path.realpath(name) if os.path.islink(name) else name
-        descriptor = os.open(path, _READ)
+        path, descriptor = _opened(name)
         try:
             status = os.fstat(descriptor)
             if not stat.S_ISREG(status.st_mode):
@@ -200,6 +201,18 @@ def _next() -> int:
     global _count  # noqa: PLW0603  names of temporary files of one process must differ
     _count += 1
     return _count
+
+
+def _opened(name: str) -> tuple[str, int]:
+    """The real path of *name*, open for reading."""
+    if _NOFOLLOW:
+        try:
+            return name, os.open(name, _READ | _NOFOLLOW)  # one call for all but links
+        except OSError as fault:
+            if fault.errno != errno.ELOOP:
+                raise
+    path = os.path.realpath(name)
+    return path, os.open(path, _READ)
 
 
 def _read_all(descriptor: int, size: int) -> bytes:

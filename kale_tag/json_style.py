@@ -18,6 +18,7 @@ class JsonStyle:
         self.unit = " " if line is None else line.lstrip("\r\n")
         self.colon = ": " if colon is None or "\n" in colon else colon
         self.comma = "," if line is None and self.colon == ":" else ", "
+        self.key = (self.unit, self.colon, self.comma)
 
     def text(self, value: object, line: str | None) -> str:
         """The text of *value*; *line* is the line break and indent of the line it starts in.

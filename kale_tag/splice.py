@@ -92,13 +92,17 @@ def _prove_bytes(old: Notebook, new: Notebook, wanted: Wanted) -> None:
     # Compares all bytes but those of the values in question, in large pieces. A JSON text in which
     # the text of one value gives way to that of another has the same other values.
     view, at, new_at = memoryview(old.data), 0, 0
+    data = new.data
     spans = {_span(old, holder): holder for holder in wanted}
     for (start, end), holder in sorted(spans.items()):
-        new_start, new_end = _span(new, holder)
-        if new_start - new_at != start - at or not new.data.startswith(view[at:start], new_at):
+        raw = new.raw_metadata(holder)
+        if not len(raw):
+            raise ProofError(f"the metadata of {_called(holder)} is gone")
+        new_start = new_at + start - at
+        if not data.startswith(view[at:start], new_at) or not data.startswith(raw, new_start):
             raise ProofError(f"bytes before the metadata of {_called(holder)} have changed")
-        at, new_at = end, new_end
-    if len(new.data) - new_at != len(view) - at or not new.data.startswith(view[at:], new_at):
+        at, new_at = end, new_start + len(raw)
+    if len(data) - new_at != len(view) - at or not data.startswith(view[at:], new_at):
         raise ProofError("bytes after the last edit have changed")
 
 
@@ -147,8 +151,19 @@ def _edits(notebook: Notebook, wanted: Wanted) -> Iterator[tuple[int, int, str]]
             yield from _deletions(notebook.data, holder)
         else:
             start, end = span
-            raw = str(notebook.data[start:end], "utf-8")
-            yield start, end, _rewritten(raw, old, value, _line_of(notebook.data, start), style)
+            raw, line = notebook.data[start:end], _line_of(notebook.data, start)
+            # Notebooks hold the same few metadata many times, and get the same few tags.
+            key = (raw, repr(value), line, style.key)
+            if (text := _remembered.get(key)) is None:
+                text = _rewritten(str(raw, "utf-8"), old, value, line, style)
+                if len(raw) < 1000 and key[1].isascii() and raw.isascii():  # no escapes needed
+                    _remembered[key] = text
+                    if len(_remembered) > 4096:
+                        _remembered.clear()
+            yield start, end, text
+
+
+_remembered: dict[tuple[object, ...], str] = {}
 
 
 def _rewritten(raw: str, old: object, new: object, line: str | None, style: JsonStyle) -> str:

@@ -60,14 +60,14 @@ class Run:
 def run(targets: Targets, how: Run) -> Iterator[Outcome]:
     """The outcome of each task, in order, as soon as it is known."""
     fast = _is_worth_msgspec(targets.tasks)
-    work = _Work(how, targets.stdin, fast=fast)
+    work = _Work(how, targets.stdin, fast, _Watch if _can_watch() else nullcontext)
     total = len(targets.tasks)
     outcomes: Iterable[Outcome]
     if how.jobs > 1 and total > 1 and hasattr(os, "fork"):
         outcomes = _in_processes(work, targets.tasks, how.jobs)
     else:
         outcomes = map(work.on, targets.tasks)
-    with _progress(total, quiet=how.quiet) as advance:
+    with _stopping(), _progress(total, quiet=how.quiet) as advance:
         for outcome in outcomes:
             advance()
             yield outcome
@@ -78,6 +78,7 @@ class _Work:
     how: Run
     stdin: bytes
     fast: bool
+    watch: Callable[[], AbstractContextManager[object]]
 
     def on(self, task: Task) -> Outcome:
         outcome = Outcome(task.name)
@@ -96,7 +97,7 @@ class _Work:
         old = self.stdin if file is None else file.data
         data = old
         for spec, target in task.steps:
-            done = retag(spec, data, task.name, target, fast=self.fast, watch=_watch)
+            done = retag(spec, data, task.name, target, fast=self.fast, watch=self.watch)
             outcome.diagnostics += done.plan.warnings
             for change in done.plan.changes:
                 outcome.cells += change.holder is not None
@@ -135,24 +136,36 @@ def _is_worth_msgspec(tasks: Sequence[Task]) -> bool:
     return total >= FAST_BYTES
 
 
-def _watch() -> AbstractContextManager[object]:
-    """Raise TimeoutError when what is done takes too long; only where the system can do that."""
-    main = threading.current_thread() is threading.main_thread()
-    return _alarm() if main and hasattr(signal, "setitimer") else nullcontext()
-
-
 @contextmanager
-def _alarm() -> Iterator[None]:
+def _stopping() -> Iterator[None]:
+    """Let the alarm of `_Watch` raise TimeoutError; only where the system can do that."""
+    if not _can_watch():
+        yield
+        return
+
     def stop(_signal: int, _frame: FrameType | None) -> None:
         raise TimeoutError
 
     before = signal.signal(signal.SIGVTALRM, stop)
-    signal.setitimer(signal.ITIMER_VIRTUAL, REGEX_SECONDS)
     try:
         yield
     finally:
-        signal.setitimer(signal.ITIMER_VIRTUAL, 0)
         signal.signal(signal.SIGVTALRM, before)
+
+
+class _Watch:
+    """Raises TimeoutError when what is done in it takes too long."""
+
+    def __enter__(self) -> None:
+        signal.setitimer(signal.ITIMER_VIRTUAL, REGEX_SECONDS)
+
+    def __exit__(self, *_error: object) -> None:
+        signal.setitimer(signal.ITIMER_VIRTUAL, 0)
+
+
+def _can_watch() -> bool:
+    main = threading.current_thread() is threading.main_thread()
+    return main and hasattr(signal, "setitimer")
 
 
 def _in_processes(work: _Work, tasks: Sequence[Task], jobs: int) -> Iterator[Outcome]:
