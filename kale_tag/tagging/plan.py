@@ -154,6 +154,11 @@ class _Planner:
 
     def _tags(self, index: int, wanted: Wanted, present: Sequence[str]) -> Sequence[str]:
         """The tags that a selected cell shall have; *present* itself where they are right."""
+        if wanted.role is not None and not wanted.add and not wanted.remove:
+            if present == wanted.kale_tags:
+                return present
+            if not present:
+                return wanted.kale_tags
         left = [
             tag
             for tag in present

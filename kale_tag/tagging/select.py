@@ -1,7 +1,7 @@
 """Which cells each rule of a spec selects, and why it does not select the others."""
 
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -115,7 +115,7 @@ def select(
             else old
             for old in known
         )
-    return tuple(Selection(rule, tuple(_selected(rule.selector, view))) for rule in rules)
+    return tuple([Selection(rule, tuple(_selected(rule.selector, view))) for rule in rules])
 
 
 def check_counts(selections: Sequence[Selection], view: View) -> Iterator[Diagnostic]:
@@ -181,18 +181,19 @@ def markdown_headings(source: str) -> Iterator[tuple[int, str]]:
             previous = line.strip() if not line.startswith(("    ", "\t", ">", "- ", "* ")) else ""
 
 
-def _selected(selector: Selector, view: View) -> Iterator[int]:
-    candidates = view.code if selector.cell_type == "code" else range(len(view.types))
+def _selected(selector: Selector, view: View) -> Iterable[int]:
     if not _is_plain(selector):
-        yield from (index for index in candidates if not why_not(selector, view, index))
-    elif len(selector.source) == 1:  # by far the most frequent rule: no call but the search
+        cells = view.code if selector.cell_type == "code" else range(len(view.types))
+        return (index for index in cells if not why_not(selector, view, index))
+    if len(selector.source) == 1:  # by far the most frequent rule: no call but the search
         view.pattern = selector.source[0]
         search = view.pattern.regex.search
-        yield from (index for index, text in view.code_sources if search(text))
-    else:
-        for index, text in view.code_sources:
-            if any(view.search(pattern, text) for pattern in selector.source):
-                yield index
+        return [index for index, text in view.code_sources if search(text)]
+    return (
+        index
+        for index, text in view.code_sources
+        if any(view.search(pattern, text) for pattern in selector.source)
+    )
 
 
 def _is_plain(selector: Selector) -> bool:
