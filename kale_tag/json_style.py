@@ -1,7 +1,7 @@
 """How a JSON file is laid out, and texts of values that are laid out like it."""
 
 import re
-from functools import cached_property
+from functools import cached_property, lru_cache
 from json import JSONEncoder
 
 from kale_tag.json_scan import HugeInt
@@ -12,13 +12,8 @@ class JsonStyle:
 
     def __init__(self, data: bytes) -> None:
         self._data = data
-        head = _head(str(data[:1024], "utf-8", "ignore"))
-        space, colon = (head[1], head[2]) if head else ("", None)
-        line = line_break(space)
-        self.unit = " " if line is None else line.lstrip("\r\n")
-        self.colon = ": " if colon is None or "\n" in colon else colon
-        self.comma = "," if line is None and self.colon == ":" else ", "
-        self.key = (self.unit, self.colon, self.comma)
+        self.key = _layout(data[:24]) or _layout(data[:1024]) or (" ", ": ", ", ")
+        self.unit, self.colon, self.comma = self.key
 
     def text(self, value: object, line: str | None) -> str:
         """The text of *value*; *line* is the line break and indent of the line it starts in.
@@ -60,6 +55,19 @@ class JsonStyle:
     def _writes_escapes(self) -> bool:
         # Whether the file writes characters that are not ASCII as escapes.
         return self._data.isascii() and any(len(found[1]) % 2 for found in _escapes(self._data))
+
+
+@lru_cache(maxsize=256)
+def _layout(head: bytes) -> tuple[str, str, str] | None:
+    # The unit of indent, the colon and the comma that the first key of a file shows; None if *head*
+    # ends before it does. Most files begin alike.
+    found = _head(str(head, "utf-8", "ignore"))
+    if found is None or found[2] is None:
+        return None
+    line = line_break(found[1])
+    unit = " " if line is None else line.lstrip("\r\n")
+    colon = ": " if "\n" in found[2] else found[2]
+    return unit, colon, "," if line is None and colon == ":" else ", "
 
 
 def line_break(space: str) -> str | None:

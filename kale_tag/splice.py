@@ -3,6 +3,7 @@
 import re
 from bisect import insort
 from collections.abc import Iterator, Mapping
+from functools import lru_cache
 from itertools import pairwise
 from json import JSONEncoder
 from typing import NamedTuple
@@ -37,7 +38,7 @@ def splice(notebook: Notebook, wanted: Wanted) -> bytes:
     view, at = memoryview(notebook.data), 0
     parts: list[bytes | memoryview] = []
     for start, end, new in edits:
-        parts += view[at:start], new.encode()
+        parts += view[at:start], new
         at = end
     return b"".join((*parts, view[at:]))
 
@@ -137,33 +138,38 @@ def _called(holder: int | None) -> str:
     return "the notebook" if holder is None else f"cell {holder}"
 
 
-def _edits(notebook: Notebook, wanted: Wanted) -> Iterator[tuple[int, int, str]]:
+def _edits(notebook: Notebook, wanted: Wanted) -> Iterator[tuple[int, int, bytes]]:
     # The start and end of what is replaced, and by what.
-    style = JsonStyle(notebook.data)
+    data = notebook.data
+    style = JsonStyle(data)
     for holder, value in wanted.items():
-        old = notebook.metadata_of(holder)
-        if same(old, value):
-            continue
         span = notebook.metadata_span(holder)
         if span is None:
-            yield _insertion(notebook.data, holder, value, style)
+            if value is not MISSING:
+                start, end, text = _insertion(data, holder, value, style)
+                yield start, end, text.encode()
         elif value is MISSING:
-            yield from _deletions(notebook.data, holder)
+            yield from _deletions(data, holder)
         else:
             start, end = span
-            raw, line = notebook.data[start:end], _line_of(notebook.data, start)
+            raw, line, shown = data[start:end], _line_of(data, start), repr(value)
             # Notebooks hold the same few metadata many times, and get the same few tags.
-            key = (raw, repr(value), line, style.key)
-            if (text := _remembered.get(key)) is None:
-                text = _rewritten(str(raw, "utf-8"), old, value, line, style)
-                if len(raw) < 1000 and key[1].isascii() and raw.isascii():  # no escapes needed
-                    _remembered[key] = text
-                    if len(_remembered) > 4096:
-                        _remembered.clear()
-            yield start, end, text
+            key = (raw, line, shown, style.key)
+            if (new := _known_edits.get(key)) is None:
+                old = notebook.metadata_of(holder)
+                new = raw
+                if not same(old, value):
+                    new = _rewritten(str(raw, "utf-8"), old, value, line, style).encode()
+                # What is not ASCII may be escaped or not, as the rest of the file has it.
+                if len(raw) < 1000 and raw.isascii() and shown.isascii():
+                    if len(_known_edits) > 4096:
+                        _known_edits.clear()
+                    _known_edits[key] = new
+            if new != raw:
+                yield start, end, new
 
 
-_remembered: dict[tuple[object, ...], str] = {}
+_known_edits: dict[tuple[object, ...], bytes] = {}
 
 
 def _rewritten(raw: str, old: object, new: object, line: str | None, style: JsonStyle) -> str:
@@ -258,19 +264,19 @@ def _insertion(
     return members[-1].end, members[-1].end, layout.separator + member
 
 
-def _deletions(data: bytes, holder: int | None) -> Iterator[tuple[int, int, str]]:
+def _deletions(data: bytes, holder: int | None) -> Iterator[tuple[int, int, bytes]]:
     start, end, members = _owner(str(data, "latin-1"), holder)
     if all(member.key == "metadata" for member in members):
-        yield start, end, "{}"
+        yield start, end, b"{}"
         return
     first = True
     for index, member in enumerate(members):
         if member.key != "metadata":
             first = False
         elif first:
-            yield member.key_start, members[index + 1].key_start, ""
+            yield member.key_start, members[index + 1].key_start, b""
         else:
-            yield members[index - 1].end, member.end, ""
+            yield members[index - 1].end, member.end, b""
 
 
 def _owner(text: str, holder: int | None) -> tuple[int, int, list[Member]]:
@@ -298,9 +304,13 @@ def _in_order(members: list[Member]) -> bool:
 def _line_of(data: bytes, start: int) -> str | None:
     # The line break and indent before the value at *start*, if at most its key stands between.
     at = data.rfind(b"\n", max(0, start - 200), start)
-    if at < 0 or not (found := _line_start(data, at, start)):
-        return None
-    return ("\r" if data[at - 1 : at] == b"\r" else "") + str(found[1], "ascii")
+    return None if at < 0 else _line_in(data[max(at - 1, 0) : start])
+
+
+@lru_cache(maxsize=256)
+def _line_in(text: bytes) -> str | None:
+    found = _line_start(text)
+    return found and str(found[1], "ascii")
 
 
 class _Part(NamedTuple):
@@ -349,5 +359,5 @@ class _Layout:
         return "".join((*texts, self._text[self._tail :]))
 
 
-_line_start = re.compile(rb'(\n[ \t]*)(?:"[^"\n]*"[ \t]*:[ \t]*)?').fullmatch
+_line_start = re.compile(rb'[^\r]?(\r?\n[ \t]*)(?:"[^"\n]*"[ \t]*:[ \t]*)?', re.DOTALL).fullmatch
 _fingerprint = JSONEncoder(sort_keys=True, default=repr).encode
