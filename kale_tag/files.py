@@ -5,7 +5,6 @@ import errno
 import glob
 import os
 import stat
-from collections.abc import Iterator
 from dataclasses import dataclass
 
 from kale_tag.diagnostics import Diagnostic, Label, Source, UserError, error
@@ -51,9 +50,13 @@ class Staged:
         other error, the file is as it was and the new content is gone.
         """
         try:
-            with _locked(self.file.path):
+            lock = _lock(self.file.path)
+            try:
                 _check_unchanged(self.file)
                 os.replace(self.temporary, self.file.path)
+            finally:
+                if lock is not None:
+                    os.close(lock)
         except OSError as fault:
             self.discard()
             raise UserError(_failure("not-written", "write", self.file.name, fault)) from None
@@ -100,11 +103,13 @@ def as_text(name: str, data: bytes) -> Source:
     try:
         return Source(name, data.decode("utf-8-sig"))
     except UnicodeDecodeError as fault:
-        line = data.count(b"\n", 0, fault.start) + 1
+        start = fault.start + len(data) - len(fault.object)  # a byte order mark is not counted
+        line = data.count(b"\n", 0, start) + 1
+        place = f"byte 0x{data[start]:02x} at offset {start}, line {line}"
         raise UserError(
             error(
                 "not-utf8",
-                f"byte {fault.start} is not UTF-8",
+                f"{name} is not UTF-8: {place}",
                 Label(Source(name, first_line=line)),
                 help="save the file as UTF-8",
             )
@@ -236,19 +241,22 @@ def _copy_owner(descriptor: int, status: os.stat_result, mode: int) -> None:
         os.fchmod(descriptor, mode)
 
 
-@contextlib.contextmanager
-def _locked(path: str) -> Iterator[None]:
-    """Hold off other kale-tag processes that are about to replace the same file."""
+def _lock(path: str) -> int | None:
+    """Hold off other kale-tag processes that are about to replace the same file.
+
+    Closing the descriptor that this gives lets them go on; None where there are no locks.
+    """
     if fcntl is None:
-        yield
-        return
+        return None
     descriptor = os.open(path, _READ)
     try:
-        with contextlib.suppress(OSError):  # some network file systems have no locks
-            fcntl.flock(descriptor, fcntl.LOCK_EX)
-        yield
-    finally:
+        fcntl.flock(descriptor, fcntl.LOCK_EX)
+    except OSError:
+        pass  # some network file systems have no locks
+    except BaseException:
         os.close(descriptor)
+        raise
+    return descriptor
 
 
 def _check_unchanged(file: File) -> None:

@@ -71,7 +71,12 @@ class Notebook:
         """
         known = self.known_sources.get(index)
         if known is None:
-            known = self.known_sources[index] = self._decoded_source(index)
+            try:
+                lines = self.read_source(self.raw_source(index))
+                known = lines if isinstance(lines, str) else _joined(lines)
+            except (TypeError, ValueError, RecursionError) as fault:
+                known = self._odd_source(index, fault)
+            self.known_sources[index] = known
         return known
 
     def _decoded(self, raw: "RawJson") -> object:
@@ -85,21 +90,18 @@ class Notebook:
         except RecursionError:
             raise UserError(faults.too_deep(self.name)) from None
 
-    def _decoded_source(self, index: int) -> str:
-        raw = self.raw_source(index)
-        if not len(raw):
+    def _odd_source(self, index: int, fault: Exception) -> str:
+        if not len(self.raw_source(index)):
             return ""
-        try:
-            source = self.read_source(raw)
-            if isinstance(source, str):
-                return source
-            if isinstance(source, list):
-                return "".join(source)
-        except (TypeError, ValueError):
-            pass  # a list of other things; msgspec says ValueError whatever is wrong
-        except RecursionError:
+        if isinstance(fault, RecursionError):
             raise UserError(faults.too_deep(self.name)) from None
-        raise UserError(faults.bad_source(self.name, index))
+        raise UserError(faults.bad_source(self.name, index)) from None
+
+
+def _joined(lines: object) -> str:
+    if not isinstance(lines, list):
+        raise TypeError
+    return "".join(lines)
 
 
 @dataclass(frozen=True, slots=True, eq=False)

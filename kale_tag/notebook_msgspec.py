@@ -5,7 +5,7 @@ views into the bytes it was given, so that the address of a view tells where it 
 """
 
 import ctypes
-from functools import cache
+from collections.abc import Callable, Sequence
 from typing import Final
 
 import msgspec
@@ -26,12 +26,25 @@ class RawCell(msgspec.Struct, gc=False):
     metadata: Raw = NOTHING
 
 
+class RawMetadata(msgspec.Struct, gc=False):
+    """The one part of a cell that can have changed."""
+
+    metadata: Raw = NOTHING
+
+
 class RawNotebook(msgspec.Struct, gc=False):
     """The parts of a notebook that count."""
 
     cells: list[RawCell]
     metadata: Raw = NOTHING
     nbformat: object = None
+
+
+class RawProof(msgspec.Struct, gc=False):
+    """The parts of a notebook that can have changed."""
+
+    cells: list[RawMetadata]
+    metadata: Raw = NOTHING
 
 
 def scan_with_msgspec(data: bytes, name: str) -> Notebook | None:
@@ -47,34 +60,71 @@ def scan_with_msgspec(data: bytes, name: str) -> Notebook | None:
     if found.nbformat not in (4, None):
         return None
     cells = found.cells
-    base = address(data)
-
-    def raw_metadata(holder: int | None) -> Raw:
-        return found.metadata if holder is None else cells[holder].metadata
-
-    @cache
-    def span_of(holder: int | None) -> tuple[int, int] | None:
-        raw = raw_metadata(holder)
-        if not len(raw):
-            return None
-        start = address(raw) - base
-        end = start + len(raw)
-        # An address is worth nothing until what stands there has been looked at.
-        if 0 < start < end < len(data) and data.startswith(raw, start):
-            return start, end
-        return scan_with_json(data, name).metadata_span(holder)
-
+    metadata_span, raw_metadata = _places(data, name, found)
     return Notebook(
         name=name,
         data=data,
         fast=True,
         types=[cell.cell_type for cell in cells],
         id_of=lambda index: cells[index].id,
-        metadata_span=span_of,
+        metadata_span=metadata_span,
         raw_source=lambda index: cells[index].source,
         raw_metadata=raw_metadata,
         read_source=_read_source,
     )
+
+
+def scan_again_with_msgspec(data: bytes, old: Notebook) -> Notebook | None:
+    """The same for *data* that shall be *old* with other metadata, the only thing that is read.
+
+    The rest of the answer is that of *old*; it is right once the other bytes are shown to be so.
+    """
+    try:
+        found = _read_again(data)
+    except (msgspec.MsgspecError, UnicodeError, RecursionError):
+        return None
+    metadata_span, raw_metadata = _places(data, old.name, found)
+    return Notebook(
+        name=old.name,
+        data=data,
+        fast=True,
+        types=old.types if len(old.types) == len(found.cells) else [""] * len(found.cells),
+        id_of=old.id_of,
+        metadata_span=metadata_span,
+        raw_source=old.raw_source,
+        raw_metadata=raw_metadata,
+        read_source=old.read_source,
+        known_sources=old.known_sources,
+    )
+
+
+def _places(
+    data: bytes, name: str, found: RawNotebook | RawProof
+) -> tuple[Callable[[int | None], tuple[int, int] | None], Callable[[int | None], Raw]]:
+    # The functions that give the place and the text of the metadata of a holder.
+    cells: Sequence[RawCell | RawMetadata] = found.cells
+    base = address(data)
+
+    def raw_metadata(holder: int | None) -> Raw:
+        return found.metadata if holder is None else cells[holder].metadata
+
+    known: dict[int | None, tuple[int, int] | None] = {}
+
+    def metadata_span(holder: int | None) -> tuple[int, int] | None:
+        if holder in known:
+            return known[holder]
+        raw = raw_metadata(holder)
+        span = None
+        if len(raw):
+            start = address(raw) - base
+            span = start, start + len(raw)
+            # An address is worth nothing until what stands there has been looked at.
+            if not (0 < start < span[1] < len(data) and data.startswith(raw, start)):
+                span = scan_with_json(data, name).metadata_span(holder)
+        known[holder] = span
+        return span
+
+    return metadata_span, raw_metadata
 
 
 def address(buffer: object) -> int:
@@ -87,6 +137,7 @@ def address(buffer: object) -> int:
 
 
 _read = msgspec.json.Decoder(RawNotebook).decode
+_read_again = msgspec.json.Decoder(RawProof).decode
 _read_source = msgspec.json.Decoder(str | list[str]).decode
 
 _py_buffer = ctypes.c_ssize_t * 16  # the address is the first field; there are ten words or so

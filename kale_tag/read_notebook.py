@@ -32,15 +32,32 @@ def scan(data: bytes, name: str, *, fast: bool) -> Notebook:
     return scan_with_json(data, name)
 
 
+def scan_again(data: bytes, old: Notebook) -> Notebook:
+    """Like `scan` for *data* that shall be *old* with other metadata, by the same engine.
+
+    What is not metadata may be that of *old*: whoever asks compares the bytes.
+    """
+    if old.fast:
+        from kale_tag.notebook_msgspec import scan_again_with_msgspec  # noqa: PLC0415  see `scan`
+
+        if notebook := scan_again_with_msgspec(data, old):
+            return notebook
+    return scan_with_json(data, old.name)
+
+
 def _not_utf8(data: bytes) -> int | None:
-    # The offset of the first byte that is not UTF-8. The file is decoded in blocks, because a
-    # text of the whole of it would be up to four times as large.
+    # The offset of the first byte that is not UTF-8. The file is decoded in blocks, because a text
+    # of the whole of it would be up to four times as large; blocks of ASCII need no decoding.
     if data.isascii():
         return None
-    view, at, size, block = memoryview(data), 0, len(data), 1 << 16
+    at, size = 0, 1 << 16
     try:
-        while at < size:
-            at += utf_8_decode(view[at : at + block], "strict", at + block >= size)[1]
+        while piece := data[at : at + size]:
+            at += (
+                len(piece)
+                if piece.isascii()
+                else utf_8_decode(piece, "strict", len(piece) < size)[1]
+            )
     except UnicodeDecodeError as fault:
         return at + fault.start
     return None

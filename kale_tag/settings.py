@@ -120,6 +120,14 @@ def _mapping(value: object, path: Path) -> Iterator[Fault]:
         yield _wrong_type(value, path, "a mapping")
 
 
+def _experiment(value: object, path: Path) -> Iterator[Fault]:
+    yield from _mapping(value, path)
+    if isinstance(value, dict):
+        for key in ("id", "name"):
+            if value.get(key) is not None:
+                yield from _text(value[key], (*path, key))
+
+
 def _any_list(value: object, path: Path) -> Iterator[Fault]:
     if not isinstance(value, list):
         yield _wrong_type(value, path, "a list")
@@ -291,7 +299,7 @@ FIELDS: dict[str, Check] = {
     "pipeline_name": _pipeline_name,
     "pipeline_description": _text,
     "experiment_name": _text,
-    "experiment": _mapping,
+    "experiment": _experiment,
     "base_image": _text,
     "enable_caching": _flag,
     "steps_defaults": _steps_defaults,

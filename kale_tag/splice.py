@@ -13,7 +13,7 @@ from kale_tag.diagnostics import UserError
 from kale_tag.json_scan import Member, items_at, last, members_at, skip_space, value_at
 from kale_tag.json_style import JsonStyle, line_break
 from kale_tag.notebook import BOM, MISSING, Notebook
-from kale_tag.read_notebook import scan
+from kale_tag.read_notebook import scan_again
 
 Wanted = Mapping[int | None, object]
 """The metadata that holders (a cell by its number, the notebook as None) shall have."""
@@ -49,7 +49,7 @@ def prove(notebook: Notebook, data: bytes, wanted: Wanted) -> Notebook:
     What *notebook* has decoded is not decoded again for it. Raises `ProofError`.
     """
     try:
-        new = scan(data, notebook.name, fast=notebook.fast)
+        new = scan_again(data, notebook)
         if len(new.types) != len(notebook.types):
             raise ProofError("the number of cells has changed")
         if any(notebook.metadata_span(h) is None or v is MISSING for h, v in wanted.items()):
@@ -63,7 +63,7 @@ def prove(notebook: Notebook, data: bytes, wanted: Wanted) -> Notebook:
         raise UserError(faults.too_deep(notebook.name)) from None
     except (UserError, UnicodeDecodeError) as fault:
         raise ProofError(f"the result cannot be read: {fault}") from fault
-    new.known_sources = notebook.known_sources
+    new.known_sources.update(notebook.known_sources)
     for holder, value in notebook.known_metadata.items():
         if holder not in wanted:
             new.known_metadata[holder] = value

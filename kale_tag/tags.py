@@ -5,7 +5,7 @@ thing: Kale lets a line break at the end of a tag pass and fails later, here it 
 """
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 SPECIAL = ("imports", "functions", "pipeline-parameters", "pipeline-metrics", "skip")
@@ -106,21 +106,21 @@ def parse(text: str) -> Tag | None:
     return None if found is None else Tag(kind, found.groups())
 
 
-def invalid_part(tag: Tag) -> tuple[int, Part] | None:
-    """The first part of *tag* that Kale does not take, and its position; None when all are fine."""
+def invalid_parts(tag: Tag) -> Iterator[tuple[int, Part]]:
+    """The parts of *tag* that Kale does not take, each with its position."""
     for position, (text, part) in enumerate(zip(tag.parts, PARTS[tag.kind], strict=True)):
         if re.fullmatch(part.pattern, text) is None:
-            return position, part
-    return None
+            yield position, part
 
 
 def is_kales(text: str) -> bool:
     """Whether *text* stands in Kale's name space: its tags, and misspelt ones of the same kinds.
 
-    `step:Load-Data` is refused by Kale and still Kale's: no other tool means anything by it.
+    `step:Load-Data` is refused by Kale and still Kale's: no other tool means anything by it. Tags
+    of the 0.x language are not meant.
     """
     kind, colon, _ = text.partition(":")
-    return kind in PARTS and bool(colon) == bool(PARTS[kind])
+    return kind in PARTS and bool(colon) == bool(PARTS[kind]) and not is_legacy(text)
 
 
 def is_legacy(text: str) -> bool:

@@ -36,15 +36,19 @@ def to_yaml(value: object) -> str:
 
 # Valid pieces. Each strategy gives what both the reader and the schema should take.
 
-HOLED = st.sampled_from(["${stem}", "a-${name}", "$${x}", "${stem}_${dir}", r"a_\1", r"\g<who>"])
+HOLED = st.sampled_from(
+    ["${stem}", "a-${name}", "$${x}${dir}", "${stem}_${dir}", r"a_\1", r"\g<who>"]
+)
 NAMES = st.sampled_from(["a", "_b2", "load_data", "train", "x_y"]) | HOLED
 PATTERNS = st.sampled_from([r"^(?P<who>import) ", r"\.fit\(", "(a)|b", "x"])
 KEYS = st.sampled_from(["cpu", "nvidia.com/gpu", "x", "a-b"])
 POD_KEYS = st.sampled_from(["team", "example.com/owner", "A.b_c-d", "1"])
 QUANTITIES = st.sampled_from(
-    ["500m", "2Gi", 1, 1.5, 0, True, *map(Bare, ["0x10", "1e3", ".inf", "1_000", "on", "00"])]
+    ["500m", "2Gi", 1, 1.5, 0, *map(Bare, ["0x10", "1e3", ".inf", "1_000", "on", "00"])]
 )
-LINES = st.sampled_from(["ml", "", "a: b", "é", 7, -1, False, Bare("+1"), Bare("2024-01-01")])
+LINES = st.sampled_from(
+    ["ml", "", "$${x}", "a: b", "é", 7, -1, False, Bare("+1"), Bare("2024-01-01")]
+)
 SECRETS = st.sampled_from(["db/password", "a.b-c/K_.-", "0/1", Bare("a/b")])
 VARIABLES = st.sampled_from(["DB_PASSWORD", "a", "_1"])
 TEXTS = st.sampled_from(["a", "x y", "é", "-", "a\nb"])
@@ -72,7 +76,9 @@ ENTRIES: dict[str, st.SearchStrategy[Any]] = {
     "secrets": mapping(VARIABLES, SECRETS | HOLED),
 }
 
-INDICES = st.integers(-3, 9) | st.sampled_from(["4-6", "0 - 0", "1\t-2"])
+DEFAULTS = {kind: entries | st.none() for kind, entries in ENTRIES.items()}
+
+INDICES = st.integers(-3, 9) | st.sampled_from(["4-6", "0 - 0", "1\t-2", "-3--1", "2--1"])
 SELECTORS: dict[str, st.SearchStrategy[Any]] = {
     "index": one_or_more(INDICES),
     "source": one_or_more(PATTERNS),
@@ -133,10 +139,10 @@ def rules(draw: st.DrawFn) -> Spec:
     return made
 
 
-NAME = st.sampled_from(["a", "b-c", "x${stem}", "${stem}-${dir}", "a1"])
-MODES = st.sampled_from(["", "rom", "rwo", "rwm"])
+NAME = st.sampled_from(["a", "b-c", "x${stem}", "${stem}-${dir}", "A ${dir}", "a1"])
+MODES = st.sampled_from(["", "rom", "rwo", "rwm", "${stem}"])
 VOLUME: dict[str, st.SearchStrategy[Any]] = {
-    "type": st.sampled_from(["pv", "pvc", "new_pvc", "clone"]),
+    "type": st.sampled_from(["pv", "pvc", "new_pvc", "clone", "a${dir}"]),
     "expose_as_env_var": FLAGS,
     "size": COUNTS,
     "size_type": ANY_TEXT,
@@ -155,9 +161,9 @@ LONGEST = st.sampled_from(["a" * 128, "${stem}" + "-" * 126 + "b"])
 PIPELINE: dict[str, st.SearchStrategy[Any]] = {
     **dict.fromkeys(settings.FIELDS, ANY_TEXT | st.none()),
     "pipeline_name": NAME | LONGEST | st.none(),
-    "experiment": mapping(TEXTS, TEXTS | COUNTS),
+    "experiment": mapping(TEXTS, TEXTS | COUNTS) | some_of({"id": TEXTS, "name": HOLED}),
     "enable_caching": FLAGS,
-    "steps_defaults": LISTED_DEFAULTS | some_of(ENTRIES) | st.none(),
+    "steps_defaults": LISTED_DEFAULTS | some_of(DEFAULTS) | st.none(),
     "volumes": st.lists(VOLUMES, max_size=1),
     "security_context": some_of(
         {
@@ -189,7 +195,7 @@ COMPILE_STEP: dict[str, st.SearchStrategy[Any]] = {
     "display_name": TEXTS,
     "env": VARS,
     "packages": st.lists(TEXTS, max_size=1),
-    "requests": VARS,
+    "requests": mapping(KEYS, QUANTITIES),
     "retries": st.integers(0, 2),
     "timeout": st.integers(1, 2),
 }
@@ -221,7 +227,7 @@ def valid_specs(draw: st.DrawFn) -> Spec:
     made = draw(some_of(SPEC, 1, 2))
     if draw(st.booleans()):
         made.setdefault("cells", draw(SPEC["cells"]))
-    version = draw(st.sampled_from([1, 1, 1, 1.0, Bare("0x1")]))
+    version = draw(st.sampled_from([1, 1, 1, Bare("0x1")]))
     return {"version": version, **made}
 
 

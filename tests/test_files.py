@@ -274,3 +274,12 @@ def test_all_or_nothing(
     assert b"step:train" in nb.read_bytes()
     assert b"step:train" in other.read_bytes()
     assert leftovers(tmp_path) == []
+
+
+@pytest.mark.parametrize("mark", [b"", b"\xef\xbb\xbf"], ids=["plain", "with a byte order mark"])
+def test_text_that_is_not_utf_8(mark: bytes) -> None:
+    """The first byte that is not UTF-8 is named, with its offset in the file and its line."""
+    with pytest.raises(UserError) as refused:
+        files.as_text("spec.yaml", mark + b"version: 1\nvars: {a: \xe9}\n")
+    place = f"byte 0xe9 at offset {len(mark) + 21}, line 2"
+    assert str(refused.value) == f"spec.yaml is not UTF-8: {place}"

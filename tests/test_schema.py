@@ -119,6 +119,53 @@ ONCE_JUDGED_DIFFERENTLY = {
         True,
     ),
     "digits of other scripts": ("{version: 1, cells: [{index: '٤-٦', tag: skip}]}", False),
+    "a number of many digits": (
+        f"{{version: 1, cells: [{{index: '0-{'9' * 5000}', tag: skip}}]}}",
+        False,
+    ),
+    "a range from the end": (
+        "{version: 1, cells: [{index: ['-3--1', '2 - -1'], tag: skip}]}",
+        True,
+    ),
+    "a hole among words": (
+        "{version: 1, pipeline: {volume_access_mode: '${dir}', storage_class_name: 'A${dir}'}}",
+        True,
+    ),
+    "a hole in a volume's type": (
+        "{version: 1, pipeline: {volumes: [{name: a, mount_point: b, type: '${stem}'}]}}",
+        True,
+    ),
+    "a hole where a number stands": ("{version: 1, pipeline: {timeout: '${stem}'}}", False),
+    "a key with a hole": (
+        "{version: 1, cells: [{id: a, step: a, labels: {'a-${stem}': b}}]}",
+        False,
+    ),
+    "a wrong key of a value with a hole": (
+        "{version: 1, cells: [{id: a, step: a, limits: {CPU: '${stem}'}}]}",
+        False,
+    ),
+    "an escape is no hole": ("{version: 1, cells: [{id: a, step: 'A B$${x}'}]}", False),
+    "null for limits": ("{version: 1, pipeline: {steps_defaults: {limits: null}}}", True),
+    "a group by its number": (
+        r"{version: 1, cells: [{source: '(a)(b)', step: 'A \g<1>'}]}".replace("\\", "\\"[:1]),
+        True,
+    ),
+    "a boolean as a quantity": (
+        "{version: 1, cells: [{id: a, step: a, limits: {cpu: true}}]}",
+        False,
+    ),
+    "a boolean as a label": (
+        "{version: 1, cells: [{id: a, step: a, labels: {a: true}, annotations: {a: false}}]}",
+        True,
+    ),
+    "a boolean as a request": (
+        "{version: 1, compile: {steps: {a: {requests: {cpu: true}}}}}",
+        False,
+    ),
+    "an excluding path": ("{version: 1, notebooks: [{path: '!b'}]}", False),
+    "a number as an experiment": ("{version: 1, pipeline: {experiment: {name: 3}}}", False),
+    "a key of the user's own": ("{version: 1, x-any: [{a: b}]}", True),
+    "version 1.0": ("{version: 1.0}", False),
     "null as a key": ("{version: 1, cells: [{id: a, step: a, limits: {null: 1}}]}", True),
 }
 
@@ -288,7 +335,8 @@ def test_names_of_path_parts_are_reserved() -> None:
 # The schema against the reader.
 
 WORDS_OF_VOLUMES = [
-    (f"#/definitions/volume/properties/{key}", key) for key in ("type", "volume_access_mode")
+    (f"#/definitions/volume/properties/{key}/anyOf/0", key)
+    for key in ("type", "volume_access_mode")
 ]
 
 

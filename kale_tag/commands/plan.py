@@ -4,7 +4,7 @@ import sys
 
 from kale_tag.commands import batch
 from kale_tag.commands.options import Color, Diff, Explain, Format, Jobs, Paths, Quiet, Verbose
-from kale_tag.commands.report import Report, count, style_for
+from kale_tag.commands.report import Report, count, counting_once, style_for
 from kale_tag.commands.targets import find_targets
 from kale_tag.render import plan as render
 from kale_tag.render.style import Style
@@ -35,7 +35,8 @@ def plan(  # noqa: PLR0913  one parameter an option
     report = Report(style)
     targets = find_targets(paths)
     report.tell(targets.faults)
-    for outcome in batch.run(targets, batch.Run(show, jobs=jobs, quiet=quiet)):
+    how = batch.Run(counting_once(show), jobs=jobs, quiet=quiet)
+    for outcome in batch.run(targets, how):
         report.add(outcome)
         if not quiet:
             _print(outcome, style, verbose=verbose)
@@ -45,7 +46,7 @@ def plan(  # noqa: PLR0913  one parameter an option
         cells = sum(one.cells for one in report.changed)
         found = f" ({count(cells, 'cell')})" if cells else ""
         print(f"{report.summary('to change')}{found}; nothing was written")
-        if report.changed:
+        if report.changed and not report.exit_code:
             print(f"To write it: kale-tag apply {' '.join(paths)}".rstrip())
     return report.exit_code
 

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 
 from kale_tag import files
-from kale_tag.diagnostics import Diagnostic, Label, Source, UserError, error
+from kale_tag.diagnostics import Diagnostic, Label, Source, Span, UserError, error
 from kale_tag.tagging.change import Target
 from kale_tag.tagging.model import Entry, Spec
 from kale_tag.tagging.spec import merge_settings, read_spec
@@ -119,7 +119,8 @@ def _told_apart(paths: Iterable[str], targets: Targets) -> _Named:
             named.notebooks += found
         else:
             message = f"there is no {'match for' if glob.has_magic(path) else 'file'} {path}"
-            targets.faults.append(error("not-found", message))
+            hint = "check the path; a pattern is quoted, as in 'nb/*.ipynb'"
+            targets.faults.append(error("not-found", message, help=hint))
         named.only_these |= len(named.specs) + len(named.folders) == known
     return named
 
@@ -142,7 +143,8 @@ def _by_content(path: str, data: bytes, named: _Named, targets: Targets) -> None
         named.specs.append(path)
     else:
         message = f"{path} is neither a spec nor a notebook"
-        targets.faults.append(error("not-usable", message, Label(Source(path))))
+        hint = "a spec has `version: 1`, a notebook is JSON"
+        targets.faults.append(error("not-usable", message, Label(Source(path)), help=hint))
 
 
 def _add_folders(named: _Named, targets: Targets) -> None:
@@ -195,6 +197,9 @@ def _add_tasks(tasks: dict[str, Task], spec: Spec, named: _Named, *, found: bool
                     help="name them on the command line or under `notebooks:`",
                 )
             )
+        if not listed:
+            message = "`notebooks` names none that is not excluded"
+            raise UserError(error("no-notebooks", message, _whole(spec.notebooks)))
         names = {key: name for key, (name, _) in listed.items()}
     elif found and spec.notebooks:
         names = {files.identity(name): name for name in named.notebooks}
@@ -231,6 +236,14 @@ def _listed(spec: Spec, *, required: bool) -> dict[str, tuple[str, list[Entry]]]
     if faults:
         raise UserError(*faults)
     return found
+
+
+def _whole(entries: Sequence[Entry]) -> Label:
+    """The place of the list that holds *entries*, from the first to the last of them."""
+    first, last = entries[0].label, entries[-1].label
+    if first.span is None or last.span is None:
+        return first
+    return Label(first.source, Span(first.span.start, last.span.end))
 
 
 def _target(spec: Spec, name: str, entries: Sequence[Entry]) -> Target:

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import NamedTuple
 
 from kale_tag.tagging.model import Rule, Setting
 
@@ -14,8 +15,7 @@ class Target:
     pipeline: Mapping[str, Setting] | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Change:
+class Change(NamedTuple):
     """The metadata of one cell, or of the notebook (*holder* None), before and after.
 
     *before* is `MISSING` where there is none. *rules* are those that ask for the change.

@@ -47,8 +47,9 @@ def _step(form: Form, node: Node) -> dict[str, object]:
             case "display_name":
                 step[key] = form.text(value, f"`{key}`")
             case _:
+                read = form.quantity if key == "requests" else form.written
                 step[key] = {
-                    name.text: form.written(text, f"`{name.text}`")
+                    name.text: read(text, f"`{name.text}`")
                     for name, text in form.mapping(value, f"`{key}`")
                 }
     return step

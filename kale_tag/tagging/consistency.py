@@ -32,7 +32,9 @@ def _check_variables(form: Form, spec: Spec) -> None:
     for rule in spec.rules:
         role = () if rule.role is None else (rule.role,)
         for given in (*role, *(rule.prev or ()), *rule.settings, *rule.add):
-            texts += [(given.value, given.label), (given.key, given.label)]
+            texts.append((given.value, given.label))
+            if given.kind == "notebook":
+                texts.append((given.key, given.label))
     for text, label in texts:
         for hole in template.variables(text):
             if hole[2] not in known:

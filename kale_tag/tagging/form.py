@@ -96,6 +96,14 @@ class Form:
         self.fault("wrong-type", f"{wanted}, not {kind(node)}", node.label)
         return None
 
+    def quantity(self, node: Node, what: str) -> str | None:
+        """A Kubernetes quantity as it was written: text or a number."""
+        if isinstance(node, Scalar) and isinstance(node.value, bool):
+            message = f"{what} must be text or a number, not {kind(node)}"
+            self.fault("wrong-type", message, node.label)
+            return None
+        return self.written(node, what)
+
     def choice(self, node: Node, words: Sequence[str], what: str) -> str | None:
         """One of *words*."""
         if isinstance(node, Scalar) and node.value in words:
@@ -196,30 +204,31 @@ def narrowed(label: Label, text: str) -> Label:
     return label if start < 0 else Label(label.source, Span(start, start + len(text)), label.text)
 
 
-def _regex_words(fault: re.error, text: str) -> tuple[str, str]:  # noqa: PLR0911  one a mistake
+_LITERAL = "to match a literal `{letter}`, write `\\{letter}`"
+_INVALID = "not a valid regular expression: {said}"
+_REGEX_WORDS = {
+    "unterminated subpattern": ("the group that opens here is never closed", _LITERAL),
+    "unbalanced parenthesis": ("this `)` closes no group", _LITERAL),
+    "unterminated character set": (
+        "the set of characters that opens here is never closed",
+        _LITERAL,
+    ),
+    "nothing to repeat": ("there is nothing before `{letter}` that it could repeat", _LITERAL),
+    "multiple repeat": ("`{letter}` repeats what is repeated already", _LITERAL),
+    "bad escape": (
+        "`{escape}` means nothing in a regular expression",
+        "a literal backslash is `\\\\`",
+    ),
+    "unknown extension ?<": (_INVALID, "a named group is written `(?P<name>...)`"),
+    "global flags": (_INVALID, "put the flags first, as in `(?i)fit`"),
+    "": (_INVALID, "the syntax is that of Python's `re`"),
+}
+"""Message and help, by a part of what `re` says."""
+
+
+def _regex_words(fault: re.error, text: str) -> Iterator[str]:
     """Message and help for what `re` says of the pattern *text*."""
-    message = fault.msg
     rest = text[fault.pos or 0 :]
-    letter = rest[:1] or "("
-    literal = f"to match a literal `{letter}`, write `\\{letter}`"
-    if "unterminated subpattern" in message:
-        return "the group that opens here is never closed", literal
-    if "unbalanced parenthesis" in message:
-        return "this `)` closes no group", literal
-    if "unterminated character set" in message:
-        return "the set of characters that opens here is never closed", literal
-    if "nothing to repeat" in message:
-        return f"there is nothing before `{letter}` that it could repeat", literal
-    if "multiple repeat" in message:
-        return f"`{letter}` repeats what is repeated already", literal
-    if "bad escape" in message:
-        return (
-            f"`{rest[:2]}` means nothing in a regular expression",
-            "a literal backslash is `\\\\`",
-        )
-    message = f"not a valid regular expression: {message}"
-    if "unknown extension ?<" in message:
-        return message, "a named group is written `(?P<name>...)`"
-    if "global flags" in message:
-        return message, "put the flags first, as in `(?i)fit`"
-    return message, "the syntax is that of Python's `re`"
+    found = next(words for part, words in _REGEX_WORDS.items() if part in fault.msg)
+    for words in found:
+        yield words.format(letter=rest[:1] or "(", escape=rest[:2], said=fault.msg)

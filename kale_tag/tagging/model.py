@@ -65,19 +65,21 @@ class Given:
     """One thing that a rule gives its cells.
 
     *kind* is a kind of tag, `untag`, or `add`; *key* is the key inside a mapping such as `limits`.
-    *value* may have holes (see `template`). For `notebook` the key is the path.
+    *value* may have holes (see `template`). For `notebook` the key is the path, which may have too.
     """
 
     kind: str
     key: str
     value: str
     label: Label
-    has_holes: bool = field(init=False, compare=False)
+    is_literal: bool = field(init=False, compare=False)
 
     def __post_init__(self) -> None:
         """Look for holes once, not at every cell."""
-        holes = template.has_holes(self.value) or template.has_holes(self.key)
-        object.__setattr__(self, "has_holes", holes)
+        literal = template.is_literal(self.value)
+        if self.kind == "notebook":
+            literal = literal and template.is_literal(self.key)
+        object.__setattr__(self, "is_literal", literal)
 
     def tag(self) -> tags.Tag:
         """The Kale tag that this gives."""
@@ -93,7 +95,7 @@ class Given:
                 return tags.Tag(self.kind, (self.value,))
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)  # a rule is itself, not its likeness: quick to hash
 class Rule:
     """One entry of `cells`. *role* is None for a rule that only adds or removes foreign tags.
 

@@ -102,15 +102,24 @@ def _renames(spec: Spec) -> dict[str, str]:
 
 
 def _rename_faults(spec: Spec, notebook: Notebook) -> Iterator[Diagnostic]:
-    for old, given in (spec.rename or {}).items():
-        names = {tag for cell in notebook.cells for tag in tags.listed(cell.metadata)}
-        if {f"step:{old}", f"step:{given.value}"} <= names:
+    """Renames that would make one step of two."""
+    if not spec.rename:
+        return
+    names = {tag for cell in notebook.cells for tag in tags.listed(cell.metadata)}
+    taken = {tag: tag for tag in names if tag.startswith("step:")}
+    for old, given in spec.rename.items():
+        new = f"step:{given.value}"
+        if f"step:{old}" not in names:
+            continue
+        if (other := taken.get(new)) is not None:
+            both = f"{notebook.name} has `{old}` and `{other.removeprefix('step:')}`"
             yield error(
                 "rename-collision",
-                f"`{old}` cannot become `{given.value}`: {notebook.name} has both steps",
+                f"`{old}` cannot become `{given.value}`: {both}",
                 given.label,
                 help="renaming would make one step of two",
             )
+        taken[new] = f"step:{old}"
 
 
 class _Planner:
@@ -147,18 +156,20 @@ class _Planner:
                 has_path = isinstance(metadata, dict) and PATH_KEY in metadata
                 if path is MISSING or (path is None and not has_path):
                     continue
-            found += self._change(index, metadata, new, path, wanted)
+            change = self._change(index, metadata, new, path, wanted)
+            if change is not None:
+                found.append(change)
         if check and not self.faults and any(one.settings for one in self.wanted.values()):
             self._check_steps(final)
         return found
 
     def _tags(self, index: int, wanted: Wanted, present: Sequence[str]) -> Sequence[str]:
         """The tags that a selected cell shall have; *present* itself where they are right."""
-        if wanted.role is not None and not wanted.add and not wanted.remove:
-            if present == wanted.kale_tags:
-                return present
+        if not wanted.remove:
             if not present:
-                return wanted.kale_tags
+                return wanted.all_tags
+            if present == wanted.all_tags:
+                return present
         left = [
             tag
             for tag in present
@@ -220,25 +231,29 @@ class _Planner:
 
     def _change(
         self, index: int, before: object, new: Sequence[str], path: object, wanted: Wanted | None
-    ) -> Iterator[Change]:
+    ) -> Change | None:
         """The change of one cell's metadata: its tags, and the path of a referenced notebook."""
+        rules = () if wanted is None else wanted.rules
+        if before == {} and new and not isinstance(path, str):  # so it is more often than not
+            return Change(index, before, {"tags": list(new)}, rules)
         if before is not MISSING and before is not None and not isinstance(before, dict):
             self._bad_metadata(index, "`metadata` is not an object", wanted)
-            return
+            return None
         old = before if isinstance(before, dict) else {}
         listed = old.get("tags")
         if listed is not None and tags.listed(old) is not listed:
             self._bad_metadata(index, "`tags` is not a list of texts", wanted)
-            return
+            return None
         after = dict(old)
-        if new != (listed or []):
-            after.pop("tags") if not new else after.update(tags=list(new))
+        if not new and listed:
+            del after["tags"]
+        elif new:
+            after["tags"] = list(new)
         if isinstance(path, str):
             after[PATH_KEY] = path
         elif path is None:
             after.pop(PATH_KEY, None)
-        if after != old:
-            yield Change(index, before, after, () if wanted is None else tuple(wanted.rules))
+        return None if after == old else Change(index, before, after, rules)
 
     def _bad_metadata(self, index: int, message: str, wanted: Wanted | None) -> None:
         also = [wanted.rules[-1].label.with_text("this rule selects the cell")] if wanted else []

@@ -18,15 +18,19 @@ CELL_TYPES = ("code", "markdown", "raw", "any")
 KINDS = {"limits": "limit", "labels": "label", "annotations": "annotation", "secrets": "secret"}
 """The keys that hold a mapping, and the kind of tag that each of its entries becomes."""
 
+_RANGE = re.compile(r"(-?[0-9]+)\s*-\s*(-?[0-9]+)")
+_DIGITS = 9
+"""Of a cell number in a range; Python refuses to read very long ones."""
+
 
 def read_rule(form: Form, node: Node, layer: int) -> Rule | None:
     """The rule at *node*; None when it is not even a mapping."""
     values = form.record(node, KEYS, "a rule")
     if not isinstance(node, Mapping):
         return None
-    label = node.entries[0][0].label if node.entries else node.label
+    label = _start(node)
     whole = len(values) == len(node.entries)  # a misspelt key is said once, not by what it causes
-    selector = read_selector(form, values, label, "code", whole=whole)
+    selector = _selector(form, node, values)
     roles = [key for key in ROLES if key in values]
     role = _role(form, roles[0], values[roles[0]]) if roles else None
     keys = {name.text: name.label for name, _ in node.entries}
@@ -81,55 +85,53 @@ def read_rule(form: Form, node: Node, layer: int) -> Rule | None:
     return rule
 
 
-def read_selector(  # noqa: PLR0913  `not` and rules differ in this much
-    form: Form,
-    values: dict[str, Node],
-    label: Label,
-    cell_type: str,
-    *,
-    whole: bool = True,
-    what: str = "this rule",
+def _selector(
+    form: Form, node: Mapping, values: dict[str, Node], *, negated: bool = False
 ) -> Selector:
-    """The selector made by the entries *values*; *cell_type* is what holds when none is given."""
-    if whole and not values.keys() & set(SELECTORS):
+    """The selector in the known entries *values* of *node*, a rule or what is *negated*."""
+    if len(values) == len(node.entries) and not values.keys() & set(SELECTORS):
         names = ", ".join(f"`{key}`" for key in SELECTORS[:-2])
         form.fault(
             "no-selector",
-            f"{what} does not say which cells",
-            label,
+            f"{'`not`' if negated else 'this rule'} does not say which cells",
+            _start(node),
             help=f"give {names} or `{SELECTORS[-2]}`",
         )
+    cell_type = "any" if negated else "code"
     if "cell_type" in values:
         word = form.choice(values["cell_type"], CELL_TYPES, "`cell_type`")
         cell_type = word or cell_type
     for key in ("index", "source", "id"):
-        if isinstance(node := values.get(key), Sequence) and not node.items:
+        if isinstance(given := values.get(key), Sequence) and not given.items:
             form.fault(
                 "wrong-value",
                 f"`{key}` is an empty list, which would select every cell",
-                node.label,
+                given.label,
                 help="put something in it, or take the key away",
             )
     ids = form.one_or_more(values["id"]) if "id" in values else ()
-    negated = None
+    excluded = None
     if "not" in values:
         inner = form.record(values["not"], SELECTORS, "`not`")
         if isinstance(values["not"], Mapping):
-            right = len(inner) == len(values["not"].entries)
-            at = values["not"].label
-            negated = read_selector(form, inner, at, "any", whole=right, what="`not`")
+            excluded = _selector(form, values["not"], inner, negated=True)
     heading = _patterns(form, values["heading"], "`heading`") if "heading" in values else ()
     tagged = _patterns(form, values["tagged"], "`tagged`") if "tagged" in values else ()
     return Selector(
-        label=label,
+        label=_start(node),
         cell_type=cell_type,
         index=tuple(_indices(form, values["index"])) if "index" in values else (),
-        ids=tuple(text for node in ids if (text := form.text(node, "`id`"))),
+        ids=tuple(text for item in ids if (text := form.text(item, "`id`"))),
         source=_patterns(form, values["source"], "`source`") if "source" in values else (),
         heading=heading[0] if heading else None,
         tagged=tagged[0] if tagged else None,
-        negated=negated,
+        negated=excluded,
     )
+
+
+def _start(node: Mapping) -> Label:
+    """The place that stands for the whole of *node*."""
+    return node.entries[0][0].label if node.entries else node.label
 
 
 def check_tag(form: Form, given: Given, key: Label | None = None) -> None:
@@ -145,7 +147,6 @@ def check_tag(form: Form, given: Given, key: Label | None = None) -> None:
             help=f"write `{given.key}: {given.value}/KEY`, with the name of the key for KEY",
         )
         return
-    tag = given.tag()
     if given.kind in {"step", "notebook", "prev"} and given.value in tags.SPECIAL:
         form.fault(
             "reserved-name",
@@ -153,17 +154,37 @@ def check_tag(form: Form, given: Given, key: Label | None = None) -> None:
             given.label,
             help="choose another name",
         )
-    elif (fault := tags.invalid_part(tag)) is not None:
-        position, part = fault
-        text = tag.parts[position]
-        better = _mended(text, part)
-        in_key = given.key and text == given.key
-        form.fault(
-            f"invalid-{part.name.replace(' ', '-')}",
-            f"`{text}` is not a valid {part.name}: Kale takes {part.rule}",
-            key if key and in_key else given.label,
-            help=f"write `{better}`" if better else "",
-        )
+        return
+    _check_parts(form, given, key)
+
+
+def _check_given(form: Form, given: Given, key: Label | None = None) -> None:
+    """Check the tag of *given* as far as it stands: of a value with holes, the key alone."""
+    if not template.has_holes(given.value):
+        check_tag(form, given, key)
+    elif key is not None:
+        _check_parts(form, given, key, only_key=True)
+
+
+def _check_parts(
+    form: Form, given: Given, key: Label | None = None, *, only_key: bool = False
+) -> None:
+    tag = given.tag()
+    key_part = tags.PARTS[given.kind][-1 if given.kind == "secret" else 0]
+    for position, part in tags.invalid_parts(tag):
+        is_key = key is not None and part is key_part
+        if is_key or not only_key:
+            text = tag.parts[position]
+            better = _mended(text, part)
+            hint = f"write `{better}`" if better else ""
+            if is_key and template.has_holes(text):
+                hint = "holes are for values; a key is written out"
+            form.fault(
+                f"invalid-{part.name.replace(' ', '-')}",
+                f"`{text}` is not a valid {part.name}: Kale takes {part.rule}",
+                key if key is not None and is_key else given.label,
+                help=hint,
+            )
 
 
 def _mended(text: str, part: tags.Part) -> str:
@@ -209,8 +230,7 @@ def _role(form: Form, key: str, node: Node) -> Given | None:
             if name is None or path is None:
                 return None
             given = Given("notebook", path, name, values["name"].label)
-            if not template.has_holes(name):
-                check_tag(form, given)
+            _check_given(form, given)
             return given
 
 
@@ -230,12 +250,12 @@ def _settings(form: Form, values: dict[str, Node]) -> Iterator[Given]:
 
 def read_entries(form: Form, key: str, node: Node) -> Iterator[Given]:
     """The entries of `limits`, `labels`, `annotations` or `secrets`, each checked."""
+    read = form.quantity if key == "limits" else form.written
     for name, value in form.mapping(node, f"`{key}`"):
-        text = form.written(value, f"`{name.text}`")
+        text = read(value, f"`{name.text}`")
         if text is not None:
             given = Given(KINDS[key], name.text, text, value.label)
-            if not template.has_holes(text):
-                check_tag(form, given, name.label)
+            _check_given(form, given, name.label)
             yield given
 
 
@@ -244,8 +264,7 @@ def _texts(form: Form, kind: str, node: Node) -> Iterator[Given]:
         text = form.text(item, f"`{kind}`")
         if text is not None:
             given = Given(kind, "", text, item.label)
-            if not template.has_holes(text):
-                check_tag(form, given)
+            _check_given(form, given)
             yield given
 
 
@@ -280,9 +299,13 @@ def _indices(form: Form, node: Node) -> Iterator[Index]:
         value = item.value if isinstance(item, Scalar) else None
         if isinstance(value, int) and not isinstance(value, bool):
             yield Index(value, value, item.label)
-        elif isinstance(value, str) and (ends := re.fullmatch(r"([0-9]+)\s*-\s*([0-9]+)", value)):
+        elif isinstance(value, str) and (ends := _RANGE.fullmatch(value)):
+            if any(len(end.lstrip("-")) > _DIGITS for end in ends.groups()):
+                message = f"a number in `index` has at most {_DIGITS} digits"
+                form.fault("wrong-value", message, item.label)
+                continue
             first, last = int(ends[1]), int(ends[2])
-            if first > last:
+            if first > last and (first < 0) == (last < 0):
                 form.fault(
                     "wrong-value",
                     f"the range `{value}` is empty",
@@ -295,7 +318,7 @@ def _indices(form: Form, node: Node) -> Iterator[Index]:
                 "wrong-type",
                 "`index` must be a cell number, a range or a list of these",
                 item.label,
-                help="for example `7`, `-1` (the last cell) or `'4-6'`",
+                help="for example `7`, `-1` (the last cell), `'4-6'` or `'-3--1'`",
             )
 
 
@@ -330,7 +353,7 @@ def _check_groups(form: Form, given: tuple[Given, ...], selector: Selector) -> N
     _, patterns = selector.catching
     for one in given:
         for found in template.groups(one.value):
-            key = int(found[1]) if found[1] else found[2]
+            key = template.group(found)
             for pattern in patterns:
                 if (
                     key not in range(pattern.regex.groups + 1)

@@ -122,7 +122,9 @@ def check_counts(selections: Sequence[Selection], view: View) -> Iterator[Diagno
     """Rules that select too few or too many cells."""
     for found in selections:
         expect, count = found.rule.expect, len(found.cells)
-        if count < expect.least and count == 0:
+        if expect.least and (outside := [*_outside(found.rule.selector, view)]):
+            yield from outside
+        elif count < expect.least and count == 0:
             yield _no_match(found.rule, view)
         elif count < expect.least or (expect.most is not None and count > expect.most):
             yield _wrong_count(found, view)
@@ -238,22 +240,25 @@ def _place(selector: Selector) -> Label:
     return selector.label
 
 
+def _outside(selector: Selector, view: View) -> Iterator[Diagnostic]:
+    """The cell numbers of *selector* that the notebook does not have."""
+    count = len(view.types)
+    has = f"it has {count} cells, 0 to {count - 1}" if count > 1 else "it has one cell, 0"
+    for part in selector.index:
+        for end in dict.fromkeys((part.first, part.last)):
+            if not -count <= end < count:
+                yield error(
+                    "no-such-cell",
+                    f"{view.notebook.name} has no cell {end}",
+                    part.label,
+                    notes=[f"{has}; markdown cells count" if count else "it has no cells at all"],
+                    help="indices move when a cell is inserted; `source` patterns do not",
+                )
+
+
 def _no_match(rule: Rule, view: View) -> Diagnostic:
     selector, name = rule.selector, view.notebook.name
     count = len(view.types)
-    for part in selector.index:
-        if part.first >= count or part.last < -count:
-            return error(
-                "no-such-cell",
-                f"{name} has no cell {part.first}",
-                part.label,
-                notes=[
-                    f"it has {count} cells, 0 to {count - 1}; markdown cells count"
-                    if count
-                    else "it has no cells at all"
-                ],
-                help="indices move when a cell is inserted; `source` patterns do not",
-            )
     notes = []
     if selector.index:
         notes = [
@@ -261,11 +266,19 @@ def _no_match(rule: Rule, view: View) -> Diagnostic:
             for index in range(count)
             if any(_in_range(part, view, index) for part in selector.index)
         ]
-    kind = "" if selector.cell_type == "any" else f"{selector.cell_type} "
+    for pattern in selector.source:
+        if pattern.regex.pattern.endswith("\n"):
+            notes.append(
+                "the pattern ends with a line break; a block that starts with `|-` has none"
+            )
+    kind = "cell" if selector.cell_type == "any" else f"{selector.cell_type} cell"
     total = count if selector.cell_type == "any" else view.types.count(selector.cell_type)
+    message = f"this selector matches none of the {total} {kind}s of {name}"
+    if total < 2:
+        message = f"this selector does not match the only {kind} of {name}"
     return error(
         "no-match",
-        f"this selector matches none of the {total} {kind}cells of {name}",
+        message if total else f"{name} has no {kind} that this selector could match",
         _place(selector),
         notes=notes[:5],
         help="`kale-tag plan --explain` shows why; say `expect: any` if the cell may be absent",

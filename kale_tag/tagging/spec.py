@@ -84,6 +84,9 @@ def _files(
             help="start with `version: 1` and `cells:`",
         )
         return
+    if isinstance(root, MappingNode):  # keys that start with `x-` are the user's, for anchors
+        own = tuple(entry for entry in root.entries if not entry[0].text.startswith("x-"))
+        root = replace(root, entries=own)
     values = form.record(root, KEYS, "a spec")
     if not isinstance(root, MappingNode):
         return
@@ -116,7 +119,7 @@ def _check_version(form: Form, root: MappingNode, node: Node | None) -> None:
     if node is None:
         first = root.entries[0][0].label if root.entries else root.label
         form.fault("missing-key", "a spec needs `version: 1`", first, help="put it first")
-    elif not isinstance(node, Scalar) or node.value != 1 or isinstance(node.value, bool):
+    elif not isinstance(node, Scalar) or type(node.value) is not int or node.value != 1:
         form.fault(
             "wrong-version",
             "this kale-tag reads version 1 of the spec language",
@@ -194,6 +197,13 @@ def _entry(form: Form, node: Node, folder: str) -> Entry | None:
         path = form.text(values["path"], "`path`") if "path" in values else None
         if path is None:
             return None
+        if path.startswith("!"):
+            form.fault(
+                "wrong-value",
+                f"`path` says which notebooks this is for; `{path}` excludes some",
+                values["path"].label,
+                help=f"exclude by a plain entry: `'{path}'`",
+            )
         return Entry(
             path,
             folder,
@@ -223,67 +233,68 @@ def _rename(form: Form, node: Node) -> dict[str, Given]:
 
 def _pipeline(form: Form, node: Node) -> dict[str, Setting]:
     found = {}
+    checked = {}
     for key, value in form.mapping(node, "`pipeline`"):
-        if key.text == "steps_defaults":
+        as_list = isinstance(value, SequenceNode) or _is_null(value)
+        if key.text == "steps_defaults" and not as_list:
             found[key.text] = Setting(_steps_defaults(form, value), value.label)
         else:
             found[key.text] = Setting(plain(value), value.label)
-    if not isinstance(node, MappingNode):
-        return found
-    # Holes are filled notebook by notebook; until then any text in their place is as good.
-    bare = {
-        key: _filled(setting.value) for key, setting in found.items() if key != "steps_defaults"
-    }
-    for fault in settings.check(bare):
-        label = _label_at(node, fault.path, key="unknown" in fault.code)
-        form.fault(fault.code, fault.message, label, help=fault.help)
+            checked[key.text] = found[key.text].value
+    for fault in settings.check(checked):
+        if not _awaits_holes(node, fault):
+            name, value = _entry_at(node, fault.path)
+            label = name if "unknown" in fault.code else value.label
+            form.fault(fault.code, fault.message, label, help=fault.help)
     return found
 
 
-def _steps_defaults(form: Form, node: Node) -> object:
-    """Kale's list of tags, or the same as a mapping of kinds, which merges when it is extended."""
-    if isinstance(node, Scalar) and node.value is None:
-        return None
-    if isinstance(node, SequenceNode):
-        for position, item in enumerate(node.items):
-            for fault in settings.FIELDS["steps_defaults"](
-                [_filled(plain(item))], ("steps_defaults",)
-            ):
-                form.fault(fault.code, fault.message, node.items[position].label, help=fault.help)
-        return plain(node)
-    merged: dict[str, dict[str, str]] = {}
+def _steps_defaults(form: Form, node: Node) -> dict[str, dict[str, str] | None]:
+    """Kale's list of tags as a mapping of kinds, which merges when it is extended."""
+    merged: dict[str, dict[str, str] | None] = {}
     for key, value in form.record(node, tuple(KINDS), "`steps_defaults`").items():
-        entries = read_entries(form, key, value)
+        if _is_null(value):
+            merged[KINDS[key]] = None
+            continue
+        entries = tuple(read_entries(form, key, value))
         merged[KINDS[key]] = {given.key: given.value for given in entries}
+        for given in entries:
+            for found in template.groups(given.value):
+                form.fault(
+                    "unknown-group",
+                    f"`{found[0]}` stands for a group of a rule's pattern, and no rule is here",
+                    narrowed(given.label, found[0]),
+                )
     return merged
 
 
-def _filled(value: object) -> object:
-    match value:
-        case str():
-            return template.fill_all(value, "x")
-        case list():
-            return [_filled(item) for item in value]
-        case dict():
-            return {key: _filled(item) for key, item in value.items()}
-        case _:
-            return value
+def _is_null(node: Node) -> bool:
+    return isinstance(node, Scalar) and node.value is None
 
 
-def _label_at(node: Node, path: settings.Path, *, key: bool) -> Label:
-    """The place of the value at *path* below *node*, or that of its key."""
+def _awaits_holes(node: Node, fault: settings.Fault) -> bool:
+    """Whether *fault* is about a text that is another one when its holes are filled."""
+    paths = [fault.path]
+    if fault.code == "two-experiments":
+        paths.append(("experiment_name",))
+    elif not fault.code.startswith("invalid-"):
+        return False
+    values = (_entry_at(node, path)[1] for path in paths)
+    texts = (value.text for value in values if isinstance(value, Scalar))
+    return any(any(template.variables(text)) for text in texts)
+
+
+def _entry_at(node: Node, path: settings.Path) -> tuple[Label, Node]:
+    """The value at *path* below *node*, and the place of its key or item."""
     label = node.label
     for part in path:
         if isinstance(node, SequenceNode) and isinstance(part, int):
             node = node.items[part]
             label = node.label
         elif isinstance(node, MappingNode):
-            found = next((entry for entry in node.entries if entry[0].text == part), None)
-            if found is None:
-                break
-            name, node = found
-            label = name.label if key else node.label
-    return label
+            name, node = next(entry for entry in node.entries if entry[0].text == part)
+            label = name.label
+    return label, node
 
 
 def _order(source: Source, label: Label) -> tuple[bool, str, int]:

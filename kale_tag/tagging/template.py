@@ -20,9 +20,20 @@ def groups(text: str) -> Iterator[re.Match[str]]:
     return _GROUP.finditer(text)
 
 
+def group(reference: re.Match[str]) -> int | str:
+    """The number or the name of the group that a reference is to."""
+    name: str = reference[1] or reference[2]
+    return int(name) if re.fullmatch(r"[0-9]{1,9}", name) else name
+
+
 def has_holes(text: str) -> bool:
     """Whether *text* differs between notebooks or cells."""
-    return _HOLE.search(text) is not None or _GROUP.search(text) is not None
+    return any(variables(text)) or any(groups(text))
+
+
+def is_literal(text: str) -> bool:
+    """Whether *text* stands for itself: it has no holes, and no `$${` that stands for `${`."""
+    return _HOLE.search(text) is None and _GROUP.search(text) is None
 
 
 def fill(text: str, values: Mapping[str, str]) -> str:
@@ -32,9 +43,4 @@ def fill(text: str, values: Mapping[str, str]) -> str:
 
 def expand(text: str, match: re.Match[str]) -> str:
     """*text* with each reference replaced by what its group caught, "" if it caught nothing."""
-    return _GROUP.sub(lambda found: match[int(found[1]) if found[1] else found[2]] or "", text)
-
-
-def fill_all(text: str, value: str) -> str:
-    """*text* with every `${...}` replaced by *value*."""
-    return _HOLE.sub(lambda hole: hole[0][1:] if hole[1] else value, text)
+    return _GROUP.sub(lambda found: match[group(found)] or "", text)

@@ -1,7 +1,8 @@
 """What the rules give each cell of one notebook: its role, its tags, and where rules disagree."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import lru_cache
 
 from kale_tag import tags
 from kale_tag.diagnostics import Diagnostic, Label, error
@@ -12,17 +13,30 @@ from kale_tag.tagging.rule import check_tag
 from kale_tag.tagging.select import Selection, View, first_line
 
 
-@dataclass(slots=True)
+@dataclass(frozen=True, slots=True)
 class Wanted:
-    """What the rules want of one cell; *role* None: its Kale tags are not the spec's business."""
+    """What the rules want of one cell; *role* None: its Kale tags are not the spec's business.
 
-    rules: list[Rule]
+    *kale_tags* stand in the order in which Kale's UI writes them. The first cell of a step has the
+    settings of the step, as Kale reads them there only.
+    """
+
+    rules: tuple[Rule, ...]
     role: Given | None = None
-    settings: list[Given] = field(default_factory=list)
-    add: list[str] = field(default_factory=list)
-    remove: list[Pattern] = field(default_factory=list)
+    settings: tuple[Given, ...] = ()
+    add: tuple[str, ...] = ()
+    remove: tuple[Pattern, ...] = ()
+    kale_tags: list[str] = field(init=False)
+    all_tags: list[str] = field(init=False)  # of a cell that has none yet
 
-    kale_tags: list[str] = field(default_factory=list)  # in the order of Kale's UI
+    def __post_init__(self) -> None:
+        """Spell the tags."""
+        given = (
+            () if self.role is None or self.role.kind == "untag" else (self.role, *self.settings)
+        )
+        spelt = [str(tag) for tag in tags.in_order(one.tag() for one in given)]
+        object.__setattr__(self, "kale_tags", spelt)
+        object.__setattr__(self, "all_tags", [*dict.fromkeys((*spelt, *self.add))])
 
 
 @dataclass(slots=True)
@@ -52,37 +66,31 @@ class Wants:
                 rules.setdefault(index, []).append(found.rule)
         steps: dict[str, _Step] = {}
         for index in sorted(rules):
-            self.cells[index] = wanted = self._cell(index, rules[index])
+            selecting = tuple(rules[index])
+            wanted = _wanted_anywhere(selecting) or self._cell(index, selecting)
+            self.cells[index] = wanted
             if wanted.role is not None and wanted.role.kind == "step":
                 step = steps.setdefault(wanted.role.value, _Step(index))
                 self._add_to_step(step, index, wanted)
         for step in steps.values():
-            self.cells[step.first].settings = [
-                *step.prev.values(),
-                *(given for given, _ in step.settings.values()),
-            ]
-        for wanted in self.cells.values():
-            if wanted.role is not None and wanted.role.kind != "untag":
-                given = (wanted.role, *wanted.settings)
-                wanted.kale_tags = [str(tag) for tag in tags.in_order(one.tag() for one in given)]
+            settings = (*step.prev.values(), *(given for given, _ in step.settings.values()))
+            if settings:
+                self.cells[step.first] = replace(self.cells[step.first], settings=settings)
 
-    def _cell(self, index: int, rules: list[Rule]) -> Wanted:
-        wanted = Wanted(rules)
-        top = max((rule.layer for rule in rules if rule.role is not None), default=0)
-        giver: Rule | None = None
-        for rule in rules:
-            if rule.role is not None and rule.layer == top:
-                role = self._filled(rule.role, rule, index)
-                if wanted.role is None:
-                    wanted.role, giver = role, rule
-                elif giver is not None and not _same(role, wanted.role):
-                    self.faults.append(self._two_roles(index, wanted.role, role))
-            wanted.add += (self._filled(given, rule, index).value for given in rule.add)
-            wanted.remove += rule.remove
-        for text in wanted.add:
-            if any(self.view.whole(pattern, text) for pattern in wanted.remove):
+    def _cell(self, index: int, rules: tuple[Rule, ...]) -> Wanted:
+        """What *rules* want of the cell *index*, but for the settings of its step."""
+        add = [self._filled(given, rule, index).value for rule in rules for given in rule.add]
+        remove = [pattern for rule in rules for pattern in rule.remove]
+        role: Given | None = None
+        for rule in _with_a_say(rules):
+            given = rule.role and self._filled(rule.role, rule, index)
+            if role is not None and given is not None and not _same(given, role):
+                self.faults.append(self._two_roles(index, role, given))
+            role = role or given
+        for text in add:
+            if any(self.view.whole(pattern, text) for pattern in remove):
                 self.faults.append(self._added_and_removed(index, text, rules))
-        return wanted
+        return Wanted(rules, role, (), tuple(add), tuple(remove))
 
     def _add_to_step(self, step: _Step, index: int, wanted: Wanted) -> None:
         role = wanted.role
@@ -120,11 +128,13 @@ class Wants:
 
     def _filled(self, given: Given, rule: Rule, index: int) -> Given:
         """*given* without holes, checked."""
-        if not given.has_holes:
+        if given.is_literal:
             return given
+        key = given.key
         try:
             value = template.fill(given.value, self.variables)
-            key = template.fill(given.key, self.variables)
+            if given.kind == "notebook":
+                key = template.fill(key, self.variables)
         except KeyError as missing:
             self.faults.append(
                 error(
@@ -144,16 +154,19 @@ class Wants:
         if given.kind != "add":
             form = Form()
             check_tag(form, filled)
-            empty = given.kind in {"step", "notebook"} and not value
-            if empty or form.faults:
-                note = f"from cell {index}: `{first_line(self.view.source(index))}`"
-                message = f"this gives no name on cell {index} of {self.view.notebook.name}"
-                self.faults += (
-                    [error("invalid-step-name", message, given.label, notes=[note])]
-                    if empty
-                    else [replace(fault, notes=(note,)) for fault in form.faults]
-                )
+            note = f"from cell {index}: `{first_line(self.view.source(index))}`"
+            if given.kind in {"step", "notebook", "prev"} and not value:
+                form.faults[:] = [self._no_name(index, given)]
+            self.faults += (replace(fault, notes=(note,)) for fault in form.faults)
         return filled
+
+    def _no_name(self, index: int, given: Given) -> Diagnostic:
+        return error(
+            "invalid-step-name",
+            f"`{given.value}` gives no step name on cell {index} of {self.view.notebook.name}",
+            given.label,
+            help="catch letters or digits with the group, or write the name out",
+        )
 
     def _two_roles(self, index: int, old: Given, new: Given) -> Diagnostic:
         both_steps = old.kind == new.kind == "step"
@@ -169,7 +182,7 @@ class Wants:
             else "make one of the two selectors narrower",
         )
 
-    def _added_and_removed(self, index: int, text: str, rules: list[Rule]) -> Diagnostic:
+    def _added_and_removed(self, index: int, text: str, rules: Iterable[Rule]) -> Diagnostic:
         places = dict(_places(text, rules))
         first, *others = places.values()
         return error(
@@ -182,7 +195,26 @@ class Wants:
         )
 
 
-def _places(text: str, rules: list[Rule]) -> Iterator[tuple[str, Label]]:
+def _with_a_say(rules: Iterable[Rule]) -> list[Rule]:
+    """The rules that give a cell its role: those of the highest file of an `extends` chain."""
+    giving = [rule for rule in rules if rule.role is not None]
+    top = max((rule.layer for rule in giving), default=0)
+    return [rule for rule in giving if rule.layer == top]
+
+
+@lru_cache(maxsize=1024)
+def _wanted_anywhere(rules: tuple[Rule, ...]) -> Wanted | None:
+    """What *rules* want of whatever cell they select; None where that depends on the cell."""
+    roles = [rule.role for rule in _with_a_say(rules) if rule.role is not None]
+    add = [given for rule in rules for given in rule.add]
+    if any(rule.remove for rule in rules) or not all(one.is_literal for one in (*roles, *add)):
+        return None
+    if any(not _same(one, roles[0]) for one in roles):
+        return None
+    return Wanted(rules, roles[0] if roles else None, (), tuple(given.value for given in add))
+
+
+def _places(text: str, rules: Iterable[Rule]) -> Iterator[tuple[str, Label]]:
     for rule in rules:
         for given in rule.add:
             yield "add", given.label.with_text("added here")

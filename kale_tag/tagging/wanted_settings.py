@@ -1,6 +1,6 @@
 """What `pipeline` gives a notebook: its settings, merged into those that it has."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 
 from kale_tag import settings
 from kale_tag.diagnostics import Diagnostic, Label, Source, UserError, error
@@ -8,7 +8,7 @@ from kale_tag.notebook import MISSING, Notebook
 from kale_tag.splice import same
 from kale_tag.tagging import template
 from kale_tag.tagging.change import Change, Target
-from kale_tag.tagging.model import Given
+from kale_tag.tagging.model import Given, Setting
 
 SETTINGS_KEY = "kubeflow_notebook"
 
@@ -25,18 +25,19 @@ def settings_changes(notebook: Notebook, target: Target) -> list[Change]:
     if present is not None and not isinstance(present, dict):
         raise UserError(_not_an_object(notebook, f"`metadata.{SETTINGS_KEY}`"))
     wanted = _filled_settings(notebook, target)
-    if present:
-        new = _merged(present, settings.with_experiment(wanted, present))
-    else:
-        full = settings.initial(settings.with_experiment(wanted, {}), target.variables["stem"])
-        new = _merged({}, full)
+    wanted = settings.with_experiment(wanted, present or {})
+    if not present:
+        wanted = settings.initial(wanted, target.variables["stem"])
+    if faults := [*_faults(notebook, target.pipeline, wanted)]:
+        raise UserError(*faults)
+    new = _merged(present or {}, wanted)
     if same(new, present or {}):
         return []
     return [Change(None, before, {**old, SETTINGS_KEY: new})]
 
 
 def _filled_settings(notebook: Notebook, target: Target) -> dict[str, object]:
-    """The settings of *target* with every hole filled, checked as Kale would."""
+    """The settings of *target* with every hole filled."""
     pipeline = target.pipeline or {}
     slugs = {
         key: settings.default_name(value) if key in template.VARIABLES else value
@@ -61,21 +62,29 @@ def _filled_settings(notebook: Notebook, target: Target) -> dict[str, object]:
         wanted["steps_defaults"] = [
             str(Given(kind, name, text, pipeline["steps_defaults"].label).tag())
             for kind, entries in defaults.items()
-            for name, text in entries.items()
+            for name, text in (entries or {}).items()
         ]
-    faults = [
-        error(
-            fault.code,
-            fault.message,
-            pipeline[str(fault.path[0])].label,
-            notes=[f"for {notebook.name}"],
-            help=fault.help,
-        )
-        for fault in settings.check(wanted)
-    ]
-    if faults:
-        raise UserError(*faults)
     return wanted
+
+
+def _faults(
+    notebook: Notebook, pipeline: Mapping[str, Setting], wanted: Mapping[str, object]
+) -> Iterator[Diagnostic]:
+    """What Kale would not take in *wanted*: what *pipeline* asks for, and what is added to it."""
+    for fault in settings.check(wanted):
+        setting = pipeline.get(str(fault.path[0]))
+        if setting is not None:
+            note = f"for {notebook.name}"
+            yield error(fault.code, fault.message, setting.label, notes=[note], help=fault.help)
+        else:  # only the pipeline's name is made of what we do not know to be right
+            spec = next((one.label.source for one in pipeline.values()), Source(notebook.name))
+            yield error(
+                fault.code,
+                f"the file name of {notebook.name} gives no pipeline name",
+                Label(spec),
+                help="give `pipeline_name` under `pipeline`, or for this notebook under "
+                "`notebooks`",
+            )
 
 
 def _filled(value: object, variables: Mapping[str, str]) -> object:

@@ -11,10 +11,10 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, cast
 
 from kale_tag.diagnostics import Diagnostic, Label, Source, Span, UserError, error
+from kale_tag.tagging.yaml_faults import QUOTE, syntax_fault
 
 if TYPE_CHECKING:
     from ruamel.yaml import YAML
-    from ruamel.yaml.error import YAMLError
     from ruamel.yaml.nodes import Node as YamlNode
     from ruamel.yaml.nodes import ScalarNode
 
@@ -26,7 +26,6 @@ _TAG = re.compile(r"(?:&\S*\s+)?(!\S*)")
 _CORE = "tag:yaml.org,2002:"
 _TYPES = {"int": "a whole number", "float": "a number", "bool": "true or false", "null": "null"}
 _KNOWN = {*_TYPES, "str", "seq", "map", "merge", "value", "timestamp"}
-_QUOTE = "put a text that starts with `{}` in quotes"
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,14 +48,13 @@ class Sequence:
 
 @dataclass(frozen=True, slots=True)
 class Mapping:
-    """Keys and values in the order of the file; each key once, merge keys resolved."""
+    """Keys and values in the order of the file, merge keys resolved.
+
+    A key is the text that was written, so `1` and `'1'` are one; each stands here once.
+    """
 
     label: Label
     entries: "tuple[tuple[Scalar, Node], ...]"
-
-    def get(self, key: str) -> "Node | None":
-        """The value of *key*."""
-        return next((value for name, value in self.entries if name.value == key), None)
 
 
 Node = Scalar | Sequence | Mapping
@@ -87,7 +85,7 @@ def read_yaml(source: Source) -> Node | None:
             root = yaml.compose(source.text)
         return None if root is None else _Builder(source, yaml).build(root)
     except YAMLError as fault:
-        raise UserError(_syntax(source, fault)) from None
+        raise UserError(syntax_fault(source, fault)) from None
     except RecursionError:
         raise UserError(
             error("too-deep", "the file is nested too deeply to be read", Label(source))
@@ -200,34 +198,34 @@ class _Builder:
             "unknown-yaml-tag",
             f"`{text}` is read as a tag of YAML, and means nothing in a spec",
             Label(self.source, span or Span(start, start + 1)),
-            help=_QUOTE.format("!"),
+            help=QUOTE.format("!"),
         )
 
     def entries(self, raw: "YamlNode") -> Iterator[tuple[Scalar, Node]]:
-        own: dict[object, Scalar] = {}
-        merged: dict[object, tuple[Scalar, Node]] = {}
+        own: dict[str, Scalar] = {}
+        merged: dict[str, tuple[Scalar, Node]] = {}
         found: list[tuple[Scalar, Node]] = []
         for raw_key, raw_value in raw.value:
             if raw_key.tag == f"{_CORE}merge":
                 for key, value in self.merged(raw_value):
-                    merged.setdefault(key.value, (key, value))
+                    merged.setdefault(key.text, (key, value))
                 continue
             name, value = self.node(raw_key), self.node(raw_value)
             if not isinstance(name, Scalar):
                 message = "a key must be text, not a list or a mapping"
                 self.faults.append(error("bad-key", message, name.label))
-            elif (first := own.get(name.value)) is not None:
+            elif (first := own.get(name.text)) is not None:
                 self.faults.append(
                     error(
                         "duplicate-key",
-                        f"`{name.text}` is given twice; YAML would silently keep one of them",
+                        f"`{name.text}` is given twice; one of them would silently be lost",
                         name.label,
                         also=[first.label.with_text("first given here")],
                         help="merge them, or take one away",
                     )
                 )
             else:
-                own[name.value] = name
+                own[name.text] = name
                 if isinstance(value, Scalar) and value.value is None and not value.text:
                     value = replace(value, label=self.empty(raw_value, name.label))
                 found.append((name, value))
@@ -256,93 +254,3 @@ class _Builder:
             start = found.end()
         # A block ends where the next token starts; the user sees it end with its last word.
         return Label(self.source, Span(start, start + len(self.source.text[start:end].rstrip())))
-
-
-def _syntax(source: Source, fault: "YAMLError") -> Diagnostic:  # noqa: C901, PLR0912, PLR0915  flat: one branch a mistake
-    """What ruamel.yaml says, in our words where a user is likely to see it."""
-    problem = str(getattr(fault, "problem", None) or getattr(fault, "reason", None) or fault)
-    context = str(getattr(fault, "context", None) or "").removeprefix("while ")
-    mark, opened = getattr(fault, "problem_mark", None), getattr(fault, "context_mark", None)
-    offset = mark.index if mark is not None else int(getattr(fault, "position", 0))
-    offset = min(offset, max(len(source.text.rstrip()) - 1, 0))
-    start = opened.index if opened is not None and opened.index < offset else None
-    at = _at(source, offset)
-    also = [] if start is None else [_at(source, start)]
-    line = source.text[source.text.rfind("\n", 0, offset) + 1 :].split("\n", 1)[0]
-    letter = source.text[offset : offset + 1]
-    begin = source.text[start or offset]
-    message = _ticked(problem)
-    hint = ""
-    if "cannot start any token" in problem:
-        message, hint = f"plain text cannot start with `{letter}`", _QUOTE.format(letter)
-        if letter == "`":
-            message, hint = "plain text cannot start with a backtick", "put the text in quotes"
-        if letter == "\t":
-            message, hint = "a tab stands here", "YAML is indented by spaces, not by tabs"
-    elif "another document" in problem:
-        message = "a spec is one YAML document; a second one starts here"
-        at, also = _at(source, offset, 3), []
-        hint = "make two files of it; one may `extends` the other"
-    elif "undefined alias" in problem:
-        name = problem.partition("'")[2].rstrip("'")
-        at = _at(source, offset, len(name) + 1)
-        message = f"`*{name}` is an alias, and nothing before it is marked `&{name}`"
-        hint = _QUOTE.format("*")
-    elif "mapping values are not allowed" in problem:
-        message = "`:` makes a key of what stands before it, and no key can stand here"
-        hint = "put a text that contains `: ` in quotes"
-        above = source.text[:offset].rpartition("\n")[0].rpartition("\n")[2]
-        if re.fullmatch(r"\w+(?::\S.*| .*)?", above.rstrip()):
-            hint = "a key, a colon and a space come before a value, as in `version: 1`"
-    elif "expected ':'" in problem and start is not None:
-        at, also = _at(source, start, len(source.text[start:].split("\n", 1)[0])), []
-        message, hint = "this is neither a key nor part of a value", "a key ends with `:`"
-        if source.text.startswith("<<<<<<< ", start):
-            message, hint = "an unresolved merge conflict starts here", "resolve it in an editor"
-    elif "unknown escape" in problem:
-        at, also = _at(source, offset - 1, 2), []
-        message = f"YAML knows no `\\{letter}` in double quotes"
-        hint = "put regular expressions in single quotes, where a backslash is a backslash"
-    elif "end of stream" in problem and start is not None:
-        at, also = _at(source, start), []
-        message, hint = (
-            f"the quote `{begin}` that opens here is never closed",
-            f"close it with `{begin}`",
-        )
-    elif problem.startswith("expected ','"):
-        bracket = "]" if begin == "[" else "}"
-        message = f"`,` or `{bracket}` is expected before this"
-        also = [one.with_text(f"this `{begin}` is still open") for one in also]
-        hint = f"close it with `{bracket}`, or {_QUOTE.format(begin)}"
-    elif problem.startswith("expected <block end>"):
-        what = "mapping" if "mapping" in context else "list"
-        message = f"this does not continue the {what} that starts in line "
-        message += str(source.position(start or 0)[0])
-        also = []
-        hint = "check the indentation"
-        if line[: source.position(offset)[1] - 1].strip(" -"):
-            hint = "put the whole value in quotes; inside single quotes, `'` is written twice"
-    elif "chomping" in problem:
-        at, also = _at(source, start or offset), []
-        message = f"`{begin}` starts a block of text, which begins in the next line"
-        hint = _QUOTE.format(begin)
-    elif "<document start>" in problem:
-        message = "a line that starts with `%` stands above, and YAML takes it for a directive"
-        hint = _QUOTE.format("%")
-    elif "special characters" in problem:
-        message = f"the character U+{ord(letter):04X} cannot stand in a YAML file"
-        hint = "remove it"
-    elif "alphabetic or numeric" in problem:
-        at, also = _at(source, start or offset), []
-        message = f"`{begin}` stands before a name in YAML, and none follows"
-        hint = _QUOTE.format(begin)
-    return error("not-yaml", message, at, also=also, help=hint)
-
-
-def _at(source: Source, offset: int, length: int = 1) -> Label:
-    return Label(source, Span(offset, offset + length))
-
-
-def _ticked(problem: str) -> str:
-    """ruamel.yaml's words with our quotes."""
-    return re.sub(r"'([^']*)'", r"`\1`", problem.removeprefix("but "))
