@@ -11,8 +11,9 @@ demo: .venv/ready  ## plan and apply every example, on copies in demo/
 test: .venv/ready  ## the whole suite but what is marked slow
 	$(BIN)/pytest -n 2 -m "not slow"
 
-slow: .venv/ready  ## what takes longer
-	$(BIN)/pytest -n 2 -m slow
+slow: .venv/ready  ## what takes longer: Kale itself, and many more random examples
+	$(BIN)/pytest -m slow
+	KALE_TAG_EXAMPLES=1000 $(BIN)/pytest -n 2 tests/test_retag.py tests/test_splice.py tests/test_schema.py
 
 lint: .venv/ready  ## style and types
 	$(BIN)/ruff check .
@@ -40,4 +41,4 @@ bench: .venv/ready  ## the speed claims, as ratios
 	touch $@
 
 clean:
-	rm -rf .venv .venv-wheel dist demo .hypothesis .mypy_cache .pytest_cache .ruff_cache
+	rm -rf .venv .venv-wheel .venv-kale dist demo .hypothesis .mypy_cache .pytest_cache .ruff_cache

@@ -1,0 +1,88 @@
+"""The examples: planned, applied, and compared with what stands in tests/examples/."""
+
+import json
+import shutil
+from pathlib import Path
+
+import jsonpatch
+import nbformat
+import pytest
+
+from kale_tag.cli import main
+
+EXAMPLES = Path(__file__).parent.parent / "examples"
+EXPECTED = Path(__file__).parent / "examples"
+
+COMMANDS = {
+    "hello": ["hello/hello.yaml", "hello/hello.ipynb"],
+    "parameters": ["parameters/parameters.yaml", "parameters/parameters.ipynb"],
+    "churn": ["churn/churn.yaml", "churn/churn.ipynb"],
+    "team": ["team"],
+    "composition": ["composition"],
+}
+
+
+@pytest.fixture
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A copy of the examples, the current folder."""
+    copy = tmp_path / "examples"
+    shutil.copytree(EXAMPLES, copy)
+    monkeypatch.chdir(copy)
+    return copy
+
+
+def test_every_example_is_tested(folder: Path) -> None:
+    """Each folder of examples is in the list above, and in the README of the examples."""
+    readme = (folder / "README.md").read_text("utf-8")
+    names = {path.name for path in folder.iterdir() if path.is_dir() and path.name[0] not in "._"}
+    assert names == set(COMMANDS)
+    assert all(f"## {name}:" in readme for name in names)
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_plan(
+    name: str,
+    folder: Path,
+    capsys: pytest.CaptureFixture[str],
+    request: pytest.FixtureRequest,
+) -> None:
+    """The plan of an example is the one that was reviewed, and planning writes nothing."""
+    before = {path: path.read_bytes() for path in folder.rglob("*.*") if path.is_file()}
+
+    assert main(["plan", *COMMANDS[name], "-v", "--explain"]) == 0
+
+    out, err = capsys.readouterr()
+    assert err == ""
+    expected = EXPECTED / f"{name}.txt"
+    if request.config.getoption("--update"):
+        expected.write_text(out, "utf-8")
+    assert out == expected.read_text("utf-8")
+    assert {path: path.read_bytes() for path in before} == before
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_apply(name: str, folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """What is written is what nbformat writes for the patched notebook; twice is once."""
+    before = {path: path.read_bytes() for path in sorted(folder.rglob("*.ipynb"))}
+    assert main(["plan", *COMMANDS[name], "--format", "json"]) == 0
+    document = json.loads(capsys.readouterr().out)
+    patches = {
+        folder / notebook["notebook"]: notebook["plans"][0]["patch"]
+        for notebook in document["notebooks"]
+    }
+    assert all(patches.values())
+
+    assert main(["apply", *COMMANDS[name]]) == 0
+
+    for path, old in before.items():
+        if path not in patches:
+            assert path.read_bytes() == old
+            continue
+        patched = jsonpatch.apply_patch(json.loads(old), patches[path])
+        notebook = nbformat.from_dict(patched)  # type: ignore[no-untyped-call]
+        nbformat.validate(notebook)
+        text = nbformat.writes(notebook)  # type: ignore[no-untyped-call]
+        assert path.read_bytes().decode() == text + "\n"
+    after = {path: path.stat().st_mtime_ns for path in before}
+    assert main(["apply", *COMMANDS[name]]) == 0
+    assert {path: path.stat().st_mtime_ns for path in before} == after
