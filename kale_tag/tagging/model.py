@@ -40,6 +40,12 @@ class Selector:
     negated: "Selector | None" = None
 
     @property
+    def looks_at_tags(self) -> bool:
+        """Whether its answer can change when tags change."""
+        inner = self.negated is not None and self.negated.looks_at_tags
+        return self.tagged is not None or inner
+
+    @property
     def catching(self) -> tuple[str, tuple[Pattern, ...]]:
         r"""What `\1` refers to: of `source`, `heading` and `tagged` the first that has groups."""
         heading = (self.heading,) if self.heading else ()

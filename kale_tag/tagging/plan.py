@@ -14,7 +14,6 @@ from kale_tag.tagging.select import (
     check_counts,
     endless,
     first_line,
-    looks_at_tags,
     select,
 )
 from kale_tag.tagging.wanted import Wanted, Wants
@@ -52,7 +51,7 @@ def unsettled(spec: Spec, again: Plan) -> UserError | None:
     """Why planning a second time wants to change something again; None when that is our bug."""
     rules = [rule for change in again.changes for rule in change.rules] or spec.rules
     for rule in (*rules, *spec.rules):
-        if looks_at_tags(rule.selector):
+        if rule.selector.looks_at_tags:
             tagged = rule.selector.tagged
             return UserError(
                 error(
@@ -70,7 +69,7 @@ def unsettled(spec: Spec, again: Plan) -> UserError | None:
 def _plan(spec: Spec, view: View, target: Target, earlier: Plan | None) -> Plan:
     faults: list[Diagnostic] = []
     wanted: Mapping[int, Wanted]
-    if earlier is not None and not any(looks_at_tags(rule.selector) for rule in spec.rules):
+    if earlier is not None and not any(rule.selector.looks_at_tags for rule in spec.rules):
         selections, wanted = earlier.selections, earlier.wanted
     else:
         selections = select(spec.rules, view, earlier.selections if earlier else ())

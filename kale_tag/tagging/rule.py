@@ -324,8 +324,8 @@ def _indices(form: Form, node: Node) -> Iterator[Index]:
 
 def _expect(form: Form, node: Node | None, selector: Selector) -> Expect:
     if node is None:
-        # The tag that `tagged` looks for may be gone once the rule has been applied.
-        return Expect(0 if selector.tagged else 1, None)
+        # The tag that the selector looks for may be gone, or there, once the rule has been applied.
+        return Expect(0 if selector.looks_at_tags else 1, None)
     counts: dict[object, tuple[int, int | None]] = {
         "one": (1, 1),
         "some": (1, None),

@@ -111,7 +111,7 @@ def select(
     if known:
         return tuple(
             Selection(old.rule, tuple(_selected(old.rule.selector, view)))
-            if looks_at_tags(old.rule.selector)
+            if old.rule.selector.looks_at_tags
             else old
             for old in known
         )
@@ -133,12 +133,6 @@ def check_counts(selections: Sequence[Selection], view: View) -> Iterator[Diagno
 def why_not(selector: Selector, view: View, index: int) -> str:
     """The first condition that the cell does not meet, in words; "" when it is selected."""
     return next(_reasons(selector, view, index), "")
-
-
-def looks_at_tags(selector: Selector) -> bool:
-    """Whether the answer of *selector* can change when tags change."""
-    inner = selector.negated is not None and looks_at_tags(selector.negated)
-    return selector.tagged is not None or inner
 
 
 def first_line(source: str, width: int = 40) -> str:
