@@ -107,8 +107,8 @@ def grown(data: bytes, size: int, chance: random.Random) -> bytes:
 
 
 def write_all(paths: Sequence[str], data: Sequence[bytes]) -> None:
-    """Give each path its bytes."""
-    for path, content in zip(paths, data, strict=True):
+    """Give each path its bytes; there may be more of these."""
+    for path, content in zip(paths, data, strict=False):
         with open(path, "wb") as file:
             file.write(content)
 

@@ -6,7 +6,7 @@ views into the bytes it was given, so that the address of a view tells where it 
 
 import ctypes
 from collections.abc import Callable, Sequence
-from typing import Final
+from typing import Final, Literal
 
 import msgspec
 from msgspec import Raw
@@ -20,7 +20,7 @@ NOTHING: Final = Raw()
 class RawCell(msgspec.Struct, gc=False):
     """The parts of a cell that count; of repeated keys the last wins, as in `json`."""
 
-    cell_type: str = ""
+    cell_type: Literal["code", "markdown", "raw"] | None = None
     id: str | None = None
     source: Raw = NOTHING
     metadata: Raw = NOTHING
@@ -65,7 +65,7 @@ def scan_with_msgspec(data: bytes, name: str) -> Notebook | None:
         name=name,
         data=data,
         fast=True,
-        types=[cell.cell_type for cell in cells],
+        types=[cell.cell_type or "" for cell in cells],
         id_of=lambda index: cells[index].id,
         metadata_span=metadata_span,
         raw_source=lambda index: cells[index].source,
@@ -103,19 +103,21 @@ def _places(
 ) -> tuple[Callable[[int | None], tuple[int, int] | None], Callable[[int | None], Raw]]:
     # The functions that give the place and the text of the metadata of a holder.
     cells: Sequence[RawCell | RawMetadata] = found.cells
-    base = address(data)
 
     def raw_metadata(holder: int | None) -> Raw:
         return found.metadata if holder is None else cells[holder].metadata
 
     known: dict[int | None, tuple[int, int] | None] = {}
+    base = 0
 
     def metadata_span(holder: int | None) -> tuple[int, int] | None:
+        nonlocal base
         if holder in known:
             return known[holder]
         raw = raw_metadata(holder)
         span = None
         if len(raw):
+            base = base or address(data)
             start = address(raw) - base
             span = start, start + len(raw)
             # An address is worth nothing until what stands there has been looked at.
