@@ -192,21 +192,35 @@ def test_spec_on_standard_input(folder: Path) -> None:
     assert b'"step:train"' in (folder / "a.ipynb").read_bytes()
 
 
+ODD = {
+    "crlf.ipynb": NOTEBOOK.replace(b"\n", b"\r\n").removesuffix(b"\r\n"),
+    "one_line.ipynb": json.dumps(json.loads(NOTEBOOK)).encode(),
+    "indent4.ipynb": json.dumps(json.loads(NOTEBOOK), indent=4).encode(),
+    "no_metadata.ipynb": b'{"cells": [{"cell_type": "code",\n "source": "fit()"}, {}\n]}',
+    "many.ipynb": from_percent("# %% tags=a,b\nfit()\n# %%\nx\n# %%\nfit(1)\n" * 20),
+}
+
+
 def test_diff_is_what_git_applies(folder: Path) -> None:
-    """`plan --diff` piped into `git apply` gives the same bytes as `apply`."""
-    crlf = NOTEBOOK.replace(b"\n", b"\r\n").removesuffix(b"\r\n")
-    (folder / "b.ipynb").write_bytes(crlf)
-    shown = kale_tag("plan", "spec.yaml", ".", "--diff", at=folder)
-    assert shown.returncode == 0
+    """`plan --diff` piped into `git apply` gives the same bytes as `apply`, in any layout."""
+    (folder / "more.yaml").write_text(
+        "version: 1\npipeline: {pipeline_name: p}\ncells: [{source: fit, step: train, image: x}]\n"
+    )
+    for name, data in ODD.items():
+        (folder / name).write_bytes(data)
+    start = {path: path.read_bytes() for path in folder.glob("*.ipynb")}
+    shown = kale_tag("plan", "spec.yaml", "more.yaml", ".", "--diff", at=folder)
+    assert shown.returncode == 0, shown.stderr
 
     for git in (["init", "-q"], ["apply", "--whitespace=nowarn", "-"]):
         subprocess.run(["git", *git], cwd=folder, input=shown.stdout, check=True)
-    by_git = {path.name: path.read_bytes() for path in folder.glob("*.ipynb")}
-    (folder / "a.ipynb").write_bytes(NOTEBOOK)
-    (folder / "b.ipynb").write_bytes(crlf)
-    assert kale_tag("apply", "spec.yaml", ".", at=folder).returncode == 0
+    by_git = {path: path.read_bytes() for path in start}
+    for path, data in start.items():
+        path.write_bytes(data)
+    assert kale_tag("apply", "spec.yaml", "more.yaml", ".", at=folder).returncode == 0
 
-    assert by_git == {path.name: path.read_bytes() for path in folder.glob("*.ipynb")}
+    assert by_git == {path: path.read_bytes() for path in start}
+    assert all(by_git[path] != data for path, data in start.items())
 
 
 def test_json_is_one_document(folder: Path) -> None:

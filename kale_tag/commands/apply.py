@@ -4,7 +4,7 @@ import sys
 
 from kale_tag.commands import batch
 from kale_tag.commands.options import AllOrNothing, Color, Format, Jobs, Paths, Quiet, Verbose
-from kale_tag.commands.report import Report, count, counting_once, style_for
+from kale_tag.commands.report import Report, count, style_for
 from kale_tag.commands.targets import STDIN, find_targets
 from kale_tag.diagnostics import UserError
 from kale_tag.render import plan as render
@@ -34,7 +34,7 @@ def apply(  # noqa: PLR0913  one parameter an option
     targets = find_targets(paths)
     report.tell(targets.faults)
     how = batch.Run(
-        counting_once(_show(format, verbose, report.style)),
+        _show(format, verbose, report.style),
         write=True,
         stage_only=all_or_nothing,
         jobs=jobs,
@@ -86,7 +86,7 @@ def _print(outcome: batch.Outcome, report: Report, *, text: bool, verbose: bool)
         sys.stdout.buffer.write(outcome.output)
         sys.stdout.flush()
     elif text and outcome.changed and not outcome.failed:
-        parts = [count(outcome.cells, "cell")] if outcome.cells else []
+        parts = [count(len(outcome.cells), "cell")] if outcome.cells else []
         if outcome.settings:
             parts.append("settings")
         name = report.style.bold(outcome.name)

@@ -13,6 +13,8 @@ from types import FrameType
 from kale_tag import files
 from kale_tag.commands.targets import STDIN, Targets, Task
 from kale_tag.diagnostics import Diagnostic, Label, Source, UserError, error
+from kale_tag.read_notebook import read_notebook
+from kale_tag.render.byte_diff import unified_diff
 from kale_tag.splice import ProofError
 from kale_tag.tagging.retag import Retagged, retag
 
@@ -30,8 +32,8 @@ class Outcome:
 
     name: str
     changed: bool = False
-    cells: int = 0
-    settings: int = 0
+    cells: set[int] = field(default_factory=set)
+    settings: bool = False
     text: str = ""
     diff: bytes = b""
     value: list[dict[str, object]] = field(default_factory=list)
@@ -51,6 +53,7 @@ class Run:
     """How to work: what to show of each plan, whether to write, how many at once."""
 
     show: Show
+    diff: bool = False
     write: bool = False
     stage_only: bool = False
     jobs: int = 1
@@ -100,11 +103,16 @@ class _Work:
             done = retag(spec, data, task.name, target, fast=self.fast, watch=self.watch)
             outcome.diagnostics += done.plan.warnings
             for change in done.plan.changes:
-                outcome.cells += change.holder is not None
-                outcome.settings += change.holder is None
+                if change.holder is None:
+                    outcome.settings = True
+                else:
+                    outcome.cells.add(change.holder)
             self.how.show(outcome, done)
             data = data if done.data is None else done.data
         outcome.changed = data != old
+        if self.how.diff and outcome.changed:
+            both = (read_notebook(one, task.name, fast=self.fast) for one in (old, data))
+            outcome.diff = unified_diff(*both)
         if file is None:
             outcome.output = data
         elif outcome.changed and self.how.write:

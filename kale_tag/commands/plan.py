@@ -4,7 +4,7 @@ import sys
 
 from kale_tag.commands import batch
 from kale_tag.commands.options import Color, Diff, Explain, Format, Jobs, Paths, Quiet, Verbose
-from kale_tag.commands.report import Report, count, counting_once, style_for
+from kale_tag.commands.report import Report, count, style_for
 from kale_tag.commands.targets import find_targets
 from kale_tag.render import plan as render
 from kale_tag.render.style import Style
@@ -29,21 +29,24 @@ def plan(  # noqa: PLR0913  one parameter an option
     kale-tag plan specs/churn.yaml --explain
     """
     style = style_for(color, sys.stdout.isatty())
-    show = _as_value(explain) if format == "json" else _as_diff
-    if format == "text" and not diff:
-        show = _as_text(explain, style)
+    show = _as_value(explain) if format == "json" else _as_text(explain, style)
     report = Report(style)
     targets = find_targets(paths)
     report.tell(targets.faults)
-    how = batch.Run(counting_once(show), jobs=jobs, quiet=quiet)
+    how = batch.Run(show, diff=diff and format == "text", jobs=jobs, quiet=quiet)
     for outcome in batch.run(targets, how):
         report.add(outcome)
-        if not quiet:
+        if quiet or outcome.failed or format == "json":
+            continue
+        if diff:
+            sys.stdout.flush()
+            sys.stdout.buffer.write(outcome.diff)
+        else:
             _print(outcome, style, verbose=verbose)
     if format == "json":
         print(report.as_json(written=False))
     elif report.outcomes and not diff and not quiet:
-        cells = sum(one.cells for one in report.changed)
+        cells = sum(len(one.cells) for one in report.changed)
         found = f" ({count(cells, 'cell')})" if cells else ""
         print(f"{report.summary('to change')}{found}; nothing was written")
         if report.changed and not report.exit_code:
@@ -61,11 +64,6 @@ def _as_value(explain: bool) -> batch.Show:  # noqa: FBT001  an option, passed o
     return show
 
 
-def _as_diff(outcome: batch.Outcome, done: Retagged) -> None:
-    if done.data is not None:
-        outcome.diff += render.unified_diff(outcome.name, done.notebook.data, done.data)
-
-
 def _as_text(explain: bool, style: Style) -> batch.Show:  # noqa: FBT001  an option, passed on
     def show(outcome: batch.Outcome, done: Retagged) -> None:
         lines = [*render.as_text(done.plan, done.notebook, style)]
@@ -77,12 +75,7 @@ def _as_text(explain: bool, style: Style) -> batch.Show:  # noqa: FBT001  an opt
 
 
 def _print(outcome: batch.Outcome, style: Style, *, verbose: bool) -> None:
-    if outcome.failed or outcome.value:
-        return
-    if outcome.diff:
-        sys.stdout.flush()
-        sys.stdout.buffer.write(outcome.diff)
-    elif outcome.text:
+    if outcome.text:
         print(style.bold(outcome.name), outcome.text, sep="\n", end="")
     elif verbose:
         print(style.dim(f"{outcome.name}: as the spec says"))

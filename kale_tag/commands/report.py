@@ -7,11 +7,10 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Literal
 
-from kale_tag.commands.batch import Outcome, Show
+from kale_tag.commands.batch import Outcome
 from kale_tag.diagnostics import Diagnostic
 from kale_tag.render import faults
 from kale_tag.render.style import Style
-from kale_tag.tagging.retag import Retagged
 
 Color = Literal["auto", "always", "never"]
 
@@ -82,21 +81,6 @@ class Report:
         if any(one.bug for one in self.outcomes):
             return 3
         return 2 if any(fault.severity == "error" for fault in self.diagnostics) else 0
-
-
-def counting_once(show: Show) -> Show:
-    """*show*, and a cell that several specs change counts as one."""
-    seen: dict[str, set[int]] = {}  # of the notebook in hand
-
-    def counted(outcome: Outcome, done: Retagged) -> None:
-        if outcome.name not in seen:
-            seen.clear()
-        cells = seen.setdefault(outcome.name, set())
-        cells.update(one.holder for one in done.plan.changes if one.holder is not None)
-        outcome.cells = len(cells)
-        show(outcome, done)
-
-    return counted
 
 
 def say(fault: Diagnostic) -> None:

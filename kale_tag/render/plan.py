@@ -93,22 +93,6 @@ def explained_value(plan: Plan, notebook: Notebook) -> list[dict[str, object]]:
     ]
 
 
-def unified_diff(name: str, old: bytes, new: bytes) -> bytes:
-    """The change as `git diff` would show it, and as `git apply` takes it; b"" for none."""
-    import difflib  # noqa: PLC0415  slow to import, rarely asked for
-
-    before, after = old.split(b"\n"), new.split(b"\n")
-    lines = difflib.diff_bytes(
-        difflib.unified_diff,
-        _ended(before),
-        _ended(after),
-        f"a/{name}".encode(errors="surrogateescape"),
-        f"b/{name}".encode(errors="surrogateescape"),
-        lineterm=b"\n",
-    )
-    return b"".join(_with_missing_newline(line) for line in lines)
-
-
 def settings_changed(change: Change) -> Iterator[tuple[str, object, object]]:
     """Key, old and new value of each setting that changes, `MISSING` where there is none."""
     old = change.before.get(SETTINGS_KEY) if isinstance(change.before, dict) else None
@@ -192,13 +176,3 @@ def _plural(reason: str) -> str:
 
 def _json(value: object) -> str:
     return json.dumps(value, ensure_ascii=False)
-
-
-def _ended(lines: list[bytes]) -> list[bytes]:
-    """Lines with their line break; the last one has none where the file ends without."""
-    ended = [line + b"\n" for line in lines[:-1]]
-    return ended if lines[-1] == b"" else [*ended, lines[-1]]
-
-
-def _with_missing_newline(line: bytes) -> bytes:
-    return line if line.endswith(b"\n") else line + b"\n\\ No newline at end of file\n"
