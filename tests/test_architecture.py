@@ -86,7 +86,7 @@ def test_files_are_short(path: Path) -> None:
 
 def test_the_slow_packages_stay_where_they_are() -> None:
     """kfp is imported by the runners only, typer by the command line only."""
-    homes = {"kfp": {"runners"}, "typer": {"cli"}, "ruamel": {"tagging"}, "rich": {"commands"}}
+    homes = {"kfp": {"runners"}, "typer": {"cli"}, "ruamel": {"tagging"}}
     for path in MODULES:
         for name in imports(path):
             home = homes.get(name.partition(".")[0])

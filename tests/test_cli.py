@@ -328,3 +328,30 @@ def test_a_slip_does_not_change_everything(folder: Path, path: str) -> None:
     done = kale_tag("apply", "spec.yaml", path, at=folder)
     assert done.returncode == 2
     assert (folder / "a.ipynb").read_bytes() == NOTEBOOK
+
+
+@pytest.mark.parametrize("command", ["plan", "apply"])
+def test_the_bar_and_the_results(folder: Path, command: str) -> None:
+    """With a bar on the terminal, results still go to standard output, and only there."""
+    for number in range(30):
+        (folder / f"n{number}.ipynb").write_bytes(NOTEBOOK)
+    program = (
+        "import sys; from kale_tag.commands import batch; batch.BAR_SECONDS = 0\n"
+        "from kale_tag.cli import main; sys.exit(main(sys.argv[1:]))"
+    )
+    ours, theirs = os.openpty()
+    done = subprocess.run(
+        [sys.executable, "-c", program, command, "spec.yaml", "."],
+        cwd=folder,
+        stdout=subprocess.PIPE,
+        stderr=theirs,
+        text=True,
+        check=True,
+    )
+    os.close(theirs)
+    shown = os.read(ours, 1 << 20).decode()
+    os.close(ours)
+    assert "31 " in done.stdout.splitlines()[-2 if command == "plan" else -1]
+    assert all(f"n{number}.ipynb" in done.stdout for number in range(30))
+    assert "notebooks" in shown
+    assert ".ipynb" not in shown

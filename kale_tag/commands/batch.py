@@ -21,6 +21,9 @@ from kale_tag.tagging.retag import Retagged, retag
 REGEX_SECONDS = 5.0
 """CPU time after which the patterns of a spec are stopped on one notebook."""
 
+BAR_SECONDS = 0.7
+"""Work that takes longer gets a progress bar on a terminal."""
+
 # msgspec takes as long to import as it saves on some 8 MB or 150 notebooks.
 FAST_BYTES = 8_000_000
 FAST_COUNT = 150
@@ -70,10 +73,8 @@ def run(targets: Targets, how: Run) -> Iterator[Outcome]:
         outcomes = _in_processes(work, targets.tasks, how.jobs)
     else:
         outcomes = map(work.on, targets.tasks)
-    with _stopping(), _progress(total, quiet=how.quiet) as advance:
-        for outcome in outcomes:
-            advance()
-            yield outcome
+    with _stopping():
+        yield from _with_bar(outcomes, total, quiet=how.quiet)
 
 
 @dataclass(frozen=True, slots=True)
@@ -199,41 +200,47 @@ def _one_inherited(index: int) -> Outcome:
     return work.on(tasks[index])
 
 
-@contextmanager
-def _progress(total: int, *, quiet: bool) -> Iterator[Callable[[], None]]:
-    """A bar on a terminal, from the moment when the work has proved to be long."""
+def _with_bar(outcomes: Iterable[Outcome], total: int, *, quiet: bool) -> Iterator[Outcome]:
+    """*outcomes*, with a bar on the terminal as soon as the work has proved to be long."""
     if quiet or not sys.stderr.isatty():
-        yield lambda: None
+        yield from outcomes
         return
     bar = _Bar(total)
     try:
-        yield bar.advance
+        for outcome in outcomes:
+            bar.clear()  # whoever takes the outcome may print
+            yield outcome
+            bar.advance()
     finally:
-        bar.close()
+        bar.clear()
 
 
 class _Bar:
+    """One line on standard error; drawn ten times a second at most, so that it costs nothing."""
+
     def __init__(self, total: int) -> None:
         self.total = total
         self.done = 0
         self.start = time.monotonic()
-        self.shown: Callable[[int], None] | None = None
-        self.close: Callable[[], None] = lambda: None
+        self.drawn = 0.0
+        self.shown = False
 
     def advance(self) -> None:
         self.done += 1
-        if self.shown is None and time.monotonic() - self.start > 0.7:
-            self._show()
-        if self.shown is not None:
-            self.shown(self.done)
+        now = time.monotonic()
+        if now - self.start >= BAR_SECONDS and now - self.drawn >= 0.1:
+            part = self.done / self.total
+            left = (now - self.start) / part * (1 - part)
+            full = "#" * round(30 * part)
+            print(
+                f"[{full:.<30}] {self.done}/{self.total} notebooks, {left:.0f} s left",
+                end="",
+                file=sys.stderr,
+                flush=True,
+            )
+            self.drawn, self.shown = now, True
 
-    def _show(self) -> None:
-        from rich.console import Console  # noqa: PLC0415  slow to import, for long work only
-        from rich.progress import MofNCompleteColumn, Progress  # noqa: PLC0415
-
-        columns = (*Progress.get_default_columns(), MofNCompleteColumn())
-        progress = Progress(*columns, console=Console(stderr=True), transient=True)
-        task = progress.add_task("notebooks", total=self.total)
-        progress.start()
-        self.shown = lambda done: progress.update(task, completed=done)
-        self.close = progress.stop
+    def clear(self) -> None:
+        if self.shown:
+            print("\r\033[K", end="", file=sys.stderr, flush=True)
+            self.shown = False
