@@ -29,7 +29,6 @@ wheel: .venv/ready  ## build, and run the tests against the wheel instead of thi
 	.venv-wheel/bin/pytest -n 2 -m "not slow"
 
 bench: .venv/ready  ## the speed claims, as ratios
-	$(BIN)/pip install --quiet --group bench
 	for program in cycle startup memory bulk; do $(BIN)/python benchmarks/$$program.py; done
 
 .venv/ready: pyproject.toml
