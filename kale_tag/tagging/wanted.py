@@ -79,7 +79,6 @@ class Wants:
 
     def _cell(self, index: int, rules: tuple[Rule, ...]) -> Wanted:
         """What *rules* want of the cell *index*, but for the settings of its step."""
-        add = [self._filled(given, rule, index).value for rule in rules for given in rule.add]
         remove = [pattern for rule in rules for pattern in rule.remove]
         role: Given | None = None
         for rule in _with_a_say(rules):
@@ -87,10 +86,24 @@ class Wants:
             if role is not None and given is not None and not _same(given, role):
                 self.faults.append(self._two_roles(index, role, given))
             role = role or given
-        for text in add:
-            if any(self.view.whole(pattern, text) for pattern in remove):
-                self.faults.append(self._added_and_removed(index, text, rules))
-        return Wanted(rules, role, (), tuple(add), tuple(remove))
+        return Wanted(rules, role, (), tuple(self._added(index, rules)), tuple(remove))
+
+    def _added(self, index: int, rules: tuple[Rule, ...]) -> Iterator[str]:
+        """The tags to add, but for those that a file higher up an `extends` chain removes."""
+        for rule in rules:
+            for given in rule.add:
+                text = self._filled(given, rule, index).value
+                removers = [
+                    (other.layer, pattern.label)
+                    for other in rules
+                    for pattern in other.remove
+                    if self.view.whole(pattern, text)
+                ]
+                for layer, label in removers:
+                    if layer == rule.layer:
+                        self.faults.append(self._added_and_removed(index, text, given.label, label))
+                if all(layer <= rule.layer for layer, _ in removers):
+                    yield text
 
     def _add_to_step(self, step: _Step, index: int, wanted: Wanted) -> None:
         role = wanted.role
@@ -182,15 +195,13 @@ class Wants:
             else "make one of the two selectors narrower",
         )
 
-    def _added_and_removed(self, index: int, text: str, rules: Iterable[Rule]) -> Diagnostic:
-        places = dict(_places(text, rules))
-        first, *others = places.values()
+    def _added_and_removed(self, index: int, text: str, added: Label, removed: Label) -> Diagnostic:
         return error(
             "conflicting-rules",
             f"the tag `{text}` is both added to and removed from cell {index} of "
             f"{self.view.notebook.name}",
-            first,
-            also=others,
+            added.with_text("added here"),
+            also=[removed.with_text("removed here")],
             help="make one of the two selectors narrower",
         )
 
@@ -212,15 +223,6 @@ def _wanted_anywhere(rules: tuple[Rule, ...]) -> Wanted | None:
     if any(not _same(one, roles[0]) for one in roles):
         return None
     return Wanted(rules, roles[0] if roles else None, (), tuple(given.value for given in add))
-
-
-def _places(text: str, rules: Iterable[Rule]) -> Iterator[tuple[str, Label]]:
-    for rule in rules:
-        for given in rule.add:
-            yield "add", given.label.with_text("added here")
-        for pattern in rule.remove:
-            if pattern.regex.fullmatch(text):
-                yield "remove", pattern.label.with_text("removed here")
 
 
 def _same(one: Given, other: Given) -> bool:
