@@ -42,7 +42,7 @@ def read_spec(source: Source, load: Load) -> Spec:
     """
     form = Form()
     spec = Spec(source)
-    for layer, (file, values) in enumerate(_files(form, source, load, ())):
+    for layer, (file, values) in enumerate(_files(form, source, load, (), set())):
         spec = _add_layer(form, spec, file, values, layer)
     check_spec(form, spec)
     if form.faults:
@@ -68,9 +68,9 @@ def _merged(base: object, over: object) -> object:
 
 
 def _files(
-    form: Form, source: Source, load: Load, trail: tuple[str, ...]
+    form: Form, source: Source, load: Load, trail: tuple[str, ...], seen: set[str]
 ) -> Iterator[tuple[Source, dict[str, Node]]]:
-    """The file and its bases, bases first."""
+    """The file and its bases, bases first; one that is reached in two ways counts once."""
     try:
         root = read_yaml(source)
     except UserError as fault:
@@ -105,13 +105,16 @@ def _files(
                 help="remove one of these `extends` entries" if trail else "remove it",
             )
             continue
+        if path in seen:
+            continue
+        seen.add(path)
         try:
             base = load(path, node.label)
         except UserError as fault:
             hint = "paths are relative to the file that `extends`"
             form.faults.extend(replace(one, help=one.help or hint) for one in fault.diagnostics)
             continue
-        yield from _files(form, base, load, (*trail, posixpath.normpath(source.name)))
+        yield from _files(form, base, load, (*trail, posixpath.normpath(source.name)), seen)
     yield source, values
 
 
