@@ -7,7 +7,7 @@ import os
 import stat
 from dataclasses import dataclass
 
-from kale_tag.diagnostics import Diagnostic, Label, Source, UserError, error
+from kale_tag.diagnostics import Diagnostic, Label, Source, UserError, error, warning
 
 try:
     import fcntl
@@ -142,6 +142,7 @@ def stage(file: File, data: bytes) -> Staged:
             while view:
                 view = view[os.write(descriptor, view) :]
             _copy_owner(descriptor, file.status, mode)
+            _copy_attributes(file.path, descriptor)
         finally:
             os.close(descriptor)
     except BaseException as fault:
@@ -152,6 +153,14 @@ def stage(file: File, data: bytes) -> Staged:
             raise UserError(_failure("not-written", "write", file.name, fault)) from None
         raise
     return Staged(file, temporary)
+
+
+def warnings(file: File) -> list[Diagnostic]:
+    """What replacing *file* cannot keep."""
+    if file.status.st_nlink < 2:
+        return []
+    message = f"{file.name} has other hard links; they keep the old content"
+    return [warning("hard-link", message, Label(Source(file.name)))]
 
 
 def notebooks_in(folder: str) -> list[str]:
@@ -239,6 +248,14 @@ def _copy_owner(descriptor: int, status: os.stat_result, mode: int) -> None:
             os.fchown(descriptor, status.st_uid, status.st_gid)
     if stat.S_IMODE(new.st_mode) != mode:
         os.fchmod(descriptor, mode)
+
+
+def _copy_attributes(path: str, descriptor: int) -> None:
+    """Keep access lists and what else hangs on a file (Linux); not all file systems have them."""
+    if hasattr(os, "listxattr"):
+        with contextlib.suppress(OSError):
+            for name in os.listxattr(path):
+                os.setxattr(descriptor, name, os.getxattr(path, name))
 
 
 def _lock(path: str) -> int | None:

@@ -283,3 +283,29 @@ def test_text_that_is_not_utf_8(mark: bytes) -> None:
         files.as_text("spec.yaml", mark + b"version: 1\nvars: {a: \xe9}\n")
     place = f"byte 0xe9 at offset {len(mark) + 21}, line 2"
     assert str(refused.value) == f"spec.yaml is not UTF-8: {place}"
+
+
+def test_keeps_extended_attributes(spec: str, nb: Path) -> None:
+    """What hangs on a file, access lists among it, hangs on the changed one."""
+    try:
+        os.setxattr(nb, "user.team", b"ml")
+    except (OSError, AttributeError):
+        pytest.skip("no extended attributes here")
+
+    assert main(["apply", spec, str(nb), "-q"]) == 0
+
+    assert os.getxattr(nb, "user.team") == b"ml"
+    assert b"step:train" in nb.read_bytes()
+
+
+def test_warns_of_hard_links(
+    spec: str, nb: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Another name of the file keeps the old content, and that is said."""
+    other = tmp_path / "other.txt"
+    os.link(nb, other)
+
+    assert main(["apply", spec, str(nb)]) == 0
+
+    assert other.read_bytes() == NOTEBOOK
+    assert "warning[hard-link]" in capsys.readouterr().err

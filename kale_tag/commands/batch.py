@@ -117,6 +117,7 @@ class _Work:
         if file is None:
             outcome.output = data
         elif outcome.changed and self.how.write:
+            outcome.diagnostics += (*files.warnings(file),)
             staged = files.stage(file, data)
             if self.how.stage_only:
                 outcome.staged = staged
