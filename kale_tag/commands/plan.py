@@ -1,5 +1,6 @@
 """`kale-tag plan`: what would change; writes nothing."""
 
+import shlex
 import sys
 
 from kale_tag.commands import batch
@@ -50,7 +51,7 @@ def plan(  # noqa: PLR0913  one parameter an option
         found = f" ({count(cells, 'cell')})" if cells else ""
         print(f"{report.summary('to change')}{found}; nothing was written")
         if report.changed and not report.exit_code:
-            print(f"To write it: kale-tag apply {' '.join(paths)}".rstrip())
+            print(f"To write it: {shlex.join(['kale-tag', 'apply', *paths])}")
     return report.exit_code
 
 
