@@ -16,7 +16,7 @@ LAYERS = (
     ("commands",),
     ("files", "git", "render", "runners"),
     ("tagging", "pipeline"),
-    ("splice",),
+    ("splice", "steps"),
     ("read_notebook", "settings"),
     ("notebook_msgspec",),
     ("notebook_json", "json_style"),

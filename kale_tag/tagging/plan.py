@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from kale_tag import tags
 from kale_tag.diagnostics import Diagnostic, Label, Source, UserError, error, suggest, warning
 from kale_tag.notebook import MISSING, Notebook
+from kale_tag.steps import PATH_KEY
 from kale_tag.tagging.change import Change, Target
 from kale_tag.tagging.model import Given, Spec
 from kale_tag.tagging.select import (
@@ -18,8 +19,6 @@ from kale_tag.tagging.select import (
 )
 from kale_tag.tagging.wanted import Wanted, Wants
 from kale_tag.tagging.wanted_settings import settings_changes
-
-PATH_KEY = "notebook_path"
 
 
 @dataclass(frozen=True, slots=True)
