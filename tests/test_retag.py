@@ -191,7 +191,7 @@ def test_what_always_holds(value: dict[str, Any], before: dict[str, Any], fast: 
         return
     after = json.loads(made.data or data)
     assert without_metadata(before) == without_metadata(after)
-    assert jsonpatch.apply_patch(before, operations(made.plan, made.notebook)) == after
+    assert jsonpatch.apply_patch(before, operations(made.plan.changes, made.notebook)) == after
     if made.data is not None:
         assert made.data == to_bytes(after)
     selected = {index for found in made.plan.selections for index in found.cells}

@@ -5,18 +5,24 @@ import signal
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass, field
 from types import FrameType
 
 from kale_tag import files
+from kale_tag.commands.patches import name_below
 from kale_tag.commands.targets import STDIN, Targets, Task
 from kale_tag.diagnostics import Diagnostic, Label, Source, UserError, error
+from kale_tag.notebook import Notebook
 from kale_tag.read_notebook import read_notebook
 from kale_tag.render.byte_diff import unified_diff
-from kale_tag.splice import ProofError
-from kale_tag.tagging.retag import Retagged, retag
+from kale_tag.splice import ProofError, same
+from kale_tag.tagging.change import Change, Target
+from kale_tag.tagging.model import Rule, Spec
+from kale_tag.tagging.patch import as_text, operations, prove_patch
+from kale_tag.tagging.read_patch import Patch
+from kale_tag.tagging.retag import Choose, Retagged, repatch, retag
 
 REGEX_SECONDS = 5.0
 """CPU time after which the patterns of a spec are stopped on one notebook."""
@@ -39,6 +45,7 @@ class Outcome:
     settings: bool = False
     text: str = ""
     diff: bytes = b""
+    patch: str = ""
     value: list[dict[str, object]] = field(default_factory=list)
     diagnostics: tuple[Diagnostic, ...] = ()
     failed: bool = False
@@ -53,10 +60,17 @@ Show = Callable[[Outcome, Retagged], None]
 
 @dataclass(frozen=True, slots=True)
 class Run:
-    """How to work: what to show of each plan, whether to write, how many at once."""
+    """How to work: what to show and to make of each plan, whether to write, how many at once.
+
+    *undo* and *reanchor* are for patches. *choose* asks which changes shall be made.
+    """
 
     show: Show
     diff: bool = False
+    patch: bool = False
+    undo: bool = False
+    reanchor: bool = False
+    choose: Choose | None = None
     write: bool = False
     stage_only: bool = False
     jobs: int = 1
@@ -100,20 +114,23 @@ class _Work:
         file = None if task.name == STDIN else files.read(task.name)
         old = self.stdin if file is None else file.data
         data = old
-        for spec, target in task.steps:
-            done = retag(spec, data, task.name, target, fast=self.fast, watch=self.watch)
+        rules: dict[int | None, tuple[Rule, ...]] = {}
+        for step in task.steps:
+            done = self._step(step, data, task.name)
             outcome.diagnostics += done.plan.warnings
             for change in done.plan.changes:
-                if change.holder is None:
-                    outcome.settings = True
-                else:
-                    outcome.cells.add(change.holder)
+                rules[change.holder] = (*rules.get(change.holder, ()), *change.rules)
             self.how.show(outcome, done)
             data = data if done.data is None else done.data
+        outcome.cells = {holder for holder in rules if holder is not None}
+        outcome.settings = None in rules
         outcome.changed = data != old
-        if self.how.diff and outcome.changed:
-            both = (read_notebook(one, task.name, fast=self.fast) for one in (old, data))
-            outcome.diff = unified_diff(*both)
+        if outcome.changed and (self.how.diff or self.how.patch):
+            before, after = (read_notebook(one, task.name, fast=self.fast) for one in (old, data))
+            if self.how.diff:
+                outcome.diff = unified_diff(before, after)
+            else:
+                outcome.patch = _patch(before, after, rules)
         if file is None:
             outcome.output = data
         elif outcome.changed and self.how.write:
@@ -123,6 +140,33 @@ class _Work:
                 outcome.staged = staged
             else:
                 staged.commit()
+
+    def _step(self, step: tuple[Spec, Target] | Patch, data: bytes, name: str) -> Retagged:
+        how = self.how
+        if isinstance(step, Patch):
+            return repatch(
+                step,
+                data,
+                name,
+                fast=self.fast,
+                undo=how.undo,
+                reanchor=how.reanchor,
+                choose=how.choose,
+            )
+        spec, target = step
+        return retag(spec, data, name, target, fast=self.fast, watch=self.watch, choose=how.choose)
+
+
+def _patch(before: Notebook, after: Notebook, rules: Mapping[int | None, tuple[Rule, ...]]) -> str:
+    """The text of the proven patch from *before* to *after*, which differ where *rules* say."""
+    both = (
+        Change(holder, before.metadata_of(holder), after.metadata_of(holder), by)
+        for holder, by in sorted(rules.items(), key=lambda item: (item[0] is None, item[0] or 0))
+    )
+    changes = [change for change in both if not same(change.before, change.after)]
+    found = operations(changes, before, name_below(before.name))
+    prove_patch(found, before.data, after.data)
+    return as_text(found)
 
 
 def _bug(name: str, message: str) -> Diagnostic:

@@ -24,10 +24,18 @@ class Argument:
 Paths = Annotated[
     list[str],
     Argument(
-        "[SPEC|NOTEBOOK|FOLDER]...",
-        "Specs and notebooks in any order; a folder stands for the notebooks below it, or for the "
-        "specs in it where no spec is named. `-` is standard input. Default: kale-tag.yaml and "
-        "the specs in specs/.",
+        "[SPEC|PATCH|NOTEBOOK|FOLDER]...",
+        "Specs and notebooks, or patches, in any order; a folder stands for the patches below it, "
+        "else for the notebooks below it, or for the specs in it where no spec is named. `-` is "
+        "standard input. Default: kale-tag.yaml and the specs in specs/.",
+    ),
+]
+PatchPaths = Annotated[
+    list[str],
+    Argument(
+        "[PATCH|FOLDER|NOTEBOOK]...",
+        "Patches, or folders of them; notebooks that are named too are the only ones. `-` is "
+        "standard input.",
     ),
 ]
 Format = Annotated[
@@ -48,6 +56,25 @@ Diff = Annotated[
 ]
 Explain = Annotated[
     bool, Option(("--explain",), "Say which cells every rule selects, and why not the others.")
+]
+Output = Annotated[
+    str,
+    Option(
+        ("--output", "-o"),
+        "Write a JSON Patch for each notebook that changes into this folder, or for one notebook "
+        "into this file (.json); `-` is standard output.",
+        "PATH",
+    ),
+]
+Reanchor = Annotated[
+    bool,
+    Option(
+        ("--reanchor",),
+        "Follow cells that stand elsewhere than a patch says, by id or source, if that is unique.",
+    ),
+]
+Interactive = Annotated[
+    bool, Option(("--interactive", "-i"), "Ask for each cell, as `git add -p` does.")
 ]
 AllOrNothing = Annotated[
     bool, Option(("--all-or-nothing",), "Write no notebook unless all of them can be written.")

@@ -8,9 +8,12 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 
 from kale_tag import files
+from kale_tag.commands import patches
 from kale_tag.diagnostics import Diagnostic, Label, Source, Span, UserError, error
 from kale_tag.tagging.change import Target
 from kale_tag.tagging.model import Entry, Spec
+from kale_tag.tagging.patch import ENDING
+from kale_tag.tagging.read_patch import Patch
 from kale_tag.tagging.spec import merge_settings, read_spec
 
 STDIN = "-"
@@ -20,10 +23,10 @@ DEFAULT_FOLDER = "specs"
 
 @dataclass(slots=True)
 class Task:
-    """One notebook and the specs that go to it, in order; *name* is how the user reached it."""
+    """One notebook and the specs or patches for it, in order; *name* is how the user reached it."""
 
     name: str
-    steps: list[tuple[Spec, Target]] = field(default_factory=list)
+    steps: list[tuple[Spec, Target] | Patch] = field(default_factory=list)
 
 
 @dataclass(slots=True)
@@ -40,22 +43,27 @@ class _Named:
     """The paths of a command line, told apart.
 
     *only_these* says that notebooks were named, found or not: then a spec must not go to those
-    that it names itself, or a slip of the hand would change them all.
+    that it names itself, or a slip of the hand would change them all. *patches* are given as their
+    paths, and their paths below the folder that was named.
     """
 
     specs: list[str] = field(default_factory=list)
+    patches: dict[str, str] = field(default_factory=dict)
     notebooks: list[str] = field(default_factory=list)
     folders: list[str] = field(default_factory=list)
     only_these: bool = False
 
 
-def find_targets(paths: Sequence[str]) -> Targets:
-    """The notebooks that *paths* stand for, each with its specs.
+def find_targets(paths: Sequence[str], *, patches_only: bool = False) -> Targets:
+    """The notebooks that *paths* stand for, each with its specs or patches.
 
     Raises `UserError` only when there is nothing to work with; other faults are in the answer.
     """
     targets = Targets()
     named = _told_apart(paths, targets)
+    if named.patches or patches_only:
+        _read_patches(named, targets)
+        return targets
     if named.specs:
         _add_folders(named, targets)
         _read_specs(named, targets, found=False)
@@ -97,10 +105,46 @@ def _read_specs(named: _Named, targets: Targets, *, found: bool) -> None:
             targets.faults.append(error("no-spec", message, help="name the spec too"))
 
 
+def _read_patches(named: _Named, targets: Targets) -> None:
+    """Make the tasks of patches: each for the notebook that it names, or the one that is named."""
+    if wrong := _no_patches(named):
+        targets.faults.append(wrong)
+        return
+    only = {files.identity(name): name for name in named.notebooks}
+    alone = len(named.patches) == len(only) == 1
+    tasks: dict[str, Task] = {}
+    for path, below in named.patches.items():
+        try:
+            data = targets.stdin if path == STDIN else files.read(path).data
+            patch = patches.read("stdin" if path == STDIN else path, data)
+            name = named.notebooks[0] if alone else patches.notebook_of(patch, below)
+        except UserError as fault:
+            targets.faults += fault.diagnostics
+            continue
+        if patch.operations and (not only or files.identity(name) in only):
+            tasks.setdefault(files.identity(name), Task(name)).steps.append(patch)
+    targets.tasks = list(tasks.values())
+    lost = () if targets.faults or alone else (only[key] for key in only.keys() - tasks.keys())
+    targets.faults += (error("no-patch", f"no patch here is for {name}") for name in sorted(lost))
+
+
+def _no_patches(named: _Named) -> Diagnostic | None:
+    """What is wrong where patches are wanted, and others are named or none."""
+    if not named.specs and not named.folders:
+        hint = "kale-tag plan SPEC -o FOLDER writes them"
+        return None if named.patches else error("no-patch", "no patch is named", help=hint)
+    other = (*named.specs, *named.folders)[0]
+    if named.patches:
+        message = f"patches and specs are not applied together: {other} is no patch"
+        return error("mixed-paths", message, help="use two commands")
+    message = f"{other} is no patch, and holds none"
+    return error("mixed-paths", message, help="kale-tag revert takes patches")
+
+
 def _told_apart(paths: Iterable[str], targets: Targets) -> _Named:
     named = _Named()
     for path in paths:
-        known = len(named.specs) + len(named.folders)
+        known = len(named.specs) + len(named.folders) + len(named.patches)
         if path == STDIN:
             if targets.stdin:
                 targets.faults.append(error("two-stdin", "`-` can be given once"))
@@ -108,7 +152,9 @@ def _told_apart(paths: Iterable[str], targets: Targets) -> _Named:
             targets.stdin = sys.stdin.buffer.read()
             _by_content(path, targets.stdin, named, targets)
         elif os.path.isdir(path):
-            named.folders.append(path)
+            _by_folder(path, named)
+        elif path.endswith(ENDING):
+            named.patches[path] = ""
         elif path.endswith((".yaml", ".yml")):
             named.specs.append(path)
         elif path.endswith(".ipynb") and not glob.has_magic(path):
@@ -121,8 +167,17 @@ def _told_apart(paths: Iterable[str], targets: Targets) -> _Named:
             message = f"there is no {'match for' if glob.has_magic(path) else 'file'} {path}"
             hint = "check the path; a pattern is quoted, as in 'nb/*.ipynb'"
             targets.faults.append(error("not-found", message, help=hint))
-        named.only_these |= len(named.specs) + len(named.folders) == known
+        named.only_these |= len(named.specs) + len(named.folders) + len(named.patches) == known
     return named
+
+
+def _by_folder(path: str, named: _Named) -> None:
+    """A folder of patches stands for them; any other for the notebooks, or the specs, in it."""
+    inside = files.below(path, ENDING)
+    if inside and not files.notebooks_in(path):
+        named.patches.update((name, os.path.relpath(name, path)) for name in inside)
+    else:
+        named.folders.append(path)
 
 
 def _by_file(path: str, named: _Named, targets: Targets) -> None:
@@ -139,11 +194,13 @@ def _by_content(path: str, data: bytes, named: _Named, targets: Targets) -> None
     start = data[:4096].removeprefix(b"\xef\xbb\xbf").lstrip()
     if start.startswith(b"{"):
         named.notebooks.append(path)
+    elif start.startswith(b"["):
+        named.patches[path] = ""
     elif b"version:" in data[:4096] or path == STDIN:
         named.specs.append(path)
     else:
-        message = f"{path} is neither a spec nor a notebook"
-        hint = "a spec has `version: 1`, a notebook is JSON"
+        message = f"{path} is neither a spec nor a notebook nor a patch"
+        hint = "a spec has `version: 1`, a notebook and a patch are JSON"
         targets.faults.append(error("not-usable", message, Label(Source(path)), help=hint))
 
 

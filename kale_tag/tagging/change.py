@@ -18,10 +18,10 @@ class Target:
 class Change(NamedTuple):
     """The metadata of one cell, or of the notebook (*holder* None), before and after.
 
-    *before* is `MISSING` where there is none. *rules* are those that ask for the change.
+    Either is `MISSING` where there is none. *rules* are those that ask for the change.
     """
 
     holder: int | None
     before: object
-    after: Mapping[str, object]
+    after: object
     rules: tuple[Rule, ...] = ()

@@ -1,7 +1,7 @@
 """Tags and settings wanted against those present: a `Plan` for one notebook."""
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from kale_tag import tags
 from kale_tag.diagnostics import Diagnostic, Label, Source, UserError, error, suggest, warning
@@ -23,13 +23,18 @@ from kale_tag.tagging.wanted_settings import settings_changes
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """What would change in one notebook; nothing where it is as the spec says."""
+    """What would change in one notebook; nothing where it is as the spec or the patch says.
+
+    *selections* and *wanted* are those of a spec's rules, *moved* gives the new number of each cell
+    that stands elsewhere than a patch says.
+    """
 
     name: str
-    changes: tuple[Change, ...]
-    selections: tuple[Selection, ...]
-    wanted: Mapping[int, Wanted]
+    changes: tuple[Change, ...] = ()
+    selections: tuple[Selection, ...] = ()
+    wanted: Mapping[int, Wanted] = field(default_factory=dict)
     warnings: tuple[Diagnostic, ...] = ()
+    moved: Mapping[int, int] = field(default_factory=dict)
 
 
 def plan(spec: Spec, notebook: Notebook, target: Target, earlier: Plan | None = None) -> Plan:
