@@ -1,7 +1,10 @@
 """Patches of real notebooks: applied, reverted, and applied after the cells have moved."""
 
 import json
+import os
 import random
+import shutil
+import subprocess
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +13,9 @@ import pytest
 from notebooks import to_bytes
 
 from kale_tag.cli import main
+
+HERE = Path(__file__).parent
+PACKAGES = ("fast-json-patch@3", "rfc6902@5")
 
 BROKEN = 13  # nbformat 2 and 3, what is no JSON, tags that are a text: see the corpus' MANIFEST
 
@@ -150,3 +156,45 @@ def test_never_a_wrong_cell(
     assert refused > 40
     assert applied > (100 if reanchor else 3)
     assert capsys.readouterr().err.count("error[stale-patch]") == refused
+
+
+@pytest.fixture(scope="module")
+def node() -> Path:
+    """A folder in which Node finds the packages; made when it is needed."""
+    if shutil.which("npm") is None:
+        pytest.skip("there is no npm")
+    home = Path(os.environ.get("KALE_TAG_NODE", HERE.parent / ".venv-node"))
+    home.mkdir(exist_ok=True)
+    if not all((home / "node_modules" / name.split("@")[0]).exists() for name in PACKAGES):
+        words = ["npm", "install", "--silent", "--no-audit", "--no-fund", "--prefix", str(home)]
+        subprocess.run([*words, *PACKAGES], check=True)
+    return home
+
+
+@pytest.mark.slow
+def test_others_agree(
+    folder: Path,
+    node: Path,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    """Two implementations of the npm registry apply every patch, and get what we wrote."""
+    before = contents(folder)
+    assert main(["plan", "spec.yaml", "nb", "-o", "patches", "-q"]) == 2
+    assert main(["apply", "patches", "-q"]) == 0
+    capsys.readouterr()
+    program = node / "apply_patches.mjs"  # packages are looked for beside it
+    shutil.copy(HERE / "node" / program.name, program)
+    (folder / "before").mkdir()
+    lines = []
+    for name, data in before.items():
+        patch = folder / "patches" / "nb" / f"{name}.patch.json"
+        if patch.exists():
+            (folder / "before" / name).write_bytes(data)
+            lines.append(f"{folder / 'before' / name}\t{patch}\t{folder / 'nb' / name}")
+
+    done = subprocess.run(
+        ["node", program], input="\n".join(lines), capture_output=True, text=True, check=True
+    )
+
+    assert len(lines) > 280
+    assert done.stdout == f"applied {2 * len(lines)}\n"
