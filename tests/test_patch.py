@@ -44,7 +44,7 @@ metadata = st.none() | st.dictionaries(
 
 
 @st.composite
-def changed(draw: st.DrawFn) -> tuple[dict[str, Any], list[tuple[int | None, Any]]]:
+def cases(draw: st.DrawFn) -> tuple[dict[str, Any], list[tuple[int | None, Any]]]:
     """A notebook, and other metadata for some of its holders; `MISSING` is none."""
     notebook = draw(notebooks())
     for cell in notebook["cells"]:
@@ -70,7 +70,7 @@ def read(patch: list[Operation]) -> Patch:
 
 
 @FUZZ
-@given(changed(), st.booleans())
+@given(cases(), st.booleans())
 def test_there_and_back(
     case: tuple[dict[str, Any], list[tuple[int | None, Any]]],
     fast: bool,  # noqa: FBT001
@@ -83,9 +83,10 @@ def test_there_and_back(
     data = to_bytes(before)
     notebook = read_notebook(data, "a.ipynb", fast=fast)
     changes = changes_of(notebook, wanted)
-    new = carry_out(notebook, changes).data
+    changed = carry_out(notebook, changes)
+    new = changed.data
     found = operations(changes, notebook, "a.ipynb")
-    prove_patch(found, data, new)
+    prove_patch(found, notebook, changed)
     patch = read(found)
     assert patch.notebook == ("a.ipynb" if changes else "")
     assert same(

@@ -165,7 +165,7 @@ def _patch(before: Notebook, after: Notebook, rules: Mapping[int | None, tuple[R
     )
     changes = [change for change in both if not same(change.before, change.after)]
     found = operations(changes, before, name_below(before.name))
-    prove_patch(found, before.data, after.data)
+    prove_patch(found, before, after)
     return as_text(found)
 
 

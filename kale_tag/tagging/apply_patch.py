@@ -11,7 +11,7 @@ from kale_tag.notebook import MISSING, Notebook
 from kale_tag.splice import same
 from kale_tag.tagging.anchors import Anchors, Stale
 from kale_tag.tagging.change import Change
-from kale_tag.tagging.read_patch import Operation, Patch, Path, cell_of, pointer
+from kale_tag.tagging.read_patch import Operation, Patch, Path, cell_of, in_metadata, pointer
 
 SHOWN = 5
 """How many cells a message names."""
@@ -40,8 +40,7 @@ def apply_patch(patch: Patch, notebook: Notebook, *, reanchor: bool = False) -> 
     anchors = Anchors(patch, notebook)
     where, stale = anchors.find(reanchor=reanchor)
     failed = {fault.operation.cell for fault in stale}
-    document = value_of(notebook.data)
-    assert isinstance(document, dict)
+    document = _document(patch, notebook, where)
     touched: dict[int | None, Operation] = {}
     for one in patch.operations:
         cell = one.cell
@@ -59,13 +58,34 @@ def apply_patch(patch: Patch, notebook: Notebook, *, reanchor: bool = False) -> 
         raise UserError(_diagnostic(notebook, stale))
     changes = []
     for holder in sorted(touched, key=lambda one: (one is None, one or 0)):
-        owner = document if holder is None else document["cells"][holder]
-        before, after = notebook.metadata_of(holder), owner.get("metadata", MISSING)
+        path: Path = () if holder is None else ("cells", str(holder))
+        after = _value_at((*path, "metadata"), document)
+        before = notebook.metadata_of(holder)
         if not same(before, after):
             _check_metadata(touched[holder], after)
             changes.append(Change(holder, before, after))
     moved = {old: new for old, new in where.items() if old != new}
     return Patched(tuple(changes), moved, anchors.warnings)
+
+
+def _document(patch: Patch, notebook: Notebook, where: Mapping[int, int]) -> dict[str, object]:
+    """What the operations look at and change: metadata, or everything where they ask for more."""
+    asked = [one for one in patch.operations if not one.identifies]
+    if not all(in_metadata(one.path) for one in asked):
+        document = value_of(notebook.data)
+        assert isinstance(document, dict)
+        return document
+    holders = {cell_of(path) for one in asked for path in (one.path, one.origin)} - {None}
+    cells: dict[str, object] = {}  # by their numbers: the paths to them are the same as in a list
+    for cell in (where.get(holder, holder) for holder in holders if holder is not None):
+        if cell < len(notebook.types):
+            cells[str(cell)] = _owner(notebook, cell)
+    return {**_owner(notebook, None), "cells": cells}
+
+
+def _owner(notebook: Notebook, holder: int | None) -> dict[str, object]:
+    metadata = notebook.metadata_of(holder)
+    return {} if metadata is MISSING else {"metadata": copy.deepcopy(metadata)}
 
 
 def _moved(one: Operation, where: Mapping[int, int]) -> Operation:
@@ -74,7 +94,8 @@ def _moved(one: Operation, where: Mapping[int, int]) -> Operation:
             return old
         return "cells", str(where.get(int(old[1]), old[1])), *old[2:]
 
-    return replace(one, path=path(one.path), origin=path(one.origin))
+    moved = path(one.path), path(one.origin)
+    return one if moved == (one.path, one.origin) else replace(one, path=moved[0], origin=moved[1])
 
 
 def _run(one: Operation, document: dict[str, object]) -> None:

@@ -5,7 +5,7 @@ from dataclasses import replace
 
 from kale_tag.diagnostics import Diagnostic, UserError, error
 from kale_tag.notebook import MISSING
-from kale_tag.tagging.read_patch import Operation, Patch, Path, pointer
+from kale_tag.tagging.read_patch import Operation, Patch, Path, in_metadata, pointer
 
 
 def inverted(patch: Patch) -> Patch:
@@ -19,7 +19,8 @@ def inverted(patch: Patch) -> Patch:
     known: dict[Path, object] = {}  # what tests have said and no operation has changed since
     for one in patch.operations:
         if one.op == "test":
-            known[one.path] = one.value
+            if in_metadata(one.path):  # nothing else is ever written
+                known[one.path] = one.value
             continue
         back = [*_back(one, known)]
         if back:
@@ -30,14 +31,20 @@ def inverted(patch: Patch) -> Patch:
             known = {other: value for other, value in known.items() if not _overlap(other, path)}
     if faults:
         raise UserError(*faults)
-    written = [path for one in patch.operations for path in one.written]
-    guards = (
-        one
-        for one in patch.operations
-        if one.op == "test" and not any(_overlap(one.path, path) for path in written)
-    )
+    guards = _lasting(patch)
     backwards = (one for back in reversed(undo) for one in back)
     return Patch(patch.source, (*guards, *backwards), patch.notebook)
+
+
+def _lasting(patch: Patch) -> Iterator[Operation]:
+    """The tests that hold behind the patch as before it: nothing is written where they look."""
+    written = {path for one in patch.operations for path in one.written}
+    through = {path[:length] for path in written for length in range(len(path))}
+    for one in patch.operations:
+        if one.op == "test" and one.path not in through:
+            above = (one.path[:length] for length in range(len(one.path) + 1))
+            if not any(path in written for path in above):
+                yield one
 
 
 def _back(one: Operation, known: dict[Path, object]) -> Iterator[Operation]:

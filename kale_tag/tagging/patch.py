@@ -1,8 +1,9 @@
 """What changes in one notebook, as a JSON Patch (RFC 6902): guarded operations, and their text."""
 
+import copy
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 
-from kale_tag.json_scan import value_of
+from kale_tag.json_scan import decode
 from kale_tag.json_style import JsonStyle
 from kale_tag.notebook import MISSING, Notebook
 from kale_tag.splice import ProofError, same
@@ -58,19 +59,41 @@ def as_text(patch: Sequence[Operation]) -> str:
     return "\n".join(("[", *lines)).removesuffix(",") + "\n]\n"
 
 
-def prove_patch(patch: Sequence[Operation], old: bytes, new: bytes) -> None:
-    """Proof by the jsonpatch package: *patch* turns the notebook *old* into *new*.
+def prove_patch(patch: Sequence[Operation], old: Notebook, new: Notebook) -> None:
+    """Proof by the jsonpatch package: *patch* turns the metadata of *old* into that of *new*.
 
     Raises `ProofError`.
     """
     import jsonpatch  # noqa: PLC0415  slow to import, needed for patches on disk only
 
+    before, after = _looked_at(patch, old), _looked_at(patch, new)
     try:
-        result = jsonpatch.JsonPatch(patch).apply(value_of(old), in_place=True)
+        result = jsonpatch.JsonPatch(patch).apply(before, in_place=True)
     except (jsonpatch.JsonPatchException, jsonpatch.JsonPointerException) as fault:
         raise ProofError(f"the patch does not fit its own notebook: {fault}") from fault
-    if not same(result, value_of(new)):
+    if not same(result, after):
         raise ProofError("the patch does not give the planned notebook")
+
+
+def _source_value(notebook: Notebook, index: int) -> object:
+    """The source of a cell as its file has it, text or a list of text; `MISSING` for none."""
+    raw = notebook.raw_source(index)
+    return decode(raw) if len(raw) else MISSING
+
+
+def _looked_at(patch: Sequence[Operation], notebook: Notebook) -> dict[str, object]:
+    """All that *patch* looks at or changes, at the paths at which a notebook has it."""
+    cells = {}
+    for cell in {_holder(one) for one in patch} - {""}:
+        index = int(cell)
+        parts = {
+            "id": notebook.id_of(index),
+            "source": _source_value(notebook, index),
+            "metadata": copy.deepcopy(notebook.metadata_of(index)),
+        }
+        cells[cell] = {key: value for key, value in parts.items() if value is not MISSING}
+    own = copy.deepcopy(notebook.metadata)
+    return {"cells": cells, **({} if own is MISSING else {"metadata": own})}
 
 
 class _Guards:
@@ -78,9 +101,6 @@ class _Guards:
 
     def __init__(self, notebook: Notebook) -> None:
         self.notebook = notebook
-        document = value_of(notebook.data)
-        assert isinstance(document, dict)
-        self.cells: list[dict[str, object]] = document["cells"]
         self.by_id: dict[str | None, list[int]] = {}
         self.by_source: dict[str, list[int]] = {}
         for index in range(len(notebook.types)):
@@ -102,9 +122,10 @@ class _Guards:
         yield from self._source(index, comment)
 
     def _source(self, index: int, comment: str) -> Iterator[Operation]:
-        if index not in self.done and "source" in self.cells[index]:
+        source = _source_value(self.notebook, index)
+        if index not in self.done and source is not MISSING:
             self.done.add(index)
-            yield _operation("test", f"/cells/{index}/source", self.cells[index]["source"], comment)
+            yield _operation("test", f"/cells/{index}/source", source, comment)
 
 
 def _differences(path: str, change: Change) -> Iterator[Operation]:

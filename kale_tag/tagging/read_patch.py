@@ -105,6 +105,11 @@ def cell_of(path: Path) -> int | None:
     return int(path[1]) if path[:1] == ("cells",) and len(path) > 1 else None
 
 
+def in_metadata(path: Path) -> bool:
+    """Whether *path* leads to the metadata of the notebook or of a cell, or into it."""
+    return path[0] == "metadata" or (path[0] == "cells" and path[2:3] == ("metadata",))
+
+
 def pointer(path: Path) -> str:
     """*path* as it is written."""
     return "".join("/" + part.replace("~", "~0").replace("/", "~1") for part in path)
@@ -234,7 +239,7 @@ class _Reader:
                 message, hint = f"`{number}` is no number of a cell", "cells are counted from 0"
             elif len(number) > DIGITS:
                 code, message = "no-such-cell", f"no notebook has a cell {number[: DIGITS + 1]}…"
-            elif op != "test" and not _in_metadata(path):
+            elif op != "test" and not in_metadata(path):
                 code, message = "not-metadata", f"a patch may change metadata only, not `{text}`"
                 hint = (
                     "paths start with `/metadata` or `/cells/N/metadata`, so that no reviewed "
@@ -256,10 +261,6 @@ class _Reader:
 
 
 _IDENTITIES = tuple((key,) for key in IDENTITY)
-
-
-def _in_metadata(path: Path) -> bool:
-    return path[0] == "metadata" or (path[0] == "cells" and path[2:3] == ("metadata",))
 
 
 def _whole(text: str) -> tuple[int, object]:

@@ -102,12 +102,15 @@ def repatch(  # noqa: PLR0913  what a patch, a notebook and a run each bring
             return Retagged(patch.source.name, notebook, Plan(name), None)  # it was done before
         raise
     done = Plan(name, made.changes, warnings=made.warnings, moved=made.moved)
-    if back is not None and made.changes:
-        _prove_back(back, notebook, made.changes, reanchor=reanchor)
-    if choose is not None and made.changes:
+    if not made.changes:
+        return Retagged(patch.source.name, notebook, done, None)
+    proven = carry_out(notebook, made.changes)
+    if back is not None:
+        _prove_back(back, proven, made.changes, reanchor=reanchor)
+    if choose is not None:
         done = replace(done, changes=choose(notebook, done))
-    data_or_none = carry_out(notebook, done.changes).data if done.changes else None
-    return Retagged(patch.source.name, notebook, done, data_or_none)
+        proven = carry_out(notebook, done.changes)
+    return Retagged(patch.source.name, notebook, done, proven.data if done.changes else None)
 
 
 def _inverted_or_none(patch: Patch) -> Patch | None:
@@ -125,17 +128,13 @@ def _fits(patch: Patch, notebook: Notebook, *, reanchor: bool) -> bool:
     return True
 
 
-def _prove_back(
-    back: Patch, notebook: Notebook, changes: Iterable[Change], *, reanchor: bool
-) -> None:
-    """Proof that *back* takes *changes* back again."""
-    proven = carry_out(notebook, changes)
+def _prove_back(back: Patch, new: Notebook, changes: Iterable[Change], *, reanchor: bool) -> None:
+    """Proof that *back* takes *changes*, which have made *new*, back again."""
     try:
-        undone = apply_patch(back, proven, reanchor=reanchor).changes
+        undone = apply_patch(back, new, reanchor=reanchor).changes
     except UserError as fault:
-        raise ProofError(f"{notebook.name}: the patch cannot be undone: {fault}") from fault
+        raise ProofError(f"{new.name}: the patch cannot be undone: {fault}") from fault
     found = {change.holder: change.after for change in undone}
-    if found.keys() != {change.holder for change in changes} or not all(
-        same(found[change.holder], change.before) for change in changes
-    ):
-        raise ProofError(f"{notebook.name}: undoing the patch does not give the old notebook")
+    wanted = {change.holder: change.before for change in changes}
+    if found.keys() != wanted.keys() or not all(same(found[one], wanted[one]) for one in wanted):
+        raise ProofError(f"{new.name}: undoing the patch does not give the old notebook")
