@@ -77,15 +77,6 @@ def test_moved(data: st.DataObject, has_ids: bool) -> None:
     assert pairs == tuple(Pair(old, new) for new, old in enumerate(order))
 
 
-@given(cells(), cells())
-def test_both_ways(old: list[dict[str, Any]], new: list[dict[str, Any]]) -> None:
-    """As many cells are the same from either side."""
-    there = match_cells(read(old), read(new))
-    back = match_cells(read(new), read(old))
-
-    assert len(there) == len(back)
-
-
 @pytest.mark.parametrize(
     ("old", "new", "pairs"),
     [

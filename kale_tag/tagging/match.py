@@ -99,6 +99,7 @@ def _by_place(old: Notebook, new: Notebook, found: dict[int, int]) -> None:
         olds = [index for index in range(old_start + 1, old_end) if index not in taken]
         if len(news) == len(olds) and _alike(old, olds, new, news):
             found.update(zip(news, olds, strict=True))
+            taken.update(olds)  # where cells moved, two such stretches may overlap
 
 
 def _alike(old: Notebook, olds: Sequence[int], new: Notebook, news: Sequence[int]) -> bool:
