@@ -99,6 +99,9 @@ def test_moved(data: st.DataObject, has_ids: bool) -> None:
         # a cell that moved out from between others does not stand between them any more
         ("# %%\na\n# %%\nm\n# %%\nx\n# %%\nb", "# %%\na\n# %%\ny\n# %%\nb\n# %%\nm",
          [(0, 0), (2, 1), (3, 2), (1, 3)]),
+        # two cells changed places: what stood between them is the same as one new cell, not two
+        ("# %%\nq\n# %%\nx\n# %%\np", "# %%\nu\n# %%\np\n# %%\nq\n# %%\nw",
+         [(1, 0), (2, 1), (0, 2), (None, 3)]),
     ],
 )  # fmt: skip
 def test_pairs(old: str, new: str, pairs: list[tuple[int | None, int | None]]) -> None:
