@@ -141,15 +141,15 @@ def is_revision(repo: Repository, word: str) -> bool:
         return False
 
 
-def merge_base(repo: Repository, one: str, other: str) -> Object:
-    """The newest common ancestor of two revisions, from which `one...other` counts.
+def merge_base(repo: Repository, one: str, other: str) -> str:
+    """The commit from which `one...other` counts: the newest common ancestor of two revisions.
 
     Raises `UserError` where one of them is no revision, or they have no common ancestor.
     """
     resolve(repo, one)
     resolve(repo, other)
     try:
-        commit = run(["merge-base", "--end-of-options", one, other], repo.at).decode().split()[0]
+        return run(["merge-base", "--end-of-options", one, other], repo.at).decode().split()[0]
     except GitError as fault:
         reason = fault.message or "they share no history"
         raise UserError(
@@ -160,7 +160,6 @@ def merge_base(repo: Repository, one: str, other: str) -> Object:
                 help=_DEEPEN if repo.shallow else f"compare them directly: `{one}..{other}`",
             )
         ) from None
-    return resolve(repo, commit)
 
 
 def changed_notebooks(

@@ -33,6 +33,13 @@ class CellChange:
     after: Cell | None
 
     @property
+    def cell(self) -> Cell:
+        """The cell as it is now, or was where it is gone."""
+        found = self.after or self.before
+        assert found is not None
+        return found
+
+    @property
     def removed(self) -> tuple[str, ...]:
         """The tags that go, in their order."""
         return _less(_tags(self.before), _tags(self.after))
