@@ -66,7 +66,8 @@ def _compared(comparison: Comparison) -> Iterator[Compared]:
     many = len(comparison.versions) >= FAST_COUNT
     for versions in comparison.versions:
         before, after = versions.before, versions.after
-        one = Compared(before.path if before else None, after.path if after else None)
+        paths = (before.path if before else None, after.path if after else None)
+        one = Compared(*paths, paired=versions.paired)
         if not versions.same:
             _compare(versions, one, fast=many)
         yield one

@@ -1,6 +1,7 @@
 """What the words of `kale-tag diff` mean, files or revisions told apart as Git does."""
 
 import os
+import shlex
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
@@ -147,7 +148,8 @@ def _blobs_compared(
         _of_blob(blobs, one.id, side.name, side.name) if one is not None else file_version(paths[0])
         for one, side in zip(sides, (before, after), strict=True)
     )
-    return Comparison(before.name, new.name, [Versions(old, new, same=sides[0] == sides[1])])
+    both = Versions(old, new, same=sides[0] == sides[1], paired=True)
+    return Comparison(before.name, new.name, [both])
 
 
 def _trees_compared(
@@ -198,7 +200,10 @@ def _nothing_there(
     for limit in limits:
         if not any(git.notebooks_at(repo, tree, [limit]) for tree in trees):
             message = f"there is no notebook under `{limit}` in what is compared"
-            yield warning("no-notebooks", message, help="paths count from the current folder")
+            hint = "paths count from the current folder"
+            if os.path.lexists(limit):
+                hint = f"Git does not know it: `git add -N {shlex.quote(limit)}`"
+            yield warning("no-notebooks", message, help=hint)
 
 
 def _ambiguous(word: str) -> Diagnostic:

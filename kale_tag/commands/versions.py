@@ -27,11 +27,15 @@ class Version:
 
 @dataclass(frozen=True, slots=True)
 class Versions:
-    """Two versions of a notebook, None where it is not there; *same* if Git says they are equal."""
+    """Two versions of a notebook, None where it is not there.
+
+    *same* says that Git has one content for both, *paired* that the user named both.
+    """
 
     before: Version | None
     after: Version | None
     same: bool = False
+    paired: bool = False
 
     @property
     def path(self) -> str:
@@ -76,7 +80,9 @@ def files_compared(paths: Sequence[str]) -> Comparison:
         message = f"{folder} is a folder, {'standard input' if other == STDIN else other} is not"
         hint = "name two notebooks or two folders; behind `--` a path is looked up in Git"
         raise UserError(error("not-comparable", message, help=hint))
-    return Comparison(before, after, [Versions(file_version(before), file_version(after))])
+    return Comparison(
+        before, after, [Versions(file_version(before), file_version(after), paired=True)]
+    )
 
 
 def file_version(path: str) -> Version:

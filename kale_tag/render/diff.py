@@ -44,11 +44,13 @@ Names = tuple[str, str]
 class Compared:
     """One notebook on both sides, by its paths, None where it is not there.
 
+    *paired* says that the user put two notebooks side by side, so that neither was renamed.
     *diff* is None where nothing had to be compared, or could be; then *diagnostics* say why.
     """
 
     before: str | None
     after: str | None
+    paired: bool = False
     diff: NotebookDiff | None = None
     diagnostics: tuple[Diagnostic, ...] = ()
 
@@ -64,7 +66,7 @@ class Compared:
             return "added"
         if self.after is None:
             return "deleted"
-        return "modified" if self.before == self.after else "renamed"
+        return "modified" if self.paired or self.before == self.after else "renamed"
 
 
 def summary(names: Names, done: Sequence[Compared]) -> str:
@@ -84,11 +86,9 @@ def counts(done: Sequence[Compared]) -> tuple[int, int, int]:
 
 def title(one: Compared) -> str:
     """The name of the notebook, and what became of it as a file."""
-    extra = {
-        "added": " (new)",
-        "deleted": " (deleted)",
-        "renamed": f" (was {one_line(one.before or '')})",
-    }
+    if one.before is not None and one.after is not None and one.before != one.after:
+        return f"{one_line(one.before)} -> {one_line(one.after)}"
+    extra = {"added": " (new)", "deleted": " (deleted)"}
     return one_line(one.name) + extra.get(one.change, "")
 
 

@@ -102,14 +102,16 @@ def _table(done: Sequence[Compared]) -> Iterator[str]:
         return
     yield "| notebook | cells | settings | steps |\n|---|---|---|---|\n"
     for one, diff in differ[:ROWS]:
-        name = code(one.name, in_table=True)
-        if one.change != "modified":
-            name += f" ({'new' if one.change == 'added' else one.change})"
+        name = code(one.name, in_table=True) + _word(one)
         numbers_of = [str(n) if n else "" for n in (len(diff.cells), len(diff.settings))]
         yield f"| {name} | {' | '.join(numbers_of)} | {_steps_counted(diff)} |\n"
     if len(differ) > ROWS:
         yield f"\nand {_count(len(differ) - ROWS, 'more notebook')}\n"
     yield "\n"
+
+
+def _word(one: Compared) -> str:
+    return {"added": " (new)", "deleted": " (deleted)", "renamed": " (renamed)"}.get(one.change, "")
 
 
 def _steps_counted(diff: NotebookDiff) -> str:
@@ -122,11 +124,11 @@ def _steps_counted(diff: NotebookDiff) -> str:
 
 
 def _section(one: Compared, diff: NotebookDiff, *, fold: bool) -> _Section:
-    extra = {
-        "added": " (new)",
-        "deleted": " (deleted)",
-        "renamed": f", renamed from {code(one.before or '')}",
-    }.get(one.change, "")
+    title = code(one.name)
+    if one.change in {"added", "deleted"}:
+        title += " (new)" if one.change == "added" else " (deleted)"
+    elif one.before is not None and one.before != one.name:
+        title = f"{code(one.before)} → {title}"
     lines = [*_lines(diff)]
     more = len(lines) - LINES
     if more > 0:
@@ -134,11 +136,10 @@ def _section(one: Compared, diff: NotebookDiff, *, fold: bool) -> _Section:
     listed = "\n".join(lines)
     graphs = "".join(_graphs(diff))
     if not fold:
-        start = f"#### {code(one.name)}{extra}\n\n{listed}\n\n"
+        start = f"#### {title}\n\n{listed}\n\n"
         return _Section(one.name, start + graphs, start)
     shown = html.escape(one_line(one.name))
-    word = "" if one.change == "modified" else f" ({'new' if extra == ' (new)' else one.change})"
-    start = f"<details><summary><code>{shown}</code>{word}</summary>\n\n{listed}\n\n"
+    start = f"<details><summary><code>{shown}</code>{_word(one)}</summary>\n\n{listed}\n\n"
     end = "</details>\n\n"
     return _Section(one.name, start + graphs + end, start + end)
 
