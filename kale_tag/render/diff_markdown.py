@@ -52,11 +52,11 @@ def as_markdown(names: Names, done: Sequence[Compared]) -> str:
 
     What does not fit is named at the end.
     """
-    differ, unchanged, failed = counts(done)
+    differ, _, failed = counts(done)
     head = f"### Tags, settings and steps: {code(names[0])} → {code(names[1])}\n\n"
     if not differ and not failed:
-        return f"{head}Nothing differs ({_count(unchanged, 'other changed notebook')}).\n"
-    parts = [head, *_failures(done), *_table(done)]
+        return f"{head}Nothing differs.\n"
+    parts = [head, *_failures(done, failed), *_table(done)]
     found = [one for one in done if one.diff]
     sections = [_section(one, one.diff, fold=len(found) > FOLD) for one in found if one.diff]
     left = LIMIT - _RESERVE - sum(map(_size, parts))
@@ -86,10 +86,10 @@ def code(text: str, *, in_table: bool = False) -> str:
     return f"{fence}{edge}{shown}{edge}{fence}"
 
 
-def _failures(done: Sequence[Compared]) -> Iterator[str]:
+def _failures(done: Sequence[Compared], failed: int) -> Iterator[str]:
     faults = [fault for one in done for fault in one.diagnostics]
     if faults:
-        yield f"**{_count(len(faults), 'notebook')} could not be read:**\n\n"
+        yield f"**{_count(failed, 'notebook')} could not be read:**\n\n"
         yield from (f"- {code(fault.message)}\n" for fault in faults[:20])
         if len(faults) > 20:
             yield f"- and {len(faults) - 20} more\n"
@@ -147,7 +147,8 @@ def _section(one: Compared, diff: NotebookDiff, *, fold: bool) -> _Section:
 def _lines(diff: NotebookDiff) -> Iterator[str]:
     yield from map(_step_line, diff.steps)
     for group in diff.regrouped:
-        yield f"- {cells_named(group)}: now {_block(group.after)}, before {_block(group.before)}"
+        cells = cells_named(group).replace("->", "→")
+        yield f"- {cells}: now {_block(group.after)}, before {_block(group.before)}"
     yield from map(_setting_line, diff.settings)
     yield from map(_cell_line, diff.cells)
 

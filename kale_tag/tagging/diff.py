@@ -209,18 +209,23 @@ def _settings_of(notebook: Notebook | None) -> object:
 def _renamed(old: Outline, new: Outline, pairs: Mapping[int, int | None]) -> dict[str, str]:
     """Old name to new name of each step that is there under another name.
 
-    It is the same step if most of the cells that both have are the same. One whose name is there
-    on both sides keeps it, whatever its cells.
+    It is the same step if its first cell is, which carries its tags; else if most of the cells that
+    both have are the same. One whose name is there on both sides keeps it, whatever its cells.
     """
     names = {step.name for step in old.steps}, {step.name for step in new.steps}
     gone = [step for step in old.steps if step.name not in names[1]]
     come = [step for step in new.steps if step.name not in names[0]]
-    found: dict[str, str] = {}
+    first = {step.cells[0]: step.name for step in come}
+    found = {
+        step.name: first[index]
+        for step in gone
+        if (index := pairs.get(step.cells[0])) is not None and index in first
+    }
     for step in gone:
-        cells = {pairs.get(index) for index in step.cells} - {None}
+        cells = {pairs.get(index) for index in step.cells}
         for other in come:
-            common = len(cells.intersection(other.cells))
-            if 2 * common > max(len(step.cells), len(other.cells)):
+            most = 2 * len(cells.intersection(other.cells)) > max(len(step.cells), len(other.cells))
+            if most and step.name not in found and other.name not in found.values():
                 found[step.name] = other.name
     return found
 
