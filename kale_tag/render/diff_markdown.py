@@ -77,7 +77,7 @@ def as_markdown(names: Names, done: Sequence[Compared]) -> str:
 
 def code(text: str, *, in_table: bool = False) -> str:
     """*text* as a code span, in which nothing of it means anything; one line, cut to `WIDTH`."""
-    shown = one_line(text)
+    shown = one_line(text[: WIDTH + 1])
     shown = shown if len(shown) <= WIDTH else f"{shown[: WIDTH - 1]}…"
     if in_table:
         shown = shown.replace("|", "\\|")
