@@ -43,7 +43,8 @@ class Object:
 class Blob:
     """A notebook at a revision. *path* is relative to the top folder, with `/`.
 
-    *id* is that of its content, None where the content is what the work tree has.
+    *id* is that of its content. In the work tree it is None where Git has not hashed the file, and
+    where it has, it need not keep the content.
     """
 
     path: str
@@ -109,9 +110,8 @@ def repository(at: str = "") -> Repository | None:
     Raises `UserError` where there is one that Git refuses to use, and where there is no Git.
     """
     try:
-        told = run(["rev-parse", "--is-inside-work-tree", "--is-shallow-repository"], at).split()
-        top = root(at) if told[0] == b"true" else None
-        return Repository(at, top, told[1] == b"true")
+        told = run(["rev-parse", "--is-shallow-repository"], at)
+        return Repository(at, root(at), told.strip() == b"true")
     except GitError as fault:
         if "not a git repository" in fault.message.lower():
             return None

@@ -107,12 +107,14 @@ def kinds(steps: tuple[StepChange, ...]) -> list[tuple[str, str, str]]:
     ("before", "after", "expected"),
     [
         # the first cell says which step it is, else most of the cells
-        ("# %% tags=step:a\nx\n# %%\ny\n# %%\nz", "# %% tags=step:b\nx\n# %% tags=step:c\ny\n# %%\nz",
+        ("# %% tags=step:a\nx\n# %%\ny\n# %%\nz",
+         "# %% tags=step:b\nx\n# %% tags=step:c\ny\n# %%\nz",
          [("renamed", "a", "b"), ("added", "", "c")]),
         ("# %% tags=step:a\nx\n# %%\ny\n# %%\nz", "# %%\nx\n# %% tags=step:b\ny\n# %%\nz",
          [("renamed", "a", "b")]),
         # a name that is there on both sides is the same step
-        ("# %% tags=step:a\nx\n# %% tags=step:b\ny", "# %% tags=step:b\nx\n# %% tags=step:a\ny", []),
+        ("# %% tags=step:a\nx\n# %% tags=step:b\ny",
+         "# %% tags=step:b\nx\n# %% tags=step:a\ny", []),
         # two become one: the first goes on
         ("# %% tags=step:a\nx\n# %% tags=step:b\ny", "# %% tags=step:c\nx\n# %% tags=step:c\ny",
          [("renamed", "a", "c"), ("removed", "b", "")]),
@@ -160,7 +162,7 @@ def test_settings(before: dict[str, Any], after: dict[str, Any], keys: list[str]
 
 
 @given(st.text(), st.booleans())
-def test_code_spans(text: str, in_table: bool) -> None:
+def test_code_spans(text: str, in_table: bool) -> None:  # noqa: FBT001  it is drawn
     """No text closes its code span, breaks its line, or ends its cell of a table."""
     shown = code(text, in_table=in_table)
 
@@ -267,12 +269,15 @@ def test_corpus_shuffled(corpus: Path) -> None:
         except UserError:
             continue
         value = json.loads(data)
-        unique = {}
+        unique: dict[tuple[str, str], dict[str, Any]] = {}
         for number, one in enumerate(value["cells"]):
-            unique.setdefault((one["cell_type"], "".join(one["source"])), (number, one))
+            unique.setdefault((one["cell_type"], "".join(one["source"])), one)
             if chance.random() < 0.3:
-                one.setdefault("metadata", {})["tags"] = [f"step:s{number}", *chance.sample(["a", "b"], 1)]
-        cells = [one for _, one in unique.values()]
+                one.setdefault("metadata", {})["tags"] = [
+                    f"step:s{number}",
+                    *chance.sample(["a", "b"], 1),
+                ]
+        cells = list(unique.values())
         old = read({**value, "cells": cells})
         chance.shuffle(cells)
 

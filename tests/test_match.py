@@ -64,7 +64,7 @@ def test_equal_notebooks(some: list[dict[str, Any]]) -> None:
 
 
 @given(st.data(), st.booleans())
-def test_moved(data: st.DataObject, has_ids: bool) -> None:
+def test_moved(data: st.DataObject, has_ids: bool) -> None:  # noqa: FBT001  it is drawn
     """Any order of cells with ids, or with sources, of their own is seen through."""
     texts = data.draw(st.lists(st.text("ab\n", max_size=4), unique=True, max_size=8))
     some = [cell(text) for text in texts]

@@ -9,16 +9,21 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from notebooks import from_percent
 
 from kale_tag.mermaid import Edge, Node, Shape, flowchart
+from kale_tag.read_notebook import read_notebook
+from kale_tag.render.diff_graph import graph_after, graph_before
+from kale_tag.tagging.diff import diff_notebooks
 
 SHAPES: tuple[Shape, ...] = ("box", "rounded", "stadium", "subroutine", "cylinder", "hexagon")
 CLASSES = {"new": "fill:#dafbe1,stroke:#1a7f37", "unused": "fill:#fff"}
 LABELS = [
     "end", "graph TD", "subgraph x", "class a", "style:#x;", "click n0 href", "a-->b", "a:::b",
-    '"q" [x] {y} (z)', "#35; #quot; &amp;", "`code` *b* __init__ _it_", "<b>x</b><script>", "- list",
-    "1. one", "2) two", "%%{init: {}}%% x", "%% comment", "|pipe|", "\\n", "$$x$$", "fa:fa-car",
-    "@{shape: x}", "two\nlines", "", " ", "\n", "tab\tx", "日本 é 🎉", "\udcff\x00\u202e",
+    '"q" [x] {y} (z)', "#35; #quot; &amp;", "`code` *b* __init__ _it_", "<b>x</b><script>",
+    "- list", "1. one", "2) two", "%%{init: {}}%% x", "%% comment", "|pipe|", "\\n", "$$x$$",
+    "fa:fa-car", "@{shape: x}", "two\nlines", "", " ", "\n", "tab\tx",
+    "日本 é 🎉", "\udcff\x00\u202e",
 ]  # fmt: skip
 
 READ = """
@@ -77,7 +82,7 @@ def test_labels_stay_labels(label: str) -> None:
 
 @pytest.mark.slow
 def test_mermaid_reads_it(tmp_path: Path) -> None:
-    """The real Mermaid (npm) finds the nodes, labels, shapes, classes and arrows that were put in."""
+    """The real one (npm) finds the nodes, labels, shapes, classes and arrows that were put in."""
     if shutil.which("npm") is None:
         pytest.skip("there is no npm")
     install = ["npm", "install", "--silent", "--no-audit", "--no-fund", "mermaid@11", "jsdom@26"]
@@ -92,7 +97,14 @@ def test_mermaid_reads_it(tmp_path: Path) -> None:
         for number, label in enumerate(LABELS)
     ]
 
-    found = mermaid_reads([flowchart(nodes, edges, classes=CLASSES), flowchart([], [])], tmp_path)
+    old = "# %% tags=step:end\nx\n# %% tags=step:b,prev:end\ny\n"
+    new = '# %% {"tags": ["step:end", "prev:\\"no`"]}\nx\n# %% tags=step:c,prev:end\ny\n'
+    diff = diff_notebooks(*(read_notebook(from_percent(text), "a.ipynb") for text in (old, new)))
+    drawn = [graph_before(diff) or "", graph_after(diff) or ""]
+
+    found = mermaid_reads(
+        [flowchart(nodes, edges, classes=CLASSES), flowchart([], []), *drawn], tmp_path
+    )
 
     assert [seen(text) for _, text, _, _ in found[0]["nodes"]] == [meant(text) for text in LABELS]
     kinds = ["square", "round", "stadium", "subroutine", "cylinder", "hexagon"]
@@ -104,6 +116,10 @@ def test_mermaid_reads_it(tmp_path: Path) -> None:
     strokes = ["normal", "dotted", "thick"]
     assert [one[3] for one in found[0]["edges"]] == [strokes[n % 3] for n in range(len(LABELS))]
     assert found[1] == {"nodes": [], "edges": []}
+    before, after = ([seen(text) for _, text, _, _ in one["nodes"]] for one in found[2:])
+    assert before == ["end\n(changed)", "b\n(now c)"]
+    assert after == ["end\n(changed)", "c\n(was b)", '"no`\n(no such step)']
+    assert [one[3] for one in found[3]["edges"]] == ["thick", "normal"]
 
 
 def mermaid_reads(graphs: list[str], folder: Path) -> list[dict[str, Any]]:

@@ -179,10 +179,13 @@ def _version(
 ) -> Version | None:
     if found is None or files.CHECKPOINTS in found.path.split("/"):
         return None
-    if found.id is not None:
-        return _of_blob(blobs, found.id, found.path, f"{side.prefix}{found.path}")
-    name = os.path.relpath(os.path.join(repo.top or "", found.path))
-    return Version(found.path, name, file_reader(name))
+    path = os.path.join(repo.top or "", found.path)
+    # Git knows the id of a file that it has hashed, in search of renames, without having it; and a
+    # file that a sparse checkout leaves out is in Git only.
+    if found.id is None or (side.found is None and os.path.lexists(path)):
+        name = os.path.relpath(path)
+        return Version(found.path, name, file_reader(name))
+    return _of_blob(blobs, found.id, found.path, f"{side.prefix}{found.path}")
 
 
 def _of_blob(blobs: git.Blobs, blob: str, path: str, name: str) -> Version:
