@@ -211,6 +211,7 @@ def test_not_a_notebook_at_one_revision(capsys: Capture) -> None:
     told = printed(capsys, "old", "broken", code=2)
     assert f"nb/a.ipynb\n{RETAGGED}1 differs, 1 unchanged, 1 failed (old, broken)" in told
     assert "\n --> broken:b.ipynb:2:2\n" in told
+    assert "= help: it was committed so: `git show broken:b.ipynb` prints it\n" in told
     assert "error[lfs-pointer]: main:b.ipynb is a pointer of Git LFS" in printed(
         capsys, "broken", "main", code=2
     )

@@ -1,8 +1,10 @@
 """`kale-tag diff`: tags, settings and steps that differ between notebooks, folders or revisions."""
 
+import shlex
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
+from dataclasses import replace
 from functools import partial
 from typing import TypeVar
 
@@ -10,7 +12,7 @@ from kale_tag.commands.options import Color, DiffFormat, ExitCode, Quiet, Verbos
 from kale_tag.commands.options import Versions as Words
 from kale_tag.commands.report import say, style_for
 from kale_tag.commands.revisions import find_versions
-from kale_tag.commands.versions import Comparison, Versions
+from kale_tag.commands.versions import Comparison, Version, Versions
 from kale_tag.diagnostics import UserError
 from kale_tag.notebook import Notebook
 from kale_tag.read_notebook import read_notebook
@@ -82,7 +84,7 @@ def _compare(versions: Versions, one: Compared, *, fast: bool) -> None:
     read = [
         None
         if version is None or found is None
-        else _tried(one, partial(_read, found, version.name, fast=fast))
+        else _tried(one, partial(_read, found, version, fast=fast))
         for version, found in zip(sides, data, strict=True)
     ]
     if not one.diagnostics:
@@ -98,8 +100,14 @@ def _tried(one: Compared, work: Callable[[], T]) -> T | None:
         return None
 
 
-def _read(data: bytes, name: str, *, fast: bool) -> Notebook:
-    return read_notebook(data, name, fast=fast or len(data) >= FAST_BYTES)
+def _read(data: bytes, version: Version, *, fast: bool) -> Notebook:
+    try:
+        return read_notebook(data, version.name, fast=fast or len(data) >= FAST_BYTES)
+    except UserError as fault:
+        if not version.committed:
+            raise
+        hint = f"it was committed so: `git show {shlex.quote(version.name)}` prints it"
+        raise UserError(*(replace(one, help=hint) for one in fault.diagnostics)) from None
 
 
 def _print_end(comparison: Comparison, done: list[Compared], format: str, *, quiet: bool) -> None:  # noqa: A002  the option's name

@@ -189,7 +189,7 @@ def _version(
 
 
 def _of_blob(blobs: git.Blobs, blob: str, path: str, name: str) -> Version:
-    return Version(path, name, lambda: no_pointer(blobs.read(blob, name), name))
+    return Version(path, name, lambda: no_pointer(blobs.read(blob, name), name), committed=True)
 
 
 def _is_same(changed: git.Changed) -> bool:

@@ -17,12 +17,14 @@ class Version:
     """A notebook on one side.
 
     *path* is what pairs it and what is shown, *name* what messages call it, such as
-    `main:notebooks/a.ipynb`. *read* gives the bytes, or raises `UserError`.
+    `main:notebooks/a.ipynb`. *read* gives the bytes, or raises `UserError`. *committed* says that
+    they stand in Git, where nobody can mend them.
     """
 
     path: str
     name: str
     read: Callable[[], bytes]
+    committed: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -79,8 +79,9 @@ def code(text: str, *, in_table: bool = False) -> str:
     """*text* as a code span, in which nothing of it means anything; one line, cut to `WIDTH`."""
     shown = one_line(text[: WIDTH + 1])
     shown = shown if len(shown) <= WIDTH else f"{shown[: WIDTH - 1]}…"
-    if in_table:
-        shown = shown.replace("|", "\\|")
+    if in_table and "|" in shown:  # which ends a cell of a table in a code span, too
+        entities = (one if one.isalnum() or one in " /" else f"&#{ord(one)};" for one in shown)
+        return f"<code>{''.join(entities)}</code>"
     fence = "`" * (max(map(len, re.findall("`+", shown)), default=0) + 1)
     edge = " " if not shown or shown[0] in "` " or shown[-1] in "` " else ""
     return f"{fence}{edge}{shown}{edge}{fence}"
