@@ -29,7 +29,7 @@ wheel: .venv/ready  ## build, and run the tests against the wheel instead of thi
 	.venv-wheel/bin/pytest -n 2 -m "not slow"
 
 bench: .venv/ready  ## the speed claims, as ratios
-	for program in cycle startup memory bulk patches; do $(BIN)/python benchmarks/$$program.py; done
+	for program in cycle startup memory bulk patches revisions; do $(BIN)/python benchmarks/$$program.py; done
 
 .venv/ready: pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \

@@ -14,7 +14,7 @@ from kale_tag import __version__
 from kale_tag.commands.options import Argument, Option
 from kale_tag.diagnostics import UserError
 
-COMMANDS = ("plan", "apply", "revert", "schema")
+COMMANDS = ("plan", "apply", "revert", "diff", "schema")
 """Each is the function of that name in the module of that name."""
 
 ISSUES = "https://github.com/kale-tag/kale-tag/issues"
@@ -79,6 +79,9 @@ def read_plainly(function: Command, words: Sequence[str]) -> dict[str, Any] | No
     found: dict[str, Any] = {"paths": []} if "paths" in hints else {}
     rest = iter(words)
     for word in rest:
+        if word == "--" and "paths" in found:
+            found["paths"] += [word, *rest] if takes_separator(function) else rest
+            break
         if word == "-" or not word.startswith("-"):
             if "paths" not in found:
                 return None
@@ -104,6 +107,12 @@ def read_plainly(function: Command, words: Sequence[str]) -> dict[str, Any] | No
     return found
 
 
+def takes_separator(function: Command) -> bool:
+    """Whether `--` is one of the arguments of *function*."""
+    parts = get_args(function.__annotations__.get("paths"))
+    return any(isinstance(part, Argument) and part.separator for part in parts)
+
+
 def _run(words: list[str]) -> int:
     if words == ["--version"]:
         print(f"kale-tag {__version__}")
@@ -113,6 +122,8 @@ def _run(words: list[str]) -> int:
         options = read_plainly(function, words[1:])
         if options is not None:
             return function(**options)
+        if "--" in words and takes_separator(function):
+            words.insert(words.index("--"), "--")  # the first one ends the options for typer
     return _run_typer(words)
 
 

@@ -21,7 +21,7 @@ LAYERS = (
     ("notebook_msgspec",),
     ("notebook_json", "json_style"),
     ("notebook",),
-    ("json_scan", "notebook_faults", "tags"),
+    ("json_scan", "notebook_faults", "tags", "mermaid"),
     ("diagnostics",),
 )
 """From the top down; a module imports from lower layers and from its own package only."""

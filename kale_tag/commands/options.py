@@ -15,10 +15,14 @@ class Option:
 
 @dataclass(frozen=True, slots=True)
 class Argument:
-    """The positional arguments of a command."""
+    """The positional arguments of a command.
+
+    *separator* says that `--` is one of them where it is given, as in Git.
+    """
 
     metavar: str
     help: str
+    separator: bool = False
 
 
 Paths = Annotated[
@@ -79,3 +83,18 @@ Interactive = Annotated[
 AllOrNothing = Annotated[
     bool, Option(("--all-or-nothing",), "Write no notebook unless all of them can be written.")
 ]
+Versions = Annotated[
+    list[str],
+    Argument(
+        "[A] [B] [--] [PATH]...",
+        "Two notebooks or two folders (`-` is standard input); or Git revisions, and behind `--` "
+        "the paths to look at, as for `git diff`: A B; A..B; A...B, from where they parted; A "
+        "alone, or nothing for HEAD, is compared with the work tree.",
+        separator=True,
+    ),
+]
+DiffFormat = Annotated[
+    Literal["text", "json", "markdown"],
+    Option(("--format",), "How to print the result: text, json, or markdown for a pull request."),
+]
+ExitCode = Annotated[bool, Option(("--exit-code",), "Exit with 1 if anything differs.")]

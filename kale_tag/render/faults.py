@@ -56,7 +56,7 @@ def _place_value(label: Label) -> dict[str, object]:
 
 def _lines(fault: Diagnostic, style: Style) -> Iterator[str]:
     paint = style.red if fault.severity == "error" else style.yellow
-    message = _one_line(fault.message)
+    message = one_line(fault.message)
     yield style.bold(paint(f"{fault.severity}[{fault.code}]")) + style.bold(f": {message}")
     gutter = " " * max((len(str(_line(label))) for label in fault.labels if label.span), default=1)
     primary = fault.labels[0] if fault.labels else None
@@ -68,7 +68,7 @@ def _lines(fault: Diagnostic, style: Style) -> Iterator[str]:
         yield from _quoted([x for x in group if x.span], primary, gutter, style, paint)
     for title, texts in (("note", fault.notes), ("help", (fault.help,) if fault.help else ())):
         for text in texts:
-            yield f"{gutter} {style.blue('=')} {style.bold(title)}: {_one_line(text)}"
+            yield f"{gutter} {style.blue('=')} {style.bold(title)}: {one_line(text)}"
 
 
 def _quoted(
@@ -89,7 +89,7 @@ def _quoted(
         for label in group:
             start, end = _columns(label, text, lead)
             mark = ("^" if label is primary else "-") * max(_columns_wide(text[start:end]), 1)
-            remark = f" {_one_line(label.text)}" if label.text else ""
+            remark = f" {one_line(label.text)}" if label.text else ""
             color = paint if label is primary else style.blue
             yield f"{gutter} {bar} {' ' * _columns_wide(text[:start])}{color(mark + remark)}"
     yield f"{gutter} {bar}"
@@ -128,7 +128,7 @@ def _columns(label: Label, text: str, lead: int) -> tuple[int, int]:
     return start, start + len(text[start:end].rstrip())
 
 
-def _one_line(text: str) -> str:
+def one_line(text: str) -> str:
     """*text* that quotes what users wrote, without line breaks and what moves a cursor."""
     return _expanded(text.replace("\n", "\\n").replace("\r", "\\r"))
 
