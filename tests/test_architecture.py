@@ -22,6 +22,7 @@ LAYERS = (
     ("notebook_json", "json_style"),
     ("notebook",),
     ("json_scan", "notebook_faults", "tags"),
+    ("lines",),
     ("diagnostics",),
 )
 """From the top down; a module imports from lower layers and from its own package only."""
