@@ -1,0 +1,414 @@
+"""Lints of the steps that the tags of a notebook make: `facts/kale.md` sections 1.5 and 1.6."""
+
+from collections.abc import Iterator, Sequence
+from itertools import pairwise
+
+from kale_tag import tags
+from kale_tag.diagnostics import Diagnostic, suggest
+from kale_tag.lints import found
+from kale_tag.steps import PATH_KEY, SETTING_KINDS
+from kale_tag.tagging.select import first_line
+from kale_tag.tagging.tagged import Tagged, TaggedCell
+
+SHOWN = 5
+"""Cells that one finding names; of more it says how many."""
+
+
+def no_step(nb: Tagged) -> Iterator[Diagnostic]:
+    """Finds a notebook that has tags of Kale's, and no step.
+
+    Why: Kale stops: `Task is missing from pipeline`.
+
+    Mend: Tag the cells that do the work: `step:NAME`.
+
+    Example:
+
+    ```python load.ipynb
+    # %% tags=imports
+    import pandas as pd
+    # %% tags=skip
+    people = pd.read_csv("people.csv")
+    ```
+    """
+    if nb.has_kale_tags and not nb.starts:
+        for cell in nb.cells:
+            for position, text in enumerate(cell.tags):
+                if tags.is_kales(text) or tags.is_legacy(text):
+                    yield found(
+                        "no-step",
+                        "the notebook has tags of Kale's, and no cell of it is a step",
+                        nb.tag(cell, position),
+                        help="tag the cells that do the work: `step:NAME`",
+                    )
+                    return
+
+
+def dropped_code(nb: Tagged) -> Iterator[Diagnostic]:
+    """Finds untagged code above the first block: the first step, or cell with imports and the like.
+
+    Why: An untagged cell belongs to the block above it. Where there is none, Kale leaves the code
+    out of the pipeline without a word.
+
+    Mend: Tag the cell: `imports` or `functions` if the steps need it, `skip` if they do not.
+
+    Example:
+
+    ```python load.ipynb
+    # %%
+    path = "people.csv"
+    # %% tags=step:load
+    people = read(path)
+    ```
+    """
+    lost = [
+        index
+        for index in nb.outline.dropped
+        if index not in nb.by_index and _has_code(nb.notebook.source(index))
+    ]
+    if not lost or not nb.starts:
+        return
+    more = len(lost) - SHOWN
+    notes = [f"cell {index}: `{first_line(nb.notebook.source(index))}`" for index in lost[:SHOWN]]
+    yield found(
+        "dropped-code",
+        f"{_cells(lost)} above the first block, and Kale leaves {_them(lost)} out",
+        nb.places.cell(lost[0]),
+        notes=[*notes, f"and {more} more"] if more > 0 else notes if lost[1:] else [],
+        help="tag what the steps need `imports` or `functions`, and the rest `skip`",
+    )
+
+
+def ignored_tag(nb: Tagged) -> Iterator[Diagnostic]:
+    """Finds `prev:` and settings where Kale does not read them: on a later cell of a step.
+
+    Why: Kale reads the dependencies and settings of a step on its first cell. On the others, and on
+    cells tagged `step:` without a name, they do nothing, and nothing says so.
+
+    Mend: Move the tag to the first cell of the step. kale-tag puts it there by itself, whichever
+    cell a rule selects.
+
+    Example:
+
+    ```python train.ipynb
+    # %% tags=step:load
+    people = read()
+    # %% tags=step:train
+    model = new()
+    # %% tags=step:train,prev:load
+    model.fit(people)
+    ```
+    """
+    for cell in nb.cells:
+        if cell.special or not cell.positions("step"):
+            continue
+        first = nb.starts.get(cell.role.name)
+        known: Sequence[str] = first.read if first is not None else ()
+        ignored = [at for at in cell.positions("prev", *SETTING_KINDS) if cell.read[at] not in known]
+        if first is cell or not ignored:
+            continue
+        texts = ", ".join(f"`{cell.read[at]}`" for at in ignored)
+        where = f"step `{cell.role.name}` starts at cell {first.index}" if first else "no name"
+        yield found(
+            "ignored-tag",
+            f"cell {cell.index}: Kale does not read {texts}: {where}",
+            nb.tag(cell, ignored[0]),
+            also=[nb.tag(cell, at) for at in ignored[1:]],
+            help=f"move {'them' if ignored[1:] else 'it'} to cell {first.index}"
+            if first
+            else "name the step: `step:NAME`",
+        )
+
+
+def unknown_prev(nb: Tagged) -> Iterator[Diagnostic]:
+    """Finds a `prev:` that names no step of the notebook.
+
+    Why: Kale stops: `Step load_dta does not exist`.
+
+    Mend: Correct the name, or remove the tag. After a step was renamed by hand, `rename` in a spec
+    does it in all places.
+
+    Example:
+
+    ```python train.ipynb
+    # %% tags=step:load_data
+    people = read()
+    # %% tags=step:train,prev:load_dta
+    model = fit(people)
+    ```
+    """
+    for cell in nb.starts.values():
+        for name in cell.role.prev:
+            if name not in nb.starts and tags.parse(f"prev:{name}") is not None:
+                yield found(
+                    "unknown-prev",
+                    f"cell {cell.index}: step `{cell.role.name}` waits for `{name}`, and no step "
+                    "is named so",
+                    nb.prev(cell, name),
+                    help=suggest(name, nb.starts, "the steps are"),
+                )
+
+
+def later_prev(nb: Tagged) -> Iterator[Diagnostic]:
+    """Finds a `prev:` that names a step further down.
+
+    Why: Kale reads from the top and stops: `Step train does not exist`, although it does.
+
+    Mend: Move the cells, or remove the tag.
+
+    Example:
+
+    ```python train.ipynb
+    # %% tags=step:score,prev:train
+    model.score()
+    # %% tags=step:train
+    model = fit()
+    ```
+    """
+    circular = {edge for route in nb.cycles for edge in pairwise(route)} if nb.waits_back else set()
+    for cell in nb.starts.values():
+        for name in cell.role.prev:
+            start = nb.starts.get(name)
+            edge = (cell.role.name, name)
+            if start is not None and start.index > cell.index and edge not in circular:
+                yield found(
+                    "later-prev",
+                    f"cell {cell.index}: step `{cell.role.name}` waits for `{name}`, which starts "
+                    f"further down, at cell {start.index}",
+                    nb.prev(cell, name),
+                    also=[nb.step(start).with_text(f"`{name}` starts here")],
+                    help="Kale reads from the top: move the cell up, or remove the `prev`",
+                )
+
+
+def cycle(nb: Tagged) -> Iterator[Diagnostic]:
+    """Finds steps that wait for each other, or a step that waits for itself.
+
+    Why: No order of the steps is right, and Kale stops.
+
+    Mend: Remove one of the `prev:` tags.
+
+    Example:
+
+    ```python train.ipynb
+    # %% tags=step:train,prev:score
+    model = fit()
+    # %% tags=step:score,prev:train
+    model.score()
+    ```
+    """
+    for route in nb.cycles if nb.waits_back else ():
+        waits = [
+            nb.prev(nb.starts[step], prev).with_text(f"`{step}` waits for `{prev}`")
+            for step, prev in pairwise(route)
+        ]
+        yield found(
+            "cycle",
+            f"steps wait for each other: {' -> '.join(route)}"
+            if waits[1:]
+            else f"cell {nb.starts[route[0]].index}: step `{route[0]}` waits for itself",
+            waits[0],
+            also=waits[1:],
+            help="remove one of these `prev` tags" if waits[1:] else "remove the tag",
+        )
+
+
+def step_after_metrics(nb: Tagged) -> Iterator[Diagnostic]:
+    """Finds a step right behind a cell tagged `pipeline-metrics`.
+
+    Why: Kale stops: metrics are the result of the whole pipeline, and belong to its end.
+
+    Mend: Move the metrics to the end of the notebook.
+
+    Example:
+
+    ```python train.ipynb
+    # %% tags=step:train
+    loss = fit()
+    # %% tags=pipeline-metrics
+    print(loss)
+    # %% tags=step:publish
+    publish()
+    ```
+    """
+    metrics: TaggedCell | None = None
+    for cell in nb.cells:
+        if cell.special:
+            if cell.special != "skip":
+                metrics = cell if cell.special == "pipeline-metrics" else None
+        elif cell.role.kind:
+            if metrics is not None and cell.role.kind == "step":
+                yield found(
+                    "step-after-metrics",
+                    f"cell {cell.index}: step `{cell.role.name}` stands behind the metrics of cell "
+                    f"{metrics.index}, which belong to the end",
+                    nb.step(cell),
+                    also=[nb.tag(metrics, len(metrics.read)).with_text("the metrics")],
+                    help="move the metrics to the end of the notebook",
+                )
+            metrics = None
+
+
+def reference_without_path(nb: Tagged) -> Iterator[Diagnostic]:
+    """Finds a reference to another notebook that does not say where that is.
+
+    Why: Kale looks for the path in the metadata of the cell, `notebook_path`, and stops without it.
+
+    Mend: Give it, relative to this notebook. In a spec: `notebook: {name: prepare, path: p.ipynb}`.
+
+    Example:
+
+    ```python main.ipynb
+    # %% tags=notebook:prepare
+    # %% tags=step:train
+    model = fit()
+    ```
+    """
+    for cell in _references(nb):
+        metadata = nb.notebook.metadata_of(cell.index)
+        path = metadata.get(PATH_KEY) if isinstance(metadata, dict) else None
+        if not isinstance(path, str) or not path:
+            yield found(
+                "reference-without-path",
+                f"cell {cell.index}: `notebook:{cell.role.name}` refers to a notebook, and "
+                f"`{PATH_KEY}` does not say where it is",
+                nb.step(cell),
+                help=f'put it beside `tags`: `"{PATH_KEY}": "PATH.ipynb"`',
+            )
+
+
+def code_in_reference(nb: Tagged) -> Iterator[Diagnostic]:
+    """Finds code in a cell that refers to another notebook.
+
+    Why: Kale stops: the cell stands for the other notebook, and its code would never run. Comments
+    are fine; JupyterLab's panel writes one.
+
+    Mend: Move the code to a cell of its own, tagged as a step.
+
+    Example:
+
+    ```python main.ipynb
+    # %% {"tags": ["notebook:prepare"], "notebook_path": "prepare.ipynb"}
+    print("preparing")
+    # %% tags=step:train
+    model = fit()
+    ```
+    """
+    for cell in _references(nb):
+        if _has_code(nb.notebook.source(cell.index)):
+            yield found(
+                "code-in-reference",
+                f"cell {cell.index}: `notebook:{cell.role.name}` stands for a notebook, and the "
+                "code of the cell would never run",
+                nb.places.cell(cell.index),
+                also=[nb.step(cell)],
+                help="move the code to a cell of its own: `step:NAME`",
+            )
+
+
+def duplicate_name(nb: Tagged) -> Iterator[Diagnostic]:
+    """Finds a name that two references share, or a reference and a step.
+
+    Why: Kale stops: a reference is a step of its own, and its name stands for it alone.
+
+    Mend: Give one of them another name.
+
+    Example:
+
+    ```python main.ipynb
+    # %% {"tags": ["notebook:prepare"], "notebook_path": "a.ipynb"}
+    # %% {"tags": ["notebook:prepare"], "notebook_path": "b.ipynb"}
+    # %% tags=step:train
+    model = fit()
+    ```
+    """
+    for cell in nb.cells:
+        first = nb.starts.get(cell.role.name)
+        if first is None or first is cell:
+            continue
+        if "notebook" in {first.role.kind, cell.role.kind}:
+            yield found(
+                "duplicate-name",
+                f"cell {cell.index}: `{cell.role.name}` is the name of cell {first.index} already, "
+                "and a reference shares its name with nothing",
+                nb.step(cell),
+                also=[nb.step(first).with_text("the first of that name")],
+                help="give one of them another name",
+            )
+
+
+def code_after_reference(nb: Tagged) -> Iterator[Diagnostic]:
+    """Finds untagged cells behind a reference to another notebook that no step follows.
+
+    Why: Such cells belong to the next step. Where another reference comes first, or the notebook
+    ends, Kale stops, even if they are empty.
+
+    Mend: Tag the cell `skip`, delete it, or make it a step.
+
+    Example:
+
+    ```python main.ipynb
+    # %% tags=step:train
+    model = fit()
+    # %% {"tags": ["notebook:publish"], "notebook_path": "publish.ipynb"}
+    # %%
+    print("done")
+    ```
+    """
+    held: list[int] = []
+    reference: TaggedCell | None = None  # as long as cells are held for the next step
+    for index in nb.code:
+        cell = nb.by_index.get(index)
+        if cell is None or not cell.role.kind:
+            held += [index] if reference is not None else []
+        elif cell.role.kind == "notebook":
+            if held:
+                break
+            reference = cell
+        elif cell.special != "skip":
+            reference = None
+            held = [] if cell.role.kind == "step" else held
+    if held:
+        yield found(
+            "code-after-reference",
+            f"{_cells(held)} behind a reference to a notebook, and no step follows that "
+            f"{_them(held)} could belong to",
+            nb.places.cell(held[0]),
+            help="tag it `skip`, delete it, or make it a step",
+        )
+
+
+def _references(nb: Tagged) -> Iterator[TaggedCell]:
+    return (cell for cell in nb.cells if cell.role.kind == "notebook")
+
+
+def _has_code(source: str) -> bool:
+    """Whether there is more in *source* than blank lines and comments, as Kale looks at it."""
+    return any(line.strip() and not line.strip().startswith("#") for line in source.splitlines())
+
+
+def _cells(indices: Sequence[int]) -> str:
+    if not indices[1:]:
+        return f"cell {indices[0]} stands"
+    *most, last = indices[:SHOWN]
+    if len(indices) > SHOWN:
+        return f"cell {most[0]} and {len(indices) - 1} more stand"
+    return f"cells {', '.join(map(str, most))} and {last} stand"
+
+
+def _them(indices: Sequence[int]) -> str:
+    return "them" if indices[1:] else "it"
+
+
+LINTS = (
+    no_step,
+    dropped_code,
+    ignored_tag,
+    unknown_prev,
+    later_prev,
+    cycle,
+    step_after_metrics,
+    reference_without_path,
+    code_in_reference,
+    duplicate_name,
+    code_after_reference,
+)
