@@ -13,8 +13,8 @@ class Source:
     """A text that a place can point into: a file, or the source of one cell.
 
     *name* is the path as the user gave it. *cell* is the 0-based number of a cell when *text* is
-    that cell's source. *first_line* and *first_column* say where *text* starts, so that a few lines,
-    or a piece of a very long one, can stand for a large file.
+    that cell's source. *first_line* and *first_column* say where *text* starts, so that a few
+    lines, or a piece of a very long one, can stand for a large file.
     """
 
     name: str

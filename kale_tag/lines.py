@@ -24,7 +24,8 @@ class Lines:
     def __init__(self, data: bytes) -> None:
         """Look at the bytes once, when the first place is asked for."""
         self.data = data
-        self._blocks: list[tuple[int, int, int]] = []  # at each block: lines, characters, line start
+        # For each block what comes before it: lines, characters, the start of the line it is in.
+        self._blocks: list[tuple[int, int, int]] = []
 
     def label(self, name: str, start: int, end: int) -> Label:
         """The bytes from *start* to *end*, in the file *name*, as far as they stand in one line."""

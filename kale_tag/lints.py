@@ -78,13 +78,19 @@ class Page:
     example: str
 
     @property
+    def summary(self) -> str:
+        """What it finds, as a sentence of its own: `A tag of another tool ...`."""
+        text = " ".join(self.finds.removeprefix("Finds ").split())
+        return text[:1].upper() + text[1:]
+
+    @property
     def url(self) -> str:
         """Where the page stands on the web."""
         return f"{DOCS}/{self.code}.md"
 
     def __str__(self) -> str:
         return (
-            f"# {self.code}\n\n{self.finds} ({self.severity})\n\n"
+            f"# {self.code}\n\n{self.summary} ({self.severity})\n\n"
             f"## Why it hurts\n\n{self.why}\n\n"
             f"## How to mend it\n\n{self.mend}\n\n"
             f"## Example\n\n{self.example}\n"

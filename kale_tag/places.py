@@ -36,8 +36,8 @@ class Places:
         """One tag of a cell."""
         return self.metadata(index, ("tags", position))
 
-    def cell(self, index: int | None) -> Label:
-        """The first line of a cell's source, the cell itself where it has none, or the file."""
+    def cell(self, index: int | None, line: int = 0) -> Label:
+        """A line of a cell's source, the cell itself where it has none, or the file."""
         if index is None:
             return Label(Source(self.notebook.name))
         item = self._cells[index]
@@ -46,7 +46,7 @@ class Places:
         if source is not None:
             start, end = source.start, source.end
             if self._text[start] == "[" and (items := items_at(self._text, start, _skipped)[0]):
-                start, end = items[0].start, items[0].end
+                start, end, _ = items[min(line, len(items) - 1)]
         return self._lines.label(self.notebook.name, start, end)
 
     @cached_property

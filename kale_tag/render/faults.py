@@ -20,6 +20,12 @@ def as_text(fault: Diagnostic, style: Style) -> str:
     return "\n".join(_lines(fault, style))
 
 
+def as_silenced(fault: Diagnostic, reason: str) -> str:
+    """One line on a fault that nobody wants to hear of, for *reason*."""
+    place = f" ({where(fault.labels[0])})" if fault.labels else ""
+    return _one_line(f"silenced[{fault.code}]: {fault.message}{place}: {reason}")
+
+
 def as_value(fault: Diagnostic) -> dict[str, object]:
     """One fault for JSON: severity, code, message, places, notes, help."""
     return {
@@ -108,7 +114,7 @@ def _line(label: Label) -> int:
 
 
 def _piece(label: Label) -> tuple[int, int]:
-    """What tells one quoted line from another: its number, and where a piece of a long one starts."""
+    """What tells one quoted line from another: its number, and where a piece of it starts."""
     return _line(label), label.source.first_column
 
 

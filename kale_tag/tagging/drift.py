@@ -3,6 +3,7 @@
 import json
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from shlex import quote
 
 from kale_tag.diagnostics import Diagnostic, Label
 from kale_tag.lints import found
@@ -32,8 +33,12 @@ class Drift:
     @property
     def mend(self) -> str:
         """How to mend it."""
-        command = f"kale-tag apply {self.spec.source.name} {self.plan.name}"
-        return f"`{command}` makes it so; if the notebook is right, correct the spec"
+        return f"`{self.command}` makes it so; if the notebook is right, correct the spec"
+
+    @property
+    def command(self) -> str:
+        """What to type."""
+        return f"kale-tag apply {quote(self.spec.source.name)} {quote(self.plan.name)}"
 
 
 def drift(spec: Spec, target: Target, plan: Plan, places: Places) -> Iterator[Diagnostic]:
@@ -53,7 +58,6 @@ def tag_drift(drift: Drift) -> Iterator[Diagnostic]:
     If the notebook is right, correct the rule that the finding names.
 
     Example:
-
     ```yaml spec.yaml
     version: 1
     cells:
@@ -80,7 +84,6 @@ def setting_drift(drift: Drift) -> Iterator[Diagnostic]:
     its tab first: the panel keeps the settings that it has read.
 
     Example:
-
     ```yaml spec.yaml
     version: 1
     pipeline: {pipeline_name: churn, experiment_name: churn}
@@ -109,7 +112,6 @@ def panel_drift(drift: Drift) -> Iterator[Diagnostic]:
     unseen.
 
     Example:
-
     ```yaml spec.yaml
     version: 1
     pipeline: {base_image: 'python:3.12'}
@@ -123,8 +125,7 @@ def panel_drift(drift: Drift) -> Iterator[Diagnostic]:
     model = fit()
     ```
     """
-    spec, name = drift.spec.source.name, drift.plan.name
-    mend = f"close the notebook in JupyterLab; `kale-tag apply {spec} {name}` puts back what is gone"
+    mend = f"close the notebook in JupyterLab; `{drift.command}` puts back what is gone"
     for change in drift.plan.changes:
         if _is_dropped_in_panel(change):
             write = _settings if change.holder is None else _cell
@@ -135,7 +136,8 @@ def _is_dropped_in_panel(change: Change) -> bool:
     """Whether the notebook lacks just what JupyterLab's panel drops: `facts/lab.md` section 1."""
     if change.holder is None:
         return all(
-            key in PANEL and old in (MISSING, [], {}, "") for key, old, _ in settings_changed(change)
+            key in PANEL and old in (MISSING, [], {}, "")
+            for key, old, _ in settings_changed(change)
         ) and bool(settings_in(change.before))
     before, after = listed(change.before), listed(change.after)
     come = [tag for tag in after if tag not in before]

@@ -11,7 +11,7 @@ LINTS = (*lint_tags.LINTS, *lint_steps.LINTS, *lint_settings.LINTS)
 
 
 def lint(notebook: Notebook) -> Iterator[Diagnostic]:
-    """What Kale refuses or gets wrong in *notebook*, and what is perilous; nothing if not Kale's."""
+    """What is wrong or perilous in *notebook*; nothing if it has nothing to do with Kale."""
     tagged = Tagged(notebook)
     if tagged.is_kales:
         for one in LINTS:

@@ -26,7 +26,6 @@ def unknown_setting(nb: Tagged) -> Iterator[Diagnostic]:
     Mend: Remove it. In a spec: `pipeline: {docker_image: null}`.
 
     Example:
-
     ```python train.ipynb
     # %metadata {"kubeflow_notebook": {"docker_image": "python:3.7"}}
     # %% tags=step:train
@@ -45,7 +44,6 @@ def invalid_setting(nb: Tagged) -> Iterator[Diagnostic]:
     written.
 
     Example:
-
     ```python train.ipynb
     # %metadata {"kubeflow_notebook": {"pipeline_name": "My Pipeline", "enable_caching": "false"}}
     # %% tags=step:train
@@ -73,7 +71,6 @@ def missing_setting(nb: Tagged) -> Iterator[Diagnostic]:
     Mend: Name both in the spec: `pipeline: {pipeline_name: churn, experiment_name: churn}`.
 
     Example:
-
     ```python train.ipynb
     # %% tags=step:train
     model = fit()
@@ -99,7 +96,6 @@ def two_experiments(nb: Tagged) -> Iterator[Diagnostic]:
     Mend: Make them the same. In a spec name one of them; the other follows.
 
     Example:
-
     ```python train.ipynb
     # %metadata {"kubeflow_notebook": {"experiment_name": "new", "experiment": {"name": "old"}}}
     # %% tags=step:train
@@ -120,7 +116,6 @@ def panel_loss(nb: Tagged) -> Iterator[Diagnostic]:
     silence this lint there.
 
     Example:
-
     ```python train.ipynb
     # %metadata {"kubeflow_notebook": {"base_image": "python:3.12"}}
     # %% tags=step:train
@@ -147,7 +142,9 @@ def _faults(nb: Tagged, code: str) -> Iterator[Diagnostic]:
             hint = "make them the same: JupyterLab's panel takes `experiment` for the truth"
         elif code == "unknown-setting":
             hint = hint if hint.startswith("did you mean") else "remove it; Kale stops at it"
-        yield found(code, fault.message, nb.places.metadata(None, (SETTINGS_KEY, *fault.path)), help=hint)
+        yield found(
+            code, fault.message, nb.places.metadata(None, (SETTINGS_KEY, *fault.path)), help=hint
+        )
 
 
 LINTS = (unknown_setting, invalid_setting, missing_setting, two_experiments, panel_loss)

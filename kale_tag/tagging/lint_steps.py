@@ -6,6 +6,7 @@ from itertools import pairwise
 from kale_tag import tags
 from kale_tag.diagnostics import Diagnostic, suggest
 from kale_tag.lints import found
+from kale_tag.notebook import MISSING
 from kale_tag.steps import PATH_KEY, SETTING_KINDS
 from kale_tag.tagging.select import first_line
 from kale_tag.tagging.tagged import Tagged, TaggedCell
@@ -22,7 +23,6 @@ def no_step(nb: Tagged) -> Iterator[Diagnostic]:
     Mend: Tag the cells that do the work: `step:NAME`.
 
     Example:
-
     ```python load.ipynb
     # %% tags=imports
     import pandas as pd
@@ -52,7 +52,6 @@ def dropped_code(nb: Tagged) -> Iterator[Diagnostic]:
     Mend: Tag the cell: `imports` or `functions` if the steps need it, `skip` if they do not.
 
     Example:
-
     ```python load.ipynb
     # %%
     path = "people.csv"
@@ -63,7 +62,7 @@ def dropped_code(nb: Tagged) -> Iterator[Diagnostic]:
     lost = [
         index
         for index in nb.outline.dropped
-        if index not in nb.by_index and _has_code(nb.notebook.source(index))
+        if _is_untagged(nb, index) and _code_line(nb, index) is not None
     ]
     if not lost or not nb.starts:
         return
@@ -72,7 +71,7 @@ def dropped_code(nb: Tagged) -> Iterator[Diagnostic]:
     yield found(
         "dropped-code",
         f"{_cells(lost)} above the first block, and Kale leaves {_them(lost)} out",
-        nb.places.cell(lost[0]),
+        nb.places.cell(lost[0], _code_line(nb, lost[0]) or 0),
         notes=[*notes, f"and {more} more"] if more > 0 else notes if lost[1:] else [],
         help="tag what the steps need `imports` or `functions`, and the rest `skip`",
     )
@@ -88,7 +87,6 @@ def ignored_tag(nb: Tagged) -> Iterator[Diagnostic]:
     cell a rule selects.
 
     Example:
-
     ```python train.ipynb
     # %% tags=step:load
     people = read()
@@ -103,14 +101,20 @@ def ignored_tag(nb: Tagged) -> Iterator[Diagnostic]:
             continue
         first = nb.starts.get(cell.role.name)
         known: Sequence[str] = first.read if first is not None else ()
-        ignored = [at for at in cell.positions("prev", *SETTING_KINDS) if cell.read[at] not in known]
+        ignored = [
+            at for at in cell.positions("prev", *SETTING_KINDS) if cell.read[at] not in known
+        ]
         if first is cell or not ignored:
             continue
         texts = ", ".join(f"`{cell.read[at]}`" for at in ignored)
-        where = f"step `{cell.role.name}` starts at cell {first.index}" if first else "no name"
+        where = (
+            f"step `{cell.role.name}` starts at cell {first.index}"
+            if first
+            else "the step has no name"
+        )
         yield found(
             "ignored-tag",
-            f"cell {cell.index}: Kale does not read {texts}: {where}",
+            f"cell {cell.index}: Kale does not read {texts} here: {where}",
             nb.tag(cell, ignored[0]),
             also=[nb.tag(cell, at) for at in ignored[1:]],
             help=f"move {'them' if ignored[1:] else 'it'} to cell {first.index}"
@@ -128,7 +132,6 @@ def unknown_prev(nb: Tagged) -> Iterator[Diagnostic]:
     does it in all places.
 
     Example:
-
     ```python train.ipynb
     # %% tags=step:load_data
     people = read()
@@ -144,7 +147,10 @@ def unknown_prev(nb: Tagged) -> Iterator[Diagnostic]:
                     f"cell {cell.index}: step `{cell.role.name}` waits for `{name}`, and no step "
                     "is named so",
                     nb.prev(cell, name),
-                    help=suggest(name, nb.starts, "the steps are"),
+                    help=suggest(
+                        name, [one for one in nb.starts if one != cell.role.name], "the others are"
+                    )
+                    or "remove the tag",
                 )
 
 
@@ -156,7 +162,6 @@ def later_prev(nb: Tagged) -> Iterator[Diagnostic]:
     Mend: Move the cells, or remove the tag.
 
     Example:
-
     ```python train.ipynb
     # %% tags=step:score,prev:train
     model.score()
@@ -188,7 +193,6 @@ def cycle(nb: Tagged) -> Iterator[Diagnostic]:
     Mend: Remove one of the `prev:` tags.
 
     Example:
-
     ```python train.ipynb
     # %% tags=step:train,prev:score
     model = fit()
@@ -220,7 +224,6 @@ def step_after_metrics(nb: Tagged) -> Iterator[Diagnostic]:
     Mend: Move the metrics to the end of the notebook.
 
     Example:
-
     ```python train.ipynb
     # %% tags=step:train
     loss = fit()
@@ -256,7 +259,6 @@ def reference_without_path(nb: Tagged) -> Iterator[Diagnostic]:
     Mend: Give it, relative to this notebook. In a spec: `notebook: {name: prepare, path: p.ipynb}`.
 
     Example:
-
     ```python main.ipynb
     # %% tags=notebook:prepare
     # %% tags=step:train
@@ -285,7 +287,6 @@ def code_in_reference(nb: Tagged) -> Iterator[Diagnostic]:
     Mend: Move the code to a cell of its own, tagged as a step.
 
     Example:
-
     ```python main.ipynb
     # %% {"tags": ["notebook:prepare"], "notebook_path": "prepare.ipynb"}
     print("preparing")
@@ -294,12 +295,12 @@ def code_in_reference(nb: Tagged) -> Iterator[Diagnostic]:
     ```
     """
     for cell in _references(nb):
-        if _has_code(nb.notebook.source(cell.index)):
+        if (line := _code_line(nb, cell.index)) is not None:
             yield found(
                 "code-in-reference",
                 f"cell {cell.index}: `notebook:{cell.role.name}` stands for a notebook, and the "
                 "code of the cell would never run",
-                nb.places.cell(cell.index),
+                nb.places.cell(cell.index, line),
                 also=[nb.step(cell)],
                 help="move the code to a cell of its own: `step:NAME`",
             )
@@ -313,7 +314,6 @@ def duplicate_name(nb: Tagged) -> Iterator[Diagnostic]:
     Mend: Give one of them another name.
 
     Example:
-
     ```python main.ipynb
     # %% {"tags": ["notebook:prepare"], "notebook_path": "a.ipynb"}
     # %% {"tags": ["notebook:prepare"], "notebook_path": "b.ipynb"}
@@ -345,7 +345,6 @@ def code_after_reference(nb: Tagged) -> Iterator[Diagnostic]:
     Mend: Tag the cell `skip`, delete it, or make it a step.
 
     Example:
-
     ```python main.ipynb
     # %% tags=step:train
     model = fit()
@@ -381,9 +380,17 @@ def _references(nb: Tagged) -> Iterator[TaggedCell]:
     return (cell for cell in nb.cells if cell.role.kind == "notebook")
 
 
-def _has_code(source: str) -> bool:
-    """Whether there is more in *source* than blank lines and comments, as Kale looks at it."""
-    return any(line.strip() and not line.strip().startswith("#") for line in source.splitlines())
+def _is_untagged(nb: Tagged, index: int) -> bool:
+    """Whether a cell has no tags at all, not even what is no list of them."""
+    metadata = nb.notebook.metadata_of(index)
+    return metadata is MISSING or (isinstance(metadata, dict) and metadata.get("tags", []) == [])
+
+
+def _code_line(nb: Tagged, index: int) -> int | None:
+    """The first line of a cell that is neither blank nor a comment, as Kale looks at it."""
+    lines = nb.notebook.source(index).splitlines()
+    code = (at for at, line in enumerate(lines) if line.strip() and line.strip()[0] != "#")
+    return next(code, None)
 
 
 def _cells(indices: Sequence[int]) -> str:

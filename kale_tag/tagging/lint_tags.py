@@ -3,12 +3,12 @@
 from collections.abc import Iterator
 
 from kale_tag import tags
-from kale_tag.diagnostics import Diagnostic, Label
+from kale_tag.diagnostics import Diagnostic
 from kale_tag.lints import found
 from kale_tag.notebook import MISSING
 from kale_tag.steps import SETTING_KINDS
 from kale_tag.tagging.rule import mended
-from kale_tag.tagging.tagged import Tagged, TaggedCell, kind_of, meant
+from kale_tag.tagging.tagged import Tagged, meant
 from kale_tag.tags import Tag
 
 
@@ -22,7 +22,6 @@ def unknown_tag(nb: Tagged) -> Iterator[Diagnostic]:
     Mend: Write the tag as Kale takes it. In a spec the name is checked before it is written.
 
     Example:
-
     ```python load.ipynb
     # %% tags=step:Load-Data
     people = read()
@@ -41,7 +40,7 @@ def unknown_tag(nb: Tagged) -> Iterator[Diagnostic]:
                 why = ""
             yield found(
                 "unknown-tag",
-                f"cell {cell.index}: Kale knows no tag `{text}`{why and f': {why}'}",
+                f"cell {cell.index}: `{text}` is no tag of Kale's{why and f': {why}'}",
                 nb.tag(cell, position),
                 help=f"write `{better}`" if better else "",
             )
@@ -54,28 +53,25 @@ def _refused(text: str) -> tuple[str, str]:
     given = rest.split(":", len(parts) - 1)
     if len(given) < len(parts):
         form = ":".join(part.name.upper().replace(" ", "_") for part in parts)
-        return f"it has the form `{kind}:{form}`", ""
+        return f"its form is `{kind}:{form}`", ""
     tag = Tag(kind, tuple(given))
     for position, part in tags.invalid_parts(tag):
-        wrong = given[position]
-        better = mended(wrong, part)
+        better = mended(given[position], part)
         fixed = Tag(kind, (*given[:position], better, *given[position + 1 :]))
-        what = f"`{wrong}` is not a valid {part.name}" if wrong else f"the {part.name} is empty"
         ok = better and tags.parse(str(fixed)) is not None
-        return f"{what}, which has {part.rule}", str(fixed) if ok else ""
-    return "a reference has a name", ""
+        return f"as the {part.name} it takes {part.rule}", str(fixed) if ok else ""
+    return "a reference needs a name", ""
 
 
 def legacy_tag(nb: Tagged) -> Iterator[Diagnostic]:
-    """Finds a tag of Kale 0.x, such as `block:load` or `prev:load;clean`.
+    r"""Finds a tag of Kale 0.x, such as `block:load` or `prev:load;clean`.
 
     Why: Kale 2 removed them and stops: `Unrecognized tag`.
 
     Mend: `block:` is `step:` now, and each `prev:` names one step. The rule
-    `{tagged: 'block:(.+)', step: '\\1'}` retags them all.
+    `{tagged: 'block:(.+)', step: '\1'}` retags them all.
 
     Example:
-
     ```python old.ipynb
     # %% tags=block:load
     people = read()
@@ -91,7 +87,7 @@ def legacy_tag(nb: Tagged) -> Iterator[Diagnostic]:
                     "legacy-tag",
                     f"cell {cell.index}: `{text}` is a tag of Kale 0.x, on which Kale 2 stops",
                     nb.tag(cell, position),
-                    help=f"write {better}" if better and kind != "step" else "",
+                    help="a cell is one step now" if kind == "step" else f"write {better}",
                 )
 
 
@@ -106,7 +102,6 @@ def foreign_tag(nb: Tagged) -> Iterator[Diagnostic]:
     tags; where the notebook goes through it alone, silence this lint in the spec.
 
     Example:
-
     ```python train.ipynb
     # %% tags=step:train,remove-cell
     model = fit()
@@ -134,7 +129,6 @@ def bad_tags(nb: Tagged) -> Iterator[Diagnostic]:
     Mend: No notebook editor writes this; repair the cell in a text editor: `"tags": ["step:load"]`.
 
     Example:
-
     ```python load.ipynb
     # %% {"tags": "step:load"}
     people = read()
@@ -171,7 +165,6 @@ def unread_tag(nb: Tagged) -> Iterator[Diagnostic]:
     Mend: Remove what does nothing, or the tag that hides it.
 
     Example:
-
     ```python train.ipynb
     # %% tags=skip,prev:load,limit:memory:2Gi
     model = fit()
@@ -209,7 +202,6 @@ def two_steps(nb: Tagged) -> Iterator[Diagnostic]:
     Mend: Keep one. Code that two steps need belongs into a cell tagged `functions`.
 
     Example:
-
     ```python load.ipynb
     # %% tags=step:load,step:clean
     people = read()
@@ -238,7 +230,6 @@ def prev_without_step(nb: Tagged) -> Iterator[Diagnostic]:
     Mend: Name the step on the cell, or move the tag to the cell that starts the step.
 
     Example:
-
     ```python train.ipynb
     # %% tags=step:load
     people = read()
@@ -250,14 +241,13 @@ def prev_without_step(nb: Tagged) -> Iterator[Diagnostic]:
 
 
 def setting_without_step(nb: Tagged) -> Iterator[Diagnostic]:
-    """Finds a limit, label, annotation, secret, image, cache or report tag on a cell that is no step.
+    """Finds a tag that sets up a step (`limit:`, `image:` and so on) on a cell that is no step.
 
     Why: Kale stops: only a step can be given settings.
 
     Mend: Name the step on the cell, or move the tag to the cell that starts the step.
 
     Example:
-
     ```python train.ipynb
     # %% tags=step:train
     model = fit()
@@ -273,9 +263,10 @@ def _without_step(nb: Tagged, code: str, *kinds: str) -> Iterator[Diagnostic]:
         if cell.special or cell.means_a_step or not (stray := cell.positions(*kinds)):
             continue
         what = "a reference to a notebook" if cell.positions("notebook") else "no step"
+        names = _named([cell.read[at] for at in stray])
         yield found(
             code,
-            f"cell {cell.index}: {_named([cell.read[at] for at in stray])} on a cell that is {what}",
+            f"cell {cell.index}: {names} on a cell that is {what}",
             nb.tag(cell, stray[0]),
             also=[nb.tag(cell, at) for at in stray[1:]],
             help="only a step can have this; name it on this cell: `step:NAME`"
@@ -294,7 +285,6 @@ def reserved_name(nb: Tagged) -> Iterator[Diagnostic]:
     Mend: Choose another name.
 
     Example:
-
     ```python load.ipynb
     # %% tags=step:imports
     people = read()
@@ -327,7 +317,6 @@ def repeated_setting(nb: Tagged) -> Iterator[Diagnostic]:
     Mend: Keep the one that you mean.
 
     Example:
-
     ```python train.ipynb
     # %% tags=step:train,image:python:3.11,image:python:3.12
     model = fit()
@@ -361,7 +350,6 @@ def colon_lost(nb: Tagged) -> Iterator[Diagnostic]:
     through it alone, silence this lint in the spec.
 
     Example:
-
     ```python train.ipynb
     # %% tags=step:train,annotation:docs:https://example.com
     model = fit()

@@ -12,6 +12,7 @@ from kale_tag.places import Places
 from kale_tag.steps import Outline, Role, outline, role_of
 from kale_tag.tagging.wanted_settings import SETTINGS_KEY, settings_in
 
+
 @dataclass(frozen=True, slots=True)
 class TaggedCell:
     """A code cell with tags.
@@ -148,11 +149,10 @@ def meant(tag: str) -> str:
 
     `pipeline-parameter` is near to `pipeline-parameters`; papermill's `parameters` is not.
     """
-    plain = tag.strip().lower().replace(" ", "")
-    kind, colon, rest = plain.partition(":")
+    kind, colon, rest = "".join(tag.split()).partition(":")
     if not colon:
-        return _near(plain.replace("_", "-"), tags.SPECIAL)
-    near = _near(kind, [word for word in tags.PARTS if word not in tags.SPECIAL])
+        return _near(kind.lower().replace("_", "-"), tags.SPECIAL)
+    near = _near(kind.lower(), [word for word in tags.PARTS if word not in tags.SPECIAL])
     if near in {"step", "prev", "notebook"}:
         rest = tags.valid_name(rest)
     return f"{near}:{rest}" if near and tags.parse(f"{near}:{rest}") is not None else ""
