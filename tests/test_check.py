@@ -166,7 +166,7 @@ def awkward(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
         f"version: 1\nnotebooks: ['{AWKWARD}']\nignore: {{foreign-tag: 'tests, mostly'}}\n"
         "cells: [{index: 1, step: b}]\n"
     )
-    (tmp_path / "wrong.yaml").write_text("version: 1\ncell: []\n")
+    (tmp_path / "wrong.yaml").write_text("version: 1\nnotebooks: []\ncell: []\n")
     return tmp_path
 
 
@@ -217,7 +217,7 @@ def test_fingerprints_stay(awkward: Path, capsys: pytest.CaptureFixture[str]) ->
     (awkward / AWKWARD).write_text(json.dumps(value, indent=4, ensure_ascii=False))
 
     assert fingerprints() == before
-    assert len(set(before)) == len(before) > 3
+    assert len(set(before)) == len(before) == 3
 
 
 def test_sarif_of_odd_places(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -4,10 +4,10 @@ from collections.abc import Iterator
 
 from kale_tag.diagnostics import Diagnostic
 from kale_tag.notebook import Notebook
-from kale_tag.tagging import lint_settings, lint_steps, lint_tags
+from kale_tag.tagging import lint_references, lint_settings, lint_steps, lint_tags
 from kale_tag.tagging.tagged import Tagged
 
-LINTS = (*lint_tags.LINTS, *lint_steps.LINTS, *lint_settings.LINTS)
+LINTS = (*lint_tags.LINTS, *lint_steps.LINTS, *lint_references.LINTS, *lint_settings.LINTS)
 
 
 def lint(notebook: Notebook) -> Iterator[Diagnostic]:

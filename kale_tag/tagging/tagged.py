@@ -12,6 +12,9 @@ from kale_tag.places import Places
 from kale_tag.steps import Outline, Role, outline, role_of
 from kale_tag.tagging.wanted_settings import SETTINGS_KEY, settings_in
 
+SHOWN = 5
+"""Cells that one finding names; of more it says how many."""
+
 
 @dataclass(frozen=True, slots=True)
 class TaggedCell:
@@ -122,6 +125,12 @@ class Tagged:
             else:
                 return found
 
+    def code_line(self, index: int) -> int | None:
+        """The first line of a cell that is neither blank nor a comment, as Kale looks at it."""
+        lines = self.notebook.source(index).splitlines()
+        code = (at for at, line in enumerate(lines) if line.strip() and line.strip()[0] != "#")
+        return next(code, None)
+
     def tag(self, cell: TaggedCell, position: int) -> Label:
         """The place of one tag."""
         return self.places.tag(cell.index, position)
@@ -137,6 +146,21 @@ class Tagged:
             if name in cell.read[position].partition(":")[2].split(";"):
                 return self.tag(cell, position)
         return self.places.metadata(cell.index, ("tags",))
+
+
+def cells_stand(indices: Sequence[int]) -> str:
+    """`cell 3 stands`, `cells 3, 4 and 5 stand`."""
+    if not indices[1:]:
+        return f"cell {indices[0]} stands"
+    *most, last = indices[:SHOWN]
+    if len(indices) > SHOWN:
+        return f"cell {most[0]} and {len(indices) - 1} more stand"
+    return f"cells {', '.join(map(str, most))} and {last} stand"
+
+
+def them(indices: Sequence[int]) -> str:
+    """`it` or `them`."""
+    return "them" if indices[1:] else "it"
 
 
 def kind_of(tag: str) -> str:
