@@ -31,8 +31,8 @@ REFUSED = {
 
 OTHER_REASONS = re.compile(
     r"SyntaxError|IndentationError|primitive|single variable assignments|None value"
-    r"|must be comprised|just print statements|could not find a notebook|consumes '|Cycle detected in the composition"
-    r"|is expected to (?:produce|consume)"
+    r"|must be comprised|just print statements|could not find a notebook|consumes '"
+    r"|Cycle detected in the composition|is expected to (?:produce|consume)"
 )
 """What Kale says where code is wrong, or a file is missing: nothing that tags could mend."""
 
@@ -102,11 +102,8 @@ def disagreements(
         path.write_bytes(data)
         errors = [fault for fault in faults if fault.severity == "error"]
         codes[name] = {fault.code for fault in errors}
-        refused[name] = {
-            fault.code
-            for fault in errors
-            if fault.code in REFUSED and not FIRST_ONE.search(fault.message)
-        }
+        silent = any(FIRST_ONE.search(fault.message) for fault in errors)
+        refused[name] = set() if silent else codes[name] & REFUSED
     found = []
     for said in seen(kale, *(folder / name for name in codes)):
         name = said["notebook"]

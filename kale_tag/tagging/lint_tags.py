@@ -179,7 +179,9 @@ def unread_tag(nb: Tagged) -> Iterator[Diagnostic]:
         unread = [
             position
             for position, text in enumerate(cell.tags)
-            if position != stop and (tags.is_kales(text) or tags.is_legacy(text))
+            if position != stop
+            and (tags.is_kales(text) or tags.is_legacy(text))
+            and not (position < stop and text.startswith("notebook:"))
         ]
         if unread:
             names = _named([cell.tags[at] for at in unread])
@@ -194,7 +196,7 @@ def unread_tag(nb: Tagged) -> Iterator[Diagnostic]:
 
 
 def two_steps(nb: Tagged) -> Iterator[Diagnostic]:
-    """Finds a cell that is given two steps, or a step and a reference to a notebook.
+    """Finds a cell that is given two steps, or a reference to a notebook and something else.
 
     Why: Kale stops at two `step:` tags, even if they are the same; of a reference and a step, or of
     two references, it takes the first reference and forgets the rest without a word.
@@ -208,12 +210,14 @@ def two_steps(nb: Tagged) -> Iterator[Diagnostic]:
     ```
     """
     for cell in nb.cells:
-        named = [] if cell.special else cell.positions("step", "notebook")
+        named = cell.positions("step", "notebook")
+        if cell.special:  # steps before it count for nothing, but a reference does
+            named = [*cell.positions("notebook"), len(cell.read)]
         if named[1:]:
             first, *others = named
             yield found(
                 "two-steps",
-                f"cell {cell.index} is given {_named([cell.read[at] for at in named])}; "
+                f"cell {cell.index} is given {_named([cell.tags[at] for at in named])}; "
                 "a cell is one step",
                 nb.tag(cell, others[0]),
                 also=[nb.tag(cell, at) for at in (first, *others[1:])],
