@@ -12,6 +12,10 @@ from kale_tag.tagging.select import first_line
 from kale_tag.tagging.tagged import SHOWN, Tagged, TaggedCell, cells_stand, them
 
 
+MANY = 30
+"""Steps among which nobody looks for the right one, least of all once for each wrong tag."""
+
+
 def no_step(nb: Tagged) -> Iterator[Diagnostic]:
     """Finds a notebook that has tags of Kale's, and no step.
 
@@ -144,11 +148,16 @@ def unknown_prev(nb: Tagged) -> Iterator[Diagnostic]:
                     f"cell {cell.index}: step `{cell.role.name}` waits for `{name}`, and no step "
                     "is named so",
                     nb.prev(cell, name),
-                    help=suggest(
-                        name, [one for one in nb.starts if one != cell.role.name], "the others are"
-                    )
-                    or "remove the tag",
+                    help=_other_steps(nb, cell, name),
                 )
+
+
+def _other_steps(nb: Tagged, cell: TaggedCell, name: str) -> str:
+    """What may have been meant by *name*."""
+    others = [step for step in nb.starts if step != cell.role.name]
+    if len(others) > MANY:
+        return "correct the name, or remove the tag"
+    return suggest(name, others, "the others are") or "remove the tag"
 
 
 def later_prev(nb: Tagged) -> Iterator[Diagnostic]:
