@@ -11,7 +11,6 @@ from kale_tag.steps import SETTING_KINDS
 from kale_tag.tagging.select import first_line
 from kale_tag.tagging.tagged import SHOWN, Tagged, TaggedCell, cells_stand, them
 
-
 MANY = 30
 """Steps among which nobody looks for the right one, least of all once for each wrong tag."""
 
