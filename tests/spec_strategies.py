@@ -8,6 +8,7 @@ from typing import Any
 from hypothesis import strategies as st
 
 from kale_tag import settings
+from kale_tag.lints import SEVERITIES
 from kale_tag.tagging import compile_section, rule, spec
 
 Spec = dict[str, Any]
@@ -218,6 +219,7 @@ SPEC: dict[str, st.SearchStrategy[Any]] = {
     "unmatched": st.sampled_from(spec.UNMATCHED),
     "legacy": st.sampled_from(spec.LEGACY),
     "compile": some_of(COMPILE),
+    "ignore": mapping(st.sampled_from(sorted(SEVERITIES)), TEXTS),
 }
 
 
@@ -308,6 +310,7 @@ TOP: Spec = {
     "rename": {"a": "b"},
     "unmatched": "keep",
     "legacy": "error",
+    "ignore": {"foreign-tag": "a"},
 }
 SECTION: Spec = {
     "packages": ["a"],

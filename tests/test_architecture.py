@@ -16,12 +16,13 @@ LAYERS = (
     ("commands",),
     ("files", "git", "render", "runners"),
     ("tagging", "pipeline"),
-    ("splice", "steps"),
+    ("splice", "steps", "places"),
     ("read_notebook", "settings"),
     ("notebook_msgspec",),
     ("notebook_json", "json_style"),
     ("notebook",),
-    ("json_scan", "notebook_faults", "tags", "mermaid"),
+    ("json_scan", "notebook_faults", "tags", "lints", "mermaid"),
+    ("lines",),
     ("diagnostics",),
 )
 """From the top down; a module imports from lower layers and from its own package only."""

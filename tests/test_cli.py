@@ -85,10 +85,11 @@ def test_usage_errors(words: list[str], says: str, capsys: pytest.CaptureFixture
         ["plan", "spec.yaml", "a.ipynb"],
         ["apply", "spec.yaml", "a.ipynb"],
         ["apply", "spec.yaml", "missing.ipynb"],
+        ["check", "spec.yaml", "a.ipynb"],
     ],
 )
 def test_imports_nothing_heavy(words: list[str], folder: Path) -> None:
-    """One notebook is planned and applied without the packages that are slow to import."""
+    """One notebook is planned, applied and checked without what is slow to import."""
     program = (
         "import sys\n"
         "from kale_tag.cli import main\n"

@@ -29,6 +29,7 @@ from spec_strategies import (
 
 from kale_tag import settings, tags
 from kale_tag.diagnostics import Diagnostic, Label, Source, UserError
+from kale_tag.lints import SEVERITIES
 from kale_tag.tagging import compile_section, rule, spec, template
 from kale_tag.tagging.spec import read_spec
 from kale_tag.tagging.yaml_tree import plain, read_yaml
@@ -324,6 +325,11 @@ def test_schema_and_reader_know_the_same_keys(pointer: str, known: tuple[str, ..
 def test_schema_and_reader_know_the_same_words(pointer: str, words: tuple[str, ...]) -> None:
     """Where a value is one of some words, an editor offers all of them in the reader's order."""
     assert dict(ALL)[pointer]["enum"] == list(words)
+
+
+def test_schema_and_checker_know_the_same_lints() -> None:
+    """An editor offers the codes that can be silenced, in the order of the docs."""
+    assert SCHEMA["properties"]["ignore"]["propertyNames"]["enum"] == list(SEVERITIES)
 
 
 def test_names_of_path_parts_are_reserved() -> None:

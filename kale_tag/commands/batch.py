@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass, field
 from types import FrameType
+from typing import Any, TypeVar
 
 from kale_tag import files
 from kale_tag.commands.patches import name_below
@@ -33,6 +34,9 @@ BAR_SECONDS = 0.7
 # msgspec takes as long to import as it saves on some 8 MB or 150 notebooks.
 FAST_BYTES = 8_000_000
 FAST_COUNT = 150
+
+
+Result = TypeVar("Result")
 
 
 @dataclass(slots=True)
@@ -79,16 +83,26 @@ class Run:
 
 def run(targets: Targets, how: Run) -> Iterator[Outcome]:
     """The outcome of each task, in order, as soon as it is known."""
-    fast = _is_worth_msgspec(targets.tasks)
-    work = _Work(how, targets.stdin, fast, _Watch if _can_watch() else nullcontext)
-    total = len(targets.tasks)
-    outcomes: Iterable[Outcome]
-    if how.jobs > 1 and total > 1 and hasattr(os, "fork"):
-        outcomes = _in_processes(work, targets.tasks, how.jobs)
+    work = _Work(how, targets.stdin, is_worth_msgspec(targets.tasks), watch())
+    return each(work.on, targets.tasks, jobs=how.jobs, quiet=how.quiet)
+
+
+def each(
+    on: Callable[[Task], Result], tasks: Sequence[Task], *, jobs: int, quiet: bool
+) -> Iterator[Result]:
+    """What *on* makes of each task, in order, as soon as it is known; *jobs* at once."""
+    results: Iterable[Result]
+    if jobs > 1 and len(tasks) > 1 and hasattr(os, "fork"):
+        results = _in_processes(on, tasks, jobs)
     else:
-        outcomes = map(work.on, targets.tasks)
+        results = map(on, tasks)
     with _stopping():
-        yield from _with_bar(outcomes, total, quiet=how.quiet)
+        yield from _with_bar(results, len(tasks), quiet=quiet)
+
+
+def watch() -> Callable[[], AbstractContextManager[object]]:
+    """What to enter while patterns run, so that none of them runs forever."""
+    return _Watch if _can_watch() else nullcontext
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,7 +129,8 @@ class _Work:
         old = self.stdin if file is None else file.data
         data = old
         rules: dict[int | None, tuple[Rule, ...]] = {}
-        for step in task.steps:
+        steps: list[tuple[Spec, Target] | Patch] = [*task.steps, *task.patches]
+        for step in steps:
             done = self._step(step, data, task.name)
             outcome.diagnostics += done.plan.warnings
             for change in done.plan.changes:
@@ -178,7 +193,8 @@ def _bug(name: str, message: str) -> Diagnostic:
     )
 
 
-def _is_worth_msgspec(tasks: Sequence[Task]) -> bool:
+def is_worth_msgspec(tasks: Sequence[Task]) -> bool:
+    """Whether *tasks* are enough work to be worth the import of the fast engine."""
     if len(tasks) >= FAST_COUNT or "msgspec" in sys.modules:
         return True
     total = 0
@@ -222,12 +238,14 @@ def _can_watch() -> bool:
     return main and hasattr(signal, "setitimer")
 
 
-def _in_processes(work: _Work, tasks: Sequence[Task], jobs: int) -> Iterator[Outcome]:
+def _in_processes(
+    on: Callable[[Task], Result], tasks: Sequence[Task], jobs: int
+) -> Iterator[Result]:
     # Forked: a process that has to import and read everything again loses more than it brings.
     import multiprocessing  # noqa: PLC0415  slow to import, seldom asked for
 
     global _inherited  # noqa: PLW0603  what the forked processes start with
-    _inherited = (work, tasks)
+    _inherited = (on, tasks)
     size = max(1, min(64, len(tasks) // (jobs * 4)))
     try:
         with multiprocessing.get_context("fork").Pool(min(jobs, len(tasks))) as pool:
@@ -236,16 +254,16 @@ def _in_processes(work: _Work, tasks: Sequence[Task], jobs: int) -> Iterator[Out
         _inherited = None
 
 
-_inherited: tuple[_Work, Sequence[Task]] | None = None
+_inherited: tuple[Callable[[Task], Any], Sequence[Task]] | None = None
 
 
-def _one_inherited(index: int) -> Outcome:
+def _one_inherited(index: int) -> Any:  # noqa: ANN401  what the work gives
     assert _inherited is not None
-    work, tasks = _inherited
-    return work.on(tasks[index])
+    on, tasks = _inherited
+    return on(tasks[index])
 
 
-def _with_bar(outcomes: Iterable[Outcome], total: int, *, quiet: bool) -> Iterator[Outcome]:
+def _with_bar(outcomes: Iterable[Result], total: int, *, quiet: bool) -> Iterator[Result]:
     """*outcomes*, with a bar on the terminal as soon as the work has proved to be long."""
     if quiet or not sys.stderr.isatty():
         yield from outcomes

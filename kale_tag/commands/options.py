@@ -98,3 +98,29 @@ DiffFormat = Annotated[
     Option(("--format",), "How to print the result: text, json, or markdown for a pull request."),
 ]
 ExitCode = Annotated[bool, Option(("--exit-code",), "Exit with 1 if anything differs.")]
+CheckPaths = Annotated[
+    list[str],
+    Argument(
+        "[SPEC|NOTEBOOK|FOLDER]...",
+        "Specs, checked with the notebooks that they name; notebooks; and folders, which stand for "
+        "the specs in them and the notebooks below them. `-` is standard input. Default: "
+        "kale-tag.yaml and the specs in specs/.",
+    ),
+]
+CheckFormat = Annotated[
+    Literal["text", "json", "sarif", "github"],
+    Option(
+        ("--format",),
+        "How to print the findings: text, json, sarif (2.1.0), or github (annotations).",
+    ),
+]
+Strict = Annotated[bool, Option(("--strict",), "Let warnings fail the check too.")]
+ExplainCode = Annotated[
+    str,
+    Option(
+        ("--explain",),
+        "Print what a lint finds, why that hurts and how to mend it; `list` names all lints.",
+        "CODE",
+    ),
+]
+Silenced = Annotated[bool, Option(("--verbose", "-v"), "Show what a spec silences too.")]

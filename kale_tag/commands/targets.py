@@ -26,7 +26,8 @@ class Task:
     """One notebook and the specs or patches for it, in order; *name* is how the user reached it."""
 
     name: str
-    steps: list[tuple[Spec, Target] | Patch] = field(default_factory=list)
+    steps: list[tuple[Spec, Target]] = field(default_factory=list)
+    patches: list[Patch] = field(default_factory=list)
 
 
 @dataclass(slots=True)
@@ -39,7 +40,7 @@ class Targets:
 
 
 @dataclass(slots=True)
-class _Named:
+class Named:
     """The paths of a command line, told apart.
 
     *only_these* says that notebooks were named, found or not: then a spec must not go to those
@@ -60,7 +61,7 @@ def find_targets(paths: Sequence[str], *, patches_only: bool = False) -> Targets
     Raises `UserError` only when there is nothing to work with; other faults are in the answer.
     """
     targets = Targets()
-    named = _told_apart(paths, targets)
+    named = told_apart(paths, targets)
     if named.patches or patches_only:
         _read_patches(named, targets)
         return targets
@@ -73,7 +74,7 @@ def find_targets(paths: Sequence[str], *, patches_only: bool = False) -> Targets
         _add_folders(named, targets)
         if targets.faults:
             return targets
-        named.specs = _default_specs()
+        named.specs = _needed_specs()
     _read_specs(named, targets, found=True)
     if not targets.tasks and not targets.faults:
         message = f"none of {', '.join(named.specs)} names a notebook"
@@ -85,12 +86,12 @@ def find_targets(paths: Sequence[str], *, patches_only: bool = False) -> Targets
     return targets
 
 
-def _read_specs(named: _Named, targets: Targets, *, found: bool) -> None:
+def _read_specs(named: Named, targets: Targets, *, found: bool) -> None:
     """Make the tasks; specs that were *found*, not named, go only where they themselves say."""
     tasks: dict[str, Task] = {}
     for path in named.specs:
         try:
-            spec = _read_spec(path, targets.stdin)
+            spec = spec_of(spec_source(path, targets.stdin))
             if found and not spec.notebooks and not named.only_these:
                 continue  # a base that others extend
             _add_tasks(tasks, spec, named, found=found)
@@ -105,7 +106,7 @@ def _read_specs(named: _Named, targets: Targets, *, found: bool) -> None:
             targets.faults.append(error("no-spec", message, help="name the spec too"))
 
 
-def _read_patches(named: _Named, targets: Targets) -> None:
+def _read_patches(named: Named, targets: Targets) -> None:
     """Make the tasks of patches: each for the notebook that it names, or the one that is named."""
     if wrong := _no_patches(named):
         targets.faults.append(wrong)
@@ -122,13 +123,13 @@ def _read_patches(named: _Named, targets: Targets) -> None:
             targets.faults += fault.diagnostics
             continue
         if patch.operations and (not only or files.identity(name) in only):
-            tasks.setdefault(files.identity(name), Task(name)).steps.append(patch)
+            tasks.setdefault(files.identity(name), Task(name)).patches.append(patch)
     targets.tasks = list(tasks.values())
     lost = () if targets.faults or alone else (only[key] for key in only.keys() - tasks.keys())
     targets.faults += (error("no-patch", f"no patch here is for {name}") for name in sorted(lost))
 
 
-def _no_patches(named: _Named) -> Diagnostic | None:
+def _no_patches(named: Named) -> Diagnostic | None:
     """What is wrong where patches are wanted, and others are named or none."""
     if not named.specs and not named.folders:
         hint = "kale-tag plan SPEC -o FOLDER writes them"
@@ -141,8 +142,9 @@ def _no_patches(named: _Named) -> Diagnostic | None:
     return error("mixed-paths", message, help="kale-tag revert takes patches")
 
 
-def _told_apart(paths: Iterable[str], targets: Targets) -> _Named:
-    named = _Named()
+def told_apart(paths: Iterable[str], targets: Targets) -> Named:
+    """What each of *paths* is; faults, and what stands on standard input, go into *targets*."""
+    named = Named()
     for path in paths:
         known = len(named.specs) + len(named.folders) + len(named.patches)
         if path == STDIN:
@@ -171,7 +173,7 @@ def _told_apart(paths: Iterable[str], targets: Targets) -> _Named:
     return named
 
 
-def _by_folder(path: str, named: _Named) -> None:
+def _by_folder(path: str, named: Named) -> None:
     """A folder of patches stands for them; any other for the notebooks, or the specs, in it."""
     inside = files.below(path, ENDING)
     if inside and not files.notebooks_in(path):
@@ -180,7 +182,7 @@ def _by_folder(path: str, named: _Named) -> None:
         named.folders.append(path)
 
 
-def _by_file(path: str, named: _Named, targets: Targets) -> None:
+def _by_file(path: str, named: Named, targets: Targets) -> None:
     if path.endswith(".ipynb"):
         named.notebooks.append(path)
         return
@@ -190,7 +192,7 @@ def _by_file(path: str, named: _Named, targets: Targets) -> None:
         targets.faults += fault.diagnostics
 
 
-def _by_content(path: str, data: bytes, named: _Named, targets: Targets) -> None:
+def _by_content(path: str, data: bytes, named: Named, targets: Targets) -> None:
     start = data[:4096].removeprefix(b"\xef\xbb\xbf").lstrip()
     if start.startswith(b"{"):
         named.notebooks.append(path)
@@ -204,7 +206,7 @@ def _by_content(path: str, data: bytes, named: _Named, targets: Targets) -> None
         targets.faults.append(error("not-usable", message, Label(Source(path)), help=hint))
 
 
-def _add_folders(named: _Named, targets: Targets) -> None:
+def _add_folders(named: Named, targets: Targets) -> None:
     """Let each folder stand for the notebooks below it."""
     for folder in named.folders:
         inside = files.notebooks_in(folder)
@@ -215,9 +217,14 @@ def _add_folders(named: _Named, targets: Targets) -> None:
         named.only_these = True
 
 
-def _default_specs() -> list[str]:
+def default_specs() -> list[str]:
+    """The specs that are meant where none is named."""
     found = [DEFAULT_SPEC] if os.path.exists(DEFAULT_SPEC) else []
-    found += files.specs_in(DEFAULT_FOLDER)
+    return found + files.specs_in(DEFAULT_FOLDER)
+
+
+def _needed_specs() -> list[str]:
+    found = default_specs()
     if not found:
         raise UserError(
             error(
@@ -229,7 +236,14 @@ def _default_specs() -> list[str]:
     return found
 
 
-def _read_spec(path: str, stdin: bytes) -> Spec:
+def spec_source(path: str, stdin: bytes) -> Source:
+    """The text of the spec *path*. Raises `UserError` when it cannot be read."""
+    return files.as_text("stdin", stdin) if path == STDIN else files.read_text(path)
+
+
+def spec_of(source: Source) -> Spec:
+    """The spec in *source*. Raises `UserError` with all that is wrong with it."""
+
     def load(base: str, at: Label) -> Source:
         try:
             return files.read_text(base)
@@ -237,13 +251,12 @@ def _read_spec(path: str, stdin: bytes) -> Spec:
             message = fault.diagnostics[0].message
             raise UserError(error("not-read", message, at)) from None
 
-    source = files.as_text("stdin", stdin) if path == STDIN else files.read_text(path)
     return read_spec(source, load)
 
 
-def _add_tasks(tasks: dict[str, Task], spec: Spec, named: _Named, *, found: bool) -> None:
+def _add_tasks(tasks: dict[str, Task], spec: Spec, named: Named, *, found: bool) -> None:
     """Add *spec* to the tasks of its notebooks: those named, else those that it names itself."""
-    listed = _listed(spec, required=not named.only_these)
+    listed = listed_by(spec, required=not named.only_these)
     if not named.only_these:
         if not spec.notebooks:
             raise UserError(
@@ -266,10 +279,10 @@ def _add_tasks(tasks: dict[str, Task], spec: Spec, named: _Named, *, found: bool
     for key, name in names.items():
         entries = listed[key][1] if key in listed else []
         task = tasks.setdefault(key, Task(name))
-        task.steps.append((spec, _target(spec, name, entries)))
+        task.steps.append((spec, target_of(spec, name, entries)))
 
 
-def _listed(spec: Spec, *, required: bool) -> dict[str, tuple[str, list[Entry]]]:
+def listed_by(spec: Spec, *, required: bool) -> dict[str, tuple[str, list[Entry]]]:
     """The notebooks that *spec* names, by identity, each with the entries that name it."""
     found: dict[str, tuple[str, list[Entry]]] = {}
     faults = []
@@ -303,7 +316,8 @@ def _whole(entries: Sequence[Entry]) -> Label:
     return Label(first.source, Span(first.span.start, last.span.end))
 
 
-def _target(spec: Spec, name: str, entries: Sequence[Entry]) -> Target:
+def target_of(spec: Spec, name: str, entries: Sequence[Entry]) -> Target:
+    """What *spec* says for the notebook *name*, which *entries* of its list name."""
     variables = dict(_path_variables(name, posixpath.dirname(spec.source.name)))
     filled = {**(spec.variables or {})}
     pipeline = spec.pipeline

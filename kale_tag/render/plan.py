@@ -1,7 +1,7 @@
 """Plans as text for a terminal, as plain values for JSON, and as a unified diff."""
 
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from itertools import groupby
 
 from kale_tag.notebook import MISSING, Notebook
@@ -12,7 +12,7 @@ from kale_tag.tagging.model import Rule
 from kale_tag.tagging.patch import operations
 from kale_tag.tagging.plan import Plan
 from kale_tag.tagging.select import View, first_line, why_not
-from kale_tag.tagging.wanted_settings import SETTINGS_KEY
+from kale_tag.tagging.wanted_settings import settings_changed
 from kale_tag.tags import listed
 
 
@@ -101,16 +101,6 @@ def explained_value(plan: Plan, notebook: Notebook) -> list[dict[str, object]]:
         }
         for found in plan.selections
     ]
-
-
-def settings_changed(change: Change) -> Iterator[tuple[str, object, object]]:
-    """Key, old and new value of each setting that changes, `MISSING` where there is none."""
-    old, new = _member(change.before, SETTINGS_KEY), _member(change.after, SETTINGS_KEY)
-    before: Mapping[str, object] = old if isinstance(old, dict) else {}
-    after: Mapping[str, object] = new if isinstance(new, dict) else {}
-    for key in sorted(before.keys() | after.keys()):
-        if before.get(key, MISSING) != after.get(key, MISSING):
-            yield key, before.get(key, MISSING), after.get(key, MISSING)
 
 
 def _marks(change: Change, style: Style) -> Iterator[str]:

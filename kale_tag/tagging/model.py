@@ -152,7 +152,8 @@ class Spec:
     """A spec whose form is right, with the files that it extends merged in.
 
     *pipeline* is None where the spec does not speak of settings. *rules* stand in the order of the
-    files, bases first; `Rule.layer` says from which file of the chain each is.
+    files, bases first; `Rule.layer` says from which file of the chain each is. *ignore* gives the
+    reason for each lint that is silenced.
     """
 
     source: Source
@@ -164,3 +165,4 @@ class Spec:
     unmatched: str = "keep"
     legacy: str = "error"
     compile: Mapping[str, object] | None = None
+    ignore: Mapping[str, str] | None = None

@@ -175,7 +175,7 @@ def _check_parts(
         is_key = key is not None and part is key_part
         if is_key or not only_key:
             text = tag.parts[position]
-            better = _mended(text, part)
+            better = mended(text, part)
             hint = f"write `{better}`" if better else ""
             if is_key and template.has_holes(text):
                 hint = "holes are for values; a key is written out"
@@ -187,7 +187,7 @@ def _check_parts(
             )
 
 
-def _mended(text: str, part: tags.Part) -> str:
+def mended(text: str, part: tags.Part) -> str:
     """What Kale would take instead of *text*, "" where there is no telling."""
     match part.name:
         case "step name" | "notebook name":

@@ -5,7 +5,8 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
 
 from kale_tag import settings
-from kale_tag.diagnostics import Label, Source, Span, UserError
+from kale_tag.diagnostics import Label, Source, Span, UserError, nearest
+from kale_tag.lints import SEVERITIES
 from kale_tag.tagging import template
 from kale_tag.tagging.compile_section import read_compile
 from kale_tag.tagging.consistency import check_spec
@@ -27,6 +28,7 @@ KEYS = (
     "unmatched",
     "legacy",
     "compile",
+    "ignore",
 )
 UNMATCHED = ("keep", "untag", "skip", "error")
 LEGACY = ("error", "keep")
@@ -152,6 +154,8 @@ def _add_layer(form: Form, spec: Spec, file: Source, values: dict[str, Node], la
     if "compile" in values:
         own_compile = read_compile(form, values["compile"])
         changes["compile"] = _merged(spec.compile or {}, own_compile)
+    if "ignore" in values:
+        changes["ignore"] = {**(spec.ignore or {}), **_ignore(form, values["ignore"])}
     if "unmatched" in values:
         changes["unmatched"] = form.choice(values["unmatched"], UNMATCHED, "`unmatched`") or "keep"
     if "legacy" in values:
@@ -231,6 +235,26 @@ def _rename(form: Form, node: Node) -> dict[str, Given]:
             continue
         found[key.text] = Given("step", "", new, value.label)
         check_tag(form, found[key.text])
+    return found
+
+
+def _ignore(form: Form, node: Node) -> dict[str, str]:
+    """The reason for each lint that the spec silences."""
+    found = {}
+    for key, value in form.mapping(node, "`ignore`"):
+        reason = form.text(value, f"the reason for `{key.text}`")
+        if key.text not in SEVERITIES:
+            near = nearest(key.text, SEVERITIES)
+            form.fault(
+                "unknown-key",
+                f"`kale-tag check` has no lint `{key.text}` that could be silenced",
+                key.label,
+                help=f"did you mean `{near}`?" if near else "`kale-tag check --explain list`",
+            )
+        elif reason is not None and not reason.strip():
+            form.fault("wrong-value", f"the reason for `{key.text}` is blank", value.label)
+        elif reason is not None:
+            found[key.text] = reason
     return found
 
 

@@ -36,6 +36,21 @@ def settings_changes(notebook: Notebook, target: Target) -> list[Change]:
     return [Change(None, before, {**old, SETTINGS_KEY: new})]
 
 
+def settings_in(metadata: object) -> Mapping[str, object]:
+    """The settings in the metadata of a notebook, empty where there are none that can be read."""
+    found = metadata.get(SETTINGS_KEY) if isinstance(metadata, Mapping) else None
+    return found if isinstance(found, Mapping) else {}
+
+
+def settings_changed(change: Change) -> Iterator[tuple[str, object, object]]:
+    """Key, old and new value of each setting that changes, `MISSING` where there is none."""
+    before, after = settings_in(change.before), settings_in(change.after)
+    for key in sorted(before.keys() | after.keys()):
+        old, new = before.get(key, MISSING), after.get(key, MISSING)
+        if not same(old, new):
+            yield key, old, new
+
+
 def _filled_settings(notebook: Notebook, target: Target) -> dict[str, object]:
     """The settings of *target* with every hole filled."""
     pipeline = target.pipeline or {}

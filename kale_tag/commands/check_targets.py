@@ -1,0 +1,132 @@
+"""What `kale-tag check` is given: specs, and the notebooks that are held against them."""
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+from kale_tag import files
+from kale_tag.commands.targets import (
+    DEFAULT_FOLDER,
+    DEFAULT_SPEC,
+    STDIN,
+    Named,
+    Targets,
+    Task,
+    default_specs,
+    listed_by,
+    spec_of,
+    spec_source,
+    target_of,
+    told_apart,
+)
+from kale_tag.diagnostics import Diagnostic, Label, Source, UserError, error
+from kale_tag.tagging.model import Spec
+
+
+@dataclass(slots=True)
+class Checks:
+    """What there is to check; *faults* are what is wrong with specs, *unusable* is no input."""
+
+    tasks: list[Task] = field(default_factory=list)
+    specs: int = 0
+    faults: list[Diagnostic] = field(default_factory=list)
+    unusable: list[Diagnostic] = field(default_factory=list)
+    stdin: bytes = b""
+
+
+def find_checks(paths: Sequence[str]) -> Checks:
+    """What *paths* stand for.
+
+    A spec is held against the notebooks that it names; one that names none against all that are
+    given. Where notebooks are given and no spec, those of the default specs that name them count.
+    Raises `UserError` when there is nothing to check.
+    """
+    targets = Targets()
+    named = told_apart(paths, targets)
+    checks = Checks(unusable=targets.faults, stdin=targets.stdin)
+    checks.unusable += (_is_a_patch(path) for path in named.patches)
+    given = [*named.notebooks]
+    for folder in named.folders:
+        inside = files.notebooks_in(folder)
+        specs = [path for path in files.specs_in(folder) if _looks_like_a_spec(path)]
+        if not inside and not specs:
+            message = f"there is neither a notebook below {folder} nor a spec in it"
+            checks.unusable.append(error("nothing-to-check", message, Label(Source(folder))))
+        given += inside
+        named.specs += specs
+    tasks = {STDIN if name == STDIN else files.identity(name): Task(name) for name in given}
+    others = [] if named.specs and not named.folders else default_specs()
+    if not paths:
+        named.specs, others = others, []
+        if not named.specs:
+            raise UserError(_nothing())
+    known = {files.identity(path) for path in named.specs}
+    for path in named.specs:
+        _add(checks, tasks, path, given, named, whole=True)
+    for path in others:
+        if files.identity(path) not in known:
+            _add(checks, tasks, path, given, named, whole=False)
+    checks.tasks = list(tasks.values())
+    return checks
+
+
+def _add(  # noqa: PLR0913  what is known so far
+    checks: Checks,
+    tasks: dict[str, Task],
+    path: str,
+    given: Sequence[str],
+    named: Named,
+    *,
+    whole: bool,
+) -> None:
+    """Add the spec *path* to the tasks of its notebooks: all of them, or of those *given*."""
+    try:
+        source = spec_source(path, checks.stdin)
+    except UserError as fault:
+        checks.unusable += fault.diagnostics
+        return
+    checks.specs += 1
+    try:
+        spec = spec_of(source)
+        listed = listed_by(spec, required=whole)
+    except UserError as fault:
+        checks.faults += fault.diagnostics
+        return
+    for key, (name, entries) in listed.items():
+        if whole or key in tasks:
+            task = tasks.setdefault(key, Task(name))
+            task.steps.append((spec, target_of(spec, task.name, entries)))
+    if not spec.notebooks and path in named.specs:
+        _add_to_all(tasks, spec, given)
+
+
+def _add_to_all(tasks: dict[str, Task], spec: Spec, given: Sequence[str]) -> None:
+    for name in given:
+        task = tasks[STDIN if name == STDIN else files.identity(name)]
+        task.steps.append((spec, target_of(spec, task.name, ())))
+
+
+def _looks_like_a_spec(path: str) -> bool:
+    """Whether a YAML file in a folder is meant for us: two of our keys stand in it."""
+    try:
+        start = files.read(path).data[:65536]
+    except UserError:
+        return False
+    keys = set(re.findall(rb"(?m)^(?:\{ *)?['\"]?(%s)['\"]?\s*:" % _KEYS, start))
+    return len(keys) > 1
+
+
+def _is_a_patch(path: str) -> Diagnostic:
+    hint = "`kale-tag plan PATCH` says whether it still fits, and what it would change"
+    return error("not-usable", f"{path} is a patch, or holds some", Label(Source(path)), help=hint)
+
+
+def _nothing() -> Diagnostic:
+    return error(
+        "nothing-to-check",
+        f"nothing is named, and there is no {DEFAULT_SPEC} and no spec in {DEFAULT_FOLDER}/",
+        help="kale-tag check SPEC, kale-tag check NOTEBOOK, or kale-tag check FOLDER",
+    )
+
+
+_KEYS = b"version|cells|notebooks|pipeline|extends|rename|unmatched|legacy|compile|ignore"
