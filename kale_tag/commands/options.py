@@ -52,3 +52,22 @@ Explain = Annotated[
 AllOrNothing = Annotated[
     bool, Option(("--all-or-nothing",), "Write no notebook unless all of them can be written.")
 ]
+GitAction = Annotated[
+    Literal["install", "uninstall", "status", "textconv", "merge"],
+    Argument(
+        "ACTION",
+        "install, uninstall or status; Git itself calls textconv and merge.",
+    ),
+]
+GitFiles = Annotated[list[str], Argument("[FILE]...", "What textconv and merge work on.")]
+Everywhere = Annotated[
+    bool, Option(("--global",), "For all your repositories, not just the one you are in.")
+]
+Attributes = Annotated[
+    str,
+    Option(
+        ("--attributes",),
+        "The attributes file to write, for example .gitattributes, which can be committed.",
+        "FILE",
+    ),
+]

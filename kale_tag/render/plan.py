@@ -6,13 +6,12 @@ from itertools import groupby
 
 from kale_tag.notebook import MISSING, Notebook
 from kale_tag.render.style import Style
-from kale_tag.steps import PATH_KEY
+from kale_tag.steps import PATH_KEY, SETTINGS_KEY
 from kale_tag.tagging.change import Change
 from kale_tag.tagging.model import Rule
 from kale_tag.tagging.patch import operations
 from kale_tag.tagging.plan import Plan
 from kale_tag.tagging.select import View, first_line, why_not
-from kale_tag.tagging.wanted_settings import SETTINGS_KEY
 from kale_tag.tags import listed
 
 

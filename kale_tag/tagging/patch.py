@@ -5,10 +5,10 @@ from collections.abc import Iterator, Mapping
 
 from kale_tag.notebook import MISSING, Notebook
 from kale_tag.splice import same
+from kale_tag.steps import SETTINGS_KEY
 from kale_tag.tagging.change import Change
 from kale_tag.tagging.plan import Plan
 from kale_tag.tagging.select import first_line
-from kale_tag.tagging.wanted_settings import SETTINGS_KEY
 
 Operation = dict[str, object]
 
