@@ -59,7 +59,7 @@ GitAction = Annotated[
         "install, uninstall or status; Git itself calls textconv and merge.",
     ),
 ]
-GitFiles = Annotated[list[str], Argument("[FILE]...", "What textconv and merge work on.")]
+GitFiles = Annotated[list[str], Argument("FILE", "What textconv and merge work on.")]
 Everywhere = Annotated[
     bool, Option(("--global",), "For all your repositories, not just the one you are in.")
 ]

@@ -21,9 +21,15 @@ HEAD = "# %%"
 WIDTH = 1000
 """Values whose JSON is longer are cut, and stand for with a digest."""
 
+OURS, BASE, MIDDLE, THEIRS = (b"<" * 7, b"|" * 7, b"=" * 7, b">" * 7)
+"""What the lines around the parts of a conflict start with."""
+
 
 def textconv(data: bytes) -> bytes:
     """The lines of the notebook *data*; what is no notebook comes back as it is.
+
+    While a conflict is open, so that `git diff` is readable just then, the lines are those of both
+    sides, between conflict markers where they differ.
 
         #% kubeflow_notebook.pipeline_name: "titanic"
 
@@ -34,17 +40,56 @@ def textconv(data: bytes) -> bytes:
     Behind the type of a cell stand its tags, then its id. A source line that looks like one of ours
     gets a backslash.
     """
+    if (lines := _lines(data)) is not None:
+        return "".join(lines).encode("utf-8", "backslashreplace")
+    return _conflicted(data) or data
+
+
+def _lines(data: bytes) -> list[str] | None:
     try:
         text = data.decode("utf-8-sig")
         value, end = value_at(text, skip_space(text, 0))
         if skip_space(text, end) != len(text) or not isinstance(value, dict):
-            return data
+            return None
         cells = value.get("cells")
         if not isinstance(cells, list) or not all(isinstance(cell, dict) for cell in cells):
-            return data
-        return "".join(_notebook(value, cells, data)).encode("utf-8", "backslashreplace")
+            return None
+        pieces = "".join(_notebook(value, cells, data)).split("\n")
+        return [f"{line}\n" for line in pieces[:-1]]
     except (ValueError, RecursionError):  # not UTF-8, not JSON, nested too deeply
-        return data
+        return None
+
+
+def _conflicted(data: bytes) -> bytes | None:
+    """Both sides of a notebook with conflict markers in it, if both are notebooks."""
+    marks: dict[bytes, str] = {}
+    ours: list[bytes] = []
+    theirs: list[bytes] = []
+    into = {OURS: (ours,), BASE: (), MIDDLE: (theirs,), THEIRS: (ours, theirs)}
+    now: tuple[list[bytes], ...] = (ours, theirs)
+    for line in data.splitlines(keepends=True):
+        if line[:7] in into and not line[7:8].strip():
+            marks.setdefault(line[:7], line.decode(errors="replace").strip() + "\n")
+            now = into[line[:7]]
+        else:
+            for side in now:
+                side.append(line)
+    if not {OURS, MIDDLE, THEIRS} <= marks.keys():
+        return None
+    one, other = _lines(b"".join(ours)), _lines(b"".join(theirs))
+    if one is None or other is None:
+        return None
+    import difflib  # noqa: PLC0415  slow to import, and conflicts are rare
+
+    lines: list[str] = []
+    compared = difflib.SequenceMatcher(None, one, other, autojunk=False)
+    for what, start, end, other_start, other_end in compared.get_opcodes():
+        if what == "equal":
+            lines += one[start:end]
+        else:
+            lines += [marks[OURS], *one[start:end], marks[MIDDLE]]
+            lines += [*other[other_start:other_end], marks[THEIRS]]
+    return "".join(lines).encode("utf-8", "backslashreplace")
 
 
 def _notebook(
