@@ -163,8 +163,13 @@ class State:
     def program(self) -> str:
         """The program in the command, "" where it is not one that `install` wrote."""
         command = self.command.value if self.command else ""
-        found = re.search(r"('[^']*'|[^\s'(]+) -P -m kale_tag git", command)
-        return shlex.split(found[1].replace("%%", "%"))[0] if found else ""
+        if self.kind == "merge":
+            command = command.replace("%%", "%")
+        found = re.match(r"(?:f\(\) \{ |case \$\()(.+) -P -m kale_tag git", command)
+        try:
+            return shlex.split(found[1])[0] if found else ""
+        except ValueError:  # edited by hand, with a quote too many
+            return ""
 
     @property
     def gone(self) -> bool:
