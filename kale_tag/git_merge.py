@@ -59,6 +59,9 @@ def merge_as_git(
     Runs in the current folder, whose repository's `merge.conflictStyle` counts. Binary files are a
     conflict in which ours stays, as in Git. Raises `GitError` when Git cannot do it.
     """
+    base, ours, theirs = versions
+    if ours in (base, theirs) or theirs == base:  # as Git does before it looks at any line
+        return GitMerge(theirs if ours == base else ours, clean=True)
     style = _conflict_style()
     with TemporaryDirectory(prefix="kale-tag-") as folder:
         try:
