@@ -140,7 +140,10 @@ def _by_merge_file(
 
 def _git(folder: str, words: Sequence[str], data: bytes = b"", conflict: int = 0) -> GitMerge:
     """What Git prints; an exit code of up to *conflict* says that there is one."""
-    place: Mapping[str, str] = {"GIT_DIR": folder, "GIT_ATTR_NOSYSTEM": "1"} if folder else {}
+    place: Mapping[str, str] = {}
+    if folder:
+        place = {"GIT_DIR": folder, "GIT_ATTR_NOSYSTEM": "1"}
+        words = ["-c", f"core.hooksPath={os.devnull}", *words]  # the user's own are not for this
     inherited = {name: value for name, value in os.environ.items() if name not in _PLACE}
     done = subprocess.run(  # noqa: S603  the words are ours
         ["git", *words],  # noqa: S607  the user's own Git, as PATH has it
