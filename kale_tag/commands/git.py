@@ -38,6 +38,8 @@ def git(
     from kale_tag.commands import git_drivers  # noqa: PLC0415  see above
 
     _wanted(action, files, 0, 0)
+    if action == "status" and attributes:
+        raise UserError(_wrong_arguments("`kale-tag git status` looks at all attributes files"))
     target = git_drivers.find_target(attributes, everywhere=everywhere)
     if action == "install":
         return git_drivers.install(target)
@@ -62,12 +64,8 @@ def _wanted(action: str, files: list[str], least: int, most: int) -> list[str]:
         "textconv": "one file",
         "merge": "BASE OURS THEIRS PATH MARKER_SIZE",
     }.get(action, "no files")
-    raise UserError(_wrong_files(action, takes))
+    raise UserError(_wrong_arguments(f"`kale-tag git {action}` takes {takes}"))
 
 
-def _wrong_files(action: str, takes: str) -> Diagnostic:
-    return error(
-        "wrong-arguments",
-        f"`kale-tag git {action}` takes {takes}",
-        help="`kale-tag git --help` shows how it is used",
-    )
+def _wrong_arguments(message: str) -> Diagnostic:
+    return error("wrong-arguments", message, help="`kale-tag git --help` shows how it is used")
