@@ -505,7 +505,8 @@ def test_a_repository_of_notebooks(driven: Repository, count: int) -> None:
     """The diff of a retagging is a line a cell, and merges of branches that tag are clean."""
     plain = real(count)
     assert len(plain) == count
-    start = {0: ["imports"], 1: ["step:load"], 2: ["step:train", "prev:load"]}
+    # Names that none of the notebooks has already.
+    start = {0: ["imports"], 1: ["step:new_load"], 2: ["step:new_train", "prev:new_load"]}
     base = {name: retagged(data, start) for name, data in plain.items()}
     driven.commit(plain, "plain")
     driven.commit(base, "tags")
@@ -516,16 +517,20 @@ def test_a_repository_of_notebooks(driven: Repository, count: int) -> None:
     assert all(re.match(r"[-+](# %% \[code\]|#% metadata)", line) for line in changed)
     assert shown == "".join(driven.git("show", "--format=", "HEAD"))
 
-    ours = {**start, 2: ["step:fit", "prev:load", "limit:cpu:1"], 0: ["skip"]}
-    theirs = {**start, 2: ["step:train", "prev:load", "prev:other"], 3: ["step:eval", "prev:train"]}
+    ours = {**start, 2: ["step:new_fit", "prev:new_load", "limit:cpu:1"], 0: ["skip"]}
+    theirs = {
+        **start,
+        2: ["step:new_train", "prev:new_load", "prev:other"],
+        3: ["step:new_eval", "prev:new_train"],
+    }
     driven.three(
         base,
         {name: retagged(data, ours) for name, data in base.items()},
         {name: retagged(data, theirs) for name, data in base.items()},
     )
     driven.git("merge", "-q", "-m", "m", "topic")
-    both = {0: ["skip"], 2: ["step:fit", "prev:load", "prev:other", "limit:cpu:1"]}
-    both[3] = ["step:eval", "prev:fit"]
+    both = {0: ["skip"], 2: ["step:new_fit", "prev:new_load", "prev:other", "limit:cpu:1"]}
+    both[3] = ["step:new_eval", "prev:new_fit"]
     for name, data in base.items():
         assert driven.read(name) == retagged(data, both), name
 

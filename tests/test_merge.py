@@ -176,6 +176,16 @@ def test_a_rename_takes_the_other_side_along(swap: bool) -> None:  # noqa: FBT00
     }
 
 
+def test_a_rename_mends_nothing_of_its_own_side() -> None:
+    """A `prev` that the renaming side itself left as it was stays: nobody asked for it."""
+    base = read({**STEPS, "e": "step:eval prev:train"})
+    renamed = read({**STEPS, "t": "step:fit", "u": "step:fit", "e": "step:eval prev:train"})
+    other = read({**STEPS, "e": "step:eval prev:train", "i": "skip"})
+    made = merge_of(base, renamed, other)
+    assert tags_of(made, 1, renamed)["e"] == "step:eval prev:train"
+    assert tags_of(made, 2, other)["e"] == "step:eval prev:train"
+
+
 def test_what_is_no_rename() -> None:
     """A step of which a cell remains, or whose new name was a step before, takes nothing along."""
     base = read(STEPS)

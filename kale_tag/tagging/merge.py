@@ -12,8 +12,8 @@ from kale_tag.notebook import MISSING, Notebook
 from kale_tag.splice import same
 from kale_tag.steps import PATH_KEY, SETTINGS_KEY
 from kale_tag.tagging.match import Pair, match_cells
-from kale_tag.tagging.merge_tags import NO_NAMES, ROLE, Names, is_list_of_tags, merge_tags, renamed
-from kale_tag.tagging.renames import joined, renames
+from kale_tag.tagging.merge_tags import NO_NAMES, ROLE, is_list_of_tags, merge_tags, renamed
+from kale_tag.tagging.renames import PerVersion, contested_names, renames, to_follow
 from kale_tag.tagging.three_way import (
     Conflict,
     Merged,
@@ -64,9 +64,8 @@ def merge(base: Notebook, ours: Notebook, theirs: Notebook) -> Merge | None:
     pairs = match_cells(base, ours), match_cells(base, theirs)
     if not (_changed(base, ours, pairs[0]) and _changed(base, theirs, pairs[1])):
         return None
-    follow, names = joined(
-        *(renames(base, *side) for side in zip((ours, theirs), pairs, strict=True))
-    )
+    sides = renames(base, ours, pairs[0]), renames(base, theirs, pairs[1])
+    follow, names = to_follow(*sides), contested_names(*sides)
     made = Merge()
     versions = (base, ours, theirs)
     for cell in _in_all(*pairs):
@@ -74,7 +73,7 @@ def merge(base: Notebook, ours: Notebook, theirs: Notebook) -> Merge | None:
     for version, of, side in zip((1, 2), (ours, theirs), pairs, strict=True):
         for old, new in side:
             if old is None and new is not None:
-                _follow(made.wanted[version], of, new, follow)
+                _follow(made.wanted[version], of, new, follow[version])
     _merge_settings(made, versions)
     differs = any(
         not same(version.metadata_of(holder), value)
@@ -142,8 +141,8 @@ def _merge_cell(
     made: Merge,
     versions: tuple[Notebook, ...],
     cell: Same,
-    follow: Mapping[str, str],
-    names: tuple[Names, Names, Names],
+    follow: PerVersion,
+    names: PerVersion,
 ) -> None:
     metadata = [version.metadata_of(at) for version, at in zip(versions, cell, strict=True)]
     if not all(isinstance(one, dict) for one in metadata):
@@ -152,7 +151,7 @@ def _merge_cell(
     listed = Versions(*(one.get("tags", MISSING) for one in mappings))
     if not all(one is MISSING or is_list_of_tags(one) for one in listed):
         return
-    tags = merge_tags(Versions(*(renamed(one, follow) for one in listed)), names)
+    tags = merge_tags(Versions(*map(renamed, listed, follow)), names)
     paths = Versions(*(one.get(PATH_KEY, MISSING) for one in mappings))
     if any(conflict.what == ROLE for conflict in tags.conflicts):
         path = Merged(paths)  # the path goes with the role, which is for the user to choose

@@ -30,17 +30,31 @@ def renames(base: Notebook, side: Notebook, pairs: Iterable[Pair]) -> dict[str, 
     }
 
 
-def joined(
-    ours: Mapping[str, str], theirs: Mapping[str, str]
-) -> tuple[dict[str, str], tuple[Names, Names, Names]]:
-    """The renames to follow everywhere, and the names of steps that the sides renamed differently.
+PerVersion = tuple[Names, Names, Names]
+"""Names of steps to others, for base, ours and theirs."""
 
-    The latter as `merge_tags` takes them: what a version calls such a step, and its old name.
+
+def to_follow(ours: Mapping[str, str], theirs: Mapping[str, str]) -> PerVersion:
+    """The renames that each version has to follow: those of the other side, base those of both.
+
+    A step that both sides renamed, differently, is not among them.
     """
-    contested = {old for old in ours.keys() & theirs.keys() if ours[old] != theirs[old]}
-    agreed = {old: new for old, new in (*ours.items(), *theirs.items()) if old not in contested}
-    names = tuple({side[old]: old for old in contested} for side in (ours, theirs))
-    return agreed, ({}, names[0], names[1])
+    contested = _contested(ours, theirs)
+    by_ours, by_theirs = (
+        {old: new for old, new in side.items() if old not in contested} for side in (ours, theirs)
+    )
+    return {**by_ours, **by_theirs}, by_theirs, by_ours
+
+
+def contested_names(ours: Mapping[str, str], theirs: Mapping[str, str]) -> PerVersion:
+    """What each version calls the steps that both sides renamed differently, and the old name."""
+    contested = _contested(ours, theirs)
+    by_ours, by_theirs = ({side[old]: old for old in contested} for side in (ours, theirs))
+    return {}, by_ours, by_theirs
+
+
+def _contested(ours: Mapping[str, str], theirs: Mapping[str, str]) -> set[str]:
+    return {old for old in ours.keys() & theirs.keys() if ours[old] != theirs[old]}
 
 
 def _step_name(notebook: Notebook, index: int) -> str:
