@@ -14,6 +14,8 @@ LAYERS = (
     ("__main__",),
     ("cli",),
     ("commands",),
+    ("git_attributes",),
+    ("git_config", "git_merge"),
     ("files", "git", "render", "runners"),
     ("tagging", "pipeline"),
     ("splice", "steps", "places"),
@@ -28,6 +30,7 @@ LAYERS = (
 """From the top down; a module imports from lower layers and from its own package only."""
 
 NOT_PURE = {"__main__", "cli", "commands", "files", "git", "render", "runners"}
+NOT_PURE |= {"git_attributes", "git_config", "git_merge"}
 WORLD = {"os", "sys", "subprocess", "pathlib", "time", "shutil", "tempfile", "socket", "io"}
 MODULES = sorted(path for path in ROOT.rglob("*.py") if path.name != "__init__.py")
 

@@ -143,6 +143,11 @@ OPTIONS = [
     "--color",
     "always",
     "--all-or-nothing",
+    "--global",
+    "--attributes",
+    "--attributes=x",
+    "install",
+    "textconv",
     "--",
     "-",
     "a.ipynb",
@@ -155,7 +160,7 @@ OPTIONS = [
 
 
 @settings(max_examples=300, deadline=None, suppress_health_check=[HealthCheck.too_slow])
-@given(st.sampled_from(["plan", "apply"]), st.lists(st.sampled_from(OPTIONS), max_size=6))
+@given(st.sampled_from(["plan", "apply", "git"]), st.lists(st.sampled_from(OPTIONS), max_size=6))
 def test_the_quick_reader_agrees_with_typer(name: str, words: list[str]) -> None:
     """What the quick reader takes, typer reads in the same way."""
     quick = read_plainly(command(name), words)
@@ -165,7 +170,8 @@ def test_the_quick_reader_agrees_with_typer(name: str, words: list[str]) -> None
 
     context = typer.main.get_command(typer_app()).commands[name].make_context(name, list(words))  # type: ignore[attr-defined]
     full = {key: value for key, value in context.params.items() if value is not None}
-    assert quick.pop("paths") == list(full.pop("paths", None) or [])
+    for argument in ("paths", "files"):
+        assert quick.pop(argument, []) == list(full.pop(argument, None) or [])
     assert quick.items() <= full.items()
     defaults = command(name).__kwdefaults__ or {}
     assert {key: full[key] for key in full if key not in quick} == {

@@ -124,3 +124,22 @@ ExplainCode = Annotated[
     ),
 ]
 Silenced = Annotated[bool, Option(("--verbose", "-v"), "Show what a spec silences too.")]
+GitAction = Annotated[
+    Literal["install", "uninstall", "status", "textconv", "merge"],
+    Argument(
+        "ACTION",
+        "install, uninstall or status; Git itself calls textconv and merge.",
+    ),
+]
+GitFiles = Annotated[list[str], Argument("FILE", "What textconv and merge work on.")]
+Everywhere = Annotated[
+    bool, Option(("--global",), "For all your repositories, not just the one you are in.")
+]
+Attributes = Annotated[
+    str,
+    Option(
+        ("--attributes",),
+        "The attributes file to write, for example .gitattributes, which can be committed.",
+        "FILE",
+    ),
+]

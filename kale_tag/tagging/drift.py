@@ -9,12 +9,12 @@ from kale_tag.diagnostics import Diagnostic, Label
 from kale_tag.lints import found
 from kale_tag.notebook import MISSING
 from kale_tag.places import Places
-from kale_tag.steps import PATH_KEY
+from kale_tag.steps import PATH_KEY, SETTINGS_KEY
 from kale_tag.tagging.change import Change, Target
 from kale_tag.tagging.lint_settings import PANEL
 from kale_tag.tagging.model import Spec
 from kale_tag.tagging.plan import Plan
-from kale_tag.tagging.wanted_settings import SETTINGS_KEY, settings_changed, settings_in
+from kale_tag.tagging.wanted_settings import settings_changed, settings_in
 from kale_tag.tags import is_kales, listed
 
 WIDTH = 60

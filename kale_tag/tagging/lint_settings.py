@@ -5,8 +5,8 @@ from collections.abc import Iterator
 from kale_tag import settings
 from kale_tag.diagnostics import Diagnostic
 from kale_tag.lints import found
+from kale_tag.steps import SETTINGS_KEY
 from kale_tag.tagging.tagged import Tagged
-from kale_tag.tagging.wanted_settings import SETTINGS_KEY
 
 CALLED = f"`{SETTINGS_KEY}`"
 REQUIRED = ("pipeline_name", "experiment_name")

@@ -9,8 +9,8 @@ from kale_tag import tags
 from kale_tag.diagnostics import Label, nearest
 from kale_tag.notebook import Notebook
 from kale_tag.places import Places
-from kale_tag.steps import Outline, Role, outline, role_of
-from kale_tag.tagging.wanted_settings import SETTINGS_KEY, settings_in
+from kale_tag.steps import SETTINGS_KEY, Outline, Role, outline, role_of
+from kale_tag.tagging.wanted_settings import settings_in
 
 SHOWN = 5
 """Cells that one finding names; of more it says how many."""
