@@ -9,7 +9,6 @@ from kale_tag.commands.targets import (
     DEFAULT_FOLDER,
     DEFAULT_SPEC,
     STDIN,
-    Named,
     Targets,
     Task,
     default_specs,
@@ -20,7 +19,6 @@ from kale_tag.commands.targets import (
     told_apart,
 )
 from kale_tag.diagnostics import Diagnostic, Label, Source, UserError, error
-from kale_tag.tagging.model import Spec
 
 
 @dataclass(slots=True)
@@ -37,15 +35,17 @@ class Checks:
 def find_checks(paths: Sequence[str]) -> Checks:
     """What *paths* stand for.
 
-    A spec is held against the notebooks that it names; one that names none against all that are
-    given. Where notebooks are given and no spec, those of the default specs that name them count.
-    Raises `UserError` when there is nothing to check.
+    A spec is held against the notebooks that it names; one that names none, and was named itself,
+    against all that are given: in a folder it is a base that others extend. Where notebooks are
+    given and no spec, those of the default specs that name them count. Raises `UserError` when
+    there is nothing to check.
     """
     targets = Targets()
     named = told_apart(paths, targets)
     checks = Checks(unusable=targets.faults, stdin=targets.stdin)
     checks.unusable += (_is_a_patch(path) for path in named.patches)
     given = [*named.notebooks]
+    by_name = {*named.specs}
     for folder in named.folders:
         inside = files.notebooks_in(folder)
         specs = [path for path in files.specs_in(folder) if _looks_like_a_spec(path)]
@@ -62,24 +62,21 @@ def find_checks(paths: Sequence[str]) -> Checks:
             raise UserError(_nothing())
     known = {files.identity(path) for path in named.specs}
     for path in named.specs:
-        _add(checks, tasks, path, given, named, whole=True)
+        _add(checks, tasks, path, given if path in by_name else [], whole=True)
     for path in others:
         if files.identity(path) not in known:
-            _add(checks, tasks, path, given, named, whole=False)
+            _add(checks, tasks, path, [], whole=False)
     checks.tasks = list(tasks.values())
     return checks
 
 
-def _add(  # noqa: PLR0913  what is known so far
-    checks: Checks,
-    tasks: dict[str, Task],
-    path: str,
-    given: Sequence[str],
-    named: Named,
-    *,
-    whole: bool,
+def _add(
+    checks: Checks, tasks: dict[str, Task], path: str, others: Sequence[str], *, whole: bool
 ) -> None:
-    """Add the spec *path* to the tasks of its notebooks: all of them, or of those *given*."""
+    """Add the spec *path* to the tasks of its notebooks: all of them, or those that there are.
+
+    Where it names none, it goes to *others*.
+    """
     try:
         source = spec_source(path, checks.stdin)
     except UserError as fault:
@@ -96,12 +93,7 @@ def _add(  # noqa: PLR0913  what is known so far
         if whole or key in tasks:
             task = tasks.setdefault(key, Task(name))
             task.steps.append((spec, target_of(spec, task.name, entries)))
-    if not spec.notebooks and path in named.specs:
-        _add_to_all(tasks, spec, given)
-
-
-def _add_to_all(tasks: dict[str, Task], spec: Spec, given: Sequence[str]) -> None:
-    for name in given:
+    for name in () if spec.notebooks else others:
         task = tasks[STDIN if name == STDIN else files.identity(name)]
         task.steps.append((spec, target_of(spec, task.name, ())))
 
