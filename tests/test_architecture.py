@@ -17,6 +17,7 @@ LAYERS = (
     ("git_attributes",),
     ("git_config", "git_merge"),
     ("files", "git", "render", "runners"),
+    ("cleaners",),
     ("tagging", "pipeline"),
     ("splice", "steps", "places"),
     ("read_notebook", "settings"),

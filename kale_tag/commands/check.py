@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 
 from kale_tag import files
 from kale_tag.commands import batch
+from kale_tag.commands.check_cleaners import find_cleaners
 from kale_tag.commands.check_targets import find_checks
 from kale_tag.commands.options import (
     CheckFormat,
@@ -32,6 +33,7 @@ from kale_tag.splice import splice
 from kale_tag.tagging.drift import drift
 from kale_tag.tagging.lint import lint
 from kale_tag.tagging.plan import plan
+from kale_tag.tagging.tagged import Tagged
 
 
 def check(  # noqa: PLR0913  one parameter an option
@@ -67,10 +69,16 @@ def check(  # noqa: PLR0913  one parameter an option
     report.tell(checks.unusable)
     report.add(Finding(fault) for fault in checks.faults)
     work = _Work(checks.stdin, batch.is_worth_msgspec(checks.tasks), batch.watch())
-    for checked in batch.each(work.on, checks.tasks, jobs=jobs, quiet=quiet):
-        report.tell(checked.unusable)
-        report.add(checked.findings)
-        report.notebooks += not checked.unusable
+    kales: list[Task] = []
+    checked = batch.each(work.on, checks.tasks, jobs=jobs, quiet=quiet)
+    for task, done in zip(checks.tasks, checked, strict=True):
+        report.tell(done.unusable)
+        report.add(done.findings)
+        report.notebooks += not done.unusable
+        kales += [task] if done.is_kales and task.name != STDIN else []
+    reasons = _reasons(kales)
+    cleaners = find_cleaners(task.name for task in kales)
+    report.add(Finding(fault, reasons.get(fault.code, "")) for fault in cleaners)
     report.close()
     if report.unusable:
         return 2
@@ -79,9 +87,13 @@ def check(  # noqa: PLR0913  one parameter an option
 
 @dataclass(slots=True)
 class _Checked:
-    """What was found in one notebook, or why it could not be looked at."""
+    """What was found in one notebook, or why it could not be looked at.
+
+    *is_kales* says whether it has to do with Kale: by its tags or settings, or by a spec.
+    """
 
     findings: list[Finding] = field(default_factory=list)
+    is_kales: bool = False
     unusable: tuple[Diagnostic, ...] = ()
 
 
@@ -98,14 +110,12 @@ class _Work:
             found = [*lint(notebook)]
         except UserError as fault:
             return _Checked(unusable=fault.diagnostics)
-        reasons: dict[str, str] = {}
-        for spec, _ in task.steps:
-            reasons.update(spec.ignore or {})
+        reasons = _reasons([task])
         found.sort(key=_place)
         findings = [Finding(fault, reasons.get(fault.code, "")) for fault in found]
         for one, is_lint in self._drift(task, notebook):
             findings.append(Finding(one, reasons.get(one.code, "") if is_lint else ""))
-        return _Checked(findings)
+        return _Checked(findings, bool(task.steps) or Tagged(notebook).is_kales)
 
     def _drift(self, task: Task, notebook: Notebook) -> Iterator[tuple[Diagnostic, bool]]:
         """Where *notebook* is not as its specs say; whether a lint says so, or planning failed.
@@ -124,6 +134,12 @@ class _Work:
             if made.changes and spec is not task.steps[-1][0]:
                 wanted = {change.holder: change.after for change in made.changes}
                 notebook = scan_again(splice(notebook, wanted), notebook)
+
+
+def _reasons(tasks: Iterable[Task]) -> dict[str, str]:
+    """Why lints are silenced, by the specs of *tasks*."""
+    specs = (spec for task in tasks for spec, _ in task.steps)
+    return {code: reason for spec in specs for code, reason in (spec.ignore or {}).items()}
 
 
 def _place(fault: Diagnostic) -> tuple[int, int]:

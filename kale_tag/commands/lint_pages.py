@@ -2,10 +2,11 @@
 
 from collections.abc import Iterator, Mapping
 
+from kale_tag.cleaners import lint as cleaners
 from kale_tag.lints import SEVERITIES, Lint, Page, page
 from kale_tag.tagging import drift, lint
 
-LINTS: tuple[Lint, ...] = (*lint.LINTS, *drift.LINTS)
+LINTS: tuple[Lint, ...] = (*lint.LINTS, *drift.LINTS, *cleaners.LINTS)
 """Every lint there is; a half of the house that has more of them adds them here."""
 
 
