@@ -4,6 +4,13 @@ import os
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
+
+# A machine that is busy is no fault of the code; `make slow` asks for many more examples.
+settings.register_profile(
+    "ours", deadline=None, max_examples=int(os.environ.get("KALE_TAG_EXAMPLES", "100"))
+)
+settings.load_profile("ours")
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:

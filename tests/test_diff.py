@@ -164,7 +164,7 @@ def test_settings(before: dict[str, Any], after: dict[str, Any], keys: list[str]
     assert all(key in text and key in as_markdown(("a", "b"), done) for key in keys)
 
 
-@given(st.text() | st.text("`|\\<&>#@*_[]() \n", max_size=20), st.booleans())
+@given(st.text(max_size=40) | st.text("`|\\<&>#@*_[]() \n", max_size=20), st.booleans())
 def test_code_spans(text: str, in_table: bool) -> None:  # noqa: FBT001  it is drawn
     """GitHub's own Markdown (cmark-gfm) shows every text as it is, in a line or a table."""
     shown = code(text, in_table=in_table)
@@ -176,7 +176,7 @@ def test_code_spans(text: str, in_table: bool) -> None:  # noqa: FBT001  it is d
 
     found = re.findall("<code>(.*?)</code>", page)
     assert len(found) == 1
-    assert html.unescape(found[0]).strip() == one_line(text[:160]).strip()
+    assert html.unescape(found[0]).strip() == one_line(text).strip()
     assert page.count("<td>") == 2 * in_table
     assert "<" not in re.sub("</?(code|t(able|head|body|r|h|d)|[ul]+i?)>", "", page)
 

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 from notebooks import cell, notebook, to_bytes
 
@@ -355,6 +355,7 @@ def of_tags(cells: Mapping[str, object]) -> Notebook:
     return read_notebook(to_bytes(notebook(made)), "a.ipynb")
 
 
+@example({"v": ["step:b"]}, {"v": ["step:a", "step:b"]})
 @given(tagged, tagged)
 def test_nothing_to_merge(base: dict[str, object], side: dict[str, object]) -> None:
     """Where one side did nothing, or both the same, it is all left to Git."""

@@ -37,13 +37,13 @@ PerVersion = tuple[Names, Names, Names]
 def to_follow(ours: Mapping[str, str], theirs: Mapping[str, str]) -> PerVersion:
     """The renames that each version has to follow: those of the other side, base those of both.
 
-    A step that both sides renamed, differently, is not among them.
+    A step that both sides renamed is not for them to follow: if to one name, what still has the old
+    one was left so by both; if to two, the user chooses.
     """
-    contested = _contested(ours, theirs)
-    by_ours, by_theirs = (
-        {old: new for old, new in side.items() if old not in contested} for side in (ours, theirs)
-    )
-    return {**by_ours, **by_theirs}, by_theirs, by_ours
+    by_ours = {old: new for old, new in ours.items() if old not in theirs}
+    by_theirs = {old: new for old, new in theirs.items() if old not in ours}
+    both = {old: new for old, new in ours.items() if theirs.get(old) == new}
+    return {**by_ours, **by_theirs, **both}, by_theirs, by_ours
 
 
 def contested_names(ours: Mapping[str, str], theirs: Mapping[str, str]) -> PerVersion:
@@ -65,4 +65,7 @@ def _step_name(notebook: Notebook, index: int) -> str:
 
 
 def _step_names(notebook: Notebook) -> set[str]:
-    return {_step_name(notebook, index) for index in range(len(notebook.types))} - {""}
+    """All names that steps have, those of a second step on a cell too, which Kale refuses."""
+    cells = (tags.listed(notebook.metadata_of(index)) for index in range(len(notebook.types)))
+    parts = (tag.partition(":") for listed in cells for tag in listed)
+    return {name for kind, _, name in parts if kind in NAMED and name}
