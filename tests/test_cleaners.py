@@ -30,6 +30,9 @@ NOTEBOOK = from_percent(
 )
 NAMES = {(cleaner.name, cleaner.seen): cleaner for cleaner in CLEANERS}
 
+# nbdev 2 does not run with what it asks for today.
+NEEDS = {"nbdev-2.4.7": ("fastcore<1.9", "execnb<0.2", "ghapi<1.1")}
+
 # A cleaner and its version, a command, and the files beside it.
 USES: list[tuple[str, str, dict[str, str]]] = [
     (named, use["run"], use.get("files", {}))
@@ -73,9 +76,9 @@ def programs() -> Any:
         place = home / f"{cleaner.name}-{cleaner.seen}"
         if not (place / "ready").exists():
             subprocess.run([sys.executable, "-m", "venv", place], check=True)
-            wanted = f"{cleaner.name}=={cleaner.seen}"
+            wanted = [f"{cleaner.name}=={cleaner.seen}", *NEEDS.get(place.name, ())]
             python = place / "bin" / "python"
-            subprocess.run([python, "-m", "pip", "install", "--quiet", wanted], check=True)
+            subprocess.run([python, "-m", "pip", "install", "--quiet", *wanted], check=True)
             (place / "ready").touch()
         return str(place / "bin")
 

@@ -103,4 +103,4 @@ def _ini_value(text: str) -> object:
     """A list, as nbdev reads it, unless it is a boolean."""
     if text.lower() in {"true", "false"}:
         return text.lower() == "true"
-    return text.replace(",", " ").split()
+    return re.split(r",?\s+", text)

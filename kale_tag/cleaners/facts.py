@@ -149,10 +149,14 @@ _NBDEV = Cleaner(
     ),
     programs=(("nbdev-clean",), ("nbdev_clean",)),
     hooks=(("nbdev_clean", ("nbdev_clean",)), ("nbdev-clean", ("nbdev-clean",))),
-    configs=(
-        ConfigFile("pyproject.toml", "tool.nbdev"),
-        ConfigFile("settings.ini", "DEFAULT", "lib_name"),
-    ),
+    configs=(ConfigFile("pyproject.toml", "tool.nbdev"),),
+)
+
+_NBDEV_2 = replace(
+    _NBDEV,
+    seen="2.4.7",
+    before=3,
+    configs=(ConfigFile("settings.ini", "DEFAULT", "lib_name"),),
 )
 
 _KEEP_TAGS, _KEEP_SETTINGS = _both(
@@ -307,9 +311,10 @@ _JQ = Cleaner(
     programs=(("jq",),),
 )
 
-CLEANERS: Final = (
+CLEANERS: Final = (  # an older version stands before a newer one
     _NB_CLEAN_4,
     _NB_CLEAN,
+    _NBDEV_2,
     _NBDEV,
     _DATABOOKS,
     _NBSTRIPOUT,

@@ -131,10 +131,10 @@ def _values(words: Sequence[str], option: Option) -> Iterator[list[str]]:
             yield [value] if equals else [*_until_flag(words[at + 1 :])]
         elif re.match("-[A-Za-z]", word):
             short = [flag[1] for flag in option.flags if re.fullmatch("-[A-Za-z]", flag)]
-            if option.value and word[1] in short:
+            if not option.value or option.or_bare:
+                yield from ([] for letter in short if letter in word)
+            elif word[1] in short:
                 yield [word[2:]]
-            elif (not option.value or option.or_bare) and set(short) & set(word[1:]):
-                yield []
 
 
 def _until_flag(words: Sequence[str]) -> Iterator[str]:

@@ -33,9 +33,10 @@ def faults(
     cleanings = [*_hooks(sources, paths)]
     cleanings += _filters(top, paths, sources) if filtered else ()
     used = {cleaning.use.cleaner.name for cleaning in cleanings}
-    for cleaner in {one.name: one for one in CLEANERS}.values():
+    for cleaner in reversed(CLEANERS):
         own = config_of(cleaner, sources)
         if own and cleaner.name not in used:
+            used.add(cleaner.name)
             use = Use(cleaner, config=own.values)
             cleanings.append(Cleaning("config", cleaner.name, own.place(), use, own))
     for cleaning in cleanings:
@@ -54,8 +55,12 @@ def _hooks(sources: Mapping[str, Source], paths: Sequence[str]) -> Iterator[Clea
 def _set_up(
     use: Use, sources: Mapping[str, Source], git: Mapping[str, str] | None = None
 ) -> tuple[Use, Config | None]:
-    own = config_of(use.cleaner, sources)
-    return Use(use.cleaner, use.words, own.values if own else {}, git or {}), own
+    """*use* with its configuration; the version is that for which there is some."""
+    versions = [use.cleaner, *(one for one in CLEANERS if one.name == use.cleaner.name)]
+    for cleaner in versions:
+        if own := config_of(cleaner, sources):
+            return Use(cleaner, use.words, own.values, git or {}), own
+    return Use(use.cleaner, use.words, git=git or {}), None
 
 
 def _filters(top: str, paths: Sequence[str], sources: Mapping[str, Source]) -> Iterator[Cleaning]:
