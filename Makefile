@@ -3,7 +3,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: demo test lint wheel slow bench clean
+.PHONY: demo test lint wheel docs slow bench clean
 
 demo: .venv/ready  ## plan and apply every example, on copies in demo/
 	$(BIN)/python examples/demo.py demo
@@ -29,6 +29,10 @@ wheel: .venv/ready  ## build, and run the tests against the wheel instead of thi
 	.venv-wheel/bin/pip install --quiet dist/*.whl --group dev
 	.venv-wheel/bin/pytest -n 2 -m "not slow"
 
+docs: .venv/docs  ## the site, in site/; every link is checked
+	$(BIN)/python docs/generate.py
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --quiet --strict
+
 bench: .venv/ready  ## the speed claims, as ratios
 	for program in cycle startup memory bulk patches revisions; do $(BIN)/python benchmarks/$$program.py; done
 
@@ -40,5 +44,9 @@ bench: .venv/ready  ## the speed claims, as ratios
 	$(BIN)/pip install --quiet --editable . --group dev
 	touch $@
 
+.venv/docs: .venv/ready
+	$(BIN)/pip install --quiet --group docs
+	touch $@
+
 clean:
-	rm -rf .venv .venv-wheel .venv-kale .venv-cleaners .venv-node dist demo .hypothesis .mypy_cache .pytest_cache .ruff_cache
+	rm -rf .venv site .venv-wheel .venv-kale .venv-cleaners .venv-node dist demo .hypothesis .mypy_cache .pytest_cache .ruff_cache

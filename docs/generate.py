@@ -37,7 +37,7 @@ Written by `docs/generate.py` from the docstrings; do not edit.
 
 """
 
-NOTE = "Written by `docs/generate.py`; do not edit.\n"
+NOTE = "<!-- Written by docs/generate.py; do not edit. -->\n\n"
 
 EXIT_CODES = {
     0: ("Done, or nothing to do.", "Go on."),
@@ -77,11 +77,11 @@ def _spec() -> Iterator[str]:
     rule = schema["definitions"]["rule"]["properties"]
     selectors = [*schema["definitions"]["not"]["properties"]]
     first = [*selectors, "not", "expect"]
-    yield "# Specs\n\nA spec is a YAML file. "
+    yield f"{NOTE}# Specs\n\nA spec is a YAML file. "
     yield f"{schema['description']} Patterns are Python's regular expressions, and are found "
     yield "anywhere in a line.\n\n`kale-tag schema > kale-tag.schema.json` gives editors completion "
     yield "and checks; name it in the first line:\n`# yaml-language-server: "
-    yield f"$schema=kale-tag.schema.json`.\n\n{NOTE}\n## The file\n\n"
+    yield f"$schema=kale-tag.schema.json`.\n\n## The file\n\n"
     yield from _keys(schema, schema["properties"])
     for pattern, value in schema["patternProperties"].items():
         yield f"| `{pattern.removeprefix('^')}…` | {_one_line(value['description'])} | |\n"
@@ -137,7 +137,7 @@ def _as_yaml(value: object) -> str:
 
 
 def _commands() -> Iterator[str]:
-    yield f"# Commands\n\n`kale-tag COMMAND --help` says the same. {NOTE}\n"
+    yield f"{NOTE}# Commands\n\n`kale-tag COMMAND --help` says the same.\n\n"
     yield "| command | does |\n|---|---|\n"
     for name in COMMANDS:
         summary = _first_sentence(inspect.getdoc(command(name)) or "")
@@ -151,13 +151,10 @@ def _commands() -> Iterator[str]:
 
 def _command(name: str) -> Iterator[str]:
     function = command(name)
-    text, *more = (inspect.getdoc(function) or "").split("\n\n")
-    yield f"{text}\n"
-    for part in more:
-        if part.lstrip().startswith("kale-tag "):
-            yield f"\n```text\n{part.strip()}\n```\n"
-        else:
-            yield f"\n{part}\n"
+    parts = (inspect.getdoc(function) or "").split("\n\n")
+    examples = [part.strip() for part in parts if part.startswith("kale-tag ")]
+    yield from (f"{part}\n\n" for part in parts if not part.startswith("kale-tag "))
+    yield "".join(["```text\n", *(f"{line}\n" for line in examples), "```\n"])
     declared = {
         key: (parts[0], parts[1])
         for key, hint in function.__annotations__.items()
@@ -166,14 +163,16 @@ def _command(name: str) -> Iterator[str]:
     arguments = [one for _, one in declared.values() if isinstance(one, Argument)]
     if arguments:
         yield "\n"
-        yield from (f"`{one.metavar}`\n: {one.help}\n\n" for one in arguments)
+        yield from (f"`{one.metavar}`: {one.help}\n\n" for one in arguments)
     options = [(kind, one) for kind, one in declared.values() if isinstance(one, Option)]
     if options:
-        yield "\n| option | meaning |\n|---|---|\n"
+        yield "" if arguments else "\n"
+        yield "| option | meaning |\n|---|---|\n"
     for kind, option in options:
-        value = option.metavar or "|".join(map(str, get_args(kind)))
+        values = [option.metavar] if option.metavar else [*map(str, get_args(kind))]
         flags = ", ".join(f"`{flag}`" for flag in option.flags)
-        yield f"| {flags}{f' `{_cell(value)}`' if value else ''} | {_one_line(option.help)} |\n"
+        taken = " ".join(["", *(f"*{value}*" for value in values)])
+        yield f"| {flags}{taken} | {_one_line(option.help)} |\n"
 
 
 def _first_sentence(text: str) -> str:
@@ -184,7 +183,7 @@ def _first_sentence(text: str) -> str:
 
 
 def _exit_codes() -> Iterator[str]:
-    yield f"# Exit codes\n\nThe same for every command. {NOTE}\n"
+    yield f"{NOTE}# Exit codes\n\nThe same for every command.\n\n"
     yield "| code | meaning | what to do |\n|---|---|---|\n"
     for code, (meaning, what) in EXIT_CODES.items():
         yield f"| {code} | {meaning} | {what} |\n"
@@ -194,8 +193,8 @@ def _exit_codes() -> Iterator[str]:
 
 
 def _cleaners() -> Iterator[str]:
-    yield "# What cleaners do to tags\n\nFound by running each program on a tagged notebook; the "
-    yield f"tests run them again. {NOTE}\n"
+    yield f"{NOTE}# What cleaners do to tags\n\n"
+    yield "Found by running each program on a tagged notebook; the tests run them again.\n\n"
     yield "| program | tags of cells | `kubeflow_notebook` | ids of cells |\n|---|---|---|---|\n"
     for cleaner in CLEANERS:
         parts = (_fate(cleaner, part) for part in (cleaner.tags, cleaner.settings))
@@ -228,7 +227,10 @@ def _one_line(text: str) -> str:
 
 
 def _cell(text: str) -> str:
-    return text.replace("|", "\\|")
+    """*text* for a cell of a table, which Markdown reads in its own way."""
+    parts = text.split("`")  # what is code stands at the odd places
+    parts[::2] = (part.replace("|", "\\|").replace("<", "&lt;") for part in parts[::2])
+    return "`".join(parts)
 
 
 if __name__ == "__main__":
