@@ -210,8 +210,12 @@ def _fate(cleaner: Cleaner, part: Part) -> str:
         if not told:
             return "kept"
         return f"kept; deleted by {' or '.join(told)}"
-    keep = f"`{' '.join(part.args)}`" if part.args else _said((), part.line, part.keeping[0].value)
-    where = f" in {cleaner.configs[0].name}" if part.line else ""
+    keep = f"`{' '.join(part.args)}`"
+    where = ""
+    if part.line:
+        file, value = cleaner.configs[0].name, part.keeping[0].value
+        keep = f"`{part.line} = {value if file.endswith('.ini') else json.dumps([value])}`"
+        where = f" in {file}"
     when = "deleted when it is made from a text file" if cleaner.when else "**deleted**"
     return f"{when}; kept with {keep}{where}"
 
