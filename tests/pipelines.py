@@ -93,7 +93,7 @@ FULL = pipeline(
     parameters=(
         Parameter("n_rows", "int", 10),
         Parameter("alpha", "float", 1e-07),
-        Parameter("title", "str", "it's \"déjà\"\n"),
+        Parameter("title", "str", 'it\'s "déjà"\n'),
         Parameter("cfg", "dict", {"k": [1, 2.5, None, True], "y": {}}),
         Parameter("_seed", "int", -1),
     ),

@@ -45,7 +45,7 @@ HOSTILE = [
     "\U0001f600 emoji\n",
     "\U0001ffff\U0010ffff\n",
     "é \x7f \xa0\n",
-    '"""\n\'\'\'\n\\n {{x}} {x!r}\n',
+    "\"\"\"\n'''\n\\n {{x}} {x!r}\n",
     "{{$}}",
     "yes",
     "No",
@@ -121,7 +121,14 @@ EXAMPLES = int(os.environ.get("KALE_TAG_EXAMPLES", "60"))
 @settings(max_examples=EXAMPLES, deadline=None)
 @given(DOCUMENTS)
 @example([{"a": 1e-07, "b": 1e16, "c": -0.0, "d": 1.5e300, "e": 10**30}])
-@example([{"texts": [*HOSTILE, "x" * 5000, "x y\n" * 3000], "nested": [[["a\n"]], [], {}, [{}], {"k": []}]}])
+@example(
+    [
+        {
+            "texts": [*HOSTILE, "x" * 5000, "x y\n" * 3000],
+            "nested": [[["a\n"]], [], {}, [{}], {"k": []}],
+        }
+    ]
+)
 def test_read_back(documents: list[dict[str, Any]]) -> None:
     """PyYAML, its C part and ruamel.yaml read what was written, types included."""
     text = to_yaml(documents)
@@ -145,8 +152,7 @@ def test_plain_words_stay_plain() -> None:
     """What needs no quotes has none."""
     document = {"image": "pytorch/pytorch-2.0", "name": "load data", "on": "yes", "v": "3.12"}
     assert to_yaml([document, {}, {"a": {}}]) == (
-        'image: pytorch/pytorch-2.0\nname: load data\n"on": "yes"\nv: "3.12"\n'
-        "---\n{}\n---\na: {}\n"
+        'image: pytorch/pytorch-2.0\nname: load data\n"on": "yes"\nv: "3.12"\n---\n{}\n---\na: {}\n'
     )
 
 

@@ -1,7 +1,7 @@
 """What each step takes and gives under the names that Kubeflow Pipelines knows."""
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from kale_tag.pipeline.kfp_names import input_name
 from kale_tag.pipeline.model import ArtifactType, Parameter, Pipeline, Step, SubPipeline
@@ -42,7 +42,7 @@ class Scope:
     *prefix* stands before the names of its steps where all steps need names of their own.
     *parameters* are those of its steps, *names* what each is called as an input of the pipeline,
     *passed* those that the pipeline around it gives. *outside* are the artifacts that it is given.
-    *units* are the interfaces of its steps.
+    *units* are the interfaces of its steps, *outputs* the names of what the pipeline gives.
     """
 
     pipeline: Pipeline
@@ -52,6 +52,7 @@ class Scope:
     passed: frozenset[str]
     outside: Mapping[str, Given]
     units: Mapping[str, Interface]
+    outputs: Mapping[str, str] = field(default_factory=dict)
 
     def given(self, unit: Step | SubPipeline, variable: str) -> Given:
         """Where *unit* has its input *variable* from."""
@@ -93,7 +94,8 @@ def inner_scope(sub: SubPipeline, around: Scope) -> Scope:
     units = {unit.name: _interface(unit, names) for unit in sub.pipeline.steps}
     prefix = f"{around.prefix}{sub.name}/"
     passed = frozenset(sub.parameters)
-    return Scope(sub.pipeline, prefix, parameters | own, names, passed, outside, units)
+    known = parameters | own
+    return Scope(sub.pipeline, prefix, known, names, passed, outside, units, outer.outs)
 
 
 def _interface(unit: Step | SubPipeline, parameters: Mapping[str, str]) -> Interface:

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from kale_tag.diagnostics import Diagnostic, UserError
 from kale_tag.pipeline import step_command
 from kale_tag.pipeline.container import environment, image_of, resources
-from kale_tag.pipeline.interface import Given, Interface, Scope, inner_scope, root_scope
+from kale_tag.pipeline.interface import Given, Scope, inner_scope, root_scope
 from kale_tag.pipeline.kfp_names import task_name
 from kale_tag.pipeline.model import ArtifactType, Code, Pipeline, Step, SubPipeline
 from kale_tag.pipeline.notes import Notes
@@ -156,7 +156,7 @@ class _Maker:
             inner = inner_scope(unit, scope)
             dag: dict[str, object] = {"tasks": self.tasks(inner)}
             if unit.outs:
-                dag["outputs"] = {"artifacts": dict(_selected(unit, own, inner))}
+                dag["outputs"] = {"artifacts": dict(_selected(inner))}
             body: dict[str, object] = {"dag": dag}
             inputs = self.definitions(inner, types)
         else:
@@ -288,13 +288,11 @@ def _component_name(scope: Scope, task: str) -> str:
     return "--".join((*above, task))
 
 
-def _selected(
-    sub: SubPipeline, own: Interface, inner: Scope
-) -> Iterator[tuple[str, dict[str, object]]]:
-    for variable in sub.outs:
+def _selected(inner: Scope) -> Iterator[tuple[str, dict[str, object]]]:
+    for variable, output in inner.outputs.items():
         giver = inner.last_giver(variable)
         selector = {"producerSubtask": task_name(giver.giver), "outputArtifactKey": giver.name}
-        yield own.outs[variable], {"artifactSelectors": [selector]}
+        yield output, {"artifactSelectors": [selector]}
 
 
 def _source(given: Given) -> dict[str, object]:

@@ -17,13 +17,12 @@ def executor_config(step: Step, root: Pipeline, notes: Notes) -> dict[str, objec
     settings = step.settings
     made: dict[str, object] = {}
     if settings.secrets:
-        by_name: dict[str, list[dict[str, str]]] = {}
-        for secret in settings.secrets:
-            by_name.setdefault(secret.name, []).append(
-                {"secretKey": secret.key, "envVar": secret.env}
-            )
         made["secretAsEnv"] = [
-            {"secretName": name, "keyToEnv": keys} for name, keys in by_name.items()
+            {
+                "secretName": secret.name,
+                "keyToEnv": [{"secretKey": secret.key, "envVar": secret.env}],
+            }
+            for secret in settings.secrets
         ]
     if root.volumes:
         made["pvcMount"] = [

@@ -42,20 +42,22 @@ rm -r "$program_path"
 KALE_TAG_CELLS=/dev/fd/3 exec python3 -u -c "$runtime" "$step" "$input"
 """
 _INSTALL = """\
-[ -n "$KALE_TAG_NO_PIP" ] || python3 -m pip install --quiet --disable-pip-version-check \\
-  --no-warn-script-location {words}
+[ -n "$KALE_TAG_NO_PIP" ] || {pip} {words}
 """
+_PIP = "python3 -m pip install --quiet --disable-pip-version-check --no-warn-script-location"
 
 
-def script(packages: Sequence[str], index_urls: Sequence[str]) -> str:
-    """The shell script that unpacks the cells, installs *packages* and starts the runtime."""
-    install = ""
+def script(packages: Sequence[str], index_urls: Sequence[str], install: str = "") -> str:
+    """The shell script that unpacks the cells, installs *packages* and starts the runtime.
+
+    *install* takes the place of the installation where there are no packages.
+    """
     if packages:
         indexes = [
             f"{'--extra-index-url' if number else '--index-url'} {shlex.quote(url)}"
             for number, url in enumerate(index_urls)
         ]
-        install = _INSTALL.format(words=" ".join([*indexes, *map(shlex.quote, packages)]))
+        install = _INSTALL.format(pip=_PIP, words=" ".join([*indexes, *map(shlex.quote, packages)]))
     return _SCRIPT.format(install=install)
 
 
