@@ -10,9 +10,11 @@ import yaml
 with warnings.catch_warnings():
     warnings.simplefilter("ignore")
     from google.protobuf import json_format
-    from kfp import components
-    from kfp.kubernetes import kubernetes_executor_config_pb2 as kubernetes
-    from kfp.pipeline_spec import pipeline_spec_pb2 as protos
+    from kfp import components  # type: ignore[import-untyped]
+    from kfp.kubernetes import (  # type: ignore[import-untyped]
+        kubernetes_executor_config_pb2 as kubernetes,
+    )
+    from kfp.pipeline_spec import pipeline_spec_pb2 as protos  # type: ignore[import-untyped]
 
 ARGUMENT = 131_071
 

@@ -79,8 +79,8 @@ def _resources(step: Step) -> Iterator[str]:
 def _kubernetes(step: Step, root: Pipeline) -> Iterator[str]:
     settings = step.settings
     for secret in settings.secrets:
-        key = {secret.key: secret.env}
-        yield f"kubernetes.use_secret_as_env(TASK, {secret.name!r}, {key!r})"
+        keys = {secret.key: secret.env}
+        yield f"kubernetes.use_secret_as_env(TASK, {secret.name!r}, {keys!r})"
     for volume in root.volumes:
         yield f"kubernetes.mount_pvc(TASK, {volume.name!r}, {volume.mount_point!r})"
     for key, value in settings.labels.items():

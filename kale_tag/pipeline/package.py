@@ -60,6 +60,7 @@ def package(pipeline: Pipeline, runtime: str) -> Package:
     made = _Maker(pipeline, runtime)
     scope = root_scope(pipeline)
     tasks = made.tasks(scope)
+    inputs = made.definitions(scope, {})
     notes = made.notes
     notes.check_text(pipeline.description, "the description of the pipeline", None)
     check_volumes(pipeline, notes)
@@ -73,7 +74,7 @@ def package(pipeline: Pipeline, runtime: str) -> Package:
     if pipeline.description:
         info["description"] = pipeline.description
     root: dict[str, object] = {"dag": {"tasks": tasks}}
-    if inputs := made.definitions(scope, {}):
+    if inputs:
         root = {"inputDefinitions": inputs, **root}
     spec: dict[str, object] = {
         "pipelineInfo": info,
