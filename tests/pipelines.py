@@ -14,8 +14,9 @@ from kale_tag.pipeline.model import (
     SubPipeline,
     Volume,
 )
+from kale_tag.pipeline.step_command import Runtime
 
-RUNTIME = "import sys\nprint(sys.argv[1:])\n"
+RUNTIME = Runtime("import sys\nprint(sys.argv[1:])\n", "import sys\nprint(*sys.argv)\n")
 """In place of the real one where it does not matter."""
 
 
@@ -94,7 +95,7 @@ FULL = pipeline(
         Parameter("n_rows", "int", 10),
         Parameter("alpha", "float", 1e-07),
         Parameter("title", "str", 'it\'s "déjà"\n'),
-        Parameter("cfg", "dict", {"k": [1, 2.5, None, True], "y": {}}),
+        Parameter("cfg", "dict", {"k": [1, 2.5, True], "y": {}}),
         Parameter("_seed", "int", -1),
     ),
     shared=SHARED,

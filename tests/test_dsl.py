@@ -135,4 +135,6 @@ def test_readable() -> None:
 
 def test_what_kfp_cannot_compile() -> None:
     """Defaults on which kfp stops are warned of."""
-    assert [one.message.split("`")[1] for one in cannot_compile(FULL)] == ["title", "cfg"]
+    none = Parameter("none", "list", [1, {"a": None}])
+    one = replace(FULL, parameters=(*FULL.parameters, none))
+    assert [fault.message.split("`")[1] for fault in cannot_compile(one)] == ["title", "none"]

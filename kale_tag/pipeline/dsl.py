@@ -16,19 +16,16 @@ from kale_tag.pipeline.interface import Scope, inner_scope, root_scope
 from kale_tag.pipeline.kfp_names import task_name
 from kale_tag.pipeline.model import Code, Pipeline, Step, SubPipeline
 from kale_tag.pipeline.package import step_spec
-from kale_tag.pipeline.step_command import script
+from kale_tag.pipeline.step_command import Runtime, script
 
 _TAKEN = {"compiler", "dsl", "kubernetes", "json", "shlex", "typing", "container"}
 
 
-def to_dsl(pipeline: Pipeline, runtime: str) -> str:
-    """The module; *pipeline* is one of which `package` has made a package.
-
-    *runtime* is the text of `step_runtime.py`.
-    """
+def to_dsl(pipeline: Pipeline, runtime: Runtime) -> str:
+    """The module; *pipeline* is one of which `package` has made a package."""
     writer = _Writer(pipeline)
     writer.lines += [
-        f"RUNTIME = {literal(runtime)}",
+        f"RUNTIME = {literal(runtime.for_cells(''.join(_sources(pipeline))))}",
         "",
         f"START = {literal(script((), (), INSTALL))}",
         "",
@@ -193,6 +190,17 @@ class _Writer:
             if isinstance(unit, Step):
                 for call in calls(unit, self.root):
                     yield call.replace("TASK", task, 1)
+
+
+def _sources(pipeline: Pipeline) -> Iterator[str]:
+    """The Python of all cells."""
+    for code in pipeline.shared:
+        yield code.python
+    for unit in pipeline.steps:
+        if isinstance(unit, SubPipeline):
+            yield from _sources(unit.pipeline)
+        else:
+            yield from (code.python for code in unit.code)
 
 
 def _cells(cells: Sequence[Code]) -> str:

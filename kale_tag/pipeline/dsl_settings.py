@@ -8,6 +8,7 @@ from kale_tag.pipeline import quantity
 from kale_tag.pipeline.container import environment
 from kale_tag.pipeline.model import Pipeline, Step
 from kale_tag.pipeline.notes import Notes
+from kale_tag.pipeline.parameter_value import holds_none
 
 
 def calls(step: Step, root: Pipeline) -> Iterator[str]:
@@ -33,7 +34,7 @@ def cannot_compile(root: Pipeline) -> Iterator[Diagnostic]:
         fault = ""
         if isinstance(default, str) and "\n" in default:
             fault = "a line break, with which kfp writes a package that is not YAML"
-        elif isinstance(default, list | dict) and _holds_none(default):
+        elif isinstance(default, list | dict) and holds_none(default):
             fault = "None, on which kfp stops"
         if fault:
             message = f"the default of the parameter `{parameter.name}` has {fault}"
@@ -43,18 +44,6 @@ def cannot_compile(root: Pipeline) -> Iterator[Diagnostic]:
                 parameter.label,
                 help="the package is not affected, the DSL file is",
             )
-
-
-def _holds_none(value: object) -> bool:
-    match value:
-        case None:
-            return True
-        case list():
-            return any(map(_holds_none, value))
-        case dict():
-            return any(map(_holds_none, value.values()))
-        case _:
-            return False
 
 
 def _resources(step: Step) -> Iterator[str]:

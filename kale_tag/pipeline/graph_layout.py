@@ -8,6 +8,7 @@ layer of its own between two of steps, so that nothing overlaps.
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 
 from kale_tag.pipeline.graph import Edge
 
@@ -98,7 +99,7 @@ def _items(
             chain.append(len(items))
             items.append(_Item(width, layer, [], []))
         chain.append(end)
-        for one, other in zip(chain, chain[1:], strict=False):
+        for one, other in pairwise(chain):
             items[one].below.append(other)
             items[other].above.append(one)
         chains.append(chain)
@@ -158,7 +159,7 @@ def _sort_row(
 def _crossings(items: Sequence[_Item], rows: Sequence[Sequence[int]]) -> int:
     """How often two lines cross, over all pairs of layers (Barth, Jünger, Mutzel 2002)."""
     total = 0
-    for row, under in zip(rows, rows[1:], strict=False):
+    for row, under in pairwise(rows):
         place = {number: at for at, number in enumerate(under)}
         size = 1
         while size < len(under):
@@ -219,7 +220,7 @@ def _spread(
     Pool adjacent violators: neighbours that would overlap move as one block.
     """
     offsets = [0.0]
-    for one, other in zip(row, row[1:], strict=False):
+    for one, other in pairwise(row):
         offsets.append(offsets[-1] + (items[one].width + items[other].width) / 2 + GAP)
     blocks: list[tuple[float, float, int]] = []  # sum of weighted places, weights, count
     for x, weight, offset in zip(wanted, weights, offsets, strict=True):

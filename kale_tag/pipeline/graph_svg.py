@@ -62,9 +62,9 @@ def _svg(pipeline: Pipeline, made: Layout) -> Iterator[str]:
 
 
 def _line(line: Line) -> Iterator[str]:
-    (x, y), *rest = line.points
-    path = [f"M{x:.1f} {y + BOX / 2:.1f}"]
-    x, y = x, y + BOX / 2
+    (x, middle), *rest = line.points
+    y = middle + BOX / 2
+    path = [f"M{x:.1f} {y:.1f}"]
     for number, (to_x, to_y) in enumerate(rest):
         end_y = to_y - BOX / 2 if number == len(rest) - 1 else to_y
         bend = (end_y - y) / 2
@@ -78,7 +78,8 @@ def _label(line: Line) -> Iterator[str]:
     x, y = line.label
     shown = _cut(line.edge)
     width = len(shown) * SMALL + 4
-    yield f'<rect class="back" x="{x - width / 2:.1f}" y="{y - 7:.1f}" width="{width:.1f}" height="14"/>'
+    corner = f'x="{x - width / 2:.1f}" y="{y - 7:.1f}"'
+    yield f'<rect class="back" {corner} width="{width:.1f}" height="14"/>'
     whole = f"<title>{_text(line.edge.text)}</title>" if shown != line.edge.text else ""
     place = f'x="{x:.1f}" y="{y + 3.5:.1f}"'
     yield f'<text class="label" text-anchor="middle" {place}>{whole}{_text(shown)}</text>'
@@ -100,4 +101,6 @@ def _cut(edge: Edge) -> str:
 
 def _text(text: str) -> str:
     # What XML 1.0 has no place for cannot be escaped either.
-    return escape("".join(one if one.isprintable() else "\N{REPLACEMENT CHARACTER}" for one in text))
+    return escape(
+        "".join(one if one.isprintable() else "\N{REPLACEMENT CHARACTER}" for one in text)
+    )

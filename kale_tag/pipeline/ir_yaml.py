@@ -10,9 +10,13 @@ import json
 import math
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 
 KEY_LENGTH = 1000
 """Characters of a key as it is written; YAML 1.1 has simple keys of 1,024 at most."""
+
+ALIASES = 90
+"""Uses of one anchor; npm's `yaml` takes more than 100 for an attack."""
 
 # Nothing in here looks like a number, a date or a mark of YAML 1.1 or 1.2.
 _WORD = r"(?:[A-Za-z0-9_./@+-]|:(?=[A-Za-z0-9_/]))"
@@ -26,17 +30,22 @@ _NOT_PRINTED = re.compile(
 )
 
 
-def to_yaml(documents: Iterable[Mapping[str, object]]) -> str:
+def to_yaml(
+    documents: Iterable[Mapping[str, object]], shared: Mapping[str, str] | None = None
+) -> str:
     """*documents* as one YAML stream; keys keep their order.
 
-    Values are mappings with text as keys, sequences, text, numbers, booleans and None. Raises
-    ValueError for what readers of YAML do not agree on: a number that is infinite or none, a key
-    of more than `KEY_LENGTH` characters.
+    Values are mappings with text as keys, sequences, text, numbers, booleans and None. *shared*
+    gives names to texts that come up again and again: such a text stands where it comes up first,
+    behind `&name`, and is `*name` from there on. Raises ValueError for what readers of YAML do not
+    agree on: a number that is infinite or none, a key of more than `KEY_LENGTH` characters.
     """
-    return "---\n".join(
-        "".join(f"{line}\n" for line in (_mapping(document, 0) if document else ("{}",)))
-        for document in documents
-    )
+    written = []
+    for document in documents:
+        writer = _Writer(shared or {})
+        lines = writer.mapping(document, 0) if document else ("{}",)
+        written.append("".join(f"{line}\n" for line in lines))
+    return "---\n".join(written)
 
 
 def is_literal(text: str) -> bool:
@@ -49,49 +58,62 @@ def is_literal(text: str) -> bool:
     )
 
 
-def _mapping(value: Mapping[str, object], indent: int) -> Iterator[str]:
-    pad = " " * indent
-    for key, entry in value.items():
-        written = _text(key)
-        if len(written) > KEY_LENGTH:
-            message = f"`{key[:40]}...` is too long for a key of YAML"
-            raise ValueError(message)
-        head = f"{pad}{written}:"
-        match entry:
-            case Mapping() if entry:
-                yield head
-                yield from _mapping(entry, indent + 2)
-            case list() | tuple() if entry:
-                yield head
-                yield from _sequence(entry, indent)
-            case _:
-                yield from _scalar(head, entry, indent + 2)
+@dataclass(slots=True)
+class _Writer:
+    """Writes one document; *used* counts how often each shared text has come up."""
 
+    shared: Mapping[str, str]
+    used: dict[str, int] = field(default_factory=dict)
 
-def _sequence(value: Sequence[object], indent: int) -> Iterator[str]:
-    pad = " " * indent
-    for entry in value:
-        nested: Iterator[str] | None = None
-        match entry:
-            case Mapping() if entry:
-                nested = _mapping(entry, indent + 2)
-            case list() | tuple() if entry:
-                nested = _sequence(entry, indent + 2)
-            case _:
-                yield from _scalar(f"{pad}-", entry, indent + 2)
-        if nested is not None:
-            yield f"{pad}- {next(nested)[indent + 2 :]}"
-            yield from nested
-
-
-def _scalar(head: str, value: object, indent: int) -> Iterator[str]:
-    if isinstance(value, str) and is_literal(value):
+    def mapping(self, value: Mapping[str, object], indent: int) -> Iterator[str]:
         pad = " " * indent
-        yield f"{head} |"
-        for line in value[:-1].split("\n"):
-            yield f"{pad}{line}" if line else ""
-    else:
-        yield f"{head} {_inline(value)}"
+        for key, entry in value.items():
+            written = _text(key)
+            if len(written) > KEY_LENGTH:
+                message = f"`{key[:40]}...` is too long for a key of YAML"
+                raise ValueError(message)
+            head = f"{pad}{written}:"
+            match entry:
+                case Mapping() if entry:
+                    yield head
+                    yield from self.mapping(entry, indent + 2)
+                case list() | tuple() if entry:
+                    yield head
+                    yield from self.sequence(entry, indent)
+                case _:
+                    yield from self.scalar(head, entry, indent + 2)
+
+    def sequence(self, value: Sequence[object], indent: int) -> Iterator[str]:
+        pad = " " * indent
+        for entry in value:
+            nested: Iterator[str] | None = None
+            match entry:
+                case Mapping() if entry:
+                    nested = self.mapping(entry, indent + 2)
+                case list() | tuple() if entry:
+                    nested = self.sequence(entry, indent + 2)
+                case _:
+                    yield from self.scalar(f"{pad}-", entry, indent + 2)
+            if nested is not None:
+                yield f"{pad}- {next(nested)[indent + 2 :]}"
+                yield from nested
+
+    def scalar(self, head: str, value: object, indent: int) -> Iterator[str]:
+        if isinstance(value, str) and value in self.shared:
+            series, place = divmod(self.used.get(value, 0), ALIASES)
+            self.used[value] = series * ALIASES + place + 1
+            name = self.shared[value] + (f"-{series + 1}" if series else "")
+            if place:
+                yield f"{head} *{name}"
+                return
+            head = f"{head} &{name}"
+        if isinstance(value, str) and is_literal(value):
+            pad = " " * indent
+            yield f"{head} |"
+            for line in value[:-1].split("\n"):
+                yield f"{pad}{line}" if line else ""
+        else:
+            yield f"{head} {_inline(value)}"
 
 
 def _inline(value: object) -> str:

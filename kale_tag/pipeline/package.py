@@ -17,6 +17,7 @@ from kale_tag.pipeline.model import ArtifactType, Code, Pipeline, Step, SubPipel
 from kale_tag.pipeline.notes import Notes
 from kale_tag.pipeline.parameter_value import check_parameter
 from kale_tag.pipeline.platform_spec import check_volumes, executor_config, platform_document
+from kale_tag.pipeline.step_command import Runtime
 
 SCHEMA_VERSION = "2.1.0"
 SDK_VERSION = "kale-tag"
@@ -39,11 +40,13 @@ PARAMETER_TYPES = {
 class Package:
     """The two documents of a package, and what of the pipeline they do not hold.
 
-    *platform* is None where Kubernetes is told nothing.
+    *platform* is None where Kubernetes is told nothing. *shared* names the texts that several
+    steps have alike: scripts and runtimes.
     """
 
     spec: dict[str, object]
     platform: dict[str, object] | None
+    shared: Mapping[str, str]
     warnings: tuple[Diagnostic, ...] = ()
 
     @property
@@ -52,8 +55,8 @@ class Package:
         return [self.spec] if self.platform is None else [self.spec, self.platform]
 
 
-def package(pipeline: Pipeline, runtime: str) -> Package:
-    """The package of *pipeline*; *runtime* is the text of `step_runtime.py`.
+def package(pipeline: Pipeline, runtime: Runtime) -> Package:
+    """The package of *pipeline*, whose steps *runtime* runs.
 
     Raises `UserError` with everything on which a cluster would stop.
     """
@@ -85,7 +88,8 @@ def package(pipeline: Pipeline, runtime: str) -> Package:
         "deploymentSpec": {"executors": made.executors},
     }
     platform = platform_document(made.configurations, pipeline)
-    return Package(spec, platform, (*pipeline.warnings, *notes.warnings))
+    warnings = (*pipeline.warnings, *notes.warnings)
+    return Package(spec, platform, _names_of(made.texts, runtime), warnings)
 
 
 @dataclass(slots=True)
@@ -93,12 +97,12 @@ class _Maker:
     """Makes the components, executors and configurations of one package."""
 
     root: Pipeline
-    runtime: str
+    runtime: Runtime
     notes: Notes = field(default_factory=Notes)
     components: dict[str, object] = field(default_factory=dict)
     executors: dict[str, object] = field(default_factory=dict)
     configurations: dict[str, dict[str, object]] = field(default_factory=dict)
-    scripts: dict[tuple[str, ...], str] = field(default_factory=dict)
+    texts: dict[str, int] = field(default_factory=dict)
 
     def tasks(self, scope: Scope) -> dict[str, object]:
         """The tasks of a DAG; their components are added on the way."""
@@ -191,6 +195,8 @@ class _Maker:
         notes = self.notes
         self._check_code(step.code, scope)
         command, args = container_command(step, scope, self.root, self.runtime)
+        for text in (command[2], args[0]):
+            self.texts[text] = self.texts.get(text, 0) + 1
         size = sum(len(part.encode(errors="replace")) for part in (*command, *args))
         if size > step_command.ALL_ARGUMENTS:
             message = f"step `{step.name}` has {size:,} bytes of code; a container can be started "
@@ -247,7 +253,7 @@ class _Maker:
 
 
 def container_command(
-    step: Step, scope: Scope, root: Pipeline, runtime: str
+    step: Step, scope: Scope, root: Pipeline, runtime: Runtime
 ) -> tuple[list[str], list[str]]:
     """`command` and `args` of the container of *step*."""
     cells = (*scope.pipeline.shared, *step.code)
@@ -278,6 +284,14 @@ def step_spec(step: Step, scope: Scope, counts: Sequence[object]) -> dict[str, o
         "report": own.report,
     }
     return {key: value for key, value in spec.items() if value}
+
+
+def _names_of(texts: Mapping[str, int], runtime: Runtime) -> dict[str, str]:
+    """Names for the texts that come up more than once, in the order in which they do."""
+    names = {runtime.plain: "runtime", runtime.with_magics: "runtime-with-magics"}
+    starts = [text for text, count in texts.items() if count > 1 and text not in names]
+    names |= {text: f"start-{n + 1}" if n else "start" for n, text in enumerate(starts)}
+    return {text: names[text] for text, count in texts.items() if count > 1}
 
 
 def _component_name(scope: Scope, task: str) -> str:

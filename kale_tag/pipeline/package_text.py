@@ -39,7 +39,7 @@ def as_text(made: Package, pipeline: Pipeline, origin: Origin, form: str) -> str
             value = {"pipeline_spec": made.spec, "platform_spec": made.platform}
         return json.dumps(value, ensure_ascii=False, indent=1) + "\n"
     documents = resources(made, pipeline) if form == "manifest" else made.documents
-    return _header(pipeline, origin) + to_yaml(documents)
+    return _header(pipeline, origin) + to_yaml(documents, made.shared)
 
 
 def notebook_digest(notebook: Notebook) -> str:

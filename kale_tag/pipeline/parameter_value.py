@@ -16,8 +16,24 @@ def check_parameter(parameter: Parameter, notes: Notes) -> None:
     what = f"the default of the parameter `{parameter.name}`"
     for message, remedy in _faults(parameter.default):
         notes.refuse("parameter-value", f"{what} {message}", parameter.label, help=remedy)
+    if isinstance(parameter.default, list | dict) and holds_none(parameter.default):
+        message = f"{what} has None in it, which kfp's local runner and compiler do not take"
+        notes.warn("none-in-parameter", message, parameter.label, "on a cluster it is no trouble")
     for text in _texts(parameter.default):
         notes.check_text(text, what, parameter.label)
+
+
+def holds_none(value: object) -> bool:
+    """Whether there is a None in *value*."""
+    match value:
+        case None:
+            return True
+        case list():
+            return any(map(holds_none, value))
+        case dict():
+            return any(map(holds_none, value.values()))
+        case _:
+            return False
 
 
 def _faults(value: object) -> Iterator[tuple[str, str]]:

@@ -12,6 +12,7 @@ import json
 import re
 import shlex
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 
 from kale_tag.diagnostics import Diagnostic, Label, Source, Span, error
 from kale_tag.pipeline.model import Code
@@ -21,6 +22,19 @@ ARGUMENT = 131_071
 
 ALL_ARGUMENTS = 1_500_000
 """Bytes for all of them; Linux allows a quarter of the stack, 2 MiB, environment included."""
+
+
+@dataclass(frozen=True, slots=True)
+class Runtime:
+    """The program that runs a step, and the same with what `get_ipython()` gives."""
+
+    plain: str
+    with_magics: str
+
+    def for_cells(self, text: str) -> str:
+        """The one that CELLS *text* needs."""
+        return self.with_magics if "get_ipython" in text else self.plain
+
 
 EXECUTOR_INPUT = "{{$}}"
 """For this the launcher puts in what the step is given, and where it shall put what it gives."""
@@ -74,9 +88,10 @@ def cells_text(name: str, cells: Iterable[Code]) -> tuple[str, list[list[str | i
 
 
 def command(
-    text: str, spec: Mapping[str, object], runtime: str, start: str
+    text: str, spec: Mapping[str, object], runtime: Runtime, start: str
 ) -> tuple[list[str], list[str]]:
     """`command` and `args` of the container: *text* is CELLS, *start* the script."""
+    program = runtime.for_cells(text)
     mark = ""
     if "{{" in text or "{{" in json.dumps(spec, ensure_ascii=False):
         mark = _mark(text + json.dumps(spec, ensure_ascii=False))
@@ -87,7 +102,7 @@ def command(
     as_json = "{" + ",\n ".join(entries) + "}\n"
     first, *more = pieces(text)
     return ["sh", "-ec", start, first], [
-        runtime,
+        program,
         as_json.replace("{{", mark) if mark else as_json,
         EXECUTOR_INPUT,
         *more,

@@ -18,9 +18,15 @@ class Stop(BaseException):
     """The step is told to stop."""
 
 
+def called(name, taken):
+    """What a variable is called in the pipeline; one that is changed has two names there."""
+    other = SPEC.get("in_names", {}).get(name) if taken else None
+    return other or SPEC.get("names", {}).get(name, name)
+
+
 def place(side, name):
     """The artifact of a variable, and its file in this container."""
-    artifact = side["artifacts"][SPEC.get("names", {}).get(name, name)]["artifacts"][0]
+    artifact = side["artifacts"][called(name, side is INPUTS)]["artifacts"][0]
     mounts = {"gs": "/gcs/", "minio": "/minio/", "s3": "/s3/"}
     path = re.sub(r"^(gs|minio|s3)://", lambda found: mounts[found[1]], artifact["uri"])
     return artifact, artifact.get("customPath") or artifact.get("custom_path") or path
@@ -173,7 +179,7 @@ def run_cells():
         return int(number) if number.is_integer() else number
 
     for name, kind in SPEC.get("params", {}).items():
-        value = INPUTS.get("parameterValues", {}).get(SPEC.get("names", {}).get(name, name))
+        value = INPUTS.get("parameterValues", {}).get(called(name, True))
         if kind in ("int", "list", "dict"):  # all numbers come as floats
             value = json.loads(json.dumps(value), parse_float=whole)
         elif kind == "float" and type(value) is int:
