@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from kale_tag import tags
-from kale_tag.diagnostics import nearest, suggest
+from kale_tag.diagnostics import Label, nearest, suggest
 
 Path = tuple[str | int, ...]
 
@@ -322,7 +322,10 @@ FIELDS: dict[str, Check] = {
 
 @dataclass(frozen=True, slots=True)
 class StepOptions:
-    """What `compile` says of one step; None: nothing. *timeout* is in seconds."""
+    """What `compile` says of one step; None: nothing. *timeout* is in seconds.
+
+    *label* is the place of the step's name in the spec.
+    """
 
     retries: int | None = None
     timeout: int | None = None
@@ -330,6 +333,7 @@ class StepOptions:
     env: Mapping[str, str] = field(default_factory=dict)
     packages: tuple[str, ...] | None = None
     display_name: str = ""
+    label: Label | None = None
 
 
 @dataclass(frozen=True, slots=True)

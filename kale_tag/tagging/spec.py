@@ -6,8 +6,9 @@ from dataclasses import replace
 
 from kale_tag import settings
 from kale_tag.diagnostics import Label, Source, Span, UserError
+from kale_tag.settings import CompileOptions
 from kale_tag.tagging import template
-from kale_tag.tagging.compile_section import read_compile
+from kale_tag.tagging.compile_section import merged, read_compile
 from kale_tag.tagging.consistency import check_spec
 from kale_tag.tagging.form import Form, narrowed
 from kale_tag.tagging.model import Entry, Given, Setting, Spec
@@ -151,7 +152,7 @@ def _add_layer(form: Form, spec: Spec, file: Source, values: dict[str, Node], la
         changes["rename"] = {**(spec.rename or {}), **_rename(form, values["rename"])}
     if "compile" in values:
         own_compile = read_compile(form, values["compile"])
-        changes["compile"] = _merged(spec.compile or {}, own_compile)
+        changes["compile"] = merged(spec.compile or CompileOptions(), own_compile)
     if "unmatched" in values:
         changes["unmatched"] = form.choice(values["unmatched"], UNMATCHED, "`unmatched`") or "keep"
     if "legacy" in values:
