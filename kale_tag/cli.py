@@ -14,7 +14,7 @@ from kale_tag import __version__
 from kale_tag.commands.options import Argument, Option
 from kale_tag.diagnostics import UserError
 
-COMMANDS = ("plan", "apply", "schema")
+COMMANDS = ("plan", "apply", "graph", "compile", "schema")
 """Each is the function of that name in the module of that name."""
 
 ISSUES = "https://github.com/kale-tag/kale-tag/issues"
@@ -97,7 +97,7 @@ def read_plainly(function: Command, words: Sequence[str]) -> dict[str, Any] | No
         text = value if equals else next(rest, "")
         if kind is int and text.isascii() and text.isdigit():
             found[name] = int(text)
-        elif text in get_args(kind):
+        elif text in get_args(kind) or (kind is str and (text == "-" or text[:1] not in {"", "-"})):
             found[name] = text
         else:
             return None

@@ -77,6 +77,7 @@ def command(  # noqa: PLR0913  as many as a step has parts
         "report": "kale_tag_report",
         **(spec or {}),
     }
+    full = {key: value for key, value in full.items() if value not in ({}, [])}
     names = full.get("names", {})
     assert isinstance(names, dict)
     made = [names.get(out, out) for out in outs] + ["kale_tag_report"]
@@ -87,7 +88,8 @@ def command(  # noqa: PLR0913  as many as a step has parts
                 names.get(key, key): value for key, (_, value) in (params or {}).items()
             },
             "artifacts": {
-                names.get(key, key): {"artifacts": [artifact]} for key, artifact in (ins or {}).items()
+                names.get(key, key): {"artifacts": [artifact]}
+                for key, artifact in (ins or {}).items()
             },
         },
         "outputs": {
@@ -107,7 +109,7 @@ def command(  # noqa: PLR0913  as many as a step has parts
             "outputFile": str(folder / "meta" / "output_metadata.json"),
         },
     }
-    spec_text = json.dumps({key: value for key, value in full.items() if value not in ({}, [])})
+    spec_text = json.dumps(full)
     runtime = runtime_text(magics="get_ipython" in text)
     return [python, "-u", "-c", runtime, spec_text, json.dumps(given)]
 

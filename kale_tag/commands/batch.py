@@ -1,4 +1,4 @@
-"""The loop that `plan` and `apply` share: notebook by notebook, a bad one never stops the rest."""
+"""The loop that commands share: notebook by notebook, a bad one never stops the rest."""
 
 import os
 import signal
@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass, field
 from types import FrameType
+from typing import Any, TypeVar
 
 from kale_tag import files
 from kale_tag.commands.targets import STDIN, Targets, Task
@@ -47,6 +48,8 @@ class Outcome:
     output: bytes | None = None
 
 
+Result = TypeVar("Result")
+
 Show = Callable[[Outcome, Retagged], None]
 """Puts into the outcome what a command wants to print of one plan."""
 
@@ -65,16 +68,29 @@ class Run:
 
 def run(targets: Targets, how: Run) -> Iterator[Outcome]:
     """The outcome of each task, in order, as soon as it is known."""
-    fast = _is_worth_msgspec(targets.tasks)
-    work = _Work(how, targets.stdin, fast, _Watch if _can_watch() else nullcontext)
-    total = len(targets.tasks)
-    outcomes: Iterable[Outcome]
-    if how.jobs > 1 and total > 1 and hasattr(os, "fork"):
-        outcomes = _in_processes(work, targets.tasks, how.jobs)
+    work = _Work(how, targets.stdin, is_worth_msgspec(targets.tasks), watch())
+    yield from each(targets.tasks, work.on, jobs=how.jobs, quiet=how.quiet)
+
+
+def each(
+    tasks: Sequence[Task], on: Callable[[Task], Result], *, jobs: int, quiet: bool
+) -> Iterator[Result]:
+    """What *on* makes of each task, in order, as soon as it is known; *jobs* tasks at once.
+
+    On a terminal long work gets a progress bar, unless *quiet*.
+    """
+    results: Iterable[Result]
+    if jobs > 1 and len(tasks) > 1 and hasattr(os, "fork"):
+        results = _in_processes(on, tasks, jobs)
     else:
-        outcomes = map(work.on, targets.tasks)
+        results = map(on, tasks)
     with _stopping():
-        yield from _with_bar(outcomes, total, quiet=how.quiet)
+        yield from _with_bar(results, len(tasks), quiet=quiet)
+
+
+def watch() -> Callable[[], AbstractContextManager[object]]:
+    """What stops the patterns of a spec after `REGEX_SECONDS`, where the system can do that."""
+    return _Watch if _can_watch() else nullcontext
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,7 +108,7 @@ class _Work:
             outcome.diagnostics += fault.diagnostics
             outcome.failed = True
         except ProofError as fault:
-            outcome.diagnostics += (_bug(task.name, str(fault)),)
+            outcome.diagnostics += (bug(task.name, str(fault)),)
             outcome.failed = outcome.bug = True
         return outcome
 
@@ -125,7 +141,8 @@ class _Work:
                 staged.commit()
 
 
-def _bug(name: str, message: str) -> Diagnostic:
+def bug(name: str, message: str) -> Diagnostic:
+    """What is said where a proof has failed."""
     return error(
         "bug",
         f"this is a bug in kale-tag; nothing was written to {name}: {message}",
@@ -134,7 +151,8 @@ def _bug(name: str, message: str) -> Diagnostic:
     )
 
 
-def _is_worth_msgspec(tasks: Sequence[Task]) -> bool:
+def is_worth_msgspec(tasks: Sequence[Task]) -> bool:
+    """Whether the notebooks are so many or so large that the fast reader is worth its import."""
     if len(tasks) >= FAST_COUNT or "msgspec" in sys.modules:
         return True
     total = 0
@@ -178,12 +196,14 @@ def _can_watch() -> bool:
     return main and hasattr(signal, "setitimer")
 
 
-def _in_processes(work: _Work, tasks: Sequence[Task], jobs: int) -> Iterator[Outcome]:
+def _in_processes(
+    on: Callable[[Task], Result], tasks: Sequence[Task], jobs: int
+) -> Iterator[Result]:
     # Forked: a process that has to import and read everything again loses more than it brings.
     import multiprocessing  # noqa: PLC0415  slow to import, seldom asked for
 
     global _inherited  # noqa: PLW0603  what the forked processes start with
-    _inherited = (work, tasks)
+    _inherited = (on, tasks)
     size = max(1, min(64, len(tasks) // (jobs * 4)))
     try:
         with multiprocessing.get_context("fork").Pool(min(jobs, len(tasks))) as pool:
@@ -192,16 +212,16 @@ def _in_processes(work: _Work, tasks: Sequence[Task], jobs: int) -> Iterator[Out
         _inherited = None
 
 
-_inherited: tuple[_Work, Sequence[Task]] | None = None
+_inherited: tuple[Callable[[Task], Any], Sequence[Task]] | None = None
 
 
-def _one_inherited(index: int) -> Outcome:
+def _one_inherited(index: int) -> Any:  # noqa: ANN401  whatever the task becomes
     assert _inherited is not None
-    work, tasks = _inherited
-    return work.on(tasks[index])
+    on, tasks = _inherited
+    return on(tasks[index])
 
 
-def _with_bar(outcomes: Iterable[Outcome], total: int, *, quiet: bool) -> Iterator[Outcome]:
+def _with_bar(outcomes: Iterable[Result], total: int, *, quiet: bool) -> Iterator[Result]:
     """*outcomes*, with a bar on the terminal as soon as the work has proved to be long."""
     if quiet or not sys.stderr.isatty():
         yield from outcomes

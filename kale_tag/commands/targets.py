@@ -49,10 +49,11 @@ class _Named:
     only_these: bool = False
 
 
-def find_targets(paths: Sequence[str]) -> Targets:
+def find_targets(paths: Sequence[str], *, alone: bool = False) -> Targets:
     """The notebooks that *paths* stand for, each with its specs.
 
-    Raises `UserError` only when there is nothing to work with; other faults are in the answer.
+    With *alone*, notebooks that are named without a spec have none. Raises `UserError` only when
+    there is nothing to work with; other faults are in the answer.
     """
     targets = Targets()
     named = _told_apart(paths, targets)
@@ -64,6 +65,11 @@ def find_targets(paths: Sequence[str]) -> Targets:
     if not named.specs:
         _add_folders(named, targets)
         if targets.faults:
+            return targets
+        if alone and named.only_these:
+            found = {files.identity(name): name for name in named.notebooks if name != STDIN}
+            targets.tasks = [Task(name) for name in found.values()]
+            targets.tasks += [Task(STDIN)] * (STDIN in named.notebooks)
             return targets
         named.specs = _default_specs()
     _read_specs(named, targets, found=True)

@@ -149,7 +149,7 @@ class Shell:
 
         try:
             for literal, field, spec, conversion in string.Formatter().parse(text):
-                done += re.sub(r"\$(\$?[\w.]+)(?=(?:[^']*'[^']*')*[^']*$)", dollar, literal)
+                done += re.sub(r"[$]([$]?[\w.]+)(?=(?:[^']*'[^']*')*[^']*$)", dollar, literal)
                 if field is not None:
                     value = string.Formatter().convert_field(eval(field, scope), conversion)
                     done += format(value, spec)
@@ -207,7 +207,7 @@ class Shell:
             status = self.start(argv, sinks[0], sinks[1] or sys.stderr.write, file)
         if status and check:
             raise subprocess.CalledProcessError(status, argv)
-        texts = ["".join(lines) for lines in got.values()]
+        texts = ["".join(got[option]) for option in ("--out", "--err") if option in got]
         return texts[0] if len(texts) == 1 else tuple(texts) or None
 
     def run_file(self, path, *arguments):

@@ -3,7 +3,10 @@
 import base64, html, io, os, re
 
 KEPT = 100_000  # of a long output the report shows so many bytes from either end
-STYLE = """<style>
+HEAD = """<!doctype html>
+<html lang="en"><meta charset="utf-8"><meta name="viewport" content="width=device-width">
+<title>%s</title>
+<style>
 :root{color-scheme:light dark}
 body{font:15px/1.5 system-ui,sans-serif;max-width:70rem;margin:2rem auto;padding:0 1rem}
 h2{font-size:1rem;margin:2rem 0 .3rem}
@@ -11,10 +14,12 @@ pre{margin:.3rem 0;padding:.5rem .8rem;white-space:pre-wrap;overflow-wrap:anywhe
 .source{background:#8882}
 .error{border-left:3px solid #d33}
 div{overflow:auto}
-img,svg{max-width:100%;background:#fff}
+img,svg{max-width:100%%;background:#fff}
 table{border-collapse:collapse}
 td,th{padding:.1rem .6rem;text-align:right;border-bottom:1px solid #8884}
 </style>
+<h1>%s</h1>
+<p>%s</p>
 """
 
 
@@ -36,6 +41,11 @@ class Page:
             self.parts.append(pre("\n".join(lines), "output"))
         self.printed.clear()
         self.parts += parts
+
+    def whole(self, title, *about):
+        self.add()
+        title, about = html.escape(title), html.escape(" \xb7 ".join(about))
+        return HEAD % (title, title, about) + "".join(self.parts)
 
     def display(self, *values, **_):
         """Show values: as text in the log, as rich as they can be in the report."""

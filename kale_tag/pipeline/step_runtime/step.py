@@ -1,34 +1,30 @@
-"""One step of a pipeline: take its inputs, run its cells, hand on what they made.
-
-KALE_TAG_CELLS=FILE python -u -c THIS_PROGRAM SPEC EXECUTOR_INPUT
-"""
+"""One step of a pipeline: KALE_TAG_CELLS=FILE python -u -c THIS_PROGRAM SPEC EXECUTOR_INPUT"""
 
 import __future__
-import ast, atexit, builtins, contextlib, ctypes, faulthandler, getpass, glob, hashlib, html, io, json
-import linecache, os, re, signal, sys, threading, time, traceback, types
+import ast, atexit, builtins, contextlib, ctypes, faulthandler, getpass, glob, hashlib, io, json
+import linecache, math, os, re, signal, sys, threading, time, traceback, types
 
 PYTHON = "%d.%d" % sys.version_info[:2]
 
 
 class Fault(Exception):
-    """What keeps the step from going on, in words for its user."""
+    """What ends the step, in words for its user."""
 
 
 class Stop(BaseException):
     """The step is told to stop."""
 
 
-def called(name, taken):
-    """What a variable is called in the pipeline; one that is changed has two names there."""
-    other = SPEC.get("in_names", {}).get(name) if taken else None
-    return other or SPEC.get("names", {}).get(name, name)
+def ir_name(name, side):
+    """The name of a variable in the package."""
+    names = SPEC.get("names", {}).get(name, name)
+    return SPEC.get("in_names", {}).get(name, names) if side is INPUTS else names
 
 
 def place(side, name):
     """The artifact of a variable, and its file in this container."""
-    artifact = side["artifacts"][called(name, side is INPUTS)]["artifacts"][0]
-    mounts = {"gs": "/gcs/", "minio": "/minio/", "s3": "/s3/"}
-    path = re.sub(r"^(gs|minio|s3)://", lambda found: mounts[found[1]], artifact["uri"])
+    artifact = side["artifacts"][ir_name(name, side)]["artifacts"][0]
+    path = re.sub("^(gcs|minio|s3)://", r"/\1/", re.sub("^gs:", "gcs:", artifact["uri"]))
     return artifact, artifact.get("customPath") or artifact.get("custom_path") or path
 
 
@@ -46,8 +42,8 @@ def sha256(path):
 
 
 def versions(names):
-    found = {name: getattr(sys.modules.get(name), "__version__", "none") for name in names}
-    return {**found, "python": PYTHON}
+    found = {name: getattr(sys.modules.get(name), "__version__", "") for name in names}
+    return {"python": PYTHON, **{name: text for name, text in found.items() if text}}
 
 
 def load(name):
@@ -56,11 +52,11 @@ def load(name):
     if not os.path.exists(path):
         raise Fault(f"finds no artifact of `{name}` at {path}")
     if sha256(path) != meta.get("sha256"):
-        raise Fault(f"refuses the artifact of `{name}`: it is not what was written, by its sha256")
+        raise Fault(f"refuses the artifact of `{name}`: by its sha256, it is not what was written")
     kind, first, wrote = meta["format"], meta["type"], json.loads(meta["versions"])
     try:
         if kind == "cloudpickle" and wrote["python"] != PYTHON:
-            raise TypeError("functions go to steps with the same version of Python only")
+            raise TypeError("functions go to steps of the same version of Python only")
         with open(path, "rb") as file:
             return read(file, kind, first, NS)
     except Exception as error:
@@ -79,8 +75,8 @@ def save(name):
         with create(path) as file:
             kind = write(NS[name], file, SHARED)
     except Exception as error:
-        advice = "hand on plain data, and make the object in the step that needs it"
-        if isinstance(NS[name], types.GeneratorType):
+        advice = "hand on plain data, and make the object where it is needed"
+        if first == "builtins.generator":
             advice = f"make it a list, {name} = list({name})"
         raise Fault(
             f"cannot hand on `{name}` ({first}): {type(error).__name__}: {error}\n  help: {advice}"
@@ -89,12 +85,12 @@ def save(name):
         "format": kind,
         "type": first,
         "sha256": sha256(path),
-        "versions": json.dumps(versions({first.split(".")[0], "numpy"} & {*sys.modules})),
+        "versions": json.dumps(versions([first.split(".")[0], "numpy"])),
     }
 
 
 def hand_on():
-    """Save the outputs and metrics; every fault is told."""
+    """Save the outputs and metrics, as far as they can be."""
     faults, metrics = [], {}
     for name in SPEC.get("out", ()):
         try:
@@ -106,7 +102,7 @@ def hand_on():
             value = NS[name].item() if hasattr(NS[name], "item") else NS[name]
             if type(value) not in (bool, int, str):
                 value = float(value)
-            if value in (float("inf"), float("-inf")) or value != value:
+            if type(value) is not str and not math.isfinite(value):
                 value = str(value)  # JSON has no such number
             metrics[metric] = value
             print("metric", metric, "=", value)
@@ -119,7 +115,7 @@ def hand_on():
 
 
 def compile_cell(source, name):
-    """The code of a cell: its statements, then the expression to show, if it ends in one."""
+    """The code of a cell: its statements, and the expression in its end, which is shown."""
     global FLAGS
     tree = compile(source, name, "exec", FLAGS | ast.PyCF_ONLY_AST, True)
     parts = [("exec", tree)]
@@ -136,7 +132,6 @@ def compile_cell(source, name):
 def run_cell(kind, cell, source):
     name = f"{SPEC['notebook']}, cell {cell}"
     linecache.cache[name] = len(source), None, source.splitlines(True), name
-    FILES.add(name)
     shown = pre(source.rstrip(), "source")
     if kind != "step":
         shown = f"<details><summary>{kind}</summary>{shown}</details>"
@@ -173,13 +168,20 @@ def show(value):
         PAGE.display(value)
 
 
+def unmark(text):
+    """A text of the package as it was: runners would replace some signs in it."""
+    for mark, meant in MARKS:
+        text = text.replace(mark or meant, meant)
+    return text
+
+
 def run_cells():
     def whole(text):
         number = float(text)
         return int(number) if number.is_integer() else number
 
     for name, kind in SPEC.get("params", {}).items():
-        value = INPUTS.get("parameterValues", {}).get(called(name, True))
+        value = INPUTS.get("parameterValues", {}).get(ir_name(name, INPUTS))
         if kind in ("int", "list", "dict"):  # all numbers come as floats
             value = json.loads(json.dumps(value), parse_float=whole)
         elif kind == "float" and type(value) is int:
@@ -188,7 +190,7 @@ def run_cells():
             raise Fault(f"takes {kind} for the parameter `{name}`, not {value!r}")
         NS[name] = value
     with open(os.environ["KALE_TAG_CELLS"], encoding="utf-8", newline="") as file:
-        lines = file.read().replace(BRACE, "{" * 2).split("\n")
+        lines = unmark(file.read()).split("\n")
     for kind, cell, count in [*SPEC["cells"], ("step", "", 0)]:
         if kind == "step" and not SHARED:
             SHARED.update(NS)
@@ -201,21 +203,23 @@ def run_cells():
 
 
 def trace(error):
-    """A traceback without the frames of this program."""
+    """A traceback without the frames that run the cells."""
     todo, seen = [error], set()
     while todo:
         one = todo.pop()
         if not isinstance(one, BaseException) or id(one) in seen:
             continue
         seen.add(id(one))
+        if isinstance(one, SyntaxError) and not one.text:
+            one.text = linecache.getline(one.filename, one.lineno)
         frames, tb = [], one.__traceback__
         while tb:
-            frames.append(tb)
+            scope = tb.tb_frame.f_globals
+            if scope is not globals() and not str(scope.get("__name__")).startswith("asyncio."):
+                frames.append(tb)
             tb = tb.tb_next
-        mine = [n for n, tb in enumerate(frames) if tb.tb_frame.f_code.co_filename in FILES]
-        for old in reversed(frames[mine[0] if mine else 0 :]):
-            if old.tb_frame.f_globals is not globals():
-                tb = types.TracebackType(tb, old.tb_frame, old.tb_lasti, old.tb_lineno)
+        for old in reversed(frames):
+            tb = types.TracebackType(tb, old.tb_frame, old.tb_lasti, old.tb_lineno)
         one.__traceback__ = tb
         todo += one.__cause__, one.__context__, *(getattr(one, "exceptions", None) or ())
     return "".join(traceback.format_exception(type(error), error, error.__traceback__))
@@ -251,13 +255,10 @@ def run():
     except BaseException as error:
         code = explain(error)
     if "report" in SPEC:
-        name, state = html.escape(SPEC["step"]), f"failed, exit code {code}" if code else "done"
-        about = f"{html.escape(SPEC['notebook'])} &middot; Python {PYTHON} &middot; {state}"
-        head = f'<!doctype html>\n<html lang="en"><meta charset="utf-8"><title>{name}</title>\n'
-        head += f"{STYLE}<h1>{name}</h1>\n<p>{about}</p>\n"
-        PAGE.add()
+        state = f"failed, exit code {code}" if code else "done"
         with create(place(OUTPUTS, SPEC["report"])[1]) as file:
-            file.write((head + "".join(PAGE.parts)).encode("utf-8", "replace"))
+            text = PAGE.whole(SPEC["step"], SPEC["notebook"], f"Python {PYTHON}", state)
+            file.write(text.encode("utf-8", "replace"))
     for side in OUTPUTS.get("artifacts", {}).values():
         side["artifacts"] = [
             {key: artifact[key] for key in ("name", "uri", "metadata") if key in artifact}
@@ -269,7 +270,7 @@ def run():
 
 
 def leave(*_):
-    """End this process, and all that the cells have left running: it would hold the pod."""
+    """End this process and all that the cells left running, which would hold the pod."""
     while os.getpid() == PID:
         children = []
         for path in glob.glob("/proc/self/task/*/children"):
@@ -299,10 +300,10 @@ def no_input(*_, **__):
 
 if __name__ == "__main__":
     SPEC, GIVEN = map(json.loads, sys.argv[1:3])
-    BRACE = SPEC.get("brace", "{" * 2)
-    SPEC = json.loads(json.dumps(SPEC, ensure_ascii=False).replace(BRACE, "{" * 2))
+    MARKS = [(SPEC.get("brace"), "{" * 2), (SPEC.get("dollar"), "$")]
+    SPEC = json.loads(unmark(json.dumps(SPEC, ensure_ascii=False)))
     INPUTS, OUTPUTS = GIVEN.get("inputs", {}), GIVEN["outputs"]
-    FLAGS, SHARED, FILES, LOOP, ENDS = ast.PyCF_ALLOW_TOP_LEVEL_AWAIT, {}, set(), [], []
+    FLAGS, SHARED, LOOP, ENDS = ast.PyCF_ALLOW_TOP_LEVEL_AWAIT, {}, [], []
     PID, CODE, PAGE, OWN = os.getpid(), 1, Page(), sys.modules["__main__"]
     sys.modules["__main__"] = types.ModuleType("__main__")
     NS = vars(sys.modules["__main__"])

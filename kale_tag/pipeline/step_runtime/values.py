@@ -1,10 +1,10 @@
-"""Values on their way between steps: each in the format that suits it, the rest as pickles."""
+"""Values on their way between steps, each in the format that suits it."""
 
 import importlib, io, json, os, pickle, re, shutil, sys, types
 
 
 def make_pickler(shared):
-    """A pickler to which what the shared cells define is a name, and what others define a value."""
+    """What the shared cells define goes by name, what this step defines by value."""
     cloud = None
     for name in ("cloudpickle", "joblib.externals.cloudpickle"):
         try:
@@ -27,8 +27,8 @@ def make_pickler(shared):
                     return NotImplemented
                 if not cloud:
                     raise TypeError(
-                        f"`{value.__qualname__}` is defined in this step; define it in a cell "
-                        "tagged `functions`, or add cloudpickle to the packages"
+                        f"{value.__qualname__} is defined in this step: define it in a cell tagged "
+                        "`functions`, or add cloudpickle to the packages"
                     )
             made = super().reducer_override(value) if cloud else NotImplemented
             if function and made is not NotImplemented:
@@ -39,7 +39,7 @@ def make_pickler(shared):
 
 
 def as_parquet(value, file):
-    """Write a data frame or a named series, if parquet gives the very same back."""
+    """Write a data frame or named series, if parquet gives the very same back."""
     try:
         import pandas
         from pyarrow.parquet import read_schema
@@ -51,13 +51,9 @@ def as_parquet(value, file):
                 return False
         some, head = frame.head(100), io.BytesIO()
         some.to_parquet(head, engine="pyarrow")
-        pandas.testing.assert_frame_equal(
-            pandas.read_parquet(head, engine="pyarrow"),
-            some,
-            check_index_type="exact",
-            check_column_type="exact",
-            check_exact=True,
-        )
+        exact = {"check_exact": True, "check_index_type": "exact", "check_column_type": "exact"}
+        again = pandas.read_parquet(head, engine="pyarrow")
+        pandas.testing.assert_frame_equal(again, some, **exact)
         frame.to_parquet(file, engine="pyarrow")
         file.flush()
         return not value.attrs and read_schema(file.name).equals(read_schema(head))
@@ -83,16 +79,15 @@ def write(value, file, shared):
     if first == "numpy.ndarray" or "numpy.generic" in kinds:
         import numpy
 
-        array = numpy.asarray(value)
-        if array.dtype.kind in ("biufcmMSU" if first == "numpy.ndarray" else "biufcmM"):
-            numpy.save(file, array, allow_pickle=False)
+        if value.dtype.kind in "biufcmM" or (value.dtype.kind in "SU" and not kinds[1:]):
+            numpy.save(file, value, allow_pickle=False)
             return "npy"
     if re.fullmatch(r"pandas\..*(DataFrame|Series)", first):
         if as_parquet(value, file):
             return "parquet"
         file.seek(0)
         file.truncate()
-    if any(re.fullmatch(r"keras\..*\.Model", kind) for kind in (first, *kinds)):
+    if re.search(r"\bkeras\.\S*\.Model\b", " ".join(kinds)):
         value.save(file.name + ".keras")
         os.replace(file.name + ".keras", file.name)
         return "keras"
@@ -134,6 +129,6 @@ def read(file, kind, first, ns):
     if kind == "torch":
         import torch
 
-        where = None if torch.cuda.is_available() else "cpu"
-        return torch.load(file, where, weights_only=False)
+        device = None if torch.cuda.is_available() else "cpu"
+        return torch.load(file, device, weights_only=False)
     return pickle.load(file)
