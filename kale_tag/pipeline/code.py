@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from kale_tag.diagnostics import Diagnostic, Label, Source, Span, UserError, error
 from kale_tag.pipeline.magics import to_python
-from kale_tag.pipeline.model import Code
+from kale_tag.pipeline.model import Code, CodeKind
 
 FLAGS = ast.PyCF_ALLOW_TOP_LEVEL_AWAIT
 """A cell may await at its top level, as in Jupyter."""
@@ -33,7 +33,7 @@ class Parsed:
         return Label(source, _span(self.code, line, column, end))
 
 
-def read_code(notebook: str, cell: int, source: str) -> Parsed:
+def read_code(notebook: str, cell: int, source: str, kind: CodeKind = "step") -> Parsed:
     """The cell number *cell* of *notebook*, whose source is given.
 
     Raises `UserError` for what is neither Python 3 nor IPython's own syntax.
@@ -47,7 +47,7 @@ def read_code(notebook: str, cell: int, source: str) -> Parsed:
         fault = _fault(python) if python != text else fault
     if fault is not None:
         raise UserError(_diagnostic(fault, Code(cell, text, python), place))
-    code = Code(cell, text, python)
+    code = Code(cell, text, python, kind)
     return Parsed(notebook, code, _parse(python))
 
 

@@ -11,30 +11,28 @@ from kale_tag.diagnostics import Label, Source, Span, UserError, error, suggest
 from kale_tag.pipeline.ipython_lines import is_escape, logical_lines
 
 IDLE_MAGICS = frozenset(
-    "autoreload autosave automagic colors config doctest_mode gui load_ext matplotlib pdb pprint"
-    " precision reload_ext unload_ext xmode".split()
+    "alias_magic autosave automagic bookmark colors doctest_mode gui lsmagic notebook pdb pprint"
+    " precision unload_ext xmode".split()
 )
-"""Line magics that set up the notebook's front end; in a step there is nothing to do for them."""
+"""Line magics for the notebook's front end, left out: in a step there is nothing to do for them."""
 
-CODE_MAGICS = frozenset(["time", "timeit", "prun", "memit"])
+CODE_MAGICS = frozenset(["lprun", "memit", "mprun", "prun", "time", "timeit"])
 """Line magics whose argument is Python."""
 
-LINE_MAGICS = (
-    IDLE_MAGICS
-    | CODE_MAGICS
-    | frozenset(
-        "alias_magic bookmark cat cd conda cp dirs env history ldir ll ls lsmagic mamba mkdir mv"
-        " pip popd pushd pwd rm rmdir set_env sx system uv who who_ls whos".split()
-    )
+LINE_MAGICS = CODE_MAGICS | frozenset(
+    "aimport autoreload cat cd conda config cp env load_ext ls mamba matplotlib mkdir mv pip pwd"
+    " reload_ext rm rmdir run set_env sx system who who_ls whos".split()
 )
+"""Line magics that a step can run."""
 
 BODY_MAGICS = frozenset(["capture", "memit", "prun", "time", "timeit"])
 """Cell magics whose cell is Python."""
 
 TEXT_MAGICS = frozenset(
-    "HTML SVG bash file html javascript js latex markdown script sh svg sx system writefile".split()
+    "HTML SVG bash file html javascript js latex markdown perl python python3 ruby script sh svg"
+    " writefile".split()
 )
-"""Cell magics whose cell is anything else."""
+"""Cell magics whose cell is anything else, or Python that does not see the notebook's names."""
 
 AUTOMAGIC = ("pip", "conda", "mamba", "cd", "ls", "mkdir", "rm", "cp", "mv", "cat")
 """Line magics that are known without their `%` where the line can be nothing else."""
@@ -123,8 +121,10 @@ class _Cell:
             if rest.startswith("%"):
                 raise self._cell_magic_below(number, rest)
             name, arguments = _split(rest)
+            if name in IDLE_MAGICS and place == "statement":
+                return "pass"
             if name not in LINE_MAGICS:
-                raise _unknown(self.source, number, name, "%", LINE_MAGICS)
+                raise _unknown(self.source, number, name, "%", LINE_MAGICS | IDLE_MAGICS)
             call = "run_line_magic"
             return f"get_ipython().{call}({_literal(name)}, {_literal(arguments)})"
         if mark == "?":

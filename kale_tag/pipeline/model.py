@@ -8,6 +8,7 @@ from kale_tag.diagnostics import Diagnostic, Label
 
 ParameterType = Literal["int", "float", "str", "bool", "list", "dict"]
 ArtifactType = Literal["Dataset", "Model", "Metrics", "HTML", "Artifact"]
+CodeKind = Literal["imports", "functions", "step"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -15,12 +16,13 @@ class Code:
     """The source of one cell, and the same as plain Python.
 
     *python* has the lines of *source*, one for one: IPython's syntax is rewritten in place. *cell*
-    is the 0-based number of the cell in the notebook.
+    is the 0-based number of the cell in the notebook, *kind* what it is to the steps that run it.
     """
 
     cell: int
     source: str
     python: str
+    kind: CodeKind = "step"
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,7 +130,8 @@ class Pipeline:
     """The pipeline that a notebook makes, ready to be packaged.
 
     *notebook* is the path of the notebook, as the user gave it. *shared* is the code of its
-    `imports` and then of its `functions` cells, which every step runs first. *steps* stand in an
+    `imports` and then of its `functions` cells, which every step runs first; from the first of them
+    that a step runs in part only, they stand in the code of the steps. *steps* stand in an
     order in which they can run. *warnings* say what of the notebook is not kept.
     """
 

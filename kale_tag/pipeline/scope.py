@@ -13,7 +13,17 @@ from dataclasses import dataclass, field
 from kale_tag.pipeline import calls
 from kale_tag.pipeline.calls import Change
 from kale_tag.pipeline.code import Parsed
-from kale_tag.pipeline.facts import Block, Body, Call, Effects, Read, Spot, Value, names_in
+from kale_tag.pipeline.facts import (
+    Block,
+    Body,
+    Call,
+    Effects,
+    Import,
+    Read,
+    Spot,
+    Value,
+    names_in,
+)
 from kale_tag.pipeline.magics import CODE_MAGICS
 
 Function = ast.FunctionDef | ast.AsyncFunctionDef | ast.Lambda
@@ -25,6 +35,8 @@ _SHELL = re.compile(r"\$\{?([^\W\d]\w*)")
 _OPTIONS = re.compile(r"(?:-[A-Za-z]+\s*\d*\s+)*")
 _DYNAMIC = frozenset(["eval", "exec", "globals", "locals", "vars"])
 _TEXTS = frozenset(["bool", "float", "hash", "id", "int", "len", "ord", "repr", "round", "str"])
+"""Functions whose result nothing can change."""
+
 
 
 @dataclass(slots=True)
@@ -303,11 +315,13 @@ class Walker:
             known = calls.of_method(func.attr, inplace=inplace)
             receiver = self.roots(func.value)
             call = Call(func.attr, known, frozenset(receiver), arguments)
-            if known is not Change.NONE:
+            if known is None:
                 for key in receiver:  # it may keep what it is given, and be made of it
                     for _, value in given:
                         self.alias(key, dict.fromkeys(self.roots(value), False))
-                    if not self.bodies and "@" not in key:
+            if known is not Change.NONE and not self.bodies:
+                for key in receiver:
+                    if "@" not in key:
                         self.block.value(key).mentions |= set(names_in(node))
         for effects in self.effects():
             effects.calls.append(call)
@@ -330,6 +344,8 @@ class Walker:
         words = [text for text in texts if isinstance(text, str)]
         if func.attr in {"run_line_magic", "begin_cell_magic"} and words[:1]:
             name, code = words[0], "".join(words[1:2])
+            if name == "run":  # it may bind anything
+                self.block.stars.append(Import("", 0, "*", self.spot(node)))
             if name in CODE_MAGICS:
                 self.inline(code[len(_OPTIONS.match(code)[0]) :], node)  # type: ignore[index]  matches ""
                 return True
@@ -468,8 +484,9 @@ class Walker:
                 return name in self.block.values and self.block.values[name].inert
             case ast.Tuple(elts=parts):
                 return all(map(self._inert, parts))
-            case ast.Call(func=ast.Name(id=name)):
-                return name in _TEXTS
+            case ast.Call(func=func):
+                path = self.path(func)
+                return path in _TEXTS or path.startswith("os.path.")
             case _:
                 return False
 
