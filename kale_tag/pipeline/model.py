@@ -130,7 +130,8 @@ class Pipeline:
     """The pipeline that a notebook makes, ready to be packaged.
 
     *notebook* is the path of the notebook, as the user gave it. *shared* is the code of its
-    `imports` and then of its `functions` cells, which every step runs first. *steps* stand in an
+    `imports` and then of its `functions` cells, which every step runs first; from the first of them
+    that a step runs in part only, they stand in the code of the steps. *steps* stand in an
     order in which they can run. *warnings* say what of the notebook is not kept.
     """
 
