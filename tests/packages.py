@@ -87,6 +87,8 @@ def _check_source(value: Any, declared: Any, outer: Any, where: Any) -> None:
     task, tasks, pipeline = where
     if hasattr(value, "component_input_artifact") and value.component_input_artifact:
         assert outer[value.component_input_artifact].artifact_type == declared.artifact_type
+    elif hasattr(value, "runtime_value") and value.HasField("runtime_value"):
+        assert declared.parameter_type == protos.ParameterType.STRING
     elif hasattr(value, "component_input_parameter") and value.component_input_parameter:
         assert outer[value.component_input_parameter].parameter_type == declared.parameter_type
     else:

@@ -146,6 +146,26 @@ NESTED = pipeline(
     parameters=(Parameter("alpha", "float", 0.5),),
 )
 
+TWO_INNER = pipeline(
+    SubPipeline(
+        "first",
+        pipeline(step("make", "x = 4", outs={"x": "Dataset"}), notebook="a.ipynb"),
+        outs={"x": "Dataset"},
+    ),
+    SubPipeline(
+        "second",
+        pipeline(
+            step("grow", "x *= n", ins={"x": ""}, parameters=("n",), outs={"x": "Dataset"}),
+            notebook="b.ipynb",
+            parameters=(Parameter("n", "int", 5),),
+        ),
+        prev=("first",),
+        ins={"x": "first"},
+        outs={"x": "Dataset"},
+    ),
+    step("tell", "print('x is', x)", prev=("second",), ins={"x": "second"}),
+)
+
 
 def chain(length: int) -> Pipeline:
     """A chain of *length* steps, each of which takes one variable and gives one."""

@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 from packages import documents, inlined
-from pipelines import FULL, NESTED, RUNTIME, chain, code, pipeline, step
+from pipelines import FULL, NESTED, RUNTIME, TWO_INNER, chain, code, pipeline, step
 
 from kale_tag.pipeline.dsl import literal, to_dsl
 from kale_tag.pipeline.dsl_settings import cannot_compile
@@ -33,6 +33,7 @@ EXAMPLES = {
         ),
     ),
     "nested": NESTED,
+    "two inner": TWO_INNER,
     "chain": chain(5),
     "odd names": pipeline(
         step("class", "x = 1", outs={"x": "Dataset", "_größe": "Model"}, parameters=("dsl",)),

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 import yaml
 from packages import check, documents, inlined
-from pipelines import FULL, NESTED, RUNTIME, chain, code, pipeline, step
+from pipelines import FULL, NESTED, RUNTIME, TWO_INNER, chain, code, pipeline, step
 from test_dsl import compiled, older
 
 from kale_tag.diagnostics import Label, Source, UserError
@@ -29,7 +29,12 @@ from kale_tag.pipeline.package_text import Origin, as_text
 
 GOLDEN = Path(__file__).parent / "golden"
 ORIGIN = Origin((("demo.ipynb", "0" * 64), ("demo.yaml", "1" * 64)), "kale-tag compile demo.yaml")
-PACKAGES = {"full": FULL, "nested": NESTED, "one": pipeline(step("only", "print('hi')"))}
+PACKAGES = {
+    "full": FULL,
+    "nested": NESTED,
+    "inner": TWO_INNER,
+    "one": pipeline(step("only", "print('hi')")),
+}
 
 
 def text_of(one: Pipeline) -> str:

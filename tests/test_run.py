@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 from packages import check
-from pipelines import FULL, NESTED, pipeline, step
+from pipelines import FULL, NESTED, TWO_INNER, pipeline, step
 
 from kale_tag.pipeline.model import Parameter, Pipeline
 from kale_tag.pipeline.package import package
@@ -66,6 +66,11 @@ def test_everything(run: Any, tmp_path: Path) -> None:
 def test_a_pipeline_inside(run: Any) -> None:
     """Artifacts and parameters go into a sub-pipeline and out of it; its own defaults hold."""
     assert "12.0" in run(NESTED, alpha=2.0)
+
+
+def test_a_pipeline_after_another(run: Any) -> None:
+    """What one sub-pipeline gives is what another takes, changes and gives, with no parameter."""
+    assert "x is 20" in run(TWO_INNER)
 
 
 HOSTILE = (

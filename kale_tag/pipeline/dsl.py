@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from kale_tag.pipeline.container import DEFAULT_IMAGE
 from kale_tag.pipeline.dsl_frame import CONTAINER, FRAME, INSTALL
 from kale_tag.pipeline.dsl_settings import calls
-from kale_tag.pipeline.interface import Scope, inner_scope, root_scope
+from kale_tag.pipeline.interface import FILLER_VALUE, Scope, inner_scope, root_scope
 from kale_tag.pipeline.kfp_names import task_name
 from kale_tag.pipeline.model import Code, Pipeline, Step, SubPipeline
 from kale_tag.pipeline.package import step_spec
@@ -170,6 +170,8 @@ class _Writer:
                 required.append(declared)
             else:
                 optional.append(f"{declared} = {parameter.default!r}")
+        if scope.filler:
+            required.append(f"{scope.filler}: str")
         return required + optional
 
     def _tasks(self, scope: Scope) -> Iterator[str]:
@@ -182,6 +184,8 @@ class _Writer:
                 if given.giver:
                     source = f"{_task(given.giver)}.outputs[{given.name!r}]"
                 arguments.append(f"{own.ins[variable]}={source}")
+            if own.filler:
+                arguments.append(f"{own.filler}={FILLER_VALUE!r}")
             task = _task(unit.name)
             yield from _call(f"{task} = {self.functions[scope.prefix, unit.name]}", arguments, "")
             waits = [one for one in unit.prev if one not in unit.ins.values()]

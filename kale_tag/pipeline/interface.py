@@ -10,13 +10,18 @@ REPORT = "kale_tag_report"
 METRICS = "kale_tag_metrics"
 """The outputs that are not variables of the notebook."""
 
+FILLER = "kale_tag"
+FILLER_VALUE = "filler"
+"""kfp.local (2.16, 2.17) forgets the artifacts of a sub-pipeline that is given no parameter, so
+such a one is given this."""
+
 
 @dataclass(frozen=True, slots=True)
 class Interface:
     """The inputs and outputs of a step or sub-pipeline: the name of each Python name.
 
     All of the names differ, inputs from outputs too: in KFP's DSL they are arguments of one
-    function. *report* and *metrics* are "" where there is none.
+    function. *report*, *metrics* and *filler* are "" where there is none.
     """
 
     parameters: Mapping[str, str]
@@ -24,6 +29,7 @@ class Interface:
     outs: Mapping[str, str]
     report: str = ""
     metrics: str = ""
+    filler: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,6 +48,7 @@ class Scope:
     *prefix* stands before the names of its steps where all steps need names of their own.
     *parameters* are those of its steps, *names* what each is called as an input of the pipeline,
     *passed* those that the pipeline around it gives. *outside* are the artifacts that it is given.
+    *filler* is the name of the parameter that fills a gap, see `FILLER`.
     *units* are the interfaces of its steps, *outputs* the names of what the pipeline gives.
     """
 
@@ -53,6 +60,7 @@ class Scope:
     outside: Mapping[str, Given]
     units: Mapping[str, Interface]
     outputs: Mapping[str, str] = field(default_factory=dict)
+    filler: str = ""
 
     def given(self, unit: Step | SubPipeline, variable: str) -> Given:
         """Where *unit* has its input *variable* from."""
@@ -85,7 +93,7 @@ def inner_scope(sub: SubPipeline, around: Scope) -> Scope:
     outer = around.units[sub.name]
     parameters = {name: around.parameters[name] for name in sub.parameters}
     own = {one.name: one for one in sub.pipeline.parameters if one.name not in parameters}
-    taken = {*outer.parameters.values(), *outer.ins.values(), *outer.outs.values()}
+    taken = {*outer.parameters.values(), *outer.ins.values(), *outer.outs.values(), outer.filler}
     names = {**outer.parameters, **_names(own, taken)}
     outside = {
         variable: Given("", outer.ins[variable], around.given(sub, variable).type)
@@ -94,8 +102,8 @@ def inner_scope(sub: SubPipeline, around: Scope) -> Scope:
     units = {unit.name: _interface(unit, names) for unit in sub.pipeline.steps}
     prefix = f"{around.prefix}{sub.name}/"
     passed = frozenset(sub.parameters)
-    known = parameters | own
-    return Scope(sub.pipeline, prefix, known, names, passed, outside, units, outer.outs)
+    known, outs = parameters | own, outer.outs
+    return Scope(sub.pipeline, prefix, known, names, passed, outside, units, outs, outer.filler)
 
 
 def _interface(unit: Step | SubPipeline, parameters: Mapping[str, str]) -> Interface:
@@ -109,7 +117,8 @@ def _interface(unit: Step | SubPipeline, parameters: Mapping[str, str]) -> Inter
             metrics = _taking(METRICS, taken)
     given = {name: _as_input(parameters[name], taken) for name in unit.parameters}
     ins = {name: _as_input(name, taken) for name in unit.ins}
-    return Interface(given, ins, outs, report, metrics)
+    bare = isinstance(unit, SubPipeline) and ins and not given
+    return Interface(given, ins, outs, report, metrics, _taking(FILLER, taken) if bare else "")
 
 
 def _names(names: Iterable[str], taken: set[str]) -> dict[str, str]:

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from kale_tag.diagnostics import Diagnostic, UserError
 from kale_tag.pipeline import step_command
 from kale_tag.pipeline.container import environment, image_of, resources
-from kale_tag.pipeline.interface import Given, Scope, inner_scope, root_scope
+from kale_tag.pipeline.interface import FILLER_VALUE, Given, Scope, inner_scope, root_scope
 from kale_tag.pipeline.kfp_names import task_name
 from kale_tag.pipeline.model import ArtifactType, Code, Pipeline, Step, SubPipeline
 from kale_tag.pipeline.notes import Notes
@@ -125,6 +125,8 @@ class _Maker:
                 check_parameter(parameter, self.notes)
                 entry |= {"defaultValue": parameter.default, "isOptional": True}
             parameters[scope.names[name]] = entry
+        if scope.filler:
+            parameters[scope.filler] = {"parameterType": "STRING"}
         return _sides(_types(artifacts), parameters)
 
     def _is_new(
@@ -233,10 +235,12 @@ class _Maker:
         if depends := sorted(task_name(one) for one in {*unit.prev, *unit.ins.values()} - {""}):
             made["dependentTasks"] = depends
         artifacts = {own.ins[one]: _source(scope.given(unit, one)) for one in unit.ins}
-        parameters = {
+        parameters: dict[str, object] = {
             own.parameters[one]: {"componentInputParameter": scope.names[one]}
             for one in unit.parameters
         }
+        if own.filler:
+            parameters[own.filler] = {"runtimeValue": {"constant": FILLER_VALUE}}
         if inputs := _sides(artifacts, parameters):
             made["inputs"] = inputs
         caching = self.root.caching if cache is None else cache
