@@ -216,7 +216,7 @@ def _check(built: Sequence[Built], report: Report, command: str, *, quiet: bool)
         print(f"{stale} stale, {total - stale} up to date, {failed} failed")
         if stale and not failed:
             print(f"To write them: {command}")
-    return _exit_code(built) or bool(stale)
+    return _exit_code(built) or min(stale, 1)
 
 
 def _staleness(file: _Wanted) -> str:

@@ -76,9 +76,7 @@ def find_targets(paths: Sequence[str], *, alone: bool = False) -> Targets:
     if not targets.tasks and not targets.faults:
         message = f"none of {', '.join(named.specs)} names a notebook"
         targets.faults.append(
-            error(
-                "no-notebooks", message, help=f"name both: kale-tag plan {named.specs[0]} NOTEBOOK"
-            )
+            error("no-notebooks", message, help=f"name one behind it: {named.specs[0]} NOTEBOOK")
         )
     return targets
 
@@ -172,7 +170,7 @@ def _default_specs() -> list[str]:
             error(
                 "no-spec",
                 f"no spec is named, and there is no {DEFAULT_SPEC} and none in {DEFAULT_FOLDER}/",
-                help="kale-tag plan SPEC NOTEBOOK",
+                help="name what there is to work on: SPEC NOTEBOOK",
             )
         )
     return found
