@@ -73,14 +73,12 @@ def test_a_pipeline_after_another(run: Any) -> None:
     assert "x is 20" in run(TWO_INNER)
 
 
-HOSTILE = (
-    r'''
-text = """'{{$}}' {{workflow.name}} {{=1+1}} {{{x}}} \n \\ \t '''
-    '''"""
-print(len(text), "{{$.inputs}}", f"{{{len('a')}}} {{x}}", "{~ {^", "é😀")
-print(hash("python3") == hash("python" + "3"), "/kfp-" + "workspace")
-'''
-)
+HOSTILE = r"""
+text = QQQ'{{$}}' {{workflow.name}} {{=1+1}} {{{x}}} \n \\ \t SSS  SSSQQQ
+width = 3
+print("says", len(text), "{{$.inputs}}", f"{{{width}}} {{x}} {width:>{width}}", "{~ {^", "é😀")
+print("lines", len("\u2028\r\x0b".splitlines()), "python" "3", "/kfp-" "workspace")
+""".replace("QQQ", '"' * 3).replace("SSS", "'" * 3)
 
 
 def test_hostile_code(run: Any) -> None:
@@ -88,8 +86,9 @@ def test_hostile_code(run: Any) -> None:
     made: dict[str, Any] = {}
     exec(HOSTILE, made)
     out = run(pipeline(step("class", HOSTILE)))
-    assert f"{len(made['text'])} {{{{$.inputs}}}} {{1}} {{x}} {{~ {{^ é😀" in out
-    assert "True /kfp-workspace" in out
+    said = f"says {len(made['text'])} {{{{$.inputs}}}} {{3}} {{x}}   3 {{~ {{^ é😀"
+    assert said in out
+    assert "lines 3 python3 /kfp-workspace" in out
 
 
 def test_much_code(run: Any) -> None:
