@@ -139,7 +139,9 @@ def compare(pipeline: Pipeline) -> Iterator[tuple[str, str]]:
     spaces: dict[str, dict[str, Any]] = {}
     before: dict[str, set[str]] = {}
     silent = {"print": lambda *_: None}
-    whole = {one.cell: one.source for one in (*pipeline.shared, *(c for s in steps for c in s.code))}
+    whole = {
+        one.cell: one.source for one in (*pipeline.shared, *(c for s in steps for c in s.code))
+    }
     assert code
     everything = "\n".join(source for cell, source in sorted(whole.items()) if cell < 2)
     for step in steps:

@@ -70,7 +70,17 @@ SPOILERS = frozenset(
 )
 """Functions that change their first argument (the heap and the bisection theirs, too)."""
 
-FRESH = READERS - {"get", "item", "values", "items", "first", "last", "parameters", "plot", "get_group"}
+FRESH = READERS - {
+    "get",
+    "item",
+    "values",
+    "items",
+    "first",
+    "last",
+    "parameters",
+    "plot",
+    "get_group",
+}
 """Methods whose result shares nothing with their object that could be changed through it."""
 
 

@@ -74,7 +74,9 @@ def _diagnostic(fault: Exception, code: Code, source: Source) -> Diagnostic:
     text = source.text
     if "\0" in text:
         at = text.index("\0")
-        return error("not-python", "the cell holds a NUL character", Label(source, Span(at, at + 1)))
+        return error(
+            "not-python", "the cell holds a NUL character", Label(source, Span(at, at + 1))
+        )
     if isinstance(fault, UnicodeEncodeError):
         at = fault.start
         message = "the cell holds half a character: a surrogate without its other half"

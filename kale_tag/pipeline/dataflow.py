@@ -103,7 +103,7 @@ class Dataflow:
         shared, seen = self.shared, set()
         todo = [(name, read, "") for name, read in shared.reads.items()]
         for name in shared.uses:
-            for body in self._bodies(None, name):
+            for body in self.bodies(None, name):
                 todo += [(one, Read(read.spot, False), name) for one, read in body.reads.items()]
         while todo:
             name, read, through = todo.pop()
@@ -117,7 +117,7 @@ class Dataflow:
             elif read.sure and not self._at_hand(name) and not shared.stars:
                 step = next((one.name for one in self.units if name in one.block.binds), None)
                 self.faults.append(faults.shared_needs(name, read, step))
-            for body in self._bodies(None, name):
+            for body in self.bodies(None, name):
                 todo += [(one, Read(own.spot, False), name) for one, own in body.reads.items()]
 
     def _at_hand(self, name: str) -> bool:
@@ -190,7 +190,7 @@ class Dataflow:
         """The unit mentions *name*: if that is a function, it may be called from here."""
         unit = self.units[number]
         block = unit.block
-        for body in self._bodies(number, name):
+        for body in self.bodies(number, name):
             if body in unit.ran:
                 continue
             unit.ran.add(body)
@@ -209,7 +209,7 @@ class Dataflow:
 
     # What a value is
 
-    def _bodies(self, number: int | None, name: str) -> list[Body]:
+    def bodies(self, number: int | None, name: str) -> list[Body]:
         """The functions that the value of *name* may call, as the unit (None: shared) sees it."""
         found: dict[Body, None] = {}
         self._collect(number, name, found, set(), results=False)
@@ -252,7 +252,7 @@ class Dataflow:
         giver = self.giver(name, (1 << len(self.units)) - 1, None, "")
         if giver is None:
             return None
-        bodies = self._bodies(giver, name)
+        bodies = self.bodies(giver, name)
         return Value(bodies, mentions=set(self.units[giver].used))
 
     def _of_value(
@@ -350,7 +350,7 @@ class Dataflow:
         if spot is None:
             return
         self.give_at_end(number, name)
-        for body in self._bodies(number, name):
+        for body in self.bodies(number, name):
             for one, read in body.reads.items():
                 if one not in unit.block.bound and one != name:
                     self.need(number, one, Read(read.spot, False), body.name)
@@ -402,39 +402,6 @@ class Dataflow:
         giver = self.end_giver(name)
         if giver is not None:
             self.give(giver, name)
-
-    # What a value is made with
-
-    def made_with(self, number: int) -> set[str]:
-        """The names, of whatever kind, that stand in the code that made what the unit takes."""
-        found: set[str] = set()
-        seen: set[tuple[int, str]] = set()
-        todo = [(giver, name) for name, giver in self.units[number].ins.items() if giver >= 0]
-        while todo:
-            at, name = todo.pop()
-            if (at, name) in seen:
-                continue
-            seen.add((at, name))
-            unit = self.units[at]
-            value = unit.block.values.get(name)
-            names = unit.used if value is None and name in unit.binds else set()
-            if value is not None:
-                names = names | value.mentions
-            found |= names | {name}
-            todo += [(at, one) for one in names if one in unit.block.values]
-            todo += [(unit.ins[one], one) for one in {name, *names} if unit.ins.get(one, -1) >= 0]
-        return found
-
-    def made_here(self, unit: Unit, other: Unit) -> bool:
-        """Whether *unit* may hold values that *other* has made."""
-        return bool(unit.before >> self.units.index(other) & 1)
-
-    def gives_code(self, unit: Unit) -> bool:
-        """Whether the unit gives or takes functions or classes that a step defines."""
-        number = self.units.index(unit)
-        shared = {body for value in self.shared.values.values() for body in value.bodies}
-        crossing = unit.outs | unit.ins.keys()
-        return any(set(self._bodies(number, name)) - shared for name in crossing)
 
     def give_at_end(self, number: int, name: str) -> None:
         """The unit has the value of *name* at its end, whether or not it gives it to others."""

@@ -51,9 +51,7 @@ def two_givers(
         "two-givers",
         f"{who} uses `{name}`, which {steps} both change, and neither runs after the other",
         read.spot.label("which of them is meant?"),
-        also=[
-            spot.label(f"changed by `{step}`") for step, spot in givers if spot is not None
-        ],
+        also=[spot.label(f"changed by `{step}`") for step, spot in givers if spot is not None],
         help=f"let one run after the other (`prev: {first}` on `{others[-1]}`), "
         "or give the variables two names",
     )

@@ -6,12 +6,11 @@ A name is bound for certain where every way to that place binds it.
 import ast
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 
-from kale_tag.pipeline.calls import Change
 from kale_tag.pipeline.code import Parsed
-from kale_tag.pipeline.facts import Block, Body, Import, Value
-from kale_tag.pipeline.scope import State, Walker
+from kale_tag.pipeline.facts import Block
+from kale_tag.pipeline.scope import State
+from kale_tag.pipeline.statements import Statements
 
-_EXITS = frozenset(["exit", "quit", "sys.exit", "os._exit"])
 _CATCHES_NAMES = frozenset(["NameError", "Exception", "BaseException"])
 _CATCHES_IMPORTS = frozenset(["ImportError", "ModuleNotFoundError", *_CATCHES_NAMES])
 _IMPORTING = (ast.Import, ast.ImportFrom, ast.Try, ast.ExceptHandler, ast.Pass, ast.alias)
@@ -60,11 +59,8 @@ def _only_imports(node: ast.stmt) -> bool:
     )
 
 
-class _Flow(Walker):
+class _Flow(Statements):
     """Statements and their order."""
-
-    top: ast.stmt | None = None
-    optional = False
 
     def statements(self, code: list[ast.stmt]) -> None:
         for node in code:
@@ -78,26 +74,26 @@ class _Flow(Walker):
                 for target in targets:
                     self.assign(target, value)
             case ast.AnnAssign():
-                self._annotated(node)
+                self.annotated_(node)
             case ast.AugAssign(target=target, value=value):
                 self.expr(value)
-                self._augmented(target, value)
+                self.augmented_(target, value)
             case ast.Import() | ast.ImportFrom():
-                self._import(node)
+                self.import_(node)
             case ast.FunctionDef() | ast.AsyncFunctionDef():
-                self._define(node)
+                self.define_(node)
             case ast.ClassDef():
-                self._class(node)
+                self.class_(node)
             case ast.Delete(targets=targets):
                 for target in targets:
-                    self._delete(target)
+                    self.delete_(target)
             case ast.Return(value=value):
                 self.expr(value)
                 if self.bodies:
                     self.bodies[-1].returns.add(self.value(value))
                 self.state.dead = True
             case ast.Expr(value=value):
-                self._expression(value)
+                self.expression_(value)
             case ast.If():
                 self._if(node)
             case ast.For() | ast.AsyncFor():
@@ -120,7 +116,7 @@ class _Flow(Walker):
                 for child in ast.iter_child_nodes(node):
                     self.expr(child)
                 self.state.dead = True
-            case _ if isinstance(node, ast.Try) or type(node).__name__ == "TryStar":
+            case ast.Try() | ast.TryStar():
                 self._try(node)
             case _ if type(node).__name__ == "TypeAlias":
                 name = getattr(node, "name", None)
@@ -129,196 +125,6 @@ class _Flow(Walker):
             case _:
                 for child in ast.iter_child_nodes(node):
                     self.expr(child)
-
-    # Assignments
-
-    def assign(self, target: ast.expr, value: ast.expr | None) -> None:
-        match target:
-            case ast.Name(id=name):
-                key = self.store(name, target)
-                self.alias(key, self.roots(value))
-                self._keep(key, self.value(value))
-            case ast.Tuple(elts=parts) | ast.List(elts=parts):
-                paired = isinstance(value, (ast.Tuple, ast.List)) and len(value.elts) == len(parts)
-                starred = any(isinstance(part, ast.Starred) for part in parts)
-                for position, part in enumerate(parts):
-                    if paired and not starred:
-                        assert isinstance(value, (ast.Tuple, ast.List))
-                        self.assign(part, value.elts[position])
-                    else:
-                        self._assign_part(part, value)
-            case ast.Starred(value=inner):
-                self._assign_part(inner, value)
-            case ast.Attribute(value=inner) | ast.Subscript(value=inner):
-                self.expr(inner)
-                if isinstance(target, ast.Subscript):
-                    self.expr(target.slice)
-                self._touch(inner, value)
-
-    def _assign_part(self, target: ast.expr, value: ast.expr | None) -> None:
-        if not isinstance(target, ast.Name):
-            self.assign(target, value)
-            return
-        key = self.store(target.id, target)
-        self.alias(key, dict.fromkeys(self.roots(value), False))
-        made = self.value(value)
-        made.inert = False
-        self._keep(key, made)
-
-    def _touch(self, holder: ast.expr, value: ast.expr | None) -> None:
-        """A part of the object of *holder* becomes *value*."""
-        self.change(holder, Change.SURE)
-        made = self.value(value)
-        for key in self.roots(holder):
-            self.alias(key, dict.fromkeys(self.roots(value), False))
-            kept = made.inert
-            self._keep(key, made, inert=key in self.block.values and self.block.values[key].inert)
-            made.inert = kept
-
-    def _keep(self, key: str, made: Value, *, inert: bool | None = None) -> None:
-        if inert is not None:
-            made = Value(made.bodies, made.aliases, made.called, made.mentions, inert)
-        if "@" in key:
-            self.local_values.setdefault(key, Value()).add(made)
-        elif not self.bodies:
-            self.block.value(key).add(made)
-
-    def _annotated(self, node: ast.AnnAssign) -> None:
-        if not self.bodies:
-            self.guards += 1
-            self.expr(node.annotation)
-            self.guards -= 1
-        self.expr(node.value)
-        if node.value is not None:  # `x: int` alone binds nothing
-            self.assign(node.target, node.value)
-
-    def _augmented(self, target: ast.expr, value: ast.expr) -> None:
-        if isinstance(target, ast.Name):
-            self.load(target.id, target)
-            for key in self.roots(target):
-                for effects in self.effects():  # a list is changed, a number is not
-                    known = effects.changes.get(key, Change.NONE)
-                    effects.changes[key] = max(Change.LIKELY, known)
-            key = self.store(target.id, target)
-            self._keep(key, self.value(value))
-            if not self.bodies and "@" not in key:
-                self.block.value(key).mentions.add(key)
-        else:
-            self.assign(target, value)
-
-    def _delete(self, target: ast.expr) -> None:
-        match target:
-            case ast.Name(id=name):
-                self.load(name, target)
-                if self.key(name) != name or self.bodies:
-                    return
-                state = self.state
-                state.bound.discard(name)
-                state.maybe.discard(name)
-                self.block.since.pop(name, None)
-                if self.depth:
-                    state.maybe.add(name)
-                else:
-                    self.block.deleted[name] = self.spot(target)
-            case ast.Tuple(elts=parts) | ast.List(elts=parts):
-                for part in parts:
-                    self._delete(part)
-            case ast.Attribute(value=inner) | ast.Subscript(value=inner):
-                self.expr(inner)
-                if isinstance(target, ast.Subscript):
-                    self.expr(target.slice)
-                self.change(inner, Change.SURE)
-
-    def _expression(self, value: ast.expr) -> None:
-        self.expr(value)
-        if isinstance(value, (ast.Yield, ast.YieldFrom)) and self.bodies:
-            self.bodies[-1].returns.add(self.value(value.value))
-        if isinstance(value, ast.Call) and self.path(value.func) in _EXITS:
-            self.state.dead = True
-
-    # Imports, functions, classes
-
-    def _import(self, node: ast.Import | ast.ImportFrom) -> None:
-        spot = self.spot(node)
-        level = node.level if isinstance(node, ast.ImportFrom) else 0
-        for one in node.names:
-            if isinstance(node, ast.Import):
-                name, module, attribute = one.asname or one.name.partition(".")[0], one.name, ""
-            else:
-                name, module, attribute = one.asname or one.name, node.module or "", one.name
-            made = Import(module, level, attribute, spot, self.top, self.optional)
-            self.block.modules.append(made)
-            for body in self.bodies:
-                body.modules.append(made)
-            if attribute == "*":
-                self.block.stars.append(made)
-                continue
-            key = self.store(name, node)
-            if key == name and not self.bodies:
-                self.block.imports.setdefault(name, []).append(made)
-
-    def _define(self, node: ast.FunctionDef | ast.AsyncFunctionDef) -> None:
-        for decorator in node.decorator_list:
-            self.in_call += 1
-            self.expr(decorator)
-            self.in_call -= 1
-            if not self.bodies:
-                self.block.called |= {key for key in self.roots(decorator) if "@" not in key}
-        self.defaults(node.args)
-        self.guards += 1
-        self.expr(node.returns)
-        self.guards -= 1
-        name = self.store(node.name, node)
-        body = self.function(node, node.name)
-        made = Value([body])
-        for decorator in node.decorator_list:
-            made.add(self.value(decorator))
-        made.inert = True
-        made.mentions |= set(body.reads)
-        self._keep(name, made)
-        if "@" not in name:
-            self.block.functions.setdefault(node.name, []).append(body)
-
-    def _class(self, node: ast.ClassDef) -> None:
-        for part in (*node.decorator_list, *node.bases, *(one.value for one in node.keywords)):
-            self.expr(part)
-        whole = Body(node.name)
-        frame = self._frame("class")
-        frame.names |= {one.name for one in getattr(node, "type_params", ())}
-        self.frames.append(frame)
-        for statement in node.body:
-            if isinstance(statement, (ast.FunctionDef, ast.AsyncFunctionDef)):
-                for part in (*statement.decorator_list, statement.returns):
-                    self.guards += part is statement.returns
-                    self.expr(part)
-                    self.guards -= part is statement.returns
-                self.defaults(statement.args)
-                frame.names.add(statement.name)
-                self._method(statement, whole)
-            else:
-                self.statement(statement)
-        self.frames.pop()
-        name = self.store(node.name, node)
-        whole.returns.bodies.append(whole)
-        made = Value([whole])
-        for part in (*node.decorator_list, *node.bases):
-            made.add(self.value(part))
-        made.inert = True
-        made.mentions |= set(whole.reads)
-        self._keep(name, made)
-
-    def _method(self, node: ast.FunctionDef | ast.AsyncFunctionDef, whole: Body) -> None:
-        self.bodies.append(whole)
-        body = self.function(node, node.name)
-        self.bodies.pop()
-        kinds = {one.id for one in node.decorator_list if isinstance(one, ast.Name)}
-        if "staticmethod" in kinds:
-            body.parameters.insert(0, "")
-        self.block.methods.setdefault(node.name, []).append(body)
-        if node.name == "__init__":
-            maker = Body(whole.name, effects=body.effects, keywords=body.keywords)
-            maker.parameters = body.parameters[1:]
-            self.block.functions.setdefault(whole.name, []).append(maker)
 
     # Branches
 
@@ -346,7 +152,7 @@ class _Flow(Walker):
         if over is not None:
             target, value = over
             if isinstance(target, ast.Name):
-                self._assign_part(target, value)
+                self.assign_part(target, value)
             else:
                 self.assign(target, value)
         self.statements(code)
@@ -355,9 +161,8 @@ class _Flow(Walker):
         self.statements(orelse)
         self.depth -= 1
 
-    def _try(self, node: ast.stmt) -> None:
-        assert isinstance(node, ast.Try) or type(node).__name__ == "TryStar"
-        handlers: list[ast.ExceptHandler] = node.handlers  # type: ignore[attr-defined, union-attr]  of both
+    def _try(self, node: ast.Try | ast.TryStar) -> None:
+        handlers = node.handlers
         before = self.state.copy()
         guarded = any(_catches(one, _CATCHES_NAMES) for one in handlers)
         optional = self.optional
@@ -366,13 +171,13 @@ class _Flow(Walker):
         )
         self.depth += 1
         self.guards += guarded
-        self.statements(node.body)  # type: ignore[attr-defined]  of both
+        self.statements(node.body)
         self.guards -= guarded
         self.optional = optional
         tried = self.state
         start = State(before.bound & (tried.bound | tried.maybe), before.maybe, before.dead)
         start.maybe = (start.maybe | tried.maybe | tried.bound | before.bound) - start.bound
-        self.statements(node.orelse)  # type: ignore[attr-defined]  of both
+        self.statements(node.orelse)
         ends = [self.state]
         for handler in handlers:
             self.state = start.copy()
@@ -386,7 +191,7 @@ class _Flow(Walker):
             ends.append(self.state)
         self.depth -= 1
         self._join(ends)
-        self.statements(node.finalbody)  # type: ignore[attr-defined]  of both
+        self.statements(node.finalbody)
 
     def _match(self, node: ast.Match) -> None:
         self.expr(node.subject)
@@ -405,7 +210,7 @@ class _Flow(Walker):
                 self.alias(made, dict.fromkeys(self.roots(node.subject), False))
                 value = self.value(node.subject)
                 value.inert = False
-                self._keep(made, value)
+                self.keep(made, value)
             self.expr(case.guard)
             self.statements(case.body)
             ends.append(self.state)
@@ -423,15 +228,6 @@ class _Flow(Walker):
         if not self.depth and not self.bodies and not self.frames:
             for name in bound:
                 self.block.since.setdefault(name, self.time)
-
-    def inline(self, code: str, node: ast.AST) -> None:
-        try:
-            tree = ast.parse(code.strip())
-        except (SyntaxError, ValueError, RecursionError):
-            return
-        for part in ast.walk(tree):
-            ast.copy_location(part, node)
-        self.statements(tree.body)
 
 
 def _always(test: ast.expr) -> bool:
@@ -457,6 +253,3 @@ def _captures(pattern: ast.pattern) -> Iterator[str]:
             yield part.name
         elif isinstance(part, ast.MatchMapping) and part.rest is not None:
             yield part.rest
-
-
-

@@ -176,9 +176,7 @@ def _escaped(found: re.Match[str]) -> str:
     return f"\\u{ord(found[0]):04x}"
 
 
-def _unknown(
-    source: Source, number: int, name: str, mark: str, known: frozenset[str]
-) -> UserError:
+def _unknown(source: Source, number: int, name: str, mark: str, known: frozenset[str]) -> UserError:
     message = f"a step cannot run the magic `{mark}{name}`"
     near = suggest(name, sorted(known), "")
     return UserError(

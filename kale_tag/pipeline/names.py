@@ -4,7 +4,9 @@ import builtins
 
 # Names that came with Python 3.12 to 3.14 or may be taken away again, so that the result does not
 # depend on the Python that compiles.
-_LATER = frozenset(["PythonFinalizationError", "BaseExceptionGroup", "ExceptionGroup", "WindowsError"])
+_LATER = frozenset(
+    ["PythonFinalizationError", "BaseExceptionGroup", "ExceptionGroup", "WindowsError"]
+)
 
 BUILTINS = (
     frozenset(dir(builtins))

@@ -50,7 +50,7 @@ def masks(ordered: Sequence[str], edges: Iterable[tuple[str, str]]) -> list[int]
     found: list[int] = []
     for name in ordered:
         mask = 0
-        for before in direct[name]:
-            mask |= found[before] | 1 << before
+        for number in direct[name]:
+            mask |= found[number] | 1 << number
         found.append(mask)
     return found

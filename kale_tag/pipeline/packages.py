@@ -76,8 +76,10 @@ def import_faults(imports: Iterable[Import], local: Collection[str]) -> Iterator
 
 def _paths(one: Import) -> Iterator[str]:
     """The modules that an import may mean: `from google.cloud import storage` is a module, too."""
-    yield one.module if not _shared(one.module) or not one.attribute else (
-        f"{one.module}.{one.attribute}"
+    yield (
+        one.module
+        if not _shared(one.module) or not one.attribute
+        else (f"{one.module}.{one.attribute}")
     )
 
 

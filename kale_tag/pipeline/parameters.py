@@ -40,7 +40,7 @@ _BINARY: dict[type[ast.operator], Callable[[object, object], object]] = {
     ast.Mod: operator.mod,
     ast.Pow: operator.pow,
 }
-_UNARY: dict[type[ast.unaryop], Callable[[object], object]] = {
+_UNARY: dict[type[ast.unaryop], Callable[[int | float], object]] = {
     ast.UAdd: operator.pos,
     ast.USub: operator.neg,
     ast.Not: operator.not_,
@@ -195,7 +195,13 @@ def _computed(node: ast.BinOp) -> object:
 
 
 def _length(value: object) -> int:
-    return len(value) if isinstance(value, (str, list)) else abs(value) if isinstance(value, int) else 0
+    return (
+        len(value)
+        if isinstance(value, (str, list))
+        else abs(value)
+        if isinstance(value, int)
+        else 0
+    )
 
 
 def _checked(node: ast.expr, value: object) -> object:

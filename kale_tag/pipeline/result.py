@@ -18,11 +18,14 @@ from kale_tag.pipeline.model import (
 )
 from kale_tag.pipeline.packages import import_faults, requirements
 from kale_tag.pipeline.pipeline_settings import raise_faults
+from kale_tag.pipeline.provenance import gives_code, made_with, may_hold_values_of
 from kale_tag.pipeline.reading import Draft
 from kale_tag.pipeline.shared_code import Part, closure, only, parts_of, without
 from kale_tag.pipeline.step_settings import Sorted, step_settings
 from kale_tag.pipeline.tagged import cell_label
 from kale_tag.settings import CompileOptions, StepOptions
+
+TYPES: tuple[ArtifactType, ...] = get_args(ArtifactType)
 
 ARTIFACTS: tuple[tuple[str, ArtifactType], ...] = (
     ("model", "Model"),
@@ -151,7 +154,8 @@ class Results:
     def _ins(self, unit: Unit) -> dict[str, str]:
         units = self.flow.units
         return {
-            name: units[giver].name if giver >= 0 else "" for name, giver in sorted(unit.ins.items())
+            name: units[giver].name if giver >= 0 else ""
+            for name, giver in sorted(unit.ins.items())
         }
 
     def _outs(self, unit: Unit) -> dict[str, ArtifactType]:
@@ -159,9 +163,9 @@ class Results:
 
     def _artifact(self, name: str) -> ArtifactType:
         given = self.options.artifacts.get(name)
-        for known in get_args(ArtifactType):
+        for known in TYPES:
             if given == known:
-                return known  # type: ignore[no-any-return]  one of the literals
+                return known
         lower = name.lower()
         return next((type_ for word, type_ in ARTIFACTS if word in lower), "Artifact")
 
@@ -203,7 +207,7 @@ class Results:
         if unit.inner is not None:
             return set()
         names = set(unit.used) | set(unit.block.reads) | set(self.flow.shared.uses)
-        names |= self.flow.made_with(number)
+        names |= made_with(self.flow, number)
         return closure(self.flow.shared, names)
 
     def _left_out(self, unit: Unit) -> list[Part]:
@@ -224,27 +228,23 @@ class Results:
                 code.append(only(cell, ordered))
         return carried, code
 
-    def _packages(
-        self, unit: Unit, left_out: list[Part], carried: list[Import]
-    ) -> tuple[str, ...]:
+    def _packages(self, unit: Unit, left_out: list[Part], carried: list[Import]) -> tuple[str, ...]:
         settings = self._settings(unit.name)
         if settings.packages is not None:
             return settings.packages
         if self.options.packages is not None:
             return self.options.packages
         shared = [
-            one
-            for one in self.flow.shared.modules
-            if not any(part.holds(one) for part in left_out)
+            one for one in self.flow.shared.modules if not any(part.holds(one) for part in left_out)
         ]
         imports = [*shared, *unit.block.modules, *carried]
         names = self.needs[unit.name]
         for other in self.flow.units:
-            for name, found in other.block.imports.items():
-                if name in names and self.flow.made_here(unit, other):
-                    imports += found
+            for name, known in other.block.imports.items():
+                if name in names and may_hold_values_of(self.flow, unit, other):
+                    imports += known
         found = requirements(imports, self.options.distributions, self.local)
-        if self.flow.gives_code(unit) and "cloudpickle" not in found:
+        if gives_code(self.flow, unit) and "cloudpickle" not in found:
             found = tuple(sorted((*found, "cloudpickle"), key=str.lower))
         return found
 

@@ -115,7 +115,9 @@ def _invalid(text: str, at: Label) -> Diagnostic:
     if len(words) == len(parts):
         for word, part in zip(words, parts, strict=True):
             if re.fullmatch(part.pattern, word) is None:
-                better = tags.valid_name(word) if part.pattern == tags.NAME or kind == "step" else ""
+                better = (
+                    tags.valid_name(word) if part.pattern == tags.NAME or kind == "step" else ""
+                )
                 return error(
                     "invalid-tag",
                     f"`{text}` is no tag that Kale takes: the {part.name} must be {part.rule}",
