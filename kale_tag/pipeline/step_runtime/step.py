@@ -1,10 +1,10 @@
-"""One step of a pipeline: KALE_TAG_CELLS=FILE python -u -c THIS_PROGRAM SPEC EXECUTOR_INPUT"""
+"""One step of a pipeline: KALE_TAG_CELLS=FILE python -u -c THIS_PROGRAM SPEC EXECUTOR_INPUT."""
 
 import __future__
 import ast, atexit, builtins, contextlib, ctypes, faulthandler, getpass, glob, hashlib, io, json
 import linecache, math, os, re, signal, sys, threading, time, traceback, types
 
-PYTHON = "%d.%d" % sys.version_info[:2]
+PYTHON = f"{sys.version_info[0]}.{sys.version_info[1]}"
 
 
 class Fault(Exception):

@@ -1,16 +1,14 @@
 """Values on their way between steps, each in the format that suits it."""
 
-import importlib, io, json, os, pickle, re, shutil, sys, types
+import contextlib, importlib, io, json, os, pickle, re, shutil, sys, types
 
 
 def make_pickler(shared):
     """What the shared cells define goes by name, what this step defines by value."""
     cloud = None
     for name in ("cloudpickle", "joblib.externals.cloudpickle"):
-        try:
+        with contextlib.suppress(ImportError):
             cloud = cloud or importlib.import_module(name)
-        except ImportError:
-            pass
 
     class Pickler(cloud.Pickler if cloud else pickle.Pickler):
         kind = "pickle"
