@@ -241,8 +241,8 @@ def test_what_cannot_be_saved(tmp_path: Path) -> None:
     advice = "  help: hand on plain data, and make the object where it is needed"
     assert made.err.splitlines() == [
         (
-            "error: step `train` cannot hand on `gen` (builtins.generator): TypeError: cannot pickle "
-            "'generator' object"
+            "error: step `train` cannot hand on `gen` (builtins.generator): TypeError: cannot "
+            "pickle 'generator' object"
         ),
         "  help: make it a list, gen = list(gen)",
         (

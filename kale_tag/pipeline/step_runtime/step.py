@@ -154,7 +154,9 @@ def run_cell(kind, cell, source):
         pyplot = sys.modules.get("matplotlib.pyplot")
         for number in pyplot.get_fignums() if pyplot else ():
             if "report" in SPEC and not PAGE.capture:
-                PAGE.add(rich(pyplot.figure(number)))
+                PAGE.add(
+                    rich(pyplot.figure(number)) or pre(f"cannot draw figure {number}", "error")
+                )
             pyplot.close(number)
         PAGE.add()
         PAGE.parts.insert(head, f"<h2>cell {cell} &middot; {time.time() - started:.2f} s</h2>\n")

@@ -119,7 +119,7 @@ def read(file, kind, first, ns):
         import keras
 
         shutil.copy(file.name, file.name + ".keras")
-        return keras.models.load_model(file.name + ".keras", custom_objects=ns)
+        return keras.models.load_model(file.name + ".keras", custom_objects=ns, safe_mode=False)
     if kind == "ubj":
         import xgboost
 
