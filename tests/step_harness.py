@@ -19,7 +19,8 @@ PYTHONS = {
 }
 """Other Pythons of this machine, by version."""
 
-Cell = str | tuple[str, str]
+Cell = Sequence[str]
+"""The source of a cell, or its kind and source."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,7 +43,7 @@ class Ran:
         return self.artifacts[name].get("metadata")
 
 
-def command(  # noqa: PLR0913  as many as a step has parts
+def command(
     folder: Path,
     cells: Sequence[Cell],
     *,
@@ -61,8 +62,8 @@ def command(  # noqa: PLR0913  as many as a step has parts
     """
     pairs = [("step", cell) if isinstance(cell, str) else cell for cell in cells]
     text, rows = "", []
-    for number, (kind, source) in enumerate(pairs):
-        source = source.rstrip("\n") + "\n"
+    for number, (kind, cell) in enumerate(pairs):
+        source = cell.rstrip("\n") + "\n"
         text += f"# %% {kind}, cell {number}\n{source}"
         rows.append([kind, number, source.count("\n")])
     (folder / "cells").write_text(text, "utf-8", newline="")

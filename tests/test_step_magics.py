@@ -80,7 +80,8 @@ def test_values_in_commands(tmp_path: Path, command: str, printed: str) -> None:
 
 def test_values_of_a_function(tmp_path: Path) -> None:
     """Its own variables are seen too."""
-    cell = f"def f(path):\n    {I}.system('echo {{path}}')\n    return {I}.getoutput('echo $path')\nf('p')"
+    cell = f"def f(path):\n    {I}.system('echo {{path}}')\n"
+    cell += f"    return {I}.getoutput('echo $path')\nf('p')"
     assert shell(tmp_path, cell) == "p\n['p']\n"
 
 
@@ -108,7 +109,10 @@ def test_line_magics(tmp_path: Path) -> None:
         f"{run_line}('env', 'A=b c')\n{run_line}('set_env', 'B {{1 + 1}}')\n{run_line}('env', 'A')",
         "import os\nos.environ['B']",
         f"{run_line}('run', 's.py --n 3')\nx, z()",
-        f"{run_line}('mkdir', '-p d')\n{run_line}('cd', 'd')\np = {run_line}('pwd', '')\np == os.getcwd()",
+        (
+            f"{run_line}('mkdir', '-p d')\n{run_line}('cd', 'd')\n"
+            f"p = {run_line}('pwd', '')\np == os.getcwd()"
+        ),
         f"{run_line}('cd', '-')\n{run_line}('ls', '*.py')",
         f"{run_line}('who_ls')",
         f"{run_line}('matplotlib', 'inline')\n{run_line}('load_ext', 'autoreload')",
@@ -143,9 +147,14 @@ def test_time_of_a_cell(tmp_path: Path) -> None:
 def test_capture(tmp_path: Path) -> None:
     """What a cell prints and shows is kept instead, and can be had again."""
     cells = [
-        f"c = {I}.begin_cell_magic('capture', 'c')\nimport sys\nprint('out')\n"
-        f"print('err', file=sys.stderr)\n{I}.system('echo sh')\ndisplay(5)\n6",
-        "print('then', repr(c.stdout), repr(c.stderr), len(c.outputs), str(c) == c.stdout)\nc.show()",
+        (
+            f"c = {I}.begin_cell_magic('capture', 'c')\nimport sys\nprint('out')\n"
+            f"print('err', file=sys.stderr)\n{I}.system('echo sh')\ndisplay(5)\n6"
+        ),
+        (
+            "print('then', repr(c.stdout), repr(c.stderr), len(c.outputs), str(c) == c.stdout)\n"
+            "c.show()"
+        ),
         f"{I}.begin_cell_magic('capture', '--no-stdout')\nprint('through')\n7",
         "c()",
     ]
@@ -164,8 +173,11 @@ def test_scripts(tmp_path: Path) -> None:
         f"{cell}('bash', '-s a b', 'echo $2\\n')",
         f"{cell}('script', 'cat', 'body\\n')",
         f"{cell}('python3', '', 'import sys; print(sys.version_info[:2])\\n')",
-        f"p = 'f.txt'\n{cell}('writefile', '{{p}}', 'é $x\\n')\n{cell}('writefile', '-a f.txt', 'b\\n')\n"
-        "open(p).read()",
+        (
+            f"p = 'f.txt'\n{cell}('writefile', '{{p}}', 'é $x\\n')\n"
+            f"{cell}('writefile', '-a f.txt', 'b\\n')\n"
+            "open(p).read()"
+        ),
         f"{cell}('html', '', '<b id=x>bold</b>')\n{cell}('javascript', '', 'alert(1)')",
     ]
     made = run(tmp_path, cells)

@@ -17,7 +17,7 @@ PROGRAM = runtime_text(magics=True)
 
 
 @pytest.mark.parametrize("magics", [False, True])
-def test_the_program_is_fit_to_be_cargo(magics: bool) -> None:
+def test_the_program_is_fit_to_be_cargo(*, magics: bool) -> None:
     """Nothing in it is a placeholder to a runner, nor hard for YAML; it is short."""
     text = runtime_text(magics=magics)
     assert text.isascii()
@@ -140,6 +140,12 @@ def test_a_mark_stands_for_two_braces(tmp_path: Path) -> None:
     assert "a{{.ipynb" in made.report
 
 
+def test_a_mark_stands_for_a_dollar(tmp_path: Path) -> None:
+    """Kubernetes makes one of two in an argument, and puts in the value of `$(NAME)`."""
+    made = run(tmp_path, ["print('~!$ ~!(HOME) $x')"], spec={"dollar": "~!"})
+    assert made.out == "$$ $(HOME) $x\n"
+
+
 def test_carriage_returns_and_odd_lines_stay(tmp_path: Path) -> None:
     """Cells are split by "\\n" alone."""
     made = run(tmp_path, ["x = '\u2028\x0c\x85'\nprint(len(x))", "print(2)"])
@@ -151,13 +157,17 @@ def test_a_real_main(tmp_path: Path) -> None:
     cells = [
         (
             "imports",
-            "import inspect, multiprocessing, pickle, sys, warnings\n"
-            "from concurrent.futures import ProcessPoolExecutor",
+            (
+                "import inspect, multiprocessing, pickle, sys, warnings\n"
+                "from concurrent.futures import ProcessPoolExecutor"
+            ),
         ),
         ("functions", "def double(x):\n    return 2 * x"),
         "def own(x):\n    return x + 1\npickle.loads(pickle.dumps(own)) is own",
-        "with ProcessPoolExecutor(2, multiprocessing.get_context('fork')) as pool:\n"
-        "    print(list(pool.map(double, [1, 2])), list(pool.map(own, [1, 2])))",
+        (
+            "with ProcessPoolExecutor(2, multiprocessing.get_context('fork')) as pool:\n"
+            "    print(list(pool.map(double, [1, 2])), list(pool.map(own, [1, 2])))"
+        ),
         "print(inspect.getsource(double))\n__name__, sys.modules['__main__'].own is own, sys.argv",
         "warnings.warn('careful')\nwarnings.warn('old', DeprecationWarning)",
     ]
@@ -168,7 +178,8 @@ def test_a_real_main(tmp_path: Path) -> None:
     )
     assert made.err == (
         "churn.ipynb, cell 5:1: UserWarning: careful\n  warnings.warn('careful')\n"
-        "churn.ipynb, cell 5:2: DeprecationWarning: old\n  warnings.warn('old', DeprecationWarning)\n"
+        "churn.ipynb, cell 5:2: DeprecationWarning: old\n"
+        "  warnings.warn('old', DeprecationWarning)\n"
     )
 
 
@@ -225,8 +236,10 @@ def test_a_traceback_shows_cells_only(tmp_path: Path) -> None:
 def test_chains_groups_and_libraries(tmp_path: Path) -> None:
     """What stands behind an error is shown with the user's frames, and a library's own."""
     cells = [
-        "import json\ntry:\n    json.loads('{')\nexcept ValueError as e:\n"
-        "    raise ExceptionGroup('both', [e, KeyError(1)]) from RuntimeError('cause')"
+        (
+            "import json\ntry:\n    json.loads('{')\nexcept ValueError as e:\n"
+            "    raise ExceptionGroup('both', [e, KeyError(1)]) from RuntimeError('cause')"
+        )
     ]
     err = run(tmp_path, cells).err
     assert "<string>" not in err
@@ -370,9 +383,11 @@ def test_a_report_is_text(tmp_path: Path) -> None:
 def test_rich_values(tmp_path: Path) -> None:
     """HTML, SVG and PNG are in the report, their text in the log; a broken one is text."""
     cells = [
-        "class V:\n    def __init__(self, **k): self.__dict__.update(k)\n"
-        "    def __repr__(self): return 'V!'\n"
-        "V(_repr_html_=lambda: '<em>rich</em>')",
+        (
+            "class V:\n    def __init__(self, **k): self.__dict__.update(k)\n"
+            "    def __repr__(self): return 'V!'\n"
+            "V(_repr_html_=lambda: '<em>rich</em>')"
+        ),
         "display(V(_repr_svg_=lambda: '<svg></svg>'), V(_repr_png_=lambda: b'png'))",
         "V(_repr_html_=lambda: 1 / 0)",
         "V(_repr_html_=lambda: None)",
@@ -405,8 +420,10 @@ def test_input_has_nobody_to_ask(tmp_path: Path) -> None:
 def test_threads(tmp_path: Path) -> None:
     """An error in a thread is shown with its cell; threads that end are waited for."""
     cells = [
-        "import threading, time\ndef fail():\n    1 / 0\nt = threading.Thread(target=fail)\n"
-        "t.start(); t.join()",
+        (
+            "import threading, time\ndef fail():\n    1 / 0\nt = threading.Thread(target=fail)\n"
+            "t.start(); t.join()"
+        ),
         "def late():\n    time.sleep(.3)\n    print('late')\nthreading.Thread(target=late).start()",
     ]
     made = run(tmp_path, cells)
@@ -417,11 +434,13 @@ def test_threads(tmp_path: Path) -> None:
 def test_children_left_behind(tmp_path: Path) -> None:
     """Programs that still run do not keep the step, nor its log, from ending."""
     cells = [
-        "import os, subprocess, atexit, multiprocessing\n"
-        "subprocess.Popen(['sleep', '31'])\nos.system('sleep 32 & sleep 33 & echo started')\n"
-        "subprocess.Popen(['sh', '-c', 'sleep 34; true'], start_new_session=True)\n"
-        "atexit.register(print, 'bye')\n"
-        "get_ipython().system('sleep 35 & echo shell')\n",
+        (
+            "import os, subprocess, atexit, multiprocessing\n"
+            "subprocess.Popen(['sleep', '31'])\nos.system('sleep 32 & sleep 33 & echo started')\n"
+            "subprocess.Popen(['sh', '-c', 'sleep 34; true'], start_new_session=True)\n"
+            "atexit.register(print, 'bye')\n"
+            "get_ipython().system('sleep 35 & echo shell')\n"
+        ),
         "x = 1",
     ]
     started = time.monotonic()
@@ -461,15 +480,13 @@ def test_buckets(tmp_path: Path) -> None:
 @pytest.mark.slow
 def test_the_output_file_is_what_kubeflow_reads(tmp_path: Path) -> None:
     """The launcher reads it strictly, as ExecutorOutput."""
-    pytest.importorskip("kfp")
-    from google.protobuf import json_format  # noqa: PLC0415  heavy
-    from kfp.pipeline_spec import pipeline_spec_pb2  # noqa: PLC0415  heavy
-
+    protos = pytest.importorskip("kfp.pipeline_spec.pipeline_spec_pb2")
+    json_format = pytest.importorskip("google.protobuf.json_format")
     cells = ["x = float('nan')\nn, s, b = 10**40, 'text', True"]
     metrics = {"x": "x", "n": "n", "s": "s", "b": "b"}
     for source in (cells, [*cells, "1 / 0"]):
         folder = tmp_path / str(len(source))
         run(folder, source, outs=["s"], metrics=metrics)
         text = (folder / "meta" / "output_metadata.json").read_text("utf-8")
-        made = json_format.Parse(text, pipeline_spec_pb2.ExecutorOutput())
+        made = json_format.Parse(text, protos.ExecutorOutput())
         assert set(made.artifacts) == {"s", "kale_tag_report", "kale_tag_metrics"}

@@ -11,8 +11,11 @@ from step_harness import Ran, run
 SHARED = [
     (
         "imports",
-        "import collections, datetime, enum, math\nimport numpy as np\nimport pandas as pd\n"
-        "from dataclasses import dataclass\nfrom sklearn.base import BaseEstimator, TransformerMixin",
+        (
+            "import collections, datetime, enum, math\nimport numpy as np\nimport pandas as pd\n"
+            "from dataclasses import dataclass\n"
+            "from sklearn.base import BaseEstimator, TransformerMixin"
+        ),
     ),
     (
         "functions",
@@ -228,21 +231,29 @@ def test_functions_need_one_python(made: Ran, tmp_path: Path) -> None:
 def test_what_cannot_be_saved(tmp_path: Path) -> None:
     """Each fault is told, with its variable and what to do; the others are saved."""
     cells = [
-        "import threading\ngen = (i for i in [1])\nfile = open('/dev/null', 'w')\n"
-        "locks = [threading.Lock()]\nfine = 1"
+        (
+            "import threading\ngen = (i for i in [1])\nfile = open('/dev/null', 'w')\n"
+            "locks = [threading.Lock()]\nfine = 1"
+        )
     ]
     made = run(tmp_path, cells, outs=["gen", "file", "locks", "gone", "fine"])
     assert made.code == 1
     advice = "  help: hand on plain data, and make the object where it is needed"
     assert made.err.splitlines() == [
-        "error: step `train` cannot hand on `gen` (builtins.generator): TypeError: cannot pickle "
-        "'generator' object",
+        (
+            "error: step `train` cannot hand on `gen` (builtins.generator): TypeError: cannot "
+            "pickle 'generator' object"
+        ),
         "  help: make it a list, gen = list(gen)",
-        "error: step `train` cannot hand on `file` (_io.TextIOWrapper): PicklingError: Cannot pickle "
-        "files that are not opened for reading: w",
+        (
+            "error: step `train` cannot hand on `file` (_io.TextIOWrapper): PicklingError: "
+            "Cannot pickle files that are not opened for reading: w"
+        ),
         advice,
-        "error: step `train` cannot hand on `locks` (builtins.list): TypeError: cannot pickle "
-        "'_thread.lock' object",
+        (
+            "error: step `train` cannot hand on `locks` (builtins.list): TypeError: cannot pickle "
+            "'_thread.lock' object"
+        ),
         advice,
         "error: step `train` does not define `gone`, which a later step reads",
     ]
@@ -295,9 +306,11 @@ def test_names_that_kubeflow_does_not_take(tmp_path: Path) -> None:
 def test_metrics(tmp_path: Path) -> None:
     """Numbers of every kind; those that JSON does not have are text; all else is a fault."""
     cells = [
-        "import numpy as np, decimal\na, b, c = 0.5, np.float32(0.25), np.array(3)\n"
-        "d, e, f = True, float('nan'), decimal.Decimal('1.5')\ng, h = [1], np.array([1, 2])\n"
-        "i = float('-inf')"
+        (
+            "import numpy as np, decimal\na, b, c = 0.5, np.float32(0.25), np.array(3)\n"
+            "d, e, f = True, float('nan'), decimal.Decimal('1.5')\ng, h = [1], np.array([1, 2])\n"
+            "i = float('-inf')"
+        )
     ]
     metrics = {f"m-{name}": name for name in "abcdefi"}
     made = run(tmp_path / "a", cells, metrics=metrics)
@@ -341,11 +354,12 @@ def test_shared_cells_see_parameters_and_no_artifacts(tmp_path: Path) -> None:
          "o.count_params() == 2", "keras"),
     ],
 )  # fmt: skip
-def test_formats_of_libraries(  # noqa: PLR0913
+def test_formats_of_libraries(
     tmp_path: Path, module: str, source: str, check: str, kind: str
 ) -> None:
     """PyTorch, XGBoost and Keras have formats of their own."""
-    found = subprocess.run([sys.executable, "-c", f"import {module}"], capture_output=True)
+    imported = [sys.executable, "-c", f"import {module}"]
+    found = subprocess.run(imported, capture_output=True, check=False)
     if found.returncode:
         pytest.skip(f"no {module} here")
     shared = [("imports", f"import {module}")]
@@ -377,8 +391,10 @@ def test_work_in_other_processes(tmp_path: Path) -> None:
     cells = [
         ("imports", "import joblib"),
         ("functions", "def double(x):\n    return 2 * x"),
-        "def own(x):\n    return double(x) + 1\n"
-        "joblib.Parallel(n_jobs=2)(joblib.delayed(own)(i) for i in range(3))",
+        (
+            "def own(x):\n    return double(x) + 1\n"
+            "joblib.Parallel(n_jobs=2)(joblib.delayed(own)(i) for i in range(3))"
+        ),
     ]
     made = run(tmp_path, cells)
     assert (made.code, made.out, made.err) == (0, "[1, 3, 5]\n", "")

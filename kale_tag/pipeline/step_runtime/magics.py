@@ -1,6 +1,7 @@
 """IPython's syntax in the cells of a step: what `get_ipython()` gives there."""
 
-import codecs, os, re, shlex, shutil, string, subprocess, sys, tempfile, threading, time, timeit, types
+import codecs, os, re, shlex, shutil, string, subprocess, sys, tempfile, threading, time, timeit
+import types
 
 PIP = re.compile(
     r"(^|[;&|])\s*(sudo\s+)?(\S*python[\d.]*['\"]?\s+-m\s+)?(\S*/)?(uv\s+)?"

@@ -1,10 +1,10 @@
-"""One step of a pipeline: KALE_TAG_CELLS=FILE python -u -c THIS_PROGRAM SPEC EXECUTOR_INPUT"""
+"""One step of a pipeline: KALE_TAG_CELLS=FILE python -u -c THIS_PROGRAM SPEC EXECUTOR_INPUT."""
 
 import __future__
 import ast, atexit, builtins, contextlib, ctypes, faulthandler, getpass, glob, hashlib, io, json
 import linecache, math, os, re, signal, sys, threading, time, traceback, types
 
-PYTHON = "%d.%d" % sys.version_info[:2]
+PYTHON = f"{sys.version_info[0]}.{sys.version_info[1]}"
 
 
 class Fault(Exception):
@@ -154,7 +154,9 @@ def run_cell(kind, cell, source):
         pyplot = sys.modules.get("matplotlib.pyplot")
         for number in pyplot.get_fignums() if pyplot else ():
             if "report" in SPEC and not PAGE.capture:
-                PAGE.add(rich(pyplot.figure(number)))
+                PAGE.add(
+                    rich(pyplot.figure(number)) or pre(f"cannot draw figure {number}", "error")
+                )
             pyplot.close(number)
         PAGE.add()
         PAGE.parts.insert(head, f"<h2>cell {cell} &middot; {time.time() - started:.2f} s</h2>\n")

@@ -1,16 +1,14 @@
 """Values on their way between steps, each in the format that suits it."""
 
-import importlib, io, json, os, pickle, re, shutil, sys, types
+import contextlib, importlib, io, json, os, pickle, re, shutil, sys, types
 
 
 def make_pickler(shared):
     """What the shared cells define goes by name, what this step defines by value."""
     cloud = None
     for name in ("cloudpickle", "joblib.externals.cloudpickle"):
-        try:
+        with contextlib.suppress(ImportError):
             cloud = cloud or importlib.import_module(name)
-        except ImportError:
-            pass
 
     class Pickler(cloud.Pickler if cloud else pickle.Pickler):
         kind = "pickle"
@@ -121,7 +119,7 @@ def read(file, kind, first, ns):
         import keras
 
         shutil.copy(file.name, file.name + ".keras")
-        return keras.models.load_model(file.name + ".keras", custom_objects=ns)
+        return keras.models.load_model(file.name + ".keras", custom_objects=ns, safe_mode=False)
     if kind == "ubj":
         import xgboost
 
