@@ -101,7 +101,7 @@ def _diagnostic(fault: Exception, code: Code, source: Source) -> Diagnostic:
             "the cell is written for Python 2",
             place,
             notes=[f"Python 3 says: {message}"],
-            help="convert the notebook to Python 3 first; `pip install 2to3` has a tool",
+            help="convert it to Python 3 first, for example with the tool `2to3`",
         )
     return error("syntax-error", f"the cell is not Python: {message}", place)
 

@@ -1,44 +1,59 @@
 """What can be wrong with the variables of a pipeline, in words."""
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 
-from kale_tag.diagnostics import Diagnostic, error, suggest
+from kale_tag.diagnostics import Diagnostic, error
 from kale_tag.pipeline.facts import Read, Spot
 
 
-def undefined(  # noqa: PLR0913  one for each part of the message
+@dataclass(frozen=True, slots=True)
+class Binder:
+    """A step that binds a name, and how it stands to the one that uses it.
+
+    *relation* is `before` where it could run before it, `after` where it runs after it, `below`
+    where its cells stand below, `inside` where one of them is in another notebook.
+    """
+
+    step: str
+    spot: Spot
+    relation: str
+
+
+def undefined(
     name: str,
     step: str,
     read: Read,
     through: str,
-    binder: tuple[str, Spot, bool] | None,
-    known: Sequence[str],
+    binder: Binder | None,
 ) -> Diagnostic:
-    """A step uses a name that no step before it binds.
-
-    *binder* is a step that does, where, and whether the user can put it before *step*.
-    """
+    """A step uses a name that no step before it binds."""
     how = f" through `{through}`" if through else ""
     message = f"step `{step}` uses `{name}`{how}, which no step before it defines"
     if binder is None:
-        help_ = suggest(name, known, "")
-        if name.strip("_") == "" or name in {"In", "Out"}:
-            help_ = "results of other cells are not kept: give them names"
-        elif not help_.startswith("did you mean"):
-            help_ = f"bind `{name}` in a step, and name that step in `prev`"
-        return error("undefined-name", message, read.spot.label(), help=help_)
-    other, spot, possible = binder
-    cell = spot.cell.code.cell
-    note = f"step `{other}` (cell {cell}) defines `{name}`, but `{step}` does not run after it"
-    if not possible:
-        note = f"step `{other}` (cell {cell}) defines `{name}`, but it runs after `{step}`"
+        return error("undefined-name", message, read.spot.label(), help=_how_to_bind(name))
+    where = {
+        "after": f"but it runs after `{step}`",
+        "below": f"but it stands below `{step}`",
+    }.get(binder.relation, f"but `{step}` does not run after it")
+    remedy = {
+        "before": f"add `prev: {binder.step}` to `{step}`",
+        "below": f"move it above `{step}`, and add `prev: {binder.step}` to that",
+    }.get(binder.relation, "")
+    cell = binder.spot.cell.code.cell
     return error(
         "undefined-name",
         message,
         read.spot.label(),
-        notes=[note],
-        help=f"add `prev: {other}` to `{step}`" if possible else "",
+        notes=[f"step `{binder.step}` (cell {cell}) defines `{name}`, {where}"],
+        help=remedy,
     )
+
+
+def _how_to_bind(name: str) -> str:
+    if name.strip("_") == "" or name in {"In", "Out"}:
+        return "results of other cells are not kept: give them names"
+    return f"bind `{name}` in a step, and name that step in `prev`"
 
 
 def two_givers(

@@ -144,7 +144,7 @@ PIPREQS = """
     funtests:librabbitmq fuse:fusepy gabbi:tiddlyweb gen_3dwallet:3d-wallet-generator
     gendimen:android-gendimen geohash:python-geohash geoserver:gsconfig getenv:django-getenv
     geventwebsocket:gevent-websocket gflags:python-gflags github:pygithub github3:github3-py
-    gitpy:git-py globusonline:globusonline-transfer-api-client google:protobuf
+    gitpy:git-py globusonline:globusonline-transfer-api-client
     grammar:anovelmous-grammar grapheneapi:graphenelib greplin:scales
     grokcore:grokcore-component gslib:gsutil hamcrest:pyhamcrest
     hawk:pyhawk-with-a-single-extra-commit haystack:django-haystack hgext:mercurial hggit:hg-git

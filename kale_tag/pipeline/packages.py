@@ -40,13 +40,13 @@ def distribution(path: str, own: Mapping[str, str], local: Collection[str] = ())
     top = path.partition(".")[0]
     if top in local or top in _standard() or top.startswith("_"):
         return ""
-    known = _known()
-    for part in _prefixes(path):
-        if part in known and not (part == "google.cloud" and path.count(".") > 1):
-            return known[part]
     parts = path.split(".")
     if parts[:2] == ["google", "cloud"] and len(parts) > 2:
         return f"google-cloud-{parts[2]}".replace("_", "-")
+    known = _known()
+    for part in _prefixes(path):
+        if part in known:
+            return known[part]
     return re.sub(r"[-_.]+", "-", top).lower()
 
 

@@ -54,6 +54,9 @@ def read_settings(notebook: Notebook, name: str = "") -> PipelineSettings:
     elif not found.get("pipeline_name"):
         found["pipeline_name"] = settings.default_name(_stem(notebook.name))
     _check(notebook, found, made)
+    at = setting_label(notebook, "steps_defaults")
+    made.defaults, faults = read_defaults(found.get("steps_defaults"), at)
+    made.faults += faults
     if not made.faults:
         _fill(notebook, found, made)
     return made
@@ -119,9 +122,6 @@ def _fill(notebook: Notebook, found: Mapping[str, object], made: PipelineSetting
     )
     made.base_image = str(found.get("base_image") or "")
     made.caching = found.get("enable_caching") is not False
-    at = setting_label(notebook, "steps_defaults")
-    made.defaults, faults = read_defaults(found.get("steps_defaults"), at)
-    made.faults += faults
     security = found.get("security_context")
     if isinstance(security, dict) and security.get("enabled") is not False:
         chosen = {**_RUN_AS, **{key: one for key, one in security.items() if one is not None}}

@@ -20,7 +20,7 @@ from kale_tag.pipeline.packages import import_faults, requirements
 from kale_tag.pipeline.pipeline_settings import raise_faults
 from kale_tag.pipeline.provenance import gives_code, made_with, may_hold_values_of
 from kale_tag.pipeline.reading import Draft
-from kale_tag.pipeline.shared_code import Part, closure, only, parts_of, without
+from kale_tag.pipeline.shared_code import Part, closure, fixed_names, only, parts_of, without
 from kale_tag.pipeline.step_settings import Sorted, step_settings
 from kale_tag.pipeline.tagged import cell_label
 from kale_tag.settings import CompileOptions, StepOptions
@@ -59,8 +59,9 @@ class Results:
         self.inner = inner
         self.around = around
         self.units = {unit.name: unit for unit in flow.units}
-        self.needs = {unit.name: self._names(number) for number, unit in enumerate(flow.units)}
         self.parts = parts_of(draft.shared)
+        self.fixed = fixed_names(draft.shared, self.parts)
+        self.needs = {unit.name: self._names(number) for number, unit in enumerate(flow.units)}
         every: set[str] = set().union(*self.needs.values())
         self.parts = [part for part in self.parts if part.names & every]
         self.left_out = {name: self._left_out(unit) for name, unit in self.units.items()}
@@ -206,9 +207,9 @@ class Results:
         unit = self.flow.units[number]
         if unit.inner is not None:
             return set()
-        names = set(unit.used) | set(unit.block.reads) | set(self.flow.shared.uses)
+        names = unit.used | unit.block.reads.keys() | self.fixed
         names |= made_with(self.flow, number)
-        return closure(self.flow.shared, names)
+        return closure(self.flow.shared, self.parts, names)
 
     def _left_out(self, unit: Unit) -> list[Part]:
         if unit.inner is not None or unit.block.dynamic or self.flow.shared.dynamic:

@@ -10,16 +10,20 @@ from collections.abc import Collection, Sequence
 from dataclasses import dataclass, replace
 
 from kale_tag.pipeline.code import Parsed
-from kale_tag.pipeline.facts import Block, Import
+from kale_tag.pipeline.facts import Block, Import, names_in
 from kale_tag.pipeline.model import Code
 
 
 @dataclass(frozen=True, slots=True)
 class Part:
-    """An import or definition at the top of a shared cell: the names it binds, its lines from 1."""
+    """An import or definition at the top of a shared cell, on lines of its own, counted from 1.
+
+    *names* are those that it binds, *reads* all that stand in it.
+    """
 
     cell: Parsed
     names: frozenset[str]
+    reads: frozenset[str]
     first: int
     last: int
 
@@ -41,8 +45,20 @@ def parts_of(cells: Sequence[Parsed]) -> list[Part]:
             names = _names(node)
             first, last = _first(node), node.end_lineno or 0
             if names and all(lines[line] == 1 for line in range(first, last + 1)):
-                found.append(Part(cell, names, first, last))
+                found.append(Part(cell, names, frozenset(names_in(node)), first, last))
     return found
+
+
+def fixed_names(cells: Sequence[Parsed], parts: Sequence[Part]) -> set[str]:
+    """The names in what no step can leave out."""
+    parted = {(part.cell, part.first) for part in parts}
+    return {
+        name
+        for cell in cells
+        for node in cell.tree.body
+        if (cell, _first(node)) not in parted
+        for name in names_in(node)
+    }
 
 
 def _first(node: ast.stmt) -> int:
@@ -68,17 +84,17 @@ def _names(node: ast.stmt) -> frozenset[str]:
             return frozenset()
 
 
-def closure(shared: Block, names: Collection[str]) -> set[str]:
+def closure(shared: Block, parts: Sequence[Part], names: Collection[str]) -> set[str]:
     """*names*, and all names that the shared definitions of them use."""
+    by_name = {name: part for part in parts for name in part.names}
     found, todo = set(names), list(names)
     while todo:
-        value = shared.values.get(todo.pop())
-        if value is None:
-            continue
-        more = set(value.mentions)
-        for body in value.bodies:
-            more |= set(body.reads)
-        todo += more - found
+        name = todo.pop()
+        more = set(by_name[name].reads) if name in by_name else set()
+        if name in shared.values:
+            more |= shared.values[name].mentions
+        more -= found
+        todo += more
         found |= more
     return found
 
