@@ -101,8 +101,8 @@ def _finish(runtime: Runtime, output: str, form: str, dsl: str) -> Callable[[Bui
         built.diagnostics += made.warnings
         path = _path(output, built.name, form)
         text = as_text(made, built.of, _origin(built, path, form), form)
-        if len(text) > LARGE:
-            built.diagnostics += (_too_large(built.name, len(text)),)
+        if made.size > LARGE:
+            built.diagnostics += (_too_large(built.name, made.size),)
         wanted = [_Wanted(path, text)]
         if dsl:
             built.diagnostics += tuple(cannot_compile(built.of))
@@ -234,9 +234,10 @@ def _staleness(file: _Wanted) -> str:
 def _too_large(name: str, size: int) -> Diagnostic:
     return warning(
         "large-package",
-        f"the package has {size:,} bytes; clusters refuse workflows of about {LARGE:,} and more",
+        f"the steps of the pipeline have {size:,} bytes together; clusters may refuse workflows "
+        f"of {LARGE:,} and more",
         Label(Source(name)),
-        help="put code into a package that `packages` names, or the steps into two pipelines",
+        help="join steps, put code into a package, or make two pipelines of it",
     )
 
 

@@ -41,12 +41,14 @@ class Package:
     """The two documents of a package, and what of the pipeline they do not hold.
 
     *platform* is None where Kubernetes is told nothing. *shared* names the texts that several
-    steps have alike: scripts and runtimes.
+    steps have alike: scripts and runtimes. *size* is that of all containers' command and args, in
+    bytes, every text counted as often as it comes up; so much a cluster has to keep.
     """
 
     spec: dict[str, object]
     platform: dict[str, object] | None
     shared: Mapping[str, str]
+    size: int
     warnings: tuple[Diagnostic, ...] = ()
 
     @property
@@ -89,7 +91,7 @@ def package(pipeline: Pipeline, runtime: Runtime) -> Package:
     }
     platform = platform_document(made.configurations, pipeline)
     warnings = (*pipeline.warnings, *notes.warnings)
-    return Package(spec, platform, _names_of(made.texts, runtime), warnings)
+    return Package(spec, platform, _names_of(made.texts, runtime), made.size, warnings)
 
 
 @dataclass(slots=True)
@@ -103,6 +105,7 @@ class _Maker:
     executors: dict[str, object] = field(default_factory=dict)
     configurations: dict[str, dict[str, object]] = field(default_factory=dict)
     texts: dict[str, int] = field(default_factory=dict)
+    size: int = 0
 
     def tasks(self, scope: Scope) -> dict[str, object]:
         """The tasks of a DAG; their components are added on the way."""
@@ -200,6 +203,7 @@ class _Maker:
         for text in (command[2], args[0]):
             self.texts[text] = self.texts.get(text, 0) + 1
         size = sum(len(part.encode(errors="replace")) for part in (*command, *args))
+        self.size += size
         if size > step_command.ALL_ARGUMENTS:
             message = f"step `{step.name}` has {size:,} bytes of code; a container can be started "
             message += f"with {step_command.ALL_ARGUMENTS:,}"

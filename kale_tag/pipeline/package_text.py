@@ -15,7 +15,7 @@ from kale_tag.pipeline.package import Package
 FORMATS = ("yaml", "json", "manifest")
 
 LARGE = 1_000_000
-"""Bytes of a package; etcd takes 1.5 MiB, and the workflow is larger than its package."""
+"""Bytes of a pipeline; etcd takes 1.5 MiB for the workflow that KFP makes of it."""
 
 
 @dataclass(frozen=True, slots=True)
