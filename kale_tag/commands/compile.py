@@ -8,10 +8,10 @@ from dataclasses import dataclass
 
 from kale_tag import files
 from kale_tag.commands.options import (
+    Builders,
     Check,
     Color,
     Dsl,
-    Jobs,
     Output,
     PackageFormat,
     Paths,
@@ -54,7 +54,7 @@ def compile(  # noqa: A001, PLR0913  the command's name; one parameter an option
     format: PackageFormat = "yaml",  # noqa: A002  the option's name
     dsl: Dsl = "",
     check: Check = False,
-    jobs: Jobs = 1,
+    jobs: Builders = 1,
     quiet: Quiet = False,
     verbose: Verbose = False,
     color: Color = "auto",
