@@ -9,7 +9,7 @@ def in_order(names: Sequence[str], edges: Mapping[tuple[str, str], Label]) -> li
     """*names* so that each stands behind those it waits for, else in the order they are given."""
     import networkx as nx  # noqa: PLC0415  slow to import, needed to compile only
 
-    graph = nx.DiGraph()
+    graph: nx.DiGraph[str] = nx.DiGraph()
     graph.add_nodes_from(names)
     graph.add_edges_from(edges)
     position = {name: number for number, name in enumerate(names)}
@@ -20,7 +20,7 @@ def cycle(names: Sequence[str], edges: Mapping[tuple[str, str], Label]) -> Diagn
     """The steps that wait for each other, as a path, if there are such."""
     import networkx as nx  # noqa: PLC0415  see `in_order`
 
-    graph = nx.DiGraph()
+    graph: nx.DiGraph[str] = nx.DiGraph()
     graph.add_nodes_from(names)
     graph.add_edges_from(edges)
     if nx.is_directed_acyclic_graph(graph):
