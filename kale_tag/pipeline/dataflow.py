@@ -10,8 +10,8 @@ is so in any pipeline whose steps are processes.
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
-from kale_tag.diagnostics import Diagnostic
 from kale_tag.pipeline import dataflow_faults as faults
 from kale_tag.pipeline.calls import Change
 from kale_tag.pipeline.carriers import Carriers
@@ -19,6 +19,9 @@ from kale_tag.pipeline.effects import Callables
 from kale_tag.pipeline.facts import Block, Body, Import, Read, Spot
 from kale_tag.pipeline.model import Parameter
 from kale_tag.pipeline.names import BUILTINS, PROVIDED
+
+if TYPE_CHECKING:
+    from kale_tag.diagnostics import Diagnostic
 
 IMMUTABLE = frozenset(["int", "float", "str", "bool"])
 
@@ -136,12 +139,12 @@ class Dataflow:
     def _shared_needs(self) -> None:
         """What the shared cells need when they run: parameters, which every step then takes."""
         shared, seen = self.shared, set()
-        todo = [(name, read, "") for name, read in shared.reads.items()]
+        todo = list(shared.reads.items())
         for name in shared.uses:
             for body in self.shared_carriers.bodies(name):
-                todo += [(one, Read(read.spot, False), name) for one, read in body.reads.items()]
+                todo += [(one, Read(read.spot, False)) for one, read in body.reads.items()]
         while todo:
-            name, read, through = todo.pop()
+            name, read = todo.pop()
             if name in seen:
                 continue
             seen.add(name)
@@ -153,7 +156,7 @@ class Dataflow:
                 step = next((one.name for one in self.units if name in one.block.binds), None)
                 self.faults.append(faults.shared_needs(name, read, step))
             for body in self.shared_carriers.bodies(name):
-                todo += [(one, Read(own.spot, False), name) for one, own in body.reads.items()]
+                todo += [(one, Read(own.spot, False)) for one, own in body.reads.items()]
 
     def _at_hand(self, name: str) -> bool:
         shared = self.shared
@@ -174,34 +177,37 @@ class Dataflow:
         giver = self.giver(name, unit.before, read, f"step `{unit.name}`")
         if len(self.faults) > known_faults:
             return
-        if giver is not None:
-            known = self.units[giver]
-            imported = _imported(known.block, name)
-            if imported and unit.inner is None:
-                unit.carried.setdefault(name, imported[-1])
-            elif name in known.block.deleted and name not in known.block.bound:
-                if read.sure:
-                    spot = known.block.deleted[name]
-                    self.faults.append(faults.deleted(name, unit.name, read, known.name, spot))
-            else:
-                unit.ins[name] = giver
-                self.give(giver, name)
-                bodies = list(self.bodies(giver, name))
-                unit.carriers.add(name, bodies)
-                if unit.inner is not None:
-                    unit.inner.take(name, bodies)
-        elif name in self.parameters:
+        if giver is None:
+            self._not_given(number, name, read, through)
+        elif (imported := _imported(self.units[giver].block, name)) and unit.inner is None:
+            unit.carried.setdefault(name, imported[-1])
+        elif name in (block := self.units[giver].block).deleted and name not in block.bound:
+            if read.sure:
+                by, spot = self.units[giver].name, block.deleted[name]
+                self.faults.append(faults.deleted(name, unit.name, read, by, spot))
+        else:
+            unit.ins[name] = giver
+            self.give(giver, name)
+            bodies = list(self.bodies(giver, name))
+            unit.carriers.add(name, bodies)
+            if unit.inner is not None:
+                unit.inner.take(name, bodies)
+
+    def _not_given(self, number: int, name: str, read: Read, through: str) -> None:
+        """No unit before gives *name*: it is a parameter, shared, built in, or not to be had."""
+        unit = self.units[number]
+        if name in self.parameters:
             unit.parameters.add(name)
             if unit.inner is not None:
                 unit.inner.take_parameter(self.parameters[name])
         elif name in self.from_outside:
             unit.ins[name] = -1
             unit.carriers.add(name, self.from_outside[name])
-        elif not self._at_hand(name) and self._star(unit):
-            pass
         elif name in self.shared.values:
             unit.carriers.add(name, self.shared_carriers.bodies(name))
-        elif name not in self.shared.bound and name not in unit.binds:
+        elif name in self.shared.bound or name in unit.binds:
+            pass
+        elif self._at_hand(name) or not self._star(unit):
             self._seek_outside(number, name, read, through)
 
     def _seek_outside(self, number: int, name: str, read: Read, through: str) -> None:
@@ -348,9 +354,8 @@ class Dataflow:
         for unit in self.units:
             for name, change in unit.changes.items():
                 changes[name] = max(change, changes.get(name, Change.NONE))
-            for name, spot in unit.binds.items():
-                if not _imported(unit.block, name):
-                    binds[name] = spot
+            own = unit.binds.items()
+            binds |= {name: spot for name, spot in own if not _imported(unit.block, name)}
         return changes, binds
 
     def open_reads(self) -> dict[str, Read]:

@@ -40,7 +40,7 @@ ARTIFACTS: tuple[tuple[str, ArtifactType], ...] = (
 class Results:
     """One notebook, all of whose variables are known."""
 
-    def __init__(  # noqa: PLR0913  what there is
+    def __init__(  # noqa: PLR0913, PLR0917  all that there is
         self,
         draft: Draft,
         flow: Dataflow,
