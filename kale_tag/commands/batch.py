@@ -58,7 +58,6 @@ class Outcome:
     output: bytes | None = None
 
 
-
 Show = Callable[[Outcome, Retagged], None]
 """Puts into the outcome what a command wants to print of one plan."""
 

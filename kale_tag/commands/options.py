@@ -82,6 +82,9 @@ Jobs = Annotated[
     int,
     Option(("--jobs", "-j"), "Work on this many notebooks at once; pays above some 5,000.", "N"),
 ]
+Builders = Annotated[
+    int, Option(("--jobs", "-j"), "Work on this many notebooks at once; pays above some 200.", "N")
+]
 Quiet = Annotated[bool, Option(("--quiet", "-q"), "Print errors only.")]
 Verbose = Annotated[bool, Option(("--verbose", "-v"), "Name unchanged notebooks too.")]
 Color = Annotated[
@@ -94,7 +97,7 @@ Diff = Annotated[
 Explain = Annotated[
     bool, Option(("--explain",), "Say which cells every rule selects, and why not the others.")
 ]
-Output = Annotated[
+PatchOutput = Annotated[
     str,
     Option(
         ("--output", "-o"),

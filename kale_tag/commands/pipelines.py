@@ -26,13 +26,15 @@ STDIN_NOTEBOOK = "stdin.ipynb"
 class Built:
     """What became of one notebook.
 
-    *sources* are the files that its pipeline is made of, with a digest of each; *made* is what a
-    command makes of the pipeline. *inner* are the identities of the notebooks that it refers to.
+    *sources* are the files that its pipeline is made of, with a digest of each: the notebook, its
+    *specs* specs, and the notebooks that it refers to, whose identities are *inner*. *made* is what
+    a command makes of the pipeline.
     """
 
     name: str
     pipeline: Pipeline | None = None
     sources: tuple[tuple[str, str], ...] = ()
+    specs: int = 0
     inner: frozenset[str] = frozenset()
     made: object = None
     diagnostics: tuple[Diagnostic, ...] = ()
@@ -112,11 +114,13 @@ class _Work:
         try:
             notebook, options, sources, warnings = self._tagged(task)
             built.diagnostics += warnings
-            built.sources = sources
             name = STDIN_NOTEBOOK if task.name == STDIN else task.name
             local = files.modules_in(os.path.dirname(name))
-            pipeline = build_pipeline(notebook, options, self._load, local)
-            built.pipeline = pipeline
+            inner: dict[str, str] = {}
+            pipeline = build_pipeline(notebook, options, self._loader(inner), local)
+            built.pipeline, built.specs = pipeline, len(task.steps)
+            built.sources = (*sources, *inner.items())
+            built.diagnostics += pipeline.warnings
             built.inner = frozenset(_inner(pipeline))
             built.made = self.finish(built)
         except UserError as fault:
@@ -148,16 +152,25 @@ class _Work:
             sources.append((spec.source.name, text_digest(spec.source.text)))
         return notebook, options, tuple(sources), warnings
 
-    def _load(self, path: str, at: Label) -> Notebook:
-        """A notebook that another refers to, tagged too where there is a spec for it."""
-        task = self.tasks.get(files.identity(path), Task(path))
-        try:
-            return self._tagged(task)[0]
-        except UserError as fault:
-            first = fault.diagnostics[0]
-            if first.code == "not-read":
-                raise UserError(error("not-read", first.message, at)) from None
-            raise
+    def _loader(self, sources: dict[str, str]) -> Callable[[str, Label], Notebook]:
+        """Loads a notebook that another refers to, tagged too where there is a spec for it.
+
+        The digests of what is loaded are put into *sources*.
+        """
+
+        def load(path: str, at: Label) -> Notebook:
+            task = self.tasks.get(files.identity(path), Task(path))
+            try:
+                notebook, _, found, _ = self._tagged(task)
+            except UserError as fault:
+                first = fault.diagnostics[0]
+                if first.code == "not-read":
+                    raise UserError(error("not-read", first.message, at)) from None
+                raise
+            sources.update(found)
+            return notebook
+
+        return load
 
 
 def _inner(pipeline: Pipeline) -> Iterator[str]:

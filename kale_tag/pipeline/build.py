@@ -153,7 +153,7 @@ def _composition(
     for position, step in enumerate(steps):
         for other in steps:
             if other.name != step.name and needs[step.name] & gives[other.name]:
-                both = sorted(needs[step.name] & gives[other.name])[0]
+                both = min(needs[step.name] & gives[other.name])
                 if step.name in children or other.name in children:
                     at = cell_label(draft.notebook, step.cells[0], f"it uses `{both}`")
                     edges[other.name, step.name] = at

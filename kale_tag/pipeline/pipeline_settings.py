@@ -138,7 +138,7 @@ def _volumes(notebook: Notebook, value: object, made: PipelineSettings) -> list[
             made.warnings.append(
                 warning(
                     "volume-not-kept",
-                    f"the volume `{name}` is of type `{entry['type']}`, which a package cannot have",
+                    f"a package cannot have the volume `{name}`, of type `{entry['type']}`",
                     setting_label(notebook, "volumes"),
                     help="make the claim in the cluster, and say `type: pvc`",
                 )

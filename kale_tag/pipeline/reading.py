@@ -99,7 +99,7 @@ def _unknown_steps(draft: Draft, options: CompileOptions) -> Iterable[Diagnostic
         if names and name not in names:
             yield error(
                 "unknown-step",
-                f"`compile` in the spec names the step `{name}`, which {draft.notebook.name} has not",
+                f"`compile` in the spec names `{name}`, which is no step of {draft.notebook.name}",
                 Label(Source(draft.notebook.name)),
                 help=suggest(name, names, "steps:"),
             )

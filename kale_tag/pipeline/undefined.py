@@ -7,7 +7,7 @@ from kale_tag.diagnostics import Diagnostic, UserError, error, nearest
 from kale_tag.pipeline import dataflow_faults as faults
 from kale_tag.pipeline.code import read_code
 from kale_tag.pipeline.dataflow import Dataflow, Unit
-from kale_tag.pipeline.facts import Read, Spot
+from kale_tag.pipeline.facts import Read
 from kale_tag.pipeline.reading import Draft
 from kale_tag.pipeline.scope import local_names
 
