@@ -49,7 +49,7 @@ class Unit:
     carried: dict[str, Import] = field(default_factory=dict)
     used: set[str] = field(default_factory=set)
     sought: dict[str, bool] = field(default_factory=dict)
-    ran: set[Body] = field(default_factory=set)
+    ran: dict[Body, bool] = field(default_factory=dict)
     carriers: Carriers = field(init=False)
 
     def __post_init__(self) -> None:
@@ -133,8 +133,8 @@ class Dataflow:
         unit.used |= set(block.uses)
         for name, read in block.reads.items():
             self.need(number, name, read, "")
-        for name, time in block.uses.items():
-            self._use(number, name, time, called=name in block.called)
+        for name in block.uses:
+            self._use(number, name)
 
     def _shared_needs(self) -> None:
         """What the shared cells need when they run: parameters, which every step then takes."""
@@ -229,20 +229,29 @@ class Dataflow:
                 return True
         return False
 
-    def _use(self, number: int, first: str, time: int, *, called: bool) -> None:
-        """The unit mentions *first*: if that is a function, it may be called from here."""
+    def _use(self, number: int, first: str) -> None:
+        """The unit mentions *first*: if that is a function, it may be called from here.
+
+        What it reads must be there if it is called by itself, and before the unit may bind that.
+        """
         unit = self.units[number]
-        block, todo = unit.block, [first]
+        block = unit.block
+        mentioned, called = block.uses.get(first, 0), block.called.get(first)
+        todo = [(first, called is not None)]
         while todo:
-            name = todo.pop()
-            for body in [one for one in unit.carriers.bodies(name) if one not in unit.ran]:
-                unit.ran.add(body)
+            name, runs = todo.pop()
+            for body in list(unit.carriers.bodies(name)):
+                if unit.ran.get(body, False) or (body in unit.ran and not runs):
+                    continue
+                unit.ran[body] = runs
                 unit.used |= set(body.reads)
                 for one, read in body.reads.items():
-                    if not (one in block.since and block.since[one] < time):
-                        sure = read.sure and called and one not in block.binds
-                        self.need(number, one, Read(read.spot, sure), body.name)
-                todo += body.reads
+                    if block.since.get(one, mentioned) < mentioned:
+                        continue
+                    runs_before = called is not None and block.first.get(one, called) >= called
+                    sure = read.sure and runs and runs_before and not body.whole
+                    self.need(number, one, Read(read.spot, sure), body.name)
+                todo += [(one, runs and one in body.called) for one in body.reads]
                 self._run_body(unit, body)
 
     def _run_body(self, unit: Unit, body: Body) -> None:
@@ -373,7 +382,7 @@ class Dataflow:
             unit = self.units[number]
             unit.ins[name] = -1
             unit.carriers.add(name, bodies)
-            self._use(number, name, unit.block.uses.get(name, 0), called=name in unit.block.called)
+            self._use(number, name)
 
     def take_parameter(self, parameter: Parameter) -> None:
         """A parameter of the notebook around this one is one of this notebook, too."""
