@@ -131,12 +131,12 @@ class Block:
     """What the cells of a step, or the shared ones, do with the names of the notebook.
 
     *reads* are names that they need from outside, *uses* all names they mention, with the time of
-    the first, *called* those that they
-    call, with the time of the first call. *bound* are names that they bind for
-    certain, *maybe* those that they may bind, *deleted* those that they delete at last; *since*
-    says when a name was bound for certain, *first* when first of all, *binds* where last, *touches* where its object was first
-    changed. *imports* gives what a name was imported as, *stars* are `import *`, *modules* all
-    imports at any depth. *dynamic*: names may be used in ways that cannot be seen.
+    the first, *called* those that they call, with the time of the first call. *bound* are names
+    that they bind for certain, *maybe* those that they may bind, *deleted* those that they delete
+    at last. *since* says when a name was bound for certain, *first* when first of all, *binds*
+    where last, *touches* where its object was first changed. *imports* gives what a name was
+    imported as, *stars* are `import *`, *modules* all imports at any depth. *dynamic*: names may be
+    used in ways that cannot be seen.
     """
 
     reads: dict[str, Read] = field(default_factory=dict)

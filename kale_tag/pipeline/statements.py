@@ -72,7 +72,7 @@ class Statements(Expressions):
             made = Value(made.bodies, made.aliases, made.called, made.mentions, inert)
         if "@" in key:
             self.local_values.setdefault(key, Value()).add(made)
-        elif not self.bodies:
+        elif not self.bodies and self.top is None:  # `x = None` where an import failed is no value
             self.block.value(key).add(made)
 
     def annotated_(self, node: ast.AnnAssign) -> None:
