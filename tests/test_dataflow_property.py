@@ -128,7 +128,7 @@ def run(code: str, space: dict[str, Any]) -> str:
     return ""
 
 
-def compare(pipeline: Pipeline) -> Iterator[tuple[str, str]]:
+def compare(pipeline: Pipeline) -> Iterator[tuple[str, str]]:  # noqa: C901  one run of two
     """Runs the pipeline and, for each step, the notebook up to it; yields what differs."""
     steps = [step for step in pipeline.steps if isinstance(step, Step)]
     code = {step.name: "\n".join(one.python for one in step.code) for step in steps}

@@ -1,7 +1,7 @@
 """The pipelines of the notebooks on a command line: tagged in memory, read, built."""
 
 import os
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 
@@ -11,7 +11,7 @@ from kale_tag.commands.targets import STDIN, Targets, Task, find_targets
 from kale_tag.diagnostics import Diagnostic, Label, Source, UserError, error
 from kale_tag.notebook import Notebook
 from kale_tag.pipeline.build import build_pipeline
-from kale_tag.pipeline.model import Pipeline, SubPipeline
+from kale_tag.pipeline.model import Pipeline
 from kale_tag.pipeline.package_text import notebook_digest, text_digest
 from kale_tag.read_notebook import read_notebook
 from kale_tag.settings import CompileOptions
@@ -111,17 +111,16 @@ class _Work:
 
     def on(self, task: Task) -> Built:
         built = Built(task.name)
+        inner: dict[str, str] = {}
         try:
             notebook, options, sources, warnings = self._tagged(task)
             built.diagnostics += warnings
             name = STDIN_NOTEBOOK if task.name == STDIN else task.name
             local = files.modules_in(os.path.dirname(name))
-            inner: dict[str, str] = {}
             pipeline = build_pipeline(notebook, options, self._loader(inner), local)
             built.pipeline, built.specs = pipeline, len(task.steps)
             built.sources = (*sources, *inner.items())
             built.diagnostics += pipeline.warnings
-            built.inner = frozenset(_inner(pipeline))
             built.made = self.finish(built)
         except UserError as fault:
             built.diagnostics += fault.diagnostics
@@ -129,6 +128,7 @@ class _Work:
         except ProofError as fault:
             built.diagnostics += (batch.bug(task.name, str(fault)),)
             built.pipeline, built.bug = None, True
+        built.inner = frozenset(map(files.identity, inner))
         return built
 
     def _tagged(
@@ -171,10 +171,3 @@ class _Work:
             return notebook
 
         return load
-
-
-def _inner(pipeline: Pipeline) -> Iterator[str]:
-    for unit in pipeline.steps:
-        if isinstance(unit, SubPipeline):
-            yield files.identity(unit.pipeline.notebook)
-            yield from _inner(unit.pipeline)

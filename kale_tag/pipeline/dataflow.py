@@ -9,7 +9,6 @@ is so in any pipeline whose steps are processes.
 """
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from kale_tag.pipeline import dataflow_faults as faults
@@ -19,55 +18,12 @@ from kale_tag.pipeline.effects import Callables
 from kale_tag.pipeline.facts import Block, Body, Import, Read, Spot
 from kale_tag.pipeline.model import Parameter
 from kale_tag.pipeline.names import BUILTINS, PROVIDED
+from kale_tag.pipeline.units import Changers, Unit
 
 if TYPE_CHECKING:
     from kale_tag.diagnostics import Diagnostic
 
 IMMUTABLE = frozenset(["int", "float", "str", "bool"])
-
-
-@dataclass(slots=True, eq=False)
-class Unit:
-    """A step, or a reference to another notebook (*inner*), in an order in which they can run.
-
-    *before* has the bits of the units that end before it starts. What is found out: *ins* maps a
-    variable to the number of the unit that gives it, -1 for what comes from outside; *outs*,
-    *parameters* and *metrics* are names, *carried* imports of other steps that it has to repeat,
-    *used* all names that it needs, of whatever kind.
-    """
-
-    name: str
-    block: Block
-    before: int
-    inner: "Dataflow | None" = None
-    changes: dict[str, Change] = field(default_factory=dict)
-    binds: dict[str, Spot] = field(default_factory=dict)
-    ins: dict[str, int] = field(default_factory=dict)
-    outs: set[str] = field(default_factory=set)
-    parameters: set[str] = field(default_factory=set)
-    metrics: list[str] = field(default_factory=list)
-    carried: dict[str, Import] = field(default_factory=dict)
-    used: set[str] = field(default_factory=set)
-    sought: dict[str, bool] = field(default_factory=dict)
-    ran: set[Body] = field(default_factory=set)
-    carriers: Carriers = field(init=False)
-
-    def __post_init__(self) -> None:
-        """The functions behind its names, as far as it binds them itself."""
-        self.carriers = Carriers(self.block.values)
-
-
-@dataclass(slots=True)
-class Changers:
-    """The units that change one variable, as bits: by how sure it is, and those that bind it.
-
-    *inert*: to what calls cannot change, *importers*: by an import and nothing else.
-    """
-
-    at_least: dict[Change, int] = field(default_factory=lambda: dict.fromkeys(Change, 0))
-    binders: int = 0
-    inert: int = 0
-    importers: int = 0
 
 
 class Dataflow:
@@ -94,7 +50,7 @@ class Dataflow:
     def solve(self, units: Iterable[Unit]) -> None:
         """Finds what each unit takes and gives; what nobody gives is left in `free`."""
         self.units = list(units)
-        self.starred = [number for number, one in enumerate(self.units) if one.block.stars]
+        self.starred = [n for n, one in enumerate(self.units) if _star_of(one.block)]
         self.callables = Callables([self.shared, *(unit.block for unit in self.units)])
         self._shared_needs()
         for number, unit in enumerate(self.units):
@@ -133,8 +89,8 @@ class Dataflow:
         unit.used |= set(block.uses)
         for name, read in block.reads.items():
             self.need(number, name, read, "")
-        for name, time in block.uses.items():
-            self._use(number, name, time, called=name in block.called)
+        for name in block.uses:
+            self._use(number, name)
 
     def _shared_needs(self) -> None:
         """What the shared cells need when they run: parameters, which every step then takes."""
@@ -179,8 +135,8 @@ class Dataflow:
             return
         if giver is None:
             self._not_given(number, name, read, through)
-        elif (imported := _imported(self.units[giver].block, name)) and unit.inner is None:
-            unit.carried.setdefault(name, imported[-1])
+        elif (repeated := _repeatable(self.units[giver].block, name)) and unit.inner is None:
+            unit.carried.setdefault(name, repeated)
         elif name in (block := self.units[giver].block).deleted and name not in block.bound:
             if read.sure:
                 by, spot = self.units[giver].name, block.deleted[name]
@@ -224,25 +180,35 @@ class Dataflow:
             return True
         for number in reversed(self.starred):
             if unit.before >> number & 1:
-                star = self.units[number].block.stars[-1]
+                star = _star_of(self.units[number].block)
+                assert star is not None
                 unit.carried.setdefault(f"*{star.module}", star)
                 return True
         return False
 
-    def _use(self, number: int, first: str, time: int, *, called: bool) -> None:
-        """The unit mentions *first*: if that is a function, it may be called from here."""
+    def _use(self, number: int, first: str) -> None:
+        """The unit mentions *first*: if that is a function, it may be called from here.
+
+        What it reads must be there if it is called by itself, and before the unit may bind that.
+        """
         unit = self.units[number]
-        block, todo = unit.block, [first]
+        block = unit.block
+        mentioned, called = block.uses.get(first, 0), block.called.get(first)
+        todo = [(first, called is not None)]
         while todo:
-            name = todo.pop()
-            for body in [one for one in unit.carriers.bodies(name) if one not in unit.ran]:
-                unit.ran.add(body)
+            name, runs = todo.pop()
+            for body in list(unit.carriers.bodies(name)):
+                if unit.ran.get(body, False) or (body in unit.ran and not runs):
+                    continue
+                unit.ran[body] = runs
                 unit.used |= set(body.reads)
                 for one, read in body.reads.items():
-                    if not (one in block.since and block.since[one] < time):
-                        sure = read.sure and called and one not in block.binds
-                        self.need(number, one, Read(read.spot, sure), body.name)
-                todo += body.reads
+                    if block.since.get(one, mentioned) < mentioned:
+                        continue
+                    runs_before = called is not None and block.first.get(one, called) >= called
+                    sure = read.sure and runs and runs_before and not body.whole
+                    self.need(number, one, Read(read.spot, sure), body.name)
+                todo += [(one, runs and one in body.called) for one in body.reads]
                 self._run_body(unit, body)
 
     def _run_body(self, unit: Unit, body: Body) -> None:
@@ -373,7 +339,7 @@ class Dataflow:
             unit = self.units[number]
             unit.ins[name] = -1
             unit.carriers.add(name, bodies)
-            self._use(number, name, unit.block.uses.get(name, 0), called=name in unit.block.called)
+            self._use(number, name)
 
     def take_parameter(self, parameter: Parameter) -> None:
         """A parameter of the notebook around this one is one of this notebook, too."""
@@ -399,6 +365,17 @@ class Dataflow:
     def end_giver(self, name: str, read: Read | None = None) -> int | None:
         """The unit that has the value of *name* when all is done."""
         return self.giver(name, (1 << len(self.units)) - 1, read, "`pipeline-metrics`")
+
+
+def _star_of(block: Block) -> Import | None:
+    """An `import *` that another step can repeat."""
+    return next((one for one in reversed(block.stars) if one.statement is not None), None)
+
+
+def _repeatable(block: Block, name: str) -> Import | None:
+    """The import of *name* that another step can repeat; a module is else given as a value."""
+    imports = _imported(block, name)
+    return imports[-1] if imports and imports[-1].statement is not None else None
 
 
 def _imported(block: Block, name: str) -> list[Import]:

@@ -96,16 +96,18 @@ class Expressions(Names):
         for _, value in given:
             self.expr(value)
         self.in_call -= 1
-        if not self.bodies:
-            holders = [value for _, value in given] + [func]
-            self.block.called |= {key for one in holders for key in self._holder(one)}
+        self.note_called(func)
         if isinstance(func, ast.Name) and func.id in _DYNAMIC and self.key(func.id) == func.id:
             self.block.dynamic = True
         self._note_call(node, given)
 
-    def _holder(self, node: ast.expr) -> list[str]:
-        roots = self.roots(node) if not isinstance(node, ast.Lambda) else {}
-        return [key for key in roots if "@" not in key]
+    def note_called(self, func: ast.expr) -> None:
+        """A function of that name runs now, so what it reads must be there."""
+        if isinstance(func, ast.Name) and self.key(func.id) == func.id:
+            for body in self.bodies:
+                body.called.add(func.id)
+            if not self.bodies:
+                self.block.called.setdefault(func.id, self.time)
 
     def _note_call(self, node: ast.Call, given: list[tuple[int | str, ast.expr]]) -> None:
         func = node.func

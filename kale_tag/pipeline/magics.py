@@ -13,7 +13,7 @@ from kale_tag.pipeline.ipython_lines import is_escape, logical_lines
 
 IDLE_MAGICS = words(
     "alias_magic autosave automagic bookmark colors doctest_mode gui lsmagic notebook pdb pprint"
-    " precision unload_ext xmode"
+    " precision tensorboard unload_ext xmode"
 )
 """Line magics for the notebook's front end, left out: in a step there is nothing to do for them."""
 

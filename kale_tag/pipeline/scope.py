@@ -114,6 +114,7 @@ class Names:
         self.time += 1
         block, state = self.block, self.state
         block.binds[name] = self.spot(node)
+        block.first.setdefault(name, self.time)
         block.deleted.pop(name, None)
         if self.frames:  # a walrus in a comprehension, which may have nothing to go over
             state.maybe |= {name} - state.bound

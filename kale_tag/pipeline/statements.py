@@ -72,7 +72,7 @@ class Statements(Expressions):
             made = Value(made.bodies, made.aliases, made.called, made.mentions, inert)
         if "@" in key:
             self.local_values.setdefault(key, Value()).add(made)
-        elif not self.bodies:
+        elif not self.bodies and self.top is None:  # `x = None` where an import failed is no value
             self.block.value(key).add(made)
 
     def annotated_(self, node: ast.AnnAssign) -> None:
@@ -162,8 +162,7 @@ class Statements(Expressions):
             self.in_call += 1
             self.expr(decorator)
             self.in_call -= 1
-            if not self.bodies:
-                self.block.called |= {key for key in self.roots(decorator) if "@" not in key}
+            self.note_called(decorator.func if isinstance(decorator, ast.Call) else decorator)
         self.defaults(node.args)
         self.guards += 1
         self.expr(node.returns)
@@ -183,7 +182,7 @@ class Statements(Expressions):
         """A class: its own code runs now, that of its methods when they are called."""
         for part in (*node.decorator_list, *node.bases, *(one.value for one in node.keywords)):
             self.expr(part)
-        whole = Body(node.name)
+        whole = Body(node.name, whole=True)
         frame = self.frame("class")
         frame.names |= {one.name for one in getattr(node, "type_params", ())}
         self.frames.append(frame)
