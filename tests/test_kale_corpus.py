@@ -87,7 +87,7 @@ def _tags(notebook: Path) -> list[str]:
 def _ours(path: Path) -> Pipeline:
     """Our pipeline, with `block:` read as `step:` as `--retag` does.
 
-    Volumes that a package cannot make are taken out: Kale leaves them out without a word, we refuse.
+    Volumes that a package cannot make are taken out: Kale passes over them, we refuse.
     """
     value = json.loads(path.read_text("utf-8"))
     settings = value["metadata"].get("kubeflow_notebook", {})
