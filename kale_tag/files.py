@@ -17,6 +17,9 @@ except ImportError:  # Windows has no such locks
 CHECKPOINTS = ".ipynb_checkpoints"
 """Jupyter's own copies; nobody means them by naming a folder."""
 
+PACKAGE = ".pipeline."
+"""What the names of packages have in them, and those of specs have not."""
+
 # O_NONBLOCK: opening a FIFO must not wait for somebody to write into it.
 _READ = os.O_RDONLY | getattr(os, "O_BINARY", 0) | getattr(os, "O_NONBLOCK", 0)
 _NOFOLLOW = getattr(os, "O_NOFOLLOW", 0)
@@ -214,12 +217,12 @@ def below(folder: str, ending: str) -> list[str]:
 
 
 def specs_in(folder: str) -> list[str]:
-    """The YAML files directly in *folder*, sorted."""
+    """The YAML files directly in *folder*, sorted, without packages (`NAME.pipeline.yaml`)."""
     try:
         names = sorted(os.listdir(folder))
     except OSError:
         return []
-    specs = (name for name in names if name.endswith((".yaml", ".yml")))
+    specs = (n for n in names if n.endswith((".yaml", ".yml")) and PACKAGE not in n)
     return [os.path.normpath(os.path.join(folder, name)) for name in specs]
 
 
@@ -241,6 +244,18 @@ def matching(pattern: str, folder: str) -> list[str]:
         for name in found
         if name.endswith(".ipynb") and CHECKPOINTS not in name.split(os.sep)
     ]
+
+
+def modules_in(folder: str) -> list[str]:
+    """The modules and packages of Python that stand in *folder*, sorted."""
+    found = set()
+    with contextlib.suppress(OSError):
+        for entry in os.scandir(folder or "."):
+            stem, end = os.path.splitext(entry.name)
+            inside = os.path.join(entry.path, "__init__.py")
+            if end == ".py" or (not end and os.path.isfile(inside)):
+                found.add(stem)
+    return sorted(found)
 
 
 def identity(path: str) -> str:

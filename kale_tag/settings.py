@@ -7,10 +7,10 @@ not know, so there is no room for keys of our own.
 
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from kale_tag import tags
-from kale_tag.diagnostics import nearest, suggest
+from kale_tag.diagnostics import Label, nearest, suggest
 
 Path = tuple[str | int, ...]
 
@@ -321,3 +321,35 @@ FIELDS: dict[str, Check] = {
     "katib_metadata": _record(KATIB_FIELDS, "`katib_metadata`"),
 }
 """Every field that Kale 2.3 knows, with the check that it makes, or means to make."""
+
+
+@dataclass(frozen=True, slots=True)
+class StepOptions:
+    """What `compile` says of one step; None: nothing. *timeout* is in seconds.
+
+    *label* is the place of the step's name in the spec.
+    """
+
+    retries: int | None = None
+    timeout: int | None = None
+    requests: Mapping[str, str] = field(default_factory=dict)
+    env: Mapping[str, str] = field(default_factory=dict)
+    packages: tuple[str, ...] | None = None
+    display_name: str = ""
+    label: Label | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class CompileOptions:
+    """What `compile` in a spec says, for which Kale has no tag and no setting.
+
+    *packages* None: those that the imports name. *distributions* maps a module to the package that
+    has it. *artifacts* maps a variable to an artifact type. *ttl* is in seconds.
+    """
+
+    packages: tuple[str, ...] | None = None
+    distributions: Mapping[str, str] = field(default_factory=dict)
+    pip_index_urls: tuple[str, ...] = ()
+    ttl: int | None = None
+    artifacts: Mapping[str, str] = field(default_factory=dict)
+    steps: Mapping[str, StepOptions] = field(default_factory=dict)

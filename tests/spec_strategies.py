@@ -203,6 +203,8 @@ COMPILE_STEP: dict[str, st.SearchStrategy[Any]] = {
 COMPILE: dict[str, st.SearchStrategy[Any]] = {
     "packages": st.lists(TEXTS, max_size=1),
     "pip_index_urls": st.lists(TEXTS, max_size=1),
+    "distributions": mapping(ANY_TEXT, TEXTS),
+    "ttl": st.integers(1, 2),
     "artifacts": mapping(ANY_TEXT, st.sampled_from(compile_section.ARTIFACTS)),
     "steps": mapping(NAMES, some_of(COMPILE_STEP)),
 }

@@ -1,4 +1,4 @@
-"""The loop that `plan` and `apply` share: notebook by notebook, a bad one never stops the rest."""
+"""The loop that commands share: notebook by notebook, a bad one never stops the rest."""
 
 import os
 import signal
@@ -120,7 +120,7 @@ class _Work:
             outcome.diagnostics += fault.diagnostics
             outcome.failed = True
         except ProofError as fault:
-            outcome.diagnostics += (_bug(task.name, str(fault)),)
+            outcome.diagnostics += (bug(task.name, str(fault)),)
             outcome.failed = outcome.bug = True
         return outcome
 
@@ -184,7 +184,8 @@ def _patch(before: Notebook, after: Notebook, rules: Mapping[int | None, tuple[R
     return as_text(found)
 
 
-def _bug(name: str, message: str) -> Diagnostic:
+def bug(name: str, message: str) -> Diagnostic:
+    """What is said where a proof has failed."""
     return error(
         "bug",
         f"this is a bug in kale-tag; nothing was written to {name}: {message}",

@@ -45,9 +45,45 @@ PatchPaths = Annotated[
 Format = Annotated[
     Literal["text", "json"], Option(("--format",), "How to print the result: text or json.")
 ]
+PackageFormat = Annotated[
+    Literal["yaml", "json", "manifest"],
+    Option(
+        ("--format",),
+        "yaml: a package for Kubeflow Pipelines; json: the same for programs; manifest: Kubernetes "
+        "resources, Pipeline and PipelineVersion.",
+    ),
+]
+GraphFormat = Annotated[
+    Literal["text", "mermaid", "dot", "svg", "json"],
+    Option(("--format",), "How to draw: text, mermaid, dot, svg or json."),
+]
+Output = Annotated[
+    str,
+    Option(
+        ("--output", "-o"),
+        "The file to write, or a folder for NAME.pipeline.yaml and the like; `-` is standard "
+        "output. Default: beside each notebook.",
+        "PATH",
+    ),
+]
+Drawing = Annotated[
+    str,
+    Option(("--output", "-o"), "The file to write, or a folder. Default: print.", "PATH"),
+]
+Dsl = Annotated[
+    str,
+    Option(("--dsl",), "Write the pipeline as Python in KFP's own DSL too, to this file.", "PATH"),
+]
+Check = Annotated[
+    bool,
+    Option(("--check",), "Write nothing; exit 1 if a package is not what would be written now."),
+]
 Jobs = Annotated[
     int,
     Option(("--jobs", "-j"), "Work on this many notebooks at once; pays above some 5,000.", "N"),
+]
+Builders = Annotated[
+    int, Option(("--jobs", "-j"), "Work on this many notebooks at once; pays above some 200.", "N")
 ]
 Quiet = Annotated[bool, Option(("--quiet", "-q"), "Print errors only.")]
 Verbose = Annotated[bool, Option(("--verbose", "-v"), "Name unchanged notebooks too.")]
@@ -61,7 +97,7 @@ Diff = Annotated[
 Explain = Annotated[
     bool, Option(("--explain",), "Say which cells every rule selects, and why not the others.")
 ]
-Output = Annotated[
+PatchOutput = Annotated[
     str,
     Option(
         ("--output", "-o"),

@@ -11,7 +11,7 @@ from kale_tag.commands.options import (
     Explain,
     Format,
     Jobs,
-    Output,
+    PatchOutput,
     Paths,
     Quiet,
     Reanchor,
@@ -29,7 +29,7 @@ from kale_tag.tagging.retag import Retagged
 def plan(  # noqa: PLR0913  one parameter an option
     paths: Paths,
     *,
-    output: Output = "",
+    output: PatchOutput = "",
     diff: Diff = False,
     explain: Explain = False,
     reanchor: Reanchor = False,

@@ -55,10 +55,13 @@ class Named:
     only_these: bool = False
 
 
-def find_targets(paths: Sequence[str], *, patches_only: bool = False) -> Targets:
+def find_targets(
+    paths: Sequence[str], *, patches_only: bool = False, alone: bool = False
+) -> Targets:
     """The notebooks that *paths* stand for, each with its specs or patches.
 
-    Raises `UserError` only when there is nothing to work with; other faults are in the answer.
+    With *alone*, notebooks that are named without a spec have none. Raises `UserError` only when
+    there is nothing to work with; other faults are in the answer.
     """
     targets = Targets()
     named = told_apart(paths, targets)
@@ -74,14 +77,17 @@ def find_targets(paths: Sequence[str], *, patches_only: bool = False) -> Targets
         _add_folders(named, targets)
         if targets.faults:
             return targets
+        if alone and named.only_these:
+            found = {files.identity(name): name for name in named.notebooks if name != STDIN}
+            targets.tasks = [Task(name) for name in found.values()]
+            targets.tasks += [Task(STDIN)] * (STDIN in named.notebooks)
+            return targets
         named.specs = _needed_specs()
     _read_specs(named, targets, found=True)
     if not targets.tasks and not targets.faults:
         message = f"none of {', '.join(named.specs)} names a notebook"
         targets.faults.append(
-            error(
-                "no-notebooks", message, help=f"name both: kale-tag plan {named.specs[0]} NOTEBOOK"
-            )
+            error("no-notebooks", message, help=f"name one behind it: {named.specs[0]} NOTEBOOK")
         )
     return targets
 
@@ -230,7 +236,7 @@ def _needed_specs() -> list[str]:
             error(
                 "no-spec",
                 f"no spec is named, and there is no {DEFAULT_SPEC} and none in {DEFAULT_FOLDER}/",
-                help="kale-tag plan SPEC NOTEBOOK",
+                help="name what there is to work on: SPEC NOTEBOOK",
             )
         )
     return found

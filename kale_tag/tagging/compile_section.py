@@ -3,58 +3,90 @@
 Nothing of it is ever written into a notebook.
 """
 
+from dataclasses import fields, replace
+from typing import Any, TypeVar
+
+from kale_tag.settings import CompileOptions, StepOptions
 from kale_tag.tagging.form import Form
 from kale_tag.tagging.yaml_tree import Node
 
 ARTIFACTS = ("Dataset", "Model", "Metrics", "HTML", "Artifact")
-KEYS = ("packages", "pip_index_urls", "artifacts", "steps")
+KEYS = ("packages", "distributions", "pip_index_urls", "ttl", "artifacts", "steps")
 STEP_KEYS = ("display_name", "env", "packages", "requests", "retries", "timeout")
 
 
-def read_compile(form: Form, node: Node) -> dict[str, object]:
-    """The section as plain values.
+Options = TypeVar("Options", CompileOptions, StepOptions)
 
-    `packages` and `pip_index_urls` are lists of text, `artifacts` maps a variable to an artifact
-    type, `steps` maps a step to `display_name`, `env` and `requests` (mappings of text),
-    `packages`, `retries` (a count) and `timeout` (seconds).
-    """
-    values = form.record(node, KEYS, "`compile`")
-    section: dict[str, object] = {
-        key: _texts(form, values[key], key) for key in KEYS[:2] if key in values
+
+def read_compile(form: Form, node: Node) -> CompileOptions:
+    """The section; what is wrong in it is noted in *form* and left out."""
+    made: dict[str, Any] = {}
+    for key, value in form.record(node, KEYS, "`compile`").items():
+        match key:
+            case "packages" | "pip_index_urls":
+                made[key] = _texts(form, value, key)
+            case "ttl":
+                made[key] = form.number(value, "`ttl`", 1)
+            case "distributions":
+                made[key] = {
+                    name.text: text
+                    for name, one in form.mapping(value, "`distributions`")
+                    if (text := form.text(one, f"`{name.text}`")) is not None
+                }
+            case "artifacts":
+                made[key] = {
+                    name.text: kind
+                    for name, one in form.mapping(value, "`artifacts`")
+                    if (kind := form.choice(one, ARTIFACTS, f"`{name.text}`")) is not None
+                }
+            case _:
+                made[key] = {
+                    name.text: replace(_step(form, one), label=name.label)
+                    for name, one in form.mapping(value, "`steps`")
+                }
+    return CompileOptions(**made)
+
+
+def merged(base: CompileOptions, over: CompileOptions) -> CompileOptions:
+    """*base* with what *over* says: its mappings are merged, the steps key by key."""
+    steps = {
+        name: _laid_over(base.steps.get(name, StepOptions()), step)
+        for name, step in over.steps.items()
     }
-    if "artifacts" in values:
-        section["artifacts"] = {
-            name.text: form.choice(value, ARTIFACTS, f"`{name.text}`")
-            for name, value in form.mapping(values["artifacts"], "`artifacts`")
-        }
-    if "steps" in values:
-        section["steps"] = {
-            name.text: _step(form, value)
-            for name, value in form.mapping(values["steps"], "`steps`")
-        }
-    return section
+    return replace(_laid_over(base, over), steps={**base.steps, **steps})
 
 
-def _step(form: Form, node: Node) -> dict[str, object]:
-    values = form.record(node, STEP_KEYS, "a step of `compile`")
-    step: dict[str, object] = {}
-    for key, value in values.items():
+def _laid_over(base: Options, over: Options) -> Options:
+    changes: dict[str, Any] = {}
+    for one in fields(over):
+        old, new = getattr(base, one.name), getattr(over, one.name)
+        if isinstance(new, dict):
+            changes[one.name] = {**old, **new}
+        elif new is not None and new != "" and (new != () or one.name == "packages"):
+            changes[one.name] = new
+    return replace(base, **changes)
+
+
+def _step(form: Form, node: Node) -> StepOptions:
+    made: dict[str, Any] = {}
+    for key, value in form.record(node, STEP_KEYS, "a step of `compile`").items():
         match key:
             case "packages":
-                step[key] = _texts(form, value, key)
+                made[key] = _texts(form, value, key)
             case "retries" | "timeout":
-                step[key] = form.number(value, f"`{key}`", 0 if key == "retries" else 1)
+                made[key] = form.number(value, f"`{key}`", 0 if key == "retries" else 1)
             case "display_name":
-                step[key] = form.text(value, f"`{key}`")
+                made[key] = form.text(value, f"`{key}`") or ""
             case _:
                 read = form.quantity if key == "requests" else form.written
-                step[key] = {
-                    name.text: read(text, f"`{name.text}`")
-                    for name, text in form.mapping(value, f"`{key}`")
+                made[key] = {
+                    name.text: text
+                    for name, one in form.mapping(value, f"`{key}`")
+                    if (text := read(one, f"`{name.text}`")) is not None
                 }
-    return step
+    return StepOptions(**made)
 
 
-def _texts(form: Form, node: Node, key: str) -> list[str]:
+def _texts(form: Form, node: Node, key: str) -> tuple[str, ...]:
     texts = (form.text(item, f"each of `{key}`") for item in form.items(node, f"`{key}`"))
-    return [text for text in texts if text is not None]
+    return tuple(text for text in texts if text is not None)

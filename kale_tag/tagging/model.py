@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 
 from kale_tag import tags
 from kale_tag.diagnostics import Label, Source
+from kale_tag.settings import CompileOptions
 from kale_tag.tagging import template
 
 
@@ -164,5 +165,5 @@ class Spec:
     rename: Mapping[str, Given] | None = None
     unmatched: str = "keep"
     legacy: str = "error"
-    compile: Mapping[str, object] | None = None
+    compile: CompileOptions | None = None
     ignore: Mapping[str, str] | None = None

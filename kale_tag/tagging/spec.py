@@ -7,8 +7,9 @@ from dataclasses import replace
 from kale_tag import settings
 from kale_tag.diagnostics import Label, Source, Span, UserError, nearest
 from kale_tag.lints import SEVERITIES
+from kale_tag.settings import CompileOptions
 from kale_tag.tagging import template
-from kale_tag.tagging.compile_section import read_compile
+from kale_tag.tagging.compile_section import merged, read_compile
 from kale_tag.tagging.consistency import check_spec
 from kale_tag.tagging.form import Form, narrowed
 from kale_tag.tagging.model import Entry, Given, Setting, Spec
@@ -153,7 +154,7 @@ def _add_layer(form: Form, spec: Spec, file: Source, values: dict[str, Node], la
         changes["rename"] = {**(spec.rename or {}), **_rename(form, values["rename"])}
     if "compile" in values:
         own_compile = read_compile(form, values["compile"])
-        changes["compile"] = _merged(spec.compile or {}, own_compile)
+        changes["compile"] = merged(spec.compile or CompileOptions(), own_compile)
     if "ignore" in values:
         changes["ignore"] = {**(spec.ignore or {}), **_ignore(form, values["ignore"])}
     if "unmatched" in values:

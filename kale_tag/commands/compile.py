@@ -1,0 +1,254 @@
+"""`kale-tag compile`: packages for Kubeflow Pipelines from tagged notebooks."""
+
+import os
+import shlex
+import sys
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+from kale_tag import files
+from kale_tag.commands.options import (
+    Builders,
+    Check,
+    Color,
+    Dsl,
+    Output,
+    PackageFormat,
+    Paths,
+    Quiet,
+    Verbose,
+)
+from kale_tag.commands.pipelines import STDIN_NOTEBOOK, Built, build
+from kale_tag.commands.report import Report, count, style_for
+from kale_tag.commands.targets import STDIN
+from kale_tag.diagnostics import Diagnostic, Label, Source, UserError, error, warning
+from kale_tag.pipeline.dsl import to_dsl
+from kale_tag.pipeline.dsl_settings import cannot_compile
+from kale_tag.pipeline.package import package
+from kale_tag.pipeline.package_text import LARGE, Origin, as_text, changed_sources
+from kale_tag.pipeline.runtime_text import runtime_text
+from kale_tag.pipeline.step_command import Runtime
+from kale_tag.render.style import Style
+
+ENDINGS = {
+    "yaml": ".pipeline.yaml",
+    "json": ".pipeline.json",
+    "manifest": ".pipeline.k8s.yaml",
+    "dsl": "_pipeline.py",
+}
+"""What comes behind the notebook's name where the user has not named a file."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Wanted:
+    """A file to write: its path (`STDIN` for standard output) and its content."""
+
+    path: str
+    text: str
+
+
+def compile(  # noqa: A001, PLR0913  the command's name; one parameter an option
+    paths: Paths,
+    *,
+    output: Output = "",
+    format: PackageFormat = "yaml",  # noqa: A002  the option's name
+    dsl: Dsl = "",
+    check: Check = False,
+    jobs: Builders = 1,
+    quiet: Quiet = False,
+    verbose: Verbose = False,
+    color: Color = "auto",
+) -> int:
+    """Write the pipelines of tagged notebooks as packages for Kubeflow Pipelines.
+
+    kale-tag compile notebook.ipynb
+
+    kale-tag compile spec.yaml notebook.ipynb -o churn.yaml
+
+    kale-tag compile --check
+
+    With a spec the notebook is tagged in memory; on disk it stays as it is.
+    """
+    report = Report(style_for(color, sys.stdout.isatty()))
+    runtime = Runtime(runtime_text(magics=False), runtime_text(magics=True))
+    finish = _finish(runtime, output, format, dsl)
+    built = build(paths, finish, jobs=jobs, quiet=quiet)
+    _refuse_one_file(built)
+    if check:
+        given = (("-o", output), ("--format", format if format != "yaml" else ""), ("--dsl", dsl))
+        words = [word for option, value in given if value for word in (option, value)]
+        command = shlex.join(["kale-tag", "compile", *paths, *words])
+        return _check(built, report, command, quiet=quiet)
+    out = sys.stderr if any(_to_stdout(one) for one in built) else sys.stdout
+    changed = same = 0
+    for one in built:
+        try:
+            wrote = [(file, _write(file)) for file in _files(one)]
+        except UserError as fault:
+            one.diagnostics += fault.diagnostics
+            one.pipeline, wrote = None, []
+        report.tell(one.diagnostics)
+        for file, new in wrote:
+            changed, same = changed + new, same + (not new)
+            if file.path != STDIN and (verbose or (new and not quiet)):
+                print(_line(one, file, report.style, new=new), file=out)
+    if not quiet:
+        failed = sum(one.failed for one in built)
+        print(f"{changed} written, {same} unchanged, {failed} failed", file=out)
+    return _exit_code(built)
+
+
+def _finish(runtime: Runtime, output: str, form: str, dsl: str) -> Callable[[Built], object]:
+    def finish(built: Built) -> tuple[_Wanted, ...]:
+        made = package(built.of, runtime)
+        built.diagnostics += made.warnings
+        path = _path(output, built.name, form)
+        text = as_text(made, built.of, _origin(built, path, form), form)
+        if made.size > LARGE:
+            built.diagnostics += (_too_large(built.name, made.size),)
+        wanted = [_Wanted(path, text)]
+        if dsl:
+            built.diagnostics += tuple(cannot_compile(built.of))
+            wanted.append(_Wanted(_path(dsl, built.name, "dsl"), to_dsl(built.of, runtime)))
+        return tuple(wanted)
+
+    return finish
+
+
+def _path(output: str, name: str, form: str) -> str:
+    """Where the file of the notebook *name* goes."""
+    folder, base = os.path.split(STDIN_NOTEBOOK if name == STDIN else name)
+    if output == STDIN or (name == STDIN and not output):
+        return STDIN
+    own = base.removesuffix(".ipynb") + ENDINGS[form]
+    if not output:
+        return os.path.join(folder, own)
+    if output.endswith(("/", os.sep)) or os.path.isdir(output):
+        return os.path.join(output, own)
+    return output
+
+
+def _origin(built: Built, path: str, form: str) -> Origin:
+    """Sources as they are called in the folder of the package *path*."""
+    folder = "" if path == STDIN else os.path.dirname(path)
+    named = [(_from(folder, name), digest) for name, digest in built.sources]
+    notebook, specs = named[0][0], [name for name, _ in named[1 : 1 + built.specs]]
+    words = ["kale-tag", "compile", *specs, notebook]
+    if form != "yaml":
+        words += ["--format", form]
+    if path != STDIN:
+        here = os.path.basename(path)
+        if _path("", notebook, form) != here:
+            words += ["-o", here]
+    return Origin(tuple(named), shlex.join(words))
+
+
+def _from(folder: str, name: str) -> str:
+    """The path of *name* from *folder*, or its last part where that would tell of the machine."""
+    try:
+        path = os.path.relpath(name, folder or ".")
+    except ValueError:  # another drive of Windows
+        return os.path.basename(name)
+    up = path.split(os.sep).count(os.pardir)
+    if up and up >= len(os.path.abspath(folder or ".").strip(os.sep).split(os.sep)):
+        return os.path.basename(name)
+    return path.replace(os.sep, "/")
+
+
+def _refuse_one_file(built: Sequence[Built]) -> None:
+    """Two packages in one file would be one."""
+    first: dict[str, Built] = {}
+    for one in built:
+        for file in _files(one):
+            path = files.identity(file.path)
+            if path in first:
+                both = f"{first[path].name} and {one.name}"
+                if first[path] is one:
+                    both = f"the package and the DSL of {one.name}"
+                where = "standard output" if file.path == STDIN else file.path
+                one.diagnostics += (
+                    error(
+                        "one-file",
+                        f"{both} would both be written to {where}",
+                        Label(Source(one.name)),
+                        help="`-o FOLDER/` gives each a file; or leave `-o` out",
+                    ),
+                )
+                one.pipeline = first[path].pipeline = None
+            first[path] = one
+
+
+def _files(one: Built) -> tuple[_Wanted, ...]:
+    if one.pipeline is None:
+        return ()
+    assert isinstance(one.made, tuple)
+    return one.made
+
+
+def _to_stdout(one: Built) -> bool:
+    return any(file.path == STDIN for file in _files(one))
+
+
+def _write(file: _Wanted) -> bool:
+    data = file.text.encode()
+    if file.path == STDIN:
+        sys.stdout.buffer.write(data)
+        sys.stdout.flush()
+        return True
+    return files.write(file.path, data)
+
+
+def _line(one: Built, file: _Wanted, style: Style, *, new: bool) -> str:
+    what = count(len(one.of.steps), "step")
+    if one.of.parameters:
+        what += f", {count(len(one.of.parameters), 'parameter')}"
+    if not new:
+        return style.dim(f"unchanged {file.path}")
+    return f"wrote {style.bold(file.path)}: {what}"
+
+
+def _check(built: Sequence[Built], report: Report, command: str, *, quiet: bool) -> int:
+    """Say which packages are not what would be written now."""
+    stale = 0
+    for one in built:
+        report.tell(one.diagnostics)
+        for file in _files(one):
+            why = _staleness(file)
+            stale += bool(why)
+            if why and not quiet:
+                print(f"stale {report.style.bold(file.path)}: {why}")
+    if not quiet:
+        total = sum(len(_files(one)) for one in built)
+        failed = sum(one.failed for one in built)
+        print(f"{stale} stale, {total - stale} up to date, {failed} failed")
+        if stale and not failed:
+            print(f"To write them: {command}")
+    return _exit_code(built) or min(stale, 1)
+
+
+def _staleness(file: _Wanted) -> str:
+    if file.path == STDIN:
+        raise UserError(error("no-package", "`--check` needs a package on disk to compare with"))
+    if not os.path.lexists(file.path):
+        return "it was never written"
+    old = files.read(file.path).data.decode(errors="replace")
+    if old == file.text:
+        return ""
+    changed = changed_sources(old, file.text)
+    return f"{' and '.join(changed)} changed" if changed else "it would be written otherwise now"
+
+
+def _too_large(name: str, size: int) -> Diagnostic:
+    return warning(
+        "large-package",
+        f"the steps of the pipeline have {size:,} bytes together; clusters may refuse workflows "
+        f"of {LARGE:,} and more",
+        Label(Source(name)),
+        help="join steps, put code into a package, or make two pipelines of it",
+    )
+
+
+def _exit_code(built: Sequence[Built]) -> int:
+    if any(one.bug for one in built):
+        return 3
+    return 2 if any(one.failed for one in built) else 0

@@ -1,0 +1,173 @@
+"""The pipelines of the notebooks on a command line: tagged in memory, read, built."""
+
+import os
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractContextManager
+from dataclasses import dataclass, field
+
+from kale_tag import files
+from kale_tag.commands import batch
+from kale_tag.commands.targets import STDIN, Targets, Task, find_targets
+from kale_tag.diagnostics import Diagnostic, Label, Source, UserError, error
+from kale_tag.notebook import Notebook
+from kale_tag.pipeline.build import build_pipeline
+from kale_tag.pipeline.model import Pipeline
+from kale_tag.pipeline.package_text import notebook_digest, text_digest
+from kale_tag.read_notebook import read_notebook
+from kale_tag.settings import CompileOptions
+from kale_tag.splice import ProofError
+from kale_tag.tagging.compile_section import merged
+from kale_tag.tagging.retag import retag
+
+STDIN_NOTEBOOK = "stdin.ipynb"
+
+
+@dataclass(slots=True)
+class Built:
+    """What became of one notebook.
+
+    *sources* are the files that its pipeline is made of, with a digest of each: the notebook, its
+    *specs* specs, and the notebooks that it refers to, whose identities are *inner*. *made* is what
+    a command makes of the pipeline.
+    """
+
+    name: str
+    pipeline: Pipeline | None = None
+    sources: tuple[tuple[str, str], ...] = ()
+    specs: int = 0
+    inner: frozenset[str] = frozenset()
+    made: object = None
+    diagnostics: tuple[Diagnostic, ...] = ()
+    bug: bool = False
+
+    @property
+    def of(self) -> Pipeline:
+        """The pipeline, where there is one."""
+        assert self.pipeline is not None
+        return self.pipeline
+
+    @property
+    def failed(self) -> bool:
+        """Whether there is nothing to go on with."""
+        return self.pipeline is None
+
+
+Finish = Callable[[Built], object]
+"""Makes something of what is built, in the process that has built it; may raise `UserError`."""
+
+
+def build(paths: Sequence[str], finish: Finish, *, jobs: int, quiet: bool) -> list[Built]:
+    """Every notebook that *paths* stand for, in order, with its pipeline or what is wrong.
+
+    A notebook that another one here refers to stands for itself only if it is named. Raises
+    `UserError` where *paths* cannot be understood.
+    """
+    targets = find_targets(paths, alone=True)
+    if targets.faults:
+        raise UserError(*targets.faults)
+    work = _Work(targets, finish, batch.is_worth_msgspec(targets.tasks), batch.watch())
+    built = list(batch.each(work.on, targets.tasks, jobs=jobs, quiet=quiet))
+    named = {files.identity(path) for path in paths if path != STDIN}
+    inner = frozenset[str]().union(*(one.inner for one in built)) - named
+    built = [one for one in built if one.name == STDIN or files.identity(one.name) not in inner]
+    _refuse_one_name(built)
+    return built
+
+
+def _refuse_one_name(built: Sequence[Built]) -> None:
+    """Two notebooks of one pipeline name are versions of one pipeline to a cluster."""
+    first: dict[str, Built] = {}
+    for one in built:
+        if one.pipeline is None:
+            continue
+        other = first.setdefault(one.pipeline.name, one)
+        if other is not one:
+            fault = error(
+                "one-pipeline-name",
+                f"{other.name} and {one.name} are both the pipeline `{one.pipeline.name}`",
+                Label(Source(one.name)),
+                also=[Label(Source(other.name))],
+                help="`pipeline_name: x-${stem}` in a spec gives each notebook a name of its own",
+            )
+            one.diagnostics += (fault,)
+            other.diagnostics += (fault,)
+    twice = {one.name for one in built for d in one.diagnostics if d.code == "one-pipeline-name"}
+    for one in built:
+        if one.name in twice:
+            one.pipeline = None
+
+
+@dataclass(frozen=True, slots=True)
+class _Work:
+    targets: Targets
+    finish: Finish
+    fast: bool
+    watch: Callable[[], AbstractContextManager[object]]
+    tasks: Mapping[str, Task] = field(init=False)
+
+    def __post_init__(self) -> None:
+        tasks = {files.identity(task.name): task for task in self.targets.tasks}
+        object.__setattr__(self, "tasks", tasks)
+
+    def on(self, task: Task) -> Built:
+        built = Built(task.name)
+        inner: dict[str, str] = {}
+        try:
+            notebook, options, sources, warnings = self._tagged(task)
+            built.diagnostics += warnings
+            name = STDIN_NOTEBOOK if task.name == STDIN else task.name
+            local = files.modules_in(os.path.dirname(name))
+            pipeline = build_pipeline(notebook, options, self._loader(inner), local)
+            built.pipeline, built.specs = pipeline, len(task.steps)
+            built.sources = (*sources, *inner.items())
+            built.diagnostics += pipeline.warnings
+            built.made = self.finish(built)
+        except UserError as fault:
+            built.diagnostics += fault.diagnostics
+            built.pipeline = None
+        except ProofError as fault:
+            built.diagnostics += (batch.bug(task.name, str(fault)),)
+            built.pipeline, built.bug = None, True
+        built.inner = frozenset(map(files.identity, inner))
+        return built
+
+    def _tagged(
+        self, task: Task
+    ) -> tuple[Notebook, CompileOptions, tuple[tuple[str, str], ...], tuple[Diagnostic, ...]]:
+        """The notebook of *task* as its specs tag it; nothing is written."""
+        stdin = task.name == STDIN
+        name = STDIN_NOTEBOOK if stdin else task.name
+        data = self.targets.stdin if stdin else files.read(task.name).data
+        options = CompileOptions()
+        notebook = read_notebook(data, name, fast=self.fast)
+        sources = [(name, notebook_digest(notebook))]
+        warnings: tuple[Diagnostic, ...] = ()
+        for spec, target in task.steps:
+            done = retag(spec, data, name, target, fast=self.fast, watch=self.watch)
+            warnings += done.plan.warnings
+            if done.data is not None:
+                data = done.data
+                notebook = read_notebook(data, name, fast=self.fast)
+            options = merged(options, spec.compile or CompileOptions())
+            sources.append((spec.source.name, text_digest(spec.source.text)))
+        return notebook, options, tuple(sources), warnings
+
+    def _loader(self, sources: dict[str, str]) -> Callable[[str, Label], Notebook]:
+        """Loads a notebook that another refers to, tagged too where there is a spec for it.
+
+        The digests of what is loaded are put into *sources*.
+        """
+
+        def load(path: str, at: Label) -> Notebook:
+            task = self.tasks.get(files.identity(path), Task(path))
+            try:
+                notebook, _, found, _ = self._tagged(task)
+            except UserError as fault:
+                first = fault.diagnostics[0]
+                if first.code == "not-read":
+                    raise UserError(error("not-read", first.message, at)) from None
+                raise
+            sources.update(found)
+            return notebook
+
+        return load

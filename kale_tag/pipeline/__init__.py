@@ -1,0 +1,1 @@
+"""From a tagged notebook to a pipeline: steps, the variables between them, the package."""

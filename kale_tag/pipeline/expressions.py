@@ -1,0 +1,311 @@
+"""What expressions, functions and classes do with names, and where values come from."""
+
+import ast
+import re
+import string
+from collections.abc import Iterator
+
+from kale_tag.pipeline import calls
+from kale_tag.pipeline.calls import Change
+from kale_tag.pipeline.facts import Body, Call, Effects, Import, Value, names_in
+from kale_tag.pipeline.magics import CODE_MAGICS
+from kale_tag.pipeline.scope import Names, State, local_names, nonlocals, targets_in
+
+Function = ast.FunctionDef | ast.AsyncFunctionDef | ast.Lambda
+Comprehension = ast.ListComp | ast.SetComp | ast.DictComp | ast.GeneratorExp
+
+_SHELL = re.compile(r"\$\{?([^\W\d]\w*)")
+_OPTIONS = re.compile(r"(?:-[A-Za-z]+\s*\d*\s+)*")
+_DYNAMIC = frozenset(["eval", "exec", "globals", "locals", "vars"])
+_TEXTS = frozenset(["bool", "float", "hash", "id", "int", "len", "ord", "repr", "round", "str"])
+"""Functions whose result nothing can change."""
+
+
+class Expressions(Names):
+    """Expressions, wherever they stand."""
+
+    def expr(self, node: ast.AST | None) -> None:
+        """Walks over an expression."""
+        match node:
+            case None | ast.Constant():
+                pass
+            case ast.Name():
+                self.load(node.id, node)
+            case ast.Call():
+                self.call(node)
+            case ast.Lambda():
+                self.lambda_(node)
+            case ast.NamedExpr():
+                self.expr(node.value)
+                self.assign(node.target, node.value)
+            case ast.ListComp() | ast.SetComp() | ast.DictComp() | ast.GeneratorExp():
+                self.comprehension(node)
+            case _:
+                for child in ast.iter_child_nodes(node):
+                    self.expr(child)
+
+    def lambda_(self, node: ast.Lambda) -> None:
+        """A lambda: what is given to a call may run at once, any other runs when it is called."""
+        self.defaults(node.args)
+        body = self.function(node, "lambda")
+        if self.in_call and not self.bodies:
+            for name, read in body.reads.items():
+                self.read(name, read)
+            self._merge(body.effects)
+
+    def _merge(self, effects: Effects) -> None:
+        own = self.block.effects
+        own.calls += effects.calls
+        for key, change in effects.changes.items():
+            own.changes[key] = max(change, own.changes.get(key, Change.NONE))
+        for key, roots in effects.aliases.items():
+            own.aliases.setdefault(key, {}).update(roots)
+
+    def comprehension(self, node: Comprehension) -> None:
+        """A comprehension has a scope of its own, but for the first thing that it goes over."""
+        first, *_ = node.generators
+        self.expr(first.iter)
+        frame = self.frame("comprehension")
+        for generator in node.generators:
+            frame.names |= set(targets_in(generator.target))
+        self.frames.append(frame)
+        for generator in node.generators:
+            if generator is not first:
+                self.expr(generator.iter)
+            for name in targets_in(generator.target):
+                parts = self.roots(generator.iter)
+                self.alias(self.key(name), dict.fromkeys(parts, False))
+            for test in generator.ifs:
+                self.expr(test)
+        if isinstance(node, ast.DictComp):
+            self.expr(node.key)
+            self.expr(node.value)
+        else:
+            self.expr(node.elt)
+        self.frames.pop()
+
+    def call(self, node: ast.Call) -> None:
+        """A call: what it is given may be changed by it, and functions may be called by it."""
+        if self._ipython(node):
+            return
+        self.in_call += 1
+        func = node.func
+        given: list[tuple[int | str, ast.expr]] = [*enumerate(node.args)]
+        given += [(one.arg or "**", one.value) for one in node.keywords]
+        self.expr(func.value if isinstance(func, ast.Attribute) else func)
+        for _, value in given:
+            self.expr(value)
+        self.in_call -= 1
+        self.note_called(func)
+        if isinstance(func, ast.Name) and func.id in _DYNAMIC and self.key(func.id) == func.id:
+            self.block.dynamic = True
+        self._note_call(node, given)
+
+    def note_called(self, func: ast.expr) -> None:
+        """A function of that name runs now, so what it reads must be there."""
+        if isinstance(func, ast.Name) and self.key(func.id) == func.id:
+            for body in self.bodies:
+                body.called.add(func.id)
+            if not self.bodies:
+                self.block.called.setdefault(func.id, self.time)
+
+    def _note_call(self, node: ast.Call, given: list[tuple[int | str, ast.expr]]) -> None:
+        func = node.func
+        arguments = tuple((place, frozenset(self.roots(value))) for place, value in given)
+        path = self.path(func)
+        if path or not isinstance(func, ast.Attribute):
+            call = Call(path, calls.of_function(path), None, arguments)
+        else:
+            flag = next((one.value for one in node.keywords if one.arg == "inplace"), None)
+            inplace = None if flag is None else not _is(flag, value=False)
+            known = calls.of_method(func.attr, inplace=inplace)
+            call = Call(func.attr, known, frozenset(self.roots(func.value)), arguments)
+            if known is not Change.NONE:
+                self._holds(node, func.value, [value for _, value in given], known)
+        for effects in self.effects():
+            effects.calls.append(call)
+        if not self.bodies:
+            for keys in (call.receiver or (), *(keys for _, keys in arguments)):
+                for key in keys:
+                    self.block.touches.setdefault(key, self.spot(node))
+
+    def _holds(
+        self, node: ast.Call, holder: ast.expr, given: list[ast.expr], known: Change | None
+    ) -> None:
+        """An object may keep what its method is given, and be made of it from then on."""
+        for key in self.roots(holder):
+            for value in given if known is None else ():
+                self.alias(key, dict.fromkeys(self.roots(value), False))
+            if not self.bodies and "@" not in key:
+                self.block.value(key).mentions |= set(names_in(node))
+
+    def _ipython(self, node: ast.Call) -> bool:
+        """What IPython's syntax was turned into; whether *node* is of that kind."""
+        func = node.func
+        if not (
+            isinstance(func, ast.Attribute)
+            and isinstance(func.value, ast.Call)
+            and isinstance(func.value.func, ast.Name)
+            and func.value.func.id == "get_ipython"
+        ):
+            return False
+        texts = [one.value for one in node.args if isinstance(one, ast.Constant)]
+        words = [text for text in texts if isinstance(text, str)]
+        if func.attr in {"run_line_magic", "begin_cell_magic"} and words[:1]:
+            name, code = words[0], "".join(words[1:2])
+            if name == "run":  # it may bind anything
+                self.block.stars.append(Import("", 0, "*", self.spot(node)))
+            if name in CODE_MAGICS:
+                self.inline(_OPTIONS.sub("", code, count=1), node)
+                return True
+            words = [code]
+        elif func.attr == "run_cell_magic":
+            words = words[1:2]
+        for text in words:
+            self._expanded(text, node)
+        return True
+
+    def inline(self, code: str, node: ast.AST) -> None:
+        """Code in a text, which runs where *node* stands."""
+        raise NotImplementedError
+
+    def _expanded(self, text: str, node: ast.AST) -> None:
+        """Names in the text of a shell command; what cannot be expanded stays as it is."""
+        self.guards += 1
+        for name in _SHELL.findall(text):
+            self.load(name, node)
+        for expression in _braces(text):
+            try:
+                tree = ast.parse(expression.strip(), mode="eval")
+            except (SyntaxError, ValueError, RecursionError):
+                continue
+            for part in ast.walk(tree):
+                ast.copy_location(part, node)
+            self.expr(tree.body)
+        self.guards -= 1
+
+    # Functions and classes
+
+    def defaults(self, arguments: ast.arguments) -> None:
+        """Default values and annotations, which are evaluated where the function is made."""
+        for value in (*arguments.defaults, *arguments.kw_defaults):
+            self.expr(value)
+        every = (*arguments.posonlyargs, *arguments.args, *arguments.kwonlyargs)
+        self.guards += 1  # annotations: not evaluated in every version of Python
+        for argument in (*every, arguments.vararg, arguments.kwarg):
+            if argument is not None:
+                self.expr(argument.annotation)
+        self.guards -= 1
+
+    def function(self, node: Function, name: str) -> Body:
+        """The body of a function: what it does when it is called."""
+        body = self.body_of[node] = Body(name)
+        frame = self.frame("function")
+        code: list[ast.stmt] = [] if isinstance(node, ast.Lambda) else node.body
+        arguments = node.args
+        names = [one.arg for one in (*arguments.posonlyargs, *arguments.args)]
+        others = [one.arg for one in arguments.kwonlyargs]
+        stars = [one.arg for one in (arguments.vararg, arguments.kwarg) if one is not None]
+        for statement in code:
+            declared, bound = local_names(statement)
+            frame.globals |= declared
+            frame.names |= bound
+        frame.names -= frame.globals
+        if isinstance(node, ast.Lambda):
+            frame.names |= local_names(node.body)[1]
+        outer = {one for frame_ in self.frames for one in frame_.names}
+        frame.names -= {one for part in code for one in nonlocals(part) if one in outer}
+        frame.names |= {*names, *others, *stars}
+        frame.names |= {one.name for one in getattr(node, "type_params", ())}
+        self.frames.append(frame)
+        body.parameters = [self.key(one) for one in names]
+        body.keywords = {one: self.key(one) for one in (*names, *others)}
+        self.bodies.append(body)
+        state, self.state, depth = self.state, State(), self.depth
+        in_call, self.in_call = self.in_call, 0
+        if isinstance(node, ast.Lambda):
+            self.expr(node.body)
+            body.returns.add(self.value(node.body))
+        else:
+            self.statements(code)
+        self.state, self.depth, self.in_call = state, depth, in_call
+        self.bodies.pop()
+        self.frames.pop()
+        return body
+
+    def statements(self, code: list[ast.stmt]) -> None:
+        """Walks over statements, in their order."""
+        raise NotImplementedError
+
+    def assign(self, target: ast.expr, value: ast.expr | None) -> None:
+        """*target* is bound to *value*, or to a part of it."""
+        raise NotImplementedError
+
+    # Values
+
+    def value(self, node: ast.expr | None) -> Value:
+        """Where the value of an expression comes from."""
+        made = Value(inert=self._inert(node))
+        if node is not None:
+            made.mentions |= set(names_in(node))
+            self._collect(node, made)
+        return made
+
+    def _collect(  # noqa: C901, PLR0912  one case for each kind of node
+        self, node: ast.AST, made: Value
+    ) -> None:
+        match node:
+            case ast.Name(id=name):
+                key = self.key(name)
+                if key == name:
+                    made.aliases.add(name)
+                elif key in self.local_values:
+                    made.add(self.local_values[key])
+            case ast.Lambda():
+                if node in self.body_of:
+                    made.bodies.append(self.body_of[node])
+            case ast.Call(func=func):
+                if isinstance(func, ast.Name) and self.key(func.id) == func.id:
+                    made.called.add(func.id)
+                elif isinstance(func, ast.Attribute) and not self.path(func):
+                    self._collect(func.value, made)
+                for argument in (*node.args, *(one.value for one in node.keywords)):
+                    self._collect(argument, made)
+            case ast.Attribute(value=inner) | ast.Subscript(value=inner) | ast.Await(value=inner):
+                self._collect(inner, made)
+            case ast.Compare() | ast.JoinedStr() | ast.Constant():
+                pass
+            case _:
+                for child in ast.iter_child_nodes(node):
+                    self._collect(child, made)
+
+    def _inert(self, node: ast.expr | None) -> bool:  # noqa: PLR0911  see `_collect`
+        match node:
+            case ast.Constant() | ast.JoinedStr() | ast.Lambda() | ast.Compare():
+                return True
+            case ast.UnaryOp(operand=operand):
+                return self._inert(operand)
+            case ast.BinOp(left=left, right=right):
+                return self._inert(left) and self._inert(right)
+            case ast.Name(id=name):
+                return name in self.block.values and self.block.values[name].inert
+            case ast.Tuple(elts=parts):
+                return all(map(self._inert, parts))
+            case ast.Call(func=func):
+                path = self.path(func)
+                return path in _TEXTS or path.startswith("os.path.")
+            case _:
+                return False
+
+
+def _is(node: ast.expr, *, value: bool) -> bool:
+    return isinstance(node, ast.Constant) and node.value is value
+
+
+def _braces(text: str) -> Iterator[str]:
+    try:
+        for _, expression, _, _ in string.Formatter().parse(text):
+            if expression:
+                yield expression
+    except ValueError:
+        return

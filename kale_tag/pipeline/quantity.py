@@ -1,0 +1,95 @@
+"""Kubernetes quantities: what `500m`, `2Gi` and `1.5e3` mean, and which a cluster would refuse."""
+
+import re
+from decimal import Decimal
+
+from kale_tag.diagnostics import nearest
+
+_FORM = re.compile(r"\+?(\d+(?:\.\d*)?|\.\d+)([numkMGTPE]|[KMGTPE]i|[eE][+-]?\d{1,2})?", re.ASCII)
+_POWERS = {"n": -9, "u": -6, "m": -3, "k": 3, "M": 6, "G": 9, "T": 12, "P": 15, "E": 18}
+_BINARY = ("Ki", "Mi", "Gi", "Ti", "Pi", "Ei")
+_LOOSE = re.compile(r"\s*(\d+(?:\.\d*)?|\.\d+)\s*([A-Za-z]*)\s*")
+_SPELLINGS = {"b": "", "kb": "k", "mb": "M", "gb": "G", "tb": "T", "kib": "Ki", "mib": "Mi"}
+_SPELLINGS |= {"gib": "Gi", "tib": "Ti", "g": "G", "gi": "Gi", "mi": "Mi", "ki": "Ki", "k": "k"}
+_SPELLINGS |= {"t": "T", "ti": "Ti", "core": "", "cores": "", "cpu": "", "cpus": ""}
+
+LEAST_MEMORY = 4 * 1024 * 1024
+"""Bytes; container runtimes refuse to start a container with less."""
+
+
+class BadQuantityError(Exception):
+    """A quantity that Kubernetes or a container runtime refuses; the words for it, and a remedy."""
+
+    def __init__(self, message: str, remedy: str = "") -> None:
+        """Keep *message* and *remedy*, for which "" is none."""
+        super().__init__(message)
+        self.message = message
+        self.remedy = remedy
+
+
+def amount(text: str) -> Decimal:
+    """The number that the quantity *text* stands for.
+
+    Source: k8s.io/apimachinery's `resource.Quantity`. Raises `BadQuantityError`.
+    """
+    found = _FORM.fullmatch(text)
+    if found is None:
+        loose = _LOOSE.fullmatch(text)
+        better = _SPELLINGS.get(loose[2].lower()) if loose else None
+        remedy = f"write `{loose[1]}{better}`" if loose and better is not None else ""
+        raise BadQuantityError(f"`{text}` is not a quantity of Kubernetes", remedy)
+    number, suffix = Decimal(found[1]), found[2] or ""
+    if suffix in _BINARY:
+        return number * Decimal(1024) ** (_BINARY.index(suffix) + 1)
+    if suffix[:1] in {"e", "E"} and len(suffix) > 1:
+        return number.scaleb(int(suffix[1:]))
+    return number.scaleb(_POWERS[suffix] if suffix else 0)
+
+
+def cpus(text: str) -> float:
+    """The cores that *text* stands for. Raises `BadQuantityError`."""
+    number = amount(text)
+    if number <= 0:
+        raise BadQuantityError(f"`{text}` is no amount of CPU", "leave it out for no limit")
+    if number < Decimal("0.001"):
+        raise BadQuantityError(f"`{text}` is less than a thousandth of a CPU, the least there is")
+    if number > 1_000_000:
+        small = text.removesuffix("M") + "m" if text.endswith("M") else ""
+        remedy = f"did you mean `{small}`, thousandths of a CPU?" if small else ""
+        raise BadQuantityError(f"`{text}` is {number:,.0f} CPUs", remedy)
+    return float(number)
+
+
+def memory(text: str) -> float:
+    """The memory that *text* stands for, in units of 10^9 bytes. Raises `BadQuantityError`."""
+    number = amount(text)
+    if number < LEAST_MEMORY:
+        digits = re.match(r"[\d.]+", text)
+        guess = f"{digits[0]}Gi" if digits and number < 100_000 and Decimal(digits[0]) else ""
+        if text.endswith("m"):
+            guess = f"{text[:-1]}Mi"
+        raise BadQuantityError(
+            f"`{text}` is {number.normalize():f} bytes of memory; no container starts with that",
+            f"did you mean `{guess}`?" if guess else "",
+        )
+    return float(number / 10**9)
+
+
+def devices(text: str) -> int:
+    """How many devices *text* stands for: a whole number. Raises `BadQuantityError`."""
+    number = amount(text)
+    if number != number.to_integral_value():
+        raise BadQuantityError(f"`{text}` is no whole number of devices")
+    return int(number)
+
+
+def is_device(resource: str) -> bool:
+    """Whether *resource* is an extended resource, such as `nvidia.com/gpu`."""
+    return "/" in resource
+
+
+def known_resource(word: str) -> str:
+    """The resource that KFP can express and that *word* is probably a slip for, or ""."""
+    if word.lower() in {"gpu", "gpus", "nvidia", "cuda"}:
+        return "nvidia.com/gpu"
+    return nearest(word.lower(), ("cpu", "memory", "nvidia.com/gpu", "amd.com/gpu"))

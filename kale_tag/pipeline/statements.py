@@ -1,0 +1,232 @@
+"""What statements do with names: assignments, imports, definitions."""
+
+import ast
+
+from kale_tag.pipeline.calls import Change
+from kale_tag.pipeline.expressions import Expressions
+from kale_tag.pipeline.facts import Body, Import, Value
+
+_EXITS = frozenset(["exit", "quit", "sys.exit", "os._exit"])
+
+
+class Statements(Expressions):
+    """Statements without branches."""
+
+    top: ast.stmt | None = None  # the statement of the cell, if that does nothing but import
+    optional = False  # another import takes the place of one that fails
+
+    def statement(self, node: ast.stmt) -> None:
+        """Walks over one statement."""
+        raise NotImplementedError
+
+    def assign(self, target: ast.expr, value: ast.expr | None) -> None:
+        """*target* is bound to *value*, or to a part of it."""
+        match target:
+            case ast.Name(id=name):
+                key = self.store(name, target)
+                self.alias(key, self.roots(value))
+                self.keep(key, self.value(value))
+            case ast.Tuple(elts=parts) | ast.List(elts=parts):
+                paired = isinstance(value, (ast.Tuple, ast.List)) and len(value.elts) == len(parts)
+                starred = any(isinstance(part, ast.Starred) for part in parts)
+                for position, part in enumerate(parts):
+                    if paired and not starred:
+                        assert isinstance(value, (ast.Tuple, ast.List))
+                        self.assign(part, value.elts[position])
+                    else:
+                        self.assign_part(part, value)
+            case ast.Starred(value=inner):
+                self.assign_part(inner, value)
+            case ast.Attribute(value=inner) | ast.Subscript(value=inner):
+                self.expr(inner)
+                if isinstance(target, ast.Subscript):
+                    self.expr(target.slice)
+                self._touch(inner, value)
+            case _:
+                pass
+
+    def assign_part(self, target: ast.expr, value: ast.expr | None) -> None:
+        """*target* is bound to a part of *value*."""
+        if not isinstance(target, ast.Name):
+            self.assign(target, value)
+            return
+        key = self.store(target.id, target)
+        self.alias(key, dict.fromkeys(self.roots(value), False))
+        made = self.value(value)
+        made.inert = False
+        self.keep(key, made)
+
+    def _touch(self, holder: ast.expr, value: ast.expr | None) -> None:
+        """A part of the object of *holder* becomes *value*."""
+        self.change(holder, Change.SURE)
+        made = self.value(value)
+        for key in self.roots(holder):
+            self.alias(key, dict.fromkeys(self.roots(value), False))
+            kept = made.inert
+            self.keep(key, made, inert=key in self.block.values and self.block.values[key].inert)
+            made.inert = kept
+
+    def keep(self, key: str, made: Value, *, inert: bool | None = None) -> None:
+        """Notes where the value of a key comes from."""
+        if inert is not None:
+            made = Value(made.bodies, made.aliases, made.called, made.mentions, inert)
+        if "@" in key:
+            self.local_values.setdefault(key, Value()).add(made)
+        elif not self.bodies and self.top is None:  # `x = None` where an import failed is no value
+            self.block.value(key).add(made)
+
+    def annotated_(self, node: ast.AnnAssign) -> None:
+        """`x: int = 1`; without a value it binds nothing."""
+        if not self.bodies:
+            self.guards += 1
+            self.expr(node.annotation)
+            self.guards -= 1
+        self.expr(node.value)
+        if node.value is not None:  # `x: int` alone binds nothing
+            self.assign(node.target, node.value)
+
+    def augmented_(self, target: ast.expr, value: ast.expr) -> None:
+        """`x += 1` reads, changes and binds."""
+        if isinstance(target, ast.Name):
+            self.load(target.id, target)
+            for key in self.roots(target):
+                for effects in self.effects():  # a list is changed, a number is not
+                    known = effects.changes.get(key, Change.NONE)
+                    effects.changes[key] = max(Change.LIKELY, known)
+            key = self.store(target.id, target)
+            self.keep(key, self.value(value))
+            if not self.bodies and "@" not in key:
+                self.block.value(key).mentions.add(key)
+        else:
+            self.assign(target, value)
+
+    def delete_(self, target: ast.expr) -> None:
+        """`del x` ends a name, `del x[0]` changes an object."""
+        match target:
+            case ast.Name(id=name):
+                self.load(name, target)
+                if self.key(name) != name or self.bodies:
+                    return
+                state = self.state
+                state.bound.discard(name)
+                state.maybe.discard(name)
+                self.block.since.pop(name, None)
+                if self.depth:
+                    state.maybe.add(name)
+                else:
+                    self.block.deleted[name] = self.spot(target)
+            case ast.Tuple(elts=parts) | ast.List(elts=parts):
+                for part in parts:
+                    self.delete_(part)
+            case ast.Attribute(value=inner) | ast.Subscript(value=inner):
+                self.expr(inner)
+                if isinstance(target, ast.Subscript):
+                    self.expr(target.slice)
+                self.change(inner, Change.SURE)
+            case _:
+                pass
+
+    def expression_(self, value: ast.expr) -> None:
+        """An expression as a statement."""
+        self.expr(value)
+        if isinstance(value, (ast.Yield, ast.YieldFrom)) and self.bodies:
+            self.bodies[-1].returns.add(self.value(value.value))
+        if isinstance(value, ast.Call) and self.path(value.func) in _EXITS:
+            self.state.dead = True
+
+    # Imports, functions, classes
+
+    def import_(self, node: ast.Import | ast.ImportFrom) -> None:
+        """Imports, each name of them."""
+        spot = self.spot(node)
+        level = node.level if isinstance(node, ast.ImportFrom) else 0
+        for one in node.names:
+            if isinstance(node, ast.Import):
+                name, module, attribute = one.asname or one.name.partition(".")[0], one.name, ""
+            else:
+                name, module, attribute = one.asname or one.name, node.module or "", one.name
+            made = Import(module, level, attribute, spot, self.top, self.optional)
+            self.block.modules.append(made)
+            for body in self.bodies:
+                body.modules.append(made)
+            if attribute == "*":
+                self.block.stars.append(made)
+                continue
+            key = self.store(name, node)
+            if key == name and not self.bodies:
+                self.block.imports.setdefault(name, []).append(made)
+
+    def define_(self, node: ast.FunctionDef | ast.AsyncFunctionDef) -> None:
+        """A function: what stands around its body runs now."""
+        for decorator in node.decorator_list:
+            self.in_call += 1
+            self.expr(decorator)
+            self.in_call -= 1
+            self.note_called(decorator.func if isinstance(decorator, ast.Call) else decorator)
+        self.defaults(node.args)
+        self.guards += 1
+        self.expr(node.returns)
+        self.guards -= 1
+        name = self.store(node.name, node)
+        body = self.function(node, node.name)
+        made = Value([body])
+        for decorator in node.decorator_list:
+            made.add(self.value(decorator))
+        made.inert = True
+        made.mentions |= set(body.reads)
+        self.keep(name, made)
+        if "@" not in name:
+            self.block.functions.setdefault(node.name, []).append(body)
+
+    def class_(self, node: ast.ClassDef) -> None:
+        """A class: its own code runs now, that of its methods when they are called."""
+        for part in (*node.decorator_list, *node.bases, *(one.value for one in node.keywords)):
+            self.expr(part)
+        whole = Body(node.name, whole=True)
+        frame = self.frame("class")
+        frame.names |= {one.name for one in getattr(node, "type_params", ())}
+        self.frames.append(frame)
+        for statement in node.body:
+            if isinstance(statement, (ast.FunctionDef, ast.AsyncFunctionDef)):
+                for decorator in statement.decorator_list:
+                    self.expr(decorator)
+                self.guards += 1
+                self.expr(statement.returns)
+                self.guards -= 1
+                self.defaults(statement.args)
+                frame.names.add(statement.name)
+                self._method(statement, whole)
+            else:
+                self.statement(statement)
+        self.frames.pop()
+        name = self.store(node.name, node)
+        whole.returns.bodies.append(whole)
+        made = Value([whole])
+        for part in (*node.decorator_list, *node.bases):
+            made.add(self.value(part))
+        made.inert = True
+        made.mentions |= set(whole.reads)
+        self.keep(name, made)
+
+    def _method(self, node: ast.FunctionDef | ast.AsyncFunctionDef, whole: Body) -> None:
+        self.bodies.append(whole)
+        body = self.function(node, node.name)
+        self.bodies.pop()
+        kinds = {one.id for one in node.decorator_list if isinstance(one, ast.Name)}
+        if "staticmethod" in kinds:
+            body.parameters.insert(0, "")
+        self.block.methods.setdefault(node.name, []).append(body)
+        if node.name == "__init__":
+            maker = Body(whole.name, effects=body.effects, keywords=body.keywords)
+            maker.parameters = body.parameters[1:]
+            self.block.functions.setdefault(whole.name, []).append(maker)
+
+    def inline(self, code: str, node: ast.AST) -> None:
+        """Code in a text, which runs where *node* stands."""
+        try:
+            tree = ast.parse(code.strip())
+        except (SyntaxError, ValueError, RecursionError):
+            return
+        for part in ast.walk(tree):
+            ast.copy_location(part, node)
+        self.statements(tree.body)

@@ -1,0 +1,106 @@
+"""What the cells print and show: to the log at once, and into the report."""
+
+import base64, html, io, os, re
+
+KEPT = 100_000  # of a long output the report shows so many bytes from either end
+HEAD = """<!doctype html>
+<html lang="en"><meta charset="utf-8"><meta name="viewport" content="width=device-width">
+<title>%s</title>
+<style>
+:root{color-scheme:light dark}
+body{font:15px/1.5 system-ui,sans-serif;max-width:70rem;margin:2rem auto;padding:0 1rem}
+h2{font-size:1rem;margin:2rem 0 .3rem}
+pre{margin:.3rem 0;padding:.5rem .8rem;white-space:pre-wrap;overflow-wrap:anywhere}
+.source{background:#8882}
+.error{border-left:3px solid #d33}
+div{overflow:auto}
+img,svg{max-width:100%%;background:#fff}
+table{border-collapse:collapse}
+td,th{padding:.1rem .6rem;text-align:right;border-bottom:1px solid #8884}
+</style>
+<h1>%s</h1>
+<p>%s</p>
+"""
+
+
+class Page:
+    """The parts of the report; `capture` may hold back what is printed and shown."""
+
+    def __init__(self):
+        self.parts, self.printed, self.capture = [], bytearray(), None
+
+    def text(self, data):
+        self.printed += data
+        if len(self.printed) > 3 * KEPT:
+            self.printed[KEPT:-KEPT] = b"\n[...]\n"
+
+    def add(self, *parts):
+        text = re.sub(r"\x1b\[[0-?]*[ -/]*[@-~]", "", self.printed.decode("utf-8", "replace"))
+        if text:  # as a terminal shows it: after "\r" a line begins again
+            lines = (line.rstrip("\r").rpartition("\r")[2] for line in text.split("\n"))
+            self.parts.append(pre("\n".join(lines), "output"))
+        self.printed.clear()
+        self.parts += parts
+
+    def whole(self, title, *about):
+        self.add()
+        title, about = html.escape(title), html.escape(" \xb7 ".join(about))
+        return HEAD % (title, title, about) + "".join(self.parts)
+
+    def display(self, *values, **_):
+        """Show values: as text in the log, as rich as they can be in the report."""
+        for value in values:
+            if self.capture and not self.capture.passes(value, "display"):
+                continue
+            picture = rich(value)
+            if picture:
+                os.write(1, (repr(value) + "\n").encode("utf-8", "replace"))
+                self.add(picture)
+            else:
+                print(repr(value))
+
+
+class Stream(io.RawIOBase):
+    """Standard output or error."""
+
+    def __init__(self, fd, name, page):
+        self.fd, self.name, self.page = fd, name, page
+
+    def writable(self):
+        return True
+
+    def fileno(self):
+        return self.fd
+
+    def write(self, data):
+        data = rest = bytes(data)
+        if not self.page.capture or self.page.capture.passes(data, self.name):
+            while rest:
+                rest = rest[os.write(self.fd, rest) :]
+            self.page.text(data)
+        return len(data)
+
+
+def pre(text, kind):
+    return f'<pre class="{kind}">{html.escape(text)}</pre>\n'
+
+
+def rich(value):
+    """A value as HTML, nothing if it is but text."""
+    for kind in ("html", "svg", "png", "jpeg"):
+        try:
+            if type(value).__name__ == "Figure" and kind == "png":
+                file = io.BytesIO()
+                value.savefig(file, format="png", bbox_inches="tight")
+                data = file.getvalue()
+            else:
+                data = getattr(value, f"_repr_{kind}_")()
+        except Exception:
+            continue
+        if isinstance(data, bytes):
+            data = base64.b64encode(data).decode()
+        if isinstance(data, str) and data:
+            if kind in ("png", "jpeg"):
+                data = f'<img src="data:image/{kind};base64,{data}">'
+            return f"<div>{data}</div>\n"
+    return ""

@@ -1,0 +1,128 @@
+"""Checks a package without the compiler that made it: the protos, KFP's loader, the references."""
+
+import io
+import json
+import warnings
+from typing import Any
+
+import yaml
+
+with warnings.catch_warnings():
+    warnings.simplefilter("ignore")
+    from google.protobuf import json_format
+    from kfp import components  # type: ignore[import-untyped]
+    from kfp.kubernetes import (  # type: ignore[import-untyped]
+        kubernetes_executor_config_pb2 as kubernetes,
+    )
+    from kfp.pipeline_spec import pipeline_spec_pb2 as protos  # type: ignore[import-untyped]
+
+ARGUMENT = 131_071
+
+
+def documents(text: str) -> list[dict[str, Any]]:
+    """The documents of a package."""
+    return list(yaml.load_all(io.StringIO(text), yaml.CSafeLoader))
+
+
+def check(text: str) -> dict[str, Any]:
+    """The pipeline spec in *text*, after everything that a KFP API server looks at, and more.
+
+    Unknown fields are faults everywhere; whatever a task refers to must be there, of the type that
+    is asked for; the one `{{` is the executor input.
+    """
+    spec, *platform = documents(text)
+    pipeline = json_format.ParseDict(spec, protos.PipelineSpec())
+    assert pipeline.schema_version == "2.1.0"
+    assert f"comp-{pipeline.pipeline_info.name}" not in pipeline.components
+    deployment = json_format.ParseDict(spec["deploymentSpec"], protos.PipelineDeploymentConfig())
+    for name, executor in deployment.executors.items():
+        assert executor.container.image, name
+        for part in (*executor.container.command, *executor.container.args):
+            assert len(part.encode()) <= ARGUMENT
+            assert "{{" not in part or part == "{{$}}"
+    assert text.count("{{") == text.count("{{$}}") == len(deployment.executors)
+    assert len({str(one) for one in deployment.executors.values()}) == len(deployment.executors)
+    for document in platform:
+        json_format.ParseDict(document, protos.PlatformSpec())
+        executors = document["platforms"]["kubernetes"].get("deploymentSpec", {"executors": {}})
+        for name, config in executors["executors"].items():
+            assert name in deployment.executors
+            json_format.ParseDict(config, kubernetes.KubernetesExecutorConfig())
+    _check_dag(pipeline.root, pipeline)
+    for component in pipeline.components.values():
+        if component.HasField("dag"):
+            _check_dag(component, pipeline)
+        else:
+            assert component.executor_label in deployment.executors
+    loaded = components.load_component_from_text(text)
+    assert set(loaded.component_spec.inputs or {}) == set(
+        spec["root"].get("inputDefinitions", {}).get("parameters", {})
+    )
+    assert isinstance(spec, dict)
+    return spec
+
+
+def _check_dag(component: Any, pipeline: Any) -> None:
+    tasks = component.dag.tasks
+    for name, task in tasks.items():
+        inner = pipeline.components[task.component_ref.name]
+        assert all(other in tasks for other in task.dependent_tasks), name
+        for side in ("parameters", "artifacts"):
+            declared = getattr(inner.input_definitions, side)
+            outer = getattr(component.input_definitions, side)
+            given = getattr(task.inputs, side)
+            assert all(key in declared for key in given), name
+            for key, definition in declared.items():
+                assert key in given or definition.is_optional, f"{name} is not given {key}"
+            for key, value in given.items():
+                _check_source(value, declared[key], outer, (task, tasks, pipeline))
+    for output, selectors in component.dag.outputs.artifacts.items():
+        assert output in component.output_definitions.artifacts
+        for selector in selectors.artifact_selectors:
+            giver = pipeline.components[tasks[selector.producer_subtask].component_ref.name]
+            assert selector.output_artifact_key in giver.output_definitions.artifacts
+
+
+def _check_source(value: Any, declared: Any, outer: Any, where: Any) -> None:
+    task, tasks, pipeline = where
+    if hasattr(value, "component_input_artifact") and value.component_input_artifact:
+        assert outer[value.component_input_artifact].artifact_type == declared.artifact_type
+    elif hasattr(value, "runtime_value") and value.HasField("runtime_value"):
+        assert declared.parameter_type == protos.ParameterType.STRING
+    elif hasattr(value, "component_input_parameter") and value.component_input_parameter:
+        assert outer[value.component_input_parameter].parameter_type == declared.parameter_type
+    else:
+        source = value.task_output_artifact
+        assert source.producer_task in task.dependent_tasks
+        giver = pipeline.components[tasks[source.producer_task].component_ref.name]
+        given = giver.output_definitions.artifacts[source.output_artifact_key]
+        assert given.artifact_type == declared.artifact_type
+
+
+def inlined(spec: dict[str, Any], platform: dict[str, Any] | None = None) -> dict[str, Any]:
+    """*spec* with every component and executor in the place where it is referred to.
+
+    So two packages can be compared that name them differently. Command and args are left out.
+    """
+    configs = (platform or {}).get("platforms", {}).get("kubernetes", {})
+    executors = configs.get("deploymentSpec", {}).get("executors", {})
+
+    def component(body: dict[str, Any]) -> dict[str, Any]:
+        body = json.loads(json.dumps(body))
+        label = body.pop("executorLabel", None)
+        if label is not None:
+            container = json.loads(
+                json.dumps(spec["deploymentSpec"]["executors"][label]["container"])
+            )
+            del container["command"], container["args"]
+            body["container"] = container
+            body["kubernetes"] = executors.get(label, {})
+        for task in body.get("dag", {}).get("tasks", {}).values():
+            task["component"] = component(spec["components"][task.pop("componentRef")["name"]])
+        return body
+
+    return {
+        "info": spec["pipelineInfo"],
+        "root": component(spec["root"]),
+        "config": configs.get("pipelineConfig", {}),
+    }

@@ -1,0 +1,78 @@
+"""Pipelines of notebooks in percent form, and pipelines in few words, for tests."""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import fields
+from typing import Any
+
+from notebooks import from_percent
+
+from kale_tag.diagnostics import Label, UserError
+from kale_tag.notebook import Notebook
+from kale_tag.pipeline.build import build_pipeline
+from kale_tag.pipeline.model import Pipeline, Step, StepSettings
+from kale_tag.read_notebook import read_notebook
+from kale_tag.render.faults import as_text
+from kale_tag.render.style import Style
+from kale_tag.settings import CompileOptions
+
+
+def pipeline_of(
+    percent: str,
+    options: CompileOptions | None = None,
+    others: Mapping[str, str] | None = None,
+    local: tuple[str, ...] = (),
+) -> Pipeline:
+    """The pipeline of `nb.ipynb`, whose references are looked up in *others*."""
+
+    def load(path: str, _: Label) -> Notebook:
+        return read_notebook(from_percent((others or {})[path]), path)
+
+    notebook = read_notebook(from_percent(percent), "nb.ipynb")
+    return build_pipeline(notebook, options or CompileOptions(), load, local)
+
+
+def in_words(
+    percent: str,
+    options: CompileOptions | None = None,
+    others: Mapping[str, str] | None = None,
+    local: tuple[str, ...] = (),
+) -> str:
+    """The pipeline of a notebook, a line a step, or the faults as users see them."""
+    style = Style()
+    try:
+        pipeline = pipeline_of(percent, options, others, local)
+    except UserError as fault:
+        return "".join(f"{as_text(one, style)}\n" for one in fault.diagnostics)
+    warnings = [as_text(one, style) for one in pipeline.warnings]
+    return "".join(f"{line}\n" for line in [*warnings, *lines_of(pipeline)])
+
+
+def lines_of(pipeline: Pipeline) -> Iterator[str]:
+    """What is worth a look in a pipeline."""
+    for key in ("description", "volumes", "security", "caching"):
+        value = getattr(pipeline, key)
+        if value not in ("", (), None, True):
+            yield f"{key}: {value!r}"
+    for one in pipeline.parameters:
+        yield f"parameter {one.name}: {one.type} = {one.default!r}"
+    for step in pipeline.steps:
+        yield f"{step.name}: {line_of(step)}".rstrip(": ")
+        if not isinstance(step, Step):
+            for line in lines_of(step.pipeline):
+                yield f"    {line}"
+
+
+def line_of(step: Any) -> str:
+    """A step in one line: `after a; takes x<a; gives z; uses p; reports m; installs n`."""
+    given = [f"{name}<{giver or 'outside'}" for name, giver in step.ins.items()]
+    outs = [name if kind == "Artifact" else f"{name}:{kind}" for name, kind in step.outs.items()]
+    parts: dict[str, Any] = {"after": step.prev, "takes": given, "gives": outs}
+    parts["uses"] = step.parameters
+    if isinstance(step, Step):
+        parts |= {"reports": step.metrics, "installs": step.packages}
+        own = step.settings
+        for field in fields(StepSettings):
+            value = getattr(own, field.name)
+            if value != getattr(StepSettings(), field.name) and field.name != "packages":
+                parts[field.name] = [str(value)]
+    return "; ".join(f"{word} {' '.join(names)}" for word, names in parts.items() if names)

@@ -1,0 +1,146 @@
+"""The pipeline as KFP's DSL compiles, with kfp itself, to the package that we write."""
+
+import ast
+import importlib.util
+import json
+import keyword
+import warnings
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+from packages import documents, inlined
+from pipelines import FULL, NESTED, RUNTIME, TWO_INNER, chain, code, pipeline, step
+
+from kale_tag.pipeline.dsl import literal, to_dsl
+from kale_tag.pipeline.dsl_settings import cannot_compile
+from kale_tag.pipeline.ir_yaml import to_yaml
+from kale_tag.pipeline.model import Parameter, Pipeline
+from kale_tag.pipeline.package import package
+
+NEWER = {"secretNameParameter", "pvcNameParameter", "optional"}
+"""Fields that kfp writes beside the older ones that mean the same; we write the older ones."""
+
+EXAMPLES = {
+    "full": replace(
+        FULL,
+        parameters=(
+            *FULL.parameters[:2],
+            Parameter("title", "str", 'it\'s "déjà"'),
+            Parameter("cfg", "dict", {"k": [1, 2.5, True], "y": {}}),
+            FULL.parameters[4],
+        ),
+    ),
+    "nested": NESTED,
+    "two inner": TWO_INNER,
+    "chain": chain(5),
+    "blank": pipeline(
+        replace(step("a"), code=(code(2, "\n \n"), code(3, "x = 1"))),
+        replace(step("c"), code=(code(6, ""),)),
+        shared=(code(0, "\n", "imports"),),
+    ),
+    "odd names": pipeline(
+        step("class", "x = 1", outs={"x": "Dataset", "_größe": "Model"}, parameters=("dsl",)),
+        step("dsl", "x", prev=("class",), ins={"x": "class", "_größe": "class"}),
+        step("_list", "pass", prev=("class", "dsl"), parameters=("list",), outs={"list": "Model"}),
+        step("demo_task", parameters=("train", "_class", "_None")),
+        parameters=(
+            Parameter("dsl", "str", "a"),
+            Parameter("list", "list", [1, "b"]),
+            Parameter("train", "bool", True),
+            Parameter("_class", "int", 0),
+            Parameter("_None", "float", -0.5),
+        ),
+    ),
+}
+
+
+def compiled(text: str, folder: Path) -> list[dict[str, Any]]:
+    """The documents of the package that kfp makes of the module *text*."""
+    path = folder / "made.py"
+    path.write_text(text, "utf-8")
+    specification = importlib.util.spec_from_file_location("made", path)
+    assert specification is not None
+    assert specification.loader is not None
+    module = importlib.util.module_from_spec(specification)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        specification.loader.exec_module(module)
+        main = ast.parse(text).body[-1]
+        assert isinstance(main, ast.If)
+        call = main.body[0].value  # type: ignore[attr-defined]
+        module.compiler.Compiler().compile(
+            getattr(module, call.args[0].id), str(folder / "made.yaml")
+        )
+    return documents((folder / "made.yaml").read_text("utf-8"))
+
+
+def older(value: Any) -> Any:
+    """*value* without the fields that are `NEWER`."""
+    if isinstance(value, dict):
+        return {key: older(entry) for key, entry in value.items() if key not in NEWER}
+    return [older(one) for one in value] if isinstance(value, list) else value
+
+
+@pytest.mark.parametrize("one", EXAMPLES.values(), ids=EXAMPLES)
+def test_compiles_to_the_same(one: Pipeline, tmp_path: Path) -> None:
+    """kfp makes the same IR of it, command and args apart."""
+    theirs = compiled(to_dsl(one, RUNTIME), tmp_path)
+    ours = documents(to_yaml(package(one, RUNTIME).documents))
+    assert inlined(*ours) == older(inlined(*theirs))
+
+
+@pytest.mark.parametrize("one", EXAMPLES.values(), ids=EXAMPLES)
+def test_runs_the_same(one: Pipeline, tmp_path: Path) -> None:
+    """Its containers are given the same script, cells, runtime and step."""
+    theirs = compiled(to_dsl(one, RUNTIME), tmp_path)[0]["deploymentSpec"]["executors"]
+    ours = documents(to_yaml(package(one, RUNTIME).documents))[0]["deploymentSpec"]["executors"]
+
+    def said(executors: dict[str, Any]) -> list[Any]:
+        parts = [
+            (one["container"]["command"], one["container"]["args"]) for one in executors.values()
+        ]
+        steps = [
+            {**json.loads(args[1]), "in": json.loads(args[1]).get("in", [])} for _, args in parts
+        ]
+        plain = [
+            (*"".join(command).split(), args[0], *args[2:], json.dumps(step, sort_keys=True))
+            for (command, args), step in zip(parts, steps, strict=True)
+        ]
+        return sorted(plain)
+
+    assert said(ours) == said(theirs)
+
+
+def test_literals_keep_the_text() -> None:
+    """Whatever the cell holds, its literal is the cell again, behind one line break."""
+    cells = [
+        "x = 1\n",
+        "'''a'''\n",
+        "'''a''' + \"\"\"b\"\"\"\n",
+        "x = '\\n'  # \\\n",
+        "# ends with '\n",
+        'f"{x!r:>{width}}" + "{{}}"\n',
+        "\tx\r\n",
+        "# \u2028 \x0c 😀 \x85\n",
+        "\n\nx\n",
+    ]
+    for text in cells:
+        assert ast.literal_eval(literal(text)) == f"\n{text}"
+
+
+def test_readable() -> None:
+    """Ordinary cells stand in it line for line."""
+    source = 'def f(x):\n    """Why."""\n    return x.split("\\n")\n'
+    text = to_dsl(pipeline(replace(step("train"), code=(code(3, source),))), RUNTIME)
+    assert f"    ('step', 3, r'''\n{source}'''),\n" in text
+    assert "@dsl.container_component\ndef train(kale_tag_report: dsl.Output[dsl.HTML]):" in text
+    assert not keyword.iskeyword("train")
+
+
+def test_what_kfp_cannot_compile() -> None:
+    """Defaults on which kfp stops are warned of."""
+    none = Parameter("none", "list", [1, {"a": None}])
+    one = replace(FULL, parameters=(*FULL.parameters, none))
+    assert [fault.message.split("`")[1] for fault in cannot_compile(one)] == ["title", "none"]

@@ -1,0 +1,182 @@
+"""The graph of a pipeline: what is drawn is what is there, and it can be read."""
+
+import json
+import xml.etree.ElementTree as ET
+from itertools import pairwise
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from pipelines import FULL, NESTED, chain, pipeline, step
+
+from kale_tag.pipeline.graph import Edge, as_dot, as_json, as_mermaid, edges, flowchart
+from kale_tag.pipeline.graph_layout import layout
+from kale_tag.pipeline.graph_svg import as_svg
+from kale_tag.pipeline.graph_text import as_text
+from kale_tag.pipeline.model import Pipeline
+
+SVG = "{http://www.w3.org/2000/svg}"
+
+
+@st.composite
+def pipelines(draw: st.DrawFn) -> Pipeline:
+    """A pipeline of any shape."""
+    steps: list[Any] = []
+    for number in range(draw(st.integers(1, 14))):
+        givers = draw(st.sets(st.integers(0, number - 1), max_size=4)) if number else set()
+        ins = {
+            f"v{giver}_{count}": f"s{giver}"
+            for giver in sorted(givers)
+            for count in range(draw(st.integers(0, 2)))
+        }
+        prev = tuple(f"s{giver}" for giver in sorted(givers))
+        steps.append(step(f"s{number}", prev=prev, ins=ins))
+    return pipeline(*steps)
+
+
+def test_edges() -> None:
+    """Every `prev` and every giver is an edge, with the variables that go on it."""
+    assert edges(FULL) == (
+        Edge("load_data", "clean", ("rows",)),
+        Edge("clean", "train", ("rows",)),
+        Edge("load_data", "report"),
+        Edge("train", "report", ("model",)),
+    )
+    data_only = pipeline(step("a"), step("b", ins={"x": "a"}))
+    assert edges(data_only) == (Edge("a", "b", ("x",)),)
+
+
+def test_json() -> None:
+    """One document, in Kale's words, everything in it."""
+    value = json.loads(as_json(FULL))
+    assert value["pipeline"] == "demo"
+    assert value["parameters"]["cfg"] == {"type": "dict", "default": {"k": [1, 2.5, True], "y": {}}}
+    load = value["steps"][0]
+    assert load["limits"] == {"cpu": "500m", "memory": "2Gi", "nvidia.com/gpu": "1"}
+    assert load["secrets"] == {"USER": "db/user", "PASSWORD": "db/password"}
+    assert load["artifacts"] == {"rows": "Dataset"}
+    assert value["steps"][3]["prev"] == ["load_data", "train"]
+    assert value["steps"][3]["parameters"] == ["_seed", "cfg", "title"]
+    assert value["edges"][0] == {"from": "load_data", "to": "clean", "variables": ["rows"]}
+    assert value["security_context"]["run_as_user"] == 65534
+    inner = json.loads(as_json(NESTED))["steps"][1]["notebook"]
+    assert [one["name"] for one in inner["steps"]] == ["clean", "split"]
+
+
+DRAWN = """\
+demo  7 steps
+
+  ● a
+  ├─╮  x, y
+  │ ● b
+  ├─│─╮  x
+  │ │ ● c
+  │ ├─│─╮
+  │ │ │ ● d
+  ├─╯ │ │  a: y
+  ●   │ │ e
+      ├─╯  d: z
+      ● f
+  ● g
+"""
+
+
+def test_text() -> None:
+    """Lines come together above the step that waits for them, over those that pass by."""
+    one = pipeline(
+        step("a"),
+        step("b", prev=("a",), ins={"x": "a", "y": "a"}),
+        step("c", prev=("a",), ins={"x": "a"}),
+        step("d", prev=("b",)),
+        step("e", prev=("a", "b"), ins={"y": "a"}),
+        step("f", prev=("c", "d"), ins={"z": "d"}),
+        step("g"),
+    )
+    assert as_text(one) == DRAWN
+
+
+@settings(max_examples=100, deadline=None)
+@given(pipelines())
+def test_text_holds_together(one: Pipeline) -> None:
+    """Every line of the text drawing goes on in the row below, and every step is in it once."""
+    rows = as_text(one).split("\n\n")[1].splitlines()
+    rows = [row[2:] for row in rows]
+    down, up = set("│╷╭╮├┤┬┼●"), set("│╵╰╯├┤┴┼●")
+    for row, under in pairwise(rows):
+        for at, letter in enumerate(row.split("  ")[0]):
+            if at % 2 == 0 and letter in down and letter != "●":
+                assert under[at : at + 1] in up, f"{row}\n{under}"
+    names = [row.split()[-1] for row in rows if "●" in row]
+    assert names == [unit.name for unit in one.steps]
+    assert as_text(one, plain=True).isascii()
+
+
+def test_no_letters_that_a_terminal_lacks() -> None:
+    """ASCII will do, sub-pipelines and cut values included."""
+    long = pipeline(*NESTED.steps, parameters=FULL.parameters)
+    assert as_text(long, plain=True).replace("déjà", "").isascii()
+
+
+@settings(max_examples=100, deadline=None)
+@given(pipelines())
+def test_nothing_overlaps(one: Pipeline) -> None:
+    """No box or label of a layout touches another; lines go down only."""
+    found = edges(one)
+    widths = {unit.name: 40.0 + 7 * len(unit.name) for unit in one.steps}
+    labels = {edge: 6.0 * len(edge.text) for edge in found}
+    made = layout(list(widths), found, widths, labels, (34, 56))
+    placed = [(*made.boxes[name], width) for name, width in widths.items()]
+    placed += [(*line.label, labels[line.edge]) for line in made.lines if line.edge.variables]
+    for number, (x, y, width) in enumerate(placed):
+        assert x - width / 2 + 0.01 >= 0
+        assert x + width / 2 <= made.width + 0.01
+        assert 0 <= y <= made.height
+        for other_x, other_y, other in placed[:number]:
+            apart = abs(x - other_x) >= (width + other) / 2 + 10
+            assert y != other_y or apart
+    for line in made.lines:
+        heights = [y for _, y in line.points]
+        assert heights == sorted(set(heights))
+        assert line.points[0] == made.boxes[line.edge.giver]
+        assert line.points[-1] == made.boxes[line.edge.taker]
+
+
+@pytest.mark.parametrize("one", [FULL, NESTED, chain(1), chain(60)], ids=["full", "in", "1", "60"])
+def test_svg(one: Pipeline) -> None:
+    """The drawing is XML with every step and every variable in it."""
+    root = ET.fromstring(as_svg(one))
+    texts = ["".join(text.itertext()) for text in root.iter(f"{SVG}text")]
+    assert all(any(unit.name in text for text in texts) for unit in one.steps)
+    assert all(edge.text in texts for edge in edges(one) if edge.variables)
+    assert len(list(root.iter(f"{SVG}path"))) == len(edges(one)) + 1
+
+
+def test_odd_words() -> None:
+    """Whatever a notebook or variable is called, no format is broken by it."""
+    odd = 'a"b<c>&d\\e`f#g\u2028\x01'
+    one = pipeline(step("a"), step("end", prev=("a",), ins={odd: "a"}), name="x")
+    root = ET.fromstring(as_svg(one))
+    assert 'a"b<c>&d\\e`f#g' in "".join(root.itertext())
+    assert 'label="a\\"b<c>&d\\\\e`f#g' in as_dot(one)
+    assert "#34;b#60;c#62;#38;d" in as_mermaid(one)
+
+
+def test_mermaid() -> None:
+    """Names are numbers, so that `end` is no word of Mermaid's; a pipeline has a double frame."""
+    assert flowchart([("end", "end", False), ("b", "b.ipynb", True)], [Edge("end", "b")]) == (
+        'flowchart TD\n    s0["end"]\n    s1[["b.ipynb"]]\n    s0 --> s1\n'
+    )
+
+
+def test_fifty_steps_fit() -> None:
+    """A pipeline of fifty steps, ten wide, is a drawing of a few screens."""
+    steps: list[Any] = [step("load")]
+    for row in range(7):
+        for column in range(7):
+            giver = f"r{row - 1}_{(column * 3 + 1) % 7}" if row else "load"
+            ins = {f"data_{row}_{column}": giver}
+            steps.append(step(f"r{row}_{column}", prev=(giver,), ins=ins))
+    root = ET.fromstring(as_svg(pipeline(*steps)))
+    assert float(root.attrib["width"]) < 1200
+    assert float(root.attrib["height"]) < 1200

@@ -1,0 +1,400 @@
+"""Values between steps: saved by one process and loaded by another, as in a pipeline."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from step_harness import Ran, run
+
+SHARED = [
+    (
+        "imports",
+        (
+            "import collections, datetime, enum, math\nimport numpy as np\nimport pandas as pd\n"
+            "from dataclasses import dataclass\n"
+            "from sklearn.base import BaseEstimator, TransformerMixin"
+        ),
+    ),
+    (
+        "functions",
+        """FACTOR = 3
+def scale(x): return x * FACTOR
+class Acc:
+    class Inner: pass
+    def __init__(self, v): self.v = v
+    def get(self): return scale(self.v)
+@dataclass
+class Pt:
+    x: int = 1
+class Tr(BaseEstimator, TransformerMixin):
+    def fit(self, X, y=None): return self
+    def transform(self, X): return np.asarray(X) * 2
+class Color(enum.Enum):
+    RED = 1
+NT = collections.namedtuple("NT", "a b")
+""",
+    ),
+]
+
+MAKE = """from sklearn.pipeline import make_pipeline
+from sklearn.linear_model import LinearRegression
+def closure(n):
+    def g(x): return x + n + FACTOR
+    return g
+class Local(Acc):
+    def own(self): return self.get() + 1
+"""
+
+# A name: how it is made, what must hold in the next step, the format.
+KINDS = {
+    "function": ("scale", "o is scale", "pickle"),
+    "klass": ("Acc", "o is Acc", "pickle"),
+    "nested": ("Acc.Inner", "o is Acc.Inner", "pickle"),
+    "instance": ("Acc(2)", "o.get() == 6 and type(o) is Acc", "pickle"),
+    "record": ("Pt(4)", "o == Pt(4)", "pickle"),
+    "member": ("Color.RED", "o is Color.RED", "pickle"),
+    "named": ("NT(1, 2)", "o == NT(1, 2) and type(o) is NT", "pickle"),
+    "lam": ("lambda x: scale(x) + 1", "o(1) == 4", "cloudpickle"),
+    "clos": ("closure(5)", "o(1) == 9", "cloudpickle"),
+    "local_class": ("Local(1)", "o.own() == 4 and isinstance(o, Acc)", "cloudpickle"),
+    "sk": (
+        "make_pipeline(Tr(), LinearRegression()).fit([[1.], [2.]], [2., 4.])",
+        "abs(o.predict([[3.]])[0] - 6) < 1e-6 and type(o[0]) is Tr",
+        "pickle",
+    ),
+    "inside": ("{'k': [Acc(1)]}", "type(o['k'][0]) is Acc", "pickle"),
+    "module": ("np", "o is np", "pickle"),
+    "default": ("collections.defaultdict(lambda: 7)", "o['z'] == 7", "cloudpickle"),
+    "when": ("datetime.datetime(2024, 1, 1)", "o.year == 2024", "pickle"),
+    "items": ("{(1, 2): {3}}", "o == {(1, 2): {3}}", "pickle"),
+    # scalars
+    "none": ("None", "o is None", "json"),
+    "yes": ("True", "o is True", "json"),
+    "whole": ("10**40 + 1", "o == 10**40 + 1", "json"),
+    "huge": ("1 << 99999", "o == 1 << 99999", "pickle"),
+    "real": ("0.1 + 0.2", "o == 0.1 + 0.2", "json"),
+    "minus_zero": ("-0.0", "math.copysign(1, o) == -1", "json"),
+    "nan": ("float('nan')", "math.isnan(o)", "json"),
+    "inf": ("float('-inf')", "o == float('-inf')", "json"),
+    "text": ("'\\x00é\\u2028\\n'", "o == '\\x00é\\u2028\\n'", "json"),
+    "half": ("'\\ud800'", "o == '\\ud800'", "json"),
+    "halves": ("'\\ud83d' + '\\ude00'", "len(o) == 2", "pickle"),
+    # numpy
+    "array": ("np.arange(6).reshape(2, 3).T", "o.shape == (3, 2) and o[2, 1] == 5", "npy"),
+    "zero_d": ("np.array(1.5)", "type(o) is np.ndarray and o.shape == ()", "npy"),
+    "scalar": ("np.float32(1.5)", "type(o) is np.float32 and o == 1.5", "npy"),
+    "bool_": ("np.True_", "type(o) is np.bool_ and o", "npy"),
+    "big_end": ("np.array([1], '>i2')", "o.dtype == '>i2' and o[0] == 1", "npy"),
+    "dates": ("np.array(['2024-01-01'], 'M8[D]')", "str(o[0]) == '2024-01-01'", "npy"),
+    "texts": ("np.array(['a', 'bc'])", "list(o) == ['a', 'bc']", "npy"),
+    "objects": ("np.array([1, None], object)", "o[1] is None", "pickle"),
+    "fields": ("np.zeros(2, [('a', 'i4')])", "o.dtype.names == ('a',)", "pickle"),
+    "masked": ("np.ma.array([1, 2], mask=[0, 1])", "o.mask[1]", "pickle"),
+    "np_text": ("np.str_('ab')", "type(o) is np.str_", "pickle"),
+    "rng": ("np.random.default_rng(1)", "o.random() < 1", "pickle"),
+}
+FRAMES = {
+    "df": ("pd.DataFrame({'a': [1, 2], 'b': ['x', 'y']})", "parquet"),
+    "missing": ("pd.DataFrame({'a': [1.5, None], 'b': ['x', None]})", "parquet"),
+    "objects": ("pd.DataFrame({'a': ['x', 'y']}, dtype=object)", ""),
+    "none_object": ("pd.DataFrame({'a': ['x', None]}, dtype=object)", "pickle"),
+    "mixed": ("pd.DataFrame({'a': [1, 'x']})", "pickle"),
+    "lists": ("pd.DataFrame({'a': [[1], [2]]})", "pickle"),
+    "index": ("pd.DataFrame({'a': [1, 2]}, index=pd.Index([3, 1], name='k'))", "parquet"),
+    "filtered": ("pd.DataFrame({'a': range(5)})[lambda d: d.a > 2]", "parquet"),
+    "text_index": ("pd.DataFrame({'a': [1, 2]}, index=['x', 'y'])", "parquet"),
+    "times": ("pd.DataFrame({'t': pd.date_range('2024', periods=2, tz='UTC')})", "parquet"),
+    "freq": ("pd.DataFrame({'a': [1, 2]}, index=pd.date_range('2024', periods=2))", "pickle"),
+    "multi": ("pd.DataFrame({'a': [1, 2], 'b': [3, 4]}).set_index(['a', 'b'])", "pickle"),
+    "columns": ("pd.DataFrame([[1, 2]], columns=[0, 1])", ""),
+    "columns_named": ("pd.DataFrame([[1]], columns=pd.Index(['a'], name='n'))", ""),
+    "twice": ("pd.DataFrame([[1, 2]], columns=['a', 'a'])", "pickle"),
+    "cat": ("pd.DataFrame({'a': pd.Categorical(['x'], ['x', 'y'])})", "pickle"),
+    "nullable": ("pd.DataFrame({'a': pd.array([1, None], 'Int64')})", "parquet"),
+    "period": ("pd.DataFrame({'a': pd.period_range('2024', periods=2, freq='M')})", ""),
+    "complexes": ("pd.DataFrame({'a': [1j]})", "pickle"),
+    "empty": ("pd.DataFrame()", ""),
+    "no_rows": ("pd.DataFrame({'a': [1], 'b': ['x']})[:0]", ""),
+    "late": ("pd.DataFrame({'a': [None] * 200 + ['x']}, dtype=object)", "pickle"),
+    "series": ("pd.Series([1., 2.], name='y', index=[5, 6])", "parquet"),
+    "unnamed": ("pd.Series([1., 2.])", "pickle"),
+    "attrs": ("(lambda d: d.attrs.update(k=1) or d)(pd.DataFrame({'a': [1]}))", "pickle"),
+}
+
+
+@pytest.fixture(scope="module")
+def made(tmp_path_factory: pytest.TempPathFactory) -> Ran:
+    """A step that hands on one value of each kind."""
+    source = MAKE + "".join(f"v_{name} = {kind[0]}\n" for name, kind in KINDS.items())
+    source += "".join(f"f_{name} = {kind[0]}\n" for name, kind in FRAMES.items())
+    outs = [*(f"v_{name}" for name in KINDS), *(f"f_{name}" for name in FRAMES)]
+    ran = run(tmp_path_factory.mktemp("values") / "give", [*SHARED, source], outs=outs)
+    assert ran.err == ""
+    assert ran.code == 0
+    return ran
+
+
+def taken(ran: Ran, *names: str) -> dict[str, object]:
+    """Outputs of one step, as inputs of another."""
+    return {name: ran.artifacts[name] for name in names}
+
+
+def test_each_kind_of_value_arrives(made: Ran, tmp_path: Path) -> None:
+    """It is equal, of the same type, and classes are the reader's own."""
+    checks = "".join(
+        f"o = v_{name}\nif not ({kind[1]}): print('{name}', o)\n" for name, kind in KINDS.items()
+    )
+    ins = taken(made, *(f"v_{name}" for name in KINDS))
+    read = run(tmp_path, [*SHARED, checks], ins=ins)
+    assert (read.code, read.out, read.err) == (0, "", "")
+
+
+def test_each_frame_arrives(made: Ran, tmp_path: Path) -> None:
+    """Parquet or not, the frame is the very same."""
+    checks = "from pandas.testing import assert_frame_equal, assert_series_equal\n"
+    checks += MAKE.partition("def ")[0]
+    exact = "check_exact=True, check_index_type='exact', check_freq=True"
+    for name, (source, _) in FRAMES.items():
+        checks += f"w, o = {source}, f_{name}\n"
+        checks += f"assert type(w) is type(o) and w.attrs == o.attrs, '{name}'\n"
+        checks += (
+            f"assert_series_equal(w, o, {exact}) if w.ndim == 1 else "
+            f"assert_frame_equal(w, o, check_column_type='exact', {exact})\n"
+            f"assert [type(i) for i in np.ravel(w)] == [type(i) for i in np.ravel(o)], '{name}'\n"
+        )
+    ins = taken(made, *(f"f_{name}" for name in FRAMES))
+    read = run(tmp_path, [*SHARED, checks], ins=ins)
+    assert (read.code, read.err) == (0, "")
+
+
+def test_formats(made: Ran) -> None:
+    """Each value has the format that suits it, and the metadata say what it is."""
+    formats = {name: made.metadata(f"v_{name}")["format"] for name in KINDS}
+    assert formats == {name: kind[2] for name, kind in KINDS.items()}
+    frames = {name: made.metadata(f"f_{name}")["format"] for name in FRAMES}
+    assert {name: kind for name, kind in frames.items() if FRAMES[name][1]} == {
+        name: kind[1] for name, kind in FRAMES.items() if kind[1]
+    }
+    meta = made.metadata("v_sk")
+    assert meta["type"] == "sklearn.pipeline.Pipeline"
+    assert set(json.loads(meta["versions"])) == {"python", "sklearn", "numpy"}
+    assert all(isinstance(value, str) for value in meta.values())
+
+
+@pytest.mark.parametrize("name", ["v_instance", "v_whole", "v_array", "f_df"])
+def test_a_changed_artifact_is_refused(made: Ran, tmp_path: Path, name: str) -> None:
+    """Before it is read, whatever its format."""
+    artifact = json.loads(json.dumps(made.artifacts[name]))
+    file = tmp_path / "changed"
+    file.write_bytes(Path(artifact["uri"]).read_bytes() + b" ")
+    artifact["uri"] = str(file)
+    read = run(tmp_path / "read", ["print('ran')"], ins={name: artifact})
+    assert (read.code, read.out) == (1, "")
+    assert read.err == (
+        f"error: step `train` refuses the artifact of `{name}`: by its sha256, it is not what was "
+        "written\n"
+    )
+    del artifact["metadata"]
+    artifact["uri"] = made.artifacts[name]["uri"]
+    read = run(tmp_path / "read", ["print('ran')"], ins={name: artifact})
+    assert "refuses the artifact" in read.err
+    artifact["uri"] = str(tmp_path / "nowhere")
+    read = run(tmp_path / "read", ["print('ran')"], ins={name: artifact})
+    assert read.err == f"error: step `train` finds no artifact of `{name}` at {tmp_path}/nowhere\n"
+
+
+def test_a_value_that_cannot_be_loaded(made: Ran, tmp_path: Path) -> None:
+    """The message names the variable, its type, and the versions of both sides."""
+    artifact = json.loads(json.dumps(made.artifacts["v_instance"]))
+    read = run(tmp_path, ["print(1)"], ins={"v_instance": artifact})
+    here = ".".join(map(str, sys.version_info[:2]))
+    first, wrote, now = read.err.splitlines()
+    assert first == (
+        "error: step `train` cannot load `v_instance` (__main__.Acc, pickle): AttributeError: "
+        "Can't get attribute 'Acc' on <module '__main__'>"
+    )
+    assert wrote.startswith("  written with {'python': '" + here + "', 'numpy': '")
+    assert now == "  read with    {'python': '" + here + "'}"
+
+
+def test_functions_need_one_python(made: Ran, tmp_path: Path) -> None:
+    """The code of a function is not for other Pythons, which would crash on it."""
+    artifact = json.loads(json.dumps(made.artifacts["v_lam"]))
+    versions = json.loads(artifact["metadata"]["versions"])
+    artifact["metadata"]["versions"] = json.dumps({**versions, "python": "3.2"})
+    read = run(tmp_path, ["print(1)"], ins={"v_lam": artifact})
+    assert "TypeError: functions go to steps of the same version of Python only" in read.err
+
+
+def test_what_cannot_be_saved(tmp_path: Path) -> None:
+    """Each fault is told, with its variable and what to do; the others are saved."""
+    cells = [
+        (
+            "import threading\ngen = (i for i in [1])\nfile = open('/dev/null', 'w')\n"
+            "locks = [threading.Lock()]\nfine = 1"
+        )
+    ]
+    made = run(tmp_path, cells, outs=["gen", "file", "locks", "gone", "fine"])
+    assert made.code == 1
+    advice = "  help: hand on plain data, and make the object where it is needed"
+    assert made.err.splitlines() == [
+        (
+            "error: step `train` cannot hand on `gen` (builtins.generator): TypeError: cannot "
+            "pickle 'generator' object"
+        ),
+        "  help: make it a list, gen = list(gen)",
+        (
+            "error: step `train` cannot hand on `file` (_io.TextIOWrapper): PicklingError: "
+            "Cannot pickle files that are not opened for reading: w"
+        ),
+        advice,
+        (
+            "error: step `train` cannot hand on `locks` (builtins.list): TypeError: cannot pickle "
+            "'_thread.lock' object"
+        ),
+        advice,
+        "error: step `train` does not define `gone`, which a later step reads",
+    ]
+    assert made.metadata("fine")["format"] == "json"
+    assert "make it a list" in made.report
+
+
+def test_without_cloudpickle(tmp_path: Path) -> None:
+    """Shared definitions go by name; one of the step's own is refused with a way out."""
+    hide = ("imports", "import sys\nsys.modules['cloudpickle'] = sys.modules['joblib'] = None")
+    shared = [hide, ("functions", "class Acc:\n    v = 1\n\ndef one(): return 1")]
+    cells = [*shared, "import math\nacc, o, m = Acc(), one, math\nclass Own: pass\nown = Own()"]
+    made = run(tmp_path / "a", cells, outs=["acc", "o", "m", "own"])
+    assert made.code == 1
+    assert made.err.splitlines()[0] == (
+        "error: step `train` cannot hand on `own` (__main__.Own): TypeError: Own is defined in "
+        "this step: define it in a cell tagged `functions`, or add cloudpickle to the packages"
+    )
+    source = "print(type(acc) is Acc, o is one, m)"
+    read = run(tmp_path / "b", [*shared, source], ins=taken(made, "acc", "o", "m"))
+    assert read.out.startswith("True True <module 'math'")
+
+
+def test_a_class_of_a_step_is_one_class(tmp_path: Path) -> None:
+    """Instances of one class, handed on apart, are of one class again."""
+    made = run(tmp_path / "a", ["class Own:\n    pass\nx, y = Own(), Own()"], outs=["x", "y"])
+    read = run(tmp_path / "b", ["type(x) is type(y)"], ins=taken(made, "x", "y"))
+    assert read.out == "True\n"
+
+
+def test_two_names_of_one_object_are_two_objects_later(tmp_path: Path) -> None:
+    """Each variable is a file of its own; inside of one, what is shared stays shared."""
+    made = run(tmp_path / "a", ["x = y = []\nz = [x, x]"], outs=["x", "y", "z"])
+    read = run(tmp_path / "b", ["x is y, z[0] is z[1]"], ins=taken(made, "x", "y", "z"))
+    assert read.out == "(False, True)\n"
+
+
+def test_names_that_kubeflow_does_not_take(tmp_path: Path) -> None:
+    """Variables have other names in the package; those that come in may have another again."""
+    names = {"names": {"_x": "v_x"}}
+    made = run(tmp_path / "a", ["_x = 1"], outs=["_x"], spec=names)
+    assert made.metadata("v_x")["format"] == "json"
+    spec = {"names": {"_x": "v_x"}, "in": ["_x"], "in_names": {"_x": "v_x_2"}}
+    ins = {"v_x_2": made.artifacts["v_x"]}
+    read = run(tmp_path / "b", ["_x += 1\n_x"], ins=ins, outs=["_x"], spec=spec)
+    assert (read.out, read.err) == ("2\n", "")
+    assert read.metadata("v_x")["format"] == "json"
+
+
+def test_metrics(tmp_path: Path) -> None:
+    """Numbers of every kind; those that JSON does not have are text; all else is a fault."""
+    cells = [
+        (
+            "import numpy as np, decimal\na, b, c = 0.5, np.float32(0.25), np.array(3)\n"
+            "d, e, f = True, float('nan'), decimal.Decimal('1.5')\ng, h = [1], np.array([1, 2])\n"
+            "i = float('-inf')"
+        )
+    ]
+    metrics = {f"m-{name}": name for name in "abcdefi"}
+    made = run(tmp_path / "a", cells, metrics=metrics)
+    assert made.metadata("kale_tag_metrics") == {
+        "m-a": 0.5,
+        "m-b": 0.25,
+        "m-c": 3,
+        "m-d": True,
+        "m-e": "nan",
+        "m-f": 1.5,
+        "m-i": "-inf",
+    }
+    assert made.out.splitlines()[:2] == ["metric m-a = 0.5", "metric m-b = 0.25"]
+    made = run(tmp_path / "b", cells, metrics={"a": "a", "g": "g", "h": "h", "z": "z"})
+    assert made.code == 1
+    starts = [line.partition(":")[2].split(":")[0] for line in made.err.splitlines()]
+    assert starts == [f" step `train` cannot report `{name}` as a metric" for name in "ghz"]
+
+
+def test_shared_cells_see_parameters_and_no_artifacts(tmp_path: Path) -> None:
+    """As in the notebook: parameters, imports, functions, then what earlier steps made."""
+    made = run(tmp_path / "a", ["x = 1"], outs=["x"])
+    cells = [
+        ("imports", "print(n, 'x' in globals())"),
+        ("functions", "def f():\n    return x + n"),
+        "f()",
+    ]
+    read = run(tmp_path / "b", cells, ins=taken(made, "x"), params={"n": ("int", 2)})
+    assert read.out == "2 False\n3\n"
+
+
+@pytest.mark.parametrize(
+    ("module", "source", "check", "kind"),
+    [
+        ("torch", "torch.nn.Linear(1, 1)", "o.weight.shape == (1, 1)", "torch"),
+        ("torch", "{'w': torch.ones(2)}", "o['w'].sum() == 2", "torch"),
+        ("torch", "Net()", "type(o) is Net and o.l.weight.shape == (1, 1)", "torch"),
+        ("xgboost", "xgboost.train({}, xgboost.DMatrix([[1], [2]], label=[1, 2]), 2)",
+         "o.num_boosted_rounds() == 2", "ubj"),
+        ("keras", "keras.Sequential([keras.Input((1,)), keras.layers.Dense(1)])",
+         "o.count_params() == 2", "keras"),
+    ],
+)  # fmt: skip
+def test_formats_of_libraries(
+    tmp_path: Path, module: str, source: str, check: str, kind: str
+) -> None:
+    """PyTorch, XGBoost and Keras have formats of their own."""
+    imported = [sys.executable, "-c", f"import {module}"]
+    found = subprocess.run(imported, capture_output=True, check=False)
+    if found.returncode:
+        pytest.skip(f"no {module} here")
+    shared = [("imports", f"import {module}")]
+    if "Net" in source:
+        net = "class Net(torch.nn.Module):\n    def __init__(self):\n        super().__init__()\n"
+        shared.append(("functions", f"{net}        self.l = torch.nn.Linear(1, 1)"))
+    made = run(tmp_path / "a", [*shared, f"o = {source}"], outs=["o"])
+    assert made.err == ""
+    assert made.metadata("o")["format"] == kind
+    read = run(tmp_path / "b", [*shared, f"print(bool({check}))"], ins=taken(made, "o"))
+    assert (read.out, read.err) == ("True\n", "")
+
+
+def test_figures_are_in_the_report(tmp_path: Path) -> None:
+    """What pyplot has drawn in a cell, once, also where the cell fails; figures that are shown."""
+    cells = [
+        ("imports", "import matplotlib.pyplot as plt\nfrom matplotlib.figure import Figure"),
+        "plt.plot([1, 2])\nplt.show()",
+        "fig = Figure()\nfig.subplots().plot([1])\nfig",
+        "plt.plot([3])\n1 / 0",
+    ]
+    made = run(tmp_path, cells)
+    assert "Warning" not in made.err
+    assert made.report.count("data:image/png;base64,iVBOR") == 3
+
+
+def test_work_in_other_processes(tmp_path: Path) -> None:
+    """joblib's processes know the notebook's functions; nothing is left of them."""
+    cells = [
+        ("imports", "import joblib"),
+        ("functions", "def double(x):\n    return 2 * x"),
+        (
+            "def own(x):\n    return double(x) + 1\n"
+            "joblib.Parallel(n_jobs=2)(joblib.delayed(own)(i) for i in range(3))"
+        ),
+    ]
+    made = run(tmp_path, cells)
+    assert (made.code, made.out, made.err) == (0, "[1, 3, 5]\n", "")
