@@ -31,7 +31,7 @@ wheel: .venv/ready  ## build, and run the tests against the wheel instead of thi
 
 docs: .venv/docs  ## the site, in site/; every link is checked
 	$(BIN)/python docs/generate.py
-	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --quiet --strict
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict
 
 bench: .venv/ready  ## the speed claims, as ratios
 	for program in cycle startup memory bulk patches revisions; do $(BIN)/python benchmarks/$$program.py; done

@@ -40,21 +40,14 @@ Written by `docs/generate.py` from the docstrings; do not edit.
 NOTE = "<!-- Written by docs/generate.py; do not edit. -->\n\n"
 
 EXIT_CODES = {
-    0: ("Done, or nothing to do.", "Go on."),
-    1: (
-        "The answer is no: `check` found something, `diff --exit-code` a difference, or you said no.",
-        "Read what was printed.",
-    ),
-    2: (
-        "What you gave could not be used: an option, a spec, a patch, a notebook. In a batch, the "
-        "other notebooks are done all the same.",
-        "The message names the place; mend it and run the command again.",
-    ),
-    3: (
-        "A bug in kale-tag, or a proof that did not come out. Nothing was written to that notebook.",
-        "Report it, with what was printed.",
-    ),
-    130: ("Interrupted, by Ctrl-C.", "Run it again: files are old or new, never half."),
+    0: "Done, or nothing to do.",
+    1: """The answer is no: `check` found something, `diff --exit-code` a difference,
+    `compile --check` a package that is stale.""",
+    2: """What you gave could not be used: an option, a spec, a patch, a notebook. The message names
+    the place. In a batch, the other notebooks are done all the same.""",
+    3: """A bug in kale-tag, or a proof that did not come out: please report it, with what was
+    printed. Nothing was written to that notebook.""",
+    130: "Interrupted, by Ctrl-C. Files are old or new, never half.",
 }
 
 
@@ -77,11 +70,12 @@ def _spec() -> Iterator[str]:
     rule = schema["definitions"]["rule"]["properties"]
     selectors = [*schema["definitions"]["not"]["properties"]]
     first = [*selectors, "not", "expect"]
-    yield f"{NOTE}# Specs\n\nA spec is a YAML file. "
-    yield f"{schema['description']} Patterns are Python's regular expressions, and are found "
-    yield "anywhere in a line.\n\n`kale-tag schema > kale-tag.schema.json` gives editors completion "
-    yield "and checks; name it in the first line:\n`# yaml-language-server: "
-    yield f"$schema=kale-tag.schema.json`.\n\n## The file\n\n"
+    said = schema["description"]
+    yield f"{NOTE}# Specs\n\nA spec is a YAML file that says {said[0].lower()}{said[1:]} "
+    yield "Patterns are Python's regular expressions, and are found anywhere in a line.\n\n"
+    yield "`kale-tag schema > kale-tag.schema.json` gives editors completion and checks; name it in "
+    yield "the first line:\n`# yaml-language-server: $schema=kale-tag.schema.json`.\n\n"
+    yield "## The file\n\n"
     yield from _keys(schema, schema["properties"])
     for pattern, value in schema["patternProperties"].items():
         yield f"| `{pattern.removeprefix('^')}…` | {_one_line(value['description'])} | |\n"
@@ -94,7 +88,7 @@ def _spec() -> Iterator[str]:
     yield from _keys(schema, schema["definitions"]["pipeline"]["properties"])
     steps = schema["definitions"]["compileStep"]["properties"]
     compiled = _resolved(schema, schema["properties"]["compile"])["properties"]
-    yield "\n## For the compiler\n\nThe keys of `compile`; nothing of it is written into notebooks.\n\n"
+    yield "\n## For the compiler\n\nThe keys of `compile`; none is written into notebooks.\n\n"
     yield from _keys(schema, compiled)
     yield "\nAnd of a step in `compile.steps`:\n\n"
     yield from _keys(schema, steps)
@@ -184,9 +178,8 @@ def _first_sentence(text: str) -> str:
 
 def _exit_codes() -> Iterator[str]:
     yield f"{NOTE}# Exit codes\n\nThe same for every command.\n\n"
-    yield "| code | meaning | what to do |\n|---|---|---|\n"
-    for code, (meaning, what) in EXIT_CODES.items():
-        yield f"| {code} | {meaning} | {what} |\n"
+    yield "| code | meaning |\n|---|---|\n"
+    yield from (f"| {code} | {_one_line(meaning)} |\n" for code, meaning in EXIT_CODES.items())
 
 
 # Cleaners.

@@ -8,6 +8,8 @@ import pytest
 from notebooks import from_percent
 from test_cases import BLOCK, check
 
+from kale_tag.cli import main
+
 DOCS = Path(__file__).parent.parent / "docs"
 GENERATE = DOCS / "generate.py"
 SHOWN = sorted(page for page in DOCS.rglob("*.md") if "```console\n" in page.read_text("utf-8"))
@@ -38,20 +40,41 @@ def test_pages(
     check(page, tmp_path, capsys, update=request.config.getoption("--update"))
 
 
-def test_the_notebook_of_the_tutorial(request: pytest.FixtureRequest) -> None:
-    """The notebook that the tutorial offers is the one that it shows."""
-    blocks = BLOCK.finditer((DOCS / "tutorial.md").read_text("utf-8"))
-    shown = next(one["body"] for one in blocks if one["info"] == "python coffee.ipynb")
-    file = DOCS / "tutorial" / "coffee.ipynb"
+def test_the_tutorial_offers_what_it_shows(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRequest
+) -> None:
+    """The notebook to download is the one on the page, and the picture is that of its pipeline."""
+    monkeypatch.chdir(tmp_path)
+    blocks = [*BLOCK.finditer((DOCS / "tutorial.md").read_text("utf-8"))]
+    shown = {one["info"].partition(" ")[2]: one["body"] for one in blocks}
+    notebook = from_percent(shown["coffee.ipynb"])
+    Path("coffee.ipynb").write_bytes(notebook)
+    Path("coffee.yaml").write_text(shown["coffee.yaml"], "utf-8")
+    words = ["coffee.yaml", "coffee.ipynb", "--format", "svg", "-o", "coffee.svg"]
+    assert main(["graph", *words]) == 0
+    made = {
+        DOCS / "tutorial" / "coffee.ipynb": notebook,
+        DOCS / "images" / "coffee.svg": Path("coffee.svg").read_bytes(),
+    }
     if request.config.getoption("--update"):
-        file.write_bytes(from_percent(shown))
-    assert file.read_bytes() == from_percent(shown)
+        for file, data in made.items():
+            file.write_bytes(data)
+
+    assert {file: file.read_bytes() for file in made} == made
 
 
 def test_pages_are_found() -> None:
     """The tutorial and most how-to pages show what commands print."""
     names = {page.name for page in SHOWN}
-    assert {"tutorial.md", "many.md", "review.md", "ci.md", "git.md", "cleaners.md"} <= names
+    assert {
+        "tutorial.md",
+        "many.md",
+        "review.md",
+        "ci.md",
+        "git.md",
+        "cleaners.md",
+        "untagged.md",
+    } <= names
 
 
 def test_nothing_comes_from_elsewhere() -> None:
