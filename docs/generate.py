@@ -73,8 +73,8 @@ def _spec() -> Iterator[str]:
     said = schema["description"]
     yield f"{NOTE}# Specs\n\nA spec is a YAML file that says {said[0].lower()}{said[1:]} "
     yield "Patterns are Python's regular expressions, and are found anywhere in a line.\n\n"
-    yield "`kale-tag schema > kale-tag.schema.json` gives editors completion and checks; name it in "
-    yield "the first line:\n`# yaml-language-server: $schema=kale-tag.schema.json`.\n\n"
+    yield "`kale-tag schema > kale-tag.schema.json` gives editors completion and checks; name it "
+    yield "in the first line:\n`# yaml-language-server: $schema=kale-tag.schema.json`.\n\n"
     yield "## The file\n\n"
     yield from _keys(schema, schema["properties"])
     for pattern, value in schema["patternProperties"].items():

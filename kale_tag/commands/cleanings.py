@@ -63,33 +63,37 @@ def _set_up(
     return Use(use.cleaner, use.words, git=git or {}), None
 
 
-def _filters(top: str, paths: Sequence[str], sources: Mapping[str, Source]) -> Iterator[Cleaning]:
-    """The filters that Git has for notebooks, each once, with the line that names it."""
+def _filters(top: str, paths: Sequence[str], sources: Mapping[str, Source]) -> list[Cleaning]:
+    """The filters that Git has for notebooks, each once, with the line that names it.
+
+    None where there is no Git, or where it refuses the repository or its own configuration.
+    """
     try:
         repository = config.find_repository(top)
         given = attributes.effective(["filter"], paths, repository.top)
-    except (GitError, UserError):  # no Git, or a repository that it refuses to use
-        return
-    first: dict[str, str] = {}
-    for path, values in given.items():
-        first.setdefault(values["filter"], path)
-    for name, path in first.items():
-        command = config.get(f"filter.{name}.clean", None, top)
-        use = find(split(command.value)) if command else None
-        if command is None or use is None:
-            continue
-        use, own = _set_up(use, sources, _told(use.cleaner, top))
-        at = _attribute(repository, name, path)
-        also = [_setting(top, command)] if at else []
-        yield Cleaning(
-            "filter",
-            name,
-            at or _setting(top, command),
-            use,
-            own,
-            also=tuple(label.with_text("what it runs") for label in also),
-            command=command.value,
-        )
+        first: dict[str, str] = {}
+        for path, values in given.items():
+            first.setdefault(values["filter"], path)
+        found = (_filter(repository, name, path, sources) for name, path in first.items())
+        return [cleaning for cleaning in found if cleaning]
+    except (GitError, UserError):
+        return []
+
+
+def _filter(
+    repository: config.Repository, name: str, path: str, sources: Mapping[str, Source]
+) -> Cleaning | None:
+    """The filter *name*, which *path* has, if it is a cleaner."""
+    top = repository.top
+    command = config.get(f"filter.{name}.clean", None, top)
+    use = find(split(command.value)) if command else None
+    if command is None or use is None:
+        return None
+    use, own = _set_up(use, sources, _told(use.cleaner, top))
+    runs = _setting(top, command)
+    at = _attribute(repository, name, path)
+    also = (runs.with_text("what it runs"),) if at else ()
+    return Cleaning("filter", name, at or runs, use, own, also=also, command=command.value)
 
 
 def _told(cleaner: Cleaner, top: str) -> dict[str, str]:
