@@ -318,7 +318,9 @@ def _whole(entries: Sequence[Entry]) -> Label:
 
 def target_of(spec: Spec, name: str, entries: Sequence[Entry]) -> Target:
     """What *spec* says for the notebook *name*, which *entries* of its list name."""
-    return target_for(spec, dict(path_variables(name, posixpath.dirname(spec.source.name))), entries)
+    return target_for(
+        spec, dict(path_variables(name, posixpath.dirname(spec.source.name))), entries
+    )
 
 
 def path_variables(name: str, folder: str) -> Iterator[tuple[str, str]]:

@@ -1,4 +1,4 @@
-"""What the code of one cell does, as far as a proposal needs to know: imports, defines, shows, ..."""
+"""What the code of one cell does, as far as a proposal needs to know."""
 
 import ast
 import re
@@ -19,8 +19,17 @@ _LOOKING = {
     *("mean", "count", "set_option", "view", "dtypes", "shape", "columns", "memory_usage"),
 }
 
+_SCOPES = (
+    *(ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef, ast.Lambda),
+    *(ast.ListComp, ast.SetComp, ast.DictComp, ast.GeneratorExp),
+)
+"""What is assigned inside of these is theirs."""
+
 WORDS = (
-    ("load_data", r"\bread_\w+\(|\bload_(?!model)\w*\(|\bfetch_\w+\(|\burlretrieve\(|\bdownload\w*\("),
+    (
+        "load_data",
+        r"\bread_\w+\(|\bload_(?!model)\w*\(|\bfetch_\w+\(|\burlretrieve\(|\bdownload\w*\(",
+    ),
     ("train", r"\.fit\w*\(|\btrain\w*\(|\.backward\("),
     ("evaluate", r"\.predict\w*\(|\.evaluate\(|\.score\(|_score\(|\bconfusion_matrix\("),
     ("save", r"\.save\w*\(|\.to_(?:csv|parquet|pickle|sql|json)\(|\bdump\("),
@@ -30,15 +39,19 @@ WORDS = (
 
 @dataclass(frozen=True, slots=True)
 class Code:
-    """*kind* is `empty`, `magics`, `imports`, `functions`, `constants`, `metrics`, `look` or `code`.
+    """What a cell does.
 
-    *names* are those that it assigns at the top level, *imports* says that it imports something
-    besides what it does, *word* names what it does, "" where there is no telling.
+    *kind* is `empty`, `magics`, `imports`, `functions`, `constants`, `metrics`, `look` or `code`.
+
+    *names* are those that it assigns at the top level; *imports* says that it imports something,
+    *plain* that all it assigns are numbers and texts; *word* names what it does, "" where there is
+    no telling.
     """
 
     kind: str
     names: tuple[str, ...] = ()
     imports: bool = False
+    plain: bool = False
     word: str = ""
 
 
@@ -63,7 +76,7 @@ def read_code(source: str) -> Code:
         return Code("magics")
     names = tuple(dict.fromkeys(name for one in body for name in _assigned(one)))
     imports = any(isinstance(one, ast.Import | ast.ImportFrom) for one in body)
-    return Code(_kind(body, source), names, imports, word)
+    return Code(_kind(body, source), names, imports, all(map(_is_plain, body)), word)
 
 
 def _says_something(line: str) -> bool:
@@ -90,23 +103,40 @@ def _kind(body: Sequence[ast.stmt], source: str) -> str:
 
 def _is_setup(one: ast.stmt) -> bool:
     """Whether it is a bare call on something imported, such as `sns.set()`: it can go along."""
-    if not (isinstance(one, ast.Expr) and isinstance(one.value, ast.Call)):
-        return False
-    return not one.value.args or all(isinstance(arg, ast.Constant) for arg in one.value.args)
+    match one:
+        case ast.Expr(value=ast.Call(func=ast.Attribute(), args=given)):
+            return all(isinstance(arg, ast.Constant) for arg in given)
+        case _:
+            return False
 
 
 def _is_constant(one: ast.stmt) -> bool:
-    """Whether Kale takes it for a pipeline parameter: `name = constant`."""
-    if not (isinstance(one, ast.Assign) and len(one.targets) == 1):
-        return False
-    value = one.value.value if isinstance(one.value, ast.Constant) else None
-    return isinstance(one.targets[0], ast.Name) and isinstance(value, str | int | float)
+    """Whether it is `name = literal`."""
+    match one:
+        case ast.Assign(targets=[ast.Name()], value=value):
+            try:
+                return ast.literal_eval(value) is not None
+            except (ValueError, TypeError, SyntaxError, MemoryError, RecursionError):
+                return False
+        case _:
+            return False
 
 
-def _assigned(one: ast.stmt) -> Iterator[str]:
-    for node in ast.walk(one):
-        if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store):
-            yield node.id
+def _is_plain(one: ast.stmt) -> bool:
+    """Whether Kale takes it for a pipeline parameter, if it is `name = literal`."""
+    match one:
+        case ast.Assign(value=ast.Constant(value=str() | int() | float())):
+            return True
+        case _:
+            return False
+
+
+def _assigned(node: ast.AST) -> Iterator[str]:
+    if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store):
+        yield node.id
+    if not isinstance(node, _SCOPES):
+        for inner in ast.iter_child_nodes(node):
+            yield from _assigned(inner)
 
 
 def _looks(one: ast.stmt) -> bool:
@@ -136,18 +166,14 @@ def _shows(value: ast.expr) -> bool:
             return name in _LOOKING or name in _PLOTTING
         case ast.Call(func=ast.Attribute(attr=name) as call):
             return name in _LOOKING or _root(call) in _PLOTTING
-        case ast.Attribute(value=inner) | ast.Subscript(value=inner):
+        case ast.Attribute(value=inner) | ast.Subscript(value=inner) | ast.Compare(left=inner):
             return _shows(inner)
         case ast.Tuple(elts=parts) | ast.List(elts=parts):
             return all(map(_shows, parts))
         case ast.BinOp(left=left, right=right):
             return _shows(left) and _shows(right)
-        case ast.Compare(left=left):
-            return _shows(left)
-        case ast.Name() | ast.Constant() | ast.JoinedStr():
-            return True
         case _:
-            return False
+            return isinstance(value, ast.Name | ast.Constant | ast.JoinedStr)
 
 
 def _root(value: ast.expr) -> str:

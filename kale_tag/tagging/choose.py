@@ -1,4 +1,4 @@
-"""The selectors for a block of cells: each proven, by the selection itself, to select just these."""
+"""The selectors for a block of cells, each proven to select just these."""
 
 import re
 from collections.abc import Iterator, Sequence
@@ -60,7 +60,9 @@ def choose(
     )
 
 
-def _one(views: Sequence[View], cells: Sequence[int], order: Sequence[str]) -> tuple[str, str | int]:
+def _one(
+    views: Sequence[View], cells: Sequence[int], order: Sequence[str]
+) -> tuple[str, str | int]:
     """Key and value of the selector for one cell of each view."""
     for key in order:
         for value in _values(key, views, cells, numbers=order[0] == "index"):

@@ -91,9 +91,7 @@ def combine(members: Sequence[Member], order: Sequence[str]) -> Combined:
     return Combined(tuple(members), tuple(made), pipeline, entries)
 
 
-def partition(
-    members: Sequence[Member], order: Sequence[str]
-) -> Iterator[tuple[Combined, str]]:
+def partition(members: Sequence[Member], order: Sequence[str]) -> Iterator[tuple[Combined, str]]:
     """As few specs as we find for *members*; with each but the first why it is one for itself."""
     left = list(members)
     reason = ""
@@ -158,8 +156,7 @@ class _Holes:
         paths = [member.variables for member in self.members]
         if slugged:
             paths = [
-                {key: settings.default_name(value) for key, value in path.items()}
-                for path in paths
+                {key: settings.default_name(value) for key, value in path.items()} for path in paths
             ]
         for name in template.VARIABLES:
             if word := paths[0].get(name):

@@ -52,7 +52,8 @@ class Draft:
     """What a spec shall say of *notebook*; *blocks* stand in the order of their first cells.
 
     *tags* are those that each cell with Kale tags, present or proposed, shall have in the end.
-    *pipeline* are the settings as `pipeline` takes them, but with `${` as it stands; None where there are none.
+    *pipeline* are the settings as `pipeline` takes them, but with each `${` as it stands; None
+    where there are none.
     A draft is *proposed* where the notebook has no Kale tags, and the blocks are our idea.
     """
 

@@ -1,4 +1,4 @@
-"""Notebooks to the spec that would make them: from their tags, or as a proposal where they have none."""
+"""Notebooks to the spec that would make them: from their tags, or, without any, a proposal."""
 
 import json
 from collections.abc import Iterator, Sequence
@@ -108,9 +108,9 @@ def _prove_one(spec: Spec, member: Member, target: Target) -> None:
         wanted = list(draft.tags.get(index, found))
         if tags.listed(after.metadata_of(index)) != wanted:
             raise ProofError(f"the spec gives cell {index} of {notebook.name} other tags")
-        if not any(lost.cell == index for lost in draft.lost) and not draft.proposed:
-            if not same(after.metadata_of(index), notebook.metadata_of(index)):
-                raise ProofError(f"the spec gives cell {index} of {notebook.name} other metadata")
+        whole = not draft.proposed and not any(lost.cell == index for lost in draft.lost)
+        if whole and not same(after.metadata_of(index), notebook.metadata_of(index)):
+            raise ProofError(f"the spec gives cell {index} of {notebook.name} other metadata")
     lost = {lost.what.strip("`") for lost in draft.lost if lost.cell is None}
     old, new = settings_in(notebook.metadata), settings_in(after.metadata)
     for key in old.keys() | (set() if draft.proposed else new.keys()):

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 from kale_tag import settings, tags
-from kale_tag.notebook import Notebook
+from kale_tag.notebook import MISSING, Notebook
 from kale_tag.tagging.cell_code import Code, read_code
 from kale_tag.tagging.draft import Block, Draft, Role
 from kale_tag.tagging.read_settings import read_settings
@@ -19,11 +19,14 @@ PARAMETERS = "parameters"
 """Papermill's tag."""
 
 _MARKUP = re.compile(r"<[^>]*>|!?\[([^\]]*)\]\([^)]*\)|[`*$]")
-_NUMBER = re.compile(r"^(?:(?:step|part|section|chapter)\b\s*)?\d+(?:[.):\-]\d*)*\s*[.:)\-]*\s*(?=\D)", re.I)
+_NUMBER = re.compile(
+    r"^(?:(?:step|part|section|chapter)\b\s*)?\d+(?:[.):\-]\d*)*\s*[.:)\-]*\s*(?=\D)", re.IGNORECASE
+)
 
 FUNCTIONS = "if these functions read variables of other cells, those must be imports or parameters"
-MIXED = "imports something that other steps may need: better in a cell of its own, at the top"
-MAGICS = "what it installs belongs into the image"
+PLAIN = "Kale 2.3 takes numbers from 0 up, texts and booleans here, and stops at all others"
+MIXED = "for other steps too, imports are better in a cell of their own, at the top"
+MAGICS = "what is installed belongs into the image"
 
 
 def propose(notebook: Notebook) -> Draft:
@@ -56,7 +59,7 @@ class _Cells:
     def __post_init__(self) -> None:
         python = _is_python(self.notebook)
         for index, kind in enumerate(self.notebook.types):
-            if kind == "code":
+            if kind == "code" and _is_sound(self.notebook.metadata_of(index)):
                 source = self.notebook.source(index)
                 found = read_code(source)
                 self.code[index] = found if python or found.kind == "empty" else Code("code")
@@ -74,38 +77,30 @@ class _Cells:
             step = role.kind == "step"
             made[role] = Block(role, (index,), (last,) if step and last else ())
             last = role.name if step else last
-        return tuple(
-            replace(block, remarks=tuple(dict.fromkeys(self._remarks(block))))
-            for block in made.values()
-        )
+        return tuple(replace(block, remarks=tuple(self._remarks(block))) for block in made.values())
 
     def remarks(self) -> tuple[str, ...]:
         """What is to be said of the notebook as a whole."""
         if not _is_python(self.notebook):
             return ("Kale runs Python, and this notebook is in another language.",)
-        return () if self.roles else ("No cell of it has code.",)
+        return () if self.roles else ("None of its cells has code that needs a tag.",)
 
     def _give_shared(self) -> None:
-        """Give roles to what is not a step: imports, functions, parameters, metrics, exploration."""
+        """Give a role to what is no step: imports, functions, parameters, metrics, exploration."""
         times = Counter(name for code in self.code.values() for name in code.names)
         kinds = {"imports": "imports", "functions": "functions", "look": "skip", "magics": "skip"}
         for index, code in self.code.items():
             constants = code.kind == "constants"
-            if constants and (self._is_papermills(index) or all(times[n] == 1 for n in code.names)):
+            only_here = all(times[name] == 1 for name in code.names)
+            if constants and (only_here or self._is_papermills(index)):
                 self.roles[index] = Role("pipeline-parameters")
             elif code.kind in kinds:
                 self.roles[index] = Role(kinds[code.kind])
-        steps = [index for index, code in self.code.items() if self._is_step(index)]
-        for index in reversed(self.code):  # metrics are what the last cells print
-            if not steps or index < steps[-1] and self.code[index].kind != "metrics":
-                break
-            if self.code[index].kind == "metrics":
-                self.roles[index] = Role("pipeline-metrics")
-            elif index in steps:
-                break
+        last = max((index for index in self.code if self._is_step(index)), default=-1)
         for index, code in self.code.items():
             if code.kind == "metrics" and index not in self.roles:
-                self.roles[index] = Role("skip")
+                at_the_end = 0 <= last < index  # what the last cells print, of steps before them
+                self.roles[index] = Role("pipeline-metrics" if at_the_end else "skip")
 
     def _is_papermills(self, index: int) -> bool:
         return PARAMETERS in tags.listed(self.notebook.metadata_of(index))
@@ -116,53 +111,65 @@ class _Cells:
 
     def _name_steps(self) -> None:
         """Put each cell of a step below the heading above it, or with what its code does."""
-        sections = _sections(self.notebook, [i for i in self.code if self._is_step(i)])
-        taken: Counter[str] = Counter()
+        cells = [index for index in self.code if self._is_step(index)]
+        sections = _sections(self.notebook, cells)
+        taken: set[str] = set()
         above: object = None
         name = ""
-        for index, code in self.code.items():
-            if not self._is_step(index):
-                continue
+        for index in cells:
             section = sections.get(index)
-            word = code.word if section is None else ""
-            here = (section, word or (above[1] if isinstance(above, tuple) else ""))
-            if section is not None:
-                here = (section, "")
-            if above is None or here != above:
-                title = "" if section is None else step_name(section[1])
-                name = self._free(title or word or "prepare", taken)
+            here = section or self.code[index].word
+            if not name or (here and here != above):  # what says nothing goes with what is above
+                title = step_name(section[1]) if section else self.code[index].word
+                name = _free(title or "prepare", taken)
                 above = here
             self.roles[index] = Role("step", name)
 
-    def _free(self, name: str, taken: Counter[str]) -> str:
-        if name in tags.SPECIAL:
-            name = f"{name}_step"
-        taken[name] += 1
-        while taken[name] > 1 and taken[f"{name}_{taken[name]}"]:
-            taken[name] += 1
-        free = name if taken[name] == 1 else f"{name}_{taken[name]}"
-        if free != name:
-            taken[free] += 1
-        return free
-
     def _remarks(self, block: Block) -> Iterator[str]:
-        for index in block.cells:
-            code = self.code[index]
-            if block.role.kind == "functions":
-                yield FUNCTIONS
-            elif block.role.kind == "step" and code.imports:
-                yield f"cell {index} {MIXED}"
-            elif code.kind == "magics" and "install" in self.notebook.source(index):
-                yield f"cell {index}: {MAGICS}"
+        kind = block.role.kind
+        if kind == "functions":
+            yield FUNCTIONS
+        plain = all(self.code[index].plain for index in block.cells)
+        if kind == "pipeline-parameters" and not plain:
+            yield PLAIN
+        if kind == "step" and any(self.code[index].imports for index in block.cells):
+            yield MIXED
+        magics = (index for index in block.cells if self.code[index].kind == "magics")
+        if any("install" in self.notebook.source(index) for index in magics):
+            yield MAGICS
+
+
+def _free(name: str, taken: set[str]) -> str:
+    """*name*, or one like it that is not in *taken*, which it is from now on."""
+    if name in tags.SPECIAL:
+        name = f"{name}_step"
+    free, number = name, 1
+    while free in taken:
+        number += 1
+        free = f"{name}_{number}"
+    taken.add(free)
+    return free
+
+
+def _is_sound(metadata: object) -> bool:
+    """Whether a cell with this metadata can be given tags."""
+    if metadata is MISSING or metadata is None:
+        return True
+    if not isinstance(metadata, dict):
+        return False
+    found = metadata.get("tags")
+    return found is None or tags.listed(metadata) is found
 
 
 def step_name(heading: str) -> str:
     """A name for a step of a Markdown heading: `## 2. Load the *data*` gives `load_the_data`."""
-    bare = _MARKUP.sub(lambda found: found[1] or "", heading)
-    name = tags.valid_name(_NUMBER.sub("", bare))
+    bare = _NUMBER.sub("", _MARKUP.sub(lambda found: found[1] or "", heading).strip())
+    name = re.sub(r"_+", "_", tags.valid_name(bare)).rstrip("_")
+    if name.startswith("_"):  # which Kale takes, and Kubeflow Pipelines does not
+        name = f"step{name}"
     if len(name) > NAME_WIDTH:
         name = name[:NAME_WIDTH].rpartition("_")[0] or name[:NAME_WIDTH]
-    return re.sub(r"_{2,}", "_", name).strip("_") if not name[:2].strip("_").isdigit() else name
+    return name
 
 
 def _sections(notebook: Notebook, cells: Sequence[int]) -> Mapping[int, tuple[int, str]]:

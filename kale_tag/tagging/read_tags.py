@@ -56,7 +56,8 @@ class _Reader:
         listed = {
             index: found
             for index in range(len(self.notebook.types))
-            if any(map(tags.is_kales, found := tags.listed(self.notebook.metadata_of(index))))
+            for found in (tags.listed(self.notebook.metadata_of(index)),)
+            if any(map(tags.is_kales, found))
         }
         for index, found in listed.items():
             role = self._role(index, found)
@@ -71,6 +72,9 @@ class _Reader:
             spelt = [str(tag) for tag in tags.in_order(kept)]
             self.final[index] = (*spelt, *(tag for tag in found if not tags.is_kales(tag)))
             self._look_at_order(index, found, spelt)
+            if role is not None and role.kind != "notebook" and self._has_path(index):
+                why = "Kale reads it on a cell with a `notebook:` tag only"
+                self.lost.append(Lost(index, f"`{PATH_KEY}`", why))
             if role is None:
                 continue
             if not first:
@@ -103,50 +107,45 @@ class _Reader:
     def _kept(
         self, index: int, found: Sequence[str], role: Role | None, *, first: bool
     ) -> Iterator[Tag]:
-        """The tags of one cell that a rule can give; the others are noted as lost."""
-        last = {key: at for at, text in enumerate(found) if (key := _key(text))}
-        special = next((at for at, text in enumerate(found) if text in tags.SPECIAL), len(found))
-        named = False
+        """The tags of one cell that a rule can give; the others are noted as lost.
+
+        *first* says that the cell is the first of its role.
+        """
         for at, text in enumerate(found):
             if not tags.is_kales(text):
                 continue
             tag = tags.parse(text)
-            why = ""
             if self.notebook.types[index] != "code":
                 why = "Kale looks at code cells only"
-            elif role is not None and role.kind in tags.SPECIAL and at != special:
-                why = SECOND if text == found[special] else f"Kale takes the cell as `{role.kind}`"
+            elif role is not None and role.kind in tags.SPECIAL:
+                why = self._why_not_special(found, at, role)
             elif tag is None:
                 why = "Kale refuses this tag"
-            elif tag == (role.tag if role else None):
-                why, named = (SECOND if named else ""), True
             elif tag.kind in {"step", "notebook"}:
-                why = self._why_no_role(tag, role)
-            elif role is None or role.kind != "step":
-                why = "the cell is no step that a rule could name"
-            elif not first:
-                start = next(one for one, other in self.roles.items() if other == role)
-                why = f"Kale reads it on the first cell of step `{role.name}` only, cell {start}"
-            elif last[_key(text)] != at:
-                why = SECOND if tag.kind == "prev" else "a later tag of the cell overrides it"
+                why = self._why_no_role(found, at, tag, role)
             else:
-                why = self._why_not(tag, role)
+                why = self._why_not(found, at, tag, role, first=first)
             if why:
                 self.lost.append(Lost(index, f"`{text}`", why))
-            else:
-                assert tag is not None
+            elif tag is not None:
                 yield tag
-        if role is not None and role.kind != "notebook" and self._has_path(index):
-            why = "Kale reads it on a cell with a `notebook:` tag only"
-            self.lost.append(Lost(index, f"`{PATH_KEY}`", why))
 
     def _has_path(self, index: int) -> bool:
         metadata = self.notebook.metadata_of(index)
         return isinstance(metadata, dict) and PATH_KEY in metadata
 
-    def _why_no_role(self, tag: Tag, role: Role | None) -> str:
+    def _why_not_special(self, found: Sequence[str], at: int, role: Role) -> str:
+        """Why a tag goes from a cell that Kale takes for what its first special tag says."""
+        if at == next(place for place, text in enumerate(found) if text in tags.SPECIAL):
+            return ""
+        return SECOND if found[at] == role.kind else f"Kale takes the cell as `{role.kind}`"
+
+    def _why_no_role(self, found: Sequence[str], at: int, tag: Tag, role: Role | None) -> str:
+        """Why a `step:` or `notebook:` tag does not say what the cell is."""
         name = tag.parts[0]
         if role is not None:
+            if tag == role.tag:
+                return SECOND if found[at] in found[:at] else ""
             return f"the cell is {role.kind} `{role.name}` already, and Kale refuses two"
         if not name:
             return "without a name it says no more than no tag at all"
@@ -154,12 +153,24 @@ class _Reader:
             return f"Kale takes a step of that name for the tag `{name}`"
         return f"the cell has no `{PATH_KEY}`, without which Kale stops"
 
-    def _why_not(self, tag: Tag, role: Role) -> str:
-        """Why a rule cannot give step *role* the setting, or the edge, that *tag* spells."""
-        if tag.kind != "prev":
-            reads_as_group = any(template.groups(":".join(tag.parts)))
-            return "in a rule, this stands for a group of a pattern" if reads_as_group else ""
-        name = tag.parts[0]
+    def _why_not(
+        self, found: Sequence[str], at: int, tag: Tag, role: Role | None, *, first: bool
+    ) -> str:
+        """Why a rule cannot give the cell the setting, or the edge, that *tag* spells."""
+        if role is None or role.kind != "step":
+            return "the cell is no step that a rule could name"
+        if not first:
+            start = next(one for one, other in self.roles.items() if other == role)
+            return f"Kale reads it on the first cell of step `{role.name}` only, cell {start}"
+        if _key(found[at]) in map(_key, found[at + 1 :]):
+            return SECOND if tag.kind == "prev" else "a later tag of the cell overrides it"
+        if tag.kind == "prev":
+            return self._why_no_edge(tag.parts[0], role)
+        reads_as_group = any(template.groups(":".join(tag.parts)))
+        return "in a rule, this stands for a group of a pattern" if reads_as_group else ""
+
+    def _why_no_edge(self, name: str, role: Role) -> str:
+        """Why step *role* cannot wait for the step *name*; if it can, it does from now on."""
         if name not in self.names:
             return f"no step is named `{name}`"
         if name == role.name or role.name in self._waits_for(name):
@@ -217,8 +228,7 @@ def _refuse_legacy(notebook: Notebook) -> None:
     raise UserError(
         error(
             "legacy-tag",
-            f"{notebook.name} is tagged in the language of Kale 0.x: `{tag}` on cell {index}"
-            f"{more}",
+            f"{notebook.name} is tagged in the language of Kale 0.x: `{tag}` on cell {index}{more}",
             Places(notebook).tag(index, position),
             help=f"bring it to Kale 2 first, by `kale-tag upgrade {notebook.name}`",
         )

@@ -1,4 +1,4 @@
-"""Patterns that a cell's own source suggests, the most telling first: what its code calls or sets."""
+"""Patterns that a cell's source suggests, the most telling first: what it calls, sets, imports."""
 
 import re
 from collections.abc import Iterator
@@ -33,7 +33,7 @@ def candidates(source: str) -> Iterator[str]:
     """
     lines = source.split("\n")[:_LINES]  # `^` stands behind these only
     imports = sum(_IMPORT.match(line) is not None for line in lines) * 2
-    mostly_imports = imports > sum(bool(line.strip()) for line in lines)
+    mostly_imports = imports >= sum(bool(line.strip()) for line in lines)
     ranked = sorted(
         (rank, at, pattern)
         for at, line in enumerate(lines)

@@ -38,10 +38,12 @@ def _head(spec: Combined) -> Iterator[str]:
     names = [member.path or "standard input" for member in spec.members]
     called = names[0] if len(names) == 1 else f"{len(names)} notebooks"
     if draft.proposed:
-        yield comment(f"# A proposal for {called}, made from headings and code: read each rule, and")
-        yield "# change it. `kale-tag plan` shows what it would do."
+        yield comment(
+            f"# From {called}, without Kale tags so far: a proposal, made of headings and code."
+        )
+        yield "# Read each rule and change it; `kale-tag plan` shows what it would do."
     else:
-        yield comment(f"# The tags and settings of {called}, by `kale-tag extract`.")
+        yield comment(f"# From {called}, by `kale-tag extract`.")
     for remark in draft.remarks:
         yield comment(f"# {remark}")
     lost = [(member, one) for member in spec.members for one in member.draft.lost]
@@ -98,9 +100,7 @@ def _structured(pipeline: Mapping[str, object]) -> dict[str, object]:
     return made
 
 
-def _rule(
-    draft: Draft, block: Block, given: Given, part: Part, *, whole: bool
-) -> Iterator[str]:
+def _rule(draft: Draft, block: Block, given: Given, part: Part, *, whole: bool) -> Iterator[str]:
     """The lines of one rule: *whole* if it gives the settings of its step too."""
     mark = "proposal: " if draft.proposed else ""
     gives = _gives(block.role, given, whole=whole)
@@ -169,5 +169,6 @@ def _gives(role: Role, given: Given, *, whole: bool) -> dict[str, object]:
         if found:
             made[key] = found
     for kind in ("image", "cache", "report"):
-        made |= {kind: value for what, _, value in given.settings if what == kind}
+        if values := [value for what, _, value in given.settings if what == kind]:
+            made[kind] = values[0]
     return made
