@@ -19,7 +19,7 @@ from kale_tag.tagging.extract import extract as as_text
 from kale_tag.tagging.select import View
 
 SHOWN = 5
-"""How many specs, and notebooks of each, a message names."""
+"""How many specs a message speaks of."""
 
 
 def extract(
@@ -169,13 +169,13 @@ def _put(path: str, data: bytes, made: Combined, reason: str, *, quiet: bool) ->
                 help="take it away first, or name another file",
             )
         )
-    files.write(path, data)
+    verb = "wrote" if files.write(path, data) else "unchanged"
     if not quiet:
         number = len(made.members)
         what = "a proposal" if made.members[0].draft.proposed else "a spec"
         whose = made.members[0].draft.notebook.name if number == 1 else count(number, "notebook")
         because = f" (for itself: {reason})" if reason else ""
-        print(f"wrote {path}: {what} for {whose}{because}")
+        print(f"{verb} {path}: {what} for {whose}{because}")
 
 
 def _file_name(made: Combined, taken: set[str]) -> str:
@@ -189,13 +189,12 @@ def _file_name(made: Combined, taken: set[str]) -> str:
 
 
 def _more_than_one(specs: Sequence[tuple[Combined, str, bytes]]) -> Diagnostic:
-    shown = [
-        f"{', '.join(one.draft.notebook.name for one in made.members[:SHOWN])}"
-        f"{' and others' if made.members[SHOWN:] else ''}: {reason}"
-        for made, reason, _ in specs[1 : SHOWN + 1]
-    ]
+    shown = []
+    for made, reason, _ in specs[1 : SHOWN + 1]:
+        more = len(made.members) - 1
+        shown.append(f"{reason}; {count(more, 'more notebook')} with it" if more else reason)
     if len(specs) > SHOWN + 1:
-        shown.append(f"and {len(specs) - SHOWN - 1} more")
+        shown.append(f"and {len(specs) - SHOWN - 1} more specs")
     return error(
         "several-specs",
         f"these notebooks need {len(specs)} specs, and one file holds one; nothing was written",

@@ -45,13 +45,17 @@ def choose(
     cells of the same source only, or where numbers are asked for, because cells that have nothing
     else in common have the same number by accident. Raises `NoSelectorError`.
     """
-    if order[0] == "source" and len(blocks[0]) > 1:
+    together = [*zip(*blocks, strict=True)]
+    exact = order[0] == "index" or (
+        order[0] == "id" and all(_by("id", views, cells) is not None for cells in together)
+    )
+    if len(together) > 1 and not exact:
         for pattern in _headings(views[0], blocks[0]):
             selector = Selector(NOWHERE, heading=_pattern(pattern))
             if _selects(selector, views, blocks):
                 return (Part("heading", (pattern,), tuple(blocks[0])),)
     found: dict[str, list[tuple[int, str | int]]] = {}
-    for cells in zip(*blocks, strict=True):
+    for cells in together:
         key, value = _one(views, cells, order)
         found.setdefault(key, []).append((cells[0], value))
     return tuple(
@@ -65,10 +69,19 @@ def _one(
 ) -> tuple[str, str | int]:
     """Key and value of the selector for one cell of each view."""
     for key in order:
-        for value in _values(key, views, cells, numbers=order[0] == "index"):
-            if _selects(_selector(key, value), views, [(cell,) for cell in cells]):
-                return key, value
+        value = _by(key, views, cells, numbers=order[0] == "index")
+        if value is not None:
+            return key, value
     raise NoSelectorError(cells[0])
+
+
+def _by(
+    key: str, views: Sequence[View], cells: Sequence[int], *, numbers: bool = False
+) -> str | int | None:
+    """The first value of *key* that selects just *cells*, one of each view."""
+    blocks = [(cell,) for cell in cells]
+    values = _values(key, views, cells, numbers=numbers)
+    return next((one for one in values if _selects(_selector(key, one), views, blocks)), None)
 
 
 def _values(

@@ -1,5 +1,6 @@
 """Drafts of notebooks of the same shape as one spec: `${...}` for what differs between them."""
 
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
@@ -9,6 +10,8 @@ from kale_tag.tagging.choose import NoSelectorError, Part, choose
 from kale_tag.tagging.draft import Block, Draft
 from kale_tag.tagging.read_settings import split
 from kale_tag.tagging.select import View, first_line
+
+_HOLE = re.compile(r"\$\{[^{}]*\}")
 
 SLUGGED = ("pipeline_name", "experiment_name")
 """The settings in which `${stem}` and the like stand for names that Kale takes."""
@@ -76,12 +79,7 @@ def combine(members: Sequence[Member], order: Sequence[str]) -> Combined:
         try:
             parts = choose(views, [block.cells for block in same], order)
         except NoSelectorError as fault:
-            shown = first_line(views[0].source(fault.cell))
-            names = ", ".join(view.notebook.name for view in views[1:3])
-            raise NoFitError(
-                f"nothing selects cell {fault.cell} of {views[0].notebook.name}, `{shown}`, and "
-                f"the same cell of {names}{' and others' if views[3:] else ''} alone"
-            ) from None
+            raise NoFitError(_no_selector(views, fault.cell)) from None
         made.append((same[0], given, parts))
     pipeline, own = _settings(holes, drafts)
     entries = tuple(
@@ -196,16 +194,15 @@ class _Holes:
 def _given(holes: _Holes, same: Sequence[Block]) -> Given:
     """What the blocks *same*, one of each notebook, give their cells."""
     block = same[0]
-    name = block.role.name
-    if name:
-        name = holes.text([one.role.name for one in same], name)
-    path = holes.text([one.role.path for one in same], f"{block.role.name}_path")
+    name = holes.text([one.role.name for one in same], block.role.name)
+    word = tags.valid_name(_HOLE.sub("", name))  # what the names have in common
+    path = holes.text([one.role.path for one in same], tags.valid_name(f"{word}_path"))
     prev = tuple(holes.text(names, names[0]) for names in zip(*(b.prev for b in same), strict=True))
     given = []
     for column in zip(*(one.settings for one in same), strict=True):
         kind = column[0].kind
         pairs = [_pair(tag) for tag in column]
-        called = tags.valid_name(f"{block.role.name}_{pairs[0][0] or kind}")
+        called = tags.valid_name(f"{word}_{pairs[0][0] or kind}")
         given.append((kind, pairs[0][0], holes.text([value for _, value in pairs], called)))
     return Given(name, path, prev, tuple(given))
 
@@ -263,16 +260,23 @@ def _shape(draft: Draft) -> tuple[object, ...]:
         )
         for block in draft.blocks
     )
-    return (*blocks, draft.pipeline is None, draft.proposed)
+    return (*blocks, draft.pipeline is None)
+
+
+def _no_selector(views: Sequence[View], cell: int) -> str:
+    mine, *others = (view.notebook.name for view in views)
+    shown = first_line(views[0].source(cell))
+    theirs = others[0] if len(others) == 1 else f"the {len(others)} others"
+    return (
+        f"no id, pattern or number selects cell {cell} of {mine}, `{shown}`, and the same step's "
+        f"cell of {theirs}, and nothing else"
+    )
 
 
 def _other_shape(drafts: Sequence[Draft]) -> str:
     first = drafts[0]
     other = next(draft for draft in drafts if _shape(draft) != _shape(first))
     name, mine = other.notebook.name, first.notebook.name
-    if first.proposed != other.proposed:
-        tagged, untagged = (mine, name) if other.proposed else (name, mine)
-        return f"{untagged} has no Kale tags, and {tagged} has some"
     if (first.pipeline is None) != (other.pipeline is None):
         with_settings, without = (name, mine) if first.pipeline is None else (mine, name)
         return f"{without} has no settings, and {with_settings} has some"

@@ -43,9 +43,12 @@ def share(members: Sequence[Member], by: str = "") -> Iterator[tuple[Combined, s
     for some, default in ((tagged, "id"), (untagged, "source")):
         preferred = by or default
         order = (preferred, *(key for key in BY if key != preferred))
-        for made, reason in partition(some, order):
-            mixed = some is untagged and tagged and made.members[0] is untagged[0]
-            yield made, "it is a proposal" if mixed else reason
+        for made, why in partition(some, order):
+            reason = why
+            if some is untagged and tagged and made.members[0] is untagged[0]:
+                names = [one.draft.notebook.name for one in (untagged[0], tagged[0])]
+                reason = f"{names[0]} has no Kale tags, and {names[1]} has some"
+            yield made, reason
 
 
 def extract(made: Combined, name: str) -> str:

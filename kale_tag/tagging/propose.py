@@ -24,7 +24,7 @@ _NUMBER = re.compile(
 )
 
 FUNCTIONS = "if these functions read variables of other cells, those must be imports or parameters"
-PLAIN = "Kale 2.3 takes numbers from 0 up, texts and booleans here, and stops at all others"
+PLAIN = "Kale 2.3 stops at parameters other than numbers from 0 up, texts and booleans"
 MIXED = "for other steps too, imports are better in a cell of their own, at the top"
 MAGICS = "what is installed belongs into the image"
 

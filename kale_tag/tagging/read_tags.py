@@ -224,11 +224,11 @@ def _refuse_legacy(notebook: Notebook) -> None:
         return
     index, position, tag = found[0]
     cells = len({one for one, _, _ in found})
-    more = f", and {cells - 1} more" if cells > 1 else ""
+    more = f", and of {cells - 1} more" if cells > 1 else ""
     raise UserError(
         error(
             "legacy-tag",
-            f"{notebook.name} is tagged in the language of Kale 0.x: `{tag}` on cell {index}{more}",
+            f"{notebook.name} is tagged in the language of Kale 0.x: `{tag}` of cell {index}{more}",
             Places(notebook).tag(index, position),
             help=f"bring it to Kale 2 first, by `kale-tag upgrade {notebook.name}`",
         )

@@ -65,7 +65,7 @@ def _notebooks(found: Sequence[Entry]) -> Iterator[str]:
     for path, entry in zip(plain, found, strict=True):
         more: dict[str, object] = {"path": path}
         if entry.vars:
-            more["vars"] = dict(entry.vars)
+            more["vars"] = {name: Measure(value) for name, value in entry.vars.items()}
         if entry.pipeline:
             more["pipeline"] = _structured(entry.pipeline)
         if len(more) == 1:
