@@ -102,7 +102,7 @@ def _prove(made: Combined, text: str, name: str) -> None:
 def _prove_one(spec: Spec, member: Member, target: Target) -> None:
     draft = member.draft
     notebook = draft.notebook
-    bare = stripped(notebook)
+    bare = notebook.data if draft.proposed else stripped(notebook)
     done = retag(spec, bare, notebook.name, target, fast=notebook.fast)
     data = bare if done.data is None else done.data
     after = retag(spec, data, notebook.name, target, fast=notebook.fast).notebook

@@ -20,8 +20,9 @@ PARAMETERS = "parameters"
 
 _MARKUP = re.compile(r"<[^>]*>|!?\[([^\]]*)\]\([^)]*\)|[`*$]")
 _NUMBER = re.compile(
-    r"^(?:(?:step|part|section|chapter)\b\s*)?\d+(?:[.):\-]\d*)*\s*[.:)\-]*\s*(?=\D)", re.IGNORECASE
+    r"(?:(?:step|part|section|chapter) +)?\d+(?:[.)\-]\d+)*(?:[.:)\-]+| )\s*", re.IGNORECASE
 )
+"""What stands before the words of a numbered heading."""
 
 FUNCTIONS = "if these functions read variables of other cells, those must be imports or parameters"
 PLAIN = "Kale 2.3 stops at parameters other than numbers from 0 up, texts and booleans"
@@ -163,7 +164,9 @@ def _is_sound(metadata: object) -> bool:
 
 def step_name(heading: str) -> str:
     """A name for a step of a Markdown heading: `## 2. Load the *data*` gives `load_the_data`."""
-    bare = _NUMBER.sub("", _MARKUP.sub(lambda found: found[1] or "", heading).strip())
+    words = _MARKUP.sub(lambda found: found[1] or "", heading).strip()
+    number = _NUMBER.match(words)
+    bare = words[number.end() :] if number else words
     name = re.sub(r"_+", "_", tags.valid_name(bare)).rstrip("_")
     if name.startswith("_"):  # which Kale takes, and Kubeflow Pipelines does not
         name = f"step{name}"
