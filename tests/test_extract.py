@@ -3,6 +3,8 @@
 import json
 import os
 import re
+import subprocess
+import sys
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from importlib import resources
@@ -15,6 +17,7 @@ from hypothesis import strategies as st
 from notebooks import cell, notebook, to_bytes
 
 from kale_tag import tags
+from kale_tag.cli import main
 from kale_tag.diagnostics import Label, Source, UserError
 from kale_tag.read_notebook import read_notebook
 from kale_tag.settings import check
@@ -31,6 +34,7 @@ from kale_tag.tagging.retag import retag
 from kale_tag.tagging.select import View
 from kale_tag.tagging.source_pattern import candidates, literal
 from kale_tag.tagging.spec import read_spec, target_for
+from kale_tag.tagging.write_spec import write_spec
 from kale_tag.tagging.yaml_text import Measure, Regex, comment, entries, flow, text
 from kale_tag.tagging.yaml_tree import Mapping, Scalar, plain, read_yaml
 from kale_tag.tagging.yaml_tree import Sequence as List
@@ -283,6 +287,46 @@ def test_what_no_spec_can_share() -> None:
     for reason, other in others.items():
         with pytest.raises(NoFitError, match=re.escape(reason)):
             combine((one, member(to_bytes(notebook([other])), "2.ipynb")), BY)
+
+
+# The command.
+
+
+def test_standard_input(tmp_path: Path) -> None:
+    """A notebook on standard input gives a spec in UTF-8 that names no notebook."""
+    data = to_bytes(notebook([cell("é = 1", metadata={"tags": ["step:a"]})]))
+    done = subprocess.run(
+        [sys.executable, "-m", "kale_tag", "extract", "-"],
+        cwd=tmp_path,
+        input=data,
+        capture_output=True,
+        check=True,
+        env={**os.environ, "PYTHONIOENCODING": "ascii"},
+    )
+    made = done.stdout.decode()
+    assert "notebooks:" not in made
+    assert "'^é ='" in made
+    assert applied(made, to_bytes(notebook([cell("é = 1")]))) == data
+
+
+def test_a_wrong_spec_is_our_bug(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A spec that does not give back what it was made of is not printed; the others are."""
+    for name in ("a", "b"):
+        cells = [cell(f"{name}()", metadata={"tags": [f"step:{name}"]})]
+        (tmp_path / f"{name}.ipynb").write_bytes(to_bytes(notebook(cells)))
+    monkeypatch.setattr(
+        "kale_tag.tagging.extract.write_spec",
+        lambda made: write_spec(made).replace("step: a", "step: c"),
+    )
+    monkeypatch.chdir(tmp_path)
+
+    assert main(["extract", "a.ipynb", "b.ipynb", "-o", "specs/"]) == 3
+    out, err = capsys.readouterr()
+    assert "error[bug]: this is a bug in kale-tag; no spec was written for a.ipynb" in err
+    assert "specs/b.yaml" in out
+    assert not (tmp_path / "specs" / "a.yaml").exists()
 
 
 # The pieces.

@@ -26,7 +26,7 @@ def extract(
     paths: NotebookPaths,
     *,
     output: SpecOutput = "-",
-    by: By = "",
+    by: By = "auto",
     quiet: Quiet = False,
 ) -> int:
     """Write the spec that makes the tags and settings of notebooks, or propose one.
@@ -55,7 +55,7 @@ def extract(
         except UserError as fault:
             report.tell(fault.diagnostics)
     specs = []
-    for made, reason in share(members, by):
+    for made, reason in share(members, "" if by == "auto" else by):
         try:
             text = as_text(made, "spec.yaml")
             specs.append((made, reason, text.encode()))

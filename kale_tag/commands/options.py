@@ -160,10 +160,10 @@ SpecOutput = Annotated[
     ),
 ]
 By = Annotated[
-    Literal["", "id", "source", "index"],
+    Literal["auto", "id", "source", "index"],
     Option(
         ("--by",),
-        "Select cells by id, source or index wherever that selects just the cell. Default: by id, "
+        "Select cells by id, source or index wherever that selects just the cell. auto: by id, "
         "which never changes, else by a pattern for the source; in a proposal the other way round; "
         "by index as the last resort.",
     ),

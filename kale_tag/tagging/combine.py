@@ -71,6 +71,9 @@ def combine(members: Sequence[Member], order: Sequence[str]) -> Combined:
     drafts = [member.draft for member in members]
     if any(_shape(draft) != _shape(drafts[0]) for draft in drafts):
         raise NoFitError(_other_shape(drafts))
+    if len(drafts) > 1 and not drafts[0].blocks:
+        names = " and ".join(draft.notebook.name for draft in drafts[:2])
+        raise NoFitError(f"{names} have no cells with tags that could be alike")
     holes = _Holes(members)
     views = [member.view for member in members]
     made = []

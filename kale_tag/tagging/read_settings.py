@@ -4,10 +4,12 @@ import math
 from collections.abc import Iterator, Mapping, Sequence
 
 from kale_tag import settings, tags
+from kale_tag.diagnostics import Label, Source
 from kale_tag.notebook import Notebook
 from kale_tag.steps import SETTINGS_KEY
 from kale_tag.tagging import template
 from kale_tag.tagging.draft import Lost
+from kale_tag.tagging.model import Given
 from kale_tag.tagging.rule import KINDS
 from kale_tag.tagging.wanted_settings import settings_in
 
@@ -84,8 +86,9 @@ def _structured(defaults: Sequence[object]) -> dict[str, dict[str, str]] | None:
             return None
         name, value = split(tag)
         made.setdefault(plural[tag.kind], {})[name] = value
+    nowhere = Label(Source("steps_defaults"))
     again = [
-        str(joined(KINDS[key], name, value))
+        str(Given(KINDS[key], name, value, nowhere).tag())
         for key, entries in made.items()
         for name, value in entries.items()
     ]
@@ -98,11 +101,3 @@ def split(tag: tags.Tag) -> tuple[str, str]:
         secret, key, variable = tag.parts
         return variable, f"{secret}/{key}"
     return tag.parts[0], tag.parts[1]
-
-
-def joined(kind: str, name: str, value: str) -> tags.Tag:
-    """The tag of which `split` makes *name* and *value*."""
-    if kind == "secret":
-        secret, _, key = value.rpartition("/")
-        return tags.Tag(kind, (secret, key, name))
-    return tags.Tag(kind, (name, value))

@@ -11,8 +11,8 @@ _LINES = 60
 """Lines of a cell that are looked at."""
 
 _DEFINITION = re.compile(r"((?:async def|def|class) +\w+)")
-_NAMES = r"[A-Za-z_][\w.]*(?:\[[^\]\n]{1,30}\])?"
-_CALL = re.compile(rf"((?:{_NAMES}(?: *, *{_NAMES})* *= *)?(?:await +)?([A-Za-z_][\w.]*)\()")
+_NAMES = r"[^\W\d][\w.]*(?:\[[^\]\n]{1,30}\])?"
+_CALL = re.compile(rf"((?:{_NAMES}(?: *, *{_NAMES})* *= *)?(?:await +)?([^\W\d][\w.]*)\()")
 _SETTING = re.compile(rf"({_NAMES}(?: *, *{_NAMES})*(?: *: *\w+)? *=)(?!=)")
 _IMPORT = re.compile(r"(?:import|from) +\w")
 _SHOWING = {"print", "display", "head", "show", "describe", "info", "tail", "len", "type"}

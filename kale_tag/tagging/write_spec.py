@@ -4,14 +4,14 @@ from collections.abc import Iterator, Mapping, Sequence
 
 from kale_tag import tags
 from kale_tag.tagging.choose import Part
-from kale_tag.tagging.combine import Combined, Entry, Given
-from kale_tag.tagging.draft import Block, Draft, Role
+from kale_tag.tagging.combine import Combined, Entry, Given, Member
+from kale_tag.tagging.draft import Block, Draft, Lost, Role
 from kale_tag.tagging.rule import KINDS
 from kale_tag.tagging.select import first_line
 from kale_tag.tagging.yaml_text import WIDTH, Measure, Regex, comment, entries, flow, text
 
 SHOWN = 5
-"""Cells that the comment on a rule for a heading names."""
+"""Cells, or notebooks, that a comment names."""
 
 
 def write_spec(spec: Combined) -> str:
@@ -46,13 +46,22 @@ def _head(spec: Combined) -> Iterator[str]:
         yield comment(f"# From {called}, by `kale-tag extract`.")
     for remark in draft.remarks:
         yield comment(f"# {remark}")
-    lost = [(member, one) for member in spec.members for one in member.draft.lost]
-    if lost:
+    yield from _lost(spec.members)
+
+
+def _lost(members: Sequence[Member]) -> Iterator[str]:
+    """What the spec cannot give; of what several notebooks have in common, once."""
+    found: dict[Lost, list[str]] = {}
+    for member in members:
+        for one in member.draft.lost:
+            found.setdefault(one, []).append(member.draft.notebook.name)
+    if found:
         yield "# Not in this spec:"
-    for member, one in lost:
-        where = f"{member.draft.notebook.name}, " if len(names) > 1 else ""
-        cell = "setting" if one.cell is None else f"cell {one.cell}:"
-        yield comment(f"# - {where}{cell} {one.what} ({one.why})")
+    for one, names in found.items():
+        more = f" and {len(names) - SHOWN} more" if len(names) > SHOWN else ""
+        some = f"{', '.join(names[:SHOWN])}{more}, " if len(names) < len(members) else ""
+        what = "setting" if one.cell is None else f"cell {one.cell}:"
+        yield comment(f"# - {some}{what} {one.what} ({one.why})")
 
 
 def _notebooks(found: Sequence[Entry]) -> Iterator[str]:
