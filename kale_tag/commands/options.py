@@ -179,3 +179,28 @@ Attributes = Annotated[
         "FILE",
     ),
 ]
+NotebookPaths = Annotated[
+    list[str],
+    Argument(
+        "NOTEBOOK|FOLDER...",
+        "Notebooks, or folders for those below them; `-` is standard input.",
+    ),
+]
+SpecOutput = Annotated[
+    str,
+    Option(
+        ("--output", "-o"),
+        "Write the spec into this file, or the specs into this folder (with `/` at its end, or one "
+        "that exists); `-`, the default, is standard output.",
+        "PATH",
+    ),
+]
+By = Annotated[
+    Literal["auto", "id", "source", "index"],
+    Option(
+        ("--by",),
+        "Select cells by id, source or index wherever that selects just the cell. auto: by id, "
+        "which never changes, else by a pattern for the source; in a proposal the other way round; "
+        "by index as the last resort.",
+    ),
+]

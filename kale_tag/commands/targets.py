@@ -14,7 +14,7 @@ from kale_tag.tagging.change import Target
 from kale_tag.tagging.model import Entry, Spec
 from kale_tag.tagging.patch import ENDING
 from kale_tag.tagging.read_patch import Patch
-from kale_tag.tagging.spec import merge_settings, read_spec
+from kale_tag.tagging.spec import read_spec, target_for
 
 STDIN = "-"
 DEFAULT_SPEC = "kale-tag.yaml"
@@ -324,17 +324,13 @@ def _whole(entries: Sequence[Entry]) -> Label:
 
 def target_of(spec: Spec, name: str, entries: Sequence[Entry]) -> Target:
     """What *spec* says for the notebook *name*, which *entries* of its list name."""
-    variables = dict(_path_variables(name, posixpath.dirname(spec.source.name)))
-    filled = {**(spec.variables or {})}
-    pipeline = spec.pipeline
-    for entry in entries:
-        filled.update(entry.vars or {})
-        if entry.pipeline is not None:
-            pipeline = merge_settings(pipeline or {}, entry.pipeline)
-    return Target({**filled, **variables}, pipeline)
+    return target_for(
+        spec, dict(path_variables(name, posixpath.dirname(spec.source.name))), entries
+    )
 
 
-def _path_variables(name: str, folder: str) -> Iterator[tuple[str, str]]:
+def path_variables(name: str, folder: str) -> Iterator[tuple[str, str]]:
+    """What `${stem}` and the like stand for in the notebook *name*, for a spec in *folder*."""
     path = "stdin.ipynb" if name == STDIN else name
     base = os.path.basename(path)
     yield "name", base

@@ -118,6 +118,11 @@ def select(
     return tuple([Selection(rule, tuple(_selected(rule.selector, view))) for rule in rules])
 
 
+def cells_of(selector: Selector, view: View) -> tuple[int, ...]:
+    """The cells that *selector* selects, in their order."""
+    return tuple(_selected(selector, view))
+
+
 def check_counts(selections: Sequence[Selection], view: View) -> Iterator[Diagnostic]:
     """Rules that select too few or too many cells."""
     for found in selections:

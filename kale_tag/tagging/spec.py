@@ -1,7 +1,7 @@
 """YAML text to `Spec`; every fault of form is reported here, all at once, each with its place."""
 
 import posixpath
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import replace
 
 from kale_tag import settings
@@ -9,6 +9,7 @@ from kale_tag.diagnostics import Label, Source, Span, UserError, nearest
 from kale_tag.lints import SEVERITIES
 from kale_tag.settings import CompileOptions
 from kale_tag.tagging import template
+from kale_tag.tagging.change import Target
 from kale_tag.tagging.compile_section import merged, read_compile
 from kale_tag.tagging.consistency import check_spec
 from kale_tag.tagging.form import Form, narrowed
@@ -52,6 +53,20 @@ def read_spec(source: Source, load: Load) -> Spec:
         unique = dict.fromkeys(form.faults)  # a merge key or an alias shows one fault many times
         raise UserError(*sorted(unique, key=lambda fault: _order(source, fault.labels[0])))
     return spec
+
+
+def target_for(spec: Spec, path: Mapping[str, str], entries: Iterable[Entry]) -> Target:
+    """What *spec* says for one notebook, which *entries* of its list name.
+
+    *path* gives the variables that every notebook has.
+    """
+    filled = {**(spec.variables or {})}
+    pipeline = spec.pipeline
+    for entry in entries:
+        filled.update(entry.vars or {})
+        if entry.pipeline is not None:
+            pipeline = merge_settings(pipeline or {}, entry.pipeline)
+    return Target({**filled, **path}, pipeline)
 
 
 def merge_settings(base: Mapping[str, Setting], over: Mapping[str, Setting]) -> dict[str, Setting]:
