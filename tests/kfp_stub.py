@@ -172,7 +172,11 @@ class Stub:
         name = _named(body)
         if self.multi_user and not body.get("namespace"):
             raise RefusedError(400, 3, "Invalid input error: namespace cannot be empty")
-        if any(one["display_name"] == name for one in self.experiments.values()):
+        where = body.get("namespace", "")
+        if any(
+            (one["display_name"], one.get("namespace", "")) == (name, where)
+            for one in self.experiments.values()
+        ):
             raise RefusedError(409, 6, f"Experiment {name} already exist")
         made = {**body, "experiment_id": str(uuid.uuid4()), "created_at": _time(0)}
         made["storage_state"] = "AVAILABLE"

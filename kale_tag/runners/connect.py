@@ -45,11 +45,13 @@ def connect(access: Access) -> Cluster:
     host = _address(access.host or os.environ.get(HOST, ""))
     client = _client(access, host)
     api_client = client.runs.run_service_get_run.__self__.api_client
+    # By itself it would wait four times for an answer.
+    api_client.rest_client.pool_manager.connection_pool_kw["retries"] = 0
     # kfp looks for the cluster around it, then for kubectl's, and goes on where there is none.
     if not host and api_client.configuration.host == type(api_client.configuration)().host:
         hint = f"`--host URL`, or {HOST} in the environment"
         raise UserError(error("no-host", "no cluster is named", help=hint))
-    endpoint = _endpoint(api_client)
+    endpoint = _endpoint(api_client, own_ca=bool(access.ca_cert))
     apart = check(endpoint)
     namespace = access.namespace or client.get_user_namespace() or _pod_namespace()
     if apart and not namespace:
@@ -121,12 +123,12 @@ def _client(access: Access, host: str) -> Any:  # noqa: ANN401  a kfp.Client
         raise UserError(error("kfp-configuration", message, notes=[said], help=hint)) from None
 
 
-def _endpoint(api_client: Any) -> Endpoint:  # noqa: ANN401  kfp_server_api's
+def _endpoint(api_client: Any, *, own_ca: bool) -> Endpoint:  # noqa: ANN401  kfp_server_api's
     """Where kfp's client sends its requests, and with which headers."""
     configuration = api_client.configuration
-    if "://" not in configuration.host:
-        configuration.host = f"http://{configuration.host}"
-    configuration.host = configuration.host.rstrip("/")
+    url = configuration.host if "://" in configuration.host else f"http://{configuration.host}"
+    configuration.host = url.rstrip("/")
+    _keep_host(configuration)
     headers = {k: v for k, v in api_client.default_headers.items() if k != "User-Agent"}
     if api_client.cookie:
         headers["Cookie"] = api_client.cookie
@@ -139,7 +141,26 @@ def _endpoint(api_client: Any) -> Endpoint:  # noqa: ANN401  kfp_server_api's
         configuration.cert_file or "",
         configuration.key_file or "",
         configuration.proxy or "",
+        own_ca,
     )
+
+
+def _keep_host(configuration: Any) -> None:  # noqa: ANN401  kfp_server_api's
+    """Let a new token of kubectl's not take the way to KFP out of the address.
+
+    The hook of the kubernetes package sets the whole configuration again, itself too, before every
+    request; with it alone kfp asks Kubernetes instead of KFP.
+    """
+    refresh, host = configuration.refresh_api_key_hook, configuration.host
+    if refresh is None:
+        return
+
+    def refreshed(changed: Any) -> None:  # noqa: ANN401  the same
+        refresh(changed)
+        changed.host = host
+        changed.refresh_api_key_hook = refreshed
+
+    configuration.refresh_api_key_hook = refreshed
 
 
 def _token(access: Access) -> str:

@@ -30,7 +30,7 @@ class Endpoint:
     """Where the server is asked, and as whom.
 
     *url* has no slash at its end. *headers* hold the token. *ca_cert*, *cert_file* and *key_file*
-    are paths, *proxy* is a URL; "" where there is none.
+    are paths, *proxy* is a URL; "" where there is none. *own_ca*: the user named *ca_cert*.
     """
 
     url: str
@@ -39,6 +39,7 @@ class Endpoint:
     cert_file: str = ""
     key_file: str = ""
     proxy: str = ""
+    own_ca: bool = False
 
     @property
     def secrets(self) -> list[str]:
@@ -192,7 +193,7 @@ def status_fault(  # noqa: PLR0911  one for each kind of answer
                 help="check `--namespace` and the token; else ask who runs the cluster for the "
                 "right to edit pipelines",
             )
-        case 404 if said and doing != "connect":
+        case 404 if said and answer.text.lstrip().startswith("{"):
             return error(
                 "not-found",
                 f"{server} does not find what it needs to {doing} (404)",
@@ -223,7 +224,12 @@ def status_fault(  # noqa: PLR0911  one for each kind of answer
                 "ml-pipeline",
             )
         case status:
-            return error("refused", f"{server} refuses to {doing} ({status})", notes=notes)
+            return error(
+                "refused",
+                f"{server} refuses to {doing} ({status})",
+                notes=notes,
+                help="try again later" if status == 429 else "the log of ml-pipeline may say more",
+            )
 
 
 def _trust(endpoint: Endpoint) -> ssl.SSLContext:
@@ -289,7 +295,7 @@ def _certificate(endpoint: Endpoint, fault: ssl.SSLCertVerificationError) -> Dia
         hint = "it has to be renewed by who runs the server; check the clock of this machine too"
     elif "match" in why or "not valid for" in why:
         hint = "use the name that the certificate is for"
-    elif endpoint.ca_cert:
+    elif endpoint.own_ca:
         hint = f"{endpoint.ca_cert} is not the certificate of who signed it"
     message = f"the certificate of {endpoint.url} cannot be trusted: {why}"
     return error("untrusted-certificate", message, help=hint)

@@ -11,7 +11,7 @@ from kale_tag.diagnostics import Diagnostic, UserError, error
 from kale_tag.runners.declared import RunnablePackage, quietly
 from kale_tag.runners.health import Answer, Endpoint, connection_fault, status_fault
 
-TIMEOUT = (5.0, 60.0)
+TIMEOUT = (5.0, 20.0)
 """Seconds for connecting, and for each wait on an answer."""
 
 ENDED = frozenset({"SUCCEEDED", "FAILED", "CANCELED", "SKIPPED"})
@@ -253,7 +253,7 @@ class Cluster:
         )
 
     def _id(self, value: str | None, doing: str) -> str:
-        """*value*; what is no answer of the API becomes a record in which all is None."""
+        """*value*, which every answer of the API has."""
         if value:
             return value
         raise UserError(_no_sense(self.endpoint, doing))
@@ -264,15 +264,21 @@ class Cluster:
 
         try:
             with quietly():
-                return call(*args, _request_timeout=TIMEOUT, **kwargs)
+                answer = call(*args, _request_timeout=TIMEOUT, **kwargs)
         except api.ApiException as fault:
             raise UserError(_refusal(self.endpoint, fault, doing)) from None
         except (api.rest.urllib3.exceptions.HTTPError, ValueError, AttributeError) as fault:
-            # kfp's client fails in its own error handling where an answer is not UTF-8 or none.
+            # kfp's client fails in its own handling of errors whose text is not UTF-8, or none.
+            if isinstance(fault.__context__, api.ApiException):
+                raise UserError(_refusal(self.endpoint, fault.__context__, doing)) from None
             known = connection_fault(self.endpoint, fault)
-            if known is None and isinstance(fault, AttributeError) and fault.__context__ is None:
+            if known is None and isinstance(fault, AttributeError):
                 raise
             raise UserError(known or _no_sense(self.endpoint, doing)) from None
+        # It takes any text for a record in which all is None.
+        if not _is_record(self.client.runs.run_service_get_run.__self__.api_client.last_response):
+            raise UserError(_no_sense(self.endpoint, doing))
+        return answer
 
 
 def _named(name: str) -> str:
@@ -306,9 +312,17 @@ def _message(status: Any) -> str:  # noqa: ANN401  kfp's model
 def _refusal(endpoint: Endpoint, fault: Any, doing: str) -> Diagnostic:  # noqa: ANN401  ApiException
     if not fault.status:
         return connection_fault(endpoint, fault) or _no_sense(endpoint, doing)
-    text = fault.body if isinstance(fault.body, str) else ""
+    body = fault.body or ""
+    text = body.decode(errors="replace") if isinstance(body, bytes) else body
     kind = (fault.headers or {}).get("Content-Type", "")
     return status_fault(endpoint, Answer(fault.status, kind, text=text), doing)
+
+
+def _is_record(response: Any) -> bool:  # noqa: ANN401  kfp's own
+    try:
+        return isinstance(json.loads(response.data), dict)
+    except ValueError:
+        return False
 
 
 def _no_sense(endpoint: Endpoint, doing: str) -> Diagnostic:
