@@ -46,6 +46,7 @@ def submitted(
     server: Stub, capsys: pytest.CaptureFixture[str], *words: str, code: int = 0
 ) -> dict[str, Any]:
     """What `--format json` prints."""
+    capsys.readouterr()  # what was printed before
     assert submit(server, *words, "--format", "json") == code
     value: dict[str, Any] = json.loads(capsys.readouterr().out)
     return value

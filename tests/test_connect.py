@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -142,3 +143,33 @@ def test_secrets_are_kept(capfd: pytest.CaptureFixture[str]) -> None:
     out, err = capfd.readouterr()
     assert "***" in err
     assert TOKEN not in out + err
+
+
+SCRIPT = Path(__file__).parent.parent / "examples" / "cluster.sh"
+
+
+def test_the_script_for_a_cluster(server: Stub, tmp_path: Path) -> None:
+    """Its part that submits does what it says; the part that makes a cluster is not run here."""
+    (tmp_path / "bin").mkdir()
+    (tmp_path / "bin" / "kale-tag").write_text(
+        f'#!/bin/sh\nexec {sys.executable} -m kale_tag "$@"\n'
+    )
+    (tmp_path / "bin" / "kale-tag").chmod(0o755)
+    path = f"{tmp_path / 'bin'}{os.pathsep}{os.environ['PATH']}"
+    done = subprocess.run(
+        ["bash", str(SCRIPT), "run"],
+        env={**os.environ, "PATH": path, "HOST": server.url},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert len(server.versions) == 1
+    assert len(server.runs) == 2
+    assert "is there already: the same package" in done.stdout
+
+
+def test_the_script_is_clean() -> None:
+    """shellcheck finds nothing in it."""
+    if shutil.which("shellcheck") is None:
+        pytest.skip("there is no shellcheck")
+    subprocess.run(["shellcheck", str(SCRIPT)], check=True)

@@ -194,7 +194,7 @@ def _upload(cluster: "Cluster", given: Given, name: str, done: _Done) -> "Versio
         "url": url,
     }
     if version.new:
-        done.line(f"uploaded {package.name} as version {name} of pipeline {package.pipeline}")
+        done.line(f"uploaded version {name} of pipeline {package.pipeline}")
     else:
         done.line(
             f"version {name} of pipeline {package.pipeline} is there already: the same package"
