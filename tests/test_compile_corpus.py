@@ -17,7 +17,10 @@ legacy: keep
 
 @pytest.mark.slow
 def test_real_notebooks(
-    corpus: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+    corpus: Path,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """Half of the corpus and more compiles as it is; every package is one to KFP; no bug is met."""
     monkeypatch.chdir(tmp_path)

@@ -9,9 +9,8 @@ is so in any pipeline whose steps are processes.
 """
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
-from kale_tag.diagnostics import Diagnostic
 from kale_tag.pipeline import dataflow_faults as faults
 from kale_tag.pipeline.calls import Change
 from kale_tag.pipeline.carriers import Carriers
@@ -19,52 +18,12 @@ from kale_tag.pipeline.effects import Callables
 from kale_tag.pipeline.facts import Block, Body, Import, Read, Spot
 from kale_tag.pipeline.model import Parameter
 from kale_tag.pipeline.names import BUILTINS, PROVIDED
+from kale_tag.pipeline.units import Changers, Unit
+
+if TYPE_CHECKING:
+    from kale_tag.diagnostics import Diagnostic
 
 IMMUTABLE = frozenset(["int", "float", "str", "bool"])
-
-
-@dataclass(slots=True, eq=False)
-class Unit:
-    """A step, or a reference to another notebook (*inner*), in an order in which they can run.
-
-    *before* has the bits of the units that end before it starts. What is found out: *ins* maps a
-    variable to the number of the unit that gives it, -1 for what comes from outside; *outs*,
-    *parameters* and *metrics* are names, *carried* imports of other steps that it has to repeat,
-    *used* all names that it needs, of whatever kind.
-    """
-
-    name: str
-    block: Block
-    before: int
-    inner: "Dataflow | None" = None
-    changes: dict[str, Change] = field(default_factory=dict)
-    binds: dict[str, Spot] = field(default_factory=dict)
-    ins: dict[str, int] = field(default_factory=dict)
-    outs: set[str] = field(default_factory=set)
-    parameters: set[str] = field(default_factory=set)
-    metrics: list[str] = field(default_factory=list)
-    carried: dict[str, Import] = field(default_factory=dict)
-    used: set[str] = field(default_factory=set)
-    sought: dict[str, bool] = field(default_factory=dict)
-    ran: set[Body] = field(default_factory=set)
-    carriers: Carriers = field(init=False)
-
-    def __post_init__(self) -> None:
-        """The functions behind its names, as far as it binds them itself."""
-        self.carriers = Carriers(self.block.values)
-
-
-@dataclass(slots=True)
-class Changers:
-    """The units that change one variable, as bits: by how sure it is, and those that bind it.
-
-    *inert*: to what calls cannot change, *importers*: by an import and nothing else.
-    """
-
-    at_least: dict[Change, int] = field(default_factory=lambda: dict.fromkeys(Change, 0))
-    binders: int = 0
-    inert: int = 0
-    importers: int = 0
 
 
 class Dataflow:
@@ -91,7 +50,7 @@ class Dataflow:
     def solve(self, units: Iterable[Unit]) -> None:
         """Finds what each unit takes and gives; what nobody gives is left in `free`."""
         self.units = list(units)
-        self.starred = [number for number, one in enumerate(self.units) if one.block.stars]
+        self.starred = [n for n, one in enumerate(self.units) if _star_of(one.block)]
         self.callables = Callables([self.shared, *(unit.block for unit in self.units)])
         self._shared_needs()
         for number, unit in enumerate(self.units):
@@ -130,18 +89,18 @@ class Dataflow:
         unit.used |= set(block.uses)
         for name, read in block.reads.items():
             self.need(number, name, read, "")
-        for name, time in block.uses.items():
-            self._use(number, name, time, called=name in block.called)
+        for name in block.uses:
+            self._use(number, name)
 
     def _shared_needs(self) -> None:
         """What the shared cells need when they run: parameters, which every step then takes."""
         shared, seen = self.shared, set()
-        todo = [(name, read, "") for name, read in shared.reads.items()]
+        todo = list(shared.reads.items())
         for name in shared.uses:
             for body in self.shared_carriers.bodies(name):
-                todo += [(one, Read(read.spot, False), name) for one, read in body.reads.items()]
+                todo += [(one, Read(read.spot, False)) for one, read in body.reads.items()]
         while todo:
-            name, read, through = todo.pop()
+            name, read = todo.pop()
             if name in seen:
                 continue
             seen.add(name)
@@ -153,7 +112,7 @@ class Dataflow:
                 step = next((one.name for one in self.units if name in one.block.binds), None)
                 self.faults.append(faults.shared_needs(name, read, step))
             for body in self.shared_carriers.bodies(name):
-                todo += [(one, Read(own.spot, False), name) for one, own in body.reads.items()]
+                todo += [(one, Read(own.spot, False)) for one, own in body.reads.items()]
 
     def _at_hand(self, name: str) -> bool:
         shared = self.shared
@@ -174,34 +133,37 @@ class Dataflow:
         giver = self.giver(name, unit.before, read, f"step `{unit.name}`")
         if len(self.faults) > known_faults:
             return
-        if giver is not None:
-            known = self.units[giver]
-            imported = _imported(known.block, name)
-            if imported and unit.inner is None:
-                unit.carried.setdefault(name, imported[-1])
-            elif name in known.block.deleted and name not in known.block.bound:
-                if read.sure:
-                    spot = known.block.deleted[name]
-                    self.faults.append(faults.deleted(name, unit.name, read, known.name, spot))
-            else:
-                unit.ins[name] = giver
-                self.give(giver, name)
-                bodies = list(self.bodies(giver, name))
-                unit.carriers.add(name, bodies)
-                if unit.inner is not None:
-                    unit.inner.take(name, bodies)
-        elif name in self.parameters:
+        if giver is None:
+            self._not_given(number, name, read, through)
+        elif (repeated := _repeatable(self.units[giver].block, name)) and unit.inner is None:
+            unit.carried.setdefault(name, repeated)
+        elif name in (block := self.units[giver].block).deleted and name not in block.bound:
+            if read.sure:
+                by, spot = self.units[giver].name, block.deleted[name]
+                self.faults.append(faults.deleted(name, unit.name, read, by, spot))
+        else:
+            unit.ins[name] = giver
+            self.give(giver, name)
+            bodies = list(self.bodies(giver, name))
+            unit.carriers.add(name, bodies)
+            if unit.inner is not None:
+                unit.inner.take(name, bodies)
+
+    def _not_given(self, number: int, name: str, read: Read, through: str) -> None:
+        """No unit before gives *name*: it is a parameter, shared, built in, or not to be had."""
+        unit = self.units[number]
+        if name in self.parameters:
             unit.parameters.add(name)
             if unit.inner is not None:
                 unit.inner.take_parameter(self.parameters[name])
         elif name in self.from_outside:
             unit.ins[name] = -1
             unit.carriers.add(name, self.from_outside[name])
-        elif not self._at_hand(name) and self._star(unit):
-            pass
         elif name in self.shared.values:
             unit.carriers.add(name, self.shared_carriers.bodies(name))
-        elif name not in self.shared.bound and name not in unit.binds:
+        elif name in self.shared.bound or name in unit.binds:
+            pass
+        elif self._at_hand(name) or not self._star(unit):
             self._seek_outside(number, name, read, through)
 
     def _seek_outside(self, number: int, name: str, read: Read, through: str) -> None:
@@ -218,25 +180,35 @@ class Dataflow:
             return True
         for number in reversed(self.starred):
             if unit.before >> number & 1:
-                star = self.units[number].block.stars[-1]
+                star = _star_of(self.units[number].block)
+                assert star is not None
                 unit.carried.setdefault(f"*{star.module}", star)
                 return True
         return False
 
-    def _use(self, number: int, first: str, time: int, *, called: bool) -> None:
-        """The unit mentions *first*: if that is a function, it may be called from here."""
+    def _use(self, number: int, first: str) -> None:
+        """The unit mentions *first*: if that is a function, it may be called from here.
+
+        What it reads must be there if it is called by itself, and before the unit may bind that.
+        """
         unit = self.units[number]
-        block, todo = unit.block, [first]
+        block = unit.block
+        mentioned, called = block.uses.get(first, 0), block.called.get(first)
+        todo = [(first, called is not None)]
         while todo:
-            name = todo.pop()
-            for body in [one for one in unit.carriers.bodies(name) if one not in unit.ran]:
-                unit.ran.add(body)
+            name, runs = todo.pop()
+            for body in list(unit.carriers.bodies(name)):
+                if unit.ran.get(body, False) or (body in unit.ran and not runs):
+                    continue
+                unit.ran[body] = runs
                 unit.used |= set(body.reads)
                 for one, read in body.reads.items():
-                    if not (one in block.since and block.since[one] < time):
-                        sure = read.sure and called and one not in block.binds
-                        self.need(number, one, Read(read.spot, sure), body.name)
-                todo += body.reads
+                    if block.since.get(one, mentioned) < mentioned:
+                        continue
+                    runs_before = called is not None and block.first.get(one, called) >= called
+                    sure = read.sure and runs and runs_before and not body.whole
+                    self.need(number, one, Read(read.spot, sure), body.name)
+                todo += [(one, runs and one in body.called) for one in body.reads]
                 self._run_body(unit, body)
 
     def _run_body(self, unit: Unit, body: Body) -> None:
@@ -348,9 +320,8 @@ class Dataflow:
         for unit in self.units:
             for name, change in unit.changes.items():
                 changes[name] = max(change, changes.get(name, Change.NONE))
-            for name, spot in unit.binds.items():
-                if not _imported(unit.block, name):
-                    binds[name] = spot
+            own = unit.binds.items()
+            binds |= {name: spot for name, spot in own if not _imported(unit.block, name)}
         return changes, binds
 
     def open_reads(self) -> dict[str, Read]:
@@ -368,7 +339,7 @@ class Dataflow:
             unit = self.units[number]
             unit.ins[name] = -1
             unit.carriers.add(name, bodies)
-            self._use(number, name, unit.block.uses.get(name, 0), called=name in unit.block.called)
+            self._use(number, name)
 
     def take_parameter(self, parameter: Parameter) -> None:
         """A parameter of the notebook around this one is one of this notebook, too."""
@@ -394,6 +365,17 @@ class Dataflow:
     def end_giver(self, name: str, read: Read | None = None) -> int | None:
         """The unit that has the value of *name* when all is done."""
         return self.giver(name, (1 << len(self.units)) - 1, read, "`pipeline-metrics`")
+
+
+def _star_of(block: Block) -> Import | None:
+    """An `import *` that another step can repeat."""
+    return next((one for one in reversed(block.stars) if one.statement is not None), None)
+
+
+def _repeatable(block: Block, name: str) -> Import | None:
+    """The import of *name* that another step can repeat; a module is else given as a value."""
+    imports = _imported(block, name)
+    return imports[-1] if imports and imports[-1].statement is not None else None
 
 
 def _imported(block: Block, name: str) -> list[Import]:

@@ -5,7 +5,7 @@ from dataclasses import replace
 from typing import get_args
 
 from kale_tag.diagnostics import Diagnostic, warning
-from kale_tag.pipeline.dataflow import Dataflow, Unit
+from kale_tag.pipeline.dataflow import Dataflow
 from kale_tag.pipeline.facts import Import
 from kale_tag.pipeline.model import (
     ArtifactType,
@@ -23,6 +23,7 @@ from kale_tag.pipeline.reading import Draft
 from kale_tag.pipeline.shared_code import Part, closure, fixed_names, only, parts_of, without
 from kale_tag.pipeline.step_settings import Sorted, step_settings
 from kale_tag.pipeline.tagged import cell_label
+from kale_tag.pipeline.units import Unit
 from kale_tag.settings import CompileOptions, StepOptions
 
 TYPES: tuple[ArtifactType, ...] = get_args(ArtifactType)
@@ -40,7 +41,7 @@ ARTIFACTS: tuple[tuple[str, ArtifactType], ...] = (
 class Results:
     """One notebook, all of whose variables are known."""
 
-    def __init__(  # noqa: PLR0913  what there is
+    def __init__(  # noqa: PLR0913, PLR0917  all that there is
         self,
         draft: Draft,
         flow: Dataflow,
