@@ -109,7 +109,6 @@ def submit(  # noqa: PLR0913  one parameter an option
     """
     report = Report(style_for(color, sys.stdout.isatty()))
     done = _Done(quiet, format == "json")
-    code = 2
     try:
         _refuse_contradictions(upload_only, recurring, wait)
         cron = _cron(recurring)
@@ -133,6 +132,7 @@ def submit(  # noqa: PLR0913  one parameter an option
                 code = _wait(cluster, run_id, given, report, done) if wait else 0
     except UserError as fault:
         report.tell(fault.diagnostics)
+        code = 3 if any(one.code == "bug" for one in fault.diagnostics) else 2
     if done.as_json:
         shown = [faults.as_value(fault) for fault in report.diagnostics]
         print(json.dumps({**done.value, "diagnostics": shown}, indent=1, ensure_ascii=False))
