@@ -2,6 +2,7 @@
 
 import contextlib
 import json
+import shutil
 import socket
 import ssl
 import subprocess
@@ -247,6 +248,8 @@ def test_nobody_there(capsys: pytest.CaptureFixture[str]) -> None:
 @pytest.fixture(scope="module")
 def certificate(tmp_path_factory: pytest.TempPathFactory) -> str:
     """A self-signed certificate of `localhost` and its key, in one file."""
+    if shutil.which("openssl") is None:
+        pytest.skip("there is no openssl")
     path = tmp_path_factory.mktemp("tls") / "server.pem"
     key = path.with_name("key.pem")
     program = ["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2"]

@@ -128,6 +128,7 @@ def test_nothing_is_sent_where_something_is_wrong(server: Stub) -> None:
     """Faults that can be seen here are found before the server hears of us."""
     assert submit(server, "-p", "row=1") == 2
     assert submit(server, "--recurring", "nonsense") == 2
+    assert submit(server, "--recurring", " ") == 2
     assert submit(server, "--upload-only", "--wait") == 2
     assert server.seen == []
 

@@ -156,8 +156,10 @@ def _cron(text: str) -> str:
     Five fields would be taken for seconds, minutes, ... and run at other times than meant (source:
     `cron.Parse` of robfig/cron 1, which KFP's API server and controller use).
     """
+    if not text:
+        return ""
     fields = text.split()
-    if not fields or (fields[0].startswith("@") and len(fields) <= 2):
+    if fields and fields[0].startswith("@") and len(fields) <= 2:
         return " ".join(fields)
     if len(fields) not in {5, 6} or not all(map(_FIELD.fullmatch, fields)):
         raise UserError(
