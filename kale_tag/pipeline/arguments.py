@@ -1,8 +1,9 @@
 """The values that a run gives the parameters of a pipeline, typed as the notebook types them."""
 
+import itertools
 import json
 import math
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
 from kale_tag.diagnostics import Diagnostic, Label, UserError, error, suggest
 from kale_tag.pipeline.model import Parameter
@@ -89,28 +90,32 @@ def check_argument(parameter: Parameter, value: object) -> object:
 
 
 def _check_arrives(value: object) -> None:
+    for message in _faults(value):
+        raise ValueError(message)
+    if isinstance(value, list | dict) and holds_none(value):
+        # The type is right; it is the value that kfp.local cannot take.
+        raise ValueError("it has null in it, which KFP's local runner does not take")
+
+
+def _faults(value: object) -> Iterator[str]:
+    """Why *value*, or what is in it, would not arrive as it is."""
     match value:
-        case bool():
+        case bool() | None:
             pass
         case int() if abs(value) > EXACT:
-            raise ValueError("Kubeflow Pipelines would lose digits of it")
+            yield "Kubeflow Pipelines would lose digits of it"
         case float() if not math.isfinite(value):
-            raise ValueError("JSON has no such number")
+            yield "JSON has no such number"
         case str() if "\0" in value or "{{" in value:
             sign = "NUL" if "\0" in value else "`{{`"
-            raise ValueError(f"it has {sign} in it, which does not reach a container as it is")
+            yield f"it has {sign} in it, which does not reach a container as it is"
         case list():
-            for entry in value:
-                _check_arrives(entry)
+            yield from itertools.chain.from_iterable(map(_faults, value))
         case dict():
-            for key, entry in value.items():
-                if not isinstance(key, str):
-                    raise ValueError(f"its key {key!r} is not text")
-                _check_arrives(entry)
+            yield from (f"its key {key!r} is not text" for key in value if type(key) is not str)
+            yield from itertools.chain.from_iterable(map(_faults, (*value, *value.values())))
         case _:
             pass
-    if isinstance(value, list | dict) and holds_none(value):
-        raise ValueError("it has null in it, which KFP's local runner does not take")
 
 
 def _whole(text: str) -> object:

@@ -1,1 +1,1 @@
-"""Where a pipeline runs; kfp is imported here, inside of functions, and nowhere else."""
+"""Where a pipeline runs: on this machine, on a cluster."""
