@@ -23,6 +23,7 @@ COMMANDS = (
     "extract",
     "graph",
     "compile",
+    "submit",
     "schema",
     "git",
 )
