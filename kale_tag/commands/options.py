@@ -34,6 +34,13 @@ Paths = Annotated[
         "standard input. Default: kale-tag.yaml and the specs in specs/.",
     ),
 ]
+NotebookPaths = Annotated[
+    list[str],
+    Argument(
+        "[NOTEBOOK|FOLDER]...",
+        "Notebooks, or folders, which stand for the notebooks below them. `-` is standard input.",
+    ),
+]
 PatchPaths = Annotated[
     list[str],
     Argument(
