@@ -369,9 +369,9 @@ def test_examples_are_valid_to_both(path: Path) -> None:
     """Each example spec is right in form to the reader and to the schema."""
 
     def load(name: str, _: Label) -> Source:
-        return (
-            ready_spec(name) if is_ready(name) else Source(name, (path.parent / name).read_text())
-        )
+        if is_ready(name):
+            return ready_spec(name)
+        return Source(name, (path.parent / name).read_text("utf-8"))
 
     assert assert_agree(path.read_text("utf-8"), load)
 

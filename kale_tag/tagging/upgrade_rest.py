@@ -73,13 +73,15 @@ def _parameters(notebook: Notebook, index: int, places: Places) -> Iterator[Diag
                 targets=[ast.Name()], value=ast.Constant(value=str() | int() | float())
             ):
                 continue
-        yield warning(
-            "not-a-parameter",
-            f"cell {index}: `pipeline-parameters` takes `name = constant` only, numbers above 0, "
-            "text, true and false; Kale 2.3 stops at anything else",
-            places.cell(index, statement.lineno - 1),
-            help="move the line into the step that needs it",
-        )
+            case _:
+                yield warning(
+                    "not-a-parameter",
+                    f"cell {index}: `pipeline-parameters` takes `name = constant` only, the "
+                    "constant a text, True, False, or a number that is not negative; Kale 2.3 "
+                    "stops at anything else",
+                    places.cell(index, statement.lineno - 1),
+                    help="move the line into the step that needs it",
+                )
 
 
 def _metrics(notebook: Notebook, index: int, places: Places) -> Iterator[Diagnostic]:
