@@ -46,10 +46,10 @@ def plan(spec: Spec, notebook: Notebook, target: Target, earlier: Plan | None = 
     TimeoutError raised in here is one: the pattern that was stopped.
     """
     upgraded = NOTHING
+    names = {old: given.value for old, given in (spec.rename or {}).items()}
     if spec.legacy == "upgrade":
-        chosen = {old: given.value for old, given in (spec.rename or {}).items()}
-        upgraded = upgrade(notebook, target.variables["stem"], chosen)
-    view = View(notebook, _renames(spec), upgraded.tags)
+        upgraded = upgrade(notebook, target.variables["stem"], names)
+    view = View(notebook, names, upgraded.tags)
     try:
         return _plan(spec, view, target, earlier, upgraded)
     except TimeoutError:
@@ -114,35 +114,30 @@ def _still_true(
     yield from (one for key, one in upgraded.setting_warnings if key not in named)
 
 
-def _renames(spec: Spec) -> dict[str, str]:
-    """The tags that the renames of *spec* change, and into what."""
-    return {
-        f"{kind}:{old}": f"{kind}:{given.value}"
-        for old, given in (spec.rename or {}).items()
-        for kind in ("step", "prev")
-    }
-
-
 def _rename_faults(spec: Spec, view: View) -> Iterator[Diagnostic]:
     """Renames that would make one step of two."""
     if not spec.rename:
         return
     name = view.notebook.name
-    names = {tag for index in range(len(view.types)) for tag in view.before_renames(index)}
-    taken = {tag: tag for tag in names if tag.startswith("step:")}
+    taken = {
+        step: step
+        for index in range(len(view.types))
+        for tag in view.before_renames(index)
+        if not tag.startswith("prev:")
+        for step in tags.names_in(tag)
+    }
     for old, given in spec.rename.items():
-        new = f"step:{given.value}"
-        if f"step:{old}" not in names:
+        if old not in taken:
             continue
-        if (other := taken.get(new)) is not None:
-            both = f"{name} has `{old}` and `{other.removeprefix('step:')}`"
+        if (other := taken.get(given.value)) is not None:
+            both = f"{name} has `{old}` and `{other}`"
             yield error(
                 "rename-collision",
                 f"`{old}` cannot become `{given.value}`: {both}",
                 given.label,
                 help="renaming would make one step of two",
             )
-        taken[new] = f"step:{old}"
+        taken[given.value] = old
 
 
 class _Planner:

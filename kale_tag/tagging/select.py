@@ -8,7 +8,7 @@ from functools import cached_property
 from kale_tag.diagnostics import Diagnostic, Label, error
 from kale_tag.notebook import Notebook
 from kale_tag.tagging.model import Index, Pattern, Rule, Selector
-from kale_tag.tags import listed
+from kale_tag.tags import listed, renamed
 
 _FENCE = re.compile(r" {0,3}(`{3,}|~{3,})")
 _ATX = re.compile(r" {0,3}(#{1,6})(?:[ \t]+(.*?))?(?:[ \t]+#+)?[ \t]*$")
@@ -26,8 +26,8 @@ class Selection:
 class View:
     """What selectors look at in one notebook, each part made when it is first asked for.
 
-    *upgraded* are the tags of cells that have others in the language of Kale 2; *renames* are tags
-    that stand for others, as the spec's `rename` wants it.
+    *upgraded* are the tags of cells that have others in the language of Kale 2; *renames* are steps
+    and their new names, as the spec's `rename` wants it.
     """
 
     def __init__(
@@ -50,7 +50,7 @@ class View:
         if known is None:
             known = self.before_renames(index)
             if self._renames:
-                known = [self._renames.get(tag, tag) for tag in known]
+                known = [renamed(tag, self._renames) for tag in known]
             self._tags[index] = known
         return known
 

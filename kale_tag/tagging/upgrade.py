@@ -12,7 +12,7 @@ from kale_tag.diagnostics import Diagnostic, warning
 from kale_tag.notebook import Notebook
 from kale_tag.places import Places
 from kale_tag.steps import SETTING_KINDS, SETTINGS_KEY
-from kale_tag.tagging.upgrade_names import collisions, names_in, new_names
+from kale_tag.tagging.upgrade_names import collisions, names_meant, new_names
 from kale_tag.tagging.upgrade_settings import OLD, Loss, upgraded_settings
 
 BEFORE_EVERY_STEP = ("parameters", "injected-parameters")
@@ -101,7 +101,7 @@ def _tags(before: Sequence[str], names: Mapping[str, str], *, is_old: bool) -> l
         if kind in {"block", "step"} and colon:
             after += _step(text, names)
         elif kind == "prev" and rest:
-            after += [f"prev:{names.get(name, name)}" for name in names_in(text)]
+            after += [f"prev:{names.get(name, name)}" for name in names_meant(text)]
         elif kind in DATA and (is_old or colon):
             continue
         else:
@@ -122,7 +122,7 @@ def _step(text: str, names: Mapping[str, str]) -> list[str]:
     special = text.removeprefix("block:")
     if special in tags.SPECIAL:
         return [special]  # as Kale 0.5 to 0.7 read it, and the examples before 0.1 meant it
-    return [f"step:{names.get(name, name)}" for name in names_in(text)] or ["step:"]
+    return [f"step:{names.get(name, name)}" for name in names_meant(text)] or ["step:"]
 
 
 def _dropped(

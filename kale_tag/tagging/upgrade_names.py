@@ -11,7 +11,7 @@ Listed = Mapping[int, Sequence[str]]
 """The tags of each code cell that has some."""
 
 
-def names_in(text: str) -> list[str]:
+def names_meant(text: str) -> list[str]:
     """The steps that a tag names: one, or in the oldest notebooks several (`prev:a;b`, `prev:a:b`).
 
     Source: the parsers of Kale 0.2 and 0.3, and the examples that came before them.
@@ -103,4 +103,4 @@ def _named(listed: Listed, *kinds: str) -> Iterator[tuple[int, int, str]]:
     for index, texts in listed.items():
         for position, text in enumerate(texts):
             if text.partition(":")[0] in kinds:
-                yield from ((index, position, name) for name in names_in(text))
+                yield from ((index, position, name) for name in names_meant(text))
