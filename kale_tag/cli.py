@@ -18,6 +18,8 @@ COMMANDS = (
     "plan",
     "apply",
     "revert",
+    "upgrade",
+    "rename",
     "check",
     "diff",
     "extract",
@@ -102,7 +104,7 @@ def read_plainly(function: Command, words: Sequence[str]) -> dict[str, Any] | No
         if any(isinstance(part, Argument) for part in parts):
             if parts[0] == list[str]:
                 found[name], given = given, []
-            elif given and given[0] in get_args(parts[0]):
+            elif given and (parts[0] is str or given[0] in get_args(parts[0])):
                 found[name] = given.pop(0)
             else:
                 return None

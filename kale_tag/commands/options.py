@@ -34,6 +34,25 @@ Paths = Annotated[
         "standard input. Default: kale-tag.yaml and the specs in specs/.",
     ),
 ]
+NotebookPaths = Annotated[
+    list[str],
+    Argument(
+        "[NOTEBOOK|FOLDER]...",
+        "Notebooks, or folders, which stand for the notebooks below them. `-` is standard input.",
+    ),
+]
+OldName = Annotated[str, Argument("OLD", "What the step is called.")]
+NewName = Annotated[str, Argument("NEW", "What it shall be called.")]
+RenamePaths = Annotated[
+    list[str],
+    Argument(
+        "[SPEC|PATCH|NOTEBOOK|FOLDER]...",
+        "Where to rename it. A spec brings those that it extends and the notebooks that it names, "
+        "a patch its notebook, a folder all that is below it. Default: kale-tag.yaml and the specs "
+        "in specs/.",
+    ),
+]
+Write = Annotated[bool, Option(("--write",), "Write it; without this, show what would change.")]
 PatchPaths = Annotated[
     list[str],
     Argument(

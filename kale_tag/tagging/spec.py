@@ -33,7 +33,7 @@ KEYS = (
     "ignore",
 )
 UNMATCHED = ("keep", "untag", "skip", "error")
-LEGACY = ("error", "keep")
+LEGACY = ("error", "keep", "upgrade")
 
 Load = Callable[[str, Label], Source]
 """Gives the file that `extends` names at a place; raises `UserError` when it cannot."""
@@ -113,7 +113,7 @@ def _files(
         name = form.text(node, "`extends`")
         if name is None:
             continue
-        path = posixpath.normpath(posixpath.join(posixpath.dirname(source.name), name))
+        path = _path_beside(source, name)
         if path in (*trail, posixpath.normpath(source.name)):
             chain = " -> ".join((*trail, posixpath.normpath(source.name), path))
             form.fault(
@@ -134,6 +134,13 @@ def _files(
             continue
         yield from _files(form, base, load, (*trail, posixpath.normpath(source.name)), seen)
     yield source, values
+
+
+def _path_beside(source: Source, name: str) -> str:
+    """The path of the spec *name* that *source* extends; a ready one (`kale:headings`) has none."""
+    if name.startswith("kale:"):
+        return name
+    return posixpath.normpath(posixpath.join(posixpath.dirname(source.name), name))
 
 
 def _check_version(form: Form, root: MappingNode, node: Node | None) -> None:
@@ -175,20 +182,8 @@ def _add_layer(form: Form, spec: Spec, file: Source, values: dict[str, Node], la
     if "unmatched" in values:
         changes["unmatched"] = form.choice(values["unmatched"], UNMATCHED, "`unmatched`") or "keep"
     if "legacy" in values:
-        changes["legacy"] = _legacy(form, values["legacy"])
+        changes["legacy"] = form.choice(values["legacy"], LEGACY, "`legacy`") or "error"
     return replace(spec, **changes)  # type: ignore[arg-type]  # the keys are fields, each of its type
-
-
-def _legacy(form: Form, node: Node) -> str:
-    if isinstance(node, Scalar) and node.value == "upgrade":
-        form.fault(
-            "not-yet",
-            "`legacy: upgrade` is not in this version of kale-tag",
-            node.label,
-            help="retag by rules such as `{tagged: 'block:(.+)', step: '\\1'}`",
-        )
-        return "error"
-    return form.choice(node, LEGACY, "`legacy`") or "error"
 
 
 def _vars(form: Form, node: Node) -> dict[str, str]:
