@@ -14,7 +14,21 @@ from kale_tag import __version__
 from kale_tag.commands.options import Argument, Option
 from kale_tag.diagnostics import UserError
 
-COMMANDS = ("plan", "apply", "revert", "check", "diff", "graph", "compile", "schema", "git")
+COMMANDS = (
+    "plan",
+    "apply",
+    "revert",
+    "upgrade",
+    "rename",
+    "check",
+    "diff",
+    "extract",
+    "graph",
+    "compile",
+    "submit",
+    "schema",
+    "git",
+)
 """Each is the function of that name in the module of that name."""
 
 ISSUES = "https://github.com/kale-tag/kale-tag/issues"
@@ -90,7 +104,7 @@ def read_plainly(function: Command, words: Sequence[str]) -> dict[str, Any] | No
         if any(isinstance(part, Argument) for part in parts):
             if parts[0] == list[str]:
                 found[name], given = given, []
-            elif given and given[0] in get_args(parts[0]):
+            elif given and (parts[0] is str or given[0] in get_args(parts[0])):
                 found[name] = given.pop(0)
             else:
                 return None

@@ -306,7 +306,7 @@ FIELDS: dict[str, Check] = {
     "base_image": _text,
     "enable_caching": _flag,
     "steps_defaults": _steps_defaults,
-    "volumes": _list_of(_record(VOLUME_FIELDS, "a volume", ("name", "mount_point"))),
+    "volumes": _list_of(_record(VOLUME_FIELDS, "a volume", ("name", "mount_point", "type"))),
     "security_context": _record(SECURITY_FIELDS, "`security_context`"),
     "kfp_host": _text,
     "output_path": _text,

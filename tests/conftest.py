@@ -24,6 +24,15 @@ def _plain_output(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("NO_COLOR", "1")
 
 
+@pytest.fixture(autouse=True)
+def _no_cluster(monkeypatch: pytest.MonkeyPatch) -> None:
+    """No test finds the cluster, the token or the proxy of the machine it runs on."""
+    for name in os.environ:
+        if name.startswith(("KF_PIPELINES_", "KUBE", "KALE_TAG_TOKEN")) or "PROXY" in name.upper():
+            monkeypatch.delenv(name)
+    monkeypatch.setenv("KUBECONFIG", os.devnull)
+
+
 @pytest.fixture(scope="session")
 def corpus() -> Path:
     """The folder of real notebooks; tests that want it are skipped where it is not."""

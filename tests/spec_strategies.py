@@ -113,7 +113,7 @@ ANYWHERE: dict[str, st.SearchStrategy[Any]] = {
 }
 WITH_STEP: dict[str, st.SearchStrategy[Any]] = {
     **ENTRIES,
-    "prev": one_or_more(NAMES, 0),
+    "prev": one_or_more(NAMES | st.just("step-above"), 0),
     "image": st.sampled_from(["python:3.12", " ", "é"]) | HOLED,
     "cache": st.sampled_from(["enabled", "disabled"]),
     "report": st.sampled_from(["enabled", "disabled"]),
@@ -157,7 +157,9 @@ VOLUME: dict[str, st.SearchStrategy[Any]] = {
     ),
     "old": st.none(),
 }
-VOLUMES = some_of(VOLUME).map(lambda more: {"name": "data", "mount_point": "/data", **more})
+VOLUMES = some_of(VOLUME).map(
+    lambda more: {"name": "data", "mount_point": "/data", "type": "pvc", **more}
+)
 LONGEST = st.sampled_from(["a" * 128, "${stem}" + "-" * 126 + "b"])
 PIPELINE: dict[str, st.SearchStrategy[Any]] = {
     **dict.fromkeys(settings.FIELDS, ANY_TEXT | st.none()),
@@ -335,7 +337,7 @@ GROUPS: list[tuple[str, Spec, Callable[[str], Spec], Callable[[Spec], Spec]]] = 
     (
         "volumes",
         VOLUME_FIELDS,
-        lambda _: {"name": "a", "mount_point": "b"},
+        lambda _: {"name": "a", "mount_point": "b", "type": "pvc"},
         lambda made: {"pipeline": {"volumes": [made]}},
     ),
     *(

@@ -48,7 +48,7 @@ def find_checks(paths: Sequence[str]) -> Checks:
     by_name = {*named.specs}
     for folder in named.folders:
         inside = files.notebooks_in(folder)
-        specs = [path for path in files.specs_in(folder) if _looks_like_a_spec(path)]
+        specs = [path for path in files.specs_in(folder) if looks_like_a_spec(path)]
         if not inside and not specs:
             message = f"there is neither a notebook below {folder} nor a spec in it"
             checks.unusable.append(error("nothing-to-check", message, Label(Source(folder))))
@@ -98,7 +98,7 @@ def _add(
         task.steps.append((spec, target_of(spec, task.name, ())))
 
 
-def _looks_like_a_spec(path: str) -> bool:
+def looks_like_a_spec(path: str) -> bool:
     """Whether a YAML file in a folder is meant for us: two of our keys stand in it."""
     try:
         start = files.read(path).data[:65536]

@@ -34,6 +34,25 @@ Paths = Annotated[
         "standard input. Default: kale-tag.yaml and the specs in specs/.",
     ),
 ]
+NotebookPaths = Annotated[
+    list[str],
+    Argument(
+        "[NOTEBOOK|FOLDER]...",
+        "Notebooks, or folders, which stand for the notebooks below them. `-` is standard input.",
+    ),
+]
+OldName = Annotated[str, Argument("OLD", "What the step is called.")]
+NewName = Annotated[str, Argument("NEW", "What it shall be called.")]
+RenamePaths = Annotated[
+    list[str],
+    Argument(
+        "[SPEC|PATCH|NOTEBOOK|FOLDER]...",
+        "Where to rename it. A spec brings those that it extends and the notebooks that it names, "
+        "a patch its notebook, a folder all that is below it. Default: kale-tag.yaml and the specs "
+        "in specs/.",
+    ),
+]
+Write = Annotated[bool, Option(("--write",), "Write it; without this, show what would change.")]
 PatchPaths = Annotated[
     list[str],
     Argument(
@@ -178,4 +197,86 @@ Attributes = Annotated[
         "The attributes file to write, for example .gitattributes, which can be committed.",
         "FILE",
     ),
+]
+NotebookPaths = Annotated[
+    list[str],
+    Argument(
+        "NOTEBOOK|FOLDER...",
+        "Notebooks, or folders for those below them; `-` is standard input.",
+    ),
+]
+SpecOutput = Annotated[
+    str,
+    Option(
+        ("--output", "-o"),
+        "Write the spec into this file, or the specs into this folder (with `/` at its end, or one "
+        "that exists); `-`, the default, is standard output.",
+        "PATH",
+    ),
+]
+By = Annotated[
+    Literal["auto", "id", "source", "index"],
+    Option(
+        ("--by",),
+        "Select cells by id, source or index wherever that selects just the cell. auto: by id, "
+        "which never changes, else by a pattern for the source; in a proposal the other way round; "
+        "by index as the last resort.",
+    ),
+]
+Runnable = Annotated[
+    list[str],
+    Argument(
+        "[SPEC] NOTEBOOK | PACKAGE",
+        "A tagged notebook, if need be with the spec that tags it (in memory only), or a package "
+        "that `kale-tag compile` wrote. `-` is a notebook on standard input.",
+    ),
+]
+Parameters = Annotated[
+    list[str] | None,
+    Option(
+        ("--param", "-p"),
+        "A parameter of the pipeline; lists and mappings as JSON. Can be given again.",
+        "NAME=VALUE",
+    ),
+]
+ParamsFile = Annotated[
+    str, Option(("--params",), "A YAML file with values of parameters; -p goes before it.", "FILE")
+]
+Host = Annotated[
+    str,
+    Option(("--host",), "The address of Kubeflow Pipelines, as http://localhost:8080.", "URL"),
+]
+Token = Annotated[
+    str,
+    Option(
+        ("--token",),
+        "Who you are. Other users of this machine can see it here; KALE_TAG_TOKEN in the "
+        "environment is better.",
+        "TOKEN",
+    ),
+]
+CaCert = Annotated[
+    str,
+    Option(("--ca-cert",), "The certificate of who signed the server's, in PEM form.", "FILE"),
+]
+Namespace = Annotated[
+    str, Option(("--namespace", "-n"), "Your namespace (profile), where users have one.", "NAME")
+]
+Experiment = Annotated[
+    str, Option(("--experiment",), "Where the run is listed. Default: the notebook's.", "NAME")
+]
+RunName = Annotated[
+    str, Option(("--run-name",), "Default: the pipeline's name, and the time.", "NAME")
+]
+VersionName = Annotated[
+    str,
+    Option(("--version-name",), "Default: the pipeline's name, and the package's digest.", "NAME"),
+]
+UploadOnly = Annotated[bool, Option(("--upload-only",), "Upload the package; run nothing.")]
+Recurring = Annotated[
+    str,
+    Option(("--recurring",), "Run it again and again: '0 3 * * *' is every day at three.", "CRON"),
+]
+Wait = Annotated[
+    bool, Option(("--wait",), "Wait for the end of the run; exit 1 if it does not succeed.")
 ]

@@ -9,12 +9,13 @@ from dataclasses import dataclass, field
 
 from kale_tag import files
 from kale_tag.commands import patches
+from kale_tag.commands.ready import is_ready, ready_spec
 from kale_tag.diagnostics import Diagnostic, Label, Source, Span, UserError, error
 from kale_tag.tagging.change import Target
 from kale_tag.tagging.model import Entry, Spec
 from kale_tag.tagging.patch import ENDING
 from kale_tag.tagging.read_patch import Patch
-from kale_tag.tagging.spec import merge_settings, read_spec
+from kale_tag.tagging.spec import read_spec, target_for
 
 STDIN = "-"
 DEFAULT_SPEC = "kale-tag.yaml"
@@ -163,7 +164,7 @@ def told_apart(paths: Iterable[str], targets: Targets) -> Named:
             _by_folder(path, named)
         elif path.endswith(ENDING):
             named.patches[path] = ""
-        elif path.endswith((".yaml", ".yml")):
+        elif is_ready(path) or path.endswith((".yaml", ".yml")):
             named.specs.append(path)
         elif path.endswith(".ipynb") and not glob.has_magic(path):
             named.notebooks.append(path)
@@ -244,6 +245,8 @@ def _needed_specs() -> list[str]:
 
 def spec_source(path: str, stdin: bytes) -> Source:
     """The text of the spec *path*. Raises `UserError` when it cannot be read."""
+    if is_ready(path):
+        return ready_spec(path)
     return files.as_text("stdin", stdin) if path == STDIN else files.read_text(path)
 
 
@@ -252,10 +255,11 @@ def spec_of(source: Source) -> Spec:
 
     def load(base: str, at: Label) -> Source:
         try:
-            return files.read_text(base)
+            return ready_spec(base) if is_ready(base) else files.read_text(base)
         except UserError as fault:
-            message = fault.diagnostics[0].message
-            raise UserError(error("not-read", message, at)) from None
+            why = fault.diagnostics[0]
+            hint = why.help if is_ready(base) else ""
+            raise UserError(error("not-read", why.message, at, help=hint)) from None
 
     return read_spec(source, load)
 
@@ -324,17 +328,13 @@ def _whole(entries: Sequence[Entry]) -> Label:
 
 def target_of(spec: Spec, name: str, entries: Sequence[Entry]) -> Target:
     """What *spec* says for the notebook *name*, which *entries* of its list name."""
-    variables = dict(_path_variables(name, posixpath.dirname(spec.source.name)))
-    filled = {**(spec.variables or {})}
-    pipeline = spec.pipeline
-    for entry in entries:
-        filled.update(entry.vars or {})
-        if entry.pipeline is not None:
-            pipeline = merge_settings(pipeline or {}, entry.pipeline)
-    return Target({**filled, **variables}, pipeline)
+    return target_for(
+        spec, dict(path_variables(name, posixpath.dirname(spec.source.name))), entries
+    )
 
 
-def _path_variables(name: str, folder: str) -> Iterator[tuple[str, str]]:
+def path_variables(name: str, folder: str) -> Iterator[tuple[str, str]]:
+    """What `${stem}` and the like stand for in the notebook *name*, for a spec in *folder*."""
     path = "stdin.ipynb" if name == STDIN else name
     base = os.path.basename(path)
     yield "name", base

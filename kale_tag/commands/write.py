@@ -1,4 +1,4 @@
-"""What `apply` and `revert` share: write what specs or patches ask for, and say what was done."""
+"""What `apply`, `revert` and `upgrade` share: write what is asked for, and say what was done."""
 
 import sys
 from collections.abc import Sequence
@@ -16,7 +16,10 @@ from kale_tag.tagging.retag import Retagged
 
 @dataclass(frozen=True, slots=True)
 class Options:
-    """The options of the two commands; *verb* says what is done to a notebook: `changed`."""
+    """The options of these commands; *verb* says what is done to a notebook: `changed`.
+
+    *shows* says to show each change as `plan` does.
+    """
 
     verb: str
     undo: bool = False
@@ -26,6 +29,7 @@ class Options:
     as_json: bool = False
     jobs: int = 1
     quiet: bool = False
+    shows: bool = False
     verbose: bool = False
     color: Color = "auto"
 
@@ -77,7 +81,7 @@ def _show(options: Options, style: Style) -> batch.Show:
             value = render.as_value(done.plan, done.notebook)
             outcome.value.append({"spec": done.spec, **value})
             return
-        if options.verbose:
+        if options.verbose or options.shows:
             lines = render.as_text(done.plan, done.notebook, style)
             outcome.text += "".join(f"{line}\n" for line in lines)
         outcome.text += "".join(f"{line}\n" for line in render.moved(done.plan, style))

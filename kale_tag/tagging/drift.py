@@ -15,7 +15,7 @@ from kale_tag.tagging.lint_settings import PANEL
 from kale_tag.tagging.model import Spec
 from kale_tag.tagging.plan import Plan
 from kale_tag.tagging.wanted_settings import settings_changed, settings_in
-from kale_tag.tags import is_kales, listed
+from kale_tag.tags import is_kales, listed, names_in
 
 WIDTH = 60
 """Characters of a value in a message."""
@@ -199,7 +199,7 @@ def _setting(key: str, old: object, new: object) -> str:
 def _reasons(spec: Spec, before: list[str]) -> Iterator[Label]:
     """The places of a spec that change a cell which no rule selects: its renames."""
     for old, given in (spec.rename or {}).items():
-        if f"step:{old}" in before or f"prev:{old}" in before:
+        if any(old in names_in(tag) for tag in before):
             yield given.label.with_text(f"`{old}` is renamed here")
 
 

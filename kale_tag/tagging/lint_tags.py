@@ -201,7 +201,8 @@ def two_steps(nb: Tagged) -> Iterator[Diagnostic]:
     Why: Kale stops at two `step:` tags, even if they are the same; of a reference and a step, or of
     two references, it takes the first reference and forgets the rest without a word.
 
-    Mend: Keep one. Code that two steps need belongs into a cell tagged `functions`.
+    Mend: Keep one. Code that two steps need belongs into a cell tagged `functions`, or into a copy
+    of the cell for each; Kale 0.1 to 0.3 ran such a cell in both.
 
     Example:
     ```python load.ipynb
@@ -221,7 +222,8 @@ def two_steps(nb: Tagged) -> Iterator[Diagnostic]:
                 "a cell is one step",
                 nb.tag(cell, others[0]),
                 also=[nb.tag(cell, at) for at in (first, *others[1:])],
-                help="keep one of them",
+                help="keep one of them; what both need goes into a copy of the cell for each, or "
+                "into a cell tagged `functions`",
             )
 
 

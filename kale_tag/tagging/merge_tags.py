@@ -62,15 +62,8 @@ def renamed(listed: object, renames: Mapping[str, str]) -> object:
     """The tags *listed* after *renames* of steps, none twice for it."""
     if not (renames and isinstance(listed, list)):
         return listed
-    new = [_renamed(text, renames) for text in listed]
+    new = [tags.renamed(text, renames) if isinstance(text, str) else text for text in listed]
     return listed if new == listed else list(dict.fromkeys(new))
-
-
-def _renamed(text: str, renames: Mapping[str, str]) -> str:
-    kind, _, name = text.partition(":")
-    if kind in {"step", "notebook", "prev"} and name in renames:
-        return f"{kind}:{renames[name]}"
-    return text
 
 
 def _by_slot(listed: Sequence[str], names: Names) -> dict[Slot, list[str]]:

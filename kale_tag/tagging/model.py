@@ -67,6 +67,10 @@ class Expect:
     label: Label | None = None
 
 
+ABOVE = "step-above"
+"""The `prev` that stands for whichever step starts above; no step can have such a name."""
+
+
 @dataclass(frozen=True, slots=True)
 class Given:
     """One thing that a rule gives its cells.

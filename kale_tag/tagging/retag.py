@@ -55,8 +55,9 @@ def retag(  # noqa: PLR0913  what a spec, a notebook and a run each bring
     if choose is not None and made.changes:
         made = replace(made, changes=choose(notebook, made))
     if not made.changes:
-        return Retagged(spec.source.name, notebook, made, None)
+        return Retagged(spec.source.name, notebook, _with_rest(made, spec, notebook), None)
     proven = carry_out(notebook, made.changes)
+    made = _with_rest(made, spec, proven)
     with watch():
         again = plan(spec, proven, target, made)
     if choose is not None:
@@ -66,6 +67,20 @@ def retag(  # noqa: PLR0913  what a spec, a notebook and a run each bring
         fault = unsettled(spec, again)
         raise fault if fault is not None else ProofError(f"{name}: planning again finds changes")
     return Retagged(spec.source.name, notebook, made, proven.data)
+
+
+def _with_rest(made: Plan, spec: Spec, result: Notebook) -> Plan:
+    """*made* with a warning for each thing that an upgrade leaves to be mended in *result*."""
+    if spec.legacy != "upgrade":
+        return made
+    from kale_tag.tagging.upgrade_rest import left_to_mend  # noqa: PLC0415  needed for upgrades only
+
+    silenced = spec.ignore or {}
+    rest = [fault for fault in left_to_mend(result) if fault.code not in silenced]
+    if made.changes:
+        note = "as the upgrade leaves it; the line number is that of the new file"
+        rest = [replace(fault, notes=(*fault.notes, note)) for fault in rest]
+    return replace(made, warnings=(*made.warnings, *rest))
 
 
 def carry_out(notebook: Notebook, changes: Iterable[Change]) -> Notebook:

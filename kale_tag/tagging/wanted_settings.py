@@ -12,9 +12,14 @@ from kale_tag.tagging.change import Change, Target
 from kale_tag.tagging.model import Given, Setting
 
 
-def settings_changes(notebook: Notebook, target: Target) -> list[Change]:
-    """The change of the notebook's own metadata, if its settings are not as wanted."""
-    if target.pipeline is None:
+def settings_changes(
+    notebook: Notebook, target: Target, upgraded: dict[str, object] | None = None
+) -> list[Change]:
+    """The change of the notebook's own metadata, if its settings are not as wanted.
+
+    *upgraded* are its settings as Kale 2 takes them, where they have to change for that.
+    """
+    if target.pipeline is None and upgraded is None:
         return []
     before = notebook.metadata
     if before is not MISSING and before is not None and not isinstance(before, dict):
@@ -23,13 +28,14 @@ def settings_changes(notebook: Notebook, target: Target) -> list[Change]:
     present = old.get(SETTINGS_KEY)
     if present is not None and not isinstance(present, dict):
         raise UserError(_not_an_object(notebook, f"`metadata.{SETTINGS_KEY}`"))
+    start = (present or {}) if upgraded is None else upgraded
     wanted = _filled_settings(notebook, target)
-    wanted = settings.with_experiment(wanted, present or {})
-    if not present:
+    wanted = settings.with_experiment(wanted, start)
+    if not start and target.pipeline is not None:
         wanted = settings.initial(wanted, target.variables["stem"])
-    if faults := [*_faults(notebook, target.pipeline, wanted)]:
+    if faults := [*_faults(notebook, target.pipeline or {}, wanted)]:
         raise UserError(*faults)
-    new = _merged(present or {}, wanted)
+    new = _merged(start, wanted)
     if same(new, present or {}):
         return []
     return [Change(None, before, {**old, SETTINGS_KEY: new})]
