@@ -198,13 +198,6 @@ Attributes = Annotated[
         "FILE",
     ),
 ]
-NotebookPaths = Annotated[
-    list[str],
-    Argument(
-        "NOTEBOOK|FOLDER...",
-        "Notebooks, or folders for those below them; `-` is standard input.",
-    ),
-]
 SpecOutput = Annotated[
     str,
     Option(
