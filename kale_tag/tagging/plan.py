@@ -7,7 +7,7 @@ from kale_tag import tags
 from kale_tag.diagnostics import Diagnostic, Label, Source, UserError, error, suggest, warning
 from kale_tag.notebook import MISSING, Notebook
 from kale_tag.steps import PATH_KEY
-from kale_tag.tagging.change import Change, Target
+from kale_tag.tagging.change import NOTHING, Change, Target, Upgraded
 from kale_tag.tagging.model import Given, Spec
 from kale_tag.tagging.select import (
     Selection,
@@ -17,7 +17,6 @@ from kale_tag.tagging.select import (
     first_line,
     select,
 )
-from kale_tag.tagging.upgrade import NOTHING, Upgraded, upgrade
 from kale_tag.tagging.wanted import Wanted, Wants
 from kale_tag.tagging.wanted_settings import settings_changes
 
@@ -48,6 +47,8 @@ def plan(spec: Spec, notebook: Notebook, target: Target, earlier: Plan | None = 
     upgraded = NOTHING
     names = {old: given.value for old, given in (spec.rename or {}).items()}
     if spec.legacy == "upgrade":
+        from kale_tag.tagging.upgrade import upgrade  # noqa: PLC0415  needed for old notebooks only
+
         upgraded = upgrade(notebook, target.variables["stem"], names)
     view = View(notebook, names, upgraded.tags)
     try:

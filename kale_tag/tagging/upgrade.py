@@ -5,13 +5,13 @@ Source: the parsers of kubeflow-kale 0.2.2, 0.3.4, 0.4.0, 0.5.1 and 0.7.0, and w
 """
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
 
 from kale_tag import tags
 from kale_tag.diagnostics import Diagnostic, warning
 from kale_tag.notebook import Notebook
 from kale_tag.places import Places
 from kale_tag.steps import SETTING_KINDS, SETTINGS_KEY
+from kale_tag.tagging.change import NOTHING, Upgraded
 from kale_tag.tagging.upgrade_names import collisions, names_meant, new_names
 from kale_tag.tagging.upgrade_settings import OLD, Loss, upgraded_settings
 
@@ -20,24 +20,6 @@ BEFORE_EVERY_STEP = ("parameters", "injected-parameters")
 
 DATA = ("in", "out")
 """Tags that named the variables which a step reads and gives, in the oldest notebooks."""
-
-
-@dataclass(frozen=True, slots=True)
-class Upgraded:
-    """A notebook in the language of Kale 2.
-
-    *tags* are those of each code cell whose tags change, *settings* those of the notebook, None
-    where they stay. *cell_warnings* and *setting_warnings* say what could not be kept, for a cell
-    or a key of the settings.
-    """
-
-    tags: Mapping[int, list[str]] = field(default_factory=dict)
-    settings: dict[str, object] | None = None
-    cell_warnings: tuple[tuple[int, Diagnostic], ...] = ()
-    setting_warnings: tuple[tuple[str, Diagnostic], ...] = ()
-
-
-NOTHING = Upgraded()
 
 
 def upgrade(notebook: Notebook, stem: str, chosen: Mapping[str, str]) -> Upgraded:

@@ -31,7 +31,9 @@ def settings_changes(
     start = (present or {}) if upgraded is None else upgraded
     wanted = _filled_settings(notebook, target)
     wanted = settings.with_experiment(wanted, start)
-    if not start and target.pipeline is not None:
+    # Where a spec has removed the last key, nothing is to come back.
+    asks = present is None or any(value is not None for value in wanted.values())
+    if not start and target.pipeline is not None and asks:
         wanted = settings.initial(wanted, target.variables["stem"])
     if faults := [*_faults(notebook, target.pipeline or {}, wanted)]:
         raise UserError(*faults)
