@@ -96,7 +96,10 @@ def _tags(before: Sequence[str], names: Mapping[str, str], *, is_old: bool) -> l
     others = {text.partition(":")[0] for text in after} & {"prev", *SETTING_KINDS}
     if "step:" in after and not others:
         after.remove("step:")  # it says what no tag says: the cell belongs to the block above
-    return list(dict.fromkeys(after))
+    # What was two tags may have become one; another tool's are none of our business.
+    return [
+        text for at, text in enumerate(after) if text not in after[:at] or not tags.is_kales(text)
+    ]
 
 
 def _step(text: str, names: Mapping[str, str]) -> list[str]:
