@@ -1,8 +1,8 @@
-"""What the cells print and show: to the log at once, and into the report."""
+"""What the cells print and show, as a page for Kubeflow Pipelines to show."""
 
-import base64, html, io, os, re
+import base64, html, io, os, re, sys, time
 
-KEPT = 100_000  # of a long output the report shows so many bytes from either end
+KEPT = 100_000  # of a long output the page shows so many bytes from either end
 HEAD = """<!doctype html>
 <html lang="en"><meta charset="utf-8"><meta name="viewport" content="width=device-width">
 <title>%s</title>
@@ -24,17 +24,18 @@ td,th{padding:.1rem .6rem;text-align:right;border-bottom:1px solid #8884}
 
 
 class Page:
-    """The parts of the report; `capture` may hold back what is printed and shown."""
+    """The parts of the page; `capture` may hold back what is printed and shown."""
 
     def __init__(self):
         self.parts, self.printed, self.capture = [], bytearray(), None
-
-    def text(self, data):
-        self.printed += data
-        if len(self.printed) > 3 * KEPT:
-            self.printed[KEPT:-KEPT] = b"\n[...]\n"
+        for fd, name in enumerate(("stdout", "stderr"), 1):
+            stream = Stream(fd, "w", closefd=False)
+            stream.page, stream.name = self, name
+            stream = io.TextIOWrapper(stream, "utf-8", "backslashreplace", write_through=True)
+            setattr(sys, name, stream)
 
     def add(self, *parts):
+        """Add HTML, after what was printed before it."""
         text = re.sub(r"\x1b\[[0-?]*[ -/]*[@-~]", "", self.printed.decode("utf-8", "replace"))
         if text:  # as a terminal shows it: after "\r" a line begins again
             lines = (line.rstrip("\r").rpartition("\r")[2] for line in text.split("\n"))
@@ -42,13 +43,34 @@ class Page:
         self.printed.clear()
         self.parts += parts
 
-    def whole(self, title, *about):
+    def begin(self, kind, cell, source):
+        source = pre(source.rstrip(), "source")
+        if kind != "step":
+            source = f"<details><summary>{kind}</summary>{source}</details>"
+        self.add("", source)
+        ENDS.append(lambda: self.end(cell, head, started))
+        head, started = len(self.parts) - 2, time.time()
+
+    def end(self, cell, head, started):
+        pyplot = sys.modules.get("matplotlib.pyplot")
+        for number in pyplot.get_fignums() if pyplot and not self.capture else ():
+            figure = rich(pyplot.figure(number))
+            self.add(figure or pre(f"cannot draw figure {number}", "error"))
         self.add()
-        title, about = html.escape(title), html.escape(" \xb7 ".join(about))
+        self.parts[head] = f"<h2>cell {cell} &middot; {time.time() - started:.2f} s</h2>\n"
+        if str(getattr(NS.get("display"), "__module__", "")).startswith("IPython."):
+            NS["display"] = self.display
+
+    def whole(self, code):
+        self.add()
+        state = f"failed, exit code {code}" if code else "done"
+        python = "Python {}.{}".format(*sys.version_info)
+        about = html.escape(" \xb7 ".join((SPEC["notebook"], python, state)))
+        title = html.escape(SPEC["step"])
         return HEAD % (title, title, about) + "".join(self.parts)
 
     def display(self, *values, **_):
-        """Show values: as text in the log, as rich as they can be in the report."""
+        """Show values: as text in the log, as rich as they can be in the page."""
         for value in values:
             if self.capture and not self.capture.passes(value, "display"):
                 continue
@@ -60,24 +82,17 @@ class Page:
                 print(repr(value))
 
 
-class Stream(io.RawIOBase):
+class Stream(io.FileIO):
     """Standard output or error."""
-
-    def __init__(self, fd, name, page):
-        self.fd, self.name, self.page = fd, name, page
-
-    def writable(self):
-        return True
-
-    def fileno(self):
-        return self.fd
 
     def write(self, data):
         data = rest = bytes(data)
         if not self.page.capture or self.page.capture.passes(data, self.name):
             while rest:
-                rest = rest[os.write(self.fd, rest) :]
-            self.page.text(data)
+                rest = rest[super().write(rest) :]
+            self.page.printed += data
+            if len(self.page.printed) > 3 * KEPT:
+                self.page.printed[KEPT:-KEPT] = b"\n[...]\n"
         return len(data)
 
 
