@@ -91,6 +91,28 @@ def test_hostile_code(run: Any) -> None:
     assert "lines 3 python3 /kfp-workspace" in out
 
 
+DOLLARS = """\
+price = "$(HOME) $$ $$$ $$(x) ~^"
+print("price", price, len(price))
+get_ipython().system('echo at $(pwd) "$(echo in $(echo in))"')
+"""
+
+
+def test_dollars(run: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What Kubernetes would expand arrives as it is written."""
+    monkeypatch.chdir(tmp_path)
+    out = run(pipeline(step("a", DOLLARS), notebook="a$(b)$$.ipynb"))
+    assert "price $(HOME) $$ $$$ $$(x) ~^ 23" in out
+    assert f"at {tmp_path} in in" in out
+    assert "<p>a$(b)$$.ipynb" in next((tmp_path / "root").glob("*/a/kale_tag_report")).read_text()
+
+
+def test_packed(run: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A pipeline whose runtime is packed runs as well as any."""
+    monkeypatch.setattr("kale_tag.pipeline.package.MUCH", 0)
+    assert "12.0" in run(NESTED, alpha=2.0)
+
+
 def test_much_code(run: Any) -> None:
     """200 kB of source run, in one piece."""
     source = "total = 0\n" + "total += len('é{{x}}')\n" * 9000 + "print('total', total)\n"

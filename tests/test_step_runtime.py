@@ -45,15 +45,15 @@ def test_the_program_is_fit_to_be_cargo(text: str) -> None:
         ("x", "", PLAIN, "", 6_100),
         ("await x", "", PLAIN, "loop", 6_300),
         ("x", "", {**PLAIN, **PARAMETERS}, "parameters", 6_700),
-        ("x", FORMATS, {**PLAIN, "report": "r"}, "artifacts report", 12_000),
-        ("x", "import math", FRAME, "artifacts values report", 16_000),
-        ("x", "import pandas", FRAME, "artifacts values tables report", 18_000),
-        ("x", FORMATS, FRAME, "artifacts values tables libraries report", 19_000),
-        ("x", "", {**PLAIN, **METRICS}, "artifacts metrics", 8_600),
-        ("get_ipython()", "", PLAIN, "report magics", 19_000),
+        ("x", FORMATS, {**PLAIN, "report": "r"}, "artifacts report", 11_400),
+        ("x", "import math", FRAME, "artifacts values report", 15_300),
+        ("x", "import pandas", FRAME, "artifacts values tables report", 16_900),
+        ("x", FORMATS, FRAME, "artifacts values tables libraries report", 18_200),
+        ("x", "", {**PLAIN, **METRICS}, "artifacts metrics", 8_200),
+        ("get_ipython()", "", PLAIN, "report magics", 19_100),
     ],
 )
-def test_a_step_carries_what_it_needs(  # noqa: PLR0917
+def test_a_step_carries_what_it_needs(
     cells: str, imports: str, spec: dict[str, object], parts: str, size: int
 ) -> None:
     """And nothing else, as KFP's server writes it into the workflow for every step."""

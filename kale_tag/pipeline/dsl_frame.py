@@ -39,7 +39,8 @@ def container(image, cells, packages=(), indexes=(), takes=(), **step):
         if re.search(sign, text + spec):
             mark = next(m for m in (first + end for end in "^`|?!") if m not in text + spec)
             text = re.sub(sign, mark, text)
-            spec = json.dumps({**json.loads(re.sub(sign, mark, spec)), key: mark}, ensure_ascii=False)
+            told = {**json.loads(re.sub(sign, mark, spec)), key: mark}
+            spec = json.dumps(told, ensure_ascii=False)
     install = ""
     if packages:
         words = []

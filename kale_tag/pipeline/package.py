@@ -24,8 +24,8 @@ SCHEMA_VERSION = "2.1.0"
 SDK_VERSION = "kale-tag"
 """No backend looks at it; a version that moves would change every package."""
 
-MUCH = 500_000
-"""Bytes of a pipeline from which on its runtime is packed; etcd takes 1.5 MiB for a workflow."""
+MUCH = 300_000
+"""Bytes of a pipeline, some fifteen steps, from which on its runtime is packed."""
 
 LONGEST = 128
 """Characters of the name of a component: Argo makes a template of it."""
@@ -325,7 +325,7 @@ def step_spec(step: Step, scope: Scope, counts: Sequence[object]) -> dict[str, o
 
 def _names_of(made: _Maker) -> dict[str, str]:
     """Names for the texts that come up more than once, in the order in which they do."""
-    names = {}
+    names: dict[str, str] = {}
     for name, texts in (("start", made.starts), ("runtime", made.programs)):
         several = [text for text, count in texts.items() if count > 1]
         names |= {text: f"{name}-{n}" if n > 1 else name for n, text in enumerate(several, 1)}

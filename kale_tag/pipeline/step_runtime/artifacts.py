@@ -1,4 +1,4 @@
-"""What goes to other steps and to Kubeflow Pipelines, each in a file of its own."""
+"""What this step gives to other steps and to Kubeflow Pipelines, in files."""
 
 import json, os, re
 
@@ -31,15 +31,13 @@ def hand_on():
         raise Fault(*faults)
 
 
-def tell_outputs(code):
-    """Write the report, and the file from which the launcher learns of the outputs."""
+def tell_outputs(state):
+    """Write the report, and what the launcher reads."""
     if "report" in SPEC:
         with create(place(OUTPUTS, SPEC["report"])[1]) as file:
-            file.write(PAGE.whole(code).encode("utf-8", "replace"))
+            file.write(PAGE.whole(state).encode("utf-8", "replace"))
     for side in OUTPUTS["artifacts"].values():
-        side["artifacts"] = [
-            {key: artifact[key] for key in ("name", "uri", "metadata") if key in artifact}
-            for artifact in side["artifacts"]
-        ]
+        (given,) = side["artifacts"]
+        side["artifacts"] = [{key: given.get(key) for key in ("name", "uri", "metadata")}]
     with create(OUTPUTS["outputFile"]) as file:
         file.write(json.dumps({"artifacts": OUTPUTS["artifacts"]}).encode())

@@ -1,22 +1,20 @@
-"""What the cells print and show, as a page for Kubeflow Pipelines to show."""
+"""What the cells print and show, as a page of HTML."""
 
 import base64, html, io, os, re, sys, time
 
 KEPT = 100_000  # of a long output the page shows so many bytes from either end
 HEAD = """<!doctype html>
-<html lang="en"><meta charset="utf-8"><meta name="viewport" content="width=device-width">
-<title>%s</title>
+<meta charset="utf-8"><title>%s</title>
 <style>
 :root{color-scheme:light dark}
-body{font:15px/1.5 system-ui,sans-serif;max-width:70rem;margin:2rem auto;padding:0 1rem}
-h2{font-size:1rem;margin:2rem 0 .3rem}
-pre{margin:.3rem 0;padding:.5rem .8rem;white-space:pre-wrap;overflow-wrap:anywhere}
+body{font:15px/1.5 system-ui,sans-serif;max-width:70rem;margin:2rem auto}
+h2{font-size:1rem}
+pre{padding:.5rem .8rem;white-space:pre-wrap;overflow-wrap:anywhere}
 .source{background:#8882}
 .error{border-left:3px solid #d33}
 div{overflow:auto}
-img,svg{max-width:100%%;background:#fff}
-table{border-collapse:collapse}
-td,th{padding:.1rem .6rem;text-align:right;border-bottom:1px solid #8884}
+img{max-width:100%%}
+td,th{padding:.1rem .6rem;text-align:right}
 </style>
 <h1>%s</h1>
 <p>%s</p>
@@ -26,9 +24,11 @@ td,th{padding:.1rem .6rem;text-align:right;border-bottom:1px solid #8884}
 class Page:
     """The parts of the page; `capture` may hold back what is printed and shown."""
 
+    capture = None
+
     def __init__(self):
-        self.parts, self.printed, self.capture = [], bytearray(), None
-        for fd, name in enumerate(("stdout", "stderr"), 1):
+        self.parts, self.printed = [], bytearray()
+        for fd, name in ((1, "stdout"), (2, "stderr")):
             stream = Stream(fd, "w", closefd=False)
             stream.page, stream.name = self, name
             stream = io.TextIOWrapper(stream, "utf-8", "backslashreplace", write_through=True)
@@ -44,26 +44,25 @@ class Page:
         self.parts += parts
 
     def begin(self, kind, cell, source):
+        def end():
+            pyplot = sys.modules.get("matplotlib.pyplot")
+            for number in pyplot.get_fignums() if pyplot and not self.capture else ():
+                figure = rich(pyplot.figure(number))
+                self.add(figure or pre(f"cannot draw figure {number}", "error"))
+            self.add()
+            self.parts[head] = f"<h2>cell {cell} &middot; {time.time() - started:.2f} s</h2>\n"
+            if str(getattr(NS.get("display"), "__module__", "")).startswith("IPython."):
+                NS["display"] = self.display
+
         source = pre(source.rstrip(), "source")
         if kind != "step":
             source = f"<details><summary>{kind}</summary>{source}</details>"
         self.add("", source)
-        ENDS.append(lambda: self.end(cell, head, started))
         head, started = len(self.parts) - 2, time.time()
+        ENDS.append(end)
 
-    def end(self, cell, head, started):
-        pyplot = sys.modules.get("matplotlib.pyplot")
-        for number in pyplot.get_fignums() if pyplot and not self.capture else ():
-            figure = rich(pyplot.figure(number))
-            self.add(figure or pre(f"cannot draw figure {number}", "error"))
+    def whole(self, state):
         self.add()
-        self.parts[head] = f"<h2>cell {cell} &middot; {time.time() - started:.2f} s</h2>\n"
-        if str(getattr(NS.get("display"), "__module__", "")).startswith("IPython."):
-            NS["display"] = self.display
-
-    def whole(self, code):
-        self.add()
-        state = f"failed, exit code {code}" if code else "done"
         python = "Python {}.{}".format(*sys.version_info)
         about = html.escape(" \xb7 ".join((SPEC["notebook"], python, state)))
         title = html.escape(SPEC["step"])
@@ -104,18 +103,17 @@ def rich(value):
     """A value as HTML, nothing if it is but text."""
     for kind in ("html", "svg", "png", "jpeg"):
         try:
-            if type(value).__name__ == "Figure" and kind == "png":
+            if kind == "png" and type(value).__name__ == "Figure":
                 file = io.BytesIO()
                 value.savefig(file, format="png", bbox_inches="tight")
                 data = file.getvalue()
             else:
                 data = getattr(value, f"_repr_{kind}_")()
+            if kind in ("png", "jpeg"):
+                data = data if isinstance(data, str) else base64.b64encode(data).decode()
+                data = f'<img src="data:image/{kind};base64,{data}">'
+            if data:
+                return "<div>" + data + "</div>\n"
         except Exception:
             continue
-        if isinstance(data, bytes):
-            data = base64.b64encode(data).decode()
-        if isinstance(data, str) and data:
-            if kind in ("png", "jpeg"):
-                data = f'<img src="data:image/{kind};base64,{data}">'
-            return f"<div>{data}</div>\n"
     return ""

@@ -15,19 +15,19 @@ class Stop(BaseException):
 
 def ir_name(name, side):
     """The name of a variable in the package."""
-    names = {**SPEC.get("names", {}), **(SPEC.get("in_names", {}) if side is INPUTS else {})}
-    return names.get(name, name)
+    own = SPEC.get("in_names", {}) if side is INPUTS else {}
+    return own.get(name) or SPEC.get("names", {}).get(name, name)
 
 
 def compile_cell(source, name):
     """The code of a cell: its statements, and the expression in its end, which is shown."""
     global FLAGS
-    tree, shown = compile(source, name, "exec", FLAGS | ast.PyCF_ONLY_AST, True), []
-    if tree.body and isinstance(tree.body[-1], ast.Expr):
-        last = tree.body[-1]
+    tree = compile(source, name, "exec", FLAGS | ast.PyCF_ONLY_AST, True)
+    last, shown = tree.body[-1] if tree.body else None, []
+    if isinstance(last, ast.Expr):
         rest = source.split("\n")[last.end_lineno - 1].encode()[last.end_col_offset :]
         if not rest.lstrip().startswith(b";"):
-            shown = [tree.body.pop()]
+            shown.append(tree.body.pop())
     code = compile(tree, name, "exec", FLAGS, True)
     FLAGS |= code.co_flags & __future__.annotations.compiler_flag
     return code, compile(ast.Interactive(shown), name, "single", FLAGS, True)
@@ -120,7 +120,7 @@ def run():
     except BaseException as error:
         code = explain(error)
     if OUTPUTS.get("artifacts"):
-        tell_outputs(code)
+        tell_outputs(f"failed, exit code {code}" if code else "done")
     return code
 
 

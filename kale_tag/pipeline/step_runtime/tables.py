@@ -1,13 +1,13 @@
-"""Arrays of NumPy; frames and named series of pandas, where parquet gives the very same back."""
+"""Arrays of NumPy; frames and series of pandas, where parquet gives the very same back."""
 
 import contextlib, io, sys
 
 
 def write_table(value, file):
     numpy, pandas = map(sys.modules.get, ("numpy", "pandas"))
-    array = numpy and type(value) is numpy.ndarray
-    if array or (numpy and isinstance(value, numpy.generic)):
-        if value.dtype.kind in ("biufcmMSU" if array else "biufcmM"):
+    if numpy and (type(value) is numpy.ndarray or isinstance(value, numpy.generic)):
+        plain = "biufcmMSU" if type(value) is numpy.ndarray else "biufcmM"
+        if value.dtype.kind in plain:
             numpy.save(file, value, allow_pickle=False)
             return "npy"
     if pandas and type(value) in (pandas.DataFrame, pandas.Series) and not value.attrs:
@@ -19,9 +19,13 @@ def write_table(value, file):
                     return None
             some, head = frame.head(100), io.BytesIO()
             some.to_parquet(head, engine="pyarrow")
-            exact = {"check_exact": True, "check_index_type": "exact", "check_column_type": "exact"}
-            again = pandas.read_parquet(head, engine="pyarrow")
-            pandas.testing.assert_frame_equal(again, some, **exact)
+            pandas.testing.assert_frame_equal(
+                pandas.read_parquet(head, engine="pyarrow"),
+                some,
+                check_exact=True,
+                check_index_type="exact",
+                check_column_type="exact",
+            )
             frame.to_parquet(file, engine="pyarrow")
             return "parquet"
     return None
