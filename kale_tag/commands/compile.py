@@ -26,8 +26,8 @@ from kale_tag.pipeline.dsl import to_dsl
 from kale_tag.pipeline.dsl_settings import cannot_compile
 from kale_tag.pipeline.package import package
 from kale_tag.pipeline.package_text import LARGE, Origin, as_text, changed_sources
-from kale_tag.pipeline.runtime_text import runtime_text
-from kale_tag.pipeline.step_command import Runtime
+from kale_tag.pipeline.runtime import Runtime
+from kale_tag.pipeline.runtime_text import load_runtime
 from kale_tag.render.style import Style
 
 ENDINGS = {
@@ -70,7 +70,7 @@ def compile(  # noqa: A001, PLR0913  the command's name; one parameter an option
     With a spec the notebook is tagged in memory; on disk it stays as it is.
     """
     report = Report(style_for(color, sys.stdout.isatty()))
-    runtime = Runtime(runtime_text(magics=False), runtime_text(magics=True))
+    runtime = load_runtime()
     built = build(paths, finish(runtime, output, format, dsl), jobs=jobs, quiet=quiet)
     _refuse_one_file(built)
     if check:
@@ -244,7 +244,7 @@ def _staleness(file: Wanted) -> str:
 def _too_large(name: str, size: int) -> Diagnostic:
     return warning(
         "large-package",
-        f"the steps of the pipeline have {size:,} bytes together; clusters may refuse workflows "
+        f"the steps of the pipeline are {size:,} bytes to a cluster; clusters may refuse workflows "
         f"of {LARGE:,} and more",
         Label(Source(name)),
         help="join steps, put code into a package, or make two pipelines of it",

@@ -5,8 +5,9 @@ KFP 2.0 to 2.17; only fields that all backends know are written. Every step runs
 that needs a shell, Python and the user's own packages (`step_command`).
 """
 
+import json
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from kale_tag.diagnostics import Diagnostic, UserError
 from kale_tag.pipeline import step_command
@@ -17,11 +18,14 @@ from kale_tag.pipeline.model import ArtifactType, Code, Pipeline, Step, SubPipel
 from kale_tag.pipeline.notes import Notes
 from kale_tag.pipeline.parameter_value import check_parameter
 from kale_tag.pipeline.platform_spec import check_volumes, executor_config, platform_document
-from kale_tag.pipeline.step_command import Runtime
+from kale_tag.pipeline.runtime import Runtime
 
 SCHEMA_VERSION = "2.1.0"
 SDK_VERSION = "kale-tag"
 """No backend looks at it; a version that moves would change every package."""
+
+MUCH = 300_000
+"""Bytes of a pipeline, some fifteen steps, from which on its runtime is packed."""
 
 LONGEST = 128
 """Characters of the name of a component: Argo makes a template of it."""
@@ -41,8 +45,8 @@ class Package:
     """The two documents of a package, and what of the pipeline they do not hold.
 
     *platform* is None where Kubernetes is told nothing. *shared* names the texts that several
-    steps have alike: scripts and runtimes. *size* is that of all containers' command and args, in
-    bytes, every text counted as often as it comes up; so much a cluster has to keep.
+    steps have alike: scripts and runtimes. *size* is that of all containers, in bytes, as a cluster
+    keeps them (`expanded_size`), every text counted as often as it comes up.
     """
 
     spec: dict[str, object]
@@ -60,8 +64,32 @@ class Package:
 def package(pipeline: Pipeline, runtime: Runtime) -> Package:
     """The package of *pipeline*, whose steps *runtime* runs.
 
-    Raises `UserError` with everything on which a cluster would stop.
+    Of the runtime there is what the steps need, packed if all of it is `MUCH`. Raises `UserError`
+    with everything on which a cluster would stop.
     """
+    runtime = runtime.for_pipeline(sources(pipeline))
+    made = _package(pipeline, runtime)
+    return made if made.size < MUCH else _package(pipeline, replace(runtime, packed=True))
+
+
+def expanded_size(container: Mapping[str, object]) -> int:
+    """Bytes of a container in the workflow that KFP's server makes: JSON inside of JSON."""
+    text = json.dumps(json.dumps(container, ensure_ascii=False), ensure_ascii=False)
+    return len(text.encode(errors="replace"))
+
+
+def sources(pipeline: Pipeline) -> Iterator[str]:
+    """The Python of all cells, those of the notebooks inside of it too."""
+    for code in pipeline.shared:
+        yield code.python
+    for unit in pipeline.steps:
+        if isinstance(unit, SubPipeline):
+            yield from sources(unit.pipeline)
+        else:
+            yield from (code.python for code in unit.code)
+
+
+def _package(pipeline: Pipeline, runtime: Runtime) -> Package:
     made = _Maker(pipeline, runtime)
     scope = root_scope(pipeline)
     tasks = made.tasks(scope)
@@ -91,7 +119,7 @@ def package(pipeline: Pipeline, runtime: Runtime) -> Package:
     }
     platform = platform_document(made.configurations, pipeline)
     warnings = (*pipeline.warnings, *notes.warnings)
-    return Package(spec, platform, _names_of(made.texts, runtime), made.size, warnings)
+    return Package(spec, platform, _names_of(made), made.size, warnings)
 
 
 @dataclass(slots=True)
@@ -104,7 +132,8 @@ class _Maker:
     components: dict[str, object] = field(default_factory=dict)
     executors: dict[str, object] = field(default_factory=dict)
     configurations: dict[str, dict[str, object]] = field(default_factory=dict)
-    texts: dict[str, int] = field(default_factory=dict)
+    starts: dict[str, int] = field(default_factory=dict)
+    programs: dict[str, int] = field(default_factory=dict)
     size: int = 0
 
     def tasks(self, scope: Scope) -> dict[str, object]:
@@ -200,10 +229,9 @@ class _Maker:
         notes = self.notes
         self._check_code(step.code, scope)
         command, args = container_command(step, scope, self.root, self.runtime)
-        for text in (command[2], args[0]):
-            self.texts[text] = self.texts.get(text, 0) + 1
+        for texts, text in ((self.starts, command[2]), (self.programs, args[0])):
+            texts[text] = texts.get(text, 0) + 1
         size = sum(len(part.encode(errors="replace")) for part in (*command, *args))
-        self.size += size
         if size > step_command.ALL_ARGUMENTS:
             message = f"step `{step.name}` has {size:,} bytes of code; a container can be started "
             message += f"with {step_command.ALL_ARGUMENTS:,}"
@@ -215,6 +243,7 @@ class _Maker:
             container["env"] = environ
         if wanted := resources(step, notes):
             container["resources"] = wanted
+        self.size += expanded_size({**container, "command": command, "args": args})
         self.executors[f"exec-{label}"] = {
             "container": {**container, "command": command, "args": args}
         }
@@ -294,12 +323,13 @@ def step_spec(step: Step, scope: Scope, counts: Sequence[object]) -> dict[str, o
     return {key: value for key, value in spec.items() if value}
 
 
-def _names_of(texts: Mapping[str, int], runtime: Runtime) -> dict[str, str]:
+def _names_of(made: _Maker) -> dict[str, str]:
     """Names for the texts that come up more than once, in the order in which they do."""
-    names = {runtime.plain: "runtime", runtime.with_magics: "runtime-with-magics"}
-    starts = [text for text, count in texts.items() if count > 1 and text not in names]
-    names |= {text: f"start-{n + 1}" if n else "start" for n, text in enumerate(starts)}
-    return {text: names[text] for text, count in texts.items() if count > 1}
+    names: dict[str, str] = {}
+    for name, texts in (("start", made.starts), ("runtime", made.programs)):
+        several = [text for text, count in texts.items() if count > 1]
+        names |= {text: f"{name}-{n}" if n > 1 else name for n, text in enumerate(several, 1)}
+    return names
 
 
 def _component_name(scope: Scope, task: str) -> str:

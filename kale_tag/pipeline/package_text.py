@@ -15,7 +15,8 @@ from kale_tag.pipeline.package import Package
 FORMATS = ("yaml", "json", "manifest")
 
 LARGE = 1_000_000
-"""Bytes of a pipeline; etcd takes 1.5 MiB for the workflow that KFP makes of it."""
+"""Bytes of all containers; etcd takes 1.5 MiB for the workflow that KFP makes of them, and more
+than these is in it."""
 
 
 @dataclass(frozen=True, slots=True)
