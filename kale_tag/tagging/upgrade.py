@@ -53,7 +53,7 @@ def upgrade(notebook: Notebook, stem: str, chosen: Mapping[str, str]) -> Upgrade
     settings: dict[str, object] | None = None
     losses: list[Loss] = []
     if present is None or isinstance(present, dict):
-        settings, losses = upgraded_settings(old, stem, has_steps=has_steps)
+        settings, losses = upgraded_settings(old, stem, has_steps=has_steps and is_old)
     if not is_old and not new and settings is None:
         losses = []  # what Kale 2 passes over was said when the notebook was upgraded
     return Upgraded(
