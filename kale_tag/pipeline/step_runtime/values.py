@@ -81,6 +81,20 @@ def write(value, file):
     return pickler.form
 
 
+class Main:
+    """The variables of the step that reads this."""
+
+    def __reduce__(self):
+        return vars, (sys.modules["__main__"],)
+
+
+def in_main(made):
+    """What makes a function that sees the variables of its caller's step, as in a notebook."""
+    build, (code, _, *rest), state, *more = made
+    state[1]["__globals__"] = {}
+    return (build, (code, Main(), *rest), state, *more)
+
+
 def make_pickler():
     """What the shared cells define goes by name, what this step defines by value."""
     cloud = None
@@ -109,6 +123,8 @@ def make_pickler():
             made = super().reducer_override(value) if cloud else NotImplemented
             if function and made is not NotImplemented:
                 Pickler.form = "cloudpickle"
+                if value.__module__ == "__main__":
+                    made = in_main(made)
             return made
 
     return Pickler
