@@ -18,6 +18,7 @@ LAYERS = (
     ("git_config", "git_merge"),
     ("files", "git", "render", "runners"),
     ("tagging", "pipeline"),
+    ("cell_places",),
     ("splice", "steps", "places"),
     ("read_notebook", "settings"),
     ("notebook_msgspec",),

@@ -3,10 +3,12 @@
 from collections.abc import Iterator, Mapping
 
 from kale_tag.lints import SEVERITIES, Lint, Page, page
+from kale_tag.pipeline import lint as pipeline
+from kale_tag.pipeline.lint_names import one_pipeline_name
 from kale_tag.tagging import drift, lint
 
-LINTS: tuple[Lint, ...] = (*lint.LINTS, *drift.LINTS)
-"""Every lint there is; a half of the house that has more of them adds them here."""
+LINTS: tuple[Lint, ...] = (*lint.LINTS, *pipeline.LINTS, one_pipeline_name, *drift.LINTS)
+"""Every lint there is."""
 
 
 def pages() -> Mapping[str, Page]:

@@ -16,3 +16,8 @@ def lint(notebook: Notebook) -> Iterator[Diagnostic]:
     if tagged.is_kales:
         for one in LINTS:
             yield from one(tagged)
+
+
+def is_kales(notebook: Notebook) -> bool:
+    """Whether *notebook* has to do with Kale: it has a tag or settings of Kale's."""
+    return Tagged(notebook).is_kales
