@@ -95,7 +95,6 @@ SEVERITIES: Final[Mapping[str, Severity]] = {
     "bad-character": "error",
     "unknown-step": "error",
     # the package as a whole
-    "invalid-step-name": "error",
     "name-clash": "error",
     "name-of-pipeline": "error",
     "name-too-long": "error",

@@ -43,6 +43,8 @@ OF_TAGS: Final[Mapping[str, tuple[str, ...]]] = {
     "code-in-reference": ("code-in-reference",),
     "dropped-cell": ("dropped-code", "code-after-reference"),
     "unknown-setting": ("unknown-setting",),
+    "invalid-step-name": ("reserved-name",),
+    "two-settings": ("repeated-setting",),
 }
 """What the compiler says of tags and settings, and the lints of these that say the same."""
 

@@ -17,22 +17,6 @@ class Named:
     label: Label
 
 
-def invalid_step_name(study: Study) -> Iterator[Diagnostic]:
-    """Finds a step whose name has no letter or digit.
-
-    Why: Kubeflow Pipelines makes the name of a task of it, and nothing would be left.
-
-    Mend: Give the step another name.
-
-    Example:
-    ```python train.ipynb
-    # %% tags=step:_
-    print("training")
-    ```
-    """
-    return study.says("invalid-step-name")
-
-
 def name_clash(study: Study) -> Iterator[Diagnostic]:
     """Finds two steps whose names are one to Kubeflow Pipelines.
 
@@ -148,7 +132,6 @@ def large_package(study: Study) -> Iterator[Diagnostic]:
 
 
 LINTS = (
-    invalid_step_name,
     name_clash,
     name_of_pipeline,
     name_too_long,
