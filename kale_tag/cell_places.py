@@ -5,19 +5,26 @@ from dataclasses import replace
 
 from kale_tag.diagnostics import Diagnostic, Label, Source
 from kale_tag.places import Places
-from kale_tag.steps import SETTINGS_KEY
+from kale_tag.steps import SETTING_KINDS, SETTINGS_KEY
 from kale_tag.tags import listed
 
 
-def in_files(fault: Diagnostic, places: Mapping[str, Places]) -> Diagnostic:
+_SPOKEN_OF = {"description": "pipeline_description", "volume": "volumes"}
+"""Words of faults that have no place, and the settings that they are about."""
+
+
+def in_files(fault: Diagnostic, places: Mapping[str, Places], notebook: str) -> Diagnostic:
     """The same fault; its labels stand in the files of the notebooks that *places* names.
 
     A label in the source of a cell becomes the place of the same characters in the file; a cell as
-    a whole becomes the tag that the message names, else that of the step, else its first line; a
-    place in the settings becomes their key. The message says which cell it is about.
+    a whole becomes the tag that the message speaks of, else that of the step, else its first line;
+    a place in the settings becomes their key. What has no place is about the settings of
+    *notebook*. The message says which cell it is about.
     """
     if not fault.labels:
-        return fault
+        spoken = [key for word, key in _SPOKEN_OF.items() if word in fault.message]
+        at = places[notebook].metadata(None, (SETTINGS_KEY, *spoken[:1]))
+        return replace(fault, labels=(at,))
     source = fault.labels[0].source
     message = fault.message
     if source.cell is not None and source.name in places and not message.startswith("cell "):
@@ -47,6 +54,16 @@ def _in_file(label: Label, message: str, places: Mapping[str, Places]) -> Label:
 
 def _cell(places: Places, cell: int, message: str) -> Label:
     tags = listed(places.notebook.metadata_of(cell))
-    named = [at for at, tag in enumerate(tags) if f"`{tag}`" in message]
-    named += [at for at, tag in enumerate(tags) if tag.startswith(("step:", "notebook:"))]
-    return places.tag(cell, named[0]) if named else places.cell(cell)
+    found = [at for at, tag in enumerate(tags) if f"`{tag}`" in message]
+    found += [at for at, tag in enumerate(tags) if _sets(tag, message)]
+    found += [at for at, tag in enumerate(tags) if tag.startswith(("step:", "notebook:"))]
+    return places.tag(cell, found[0]) if found else places.cell(cell)
+
+
+def _sets(tag: str, message: str) -> bool:
+    """Whether *message* speaks of what *tag* sets: by its key, or its kind and its key."""
+    kind, _, rest = tag.partition(":")
+    key = rest if kind == "image" else rest.partition(":")[0]
+    if kind not in SETTING_KINDS or not key:
+        return False
+    return f"`{key}`" in message or (kind in message and f" {key} " in message)

@@ -33,7 +33,7 @@ from kale_tag.render.style import Style
 from kale_tag.settings import CompileOptions
 from kale_tag.splice import splice
 from kale_tag.tagging.drift import drift
-from kale_tag.tagging.lint import is_kales, lint
+from kale_tag.tagging.lint import has_kale_tags, lint
 from kale_tag.tagging.plan import plan
 
 if TYPE_CHECKING:
@@ -177,7 +177,7 @@ class _Work:
     ) -> None:
         """Looks at the pipeline, where there is one that anybody can mean."""
         codes = {fault.code: checked.reasons.get(fault.code, "") for fault in checked.own}
-        if not is_kales(tagged) or (tagged is notebook and pointless(codes)):
+        if not has_kale_tags(tagged) or (tagged is notebook and pointless(codes)):
             return
         # The compiler takes as long to import as all that check does else.
         from kale_tag.commands.pipelines import reader  # noqa: PLC0415

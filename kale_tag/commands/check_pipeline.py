@@ -81,7 +81,7 @@ def check_pipeline(
         at = places[tagged.name].metadata(None, (SETTINGS_KEY, "pipeline_name"))
         named = Named(on_disk.name, found.parts[0].pipeline.name, at)
     return Sound(
-        tuple(dict.fromkeys(in_files(fault, places) for fault in faults)),
+        tuple(dict.fromkeys(in_files(fault, places, tagged.name) for fault in faults)),
         named,
         frozenset(map(files.identity, inner)),
     )

@@ -223,9 +223,9 @@ def bad_character(study: Study) -> Iterator[Diagnostic]:
 
 
 def unknown_step(study: Study) -> Iterator[Diagnostic]:
-    """Finds a step that `compile` in a spec names, and that the notebook does not have.
+    """Finds a step that a spec names, in `compile` or in `prev`, and that the notebook has not.
 
-    Why: What is said of it is said of nothing: the step runs without its retries or its packages.
+    Why: What is said of it is said of nothing: a step runs without its retries or its packages.
 
     Mend: Correct the name.
 

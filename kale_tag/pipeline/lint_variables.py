@@ -7,8 +7,8 @@ from collections.abc import Iterator
 from kale_tag.diagnostics import Diagnostic, Label
 from kale_tag.lints import found
 from kale_tag.pipeline.code import Parsed
-from kale_tag.pipeline.facts import names_in
-from kale_tag.pipeline.model import SubPipeline
+from kale_tag.pipeline.facts import Spot, names_in
+from kale_tag.pipeline.model import Parameter, SubPipeline
 from kale_tag.pipeline.study import Part, Study
 
 SHOWN = 5
@@ -208,6 +208,7 @@ def unused_parameter(study: Study) -> Iterator[Diagnostic]:
         for sub in part.pipeline.steps:
             if isinstance(sub, SubPipeline):
                 used |= {one.name for one in sub.pipeline.parameters}
+        used |= {one.name for _, one, _ in _reassigned(part)}  # another lint says that
         for one in part.pipeline.parameters:
             if one.name not in used and one.label is not None:
                 yield found(
@@ -235,20 +236,24 @@ def reassigned_parameter(study: Study) -> Iterator[Diagnostic]:
     ```
     """
     for part in study.parts:
-        for unit in part.flow.units:
-            block = unit.block
-            for one in part.draft.parameters:
-                spot = block.binds.get(one.name)
-                if spot is None or one.name in block.reads:
-                    continue
-                yield found(
-                    "reassigned-parameter",
-                    f"step `{unit.name}` assigns `{one.name}`, so that the parameter of that name "
-                    "has no effect here",
-                    spot.label(),
-                    also=[] if one.label is None else [one.label.with_text("the parameter")],
-                    help="take the assignment out, or give the variable another name",
-                )
+        for unit, one, spot in _reassigned(part):
+            yield found(
+                "reassigned-parameter",
+                f"step `{unit}` assigns `{one.name}`, so that the parameter of that name has no "
+                "effect here",
+                spot.label(),
+                also=[] if one.label is None else [one.label.with_text("the parameter")],
+                help="take the assignment out, or give the variable another name",
+            )
+
+
+def _reassigned(part: Part) -> Iterator[tuple[str, Parameter, Spot]]:
+    """The steps that assign a parameter without reading it first."""
+    for unit in part.flow.units:
+        for one in part.draft.parameters:
+            spot = unit.block.binds.get(one.name)
+            if spot is not None and one.name not in unit.block.reads:
+                yield unit.name, one, spot
 
 
 LINTS = (

@@ -18,6 +18,9 @@ def lint(notebook: Notebook) -> Iterator[Diagnostic]:
             yield from one(tagged)
 
 
-def is_kales(notebook: Notebook) -> bool:
-    """Whether *notebook* has to do with Kale: it has a tag or settings of Kale's."""
-    return Tagged(notebook).is_kales
+def has_kale_tags(notebook: Notebook) -> bool:
+    """Whether *notebook* is meant to be a pipeline.
+
+    JupyterLab's panel gives settings to each notebook that is opened in it; tags are somebody's.
+    """
+    return Tagged(notebook).has_kale_tags
