@@ -8,7 +8,6 @@ from kale_tag.places import Places
 from kale_tag.steps import SETTING_KINDS, SETTINGS_KEY
 from kale_tag.tags import listed
 
-
 _SPOKEN_OF = {"description": "pipeline_description", "volume": "volumes"}
 """Words of faults that have no place, and the settings that they are about."""
 

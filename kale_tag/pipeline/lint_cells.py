@@ -157,14 +157,15 @@ def not_a_parameter(study: Study) -> Iterator[Diagnostic]:
 def parameter_value(study: Study) -> Iterator[Diagnostic]:
     """Finds a parameter whose value would not arrive as it is written.
 
-    Why: Kubeflow Pipelines carries parameters as JSON, in fields of limited length.
+    Why: Kubeflow Pipelines carries parameters as JSON, and a package is YAML, whose keys have a
+    limited length.
 
     Mend: Write the value otherwise, as the message says.
 
     Example:
     ```python train.ipynb
     # %% tags=pipeline-parameters
-    weights = {"the number of times that a customer has called us within the last year, or the year before that, as far as we have written it down": 1}
+    weights = {"the number of times that a customer has called us within the last year, or the year before that, as far as we have written it down, and not counting those who have called us by mistake": 1}
     # %% tags=step:train
     print(weights)
     ```

@@ -154,6 +154,8 @@ class _Files:
 
 def _read_of_others(part: Part) -> Iterator[_Use]:
     """Files that steps read and do not write, with the steps that do; *is_kept*: on a volume."""
+    if len(part.draft.cells) < 2:
+        return
     mounts = [volume.mount_point.rstrip("/") + "/" for volume in part.pipeline.volumes]
     steps = {name: _files(part, cells) for name, cells in part.draft.cells.items()}
     for name, own in steps.items():
@@ -175,7 +177,7 @@ def _files(part: Part, cells: list[Parsed]) -> _Files:
     known |= _texts(part.draft.shared, modules)
     known |= _texts(cells, modules)
     for cell in cells:
-        for node in ast.walk(cell.tree):
+        for node in part.nodes(cell):
             if isinstance(node, ast.Call):
                 _note(node, cell, found_, known, modules)
     return found_

@@ -171,7 +171,7 @@ def _heavy(part: Part, unit: Unit) -> Label | None:
     """Where the unit uses a module of `HEAVY`, or trains something."""
     modules = part.flow.modules
     for cell in part.draft.cells[unit.name]:
-        for node in ast.walk(cell.tree):
+        for node in part.nodes(cell):
             if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute):
                 if node.func.attr in TRAINING:
                     return cell.place(node)

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from kale_tag.diagnostics import Diagnostic, Label
 from kale_tag.lints import found
 from kale_tag.pipeline.code import Parsed
-from kale_tag.pipeline.facts import Spot, names_in
+from kale_tag.pipeline.facts import Spot
 from kale_tag.pipeline.model import Parameter, SubPipeline
 from kale_tag.pipeline.study import Part, Study
 
@@ -154,16 +154,22 @@ def _used(part: Part) -> Iterator[str]:
     yield from draft.metrics
     for cells in (draft.shared, *draft.cells.values()):
         for cell in cells:
-            yield from names_in(cell.tree)
-            for node in ast.walk(cell.tree):
-                if isinstance(node, ast.Constant) and isinstance(node.value, str):
-                    yield from re.findall(r"[^\W\d]\w*", node.value)
-                elif isinstance(node, ast.Delete):
-                    yield from (one.id for one in node.targets if isinstance(one, ast.Name))
-                elif isinstance(node, ast.Global):
-                    yield from node.names
-                elif isinstance(node, ast.AugAssign) and isinstance(node.target, ast.Name):
-                    yield node.target.id
+            for node in part.nodes(cell):
+                yield from _read(node)
+
+
+def _read(node: ast.AST) -> Iterator[str]:
+    match node:
+        case ast.Name(id=name, ctx=ast.Load() | ast.Del()):
+            yield name
+        case ast.Constant(value=str(text)):
+            yield from re.findall(r"[^\W\d]\w*", text)
+        case ast.Global(names=names):
+            yield from names
+        case ast.AugAssign(target=ast.Name(id=name)):
+            yield name
+        case _:
+            pass
 
 
 def _not_run(part: Part) -> str:

@@ -1,11 +1,13 @@
 """A notebook as the lints of pipelines look at it: what was built of it, and what stood against."""
 
-from collections.abc import Collection, Iterator
-from dataclasses import dataclass
+import ast
+from collections.abc import Collection, Iterator, Sequence
+from dataclasses import dataclass, field
 
 from kale_tag.diagnostics import Diagnostic, UserError
 from kale_tag.notebook import Notebook
 from kale_tag.pipeline.build import Built, Load, build
+from kale_tag.pipeline.code import Parsed
 from kale_tag.pipeline.dataflow import Dataflow, Unit
 from kale_tag.pipeline.model import Pipeline, Step, SubPipeline
 from kale_tag.pipeline.package import Package, package
@@ -22,6 +24,13 @@ class Part:
     draft: Draft
     flow: Dataflow
     pipeline: Pipeline
+    walked: dict[Parsed, Sequence[ast.AST]] = field(default_factory=dict)
+
+    def nodes(self, cell: Parsed) -> Sequence[ast.AST]:
+        """Every node of the syntax tree of a cell; lints go over them again and again."""
+        if cell not in self.walked:
+            self.walked[cell] = [*ast.walk(cell.tree)]
+        return self.walked[cell]
 
     @property
     def steps(self) -> Iterator[tuple[Unit, Step]]:
