@@ -64,7 +64,8 @@ class Places:
         if "\r" in text:
             ends = [found.end() for found in re.finditer(r"\r\n|.", text, re.DOTALL)]
             start, end = (ends[min(at, len(ends)) - 1] if at else 0 for at in (start, end))
-        for begin, stop in self._pieces(index):
+        pieces = self._pieces(index)
+        for begin, stop in pieces:
             raw = self.notebook.data[begin:stop].decode(errors="replace")
             letters = [found.start() for found in _LETTER.finditer(raw, 1, len(raw) - 1)]
             if start < len(letters):
@@ -74,7 +75,10 @@ class Places:
                 first, after = (len(raw[: ends[at]].encode()) for at in (start, last))
                 return self._lines.label(self.notebook.name, begin + first, begin + after)
             start, end = start - len(letters), end - len(letters)
-        return self.cell(index, text.count("\n"))
+        if not pieces:
+            return self.cell(index)
+        stop = pieces[-1][1]  # behind the last character stands the quote
+        return self._lines.label(self.notebook.name, stop - 1, stop)
 
     def _pieces(self, index: int) -> list[tuple[int, int]]:
         """Where the strings stand in the file that make the source of a cell."""

@@ -41,10 +41,12 @@ OF_TAGS: Final[Mapping[str, tuple[str, ...]]] = {
     "cycle": ("cycle",),
     "no-notebook-path": ("reference-without-path",),
     "code-in-reference": ("code-in-reference",),
-    "dropped-cell": ("dropped-code", "code-after-reference"),
+    "dropped-cell": ("dropped-code",),
+    "code-after-reference": ("code-after-reference",),
     "unknown-setting": ("unknown-setting",),
     "invalid-step-name": ("reserved-name",),
     "two-settings": ("repeated-setting",),
+    "invalid-default": ("invalid-setting",),
 }
 """What the compiler says of tags and settings, and the lints of these that say the same."""
 
