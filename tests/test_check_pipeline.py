@@ -1,8 +1,13 @@
 """`kale-tag check` on pipelines: it finds an error exactly where `compile` refuses."""
 
 import ast
+import importlib
+import io
 import json
+import pickle
 import shutil
+import sys
+import zipfile
 from collections.abc import Iterator
 from contextlib import nullcontext
 from pathlib import Path
@@ -28,6 +33,7 @@ from kale_tag.lints import SEVERITIES, code_of
 from kale_tag.notebook import Notebook
 from kale_tag.pipeline import lint
 from kale_tag.pipeline.build import build_pipeline
+from kale_tag.pipeline.lint_outputs import UNPICKLABLE
 from kale_tag.pipeline.package import package
 from kale_tag.pipeline.study import study
 from kale_tag.places import Places
@@ -58,6 +64,10 @@ cells:
 legacy: keep
 """
 """Any notebook as a pipeline: all of its code in one step, or in a step for each first letter."""
+
+
+def _of_python(path: str) -> bool:
+    return path.partition(".")[0] in {*sys.stdlib_module_names, "open"}
 
 
 # Check and compile agree.
@@ -231,6 +241,31 @@ def test_all_that_compile_says_is_known_to_check() -> None:
     assert codes - SEVERITIES.keys() - lint.OF_TAGS.keys() == of_dsl
     assert {code for many in lint.OF_TAGS.values() for code in many} <= SEVERITIES.keys()
     assert SEVERITIES.keys() >= POINTLESS
+
+
+@pytest.mark.parametrize("path", [one for one in UNPICKLABLE if _of_python(one)])
+def test_what_cannot_be_pickled(path: str, tmp_path: Path) -> None:
+    """What is told to be no value for a file is none."""
+    module, _, name = path.rpartition(".")
+    make = getattr(importlib.import_module(module or "builtins"), name)
+    file = tmp_path / "file"
+    with zipfile.ZipFile(file, "w"):
+        pass
+    given: dict[str, tuple[object, ...]] = {
+        "csv.writer": (io.StringIO(),),
+        "csv.DictReader": ([],),
+        "csv.reader": ([],),
+        "sqlite3.connect": (":memory:",),
+        "subprocess.Popen": ([sys.executable, "-c", ""],),
+        "multiprocessing.Pool": (1,),
+    }
+    takes_file = path in {"open", "io.open", "gzip.open", "zipfile.ZipFile"}
+    made = make(*((str(file),) if takes_file else given.get(path, ())))
+    with pytest.raises((TypeError, NotImplementedError, RuntimeError)):
+        pickle.dumps(made)
+    for end in ("terminate", "wait", "close"):
+        if hasattr(made, end) and not path.startswith("threading"):
+            getattr(made, end)()
 
 
 # What is said, and what is not.

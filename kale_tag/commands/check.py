@@ -1,4 +1,4 @@
-"""`kale-tag check`: whether specs are valid, notebooks as they say, and tags right."""
+"""`kale-tag check`: whether specs are valid, notebooks as they say, tags and pipelines right."""
 
 import sys
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -51,7 +51,7 @@ def check(  # noqa: PLR0913  one parameter an option
     verbose: Silenced = False,
     color: Color = "auto",
 ) -> int:
-    """Say whether specs are valid, notebooks as their specs say, and tags and settings right.
+    """Say whether specs are valid, notebooks as their specs say, and their pipelines sound.
 
     kale-tag check
 
@@ -75,7 +75,7 @@ def check(  # noqa: PLR0913  one parameter an option
     watch = batch.watch()
     work = _Work(checks.stdin, batch.is_worth_msgspec(checks.tasks), watch, checks.tasks)
     checked = [*batch.each(work.on, checks.tasks, jobs=jobs, quiet=quiet)]
-    for one, findings in zip(checked, _together(checked, paths), strict=True):
+    for one, findings in zip(checked, _together(checked), strict=True):
         report.tell(one.unusable)
         report.add(findings)
         report.notebooks += not one.unusable
@@ -105,14 +105,13 @@ class _Checked:
         return Finding(fault, self.reasons.get(fault.code, ""))
 
 
-def _together(checked: list[_Checked], paths: list[str]) -> Iterator[list[Finding]]:
+def _together(checked: list[_Checked]) -> Iterator[list[Finding]]:
     """The findings of each notebook, as it stands among the others.
 
-    As in `compile`, a notebook that another one here refers to makes a pipeline of its own only if
-    it is named.
+    A notebook that another one here refers to need not make a pipeline by itself, even if it is
+    named: pre-commit names whatever has changed.
     """
     inside = frozenset[str]().union(*(one.sound.inner for one in checked))
-    inside -= {files.identity(path) for path in paths if path != STDIN}
     names: dict[str, list[Diagnostic]] = {}
     roots = [one for one in checked if one.name == STDIN or files.identity(one.name) not in inside]
     if len(roots) > 1:
