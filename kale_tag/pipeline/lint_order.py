@@ -77,7 +77,7 @@ def missing_prev(study: Study) -> Iterator[Diagnostic]:
 
     Example:
     ```python train.ipynb
-    # %metadata {"kubeflow_notebook": {"volumes": [{"name": "a", "mount_point": "/data"}]}}
+    # %metadata {"kubeflow_notebook": {"volumes": [{"name": "a", "mount_point": "/data", "type": "pvc"}]}}
     # %% tags=step:load
     with open("/data/people.txt", "w") as file:
         file.write("1 2 3")

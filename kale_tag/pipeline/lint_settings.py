@@ -128,7 +128,7 @@ def two_volumes(study: Study) -> Iterator[Diagnostic]:
 
     Example:
     ```python train.ipynb
-    # %metadata {"kubeflow_notebook": {"volumes": [{"name": "a", "mount_point": "/data"}, {"name": "b", "mount_point": "/data"}]}}
+    # %metadata {"kubeflow_notebook": {"volumes": [{"name": "a", "mount_point": "/data", "type": "pvc"}, {"name": "b", "mount_point": "/data", "type": "pvc"}]}}
     # %% tags=step:train
     print("training")
     ```
@@ -145,7 +145,7 @@ def invalid_mount_point(study: Study) -> Iterator[Diagnostic]:
 
     Example:
     ```python train.ipynb
-    # %metadata {"kubeflow_notebook": {"volumes": [{"name": "a", "mount_point": "data"}]}}
+    # %metadata {"kubeflow_notebook": {"volumes": [{"name": "a", "mount_point": "data", "type": "pvc"}]}}
     # %% tags=step:train
     print("training")
     ```
