@@ -102,7 +102,7 @@ def _package(pipeline: Pipeline, runtime: Runtime) -> Package:
         message = f"step `{unit.name}` has the name of the pipeline; KFP's SDK mixes the two up"
         notes.refuse("name-of-pipeline", message, unit.label, help="rename one of them")
     if notes.faults:
-        raise UserError(*notes.faults)
+        raise UserError(*notes.faults, *notes.warnings)
     info: dict[str, object] = {"name": pipeline.name}
     if pipeline.description:
         info["description"] = pipeline.description

@@ -1,7 +1,7 @@
 """The program that runs a step in its container, as text."""
 
+import pkgutil
 import re
-from importlib import resources
 
 from kale_tag.pipeline.runtime import Runtime
 
@@ -25,11 +25,17 @@ def load_runtime() -> Runtime:
 
     Every step carries those that it needs, so they are short, and indented by one space.
     """
-    folder = resources.files("kale_tag.pipeline.step_runtime")
-    texts = {name: folder.joinpath(f"{name}.py").read_text("utf-8") for name in PARTS}
+    texts = {name: _part(name) for name in PARTS}
     return Runtime(
         {
             name: re.sub(r"(?m)^(?: {4})+", lambda found: " " * (len(found[0]) // 4), text)
             for name, text in texts.items()
         }
     )
+
+
+def _part(name: str) -> str:
+    # Not importlib.resources, which takes longer to import than all of this to do.
+    data = pkgutil.get_data("kale_tag.pipeline", f"step_runtime/{name}.py")
+    assert data is not None, "the parts stand in the package"
+    return data.decode().replace("\r\n", "\n")
