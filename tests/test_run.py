@@ -2,7 +2,6 @@
 
 import json
 import warnings
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +12,7 @@ from pipelines import FULL, NESTED, TWO_INNER, pipeline, step
 from kale_tag.pipeline.model import Parameter, Pipeline
 from kale_tag.pipeline.package import package
 from kale_tag.pipeline.package_text import Origin, as_text
+from kale_tag.pipeline.runtime import pack
 from kale_tag.pipeline.runtime_text import load_runtime
 
 with warnings.catch_warnings():
@@ -44,7 +44,7 @@ def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFi
 
 def test_the_runtime_is_fit_for_a_package() -> None:
     """Nothing in it is taken for a placeholder or for the name of a Python."""
-    for text in (REAL.whole(), replace(REAL, packed=True).whole()):
+    for text in (REAL.whole(), pack(REAL.whole())):
         assert "{{" not in text
         assert "python3" not in text
         assert len(text.encode()) < 131_071

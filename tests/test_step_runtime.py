@@ -8,11 +8,12 @@ import signal
 import subprocess
 import sys
 import time
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
 from step_harness import PYTHONS, RUNTIME, command, environment, result, run, words
+
+from kale_tag.pipeline.runtime import pack
 
 PROGRAM = RUNTIME.whole()
 
@@ -65,8 +66,8 @@ def test_a_step_carries_what_it_needs(
 
 def test_a_packed_program() -> None:
     """It is the same program, in lines that are fit for a package."""
-    text = replace(RUNTIME, packed=True).whole()
-    assert text == replace(RUNTIME, packed=True).whole()
+    text = pack(PROGRAM)
+    assert text == pack(PROGRAM)
     assert len(text) < len(PROGRAM) / 2
     assert max(map(len, text.splitlines())) <= 100
     for special in ("{{", "python3", "/kfp-workspace", "$(", "$$"):
@@ -77,7 +78,7 @@ def test_a_packed_program() -> None:
 
 def test_a_packed_step(tmp_path: Path) -> None:
     """It runs, and its tracebacks show cells only."""
-    program = replace(RUNTIME, packed=True).whole()
+    program = pack(PROGRAM)
     argv = command(tmp_path, ["print(1)\n1 / 0"])
     argv[argv.index("-c") + 1] = program
     ended = subprocess.run(argv, env=environment(), capture_output=True, check=False)

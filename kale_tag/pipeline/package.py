@@ -6,8 +6,9 @@ that needs a shell, Python and the user's own packages (`step_command`).
 """
 
 import json
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 
 from kale_tag.diagnostics import Diagnostic, UserError
 from kale_tag.pipeline import step_command
@@ -18,7 +19,7 @@ from kale_tag.pipeline.model import ArtifactType, Code, Pipeline, Step, SubPipel
 from kale_tag.pipeline.notes import Notes
 from kale_tag.pipeline.parameter_value import check_parameter
 from kale_tag.pipeline.platform_spec import check_volumes, executor_config, platform_document
-from kale_tag.pipeline.runtime import Runtime
+from kale_tag.pipeline.runtime import Runtime, pack
 
 SCHEMA_VERSION = "2.1.0"
 SDK_VERSION = "kale-tag"
@@ -67,30 +68,7 @@ def package(pipeline: Pipeline, runtime: Runtime) -> Package:
     Of the runtime there is what the steps need, packed if all of it is `MUCH`. Raises `UserError`
     with everything on which a cluster would stop.
     """
-    runtime = runtime.for_pipeline(sources(pipeline))
-    made = _package(pipeline, runtime)
-    return made if made.size < MUCH else _package(pipeline, replace(runtime, packed=True))
-
-
-def expanded_size(container: Mapping[str, object]) -> int:
-    """Bytes of a container in the workflow that KFP's server makes: JSON inside of JSON."""
-    text = json.dumps(json.dumps(container, ensure_ascii=False), ensure_ascii=False)
-    return len(text.encode(errors="replace"))
-
-
-def sources(pipeline: Pipeline) -> Iterator[str]:
-    """The Python of all cells, those of the notebooks inside of it too."""
-    for code in pipeline.shared:
-        yield code.python
-    for unit in pipeline.steps:
-        if isinstance(unit, SubPipeline):
-            yield from sources(unit.pipeline)
-        else:
-            yield from (code.python for code in unit.code)
-
-
-def _package(pipeline: Pipeline, runtime: Runtime) -> Package:
-    made = _Maker(pipeline, runtime)
+    made = _Maker(pipeline, runtime.for_pipeline(sources(pipeline)))
     scope = root_scope(pipeline)
     tasks = made.tasks(scope)
     inputs = made.definitions(scope, {})
@@ -117,9 +95,31 @@ def _package(pipeline: Pipeline, runtime: Runtime) -> Package:
         "components": made.components,
         "deploymentSpec": {"executors": made.executors},
     }
+    if made.size() >= MUCH:
+        made.pack()
     platform = platform_document(made.configurations, pipeline)
     warnings = (*pipeline.warnings, *notes.warnings)
-    return Package(spec, platform, _names_of(made), made.size, warnings)
+    return Package(spec, platform, _names_of(made), made.size(), warnings)
+
+
+def expanded_size(value: object) -> int:
+    """Bytes of a container, or of a text in it, in the workflow that KFP's server makes.
+
+    There, it is JSON inside of JSON.
+    """
+    text = json.dumps(json.dumps(value, ensure_ascii=False), ensure_ascii=False)
+    return len(text.encode(errors="replace"))
+
+
+def sources(pipeline: Pipeline) -> Iterator[str]:
+    """The Python of all cells, those of the notebooks inside of it too."""
+    for code in pipeline.shared:
+        yield code.python
+    for unit in pipeline.steps:
+        if isinstance(unit, SubPipeline):
+            yield from sources(unit.pipeline)
+        else:
+            yield from (code.python for code in unit.code)
 
 
 @dataclass(slots=True)
@@ -132,9 +132,9 @@ class _Maker:
     components: dict[str, object] = field(default_factory=dict)
     executors: dict[str, object] = field(default_factory=dict)
     configurations: dict[str, dict[str, object]] = field(default_factory=dict)
-    starts: dict[str, int] = field(default_factory=dict)
-    programs: dict[str, int] = field(default_factory=dict)
-    size: int = 0
+    starts: list[str] = field(default_factory=list)
+    arguments: list[list[str]] = field(default_factory=list)
+    rest: int = 0  # the size of all containers without their programs
 
     def tasks(self, scope: Scope) -> dict[str, object]:
         """The tasks of a DAG; their components are added on the way."""
@@ -160,6 +160,21 @@ class _Maker:
         if scope.filler:
             parameters[scope.filler] = {"parameterType": "STRING"}
         return _sides(_types(artifacts), parameters)
+
+    def programs(self) -> Counter[str]:
+        """How often each program comes up."""
+        return Counter(args[0] for args in self.arguments)
+
+    def size(self) -> int:
+        """That of all containers, see `Package`."""
+        found = self.programs().items()
+        return self.rest + sum(count * expanded_size(program) for program, count in found)
+
+    def pack(self) -> None:
+        """Put the packed program in the place of every step's own."""
+        packed = {program: pack(program) for program in self.programs()}
+        for args in self.arguments:
+            args[0] = packed[args[0]]
 
     def _is_new(
         self, unit: Step | SubPipeline, name: str, seen: Mapping[str, object], scope: Scope
@@ -229,8 +244,8 @@ class _Maker:
         notes = self.notes
         self._check_code(step.code, scope)
         command, args = container_command(step, scope, self.root, self.runtime)
-        for texts, text in ((self.starts, command[2]), (self.programs, args[0])):
-            texts[text] = texts.get(text, 0) + 1
+        self.starts.append(command[2])
+        self.arguments.append(args)
         size = sum(len(part.encode(errors="replace")) for part in (*command, *args))
         if size > step_command.ALL_ARGUMENTS:
             message = f"step `{step.name}` has {size:,} bytes of code; a container can be started "
@@ -243,7 +258,7 @@ class _Maker:
             container["env"] = environ
         if wanted := resources(step, notes):
             container["resources"] = wanted
-        self.size += expanded_size({**container, "command": command, "args": args})
+        self.rest += expanded_size({**container, "command": command, "args": args[1:]})
         self.executors[f"exec-{label}"] = {
             "container": {**container, "command": command, "args": args}
         }
@@ -326,7 +341,7 @@ def step_spec(step: Step, scope: Scope, counts: Sequence[object]) -> dict[str, o
 def _names_of(made: _Maker) -> dict[str, str]:
     """Names for the texts that come up more than once, in the order in which they do."""
     names: dict[str, str] = {}
-    for name, texts in (("start", made.starts), ("runtime", made.programs)):
+    for name, texts in (("start", Counter(made.starts)), ("runtime", made.programs())):
         several = [text for text, count in texts.items() if count > 1]
         names |= {text: f"{name}-{n}" if n > 1 else name for n, text in enumerate(several, 1)}
     return names

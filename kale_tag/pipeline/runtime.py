@@ -5,12 +5,9 @@ for a workflow. A step looks alike whatever the others are, but for `tables` and
 one step writes in a format another must read, so these are for all steps of a pipeline or none.
 """
 
-import base64
-import bz2
 import re
-import textwrap
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 from kale_tag.pipeline.packages import distribution
 
@@ -26,17 +23,15 @@ _PACKED = '''\
 import base64, bz2
 
 exec(bz2.decompress(base64.b64decode("""
-{packed}
-""")))
+{packed}""")))
 '''
 
 
 @dataclass(frozen=True, slots=True)
 class Runtime:
-    """The *parts* of the program by name, in their order; *packed*, where there are many steps."""
+    """The *parts* of the program by name, in their order."""
 
     parts: Mapping[str, str]
-    packed: bool = False
 
     def for_pipeline(self, sources: Iterable[str]) -> "Runtime":
         """Without the formats that a pipeline with the cells *sources* has no use for."""
@@ -46,7 +41,7 @@ class Runtime:
             kept.pop("libraries", None)
         if not any(distribution(module, {}) for module in _modules(text)):
             kept.pop("tables", None)
-        return replace(self, parts=kept)
+        return Runtime(kept)
 
     def for_step(self, cells: str, spec: Mapping[str, object]) -> str:
         """The program for a step of CELLS and SPEC."""
@@ -63,19 +58,23 @@ class Runtime:
             "report": magics or "report" in spec,
             "magics": magics,
         }
-        return self._joined(text for name, text in self.parts.items() if needed.get(name, True))
+        return _joined(text for name, text in self.parts.items() if needed.get(name, True))
 
     def whole(self) -> str:
         """The program with all its parts."""
-        return self._joined(self.parts.values())
+        return _joined(self.parts.values())
 
-    def _joined(self, parts: Iterable[str]) -> str:
-        text = "\n\n".join(parts)
-        if not self.packed:
-            return text
-        # bz2, unlike zlib, gives the same bytes on every machine.
-        data = base64.b64encode(bz2.compress(text.encode())).decode()
-        return _PACKED.format(packed=textwrap.fill(data, 100))
+
+def pack(program: str) -> str:
+    """*program* as a program that holds it in about half of the bytes."""
+    import base64  # noqa: PLC0415  few pipelines are so large
+    import bz2  # noqa: PLC0415  unlike zlib, it gives the same bytes on every machine
+
+    return _PACKED.format(packed=base64.encodebytes(bz2.compress(program.encode())).decode())
+
+
+def _joined(parts: Iterable[str]) -> str:
+    return "\n\n".join(parts)
 
 
 def _modules(text: str) -> Iterable[str]:

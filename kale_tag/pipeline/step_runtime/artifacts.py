@@ -38,6 +38,7 @@ def tell_outputs(state):
             file.write(PAGE.whole(state).encode("utf-8", "replace"))
     for side in OUTPUTS["artifacts"].values():
         (given,) = side["artifacts"]
-        side["artifacts"] = [{key: given.get(key) for key in ("name", "uri", "metadata")}]
+        kept = {key: given[key] for key in ("name", "uri", "metadata") if key in given}
+        side["artifacts"] = [kept]
     with create(OUTPUTS["outputFile"]) as file:
         file.write(json.dumps({"artifacts": OUTPUTS["artifacts"]}).encode())
