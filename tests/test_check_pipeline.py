@@ -51,13 +51,13 @@ REFUSED = REFUSED - {"leaked-secret"} | {"one-pipeline-name"}
 
 ONE_STEP = """\
 version: 1
-pipeline: {pipeline_name: 'p-${stem}', experiment_name: corpus}
+pipeline: {pipeline_name: 'p-${stem}', experiment_name: corpus, volumes: []}
 cells: [{source: '^', step: all, expect: any}]
 legacy: keep
 """
 MANY_STEPS = r"""
 version: 1
-pipeline: {pipeline_name: 'p-${stem}', experiment_name: corpus}
+pipeline: {pipeline_name: 'p-${stem}', experiment_name: corpus, volumes: []}
 cells:
   - {source: '^(import|from) ', tag: imports, expect: any}
   - {source: '\A\W*([a-z])', step: 's_\1', expect: any, not: {source: '^(import|from) '}}

@@ -84,7 +84,7 @@ def missing_prev(study: Study) -> Iterator[Diagnostic]:
     # %% tags=step:train
     print(open("/data/people.txt").read())
     ```
-    """  # noqa: E501  a line of JSON
+    """
     for part in study.parts:
         units = part.flow.units
         number = {unit.name: position for position, unit in enumerate(units)}

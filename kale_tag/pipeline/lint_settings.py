@@ -149,7 +149,7 @@ def invalid_mount_point(study: Study) -> Iterator[Diagnostic]:
     # %% tags=step:train
     print("training")
     ```
-    """  # noqa: E501  a line of JSON
+    """
     return study.says("invalid-mount-point")
 
 
