@@ -14,7 +14,7 @@ from kale_tag import __version__
 from kale_tag.commands.options import Argument, Option
 from kale_tag.diagnostics import UserError
 
-COMMANDS = ("plan", "apply", "graph", "compile", "schema")
+COMMANDS = ("plan", "apply", "graph", "compile", "run", "schema")
 """Each is the function of that name in the module of that name."""
 
 ISSUES = "https://github.com/kale-tag/kale-tag/issues"

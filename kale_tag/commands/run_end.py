@@ -1,0 +1,69 @@
+"""The end of a run: what is wrong, where things are, and the exit code."""
+
+import os
+import shutil
+
+from kale_tag.commands.load_package import Loaded
+from kale_tag.commands.report import Report
+from kale_tag.commands.run_watch import Watch
+from kale_tag.diagnostics import UserError, error
+from kale_tag.pipeline.compiled import Compiled
+from kale_tag.pipeline.outcome import RunOutcome
+from kale_tag.render import run_text
+from kale_tag.render.run_failure import TAIL, failure, last_words
+from kale_tag.runners import local
+
+DISK_FULL = 1_000_000
+"""Bytes; with less room than that, what failed may have failed for want of it."""
+
+
+def finish(
+    loaded: Loaded, package: Compiled, watch: Watch, told: Report, *, report: str, quiet: bool
+) -> int:
+    """Say how the run of *watch* ended, write its page; 0 if all steps are done, else 1."""
+    run = watch.run
+    style = told.style
+    if not quiet:
+        print(run_text.summary(run))
+        for line in run_text.metrics(run, style):
+            print(f"  {line}")
+        here = os.path.relpath(run.folder)
+        for what, name in (("artifacts", "artifacts"), ("logs", "logs"), ("report", "report.html")):
+            if os.path.exists(os.path.join(run.folder, name)):
+                print(f"{what.ljust(9)}  {os.path.join(here, name)}")
+    if watch.code == local.NO_KFP:
+        raise UserError(local.no_kfp(_last_line(os.path.join(run.folder, "kfp.log"))))
+    failed = [step for step in run.steps if step.state == "failed"]
+    for step in failed:
+        task = next(one for one in package.tasks if one.id == step.task)
+        path = os.path.join(run.folder, "logs", f"{step.task}.log")
+        tail = log_tail(path)
+        if not quiet and not step.late and (words := last_words(tail)):
+            print(f"\n{words}\n")
+        full = shutil.disk_usage(run.folder).free < DISK_FULL
+        told.tell([failure(step, task, tail, os.path.relpath(path), full=full)])
+    if watch.code and not failed and run.state != "stopped":
+        _runner_failed(watch, told)
+    return 0 if run.state == "done" else 1
+
+
+def log_tail(path: str) -> bytes:
+    """The end of the log *path*, b"" if there is none."""
+    try:
+        with open(path, "rb") as file:
+            file.seek(max(0, os.path.getsize(path) - TAIL))
+            return file.read()
+    except OSError:
+        return b""
+
+
+def _last_line(path: str) -> str:
+    return log_tail(path).decode(errors="replace").strip().rpartition("\n")[2]
+
+
+def _runner_failed(watch: Watch, told: Report) -> None:
+    """Say that KFP's runner stopped, and no step did."""
+    log = os.path.relpath(os.path.join(watch.run.folder, "kfp.log"))
+    why = watch.fault or _last_line(log) or f"exit code {watch.code}"
+    message = f"KFP's local runner stopped before the pipeline was done: {why}"
+    told.tell([error("runner-failed", message, notes=[f"what it said: {log}"])])
