@@ -27,6 +27,7 @@ from kale_tag.commands.options import (
     Until,
 )
 from kale_tag.commands.report import Report, style_for
+from kale_tag.commands.run_compare import check_comparable, compare_runs
 from kale_tag.commands.run_arguments import read_arguments
 from kale_tag.commands.run_end import finish
 from kale_tag.commands.run_place import RunPlace, place_for
@@ -36,6 +37,7 @@ from kale_tag.pipeline.compiled import Compiled
 from kale_tag.pipeline.outcome import RunOutcome
 from kale_tag.render.style import Style
 from kale_tag.runners import local
+from kale_tag.runners.comparison import environment, watched
 from kale_tag.runners.missing import missing_packages
 from kale_tag.runners.not_here import not_here
 from kale_tag.runners.run_folder import Reuse, keep_artifacts, reusable, taken, write_run
@@ -77,6 +79,9 @@ def run(  # noqa: PLR0913  one parameter an option
         told.tell(fault.diagnostics)
         return fault.code
     told.tell(loaded.warnings)
+    if compare:
+        _check_whole(start, cache=cache)
+        check_comparable(loaded)
     package = _until(loaded.package, until)
     values = read_arguments(package, list(param or ()), params)
     given = {package.names[name]: value for name, value in values.items()}
@@ -100,12 +105,26 @@ def run(  # noqa: PLR0913  one parameter an option
     }
     work = os.path.abspath(loaded.folder)
     plan = local.LocalRun(package, place.folder, work, given, limits, reused.keys(), install)
+    if compare:
+        environ = environment(os.path.join(place.folder, "compare", "pipeline"))
+        plan = replace(plan, package=watched(package), environ=environ)
     interrupted = _execute(plan, watch)
     place.close()
     code = finish(loaded, package, watch, told, report=report, quiet=quiet)
     if interrupted:
         raise KeyboardInterrupt
+    if compare and not code:
+        same = compare_runs(loaded, package, values, place.folder, timeout, told, quiet=quiet)
+        code = int(not same)
     return code
+
+
+def _check_whole(start: str, *, cache: bool) -> None:
+    """Steps that do not run cannot be compared."""
+    if start or cache:
+        word = "--from" if start else "--cache"
+        message = f"`--compare` compares what every step does; with `{word}` some do not run"
+        raise UserError(error("not-whole", message, help=f"leave out `{word}`"))
 
 
 def _execute(plan: local.LocalRun, watch: Watch) -> bool:

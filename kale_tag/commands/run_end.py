@@ -3,8 +3,10 @@
 import os
 import shutil
 
+from kale_tag import files
 from kale_tag.commands.load_package import Loaded
 from kale_tag.commands.report import Report
+from kale_tag.commands.run_page import page_of
 from kale_tag.commands.run_watch import Watch
 from kale_tag.diagnostics import UserError, error
 from kale_tag.pipeline.compiled import Compiled
@@ -23,6 +25,10 @@ def finish(
     """Say how the run of *watch* ended, write its page; 0 if all steps are done, else 1."""
     run = watch.run
     style = told.style
+    page = page_of(run, package).encode(errors="replace")
+    for path in dict.fromkeys((os.path.join(run.folder, "report.html"), report)):
+        if path:
+            _put(path, page, told)
     if not quiet:
         print(run_text.summary(run))
         for line in run_text.metrics(run, style):
@@ -42,9 +48,17 @@ def finish(
             print(f"\n{words}\n")
         full = shutil.disk_usage(run.folder).free < DISK_FULL
         told.tell([failure(step, task, tail, os.path.relpath(path), full=full)])
-    if watch.code and not failed and run.state != "stopped":
+    if watch.code and not failed:
         _runner_failed(watch, told)
     return 0 if run.state == "done" else 1
+
+
+def _put(path: str, page: bytes, told: Report) -> None:
+    """Write the page; that it cannot be written does not make a run fail."""
+    try:
+        files.put(path, page)
+    except UserError as fault:
+        told.tell(fault.diagnostics)
 
 
 def log_tail(path: str) -> bytes:

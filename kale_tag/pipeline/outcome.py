@@ -76,3 +76,23 @@ class RunOutcome:
         if "failed" in states:
             return "failed"
         return "stopped" if states & {"stopped", "waiting", "running"} else "done"
+
+
+Verdict = Literal["same", "rounding", "type", "random", "differs"]
+
+
+@dataclass(frozen=True, slots=True)
+class Compared:
+    """One variable at the end of a step, in the notebook and in the pipeline.
+
+    *at* is the part of it that differs. `rounding`: but for the last digits of numbers; `type`: it is of a kind of
+    which no more than the type can be compared; `random`: in the notebook alone it is another one
+    at each run.
+    """
+
+    step: str
+    name: str
+    verdict: Verdict
+    notebook: str
+    pipeline: str
+    at: str = ""

@@ -1,8 +1,8 @@
 """A run as text: the table of its steps, and the lines that say the same one by one."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
-from kale_tag.pipeline.outcome import RunOutcome, State, StepOutcome
+from kale_tag.pipeline.outcome import Compared, RunOutcome, State, StepOutcome, Verdict
 from kale_tag.render.style import Style
 
 MARKS: dict[State, tuple[str, str]] = {
@@ -66,6 +66,29 @@ def metrics(run: RunOutcome, style: Style) -> Iterator[str]:
     for title, name, value in found:
         shown = f"{value:.6g}" if isinstance(value, float) else str(value)
         yield f"{style.bold(name.ljust(width))}  {shown}  {style.dim(f'({title})')}"
+
+
+REMARKS: dict[Verdict, str] = {
+    "rounding": "but for rounding",
+    "type": "compared by its type alone",
+    "random": "the notebook alone gives another one each time",
+}
+
+
+def comparison(found: Sequence[Compared], style: Style) -> Iterator[str]:
+    """Each variable that was compared, a line; two for one that differs."""
+    steps = max((len(one.step) for one in found), default=0)
+    names = max((len(one.name) for one in found), default=0)
+    for one in found:
+        where = f"{one.step.ljust(steps)}  {one.name.ljust(names)}"
+        if one.verdict != "differs":
+            mark = style.green("=") if one.verdict in {"same", "rounding"} else style.yellow("~")
+            remark = style.dim(f"  ({REMARKS[one.verdict]})") if one.verdict in REMARKS else ""
+            yield f"{mark} {where}  {one.notebook}{remark}"
+            continue
+        part = f" at {one.name}{one.at}" if one.at else ""
+        yield f"{style.red('!')} {where}  notebook  {one.notebook}"
+        yield f"  {' ' * len(where)}  pipeline  {one.pipeline}{style.dim(part)}"
 
 
 def seconds(number: float) -> str:

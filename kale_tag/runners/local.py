@@ -41,6 +41,7 @@ class LocalRun:
     *folder* is the absolute path of the run folder, *work* that in which the steps run.
     *arguments* have the names of the package. *limits* are seconds for a task, *reused* the tasks
     whose outputs stand ready in FOLDER/earlier. With *install* the steps install their packages.
+    *environ* is what their environment has beside that of this process.
     """
 
     package: Compiled
@@ -50,6 +51,7 @@ class LocalRun:
     limits: Mapping[str, float] = field(default_factory=dict)
     reused: Collection[str] = ()
     install: bool = False
+    environ: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,7 +121,7 @@ def execute(run: LocalRun) -> Iterator[Event]:
 
 def _environment(run: LocalRun) -> dict[str, str]:
     own = {"KALE_TAG_RUN": run.folder, "KALE_TAG_GUARD": os.path.join(_HERE, "step_guard.py")}
-    environ = {**os.environ, **own, "KALE_TAG_NO_PIP": "1"}
+    environ = {**os.environ, **run.environ, **own, "KALE_TAG_NO_PIP": "1"}
     if run.install:
         del environ["KALE_TAG_NO_PIP"]
     return environ

@@ -39,9 +39,9 @@ def reuse(folder: str, task: str, given: str) -> int:
     outputs = json.loads(given)["outputs"]
     for name, entry in outputs.get("artifacts", {}).items():
         (artifact,) = entry["artifacts"]
-        if name in metadata:
+        if os.path.exists(source := os.path.join(earlier, name)):  # metrics have no file
             os.makedirs(os.path.dirname(artifact["uri"]), exist_ok=True)
-            os.rename(os.path.join(earlier, name), artifact["uri"])
+            os.rename(source, artifact["uri"])
         artifact["metadata"] = metadata.get(name, {})
         artifact.pop("type", None)
     os.makedirs(os.path.dirname(outputs["outputFile"]), exist_ok=True)
