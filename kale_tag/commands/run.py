@@ -1,9 +1,8 @@
 """`kale-tag run`: a pipeline on this machine."""
 
 import contextlib
-import datetime
+import datetime as dt
 import os
-import shutil
 import sys
 from collections.abc import Mapping
 from dataclasses import replace
@@ -27,15 +26,14 @@ from kale_tag.commands.options import (
     Until,
 )
 from kale_tag.commands.report import Report, style_for
-from kale_tag.commands.run_compare import check_comparable, compare_runs
 from kale_tag.commands.run_arguments import read_arguments
+from kale_tag.commands.run_compare import check_comparable, compare_runs
 from kale_tag.commands.run_end import finish
 from kale_tag.commands.run_place import RunPlace, place_for
 from kale_tag.commands.run_watch import Screen, Watch
 from kale_tag.diagnostics import UserError, error, suggest
 from kale_tag.pipeline.compiled import Compiled
 from kale_tag.pipeline.outcome import RunOutcome
-from kale_tag.render.style import Style
 from kale_tag.runners import local
 from kale_tag.runners.comparison import environment, watched
 from kale_tag.runners.missing import missing_packages
@@ -96,7 +94,7 @@ def run(  # noqa: PLR0913  one parameter an option
     screen = Screen(style, place.folder, quiet, live, verbose)
     if not quiet:
         print(f"{style.bold(package.name)}  {os.path.relpath(place.folder)}", flush=True)
-    now = datetime.datetime.now().astimezone().isoformat(timespec="seconds")
+    now = dt.datetime.now().astimezone().isoformat(timespec="seconds")
     outcome = RunOutcome(package.name, place.folder, now, parameters=values)
     watch = Watch(package, outcome, given, reused, screen)
     limits = {
@@ -110,7 +108,7 @@ def run(  # noqa: PLR0913  one parameter an option
         plan = replace(plan, package=watched(package), environ=environ)
     interrupted = _execute(plan, watch)
     place.close()
-    code = finish(loaded, package, watch, told, report=report, quiet=quiet)
+    code = finish(watch, told, report=report, quiet=quiet)
     if interrupted:
         raise KeyboardInterrupt
     if compare and not code:
@@ -139,7 +137,8 @@ def _execute(plan: local.LocalRun, watch: Watch) -> bool:
         interrupted = True
     watch.close(interrupted=interrupted)
     keep_artifacts(plan.folder)
-    write_run(watch.run)
+    with contextlib.suppress(OSError):  # a full disk; what failed for it is told
+        write_run(watch.run)
     return interrupted
 
 

@@ -25,15 +25,17 @@ def read_arguments(package: Compiled, texts: Sequence[str], path: str) -> dict[s
     return with_defaults({**from_file, **found}, package.parameters)
 
 
-def _in_file(path: str) -> dict[str, tuple[Label, object]]:
+def _in_file(path: str) -> dict[str, tuple[Label, Label, object]]:
     source = files.read_text(path)
     tree = read_yaml(source)
     if tree is None:
         return {}
     if not isinstance(tree, Mapping):
         hint = "a file of parameters has a line `name: value` for each"
-        raise UserError(error("not-parameters", "this is no mapping of names", tree.label, help=hint))
+        raise UserError(
+            error("not-parameters", "this is no mapping of names", tree.label, help=hint)
+        )
     return {
-        key.text: (value.label if value.label.span else key.label, plain(value))
+        key.text: (key.label, value.label, plain(value))
         for key, value in tree.entries
     }

@@ -38,7 +38,7 @@ def check_comparable(loaded: Loaded) -> None:
         raise UserError(error("reference", message, at, help=hint))
 
 
-def compare_runs(  # noqa: PLR0913  what a comparison is made of
+def compare_runs(  # noqa: PLR0913, PLR0917  what a comparison is made of
     loaded: Loaded,
     package: Compiled,
     values: Mapping[str, object],
@@ -89,7 +89,9 @@ def _cells(
 ) -> list[tuple[int, str]]:
     notebook = read_notebook(files.read(loaded.name).data, loaded.name)
     sources = [cell.source if cell.cell_type == "code" else None for cell in notebook.cells]
-    other = {one.name: values[one.name] for one in package.parameters if values[one.name] != one.default}
+    other = {
+        one.name: values[one.name] for one in package.parameters if values[one.name] != one.default
+    }
     overrides = "\n".join(f"{name} = {value!r}" for name, value in other.items())
     assert loaded.pipeline is not None
     places = [one.label.source.cell for one in loaded.pipeline.parameters if one.label]

@@ -1,56 +1,57 @@
 """The end of a run: what is wrong, where things are, and the exit code."""
 
 import os
-import shutil
 
 from kale_tag import files
-from kale_tag.commands.load_package import Loaded
 from kale_tag.commands.report import Report
 from kale_tag.commands.run_page import page_of
 from kale_tag.commands.run_watch import Watch
 from kale_tag.diagnostics import UserError, error
-from kale_tag.pipeline.compiled import Compiled
-from kale_tag.pipeline.outcome import RunOutcome
+from kale_tag.pipeline.outcome import RunOutcome, StepOutcome
 from kale_tag.render import run_text
 from kale_tag.render.run_failure import TAIL, failure, last_words
 from kale_tag.runners import local
 
-DISK_FULL = 1_000_000
-"""Bytes; with less room than that, what failed may have failed for want of it."""
 
-
-def finish(
-    loaded: Loaded, package: Compiled, watch: Watch, told: Report, *, report: str, quiet: bool
-) -> int:
-    """Say how the run of *watch* ended, write its page; 0 if all steps are done, else 1."""
+def finish(watch: Watch, told: Report, *, report: str, quiet: bool) -> int:
+    """Say how the run of *watch* ended, and write its page; 0 if all is done, else 1."""
     run = watch.run
-    style = told.style
-    page = page_of(run, package).encode(errors="replace")
+    page = page_of(run, watch.package).encode(errors="replace")
     for path in dict.fromkeys((os.path.join(run.folder, "report.html"), report)):
         if path:
             _put(path, page, told)
     if not quiet:
-        print(run_text.summary(run))
-        for line in run_text.metrics(run, style):
-            print(f"  {line}")
-        here = os.path.relpath(run.folder)
-        for what, name in (("artifacts", "artifacts"), ("logs", "logs"), ("report", "report.html")):
-            if os.path.exists(os.path.join(run.folder, name)):
-                print(f"{what.ljust(9)}  {os.path.join(here, name)}")
+        _summary(run, told)
     if watch.code == local.NO_KFP:
         raise UserError(local.no_kfp(_last_line(os.path.join(run.folder, "kfp.log"))))
     failed = [step for step in run.steps if step.state == "failed"]
     for step in failed:
-        task = next(one for one in package.tasks if one.id == step.task)
-        path = os.path.join(run.folder, "logs", f"{step.task}.log")
-        tail = log_tail(path)
-        if not quiet and not step.late and (words := last_words(tail)):
-            print(f"\n{words}\n")
-        full = shutil.disk_usage(run.folder).free < DISK_FULL
-        told.tell([failure(step, task, tail, os.path.relpath(path), full=full)])
+        _step_failed(watch, step, told, quiet=quiet)
     if watch.code and not failed:
         _runner_failed(watch, told)
     return 0 if run.state == "done" else 1
+
+
+def _summary(run: RunOutcome, told: Report) -> None:
+    """Print how many steps are done, the metrics, and where things are."""
+    print(run_text.summary(run))
+    for line in run_text.metrics(run, told.style):
+        print(f"  {line}")
+    here = os.path.relpath(run.folder)
+    for what, name in (("artifacts", "artifacts"), ("logs", "logs"), ("report", "report.html")):
+        if os.path.exists(os.path.join(run.folder, name)):
+            print(f"{what.ljust(9)}  {os.path.join(here, name)}")
+
+
+def _step_failed(watch: Watch, step: StepOutcome, told: Report, *, quiet: bool) -> None:
+    """Say why, and where in the notebook."""
+    folder = watch.run.folder
+    task = next(one for one in watch.package.tasks if one.id == step.task)
+    path = os.path.join(folder, "logs", f"{step.task}.log")
+    tail = log_tail(path)
+    if not quiet and not step.late and (words := last_words(tail)):
+        print(f"\n{words}\n")
+    told.tell([failure(step, task, tail, os.path.relpath(path), full=watch.full)])
 
 
 def _put(path: str, page: bytes, told: Report) -> None:

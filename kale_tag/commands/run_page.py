@@ -17,7 +17,11 @@ def page_of(run: RunOutcome, package: Compiled) -> str:
     parts = {}
     for task in package.tasks:
         step = next(one for one in run.steps if one.task == task.id)
-        page = _read(os.path.join(run.folder, "artifacts", task.id, task.report)) if task.report else b""
+        page = (
+            _read(os.path.join(run.folder, "artifacts", task.id, task.report))
+            if task.report
+            else b""
+        )
         log = _read(os.path.join(run.folder, "logs", f"{task.id}.log"), KEPT)
         why = last_words(log) if step.state == "failed" else ""
         parts[task.id] = StepParts(page.decode(errors="replace"), clean(log), why)

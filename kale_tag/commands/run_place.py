@@ -1,6 +1,6 @@
 """Where the folder of a run is, and what stands in it from before."""
 
-import datetime
+import datetime as dt
 import os
 import shutil
 from collections.abc import Mapping
@@ -34,9 +34,7 @@ class RunPlace:
             if self.aside:
                 shutil.rmtree(self.aside, ignore_errors=True)
                 os.rename(self.folder, self.aside)
-                reused = {
-                    task: replace(one, folder=self.aside) for task, one in reused.items()
-                }
+                reused = {task: replace(one, folder=self.aside) for task, one in reused.items()}
             os.makedirs(os.path.join(self.folder, "logs"), exist_ok=True)
             if self.home:
                 files.put(os.path.join(self.home, ".gitignore"), b"*\n")
@@ -58,7 +56,7 @@ def place_for(keep: str, pipeline: str) -> RunPlace:
     if not keep:
         home = os.path.abspath(HOME)
         runs = os.path.join(home, "runs", pipeline)
-        now = datetime.datetime.now().astimezone()
+        now = dt.datetime.now().astimezone()
         folder = os.path.join(runs, now.strftime("%Y-%m-%d-%H%M%S"))
         free, number = folder, 2
         while os.path.lexists(free):

@@ -14,13 +14,16 @@ from kale_tag.render.style import Style
 from kale_tag.runners.local import Event
 from kale_tag.runners.run_folder import Reuse, given_of, outputs_of
 
+DISK_FULL = 1_000_000
+"""Bytes; with less room than that, what failed may have failed for want of it."""
+
 
 @dataclass(slots=True)
 class Watch:
     """The steps of a run and their state, as the events tell it.
 
     *arguments* have the names of the package. *fault* is what KFP's runner said when it stopped,
-    *code* how its process ended.
+    *code* how its process ended; *full*: the disk was, when a step failed.
     """
 
     package: Compiled
@@ -31,6 +34,7 @@ class Watch:
     steps: dict[str, StepOutcome] = field(default_factory=dict)
     fault: str = ""
     code: int = 0
+    full: bool = False
     clock: float = field(default_factory=time.monotonic)
 
     def __post_init__(self) -> None:
@@ -82,6 +86,8 @@ class Watch:
         if event.kind == "reused":
             earlier = self.reused[event.task].step
             return replace(earlier, title=step.title, state="reused", began=self.now, seconds=0.0)
+        if event.code:
+            self.full = shutil.disk_usage(self.run.folder).free < DISK_FULL
         outputs = outputs_of(self.run.folder, task)
         given = next((one.metadata for one in outputs if one.name == task.metrics), {})
         return replace(

@@ -1,8 +1,9 @@
 """The values that a run gives the parameters of a pipeline, typed as the notebook types them."""
 
+import itertools
 import json
 import math
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
 from kale_tag.diagnostics import Diagnostic, Label, UserError, error, suggest
 from kale_tag.pipeline.model import Parameter
@@ -32,7 +33,8 @@ def given_arguments(
         name, equals, value = text.partition("=")
         if not equals:
             message = f"`{text}` gives no value: a parameter is given as NAME=VALUE"
-            faults.append(error("no-value", message, help=_help_for(text, known)))
+            hint = f"write -p {text}=VALUE" if text in known else _help_for(text, known)
+            faults.append(error("no-value", message, help=hint))
         elif (parameter := known.get(name)) is None:
             faults.append(_unknown(name, known, None))
         else:
@@ -44,16 +46,16 @@ def given_arguments(
 
 
 def file_arguments(
-    values: Mapping[str, tuple[Label, object]], parameters: Sequence[Parameter]
+    values: Mapping[str, tuple[Label, Label, object]], parameters: Sequence[Parameter]
 ) -> tuple[dict[str, object], list[Diagnostic]]:
-    """The same for values that stand in a file, each with its place."""
+    """The same for values that stand in a file, each with the places of its name and of itself."""
     known = {one.name: one for one in parameters}
     found: dict[str, object] = {}
     faults: list[Diagnostic] = []
-    for name, (label, value) in values.items():
+    for name, (name_label, label, value) in values.items():
         parameter = known.get(name)
         if parameter is None:
-            faults.append(_unknown(name, known, label))
+            faults.append(_unknown(name, known, name_label))
             continue
         try:
             found[name] = check_argument(parameter, value)
@@ -89,28 +91,32 @@ def check_argument(parameter: Parameter, value: object) -> object:
 
 
 def _check_arrives(value: object) -> None:
+    for message in _faults(value):
+        raise ValueError(message)
+    if isinstance(value, list | dict) and holds_none(value):
+        # The type is right; it is the value that kfp.local cannot take.
+        raise ValueError("it has null in it, which KFP's local runner does not take")
+
+
+def _faults(value: object) -> Iterator[str]:
+    """Why *value*, or what is in it, would not arrive as it is."""
     match value:
-        case bool():
+        case bool() | None:
             pass
         case int() if abs(value) > EXACT:
-            raise ValueError("Kubeflow Pipelines would lose digits of it")
+            yield "Kubeflow Pipelines would lose digits of it"
         case float() if not math.isfinite(value):
-            raise ValueError("JSON has no such number")
+            yield "JSON has no such number"
         case str() if "\0" in value or "{{" in value:
             sign = "NUL" if "\0" in value else "`{{`"
-            raise ValueError(f"it has {sign} in it, which does not reach a container as it is")
+            yield f"it has {sign} in it, which does not reach a container as it is"
         case list():
-            for entry in value:
-                _check_arrives(entry)
+            yield from itertools.chain.from_iterable(map(_faults, value))
         case dict():
-            for key, entry in value.items():
-                if not isinstance(key, str):
-                    raise ValueError(f"its key {key!r} is not text")
-                _check_arrives(entry)
+            yield from (f"its key {key!r} is not text" for key in value if type(key) is not str)
+            yield from itertools.chain.from_iterable(map(_faults, (*value, *value.values())))
         case _:
             pass
-    if isinstance(value, list | dict) and holds_none(value):
-        raise ValueError("it has null in it, which KFP's local runner does not take")
 
 
 def _whole(text: str) -> object:

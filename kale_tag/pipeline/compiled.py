@@ -151,9 +151,7 @@ def read_compiled(documents: Sequence[object], name: str) -> Compiled:
     except (KeyError, TypeError, ValueError, IndexError, AttributeError) as fault:
         message = f"{name} was changed by hand, or is not whole: {type(fault).__name__} at {fault}"
         hint = "make it again with `kale-tag compile`"
-        raise UserError(
-            error("broken-package", message, Label(Source(name)), help=hint)
-        ) from None
+        raise UserError(error("broken-package", message, Label(Source(name)), help=hint)) from None
 
 
 @dataclass(slots=True)
@@ -251,8 +249,7 @@ class _Reader:
             else:
                 parameters[name] = Constant(source["runtimeValue"]["constant"])
         artifacts = {
-            name: self._giver(source, scope)
-            for name, source in given.get("artifacts", {}).items()
+            name: self._giver(source, scope) for name, source in given.get("artifacts", {}).items()
         }
         if "dag" in component:
             inner = _Scope(component["dag"], f"{label}--", unit, parameters, artifacts)
@@ -261,7 +258,7 @@ class _Reader:
             return
         self._add(label, unit, entry, component, parameters, artifacts)
 
-    def _add(  # noqa: PLR0913  what a task is read from
+    def _add(  # noqa: PLR0913, PLR0917  what a task is read from
         self,
         label: str,
         unit: str,
@@ -320,7 +317,9 @@ class _Reader:
         if self.platform is None:
             return {}
         kubernetes = self.platform["platforms"]["kubernetes"]
-        found: Document = kubernetes.get("deploymentSpec", {}).get("executors", {}).get(executor, {})
+        found: Document = (
+            kubernetes.get("deploymentSpec", {}).get("executors", {}).get(executor, {})
+        )
         return found
 
 

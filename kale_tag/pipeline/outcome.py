@@ -85,9 +85,9 @@ Verdict = Literal["same", "rounding", "type", "random", "differs"]
 class Compared:
     """One variable at the end of a step, in the notebook and in the pipeline.
 
-    *at* is the part of it that differs. `rounding`: but for the last digits of numbers; `type`: it is of a kind of
-    which no more than the type can be compared; `random`: in the notebook alone it is another one
-    at each run.
+    *at* is the part of it that differs. `rounding`: but for the last digits of numbers; `type`: it
+    is of a kind of which no more than the type can be compared; `random`: in the notebook alone it
+    is another one at each run.
     """
 
     step: str

@@ -58,10 +58,9 @@ def failure(step: StepOutcome, task: Task, tail: bytes, log: str, *, full: bool)
             hint = "if nobody sent it, this machine ran out of memory"
     else:
         last = words.split("\n")[-1].strip()
+        own = re.findall(r"(?m)^error: step `[^`]*` (.+)$", words)  # what the runtime itself says
         said = last if _EXCEPTION.match(last) and len(last) < 300 else f"exit code {step.code}"
-        if last.startswith("error: step "):
-            said = last.partition("` ")[2] or said
-        message = f"step `{step.title}` failed: {said}"
+        message = f"step `{step.title}` " + (own[-1] if own else f"failed: {said}")
     if full or _FULL in words:
         notes.append("the disk of the run folder is full")
         hint = hint or "make room, or give another folder: --keep FOLDER"

@@ -27,12 +27,13 @@ WORDS: dict[State, str] = {
 
 # Nothing is fetched, whatever the cells show: what they need stands in the page.
 _POLICY = (
-    "default-src 'none'; style-src 'unsafe-inline'; script-src 'unsafe-inline' 'unsafe-eval'; "
-    "img-src data: blob:; font-src data:; media-src data:; frame-src 'self'"
+    "default-src 'none'; style-src 'unsafe-inline'; "
+    "script-src 'unsafe-inline' 'unsafe-eval'; img-src data: blob:; font-src data:; "
+    "media-src data:; frame-src 'self'"
 )
 _STYLE = """\
-:root{color-scheme:light dark;--back:#fff;--text:#1f2328;--dim:#59636e;--line:#d1d9e0;--soft:#f6f8fa;
---done:#1a7f37;--failed:#cf222e;--reused:#0969da;--waiting:#818b98}
+:root{color-scheme:light dark;--back:#fff;--text:#1f2328;--dim:#59636e;--line:#d1d9e0;
+--soft:#f6f8fa;--done:#1a7f37;--failed:#cf222e;--reused:#0969da;--waiting:#818b98}
 @media(prefers-color-scheme:dark){:root{--back:#0d1117;--text:#e6edf3;--dim:#9198a1;--line:#3d444d;
 --soft:#151b23;--done:#3fb950;--failed:#f85149;--reused:#4493f8;--waiting:#6e7681}}
 *{box-sizing:border-box}
@@ -55,7 +56,8 @@ a{color:inherit}
 .is-done{color:var(--done)}.is-failed,.is-stopped{color:var(--failed)}
 .is-reused,.is-running{color:var(--reused)}.is-waiting{color:var(--waiting)}
 .bar{position:relative;min-width:8rem;width:30%}
-.bar i{position:absolute;top:.65rem;height:.6rem;min-width:2px;border-radius:2px;background:currentColor}
+.bar i{position:absolute;top:.65rem;height:.6rem;min-width:2px;border-radius:2px;
+background:currentColor}
 #graph{overflow:auto;border:1px solid var(--line);border-radius:6px;padding:.5rem}
 #graph svg{display:block;margin:auto}
 #graph svg text{fill:var(--text)}#graph svg .label{fill:var(--dim)}
@@ -71,8 +73,8 @@ summary{cursor:pointer;padding:.5rem .8rem;font-weight:600;background:var(--soft
 summary span{font-weight:400;color:var(--dim);margin-left:.8rem}
 details details{margin:.6rem .8rem;border-color:var(--line)}
 iframe{display:block;width:100%;height:24rem;border:0;background:transparent}
-pre{margin:0;padding:.6rem .8rem;overflow:auto;max-height:32rem;font-size:.86em;white-space:pre-wrap;
-overflow-wrap:anywhere}
+pre{margin:0;padding:.6rem .8rem;overflow:auto;max-height:32rem;font-size:.86em;
+white-space:pre-wrap;overflow-wrap:anywhere}
 pre.why{border-left:3px solid var(--failed);max-height:none}
 """
 _INNER = "<style>h1,h1+p{display:none}h2:first-of-type{margin-top:.5rem}</style>"
@@ -85,7 +87,8 @@ for (const frame of document.querySelectorAll('iframe')) {
     const inner = frame.contentDocument;
     if (inner && inner.body && frame.offsetParent) {
       inner.body.style.margin = '0 auto';
-      frame.style.height = Math.ceil(inner.documentElement.getBoundingClientRect().height + 4) + 'px';
+      const height = inner.documentElement.getBoundingClientRect().height;
+      frame.style.height = Math.ceil(height + 4) + 'px';
     }
   };
   const start = () => {
@@ -99,7 +102,7 @@ for (const frame of document.querySelectorAll('iframe')) {
     up.addEventListener('toggle', fit);
 }
 const show = () => {
-  const target = location.hash && document.getElementById(decodeURIComponent(location.hash.slice(1)));
+  const target = document.getElementById(decodeURIComponent(location.hash.slice(1)));
   if (target && target.tagName === 'DETAILS') { target.open = true; target.scrollIntoView(); }
 };
 addEventListener('hashchange', show);

@@ -61,7 +61,9 @@ def summary(run: RunOutcome) -> str:
 
 def metrics(run: RunOutcome, style: Style) -> Iterator[str]:
     """The metrics, a line each."""
-    found = [(step.title, name, value) for step in run.steps for name, value in step.metrics.items()]
+    found = [
+        (step.title, name, value) for step in run.steps for name, value in step.metrics.items()
+    ]
     width = max((len(name) for _, name, _ in found), default=0)
     for title, name, value in found:
         shown = f"{value:.6g}" if isinstance(value, float) else str(value)

@@ -27,6 +27,7 @@ _CALL = (
     '(vars(__import__("sys").modules["__main__"]), {names}, {step!r});'
 )
 
+
 def environment(folder: str) -> dict[str, str]:
     """What steps and notebook are told, to write into *folder*."""
     os.makedirs(folder, exist_ok=True)
@@ -43,10 +44,10 @@ def watched(package: Compiled) -> Compiled:
         spec["cells"].append(["functions", _last_cell(task), 1])
         args[1] = json.dumps(spec, ensure_ascii=False)
         text = f"# %% functions, cell {_last_cell(task)}\n{_call(task)}\n"
-        last = args[-1] if len(args) > 3 else command[3]  # noqa: PLR2004  RUNTIME SPEC INPUT CELLS...
+        last = args[-1] if len(args) > 3 else command[3]  # RUNTIME SPEC INPUT CELLS...
         if len((last + text).encode()) > ARGUMENT:
             args.append(text)
-        elif len(args) > 3:  # noqa: PLR2004
+        elif len(args) > 3:
             args[-1] += text
         else:
             command[3] += text
@@ -130,9 +131,7 @@ def run_notebook(
         raise UserError(_notebook_fault(out, err, name, dict(cells)))
 
 
-def compare(
-    package: Compiled, notebook: str, pipeline: str, again: str = ""
-) -> list[Compared]:
+def compare(package: Compiled, notebook: str, pipeline: str, again: str = "") -> list[Compared]:
     """Every variable, as the folders *notebook* and *pipeline* have it.
 
     *again* is the folder of a second run of the notebook.
@@ -147,9 +146,7 @@ def compare(
             if verdict == "differs" and again:
                 other = _verdict(ours, second.get(name, _NOTHING), (notebook, again))
                 verdict = "random" if other[0] == "differs" else verdict
-            found.append(
-                Compared(task.title, name, verdict, ours["short"], theirs["short"], at)
-            )
+            found.append(Compared(task.title, name, verdict, ours["short"], theirs["short"], at))
     return found
 
 

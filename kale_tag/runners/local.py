@@ -4,6 +4,7 @@ The package runs as it is, but every step is started by `step_guard.py`, which k
 of the runner (which would stop at bytes that are not UTF-8) and tells us when it starts and ends.
 """
 
+import contextlib
 import json
 import os
 import selectors
@@ -12,7 +13,7 @@ import subprocess
 import sys
 import time
 from collections import Counter
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Generator, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
@@ -76,7 +77,9 @@ def check_machine() -> None:
     if os.name != "posix":
         hint = "use the Windows Subsystem for Linux"
         raise UserError(
-            error("no-shell", "steps are started by a POSIX shell, which Windows has not", help=hint)
+            error(
+                "no-shell", "steps are started by a POSIX shell, which Windows has not", help=hint
+            )
         )
     if find_spec("kfp") is None:
         raise UserError(no_kfp(""))
@@ -92,7 +95,7 @@ def no_kfp(why: str) -> Any:  # noqa: ANN401  a Diagnostic
     )
 
 
-def execute(run: LocalRun) -> Iterator[Event]:
+def execute(run: LocalRun) -> Generator[Event]:
     """Run it. Whatever ends this iterator ends all processes that were started."""
     os.makedirs(os.path.join(run.folder, "logs"), exist_ok=True)
     package = os.path.join(run.folder, "local.yaml")
@@ -149,7 +152,7 @@ def _guarded(run: LocalRun) -> str:
 def _events(process: "subprocess.Popen[bytes]", log: str) -> Iterator[Event]:
     assert process.stdout is not None
     rest = b""
-    with selectors.DefaultSelector() as selector, open(log, "wb") as noise:
+    with selectors.DefaultSelector() as selector, open(log, "wb", buffering=0) as noise:
         selector.register(process.stdout, selectors.EVENT_READ)
         while True:
             if not selector.select(TICK):
@@ -164,8 +167,8 @@ def _events(process: "subprocess.Popen[bytes]", log: str) -> Iterator[Event]:
                 if mark:
                     yield _event(words.decode(errors="replace"))
                 else:
-                    noise.write(line + b"\n")
-        noise.write(rest)
+                    with contextlib.suppress(OSError):  # the disk is full: the steps will tell
+                        noise.write(line + b"\n")
     yield Event("closed", code=process.wait())
 
 

@@ -24,7 +24,7 @@ GRACE = 3.0
 def children_of(process: int) -> list[int]:
     """The processes that *process* has started, or was given when their parents ended."""
     if os.path.isdir("/proc/self/task"):
-        found = []
+        found: list[int] = []
         for path in glob.glob(f"/proc/{process}/task/*/children"):
             with contextlib.suppress(OSError), open(path, encoding="ascii") as file:
                 found += map(int, file.read().split())
@@ -39,12 +39,13 @@ def children_of(process: int) -> list[int]:
 
 def descendants(process: int) -> list[int]:
     """The same, and those that they have started."""
-    found, todo = [], children_of(process)
+    below: list[int] = []
+    todo = children_of(process)
     while todo:
         one = todo.pop()
-        found.append(one)
+        below.append(one)
         todo += children_of(one)
-    return found
+    return below
 
 
 def sweep(*, patiently: bool) -> None:
@@ -89,7 +90,7 @@ def run(package: str, arguments: str, root: str) -> int:
     threading.Thread(target=end_with_parent, daemon=True).start()
     warnings.simplefilter("ignore")
     try:
-        from kfp import components, local  # noqa: PLC0415  the slowest import that we have
+        from kfp import components, local  # type: ignore[import-untyped]
     except ImportError:
         traceback.print_exc()
         return 5

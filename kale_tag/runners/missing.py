@@ -24,14 +24,16 @@ def missing_packages(
         wanted = {_NAME.match(one)[0]: one for one in task.requirements if _NAME.match(one)}  # type: ignore[index]
         needed: dict[str, None] = {}
         there = set()
-        for module in dict.fromkeys(_modules(task)):
+        for module, optional in dict.fromkeys(_modules(task)):
             name = distribution(module, {}, local)
             if not name:
                 continue
-            if _has(module, name):
+            if optional or _has(module, name):
                 there.add(_plain(name))
             elif not (install and _plain(name) in map(_plain, wanted)):
-                needed[next((w for n, w in wanted.items() if _plain(n) == _plain(name)), name)] = None
+                needed[next((w for n, w in wanted.items() if _plain(n) == _plain(name)), name)] = (
+                    None
+                )
         for name, requirement in wanted.items():
             url = "://" in requirement
             if not install and not url and _plain(name) not in there and not _installed(name):
@@ -41,28 +43,29 @@ def missing_packages(
     return found
 
 
-def _modules(task: Task) -> Iterator[str]:
-    """The modules that the cells of *task* import at any depth, but for those they can do without."""
+def _modules(task: Task) -> Iterator[tuple[str, bool]]:
+    """The modules that *task* imports at any depth, and whether it can do without."""
     for code in task.cells:
         try:
             tree = ast.parse(code.python)
         except SyntaxError:  # top-level await in odd places; the step itself will tell
             continue
-        todo: list[ast.AST] = [tree]
+        todo: list[tuple[ast.AST, bool]] = [(tree, False)]
         while todo:
-            node = todo.pop()
-            if isinstance(node, ast.Try) and _catches_import(node):
-                continue
+            node, optional = todo.pop()
             if isinstance(node, ast.Import):
-                yield from (alias.name for alias in node.names)
+                yield from ((alias.name, optional) for alias in node.names)
             elif isinstance(node, ast.ImportFrom) and node.module and not node.level:
-                yield node.module
-            todo += ast.iter_child_nodes(node)
+                yield node.module, optional
+            optional = optional or (isinstance(node, ast.Try) and _catches_import(node))
+            todo += [(child, optional) for child in ast.iter_child_nodes(node)]
 
 
 def _catches_import(node: ast.Try) -> bool:
     caught = (handler.type for handler in node.handlers)
-    words = {name.id for kind in caught if kind for name in ast.walk(kind) if isinstance(name, ast.Name)}
+    words = {
+        name.id for kind in caught if kind for name in ast.walk(kind) if isinstance(name, ast.Name)
+    }
     bare = any(handler.type is None for handler in node.handlers)
     return bare or bool(words & {"ImportError", "ModuleNotFoundError", "Exception"})
 

@@ -17,7 +17,9 @@ def not_here(tasks: Iterable[Task]) -> list[Diagnostic]:
     devices = dict(_devices(tasks))
     images = sorted({task.executor["image"] for task in tasks} - {DEFAULT_IMAGE})
     notes = []
-    notes += [f"the secret `{name}` is not in the environment: {env}" for env, name in secrets.items()]
+    notes += [
+        f"the secret `{name}` is not in the environment: {env}" for env, name in secrets.items()
+    ]
     notes += [f"there is no folder {path}: the volume `{name}`" for path, name in volumes.items()]
     notes += [f"step `{title}` gets no {device} of its own" for title, device in devices.items()]
     if images:

@@ -8,16 +8,16 @@ settings.
 import json
 import os
 import sys
+from typing import Any
 
 
 def run(path: str, folder: str, seconds: str) -> int:
     """Run all cells in one kernel; 0 if none of them fails."""
-    from jupyter_client.kernelspec import KernelSpecManager  # noqa: PLC0415
-    from jupyter_client.manager import AsyncKernelManager  # noqa: PLC0415
-    from nbclient import NotebookClient  # noqa: PLC0415
-    from nbclient.exceptions import CellExecutionError  # noqa: PLC0415
-    from nbclient.exceptions import CellTimeoutError, DeadKernelError  # noqa: PLC0415
-    from nbformat import v4  # noqa: PLC0415
+    from jupyter_client.kernelspec import KernelSpecManager
+    from jupyter_client.manager import AsyncKernelManager
+    from nbclient import NotebookClient
+    from nbclient.exceptions import CellExecutionError, CellTimeoutError, DeadKernelError
+    from nbformat import v4
 
     kernel = os.path.join(folder, "kernels", "kale-tag")
     os.makedirs(kernel)
@@ -26,7 +26,9 @@ def run(path: str, folder: str, seconds: str) -> int:
         json.dump({"argv": words, "display_name": "Python", "language": "python"}, file)
     with open(path, encoding="utf-8") as file:
         cells = json.load(file)
-    notebook = v4.new_notebook(cells=[v4.new_code_cell(source) for _, source in cells])
+    new_cell: Any = v4.new_code_cell
+    new_notebook: Any = v4.new_notebook
+    notebook = new_notebook(cells=[new_cell(source) for _, source in cells])
     specs = KernelSpecManager(kernel_dirs=[os.path.dirname(kernel)])
     manager = AsyncKernelManager(kernel_name="kale-tag", kernel_spec_manager=specs)
     place = {"metadata": {"path": os.getcwd()}}
@@ -35,7 +37,7 @@ def run(path: str, folder: str, seconds: str) -> int:
     at = 0
     try:
         with client.setup_kernel():
-            for at, cell in enumerate(notebook.cells):  # noqa: B007  where it stopped
+            for at, cell in enumerate(notebook.cells):
                 client.execute_cell(cell, at)
     except CellExecutionError as fault:
         print(json.dumps([cells[at][0], f"{fault.ename}: {fault.evalue}"]))

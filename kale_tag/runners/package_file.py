@@ -12,7 +12,7 @@ def is_package(text: str) -> bool:
 
 
 def documents(source: Source) -> list[object]:
-    """The documents of the package in *source*, YAML or JSON. Raises `UserError` if it is neither."""
+    """The documents of a package, YAML or JSON. Raises `UserError` if it is neither."""
     text = source.text
     if text.lstrip().startswith("{"):
         try:
@@ -28,7 +28,7 @@ def documents(source: Source) -> list[object]:
 
     loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
     try:
-        return list(yaml.load_all(text, loader))  # noqa: S506  a safe loader
+        return list(yaml.load_all(text, loader))
     except yaml.YAMLError as fault:
         mark = getattr(fault, "problem_mark", None)
         at = mark.index if mark is not None else 0

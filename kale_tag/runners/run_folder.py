@@ -66,7 +66,7 @@ def work_of(folder: str, task: str) -> str:
 
 
 def outputs_of(folder: str, task: Task) -> tuple[Output, ...]:
-    """What *task* gave, once it has ended."""
+    """What *task* gave, once it has ended. What it could not write to the end is taken away."""
     work = work_of(folder, task.id)
     metadata: dict[str, Any] = {}
     with contextlib.suppress(OSError, ValueError, KeyError, IndexError):
@@ -77,6 +77,10 @@ def outputs_of(folder: str, task: Task) -> tuple[Output, ...]:
     for name in task.outputs:
         path = os.path.join(work, name)
         own = metadata.get(name, {})
+        if name in task.variables and "sha256" not in own:
+            with contextlib.suppress(OSError):
+                os.remove(path)
+            continue
         size = os.path.getsize(path) if work and os.path.isfile(path) else 0
         digest = own.get("sha256") or (digest_of(path) if size else "")
         if size or digest or own:
@@ -91,7 +95,9 @@ def keep_artifacts(folder: str) -> None:
             os.rename(path, os.path.join(folder, "artifacts"))
     for name in ("work", "earlier"):
         shutil.rmtree(os.path.join(folder, name), ignore_errors=True)
-    for path in glob.glob(os.path.join(glob.escape(folder), "artifacts", "*", "executor_output.json")):
+    for path in glob.glob(
+        os.path.join(glob.escape(folder), "artifacts", "*", "executor_output.json")
+    ):
         os.remove(path)
 
 

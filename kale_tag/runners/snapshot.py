@@ -1,8 +1,9 @@
-"""What variables hold, in a form that two processes can compare: a program that steps and notebooks load.
+"""What variables hold, in a form that two processes can compare.
 
-A value becomes leaves, each under the path that leads to it: `model.coef_[0]` is a number with
-fractions (compared with tolerance), or text (compared exactly), or an array of numbers with fractions,
-whose values go into a file; or it is of a kind of which only the type can be compared.
+Steps and notebooks load this program. A value becomes leaves, each under the path that leads to it:
+`model.coef_[0]` is a number with fractions (compared with tolerance), or text (compared exactly),
+or an array of numbers with fractions, whose values go into a file; or of a kind of which only
+the type can be compared.
 """
 
 import array
@@ -83,11 +84,13 @@ class Writer:
         self.leaves: dict[str, list[str]] = {}
 
     def leaf(self, path: str, *words: str) -> None:
+        """Add a leaf; a path that is there already gets a mark."""
         while path in self.leaves:
             path += "'"
         self.leaves[path] = list(words)
 
     def exact(self, path: str, text: str) -> None:
+        """Add text that must be the same."""
         self.leaf(path, "exact", text if len(text) <= 200 else f"{text[:40]}... {digest(text)}")
 
     def add(self, value: Any, path: str, above: Above) -> None:
@@ -109,7 +112,9 @@ class Writer:
             self.exact(path, f"module {value.__name__}")
         elif isinstance(value, type):
             self.exact(path, f"class {value.__module__}.{value.__qualname__}")
-        elif kind.startswith(_TYPE_ONLY) or isinstance(value, (types.GeneratorType, types.CoroutineType)):
+        elif kind.startswith(_TYPE_ONLY) or isinstance(
+            value, (types.GeneratorType, types.CoroutineType)
+        ):
             self.leaf(path, "type", kind)
         else:
             self.inside(value, kind, path, (*above, id(value)))
@@ -142,6 +147,7 @@ class Writer:
             self.reduced(value, kind, path, above)
 
     def items(self, values: Any, path: str, above: Above) -> None:
+        """Add what a list holds."""
         if len(values) > LONG:
             kinds = {type(one) for one in values}
             if kinds == {float}:
@@ -154,6 +160,7 @@ class Writer:
             self.add(one, f"{path}[{number}]", above)
 
     def array(self, value: Any, path: str, above: Above) -> None:
+        """Add an array of NumPy."""
         self.exact(f"{path}.type", f"array {value.dtype} {value.shape}")
         kind = value.dtype.kind
         if kind in "fc":
@@ -187,7 +194,9 @@ class Writer:
                 self.column(value.iloc[:, number], f"{path}[{name!r}]", above)
             return True
         if axes == 1 and hasattr(value, "to_numpy"):
-            self.exact(f"{path}.type", f"{kind_of(value)} {len(value)} {getattr(value, 'name', '')!r}")
+            self.exact(
+                f"{path}.type", f"{kind_of(value)} {len(value)} {getattr(value, 'name', '')!r}"
+            )
             if hasattr(value, "index"):
                 self.add(value.index, f"{path}.index", above)
             self.column(value, path, above)
@@ -195,6 +204,7 @@ class Writer:
         return False
 
     def column(self, value: Any, path: str, above: Above) -> None:
+        """Add the values of a column of pandas."""
         self.exact(f"{path}.dtype", str(value.dtype))
         plain = value.to_numpy()
         if plain.dtype.kind == "O":
@@ -203,7 +213,10 @@ class Writer:
             self.array(plain, path, above)
 
     def function(self, value: Any, path: str, above: Above) -> None:
-        self.exact(f"{path}.code", f"function {value.__qualname__} {digest(code_text(value.__code__))}")
+        """Add a function: its code, its defaults, what it has closed over."""
+        self.exact(
+            f"{path}.code", f"function {value.__qualname__} {digest(code_text(value.__code__))}"
+        )
         self.add(value.__defaults__, f"{path}.defaults", above)
         for number, cell in enumerate(value.__closure__ or ()):
             try:
@@ -230,7 +243,11 @@ class Writer:
         for part in state if slots else (state,):
             if isinstance(part, dict):
                 for name, one in part.items():
-                    self.add(one, f"{path}.{name}" if isinstance(name, str) else f"{path}[{name!r}]", above)
+                    self.add(
+                        one,
+                        f"{path}.{name}" if isinstance(name, str) else f"{path}[{name!r}]",
+                        above,
+                    )
             elif part is not None:
                 self.add(part, f"{path}.state", above)
         for number, one in enumerate(itertools.islice(items or (), LEAVES)):

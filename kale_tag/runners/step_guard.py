@@ -31,7 +31,7 @@ def end(session: int, number: int) -> None:
 
 def reuse(folder: str, task: str, given: str) -> int:
     """Give what an earlier run has given: `local.py` has put it into FOLDER/earlier/TASK."""
-    import json  # noqa: PLC0415  only here
+    import json
 
     earlier = os.path.join(folder, "earlier", task)
     with open(os.path.join(earlier, "outputs.json"), encoding="utf-8") as file:
