@@ -131,21 +131,27 @@ def run_notebook(
         raise UserError(_notebook_fault(out, err, name, dict(cells)))
 
 
-def compare(package: Compiled, notebook: str, pipeline: str, again: str = "") -> list[Compared]:
+def compare(
+    package: Compiled, notebook: str, pipeline: str, again: Sequence[str] = ()
+) -> list[Compared]:
     """Every variable, as the folders *notebook* and *pipeline* have it.
 
-    *again* is the folder of a second run of the notebook.
+    *again* are folders of more runs of the notebook. What is not the same in them is random, and so
+    is what steps make that take such a variable.
     """
-    found = []
+    found: list[Compared] = []
+    random: set[tuple[str, str]] = set()
     for task in package.tasks:
         sides = [_read(folder, task.id) for folder in (notebook, pipeline)]
-        second = _read(again, task.id) if again else {}
+        others = [(folder, _read(folder, task.id)) for folder in again]
+        dice = not random.isdisjoint(task.inputs.values())
+        variables = {variable: name for name, variable in task.variables.items()}
         for name in compared_names(task):
             ours, theirs = (side.get(name, _NOTHING) for side in sides)
             verdict, at = _verdict(ours, theirs, (notebook, pipeline))
-            if verdict == "differs" and again:
-                other = _verdict(ours, second.get(name, _NOTHING), (notebook, again))
-                verdict = "random" if other[0] == "differs" else verdict
+            if verdict == "differs" and (dice or _changes(ours, name, notebook, others)):
+                verdict = "random"
+                random.add((task.id, variables.get(name, "")))
             found.append(Compared(task.title, name, verdict, ours["short"], theirs["short"], at))
     return found
 
@@ -226,6 +232,19 @@ def _verdict(
             return "differs", path
         worst = "rounding" if worst == "same" else worst
     return worst, ""
+
+
+def _changes(
+    ours: Mapping[str, Any],
+    name: str,
+    notebook: str,
+    others: Iterable[tuple[str, Mapping[str, Mapping[str, Any]]]],
+) -> bool:
+    """Whether a variable of the notebook is another one when it runs again."""
+    return any(
+        _verdict(ours, other.get(name, _NOTHING), (notebook, folder))[0] == "differs"
+        for folder, other in others
+    )
 
 
 def _close(one: Sequence[str], other: Sequence[str], folders: tuple[str, str]) -> bool:
