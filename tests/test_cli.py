@@ -161,7 +161,10 @@ OPTIONS = [
 
 
 @settings(max_examples=300, deadline=None, suppress_health_check=[HealthCheck.too_slow])
-@given(st.sampled_from(["plan", "apply", "graph", "compile"]), st.lists(st.sampled_from(OPTIONS), max_size=6))
+@given(
+    st.sampled_from(["plan", "apply", "graph", "compile"]),
+    st.lists(st.sampled_from(OPTIONS), max_size=6),
+)
 def test_the_quick_reader_agrees_with_typer(name: str, words: list[str]) -> None:
     """What the quick reader takes, typer reads in the same way."""
     quick = read_plainly(command(name), words)

@@ -35,6 +35,11 @@ EXAMPLES = {
     "nested": NESTED,
     "two inner": TWO_INNER,
     "chain": chain(5),
+    "blank": pipeline(
+        replace(step("a"), code=(code(2, "\n \n"), code(3, "x = 1"))),
+        replace(step("c"), code=(code(6, ""),)),
+        shared=(code(0, "\n", "imports"),),
+    ),
     "odd names": pipeline(
         step("class", "x = 1", outs={"x": "Dataset", "_größe": "Model"}, parameters=("dsl",)),
         step("dsl", "x", prev=("class",), ins={"x": "class", "_größe": "class"}),

@@ -214,6 +214,20 @@ def test_what_a_step_is_told() -> None:
     assert "report" not in step_of(spec, "report")[1]
 
 
+def test_cells_without_code() -> None:
+    """Cells of which nothing is left are left out; a step of nothing else is a step still."""
+    blank = pipeline(
+        replace(step("a"), code=(code(2, "\n \n"), code(3, "x = 1"))),
+        replace(step("b"), code=(code(4, ""), code(5, "# nothing"))),
+        replace(step("c"), code=(code(6, " "),)),
+        shared=(code(0, "\n", "imports"),),
+    )
+    spec = check(text_of(blank))
+    assert step_of(spec, "a")[1]["cells"] == [["step", 3, 1]]
+    assert step_of(spec, "b")[1]["cells"] == [["step", 5, 1]]
+    assert step_of(spec, "c")[1]["cells"] == [["step", 6, 1]]
+
+
 def test_names_of_artifacts() -> None:
     """A variable that goes in and comes out has two names, as it must have in KFP's DSL."""
     spec = check(text_of(FULL))

@@ -1,7 +1,7 @@
 """Runs the documents under pipelines/: notebooks, and the pipelines or faults they make.
 
-A document is Markdown: `python` blocks are notebooks in percent form (see `notebooks.py`), the first
-one `nb.ipynb`, others with their path behind `python`; a `json` block holds the options of `compile`;
+A document is Markdown: `python` blocks are notebooks in percent form (see `notebooks.py`), one
+`nb.ipynb`, others with their path behind `python`; a `json` block holds the options of `compile`;
 the `text` block that follows says what comes of it. `pytest --update` writes these; read the diff.
 """
 
@@ -32,8 +32,9 @@ def options_of(text: str) -> tuple[CompileOptions, tuple[str, ...]]:
 def test_pipelines(document: Path, request: pytest.FixtureRequest) -> None:
     """Each notebook of the document makes the pipeline that it shows."""
     text = document.read_text("utf-8")
-    notebook, others, options, local = "", {}, CompileOptions(), ()
-    shown = 0
+    notebook, options, shown = "", CompileOptions(), 0
+    others: dict[str, str] = {}
+    local: tuple[str, ...] = ()
 
     def made(block: re.Match[str]) -> str:
         nonlocal notebook, others, options, local, shown

@@ -8,10 +8,10 @@ from dataclasses import dataclass
 
 from kale_tag import files
 from kale_tag.commands.options import (
+    Builders,
     Check,
     Color,
     Dsl,
-    Jobs,
     Output,
     PackageFormat,
     Paths,
@@ -54,7 +54,7 @@ def compile(  # noqa: A001, PLR0913  the command's name; one parameter an option
     format: PackageFormat = "yaml",  # noqa: A002  the option's name
     dsl: Dsl = "",
     check: Check = False,
-    jobs: Jobs = 1,
+    jobs: Builders = 1,
     quiet: Quiet = False,
     verbose: Verbose = False,
     color: Color = "auto",
@@ -75,7 +75,10 @@ def compile(  # noqa: A001, PLR0913  the command's name; one parameter an option
     built = build(paths, finish, jobs=jobs, quiet=quiet)
     _refuse_one_file(built)
     if check:
-        return _check(built, report, shlex.join(["kale-tag", "compile", *paths]), quiet=quiet)
+        given = (("-o", output), ("--format", format if format != "yaml" else ""), ("--dsl", dsl))
+        words = [word for option, value in given if value for word in (option, value)]
+        command = shlex.join(["kale-tag", "compile", *paths, *words])
+        return _check(built, report, command, quiet=quiet)
     out = sys.stderr if any(_to_stdout(one) for one in built) else sys.stdout
     changed = same = 0
     for one in built:
@@ -129,7 +132,7 @@ def _origin(built: Built, path: str, form: str) -> Origin:
     """Sources as they are called in the folder of the package *path*."""
     folder = "" if path == STDIN else os.path.dirname(path)
     named = [(_from(folder, name), digest) for name, digest in built.sources]
-    notebook, specs = named[0][0], [name for name, _ in named[1:]]
+    notebook, specs = named[0][0], [name for name, _ in named[1 : 1 + built.specs]]
     words = ["kale-tag", "compile", *specs, notebook]
     if form != "yaml":
         words += ["--format", form]
@@ -157,18 +160,22 @@ def _refuse_one_file(built: Sequence[Built]) -> None:
     first: dict[str, Built] = {}
     for one in built:
         for file in _files(one):
-            other = first.setdefault(files.identity(file.path), one)
-            if other is not one:
+            path = files.identity(file.path)
+            if path in first:
+                both = f"{first[path].name} and {one.name}"
+                if first[path] is one:
+                    both = f"the package and the DSL of {one.name}"
+                where = "standard output" if file.path == STDIN else file.path
                 one.diagnostics += (
                     error(
                         "one-file",
-                        f"the packages of {other.name} and {one.name} would both be "
-                        f"{'standard output' if file.path == STDIN else file.path}",
+                        f"{both} would both be written to {where}",
                         Label(Source(one.name)),
                         help="`-o FOLDER/` gives each a file; or leave `-o` out",
                     ),
                 )
-                one.pipeline = None
+                one.pipeline = first[path].pipeline = None
+            first[path] = one
 
 
 def _files(one: Built) -> tuple[_Wanted, ...]:

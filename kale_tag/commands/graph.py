@@ -4,7 +4,7 @@ import os
 import sys
 
 from kale_tag import files
-from kale_tag.commands.options import Color, Drawing, GraphFormat, Jobs, Paths, Quiet
+from kale_tag.commands.options import Builders, Color, Drawing, GraphFormat, Paths, Quiet
 from kale_tag.commands.pipelines import STDIN_NOTEBOOK, Finish, build
 from kale_tag.commands.report import Report, style_for
 from kale_tag.commands.targets import STDIN
@@ -21,7 +21,7 @@ def graph(  # noqa: PLR0913  one parameter an option
     *,
     format: GraphFormat = "text",  # noqa: A002  the option's name
     output: Drawing = "",
-    jobs: Jobs = 1,
+    jobs: Builders = 1,
     quiet: Quiet = False,
     color: Color = "auto",
 ) -> int:

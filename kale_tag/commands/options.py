@@ -70,6 +70,9 @@ Jobs = Annotated[
     int,
     Option(("--jobs", "-j"), "Work on this many notebooks at once; pays above some 5,000.", "N"),
 ]
+Builders = Annotated[
+    int, Option(("--jobs", "-j"), "Work on this many notebooks at once; pays above some 200.", "N")
+]
 Quiet = Annotated[bool, Option(("--quiet", "-q"), "Print errors only.")]
 Verbose = Annotated[bool, Option(("--verbose", "-v"), "Name unchanged notebooks too.")]
 Color = Annotated[

@@ -1,7 +1,7 @@
 """The pipelines of the notebooks on a command line: tagged in memory, read, built."""
 
 import os
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 
@@ -11,7 +11,7 @@ from kale_tag.commands.targets import STDIN, Targets, Task, find_targets
 from kale_tag.diagnostics import Diagnostic, Label, Source, UserError, error
 from kale_tag.notebook import Notebook
 from kale_tag.pipeline.build import build_pipeline
-from kale_tag.pipeline.model import Pipeline, SubPipeline
+from kale_tag.pipeline.model import Pipeline
 from kale_tag.pipeline.package_text import notebook_digest, text_digest
 from kale_tag.read_notebook import read_notebook
 from kale_tag.settings import CompileOptions
@@ -26,13 +26,15 @@ STDIN_NOTEBOOK = "stdin.ipynb"
 class Built:
     """What became of one notebook.
 
-    *sources* are the files that its pipeline is made of, with a digest of each; *made* is what a
-    command makes of the pipeline. *inner* are the identities of the notebooks that it refers to.
+    *sources* are the files that its pipeline is made of, with a digest of each: the notebook, its
+    *specs* specs, and the notebooks that it refers to, whose identities are *inner*. *made* is what
+    a command makes of the pipeline.
     """
 
     name: str
     pipeline: Pipeline | None = None
     sources: tuple[tuple[str, str], ...] = ()
+    specs: int = 0
     inner: frozenset[str] = frozenset()
     made: object = None
     diagnostics: tuple[Diagnostic, ...] = ()
@@ -109,15 +111,16 @@ class _Work:
 
     def on(self, task: Task) -> Built:
         built = Built(task.name)
+        inner: dict[str, str] = {}
         try:
             notebook, options, sources, warnings = self._tagged(task)
             built.diagnostics += warnings
-            built.sources = sources
             name = STDIN_NOTEBOOK if task.name == STDIN else task.name
             local = files.modules_in(os.path.dirname(name))
-            pipeline = build_pipeline(notebook, options, self._load, local)
-            built.pipeline = pipeline
-            built.inner = frozenset(_inner(pipeline))
+            pipeline = build_pipeline(notebook, options, self._loader(inner), local)
+            built.pipeline, built.specs = pipeline, len(task.steps)
+            built.sources = (*sources, *inner.items())
+            built.diagnostics += pipeline.warnings
             built.made = self.finish(built)
         except UserError as fault:
             built.diagnostics += fault.diagnostics
@@ -125,6 +128,7 @@ class _Work:
         except ProofError as fault:
             built.diagnostics += (batch.bug(task.name, str(fault)),)
             built.pipeline, built.bug = None, True
+        built.inner = frozenset(map(files.identity, inner))
         return built
 
     def _tagged(
@@ -148,20 +152,22 @@ class _Work:
             sources.append((spec.source.name, text_digest(spec.source.text)))
         return notebook, options, tuple(sources), warnings
 
-    def _load(self, path: str, at: Label) -> Notebook:
-        """A notebook that another refers to, tagged too where there is a spec for it."""
-        task = self.tasks.get(files.identity(path), Task(path))
-        try:
-            return self._tagged(task)[0]
-        except UserError as fault:
-            first = fault.diagnostics[0]
-            if first.code == "not-read":
-                raise UserError(error("not-read", first.message, at)) from None
-            raise
+    def _loader(self, sources: dict[str, str]) -> Callable[[str, Label], Notebook]:
+        """Loads a notebook that another refers to, tagged too where there is a spec for it.
 
+        The digests of what is loaded are put into *sources*.
+        """
 
-def _inner(pipeline: Pipeline) -> Iterator[str]:
-    for unit in pipeline.steps:
-        if isinstance(unit, SubPipeline):
-            yield files.identity(unit.pipeline.notebook)
-            yield from _inner(unit.pipeline)
+        def load(path: str, at: Label) -> Notebook:
+            task = self.tasks.get(files.identity(path), Task(path))
+            try:
+                notebook, _, found, _ = self._tagged(task)
+            except UserError as fault:
+                first = fault.diagnostics[0]
+                if first.code == "not-read":
+                    raise UserError(error("not-read", first.message, at)) from None
+                raise
+            sources.update(found)
+            return notebook
+
+        return load

@@ -10,7 +10,7 @@ from collections.abc import Callable, Collection, Iterator, Mapping
 
 from kale_tag.diagnostics import Diagnostic, Label, UserError, error
 from kale_tag.notebook import Notebook
-from kale_tag.pipeline.dataflow import Dataflow, Unit
+from kale_tag.pipeline.dataflow import Dataflow
 from kale_tag.pipeline.facts import Block
 from kale_tag.pipeline.flow import imported_names, read_block
 from kale_tag.pipeline.model import Pipeline
@@ -20,6 +20,7 @@ from kale_tag.pipeline.reading import Draft, read_draft
 from kale_tag.pipeline.result import Results
 from kale_tag.pipeline.tagged import cell_label
 from kale_tag.pipeline.undefined import place_metrics, undefined_names
+from kale_tag.pipeline.units import Unit
 from kale_tag.settings import CompileOptions
 
 Load = Callable[[str, Label], Notebook]
@@ -153,7 +154,7 @@ def _composition(
     for position, step in enumerate(steps):
         for other in steps:
             if other.name != step.name and needs[step.name] & gives[other.name]:
-                both = sorted(needs[step.name] & gives[other.name])[0]
+                both = min(needs[step.name] & gives[other.name])
                 if step.name in children or other.name in children:
                     at = cell_label(draft.notebook, step.cells[0], f"it uses `{both}`")
                     edges[other.name, step.name] = at

@@ -16,16 +16,24 @@ class Change(IntEnum):
     SURE = 3  # by assignment
 
 
-READERS = frozenset(
+def words(text: str) -> frozenset[str]:
+    """The words of a text, of which a table is easier to read than of a list."""
+    return frozenset(text.split())
+
+
+READERS = words(
     # containers and text
-    "copy count get index items keys values join split strip lstrip rstrip lower upper title replace"
-    " startswith endswith format encode decode find rfind isdigit isalpha splitlines capitalize zfill"
+    "copy count get index items keys values join split strip lstrip rstrip lower upper title"
+    " replace"
+    " startswith endswith format encode decode find rfind isdigit isalpha splitlines"
+    " capitalize zfill"
     " union intersection difference issubset issuperset read readline readlines"
     # numpy and pandas; `inplace=True` is looked at where it is given
     " abs agg aggregate all any apply applymap argmax argmin argsort assign astype between corr"
     " corrwith cov cummax cummin cumprod cumsum describe diff dot drop_duplicates dropna"
     " dtypes duplicated equals explode ffill bfill filter first flatten get_group groupby head hist"
-    " idxmax idxmin info interpolate isin isna isnull item iterrows itertuples join kurt last map max"
+    " idxmax idxmin info interpolate isin isna isnull item iterrows itertuples join kurt last"
+    " map max"
     " mean median melt memory_usage merge min mode nlargest notna notnull nsmallest nunique pivot"
     " pivot_table plot prod quantile query rank ravel reindex resample reset_index rolling round"
     " sample select_dtypes set_index shape shift size skew sort_index sort_values std str sum tail"
@@ -35,38 +43,39 @@ READERS = frozenset(
     # models
     " predict predict_proba predict_log_proba decision_function score transform inverse_transform"
     " get_params evaluate summary state_dict save save_model save_weights get_feature_names_out"
-    " get_feature_names parameters named_parameters numpy".split()
+    " get_feature_names parameters named_parameters numpy"
 )
 """Methods that leave their object and their arguments as they are."""
 
-CHANGERS = frozenset(
+CHANGERS = words(
     "append extend insert pop remove clear sort reverse add discard update setdefault popitem"
     " appendleft popleft extendleft rotate fill resize put itemset partition shuffle setflags"
     " fit fit_transform partial_fit fit_predict fit_generator train compile set_params load_weights"
-    " load_state_dict zero_grad backward add_module write writelines".split()
+    " load_state_dict zero_grad backward add_module write writelines"
 )
 """Methods that change their object, and not what they are given."""
 
-PURE = frozenset(
-    "abs all any ascii bin bool bytes callable chr complex dict display divmod enumerate filter float"
+PURE = words(
+    "abs all any ascii bin bool bytes callable chr complex dict display divmod enumerate"
+    " filter float"
     " format frozenset getattr hasattr hash help hex id int isinstance issubclass iter len list map"
     " max min oct ord pow print range repr reversed round set slice sorted str sum tuple type vars"
-    " zip".split()
+    " zip"
 )
 """Built-in functions that leave their arguments as they are."""
 
-PURE_MODULES = frozenset(
+PURE_MODULES = words(
     "bisect collections copy datetime functools glob itertools json logging math matplotlib numpy"
     " operator os pandas pathlib pickle joblib plotly pprint re scipy seaborn sklearn statistics"
-    " string sys time wordcloud yaml".split()
+    " string sys time wordcloud yaml"
 )
 """Modules whose functions leave their arguments as they are, but for those of `SPOILERS`."""
 
-SPOILERS = frozenset(
+SPOILERS = words(
     "numpy.random.shuffle numpy.fill_diagonal numpy.put numpy.place numpy.putmask numpy.copyto"
     " numpy.put_along_axis random.shuffle heapq.heappush heapq.heappop heapq.heapify"
     " heapq.heappushpop heapq.heapreplace bisect.insort bisect.insort_left bisect.insort_right"
-    " setattr delattr next".split()
+    " setattr delattr next"
 )
 """Functions that change their first argument (the heap and the bisection theirs, too)."""
 

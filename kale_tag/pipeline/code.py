@@ -20,9 +20,13 @@ class Parsed:
     code: Code
     tree: ast.Module
 
+    @property
+    def source(self) -> Source:
+        """The cell, as a text that places point into."""
+        return Source(self.notebook, self.code.source, self.code.cell)
+
     def place(self, node: ast.AST) -> Label:
         """Where *node* stands; of a line that was rewritten, the whole of it."""
-        source = Source(self.notebook, self.code.source, self.code.cell)
         line = getattr(node, "lineno", 1)
         column, end = getattr(node, "col_offset", 0), getattr(node, "end_col_offset", 0)
         if isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)):
@@ -30,7 +34,7 @@ class Parsed:
             end = column + len(node.name)
         elif getattr(node, "end_lineno", line) != line:
             end = len(_line(self.code.python, line).encode())
-        return Label(source, _span(self.code, line, column, end))
+        return Label(self.source, _span(self.code, line, column, end))
 
 
 def read_code(notebook: str, cell: int, source: str, kind: CodeKind = "step") -> Parsed:
@@ -82,8 +86,7 @@ def _diagnostic(fault: Exception, code: Code, source: Source) -> Diagnostic:
         message = "the cell holds half a character: a surrogate without its other half"
         return error("not-python", message, Label(source, Span(at, at + 1)))
     if not isinstance(fault, SyntaxError):
-        message = "the cell is nested too deeply for Python's own parser"
-        return error("not-python", message, Label(source))
+        return too_deep(source)
     message = fault.msg.partition(". Perhaps")[0]
     line = min(max(fault.lineno or 1, 1), text.count("\n") + 1)
     column = max((fault.offset or 1) - 1, 0)
@@ -104,6 +107,11 @@ def _diagnostic(fault: Exception, code: Code, source: Source) -> Diagnostic:
             help="convert it to Python 3 first, for example with the tool `2to3`",
         )
     return error("syntax-error", f"the cell is not Python: {message}", place)
+
+
+def too_deep(source: Source) -> Diagnostic:
+    """A cell that Python itself may fail to compile."""
+    return error("not-python", "the cell is nested too deeply", Label(source))
 
 
 def _line(text: str, number: int) -> str:

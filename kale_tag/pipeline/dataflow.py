@@ -9,43 +9,21 @@ is so in any pipeline whose steps are processes.
 """
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
-from kale_tag.diagnostics import Diagnostic
 from kale_tag.pipeline import dataflow_faults as faults
 from kale_tag.pipeline.calls import Change
+from kale_tag.pipeline.carriers import Carriers
 from kale_tag.pipeline.effects import Callables
-from kale_tag.pipeline.facts import Block, Body, Import, Read, Spot, Value
+from kale_tag.pipeline.facts import Block, Body, Import, Read, Spot
 from kale_tag.pipeline.model import Parameter
 from kale_tag.pipeline.names import BUILTINS, PROVIDED
+from kale_tag.pipeline.units import Changers, Unit
+
+if TYPE_CHECKING:
+    from kale_tag.diagnostics import Diagnostic
 
 IMMUTABLE = frozenset(["int", "float", "str", "bool"])
-
-
-@dataclass(slots=True, eq=False)
-class Unit:
-    """A step, or a reference to another notebook (*inner*), in an order in which they can run.
-
-    *before* has the bits of the units that end before it starts. What is found out: *ins* maps a
-    variable to the number of the unit that gives it, -1 for what comes from outside; *outs*,
-    *parameters* and *metrics* are names, *carried* imports of other steps that it has to repeat,
-    *used* all names that it needs, of whatever kind.
-    """
-
-    name: str
-    block: Block
-    before: int
-    inner: "Dataflow | None" = None
-    changes: dict[str, Change] = field(default_factory=dict)
-    binds: dict[str, Spot] = field(default_factory=dict)
-    ins: dict[str, int] = field(default_factory=dict)
-    outs: set[str] = field(default_factory=set)
-    parameters: set[str] = field(default_factory=set)
-    metrics: list[str] = field(default_factory=list)
-    carried: dict[str, Import] = field(default_factory=dict)
-    used: set[str] = field(default_factory=set)
-    sought: dict[str, bool] = field(default_factory=dict)
-    ran: set[Body] = field(default_factory=set)
 
 
 class Dataflow:
@@ -56,19 +34,23 @@ class Dataflow:
     ) -> None:
         """Start without units."""
         self.shared = shared
+        self.shared_carriers = Carriers(shared.values)
+        self.shared_bodies = {body for value in shared.values.values() for body in value.bodies}
         self.parameters = dict(parameters)
         self.modules = modules
         self.units: list[Unit] = []
-        self.changers: dict[str, list[int]] = {}
+        self.starred: list[int] = []  # units with an `import *`
+        self.changers: dict[str, Changers] = {}
         self.callables = Callables([shared])
         self.faults: list[Diagnostic] = []
         self.free: dict[str, list[tuple[int, Read, str]]] = {}
         self.outer: tuple[Dataflow, int] | None = None
-        self.from_outside: set[str] = set()
+        self.from_outside: dict[str, list[Body]] = {}
 
     def solve(self, units: Iterable[Unit]) -> None:
         """Finds what each unit takes and gives; what nobody gives is left in `free`."""
         self.units = list(units)
+        self.starred = [n for n, one in enumerate(self.units) if _star_of(one.block)]
         self.callables = Callables([self.shared, *(unit.block for unit in self.units)])
         self._shared_needs()
         for number, unit in enumerate(self.units):
@@ -78,10 +60,22 @@ class Dataflow:
                     self.need(number, name, read, "")
             else:
                 self._run(number)
-            for name in unit.changes:
-                self.changers.setdefault(name, []).append(number)
+            for name, change in unit.changes.items():
+                self._note_change(number, unit, name, change)
         for number, unit in enumerate(self.units):
             self._trailing(number, unit)
+
+    def _note_change(self, number: int, unit: Unit, name: str, change: Change) -> None:
+        changers = self.changers.setdefault(name, Changers())
+        bit = 1 << number
+        for level in Change:
+            if change >= level:
+                changers.at_least[level] |= bit
+        if name in unit.binds:
+            value = unit.block.values.get(name)
+            changers.binders |= bit
+            changers.inert |= bit if value is not None and value.inert else 0
+            changers.importers |= bit if _imported(unit.block, name) else 0
 
     def _run(self, number: int) -> None:
         unit = self.units[number]
@@ -95,18 +89,18 @@ class Dataflow:
         unit.used |= set(block.uses)
         for name, read in block.reads.items():
             self.need(number, name, read, "")
-        for name, time in block.uses.items():
-            self._use(number, name, time, called=name in block.called)
+        for name in block.uses:
+            self._use(number, name)
 
     def _shared_needs(self) -> None:
         """What the shared cells need when they run: parameters, which every step then takes."""
         shared, seen = self.shared, set()
-        todo = [(name, read, "") for name, read in shared.reads.items()]
+        todo = list(shared.reads.items())
         for name in shared.uses:
-            for body in self.bodies(None, name):
-                todo += [(one, Read(read.spot, False), name) for one, read in body.reads.items()]
+            for body in self.shared_carriers.bodies(name):
+                todo += [(one, Read(read.spot, False)) for one, read in body.reads.items()]
         while todo:
-            name, read, through = todo.pop()
+            name, read = todo.pop()
             if name in seen:
                 continue
             seen.add(name)
@@ -117,8 +111,8 @@ class Dataflow:
             elif read.sure and not self._at_hand(name) and not shared.stars:
                 step = next((one.name for one in self.units if name in one.block.binds), None)
                 self.faults.append(faults.shared_needs(name, read, step))
-            for body in self.bodies(None, name):
-                todo += [(one, Read(own.spot, False), name) for one, own in body.reads.items()]
+            for body in self.shared_carriers.bodies(name):
+                todo += [(one, Read(own.spot, False)) for one, own in body.reads.items()]
 
     def _at_hand(self, name: str) -> bool:
         shared = self.shared
@@ -139,33 +133,38 @@ class Dataflow:
         giver = self.giver(name, unit.before, read, f"step `{unit.name}`")
         if len(self.faults) > known_faults:
             return
-        if giver is not None:
-            known = self.units[giver]
-            imported = _imported(known.block, name)
-            if imported and unit.inner is None:
-                unit.carried.setdefault(name, imported[-1])
-            elif name in known.block.deleted and name not in known.block.bound:
-                if read.sure:
-                    spot = known.block.deleted[name]
-                    self.faults.append(faults.deleted(name, unit.name, read, known.name, spot))
-            else:
-                unit.ins[name] = giver
-                self._taken(unit, name)
-                self.give(giver, name)
-        elif name in self.parameters:
+        if giver is None:
+            self._not_given(number, name, read, through)
+        elif (repeated := _repeatable(self.units[giver].block, name)) and unit.inner is None:
+            unit.carried.setdefault(name, repeated)
+        elif name in (block := self.units[giver].block).deleted and name not in block.bound:
+            if read.sure:
+                by, spot = self.units[giver].name, block.deleted[name]
+                self.faults.append(faults.deleted(name, unit.name, read, by, spot))
+        else:
+            unit.ins[name] = giver
+            self.give(giver, name)
+            bodies = list(self.bodies(giver, name))
+            unit.carriers.add(name, bodies)
+            if unit.inner is not None:
+                unit.inner.take(name, bodies)
+
+    def _not_given(self, number: int, name: str, read: Read, through: str) -> None:
+        """No unit before gives *name*: it is a parameter, shared, built in, or not to be had."""
+        unit = self.units[number]
+        if name in self.parameters:
             unit.parameters.add(name)
             if unit.inner is not None:
                 unit.inner.take_parameter(self.parameters[name])
         elif name in self.from_outside:
             unit.ins[name] = -1
-        elif not self._at_hand(name) and self._star(unit):
+            unit.carriers.add(name, self.from_outside[name])
+        elif name in self.shared.values:
+            unit.carriers.add(name, self.shared_carriers.bodies(name))
+        elif name in self.shared.bound or name in unit.binds:
             pass
-        elif name not in self.shared.bound and name not in unit.binds:
+        elif self._at_hand(name) or not self._star(unit):
             self._seek_outside(number, name, read, through)
-
-    def _taken(self, unit: Unit, name: str) -> None:
-        if unit.inner is not None:
-            unit.inner.take(name)
 
     def _seek_outside(self, number: int, name: str, read: Read, through: str) -> None:
         if name in BUILTINS or name in PROVIDED or name in self.shared.maybe:
@@ -179,102 +178,54 @@ class Dataflow:
         """Whether an `import *` may give any name; one of an earlier step is repeated."""
         if self.shared.stars or unit.block.stars:
             return True
-        for one in reversed(self.units):
-            if unit.before >> self.units.index(one) & 1 and one.block.stars:
-                star = one.block.stars[-1]
+        for number in reversed(self.starred):
+            if unit.before >> number & 1:
+                star = _star_of(self.units[number].block)
+                assert star is not None
                 unit.carried.setdefault(f"*{star.module}", star)
                 return True
         return False
 
-    def _use(self, number: int, name: str, time: int, *, called: bool) -> None:
-        """The unit mentions *name*: if that is a function, it may be called from here."""
+    def _use(self, number: int, first: str) -> None:
+        """The unit mentions *first*: if that is a function, it may be called from here.
+
+        What it reads must be there if it is called by itself, and before the unit may bind that.
+        """
         unit = self.units[number]
         block = unit.block
-        for body in self.bodies(number, name):
-            if body in unit.ran:
-                continue
-            unit.ran.add(body)
-            unit.used |= set(body.reads)
-            for one, read in body.reads.items():
-                if not (one in block.since and block.since[one] < time):
-                    sure = read.sure and called and one not in block.binds
+        mentioned, called = block.uses.get(first, 0), block.called.get(first)
+        todo = [(first, called is not None)]
+        while todo:
+            name, runs = todo.pop()
+            for body in list(unit.carriers.bodies(name)):
+                if unit.ran.get(body, False) or (body in unit.ran and not runs):
+                    continue
+                unit.ran[body] = runs
+                unit.used |= set(body.reads)
+                for one, read in body.reads.items():
+                    if block.since.get(one, mentioned) < mentioned:
+                        continue
+                    runs_before = called is not None and block.first.get(one, called) >= called
+                    sure = read.sure and runs and runs_before and not body.whole
                     self.need(number, one, Read(read.spot, sure), body.name)
-                self._use(number, one, time, called=called)
-            for key, change in self.callables.of_body(body).items():
-                if "@" not in key and change:
-                    unit.changes[key] = max(change, unit.changes.get(key, Change.NONE))
-            for one, spot in body.binds.items():
-                unit.binds.setdefault(one, spot)
-                unit.changes[one] = Change.SURE
+                todo += [(one, runs and one in body.called) for one in body.reads]
+                self._run_body(unit, body)
 
-    # What a value is
+    def _run_body(self, unit: Unit, body: Body) -> None:
+        for key, change in self.callables.of_body(body).items():
+            if "@" not in key and change:
+                unit.changes[key] = max(change, unit.changes.get(key, Change.NONE))
+        for name, spot in body.binds.items():
+            unit.binds.setdefault(name, spot)
+            unit.changes[name] = Change.SURE
 
-    def bodies(self, number: int | None, name: str) -> list[Body]:
-        """The functions that the value of *name* may call, as the unit (None: shared) sees it."""
-        found: dict[Body, None] = {}
-        self._collect(number, name, found, set(), results=False)
-        return list(found)
-
-    def _collect(
-        self,
-        number: int | None,
-        name: str,
-        found: dict[Body, None],
-        seen: set[tuple[int | None, str, bool]],
-        *,
-        results: bool,
-    ) -> None:
-        if (number, name, results) in seen:
-            return
-        seen.add((number, name, results))
-        value, bound = self._own_value(number, name)
-        if value is not None:
-            self._of_value(number, value, found, seen, results=results)
-        if number is None:
-            return
+    def bodies(self, number: int, name: str) -> Iterable[Body]:
+        """The functions that the value of *name* may call, at the end of the unit."""
         unit = self.units[number]
-        giver = unit.ins.get(name)
-        if giver is not None and giver >= 0:
-            self._collect(giver, name, found, seen, results=results)
-        elif giver is None and (not bound or name in unit.block.reads):
-            self._collect(None, name, found, seen, results=results)
-
-    def _own_value(self, number: int | None, name: str) -> tuple[Value | None, bool]:
-        if number is None:
-            return self.shared.values.get(name), True
-        unit = self.units[number]
-        if unit.inner is not None:
-            return unit.inner.value_given(name), True
-        return unit.block.values.get(name), name in unit.block.bound
-
-    def value_given(self, name: str) -> Value | None:
-        """What is known of a value that this notebook gives to the one around it."""
-        giver = self.giver(name, (1 << len(self.units)) - 1, None, "")
-        if giver is None:
-            return None
-        bodies = self.bodies(giver, name)
-        return Value(bodies, mentions=set(self.units[giver].used))
-
-    def _of_value(
-        self,
-        number: int | None,
-        value: Value,
-        found: dict[Body, None],
-        seen: set[tuple[int | None, str, bool]],
-        *,
-        results: bool,
-    ) -> None:
-        if results:  # not the functions, but what they give back
-            for body in value.bodies:
-                self._of_value(number, body.returns, found, seen, results=False)
-            for name in value.aliases:
-                self._collect(number, name, found, seen, results=True)
-            return
-        found.update(dict.fromkeys(value.bodies))
-        for name in value.aliases:
-            self._collect(number, name, found, seen, results=False)
-        for name in value.called:
-            self._collect(number, name, found, seen, results=True)
+        if unit.inner is None:
+            return unit.carriers.bodies(name)
+        giver = unit.inner.end_giver(name)
+        return () if giver is None else unit.inner.bodies(giver, name)
 
     # Who gives
 
@@ -283,16 +234,17 @@ class Dataflow:
 
         Two that may be it are a fault where *read* is sure.
         """
-        among = [one for one in self.changers.get(name, ()) if before >> one & 1]
-        binders = [one for one in among if name in self.units[one].binds]
-        if self._only_module(name, binders):
-            among = binders
-        least = self._least(name, binders)
-        among = [one for one in among if self.units[one].changes[name] >= least]
-        last = self._last(among)
-        if len(last) > 1:
-            among = [one for one in among if self.units[one].changes[name] >= Change.LIKELY]
-            last = self._last(among)
+        changers = self.changers.get(name)
+        if changers is None:
+            return None
+        binders = changers.binders & before
+        if self._only_module(name, changers, binders):
+            last = self._last(binders)
+        else:
+            least = self._least(name, changers, binders)
+            last = self._last(changers.at_least[least] & before)
+            if len(last) > 1 and least is Change.MAYBE:
+                last = self._last(changers.at_least[Change.LIKELY] & before)
         if len(last) > 1 and not self._same_import(name, last):
             if read is not None and read.sure:
                 found = [(self.units[one].name, self._where(one, name)) for one in last]
@@ -300,32 +252,28 @@ class Dataflow:
             return None
         return last[-1] if last else None
 
-    def _last(self, among: list[int]) -> list[int]:
-        """Those of *among* that none of the others runs after."""
+    def _last(self, among: int) -> list[int]:
+        """Those of the bits *among* that none of the others runs after, in order."""
         last: list[int] = []
-        covered = 0
-        for one in reversed(among):
-            if not covered >> one & 1:
-                last.append(one)
-                covered |= self.units[one].before
+        while among:
+            one = among.bit_length() - 1
+            last.append(one)
+            among &= ~(self.units[one].before | 1 << one)
         return last[::-1]
 
-    def _least(self, name: str, binders: list[int]) -> Change:
+    def _least(self, name: str, changers: Changers, binders: int) -> Change:
         """From which change on a step gives *name* anew."""
         if binders:
-            values = [self.units[one].block.values.get(name) for one in binders]
-            inert = all(value is not None and value.inert for value in values)
-            return Change.SURE if inert else Change.MAYBE
+            return Change.MAYBE if binders & ~changers.inert else Change.SURE
         if name in self.parameters:
             return Change.SURE if self.parameters[name].type in IMMUTABLE else Change.LIKELY
         value = self.shared.values.get(name)
         return Change.SURE if value is not None and value.inert else Change.LIKELY
 
-    def _only_module(self, name: str, binders: list[int]) -> bool:
+    def _only_module(self, name: str, changers: Changers, binders: int) -> bool:
         """Whether *name* is a module or a shared function, which no change makes a variable."""
-        if all(_imported(self.units[one].block, name) for one in binders):
-            if binders or _imported(self.shared, name):
-                return True
+        if not binders & ~changers.importers and (binders or _imported(self.shared, name)):
+            return True
         value = self.shared.values.get(name)
         return value is not None and bool(value.bodies) and value.inert
 
@@ -350,7 +298,7 @@ class Dataflow:
         if spot is None:
             return
         self.give_at_end(number, name)
-        for body in self.bodies(number, name):
+        for body in list(self.bodies(number, name)):
             for one, read in body.reads.items():
                 if one not in unit.block.bound and one != name:
                     self.need(number, one, Read(read.spot, False), body.name)
@@ -372,9 +320,8 @@ class Dataflow:
         for unit in self.units:
             for name, change in unit.changes.items():
                 changes[name] = max(change, changes.get(name, Change.NONE))
-            for name, spot in unit.binds.items():
-                if not _imported(unit.block, name):
-                    binds[name] = spot
+            own = unit.binds.items()
+            binds |= {name: spot for name, spot in own if not _imported(unit.block, name)}
         return changes, binds
 
     def open_reads(self) -> dict[str, Read]:
@@ -385,11 +332,14 @@ class Dataflow:
             found[name] = surest
         return found
 
-    def take(self, name: str) -> None:
-        """*name* comes from outside."""
-        self.from_outside.add(name)
+    def take(self, name: str, bodies: list[Body]) -> None:
+        """*name* comes from outside, and may be one of these functions."""
+        self.from_outside[name] = bodies
         for number, _, _ in self.free.get(name, ()):
-            self.units[number].ins[name] = -1
+            unit = self.units[number]
+            unit.ins[name] = -1
+            unit.carriers.add(name, bodies)
+            self._use(number, name)
 
     def take_parameter(self, parameter: Parameter) -> None:
         """A parameter of the notebook around this one is one of this notebook, too."""
@@ -415,6 +365,17 @@ class Dataflow:
     def end_giver(self, name: str, read: Read | None = None) -> int | None:
         """The unit that has the value of *name* when all is done."""
         return self.giver(name, (1 << len(self.units)) - 1, read, "`pipeline-metrics`")
+
+
+def _star_of(block: Block) -> Import | None:
+    """An `import *` that another step can repeat."""
+    return next((one for one in reversed(block.stars) if one.statement is not None), None)
+
+
+def _repeatable(block: Block, name: str) -> Import | None:
+    """The import of *name* that another step can repeat; a module is else given as a value."""
+    imports = _imported(block, name)
+    return imports[-1] if imports and imports[-1].statement is not None else None
 
 
 def _imported(block: Block, name: str) -> list[Import]:

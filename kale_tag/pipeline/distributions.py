@@ -1,10 +1,10 @@
 """Which distribution has a module: data, made from what others keep.
 
-The first table is ours: those of Kale 2.3.0 (`kale/common/imports.py`) and what notebooks use beside
-them. The second is the mapping of pipreqs 0.5.0 (Apache-2.0, `pipreqs/mapping`) without modules that
-it gives several distributions, names that say nothing (`models`, `src`), and those whose name is
-that of the distribution. The third is `sys.stdlib_module_names` of Python 3.11, and the modules that
-3.9 to 3.14 have beside those.
+The first table is ours: those of Kale 2.3.0 (`kale/common/imports.py`) and what notebooks use
+beside them. The second is the mapping of pipreqs 0.5.0 (Apache-2.0, `pipreqs/mapping`) without
+modules that it gives several distributions, names that say nothing (`models`, `src`), and those
+whose name is that of the distribution. The third is `sys.stdlib_module_names` of Python 3.11, and
+the modules that 3.9 to 3.14 have beside those.
 """
 
 OWN = """

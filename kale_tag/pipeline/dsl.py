@@ -16,7 +16,7 @@ from kale_tag.pipeline.interface import FILLER_VALUE, Scope, inner_scope, root_s
 from kale_tag.pipeline.kfp_names import task_name
 from kale_tag.pipeline.model import Code, Pipeline, Step, SubPipeline
 from kale_tag.pipeline.package import step_spec
-from kale_tag.pipeline.step_command import Runtime, script
+from kale_tag.pipeline.step_command import Runtime, script, with_code
 
 _TAKEN = {"compiler", "dsl", "kubernetes", "json", "shlex", "typing", "container"}
 
@@ -72,7 +72,7 @@ class _Writer:
             for name in part.values()
         } | {*scope.names.values()}
         shared = ""
-        if scope.pipeline.shared:
+        if any(code.python.strip() for code in scope.pipeline.shared):
             shared = self._free(f"{scope.prefix}SHARED".upper().replace("/", "_"))
             self.lines += [f"{shared} = {_cells(scope.pipeline.shared)}", ""]
         for unit in scope.pipeline.steps:
@@ -209,7 +209,7 @@ def _sources(pipeline: Pipeline) -> Iterator[str]:
 
 def _cells(cells: Sequence[Code]) -> str:
     made = ["["]
-    for code in cells:
+    for code in with_code(cells):
         text = code.python.rstrip("\n") + "\n"
         made.append(f"    ({code.kind!r}, {code.cell}, {literal(text, '    ')}),")
     return "\n".join([*made, "]"])

@@ -1,4 +1,4 @@
-"""Which objects a piece of code changes, through the functions that it calls and what it aliases."""
+"""Which objects code changes: itself, through functions that it calls, and under other names."""
 
 from collections.abc import Iterable
 

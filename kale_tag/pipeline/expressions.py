@@ -7,9 +7,9 @@ from collections.abc import Iterator
 
 from kale_tag.pipeline import calls
 from kale_tag.pipeline.calls import Change
-from kale_tag.pipeline.facts import Body, Call, Effects, Import, Read, Value, names_in
+from kale_tag.pipeline.facts import Body, Call, Effects, Import, Value, names_in
 from kale_tag.pipeline.magics import CODE_MAGICS
-from kale_tag.pipeline.scope import Frame, Names, State, local_names, nonlocals, targets_in
+from kale_tag.pipeline.scope import Names, State, local_names, nonlocals, targets_in
 
 Function = ast.FunctionDef | ast.AsyncFunctionDef | ast.Lambda
 Comprehension = ast.ListComp | ast.SetComp | ast.DictComp | ast.GeneratorExp
@@ -96,16 +96,18 @@ class Expressions(Names):
         for _, value in given:
             self.expr(value)
         self.in_call -= 1
-        if not self.bodies:
-            holders = [value for _, value in given] + [func]
-            self.block.called |= {key for one in holders for key in self._holder(one)}
+        self.note_called(func)
         if isinstance(func, ast.Name) and func.id in _DYNAMIC and self.key(func.id) == func.id:
             self.block.dynamic = True
         self._note_call(node, given)
 
-    def _holder(self, node: ast.expr) -> list[str]:
-        roots = self.roots(node) if not isinstance(node, ast.Lambda) else {}
-        return [key for key in roots if "@" not in key]
+    def note_called(self, func: ast.expr) -> None:
+        """A function of that name runs now, so what it reads must be there."""
+        if isinstance(func, ast.Name) and self.key(func.id) == func.id:
+            for body in self.bodies:
+                body.called.add(func.id)
+            if not self.bodies:
+                self.block.called.setdefault(func.id, self.time)
 
     def _note_call(self, node: ast.Call, given: list[tuple[int | str, ast.expr]]) -> None:
         func = node.func
@@ -117,22 +119,25 @@ class Expressions(Names):
             flag = next((one.value for one in node.keywords if one.arg == "inplace"), None)
             inplace = None if flag is None else not _is(flag, value=False)
             known = calls.of_method(func.attr, inplace=inplace)
-            receiver = self.roots(func.value)
-            call = Call(func.attr, known, frozenset(receiver), arguments)
-            if known is None:
-                for key in receiver:  # it may keep what it is given, and be made of it
-                    for _, value in given:
-                        self.alias(key, dict.fromkeys(self.roots(value), False))
-            if known is not Change.NONE and not self.bodies:
-                for key in receiver:
-                    if "@" not in key:
-                        self.block.value(key).mentions |= set(names_in(node))
+            call = Call(func.attr, known, frozenset(self.roots(func.value)), arguments)
+            if known is not Change.NONE:
+                self._holds(node, func.value, [value for _, value in given], known)
         for effects in self.effects():
             effects.calls.append(call)
         if not self.bodies:
             for keys in (call.receiver or (), *(keys for _, keys in arguments)):
                 for key in keys:
                     self.block.touches.setdefault(key, self.spot(node))
+
+    def _holds(
+        self, node: ast.Call, holder: ast.expr, given: list[ast.expr], known: Change | None
+    ) -> None:
+        """An object may keep what its method is given, and be made of it from then on."""
+        for key in self.roots(holder):
+            for value in given if known is None else ():
+                self.alias(key, dict.fromkeys(self.roots(value), False))
+            if not self.bodies and "@" not in key:
+                self.block.value(key).mentions |= set(names_in(node))
 
     def _ipython(self, node: ast.Call) -> bool:
         """What IPython's syntax was turned into; whether *node* is of that kind."""
@@ -246,7 +251,9 @@ class Expressions(Names):
             self._collect(node, made)
         return made
 
-    def _collect(self, node: ast.AST, made: Value) -> None:
+    def _collect(  # noqa: C901, PLR0912  one case for each kind of node
+        self, node: ast.AST, made: Value
+    ) -> None:
         match node:
             case ast.Name(id=name):
                 key = self.key(name)
@@ -272,7 +279,7 @@ class Expressions(Names):
                 for child in ast.iter_child_nodes(node):
                     self._collect(child, made)
 
-    def _inert(self, node: ast.expr | None) -> bool:
+    def _inert(self, node: ast.expr | None) -> bool:  # noqa: PLR0911  see `_collect`
         match node:
             case ast.Constant() | ast.JoinedStr() | ast.Lambda() | ast.Compare():
                 return True

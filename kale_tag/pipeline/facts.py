@@ -109,13 +109,16 @@ class Value:
 class Body:
     """The code of a function, or of all methods of a class: it runs when it is called.
 
-    *reads* and *binds* are names of the notebook. *parameters* are keys, *keywords* maps a
-    parameter's name to its key.
+    *reads* and *binds* are names of the notebook, *called* those that it calls by themselves.
+    *parameters* are keys, *keywords* maps a parameter's name to its key. *whole*: of a class, of
+    which a call runs some methods only.
     """
 
     name: str
+    whole: bool = False
     reads: dict[str, Read] = field(default_factory=dict)
     binds: dict[str, Spot] = field(default_factory=dict)
+    called: set[str] = field(default_factory=set)
     effects: Effects = field(default_factory=Effects)
     parameters: list[str] = field(default_factory=list)
     keywords: dict[str, str] = field(default_factory=dict)
@@ -128,20 +131,22 @@ class Block:
     """What the cells of a step, or the shared ones, do with the names of the notebook.
 
     *reads* are names that they need from outside, *uses* all names they mention, with the time of
-    the first, *called* those which they call or hand on. *bound* are names that they bind for
-    certain, *maybe* those that they may bind, *deleted* those that they delete at last; *since*
-    says when a name was bound for certain, *binds* where last, *touches* where its object was first
-    changed. *imports* gives what a name was imported as, *stars* are `import *`, *modules* all
-    imports at any depth. *dynamic*: names may be used in ways that cannot be seen.
+    the first, *called* those that they call, with the time of the first call. *bound* are names
+    that they bind for certain, *maybe* those that they may bind, *deleted* those that they delete
+    at last. *since* says when a name was bound for certain, *first* when first of all, *binds*
+    where last, *touches* where its object was first changed. *imports* gives what a name was
+    imported as, *stars* are `import *`, *modules* all imports at any depth. *dynamic*: names may be
+    used in ways that cannot be seen.
     """
 
     reads: dict[str, Read] = field(default_factory=dict)
     uses: dict[str, int] = field(default_factory=dict)
-    called: set[str] = field(default_factory=set)
+    called: dict[str, int] = field(default_factory=dict)
     bound: set[str] = field(default_factory=set)
     maybe: set[str] = field(default_factory=set)
     deleted: dict[str, Spot] = field(default_factory=dict)
     since: dict[str, int] = field(default_factory=dict)
+    first: dict[str, int] = field(default_factory=dict)
     binds: dict[str, Spot] = field(default_factory=dict)
     touches: dict[str, Spot] = field(default_factory=dict)
     values: dict[str, Value] = field(default_factory=dict)

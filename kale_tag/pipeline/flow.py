@@ -6,7 +6,8 @@ A name is bound for certain where every way to that place binds it.
 import ast
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 
-from kale_tag.pipeline.code import Parsed
+from kale_tag.diagnostics import UserError
+from kale_tag.pipeline.code import Parsed, too_deep
 from kale_tag.pipeline.facts import Block
 from kale_tag.pipeline.scope import State
 from kale_tag.pipeline.statements import Statements
@@ -24,9 +25,12 @@ def read_block(cells: Sequence[Parsed], modules: Mapping[str, str]) -> Block:
     walker = _Flow(modules)
     for cell in cells:
         walker.cell = cell
-        for statement in cell.tree.body:
-            walker.top = statement if _only_imports(statement) else None
-            walker.statements([statement])
+        try:
+            for statement in cell.tree.body:
+                walker.top = statement if _only_imports(statement) else None
+                walker.statements([statement])
+        except RecursionError:
+            raise UserError(too_deep(cell.source)) from None
     block = walker.block
     block.bound, block.maybe = walker.state.bound, walker.state.maybe
     last = next((cell.tree.body[-1] for cell in reversed(cells) if cell.tree.body), None)
@@ -63,11 +67,12 @@ class _Flow(Statements):
     """Statements and their order."""
 
     def statements(self, code: list[ast.stmt]) -> None:
+        """Walks over statements, in their order."""
         for node in code:
             self.time += 1
             self.statement(node)
 
-    def statement(self, node: ast.stmt) -> None:  # noqa: C901, PLR0912  one case a statement
+    def statement(self, node: ast.stmt) -> None:  # noqa: C901, PLR0912, PLR0915  one case a statement
         match node:
             case ast.Assign(targets=targets, value=value):
                 self.expr(value)
@@ -129,17 +134,22 @@ class _Flow(Statements):
     # Branches
 
     def _if(self, node: ast.If) -> None:
-        self.expr(node.test)
         if _always(node.test):
+            self.expr(node.test)
             self.statements(node.body)
             return
-        before = self.state.copy()
+        ends: list[State] = []
+        rest: list[ast.stmt] = [node]
         self.depth += 1
-        self.statements(node.body)
-        first, self.state = self.state, before
-        self.statements(node.orelse)
+        while len(rest) == 1 and isinstance(branch := rest[0], ast.If):  # `elif`, any number
+            self.expr(branch.test)
+            before = self.state.copy()
+            self.statements(branch.body)
+            ends.append(self.state)
+            self.state, rest = before, branch.orelse
+        self.statements(rest)
         self.depth -= 1
-        self._join([first, self.state])
+        self._join([*ends, self.state])
 
     def _loop(
         self,

@@ -13,11 +13,11 @@ PREFIX = frozenset("rRbBuUfFtT")
 
 @dataclass(frozen=True, slots=True)
 class Line:
-    """A physical line that begins a logical one.
+    r"""A physical line that begins a logical one.
 
     *last* is the number of the last physical line of the logical one. *assigned* is the line and
     column of a `!` or `%` behind a `=`, which no Python has; from there the line ends where those
-    of IPython's escapes do, with its continuation by `\\`.
+    of IPython's escapes do, with its continuation by `\`.
     """
 
     first: int
@@ -64,14 +64,14 @@ def is_escape(text: str) -> bool:
 
 
 def end_of_continuation(lines: list[str], first: int) -> int:
-    """The last of the lines that `\\` at the end of line *first* joins to it."""
+    r"""The last of the lines that `\` at the end of line *first* joins to it."""
     last = first
     while lines[last].endswith("\\") and last + 1 < len(lines):
         last += 1
     return last
 
 
-def _scan(line: str, state: _State) -> None:
+def _scan(line: str, state: _State) -> None:  # noqa: C901  one branch for each character
     state.continued = False
     at, end = 0, len(line)
     stack = state.stack

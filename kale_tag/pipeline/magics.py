@@ -8,29 +8,30 @@ every version of Python, so it is not made with `tokenize`.
 import re
 
 from kale_tag.diagnostics import Label, Source, Span, UserError, error, suggest
+from kale_tag.pipeline.calls import words
 from kale_tag.pipeline.ipython_lines import is_escape, logical_lines
 
-IDLE_MAGICS = frozenset(
+IDLE_MAGICS = words(
     "alias_magic autosave automagic bookmark colors doctest_mode gui lsmagic notebook pdb pprint"
-    " precision unload_ext xmode".split()
+    " precision tensorboard unload_ext xmode"
 )
 """Line magics for the notebook's front end, left out: in a step there is nothing to do for them."""
 
 CODE_MAGICS = frozenset(["lprun", "memit", "mprun", "prun", "time", "timeit"])
 """Line magics whose argument is Python."""
 
-LINE_MAGICS = CODE_MAGICS | frozenset(
+LINE_MAGICS = CODE_MAGICS | words(
     "aimport autoreload cat cd conda config cp env load_ext ls mamba matplotlib mkdir mv pip pwd"
-    " reload_ext rm rmdir run set_env sx system who who_ls whos".split()
+    " reload_ext rm rmdir run set_env sx system who who_ls whos"
 )
 """Line magics that a step can run."""
 
 BODY_MAGICS = frozenset(["capture", "memit", "prun", "time", "timeit"])
 """Cell magics whose cell is Python."""
 
-TEXT_MAGICS = frozenset(
+TEXT_MAGICS = words(
     "HTML SVG bash file html javascript js latex markdown perl python python3 ruby script sh svg"
-    " writefile".split()
+    " writefile"
 )
 """Cell magics whose cell is anything else, or Python that does not see the notebook's names."""
 
@@ -110,7 +111,9 @@ class _Cell:
             return None
         return indent + self.escape(first, body, "statement")
 
-    def escape(self, number: int, text: str, place: str) -> str:
+    def escape(  # noqa: PLR0911  one for each kind of escape
+        self, number: int, text: str, place: str
+    ) -> str:
         """The call that *text*, which begins with `!`, `%` or their like, stands for."""
         mark, rest = text[0], text[1:]
         if mark == "!":
@@ -157,7 +160,7 @@ def _split(text: str) -> tuple[str, str]:
 
 
 def _text_magic(name: str, arguments: str, body: str) -> str:
-    outputs = {kind: target for kind, target in _OUTPUT.findall(arguments)}
+    outputs = dict(_OUTPUT.findall(arguments))
     targets = [outputs[kind] for kind in ("out", "err") if kind in outputs]
     body = f"{body}\n" if body and not body.endswith("\n") else body
     call = ", ".join(map(_literal, (name, arguments, body)))

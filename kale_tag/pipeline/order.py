@@ -32,7 +32,7 @@ def cycle(names: Sequence[str], edges: Mapping[tuple[str, str], Label]) -> Diagn
         return None
     import networkx as nx  # noqa: PLC0415  a third of the time of a compilation, and for faults only
 
-    graph = nx.DiGraph()
+    graph: nx.DiGraph[str] = nx.DiGraph()
     graph.add_nodes_from(names)
     graph.add_edges_from(edges)
     found = [(before, after) for before, after in nx.find_cycle(graph)]

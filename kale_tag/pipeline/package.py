@@ -264,7 +264,7 @@ def container_command(
     step: Step, scope: Scope, root: Pipeline, runtime: Runtime
 ) -> tuple[list[str], list[str]]:
     """`command` and `args` of the container of *step*."""
-    cells = (*scope.pipeline.shared, *step.code)
+    cells = step_command.with_code((*scope.pipeline.shared, *step.code))
     text, counts = step_command.cells_text(step.name, cells)
     start = step_command.script(step.packages, root.pip_index_urls)
     return step_command.command(text, step_spec(step, scope, counts), runtime, start)

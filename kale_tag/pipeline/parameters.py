@@ -3,7 +3,7 @@
 import ast
 import math
 import operator
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 
 from kale_tag.diagnostics import Diagnostic, error
 from kale_tag.pipeline.code import Parsed
@@ -221,11 +221,3 @@ def _fault(cell: Parsed, fault: NotLiteralError) -> Diagnostic:
     message = reason or "the value of a parameter must be a literal, known before the pipeline runs"
     help_ = "" if reason else "compute it in a step, from parameters that are literals"
     return error("not-a-parameter", message, cell.place(fault.node), help=help_)
-
-
-def parameter_names(cells: Sequence[Parsed]) -> Iterator[str]:
-    """Every name that is bound in *cells*, whether or not it is a parameter that can be used."""
-    for cell in cells:
-        for node in ast.walk(cell.tree):
-            if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store):
-                yield node.id

@@ -20,6 +20,9 @@ NOT_KEPT = {
 }
 """Settings that Kale takes and that have no effect, with what to do instead."""
 
+LONGEST_NAME = 128
+"""Of a pipeline, for Kubeflow Pipelines."""
+
 _RUN_AS = {"run_as_user": 65534, "run_as_group": 0, "run_as_non_root": True}
 
 
@@ -52,7 +55,8 @@ def read_settings(notebook: Notebook, name: str = "") -> PipelineSettings:
     if name:
         found["pipeline_name"] = name
     elif not found.get("pipeline_name"):
-        found["pipeline_name"] = settings.default_name(_stem(notebook.name))
+        default = settings.default_name(_stem(notebook.name))[:LONGEST_NAME].rstrip("-")
+        found["pipeline_name"] = default or "pipeline"
     _check(notebook, found, made)
     at = setting_label(notebook, "steps_defaults")
     made.defaults, faults = read_defaults(found.get("steps_defaults"), at)
@@ -138,7 +142,7 @@ def _volumes(notebook: Notebook, value: object, made: PipelineSettings) -> list[
             made.warnings.append(
                 warning(
                     "volume-not-kept",
-                    f"the volume `{name}` is of type `{entry['type']}`, which a package cannot have",
+                    f"a package cannot have the volume `{name}`, of type `{entry['type']}`",
                     setting_label(notebook, "volumes"),
                     help="make the claim in the cluster, and say `type: pvc`",
                 )

@@ -1,37 +1,61 @@
-"""What the values that a step takes are made with: modules and classes that it needs to read them."""
+"""What the values that a step takes are made with: the modules it needs to read them."""
 
-from kale_tag.pipeline.dataflow import Dataflow, Unit
-
-
-def made_with(flow: Dataflow, number: int) -> set[str]:
-    """The names, of whatever kind, that stand in the code that made what the unit takes."""
-    found: set[str] = set()
-    seen: set[tuple[int, str]] = set()
-    todo = [(giver, name) for name, giver in flow.units[number].ins.items() if giver >= 0]
-    while todo:
-        at, name = todo.pop()
-        if (at, name) in seen:
-            continue
-        seen.add((at, name))
-        unit = flow.units[at]
-        value = unit.block.values.get(name)
-        names = unit.used if value is None and name in unit.binds else set()
-        if value is not None:
-            names = names | value.mentions
-        found |= names | {name}
-        todo += [(at, one) for one in names if one in unit.block.values]
-        todo += [(unit.ins[one], one) for one in {name, *names} if unit.ins.get(one, -1) >= 0]
-    return found
+from kale_tag.pipeline.dataflow import Dataflow
 
 
-def may_hold_values_of(flow: Dataflow, unit: Unit, other: Unit) -> bool:
-    """Whether *unit* may hold values that *other* has made."""
-    return bool(unit.before >> flow.units.index(other) & 1)
+class Provenance:
+    """The modules and shared definitions that stand in the code that made each variable."""
+
+    def __init__(self, flow: Dataflow) -> None:
+        """Start with nothing looked up."""
+        self.flow = flow
+        shared = flow.shared
+        self.wanted = flow.modules.keys() | shared.bound | shared.maybe
+        self.known: dict[tuple[int, str], frozenset[str]] = {}
+
+    def of_inputs(self, number: int) -> set[str]:
+        """What the unit of that number needs to read what it takes."""
+        found: set[str] = set()
+        for name, giver in self.flow.units[number].ins.items():
+            if giver >= 0:
+                found |= self._of(giver, name)
+        return found
+
+    def _of(self, number: int, name: str) -> frozenset[str]:
+        key = (number, name)
+        if key not in self.known:
+            self._settle(key)
+        return self.known[key]
+
+    def _settle(self, first: tuple[int, str]) -> None:
+        # A stack of our own: a chain of steps may be longer than Python's.
+        todo = [first]
+        while todo:
+            number, name = todo[-1]
+            own, before = self._in_unit(number, name)
+            if waiting := [key for key in before if key not in self.known]:
+                todo += waiting
+                continue
+            self.known[todo.pop()] = frozenset(own.union(*(self.known[key] for key in before)))
+
+    def _in_unit(self, number: int, name: str) -> tuple[set[str], list[tuple[int, str]]]:
+        """What one unit makes a variable with: names, and variables that it takes."""
+        unit = self.flow.units[number]
+        seen, todo = {name}, [name]
+        while todo:
+            one = todo.pop()
+            value = unit.block.values.get(one)
+            more = unit.used if value is None and one in unit.binds else set()
+            more = (more if value is None else more | value.mentions) - seen
+            seen |= more
+            todo += more
+        before = [(unit.ins[one], one) for one in sorted(seen) if unit.ins.get(one, -1) >= 0]
+        return {one for one in seen if one in self.wanted}, before
 
 
-def gives_code(flow: Dataflow, unit: Unit) -> bool:
+def gives_code(flow: Dataflow, number: int) -> bool:
     """Whether the unit gives or takes functions or classes that a step defines."""
-    number = flow.units.index(unit)
-    shared = {body for value in flow.shared.values.values() for body in value.bodies}
+    unit = flow.units[number]
     crossing = unit.outs | unit.ins.keys()
-    return any(set(flow.bodies(number, name)) - shared for name in crossing)
+    found = {body for name in crossing for body in flow.bodies(number, name)}
+    return any(body not in flow.shared_bodies for body in found)

@@ -5,7 +5,7 @@ from dataclasses import replace
 from typing import get_args
 
 from kale_tag.diagnostics import Diagnostic, warning
-from kale_tag.pipeline.dataflow import Dataflow, Unit
+from kale_tag.pipeline.dataflow import Dataflow
 from kale_tag.pipeline.facts import Import
 from kale_tag.pipeline.model import (
     ArtifactType,
@@ -18,11 +18,12 @@ from kale_tag.pipeline.model import (
 )
 from kale_tag.pipeline.packages import import_faults, requirements
 from kale_tag.pipeline.pipeline_settings import raise_faults
-from kale_tag.pipeline.provenance import gives_code, made_with, may_hold_values_of
+from kale_tag.pipeline.provenance import Provenance, gives_code
 from kale_tag.pipeline.reading import Draft
 from kale_tag.pipeline.shared_code import Part, closure, fixed_names, only, parts_of, without
 from kale_tag.pipeline.step_settings import Sorted, step_settings
 from kale_tag.pipeline.tagged import cell_label
+from kale_tag.pipeline.units import Unit
 from kale_tag.settings import CompileOptions, StepOptions
 
 TYPES: tuple[ArtifactType, ...] = get_args(ArtifactType)
@@ -40,7 +41,7 @@ ARTIFACTS: tuple[tuple[str, ArtifactType], ...] = (
 class Results:
     """One notebook, all of whose variables are known."""
 
-    def __init__(  # noqa: PLR0913  what there is
+    def __init__(  # noqa: PLR0913, PLR0917  all that there is
         self,
         draft: Draft,
         flow: Dataflow,
@@ -59,8 +60,14 @@ class Results:
         self.inner = inner
         self.around = around
         self.units = {unit.name: unit for unit in flow.units}
+        self.position = {name: number for number, name in enumerate(order)}
+        self.before: dict[str, set[str]] = {name: set() for name in order}
+        for before, after in draft.edges:
+            self.before[after].add(before)
+        self.importers = [number for number, one in enumerate(flow.units) if one.block.imports]
         self.parts = parts_of(draft.shared)
         self.fixed = fixed_names(draft.shared, self.parts)
+        self.provenance = Provenance(flow)
         self.needs = {unit.name: self._names(number) for number, unit in enumerate(flow.units)}
         every: set[str] = set().union(*self.needs.values())
         self.parts = [part for part in self.parts if part.names & every]
@@ -148,9 +155,8 @@ class Results:
         return step_settings(given, defaults, image, options)
 
     def _prev(self, unit: Unit) -> tuple[str, ...]:
-        found = {before for before, after in self.draft.edges if after == unit.name}
-        found |= set(self._ins(unit).values()) - {""}
-        return tuple(name for name in self.order if name in found)
+        found = self.before[unit.name] | set(self._ins(unit).values()) - {""}
+        return tuple(sorted(found, key=self.position.__getitem__))
 
     def _ins(self, unit: Unit) -> dict[str, str]:
         units = self.flow.units
@@ -174,11 +180,9 @@ class Results:
         return tuple(name for name in self.flow.parameters if name in unit.parameters)
 
     def _sub(self, unit: Unit, flow: Dataflow) -> SubPipeline:
-        child = self.inner[unit.name]
         used = {name for one in flow.units for name in one.parameters}
         unit.parameters |= used & set(self.flow.parameters)
-        order = [one.name for one in flow.units]
-        within = Results(child, flow, order, self.options, self.local, {}, self)
+        within = self._within(unit)
         taken = [self.flow.parameters[name] for name in self._parameters(unit)]
         settings = self.draft.settings
         pipeline = replace(
@@ -208,7 +212,7 @@ class Results:
         if unit.inner is not None:
             return set()
         names = unit.used | unit.block.reads.keys() | self.fixed
-        names |= made_with(self.flow, number)
+        names |= self.provenance.of_inputs(number)
         return closure(self.flow.shared, self.parts, names)
 
     def _left_out(self, unit: Unit) -> list[Part]:
@@ -240,14 +244,45 @@ class Results:
         ]
         imports = [*shared, *unit.block.modules, *carried]
         names = self.needs[unit.name]
-        for other in self.flow.units:
-            for name, known in other.block.imports.items():
-                if name in names and may_hold_values_of(self.flow, unit, other):
-                    imports += known
-        found = requirements(imports, self.options.distributions, self.local)
-        if gives_code(self.flow, unit) and "cloudpickle" not in found:
-            found = tuple(sorted((*found, "cloudpickle"), key=str.lower))
+        for number in self.importers:
+            if unit.before >> number & 1:  # it may hold values that are made there
+                for name, known in self.flow.units[number].block.imports.items():
+                    imports += known if name in names else []
+        found = set(requirements(imports, self.options.distributions, self.local))
+        if gives_code(self.flow, self.position[unit.name]):
+            found.add("cloudpickle")
+        found |= self._of_other_notebooks(unit)
+        return tuple(sorted(found, key=str.lower))
+
+    def _of_other_notebooks(self, unit: Unit) -> set[str]:
+        """What the steps of other notebooks install that give this one a variable."""
+        found: set[str] = set()
+        for name, giver in unit.ins.items():
+            if giver >= 0:
+                inner = self.flow.units[giver].inner
+                number = None if inner is None else inner.end_giver(name)
+                if number is not None:
+                    within = self._within(self.flow.units[giver])
+                    found |= set(within.packages(within.flow.units[number].name))
+            elif self.around is not None:
+                outer = self.around
+                sub = next(one for one in outer.flow.units if one.inner is self.flow)
+                from_ = outer.flow.units[sub.ins[name]] if sub.ins.get(name, -1) >= 0 else None
+                if from_ is not None and from_.inner is None:
+                    found |= set(outer.packages(from_.name))
         return found
+
+    def packages(self, name: str) -> tuple[str, ...]:
+        """What the step of that name installs."""
+        unit = self.units[name]
+        return self._packages(unit, self.left_out[name], list(unit.carried.values()))
+
+    def _within(self, unit: Unit) -> "Results":
+        """The results of a notebook that this one refers to."""
+        assert unit.inner is not None
+        order = [one.name for one in unit.inner.units]
+        child = self.inner[unit.name]
+        return Results(child, unit.inner, order, self.options, self.local, {}, self)
 
 
 def _over(own: Sorted, outer: Sorted) -> Sorted:

@@ -7,11 +7,14 @@ only. `expressions.py`, `statements.py` and `flow.py` add one thing after anothe
 import ast
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
 from kale_tag.pipeline import calls
 from kale_tag.pipeline.calls import Change
-from kale_tag.pipeline.code import Parsed
 from kale_tag.pipeline.facts import Block, Body, Effects, Read, Spot, Value
+
+if TYPE_CHECKING:
+    from kale_tag.pipeline.code import Parsed
 
 SCOPES = (ast.FunctionDef, ast.AsyncFunctionDef, ast.Lambda, ast.ClassDef)
 COMPREHENSIONS = (ast.ListComp, ast.SetComp, ast.DictComp, ast.GeneratorExp)
@@ -41,7 +44,7 @@ class State:
 
 
 class Names:
-    """What names mean while code is walked over; *modules* says what each imported one stands for."""
+    """What names mean in the code walked over; *modules* says what imported ones stand for."""
 
     def __init__(self, modules: Mapping[str, str]) -> None:
         """Start with no code."""
@@ -111,6 +114,7 @@ class Names:
         self.time += 1
         block, state = self.block, self.state
         block.binds[name] = self.spot(node)
+        block.first.setdefault(name, self.time)
         block.deleted.pop(name, None)
         if self.frames:  # a walrus in a comprehension, which may have nothing to go over
             state.maybe |= {name} - state.bound
@@ -145,7 +149,9 @@ class Names:
                 if root != key:
                     known[root] = direct or known.get(root, False)
 
-    def roots(self, node: ast.expr | None) -> dict[str, bool]:
+    def roots(  # noqa: C901, PLR0911  one case for each kind of node
+        self, node: ast.expr | None
+    ) -> dict[str, bool]:
         """The keys whose objects *node* may be (True) or share a part of (False)."""
         match node:
             case ast.Name():
@@ -209,7 +215,9 @@ def targets_in(node: ast.AST) -> Iterator[str]:
             yield part.id
 
 
-def local_names(node: ast.AST) -> tuple[set[str], set[str]]:
+def local_names(  # noqa: C901  one case for each kind of node
+    node: ast.AST,
+) -> tuple[set[str], set[str]]:
     """The names that a part of a function declares global, and those that it binds."""
     declared: set[str] = set()
     bound: set[str] = set()
@@ -229,12 +237,14 @@ def local_names(node: ast.AST) -> tuple[set[str], set[str]]:
                 bound.add(name)
             case ast.MatchMapping(rest=str(name)):
                 bound.add(name)
+            case _:
+                pass
         if isinstance(part, SCOPES):
             if not isinstance(part, ast.Lambda):
                 bound.add(part.name)
         elif isinstance(part, COMPREHENSIONS):
             walruses = [one for one in ast.walk(part) if isinstance(one, ast.NamedExpr)]
-            bound |= {one.target.id for one in walruses if isinstance(one.target, ast.Name)}
+            bound |= {one.target.id for one in walruses}
         else:
             todo += ast.iter_child_nodes(part)
     return declared, bound

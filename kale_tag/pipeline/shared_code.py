@@ -66,7 +66,7 @@ def _first(node: ast.stmt) -> int:
     return min([node.lineno, *(one.lineno for one in decorators)])
 
 
-def _names(node: ast.stmt) -> frozenset[str]:
+def _names(node: ast.stmt) -> frozenset[str]:  # noqa: PLR0911  one for each kind of node
     match node:
         case ast.Import(names=names):
             return frozenset(one.asname or one.name.partition(".")[0] for one in names)

@@ -20,6 +20,7 @@ class Statements(Expressions):
         raise NotImplementedError
 
     def assign(self, target: ast.expr, value: ast.expr | None) -> None:
+        """*target* is bound to *value*, or to a part of it."""
         match target:
             case ast.Name(id=name):
                 key = self.store(name, target)
@@ -41,8 +42,11 @@ class Statements(Expressions):
                 if isinstance(target, ast.Subscript):
                     self.expr(target.slice)
                 self._touch(inner, value)
+            case _:
+                pass
 
     def assign_part(self, target: ast.expr, value: ast.expr | None) -> None:
+        """*target* is bound to a part of *value*."""
         if not isinstance(target, ast.Name):
             self.assign(target, value)
             return
@@ -63,14 +67,16 @@ class Statements(Expressions):
             made.inert = kept
 
     def keep(self, key: str, made: Value, *, inert: bool | None = None) -> None:
+        """Notes where the value of a key comes from."""
         if inert is not None:
             made = Value(made.bodies, made.aliases, made.called, made.mentions, inert)
         if "@" in key:
             self.local_values.setdefault(key, Value()).add(made)
-        elif not self.bodies:
+        elif not self.bodies and self.top is None:  # `x = None` where an import failed is no value
             self.block.value(key).add(made)
 
     def annotated_(self, node: ast.AnnAssign) -> None:
+        """`x: int = 1`; without a value it binds nothing."""
         if not self.bodies:
             self.guards += 1
             self.expr(node.annotation)
@@ -80,6 +86,7 @@ class Statements(Expressions):
             self.assign(node.target, node.value)
 
     def augmented_(self, target: ast.expr, value: ast.expr) -> None:
+        """`x += 1` reads, changes and binds."""
         if isinstance(target, ast.Name):
             self.load(target.id, target)
             for key in self.roots(target):
@@ -94,6 +101,7 @@ class Statements(Expressions):
             self.assign(target, value)
 
     def delete_(self, target: ast.expr) -> None:
+        """`del x` ends a name, `del x[0]` changes an object."""
         match target:
             case ast.Name(id=name):
                 self.load(name, target)
@@ -115,8 +123,11 @@ class Statements(Expressions):
                 if isinstance(target, ast.Subscript):
                     self.expr(target.slice)
                 self.change(inner, Change.SURE)
+            case _:
+                pass
 
     def expression_(self, value: ast.expr) -> None:
+        """An expression as a statement."""
         self.expr(value)
         if isinstance(value, (ast.Yield, ast.YieldFrom)) and self.bodies:
             self.bodies[-1].returns.add(self.value(value.value))
@@ -126,6 +137,7 @@ class Statements(Expressions):
     # Imports, functions, classes
 
     def import_(self, node: ast.Import | ast.ImportFrom) -> None:
+        """Imports, each name of them."""
         spot = self.spot(node)
         level = node.level if isinstance(node, ast.ImportFrom) else 0
         for one in node.names:
@@ -145,12 +157,12 @@ class Statements(Expressions):
                 self.block.imports.setdefault(name, []).append(made)
 
     def define_(self, node: ast.FunctionDef | ast.AsyncFunctionDef) -> None:
+        """A function: what stands around its body runs now."""
         for decorator in node.decorator_list:
             self.in_call += 1
             self.expr(decorator)
             self.in_call -= 1
-            if not self.bodies:
-                self.block.called |= {key for key in self.roots(decorator) if "@" not in key}
+            self.note_called(decorator.func if isinstance(decorator, ast.Call) else decorator)
         self.defaults(node.args)
         self.guards += 1
         self.expr(node.returns)
@@ -167,18 +179,20 @@ class Statements(Expressions):
             self.block.functions.setdefault(node.name, []).append(body)
 
     def class_(self, node: ast.ClassDef) -> None:
+        """A class: its own code runs now, that of its methods when they are called."""
         for part in (*node.decorator_list, *node.bases, *(one.value for one in node.keywords)):
             self.expr(part)
-        whole = Body(node.name)
+        whole = Body(node.name, whole=True)
         frame = self.frame("class")
         frame.names |= {one.name for one in getattr(node, "type_params", ())}
         self.frames.append(frame)
         for statement in node.body:
             if isinstance(statement, (ast.FunctionDef, ast.AsyncFunctionDef)):
-                for part in (*statement.decorator_list, statement.returns):
-                    self.guards += part is statement.returns
-                    self.expr(part)
-                    self.guards -= part is statement.returns
+                for decorator in statement.decorator_list:
+                    self.expr(decorator)
+                self.guards += 1
+                self.expr(statement.returns)
+                self.guards -= 1
                 self.defaults(statement.args)
                 frame.names.add(statement.name)
                 self._method(statement, whole)
@@ -208,6 +222,7 @@ class Statements(Expressions):
             self.block.functions.setdefault(whole.name, []).append(maker)
 
     def inline(self, code: str, node: ast.AST) -> None:
+        """Code in a text, which runs where *node* stands."""
         try:
             tree = ast.parse(code.strip())
         except (SyntaxError, ValueError, RecursionError):

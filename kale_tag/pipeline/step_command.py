@@ -75,6 +75,12 @@ def script(packages: Sequence[str], index_urls: Sequence[str], install: str = ""
     return _SCRIPT.format(install=install)
 
 
+def with_code(cells: Iterable[Code]) -> tuple[Code, ...]:
+    """*cells* without those of which nothing is left to run; never none of several."""
+    every = tuple(cells)
+    return tuple(code for code in every if code.python.strip()) or every[-1:]
+
+
 def cells_text(name: str, cells: Iterable[Code]) -> tuple[str, list[list[str | int]]]:
     """CELLS, and for each cell its kind, number and count of lines, as SPEC has them."""
     parts: list[str] = []

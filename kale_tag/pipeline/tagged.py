@@ -74,21 +74,22 @@ def _tag_faults(notebook: Notebook, cell: int) -> Iterator[Diagnostic]:
     at = cell_label(notebook, cell)
     if not isinstance(listed, list) or not all(isinstance(text, str) for text in listed):
         yield error("wrong-type", "the tags of a cell must be a list of text", at)
-        return
-    special = next((n for n, text in enumerate(listed) if text in tags.SPECIAL), None)
-    if special is not None:
-        return  # Kale reads no further, and what stands before is of no use either
-    read = [tag for text in listed if (tag := parse_tag(text)) is not None]
-    for text in listed:
-        if tags.is_legacy(text):
-            yield error(
-                "legacy-tag",
-                f"`{text}` is a tag of Kale 0.x, which Kale 2 does not read",
-                at,
-                help="`kale-tag apply` with `legacy: upgrade` in the spec brings it to Kale 2",
-            )
-        elif tags.is_kales(text) and parse_tag(text) is None:
-            yield _invalid(text, at)
+    elif not any(text in tags.SPECIAL for text in listed):  # Kale reads no further than to these
+        for text in listed:
+            if tags.is_legacy(text):
+                yield error(
+                    "legacy-tag",
+                    f"`{text}` is a tag of Kale 0.x, which Kale 2 does not read",
+                    at,
+                    help="`kale-tag apply` with `legacy: upgrade` in the spec brings it to Kale 2",
+                )
+            elif tags.is_kales(text) and parse_tag(text) is None:
+                yield _invalid(text, at)
+        yield from _role_faults([tag for text in listed if (tag := parse_tag(text))], at)
+
+
+def _role_faults(read: list[Tag], at: Label) -> Iterator[Diagnostic]:
+    """Tags that do not go together."""
     steps = [tag for tag in read if tag.kind == "step"]
     references = [tag for tag in read if tag.kind == "notebook"]
     if len(steps) + len(references) > 1:
@@ -96,15 +97,14 @@ def _tag_faults(notebook: Notebook, cell: int) -> Iterator[Diagnostic]:
         yield error("two-steps", f"a cell is one step, this one has {both}", at)
     elif references and references[0].parts == ("",):
         yield error("invalid-tag", "`notebook:` needs a name", at)
-    if not steps:
-        for tag in read:
-            if tag.kind in _WHOSE:
-                yield error(
-                    "no-step",
-                    f"`{tag}` stands on a cell that is no step",
-                    at,
-                    help="it belongs on a cell with a `step:` tag",
-                )
+    for tag in read if not steps else ():
+        if tag.kind in _WHOSE:
+            yield error(
+                "no-step",
+                f"`{tag}` stands on a cell that is no step",
+                at,
+                help="it belongs on a cell with a `step:` tag",
+            )
 
 
 def _invalid(text: str, at: Label) -> Diagnostic:

@@ -6,10 +6,11 @@ from dataclasses import replace
 from kale_tag.diagnostics import Diagnostic, UserError, error, nearest
 from kale_tag.pipeline import dataflow_faults as faults
 from kale_tag.pipeline.code import read_code
-from kale_tag.pipeline.dataflow import Dataflow, Unit
-from kale_tag.pipeline.facts import Read, Spot
+from kale_tag.pipeline.dataflow import Dataflow
+from kale_tag.pipeline.facts import Read
 from kale_tag.pipeline.reading import Draft
 from kale_tag.pipeline.scope import local_names
+from kale_tag.pipeline.units import Unit
 
 
 def undefined_names(draft: Draft, flow: Dataflow) -> Iterator[Diagnostic]:
