@@ -5,7 +5,7 @@ BIN := .venv/bin
 
 .PHONY: demo test lint wheel slow bench clean
 
-demo: .venv/ready  ## plan and apply every example, on copies in demo/
+demo: .venv/ready  ## plan, apply and run the examples, on copies in demo/
 	$(BIN)/python examples/demo.py demo
 
 test: .venv/ready  ## the whole suite but what is marked slow
@@ -29,7 +29,7 @@ wheel: .venv/ready  ## build, and run the tests against the wheel instead of thi
 	.venv-wheel/bin/pytest -n 2 -m "not slow"
 
 bench: .venv/ready  ## the speed claims, as ratios
-	for program in cycle startup memory bulk; do $(BIN)/python benchmarks/$$program.py; done
+	for program in cycle startup memory bulk run; do $(BIN)/python benchmarks/$$program.py; done
 
 .venv/ready: pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \

@@ -146,8 +146,11 @@ def compare(
         others = [(folder, _read(folder, task.id)) for folder in again]
         dice = not random.isdisjoint(task.inputs.values())
         variables = {variable: name for name, variable in task.variables.items()}
+        crossing = _crossing(task)
         for name in compared_names(task):
             ours, theirs = (side.get(name, _NOTHING) for side in sides)
+            if theirs["short"] == NOT_DEFINED and name not in crossing:
+                continue  # it may bind it, and did not; what is there in the notebook is older
             verdict, at = _verdict(ours, theirs, (notebook, pipeline))
             if verdict == "differs" and (dice or _changes(ours, name, notebook, others)):
                 verdict = "random"
@@ -158,9 +161,7 @@ def compare(
 
 def compared_names(task: Task) -> list[str]:
     """The variables of *task*: parameters, what it takes and gives, what its own cells bind."""
-    spec = json.loads(task.executor["args"][1])
-    names = [*spec.get("params", ()), *spec.get("in", ()), *spec.get("out", ())]
-    names += spec.get("metrics", {}).values()
+    names = _crossing(task)
     for code in task.cells:
         if code.kind == "step":
             with contextlib.suppress(SyntaxError):
@@ -168,6 +169,14 @@ def compared_names(task: Task) -> list[str]:
     return [name for name in dict.fromkeys(names) if not name.startswith("_")]
 
 
+def _crossing(task: Task) -> list[str]:
+    """The variables that it must have at its end."""
+    spec = json.loads(task.executor["args"][1])
+    names = [*spec.get("params", ()), *spec.get("in", ()), *spec.get("out", ())]
+    return [*names, *spec.get("metrics", {}).values()]
+
+
+NOT_DEFINED = "not defined"
 _NOTHING: dict[str, Any] = {"short": "not run", "leaves": {"": ["exact", "not run"]}}
 _SCOPES = (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef, ast.Lambda)
 _OWN_NAMES = (ast.ListComp, ast.SetComp, ast.DictComp, ast.GeneratorExp)
