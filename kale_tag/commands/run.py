@@ -196,7 +196,7 @@ def _check_packages(loaded: Loaded, tasks: list[object], *, install: bool) -> No
     raise UserError(
         error(
             "missing-packages",
-            f"this Python has not {'a package' if count == 1 else f'{count} packages'} that the "
+            f"this Python lacks {'a package' if count == 1 else f'{count} packages'} that the "
             "steps import",
             notes=notes,
             help=f"{sys.executable} -m pip install {words}; or let the steps do it: --install",

@@ -87,7 +87,7 @@ def check_nbclient() -> None:
             error(
                 "no-nbclient",
                 f"`--compare` runs the notebook too, with {' and '.join(missing)}, which this "
-                "Python has not",
+                "Python lacks",
                 help=f"{sys.executable} -m pip install 'kale-tag[compare]'",
             )
         )

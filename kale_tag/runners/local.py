@@ -1,18 +1,20 @@
 """A package on this machine: KFP's own local runner, in a process of its own, and what it does.
 
-The package runs as it is, but every step is started by `step_guard.py`, which keeps its output out
-of the runner (which would stop at bytes that are not UTF-8) and tells us when it starts and ends.
+The package runs as it is, but every step is started by `step_guard.py`, which keeps its output and
+its code out of the runner (which stops at bytes that are not UTF-8, and changes `python3` and
+`/kfp-workspace` in code) and tells us when a step starts and ends.
 """
 
 import contextlib
 import json
 import os
 import selectors
+import shlex
+import shutil
 import signal
 import subprocess
 import sys
 import time
-from collections import Counter
 from collections.abc import Collection, Generator, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
@@ -20,6 +22,7 @@ from typing import Any, Literal
 from kale_tag.diagnostics import UserError, error
 from kale_tag.pipeline.compiled import Compiled
 from kale_tag.pipeline.ir_yaml import to_yaml
+from kale_tag.pipeline.step_command import EXECUTOR_INPUT
 
 TICK = 0.1
 """Seconds without news after which the one who watches is woken."""
@@ -100,6 +103,8 @@ def execute(run: LocalRun) -> Generator[Event]:
     os.makedirs(os.path.join(run.folder, "logs"), exist_ok=True)
     package = os.path.join(run.folder, "local.yaml")
     arguments = os.path.join(run.folder, "arguments.json")
+    commands = os.path.join(run.folder, "commands")
+    _write_commands(run, commands)
     with open(package, "w", encoding="utf-8") as file:
         file.write(_guarded(run))
     with open(arguments, "w", encoding="utf-8") as file:
@@ -120,6 +125,7 @@ def execute(run: LocalRun) -> Generator[Event]:
         _end(process)
         os.remove(package)
         os.remove(arguments)
+        shutil.rmtree(commands)
 
 
 def _environment(run: LocalRun) -> dict[str, str]:
@@ -131,22 +137,27 @@ def _environment(run: LocalRun) -> dict[str, str]:
 
 
 def _guarded(run: LocalRun) -> str:
-    """The package as YAML, every step behind the guard.
+    """The package as YAML for KFP's runner: of every step, the guard stands there alone.
 
-    `python3` is what KFP's runner puts its own Python in place of.
+    `python3` is what the runner puts its own Python in place of, the mark is what it asks for.
     """
     executors = {}
-    texts: Counter[str] = Counter()
     for task in run.package.tasks:
-        container: dict[str, Any] = dict(task.executor)
         limit = "reuse" if task.id in run.reused else f"{run.limits.get(task.id, 0.0):g}"
-        guard = ["python3", "-I", "-S", "-c", _GUARD, task.id, limit]
-        container["command"] = [*guard, *container["command"]]
-        texts.update((task.executor["command"][2], task.executor["args"][0]))
+        words = ["python3", "-I", "-S", "-c", _GUARD, task.id, limit, "kfp.dsl.executor_main"]
+        container = {**task.executor, "command": words, "args": [EXECUTOR_INPUT]}
         executors[f"exec-{task.id}"] = {"container": container}
-    shared = [text for text, number in texts.items() if number > 1]
-    spec = {**run.package.spec, "deploymentSpec": {"executors": executors}}
-    return to_yaml([spec], {text: f"text-{number}" for number, text in enumerate(shared)})
+    return to_yaml([{**run.package.spec, "deploymentSpec": {"executors": executors}}], {})
+
+
+def _write_commands(run: LocalRun, folder: str) -> None:
+    """Write the command of every step where the guard finds it."""
+    os.makedirs(folder, exist_ok=True)
+    for task in run.package.tasks:
+        shell, option, script, *rest = [*task.executor["command"], *task.executor["args"]]
+        words = [shell, option, script.replace("python3", shlex.quote(sys.executable)), *rest]
+        with open(os.path.join(folder, task.id), "wb") as file:
+            file.writelines(os.fsencode(f"{word}\0") for word in words)
 
 
 def _events(process: "subprocess.Popen[bytes]", log: str) -> Iterator[Event]:

@@ -1,6 +1,10 @@
-"""The process around one step on this machine: python step_guard.py TASK SECONDS COMMAND...
+"""The process around one step on this machine.
 
-It gives the step a log file, a time limit (0: none) and a session of its own, of which nothing
+Usage: python step_guard.py TASK SECONDS MARK INPUT
+
+The command of the step stands in the folder of the run, its words ended by NUL: KFP's runner would
+change some words of the user's code in it. MARK is for that runner, INPUT the executor input. This
+program gives the step a log file, a time limit (0: none) and a session of its own, of which nothing
 stays behind, and tells on its standard output when the step starts and how it ends. It starts
 with every step, so it imports as little as it can.
 """
@@ -91,8 +95,10 @@ def run(folder: str, task: str, limit: float, command: list[str]) -> int:
 
 if __name__ == "__main__":
     FOLDER = os.environ["KALE_TAG_RUN"]
-    TASK, LIMIT, *COMMAND = sys.argv[1:]
+    TASK, LIMIT, _, INPUT = sys.argv[1:]
     if LIMIT == "reuse":
-        # The executor input is the third argument of `sh -ec SCRIPT CELLS RUNTIME SPEC INPUT`.
-        sys.exit(reuse(FOLDER, TASK, COMMAND[6]))
-    sys.exit(run(FOLDER, TASK, float(LIMIT), COMMAND))
+        sys.exit(reuse(FOLDER, TASK, INPUT))
+    with open(os.path.join(FOLDER, "commands", TASK), "rb") as file:
+        WORDS = os.fsdecode(file.read()).split("\0")[:-1]
+    # Only here may the placeholder stand; in cells another mark takes the place of its braces.
+    sys.exit(run(FOLDER, TASK, float(LIMIT), [INPUT if w == "{{$}}" else w for w in WORDS]))
