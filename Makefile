@@ -3,7 +3,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: demo test lint wheel slow bench clean
+.PHONY: demo test lint wheel docs slow bench clean
 
 demo: .venv/ready  ## plan, apply and run the examples, on copies in demo/
 	$(BIN)/python examples/demo.py demo
@@ -13,7 +13,8 @@ test: .venv/ready  ## the whole suite but what is marked slow
 
 slow: .venv/ready  ## what takes longer: Kale itself, and many more random examples
 	$(BIN)/pytest -m slow
-	KALE_TAG_EXAMPLES=1000 $(BIN)/pytest -n 2 tests/test_retag.py tests/test_splice.py tests/test_schema.py
+	KALE_TAG_EXAMPLES=1000 $(BIN)/pytest -n 2 tests/test_retag.py tests/test_splice.py \
+	  tests/test_schema.py tests/test_patch.py tests/test_match.py tests/test_diff.py tests/test_merge.py
 
 lint: .venv/ready  ## style and types
 	$(BIN)/ruff check .
@@ -28,8 +29,12 @@ wheel: .venv/ready  ## build, and run the tests against the wheel instead of thi
 	.venv-wheel/bin/pip install --quiet dist/*.whl --group dev
 	.venv-wheel/bin/pytest -n 2 -m "not slow"
 
+docs: .venv/docs  ## the site, in site/; every link is checked
+	$(BIN)/python docs/generate.py
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict
+
 bench: .venv/ready  ## the speed claims, as ratios
-	for program in cycle startup memory bulk run; do $(BIN)/python benchmarks/$$program.py; done
+	for program in cycle startup memory bulk patches revisions run; do $(BIN)/python benchmarks/$$program.py; done
 
 .venv/ready: pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
@@ -39,5 +44,9 @@ bench: .venv/ready  ## the speed claims, as ratios
 	$(BIN)/pip install --quiet --editable . --group dev
 	touch $@
 
+.venv/docs: .venv/ready
+	$(BIN)/pip install --quiet --group docs
+	touch $@
+
 clean:
-	rm -rf .venv .venv-wheel .venv-kale dist demo .hypothesis .mypy_cache .pytest_cache .ruff_cache
+	rm -rf .venv site .venv-wheel .venv-kale .venv-cleaners .venv-node dist demo .hypothesis .mypy_cache .pytest_cache .ruff_cache

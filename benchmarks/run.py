@@ -3,9 +3,10 @@
 python benchmarks/run.py [--kale .venv-kale/bin/kale] [--rounds 3] [--cold]
 
 The notebooks are those of compile.py: chains of steps that do next to nothing. Both packages run on
-KFP's own local runner, each in the environment of its maker. A step of Kale's calls pip, which finds
-everything there; "without pip" is the same package with that line taken out. `--cold` measures what a
-fresh container of a step installs, in new virtual environments; it needs the network and minutes.
+KFP's own local runner, each in the environment of its maker. A step of Kale's calls pip, which
+finds everything there; "without pip" is the same package with that line taken out. `--cold`
+measures what a fresh container of a step installs, in new virtual environments; it needs the
+network and minutes.
 """
 
 import argparse

@@ -7,14 +7,29 @@ plainly right is read here, from the same declarations; anything else, a slip, `
 import importlib
 import os
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, get_args
 
 from kale_tag import __version__
 from kale_tag.commands.options import Argument, Option
 from kale_tag.diagnostics import UserError
 
-COMMANDS = ("plan", "apply", "graph", "compile", "run", "schema")
+COMMANDS = (
+    "plan",
+    "apply",
+    "revert",
+    "upgrade",
+    "rename",
+    "check",
+    "diff",
+    "extract",
+    "graph",
+    "compile",
+    "run",
+    "submit",
+    "schema",
+    "git",
+)
 """Each is the function of that name in the module of that name."""
 
 ISSUES = "https://github.com/kale-tag/kale-tag/issues"
@@ -68,40 +83,65 @@ def command(name: str) -> Command:
 
 def read_plainly(function: Command, words: Sequence[str]) -> dict[str, Any] | None:
     """The arguments of *function* in *words*, None where typer has to look at them."""
-    hints = function.__annotations__
+    declared = {name: get_args(hint) for name, hint in function.__annotations__.items()}
     flags = {
         flag: name
-        for name, hint in hints.items()
-        for part in get_args(hint)
+        for name, parts in declared.items()
+        for part in parts
         if isinstance(part, Option)
         for flag in part.flags
     }
-    found: dict[str, Any] = {"paths": []} if "paths" in hints else {}
+    found: dict[str, Any] = {}
+    given: list[str] = []
     rest = iter(words)
     for word in rest:
-        if word == "-" or not word.startswith("-"):
-            if "paths" not in found:
-                return None
-            found["paths"].append(word)
-            continue
-        flag, equals, value = word.partition("=")
-        name = flags.get(flag)
-        if name is None:
+        if word == "--":
+            given += [word, *rest] if takes_separator(function) else rest
+        elif word == "-" or not word.startswith("-"):
+            given.append(word)
+        elif not _take_option(word, rest, flags, declared, found):
             return None
-        kind = get_args(hints[name])[0]
-        if kind is bool:
-            if equals:
+    for name, parts in declared.items():
+        if any(isinstance(part, Argument) for part in parts):
+            if parts[0] == list[str]:
+                found[name], given = given, []
+            elif given and (parts[0] is str or given[0] in get_args(parts[0])):
+                found[name] = given.pop(0)
+            else:
                 return None
-            found[name] = True
-            continue
-        text = value if equals else next(rest, "")
-        if kind is int and text.isascii() and text.isdigit():
-            found[name] = int(text)
-        elif text in get_args(kind) or (kind is str and (text == "-" or text[:1] not in {"", "-"})):
-            found[name] = text
-        else:
-            return None
-    return found
+    return None if given else found
+
+
+def _take_option(
+    word: str,
+    rest: Iterator[str],
+    flags: Mapping[str, str],
+    declared: Mapping[str, tuple[Any, ...]],
+    found: dict[str, Any],
+) -> bool:
+    """Put the option *word*, and its value from *rest*, into *found*; whether it is plain."""
+    flag, equals, value = word.partition("=")
+    name = flags.get(flag)
+    if name is None:
+        return False
+    kind = declared[name][0]
+    if kind is bool:
+        found[name] = True
+        return not equals
+    text = value if equals else next(rest, "--")
+    if kind is int and text.isascii() and text.isdigit():
+        found[name] = int(text)
+    elif text in get_args(kind) or (kind is str and (text == "-" or not text.startswith("-"))):
+        found[name] = text
+    else:
+        return False
+    return True
+
+
+def takes_separator(function: Command) -> bool:
+    """Whether `--` is one of the arguments of *function*."""
+    parts = get_args(function.__annotations__.get("paths"))
+    return any(isinstance(part, Argument) and part.separator for part in parts)
 
 
 def _run(words: list[str]) -> int:
@@ -113,6 +153,8 @@ def _run(words: list[str]) -> int:
         options = read_plainly(function, words[1:])
         if options is not None:
             return function(**options)
+        if "--" in words and takes_separator(function):
+            words.insert(words.index("--"), "--")  # the first one ends the options for typer
     return _run_typer(words)
 
 
@@ -177,12 +219,16 @@ def _for_typer(function: Command, typer: Any) -> Command:  # noqa: ANN401  the m
 
     signature = inspect.signature(function)
     parameters = []
+    lists: list[str] = []
     for parameter in signature.parameters.values():
         kind, declared = get_args(parameter.annotation)
         default: object = parameter.default
-        if isinstance(declared, Argument):
+        if isinstance(declared, Argument) and kind == list[str]:
             default = typer.Argument(None, metavar=declared.metavar, help=declared.help)
             kind = kind | None
+            lists.append(parameter.name)
+        elif isinstance(declared, Argument):
+            default = typer.Argument(..., metavar=declared.metavar, help=declared.help)
         elif isinstance(declared, Option):
             default = typer.Option(
                 default, *declared.flags, help=declared.help, metavar=declared.metavar or None
@@ -190,8 +236,8 @@ def _for_typer(function: Command, typer: Any) -> Command:  # noqa: ANN401  the m
         parameters.append(parameter.replace(default=default, annotation=kind))
 
     def run(**given: object) -> int:
-        if "paths" in given:
-            given["paths"] = list(given["paths"] or ())  # type: ignore[call-overload]
+        for name in lists:
+            given[name] = list(given[name] or ())  # type: ignore[call-overload]
         return function(**given)
 
     run.__doc__ = function.__doc__

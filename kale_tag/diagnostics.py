@@ -13,19 +13,21 @@ class Source:
     """A text that a place can point into: a file, or the source of one cell.
 
     *name* is the path as the user gave it. *cell* is the 0-based number of a cell when *text* is
-    that cell's source. *first_line* is the number of the first line of *text*, so that a few lines
-    can stand for a large file.
+    that cell's source. *first_line* and *first_column* say where *text* starts, so that a few
+    lines, or a piece of a very long one, can stand for a large file.
     """
 
     name: str
     text: str = ""
     cell: int | None = None
     first_line: int = 1
+    first_column: int = 1
 
     def position(self, offset: int) -> tuple[int, int]:
         """The line and the column of *offset*, both counted from 1, the column in characters."""
         before = self.text[:offset]
-        return self.first_line + before.count("\n"), offset - (before.rfind("\n") + 1) + 1
+        line, column = before.count("\n"), offset - before.rfind("\n")
+        return self.first_line + line, column if line else column + self.first_column - 1
 
 
 @dataclass(frozen=True, slots=True)

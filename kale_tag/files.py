@@ -134,8 +134,7 @@ def stage(file: File, data: bytes) -> Staged:
                 help=f"`chmod u+w {file.name}`",
             )
         )
-    folder, base = os.path.split(file.path)
-    temporary = os.path.join(folder, f".{base[:50]}.{os.getpid():x}-{_next():x}.tmp")
+    temporary = _beside(file.path)
     created = False
     try:
         descriptor = os.open(temporary, _CREATE, mode)
@@ -158,30 +157,40 @@ def stage(file: File, data: bytes) -> Staged:
     return Staged(file, temporary)
 
 
-def put(name: str, data: bytes) -> bool:
-    """Make *data* the content of the file *name*, in one step; whether it was another before.
+def write(path: str, data: bytes) -> bool:
+    """Give the file *path* the content *data*, in one step; whether it had another before.
 
-    The file need not be there, nor its folder. Raises `UserError` when it cannot be written.
+    Folders that are missing are made. Raises `UserError` when it cannot be written.
     """
-    if os.path.lexists(name):
-        file = read(name)
-        if file.data == data:
-            return False
-        stage(file, data).commit()
-        return True
-    folder, base = os.path.split(name)
-    temporary = os.path.join(folder, f".{base[:50]}.{os.getpid():x}-{_next():x}.tmp")
     try:
-        if folder:
+        if os.path.lexists(path) and read(path).data == data:
+            return False
+        if folder := os.path.dirname(path):
             os.makedirs(folder, exist_ok=True)
-        with open(temporary, "xb") as new:
-            new.write(data)
-        os.replace(temporary, name)
+        if os.path.lexists(path):
+            stage(read(path), data).commit()
+            return True
+        temporary = _beside(path)
+        try:
+            descriptor = os.open(temporary, _CREATE, 0o666)
+            with open(descriptor, "wb") as file:
+                file.write(data)
+            os.replace(temporary, path)
+        except BaseException:
+            with contextlib.suppress(OSError):
+                os.unlink(temporary)
+            raise
     except (OSError, ValueError) as fault:
-        with contextlib.suppress(OSError, ValueError):
-            os.unlink(temporary)
-        raise UserError(_failure("not-written", "write", name, fault)) from None
+        raise UserError(_failure("not-written", "write", path, fault)) from None
     return True
+
+
+def remove(path: str) -> None:
+    """Take the file *path* away. Raises `UserError` when that cannot be done."""
+    try:
+        os.unlink(path)
+    except OSError as fault:
+        raise UserError(_failure("not-written", "remove", path, fault)) from None
 
 
 def warnings(file: File) -> list[Diagnostic]:
@@ -194,10 +203,15 @@ def warnings(file: File) -> list[Diagnostic]:
 
 def notebooks_in(folder: str) -> list[str]:
     """The notebooks below *folder*, sorted, without Jupyter's checkpoints and hidden folders."""
+    return below(folder, ".ipynb")
+
+
+def below(folder: str, ending: str) -> list[str]:
+    """The files below *folder* whose names end so, sorted; hidden folders do not take part."""
     found: list[str] = []
     for root, folders, names in os.walk(folder):
         folders[:] = sorted(name for name in folders if not name.startswith("."))
-        paths = (os.path.join(root, name) for name in sorted(names) if name.endswith(".ipynb"))
+        paths = (os.path.join(root, name) for name in sorted(names) if name.endswith(ending))
         found += map(os.path.normpath, paths)
     return found
 
@@ -250,6 +264,12 @@ def identity(path: str) -> str:
 
 
 _count = 0
+
+
+def _beside(path: str) -> str:
+    """A name in the same folder that nobody else has, recognisable if it is ever left behind."""
+    folder, base = os.path.split(path)
+    return os.path.join(folder, f".{base[:50]}.{os.getpid():x}-{_next():x}.tmp")
 
 
 def _next() -> int:

@@ -55,6 +55,12 @@ def value_at(text: str, start: int) -> tuple[object, int]:
         return _scan_huge(text, start)
 
 
+def value_of(data: bytes) -> object:
+    """The value that a whole file holds, with or without a byte order mark."""
+    text = str(data, "utf-8").removeprefix("\ufeff")
+    return value_at(text, skip_space(text, 0))[0]
+
+
 def decode(raw: "bytes | memoryview") -> object:
     """The value of a JSON text in UTF-8 that has no white space around it."""
     return value_at(str(raw, "utf-8"), 0)[0]

@@ -38,7 +38,7 @@ class JsonStyle:
         if (
             isinstance(value, str)
             and not value.isascii()
-            and (self._writes_escapes or not _valid(value))
+            and (self.writes_escapes or not _valid(value))
         ):
             return _ascii(value)
         return _raw(value)
@@ -52,8 +52,8 @@ class JsonStyle:
         return opening + inner + ("," + inner).join(parts) + line + closing
 
     @cached_property
-    def _writes_escapes(self) -> bool:
-        # Whether the file writes characters that are not ASCII as escapes.
+    def writes_escapes(self) -> bool:
+        """Whether the file writes characters that are not ASCII as escapes."""
         return self._data.isascii() and any(len(found[1]) % 2 for found in _escapes(self._data))
 
 

@@ -5,11 +5,11 @@ from collections.abc import Mapping
 from shlex import quote
 from typing import Final
 
-from kale_tag.diagnostics import Diagnostic, Label, Source, Span, error
+from kale_tag.diagnostics import Diagnostic, Label, Source, error
+from kale_tag.lines import Lines
 
 RESTORE: Final = "restore it, for example with `git checkout -- {name}`"
 CONVERT: Final = "`jupyter nbconvert --to notebook --nbformat 4 --inplace {name}` converts it"
-REACH: Final = 100  # bytes of a long line that are shown to each side of the place
 
 
 def empty(name: str) -> Diagnostic:
@@ -142,23 +142,9 @@ def new_format(name: str, version: float) -> Diagnostic:
 
 def _place(name: str, data: bytes, offset: int) -> tuple[Label, int, int]:
     # The place of the byte at *offset*, with its line, or a piece of it; its line and column.
-    start = data.rfind(b"\n", 0, offset) + 1
-    line = data.count(b"\n", 0, start) + 1
-    if not start and data.startswith(b"\xef\xbb\xbf"):
-        start = min(3, offset)
-    column = len(data[start:offset].decode(errors="replace")) + 1
-    end = data.find(b"\n", offset)
-    first = max(start, offset - REACH)
-    while first < offset and data[first] & 0xC0 == 0x80:  # not in the middle of a character
-        first += 1
-    after = data[offset : min(offset + REACH, len(data) if end < 0 else end)]
-    before = data[first:offset].decode(errors="replace")
-    text = before + after.decode(errors="replace").rstrip("\r\n")
-    return (
-        Label(Source(name, text, first_line=line), Span(len(before), len(before) + 1)),
-        line,
-        column,
-    )
+    label = Lines(data).label(name, offset, offset + 1)
+    assert label.span is not None
+    return (label, *label.source.position(label.span.start))
 
 
 def _conflict(data: bytes) -> int | None:

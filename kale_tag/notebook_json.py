@@ -139,11 +139,10 @@ def _notebook_of(data: bytes, name: str, top: list[Member]) -> Notebook:
     def span_of(holder: int | None) -> Span | None:
         if holder is None:
             return own
-        span = spans[holder]
-        if span is None or holder not in whole:
-            return span
-        member = last(members_at(str(_piece(view, span), "latin-1"), 0)[0], "metadata")
-        return member and (span[0] + member.start, span[0] + member.end)
+        return _inside(view, spans[holder], "metadata") if holder in whole else spans[holder]
+
+    def source_span(index: int) -> Span | None:
+        return _inside(view, spans[index], "source") if index in whole else sources[index]
 
     return Notebook(
         name=name,
@@ -152,12 +151,19 @@ def _notebook_of(data: bytes, name: str, top: list[Member]) -> Notebook:
         types=types,
         id_of=ids.__getitem__,
         metadata_span=span_of,
-        raw_source=lambda index: _piece(view, sources[index]),
+        raw_source=lambda index: _piece(view, source_span(index)),
         raw_metadata=lambda holder: _piece(view, span_of(holder)),
         read_source=decode,
         known_sources=known_sources,
         known_metadata=known_metadata,
     )
+
+
+def _inside(view: memoryview, cell: Span | None, key: str) -> Span | None:
+    # Where the value of *key* stands in a cell that was read whole.
+    assert cell is not None
+    member = last(members_at(str(_piece(view, cell), "latin-1"), 0)[0], key)
+    return member and (cell[0] + member.start, cell[0] + member.end)
 
 
 def _piece(view: memoryview, span: Span | None) -> memoryview:

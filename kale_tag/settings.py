@@ -36,9 +36,12 @@ class Fault:
 Check = Callable[[object, Path], Iterator[Fault]]
 
 
-def check(settings: Mapping[str, object]) -> Iterator[Fault]:
-    """Everything in *settings* on which Kale 2.3 stops; a value of None is a missing key."""
-    yield from _record(FIELDS, "`pipeline`")(settings, ())
+def check(settings: Mapping[str, object], called: str = "`pipeline`") -> Iterator[Fault]:
+    """Everything in *settings* on which Kale 2.3 stops; a value of None is a missing key.
+
+    *called* is what they are called where they stand.
+    """
+    yield from _record(FIELDS, called)(settings, ())
     experiment, name = settings.get("experiment"), settings.get("experiment_name")
     if isinstance(experiment, dict) and isinstance(name, str):
         other = experiment.get("name")
@@ -303,7 +306,7 @@ FIELDS: dict[str, Check] = {
     "base_image": _text,
     "enable_caching": _flag,
     "steps_defaults": _steps_defaults,
-    "volumes": _list_of(_record(VOLUME_FIELDS, "a volume", ("name", "mount_point"))),
+    "volumes": _list_of(_record(VOLUME_FIELDS, "a volume", ("name", "mount_point", "type"))),
     "security_context": _record(SECURITY_FIELDS, "`security_context`"),
     "kfp_host": _text,
     "output_path": _text,

@@ -10,7 +10,7 @@ from typing import NamedTuple
 
 from kale_tag import notebook_faults as faults
 from kale_tag.diagnostics import UserError
-from kale_tag.json_scan import Member, items_at, last, members_at, skip_space, value_at
+from kale_tag.json_scan import Member, items_at, last, members_at, skip_space, value_at, value_of
 from kale_tag.json_style import JsonStyle, line_break
 from kale_tag.notebook import BOM, MISSING, Notebook
 from kale_tag.read_notebook import scan_again
@@ -110,7 +110,7 @@ def _prove_bytes(old: Notebook, new: Notebook, wanted: Wanted) -> None:
 def _prove_values(old: Notebook, data: bytes, wanted: Wanted) -> None:
     # Compares all values. Metadata that comes into being or goes brings a key with it, so that
     # there are no equal stretches to compare.
-    expected = _value_of(old.data)
+    expected = value_of(old.data)
     assert isinstance(expected, dict)
     for holder, value in wanted.items():
         owner = expected if holder is None else expected["cells"][holder]
@@ -118,13 +118,8 @@ def _prove_values(old: Notebook, data: bytes, wanted: Wanted) -> None:
             owner.pop("metadata", None)
         else:
             owner["metadata"] = value
-    if old.data.startswith(BOM) != data.startswith(BOM) or not same(_value_of(data), expected):
+    if old.data.startswith(BOM) != data.startswith(BOM) or not same(value_of(data), expected):
         raise ProofError("more has changed than the metadata")
-
-
-def _value_of(data: bytes) -> object:
-    text = str(data, "utf-8").removeprefix("\ufeff")
-    return value_at(text, skip_space(text, 0))[0]
 
 
 def _span(notebook: Notebook, holder: int | None) -> tuple[int, int]:

@@ -13,6 +13,9 @@ from kale_tag import tags
 from kale_tag.notebook import Notebook
 from kale_tag.tags import Tag
 
+SETTINGS_KEY = "kubeflow_notebook"
+"""The key of a notebook's metadata that holds the settings of its pipeline."""
+
 PATH_KEY = "notebook_path"
 """The key of a cell's metadata that holds the path of the notebook it refers to."""
 
@@ -100,7 +103,7 @@ def outline(notebook: Notebook) -> Outline:
     steps: dict[str, Step] = {}
     shared: dict[str, list[int]] = {}
     dropped: list[int] = []
-    held: list[int] = []  # untagged cells behind a reference wait for the next step
+    held: list[int] = []  # untagged cells behind a reference wait for the next step, however far
     block = ""  # the kind of the block above, and the step that it is
     name = ""
     for index, cell_type in enumerate(notebook.types):
@@ -112,7 +115,7 @@ def outline(notebook: Notebook) -> Outline:
             shared.setdefault("skip", []).append(index)
             continue
         if role.kind in tags.SPECIAL:
-            block, held = role.kind, []
+            block = role.kind
             shared.setdefault(block, []).append(index)
         elif role.kind:
             block, name = role.kind, role.name

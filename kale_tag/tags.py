@@ -5,7 +5,7 @@ thing: Kale lets a line break at the end of a tag pass and fails later, here it 
 """
 
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
 SPECIAL = ("imports", "functions", "pipeline-parameters", "pipeline-metrics", "skip")
@@ -13,6 +13,9 @@ SPECIAL = ("imports", "functions", "pipeline-parameters", "pipeline-metrics", "s
 
 NAME = r"[_a-z][_a-z0-9]*"
 """What Kale takes as the name of a step or of a referenced notebook."""
+
+NAMING = ("step", "notebook", "prev", "block")
+"""The kinds of tag that name a step, or a notebook that is one; `block` is Kale 0.x's `step`."""
 
 SWITCH = ("enabled", "disabled")
 """The values of `cache:` and `report:`."""
@@ -126,6 +129,20 @@ def is_kales(text: str) -> bool:
 def is_legacy(text: str) -> bool:
     """Whether *text* is of the Kale 0.x language, on which Kale 2 stops: `block:a`, `prev:a;b`."""
     return _LEGACY.fullmatch(text) is not None
+
+
+def names_in(text: str) -> list[str]:
+    """The steps that a tag names: one, and in Kale 0.x several, as in `prev:a;b`."""
+    kind, _, rest = text.partition(":")
+    return [name for name in rest.split(";") if name] if kind in NAMING else []
+
+
+def renamed(text: str, names: Mapping[str, str]) -> str:
+    """The tag *text* with each step that it names called as *names* has it."""
+    kind, _, rest = text.partition(":")
+    if kind not in NAMING:
+        return text
+    return f"{kind}:{';'.join(names.get(name, name) for name in rest.split(';'))}"
 
 
 def in_order(tags: Iterable[Tag]) -> list[Tag]:

@@ -4,6 +4,13 @@ import os
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
+
+# A machine that is busy is no fault of the code; `make slow` asks for many more examples.
+settings.register_profile(
+    "ours", deadline=None, max_examples=int(os.environ.get("KALE_TAG_EXAMPLES", "100"))
+)
+settings.load_profile("ours")
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -15,6 +22,15 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 def _plain_output(monkeypatch: pytest.MonkeyPatch) -> None:
     """No test depends on the colours of the terminal it is started from."""
     monkeypatch.setenv("NO_COLOR", "1")
+
+
+@pytest.fixture(autouse=True)
+def _no_cluster(monkeypatch: pytest.MonkeyPatch) -> None:
+    """No test finds the cluster, the token or the proxy of the machine it runs on."""
+    for name in os.environ:
+        if name.startswith(("KF_PIPELINES_", "KUBE", "KALE_TAG_TOKEN")) or "PROXY" in name.upper():
+            monkeypatch.delenv(name)
+    monkeypatch.setenv("KUBECONFIG", os.devnull)
 
 
 @pytest.fixture(scope="session")

@@ -1,5 +1,6 @@
 """`kale-tag run` on notebooks of a few lines, for tests."""
 
+import json
 import os
 import subprocess
 import sys
@@ -47,8 +48,6 @@ class Ran:
 
 def put(folder: Path, percent: str, name: str = "nb", **settings: Any) -> Path:
     """Write a notebook of that pipeline name into *folder*."""
-    import json
-
     given = {"pipeline_name": name, "experiment_name": "x"} | settings
     text = f"# %metadata {json.dumps({'kubeflow_notebook': given})}\n{percent}"
     path = folder / f"{name}.ipynb"

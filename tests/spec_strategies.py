@@ -8,6 +8,7 @@ from typing import Any
 from hypothesis import strategies as st
 
 from kale_tag import settings
+from kale_tag.lints import SEVERITIES
 from kale_tag.tagging import compile_section, rule, spec
 
 Spec = dict[str, Any]
@@ -112,7 +113,7 @@ ANYWHERE: dict[str, st.SearchStrategy[Any]] = {
 }
 WITH_STEP: dict[str, st.SearchStrategy[Any]] = {
     **ENTRIES,
-    "prev": one_or_more(NAMES, 0),
+    "prev": one_or_more(NAMES | st.just("step-above"), 0),
     "image": st.sampled_from(["python:3.12", " ", "é"]) | HOLED,
     "cache": st.sampled_from(["enabled", "disabled"]),
     "report": st.sampled_from(["enabled", "disabled"]),
@@ -156,7 +157,9 @@ VOLUME: dict[str, st.SearchStrategy[Any]] = {
     ),
     "old": st.none(),
 }
-VOLUMES = some_of(VOLUME).map(lambda more: {"name": "data", "mount_point": "/data", **more})
+VOLUMES = some_of(VOLUME).map(
+    lambda more: {"name": "data", "mount_point": "/data", "type": "pvc", **more}
+)
 LONGEST = st.sampled_from(["a" * 128, "${stem}" + "-" * 126 + "b"])
 PIPELINE: dict[str, st.SearchStrategy[Any]] = {
     **dict.fromkeys(settings.FIELDS, ANY_TEXT | st.none()),
@@ -220,6 +223,7 @@ SPEC: dict[str, st.SearchStrategy[Any]] = {
     "unmatched": st.sampled_from(spec.UNMATCHED),
     "legacy": st.sampled_from(spec.LEGACY),
     "compile": some_of(COMPILE),
+    "ignore": mapping(st.sampled_from(sorted(SEVERITIES)), TEXTS),
 }
 
 
@@ -310,6 +314,7 @@ TOP: Spec = {
     "rename": {"a": "b"},
     "unmatched": "keep",
     "legacy": "error",
+    "ignore": {"foreign-tag": "a"},
 }
 SECTION: Spec = {
     "packages": ["a"],
@@ -332,7 +337,7 @@ GROUPS: list[tuple[str, Spec, Callable[[str], Spec], Callable[[Spec], Spec]]] = 
     (
         "volumes",
         VOLUME_FIELDS,
-        lambda _: {"name": "a", "mount_point": "b"},
+        lambda _: {"name": "a", "mount_point": "b", "type": "pvc"},
         lambda made: {"pipeline": {"volumes": [made]}},
     ),
     *(

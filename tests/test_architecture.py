@@ -14,19 +14,24 @@ LAYERS = (
     ("__main__",),
     ("cli",),
     ("commands",),
+    ("git_attributes",),
+    ("git_config", "git_merge"),
     ("files", "git", "render", "runners"),
+    ("cleaners",),
     ("tagging", "pipeline"),
-    ("splice", "steps"),
+    ("splice", "steps", "places"),
     ("read_notebook", "settings"),
     ("notebook_msgspec",),
     ("notebook_json", "json_style"),
     ("notebook",),
-    ("json_scan", "notebook_faults", "tags"),
+    ("json_scan", "notebook_faults", "tags", "lints", "mermaid"),
+    ("lines",),
     ("diagnostics",),
 )
 """From the top down; a module imports from lower layers and from its own package only."""
 
 NOT_PURE = {"__main__", "cli", "commands", "files", "git", "render", "runners"}
+NOT_PURE |= {"git_attributes", "git_config", "git_merge"}
 WORLD = {"os", "sys", "subprocess", "pathlib", "time", "shutil", "tempfile", "socket", "io"}
 CARGO = ROOT / "pipeline" / "step_runtime"
 MODULES = sorted(path for path in ROOT.rglob("*.py") if path.name != "__init__.py")
@@ -89,6 +94,7 @@ def test_the_slow_packages_stay_where_they_are() -> None:
     """kfp is imported by the runners only, typer by the command line only."""
     homes = {
         "kfp": {"runners"},
+        "kfp_server_api": {"runners"},
         "yaml": {"runners"},
         "nbclient": {"runners"},
         "typer": {"cli"},
@@ -113,6 +119,7 @@ def test_everything_imported_is_declared() -> None:
     outside -= {"kale_tag", *sys.stdlib_module_names}
     distributions = {
         "jupyter_client": "jupyter-client",
+        "kfp_server_api": "kfp-server-api",
         "nbformat": "nbclient",
         "ruamel": "ruamel.yaml",
         "yaml": "pyyaml",

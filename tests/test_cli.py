@@ -85,10 +85,11 @@ def test_usage_errors(words: list[str], says: str, capsys: pytest.CaptureFixture
         ["plan", "spec.yaml", "a.ipynb"],
         ["apply", "spec.yaml", "a.ipynb"],
         ["apply", "spec.yaml", "missing.ipynb"],
+        ["check", "spec.yaml", "a.ipynb"],
     ],
 )
 def test_imports_nothing_heavy(words: list[str], folder: Path) -> None:
-    """One notebook is planned and applied without the packages that are slow to import."""
+    """One notebook is planned, applied and checked without what is slow to import."""
     program = (
         "import sys\n"
         "from kale_tag.cli import main\n"
@@ -142,6 +143,11 @@ OPTIONS = [
     "--color",
     "always",
     "--all-or-nothing",
+    "--global",
+    "--attributes",
+    "--attributes=x",
+    "install",
+    "textconv",
     "--check",
     "--dsl",
     "--dsl=",
@@ -162,7 +168,7 @@ OPTIONS = [
 
 @settings(max_examples=300, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(
-    st.sampled_from(["plan", "apply", "graph", "compile"]),
+    st.sampled_from(["plan", "apply", "graph", "compile", "git"]),
     st.lists(st.sampled_from(OPTIONS), max_size=6),
 )
 def test_the_quick_reader_agrees_with_typer(name: str, words: list[str]) -> None:
@@ -174,7 +180,8 @@ def test_the_quick_reader_agrees_with_typer(name: str, words: list[str]) -> None
 
     context = typer.main.get_command(typer_app()).commands[name].make_context(name, list(words))  # type: ignore[attr-defined]
     full = {key: value for key, value in context.params.items() if value is not None}
-    assert quick.pop("paths") == list(full.pop("paths", None) or [])
+    for argument in ("paths", "files"):
+        assert quick.pop(argument, []) == list(full.pop(argument, None) or [])
     assert quick.items() <= full.items()
     defaults = command(name).__kwdefaults__ or {}
     assert {key: full[key] for key in full if key not in quick} == {

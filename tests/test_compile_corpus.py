@@ -9,7 +9,7 @@ from kale_tag.cli import main
 
 SPEC = """\
 version: 1
-pipeline: {pipeline_name: 'p-${stem}', experiment_name: corpus}
+pipeline: {pipeline_name: 'p-${stem}', experiment_name: corpus, volumes: []}
 cells: [{source: '^', step: all, expect: any}]
 legacy: keep
 """

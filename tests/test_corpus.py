@@ -127,7 +127,7 @@ def test_a_heavy_spec(corpus: Path, fast: bool) -> None:  # noqa: FBT001
             continue
         done += 1
         old = json.loads(data.decode("utf-8-sig"))
-        patched = jsonpatch.apply_patch(old, operations(made.plan, made.notebook))
+        patched = jsonpatch.apply_patch(old, operations(made.plan.changes, made.notebook))
         assert made.data is not None
         assert json.loads(made.data.decode("utf-8-sig")) == patched
         again = retag(spec, made.data, path.name, target, fast=fast)

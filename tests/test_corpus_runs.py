@@ -9,7 +9,8 @@ from runs import Ran, run
 
 DOCUMENT = Path(__file__).parent / "corpus_runs.md"
 SECTION = re.compile(
-    r"^## (?P<name>\S+\.ipynb)\n\n(?P<about>.*?)```yaml\n(?P<spec>.*?)```\n\n    (?P<result>[^\n]+)$",
+    r"^## (?P<name>\S+\.ipynb)\n\n(?P<about>.*?)```yaml\n(?P<spec>.*?)```\n\n"
+    r"    (?P<result>[^\n]+)$",
     re.MULTILINE | re.DOTALL,
 )
 CASES = list(SECTION.finditer(DOCUMENT.read_text("utf-8")))

@@ -118,7 +118,7 @@ def test_run(name: str, folder: Path) -> None:
 @pytest.mark.slow
 def test_demo(tmp_path: Path) -> None:
     """The demo ends with a pipeline that ran: all types of parameters, metrics, a page."""
-    demo = [sys.executable, EXAMPLES / "demo.py", tmp_path / "demo"]
+    demo = [sys.executable, str(EXAMPLES / "demo.py"), str(tmp_path / "demo")]
     done = subprocess.run(demo, env=environment(), capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
     assert "7 steps done" in done.stdout

@@ -85,8 +85,14 @@ def _tags(notebook: Path) -> list[str]:
 
 
 def _ours(path: Path) -> Pipeline:
-    """Our pipeline, with `block:` read as `step:` as `--retag` does."""
+    """Our pipeline, with `block:` read as `step:` as `--retag` does.
+
+    Volumes that a package cannot make are taken out: Kale passes over them, we refuse.
+    """
     value = json.loads(path.read_text("utf-8"))
+    settings = value["metadata"].get("kubeflow_notebook", {})
+    if "volumes" in settings:
+        settings["volumes"] = [one for one in settings["volumes"] if one.get("type") == "pvc"]
     for cell in value["cells"]:
         tags = cell.get("metadata", {}).get("tags")
         if tags:

@@ -2,6 +2,7 @@
 
 import json
 import os
+import pty
 import signal
 import subprocess
 import time
@@ -202,7 +203,8 @@ def test_what_this_machine_has_not(tmp_path: Path) -> None:
     spec.write_text(
         "version: 1\n"
         "pipeline: {pipeline_name: nb, experiment_name: x, volumes: [{name: data, size: 1, "
-        "size_type: Gi, mount_point: /no/such/folder, annotations: [], snapshot: false, type: pvc}]}\n"
+        "size_type: Gi, mount_point: /no/such/folder, annotations: [], snapshot: false, "
+        "type: pvc}]}\n"
         "cells:\n  - {source: environ, step: load, image: 'a/b:1', limits: {nvidia.com/gpu: 1},\n"
         "     secrets: {TOKEN: db/token, PLACE: db/place}}\n"
     )
@@ -358,8 +360,6 @@ def test_a_folder_of_a_run_that_was_cut_off(tmp_path: Path) -> None:
 
 def test_on_a_terminal(tmp_path: Path) -> None:
     """On a terminal the table is drawn again and again, and stands there whole in the end."""
-    import pty
-
     path = put(tmp_path, SIX)
     master, slave = pty.openpty()
     process = subprocess.Popen(

@@ -100,7 +100,7 @@ def test_the_page(failed: Ran) -> None:
     }
     assert failed.states["fail"] == "failed"
     assert failed.states["never"] == "waiting"
-    boxes = [given["class"] for tag, given in page.found if tag == "rect" and "rx" in given]
+    boxes = [str(given["class"]) for tag, given in page.found if tag == "rect" and "rx" in given]
     assert sorted(boxes) == ["step done"] * 3 + ["step failed", "step waiting"]
 
 
@@ -178,7 +178,7 @@ def measured(page: Path, *words: str, width: int = 1200) -> tuple[dict[str, Any]
 @pytest.mark.slow
 @pytest.mark.parametrize("width", [1200, 420])
 def test_in_a_browser(failed: Ran, width: int) -> None:
-    """Frames are as high as what they show, links unfold, styles stay inside, nothing is fetched."""
+    """Frames fit what they show, links unfold, styles stay inside, nothing is fetched."""
     found, complaints = measured(failed.folder / "report.html", width=width)
     assert len(found["frames"]) == 4
     assert all(inner <= outer + 1 for outer, inner in found["frames"]), found["frames"]
@@ -188,8 +188,8 @@ def test_in_a_browser(failed: Ran, width: int) -> None:
     assert found["opened"] == [False, True]
     assert found["title"] == "nb: failed"
     assert len(found["images"]) == 2
-    assert sorted(found["images"])[0] == 0, "the picture from outside was fetched"
-    assert sorted(found["images"])[1] > 100, "the figure is not shown"
+    assert min(found["images"]) == 0, "the picture from outside was fetched"
+    assert max(found["images"]) > 100, "the figure is not shown"
     assert "Uncaught" not in complaints
     refused = [line for line in complaints.splitlines() if "127.0.0.1:9" in line]
     assert all("Content Security Policy" in line for line in refused)

@@ -1,4 +1,4 @@
-"""Random notebooks leave the same variables when they run as pipelines, by the real step programs."""
+"""Random notebooks leave the same variables as pipelines, run by the real step programs."""
 
 import contextlib
 import io
@@ -6,7 +6,6 @@ import json
 import os
 import subprocess
 import sys
-from collections.abc import Mapping
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -56,7 +55,9 @@ def scaled(value):
     return value * ratio
 """
 
-START = 'n = {n}\nrows = [{n}, 2, 3]\npoint = Point({n})\ntally = Tally(label)\nboth = ([*rows], "é")'
+START = (
+    'n = {n}\nrows = [{n}, 2, 3]\npoint = Point({n})\ntally = Tally(label)\nboth = ([*rows], "é")'
+)
 
 STATEMENTS = (
     "n = n + {n}",
@@ -124,7 +125,7 @@ def run_steps(one: Compiled, folder: Path) -> None:
     """Run the command of every step, as KFP's local runner does."""
     environ = {**os.environ, **environment(str(folder / "pipeline")), "KALE_TAG_NO_PIP": "1"}
     defaults = {one.names[parameter.name]: parameter.default for parameter in one.parameters}
-    metadata: dict[str, Mapping[str, Any]] = {}
+    metadata: dict[str, dict[str, Any]] = {}
     for task in one.tasks:
         inputs = {
             "parameterValues": {
@@ -184,9 +185,9 @@ def check(percent: str) -> None:
         one = compiled(percent)
     except UserError as fault:
         # Whether a name is there can hang on what a cell finds; that is told, and not run.
-        assert {d.code for d in fault.diagnostics} <= {"undefined-name", "deleted-name"}, percent
-        assume(False)
-        return
+        told = {diagnostic.code for diagnostic in fault.diagnostics}
+        assume(not told <= {"undefined-name", "deleted-name"})
+        raise
     with TemporaryDirectory() as name:
         folder = Path(name)
         if not run_plain(percent, one, folder):

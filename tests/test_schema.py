@@ -28,7 +28,9 @@ from spec_strategies import (
 )
 
 from kale_tag import settings, tags
+from kale_tag.commands.ready import is_ready, ready_spec
 from kale_tag.diagnostics import Diagnostic, Label, Source, UserError
+from kale_tag.lints import SEVERITIES
 from kale_tag.tagging import compile_section, rule, spec, template
 from kale_tag.tagging.spec import read_spec
 from kale_tag.tagging.yaml_tree import plain, read_yaml
@@ -326,6 +328,11 @@ def test_schema_and_reader_know_the_same_words(pointer: str, words: tuple[str, .
     assert dict(ALL)[pointer]["enum"] == list(words)
 
 
+def test_schema_and_checker_know_the_same_lints() -> None:
+    """An editor offers the codes that can be silenced, in the order of the docs."""
+    assert SCHEMA["properties"]["ignore"]["propertyNames"]["enum"] == list(SEVERITIES)
+
+
 def test_names_of_path_parts_are_reserved() -> None:
     """The names that the reader keeps for parts of a path are those that the schema keeps."""
     reserved = SCHEMA["definitions"]["vars"]["propertyNames"]["not"]["enum"]
@@ -350,7 +357,7 @@ def test_what_is_no_mapping_is_no_spec(text: str) -> None:
 def test_words_of_volumes_are_taken_by_both(pointer: str, key: str) -> None:
     """Each word that an editor offers for a volume is taken by the reader too."""
     for word in dict(ALL)[pointer]["enum"]:
-        volume = {"name": "a", "mount_point": "b", key: word}
+        volume = {"name": "a", "mount_point": "b", "type": "pvc", key: word}
         made = {"version": 1, "pipeline": {"volumes": [volume]}}
         assert assert_agree(to_yaml(made)), word
 
@@ -362,6 +369,8 @@ def test_examples_are_valid_to_both(path: Path) -> None:
     """Each example spec is right in form to the reader and to the schema."""
 
     def load(name: str, _: Label) -> Source:
+        if is_ready(name):
+            return ready_spec(name)
         return Source(name, (path.parent / name).read_text("utf-8"))
 
     assert assert_agree(path.read_text("utf-8"), load)

@@ -59,7 +59,7 @@ def test_untagged_cells_join_the_block_above() -> None:
 
 
 def test_a_reference_hands_untagged_cells_on() -> None:
-    """What stands behind a reference belongs to the next step, unless another block comes."""
+    """What stands behind a reference belongs to the next step, wherever that comes."""
     found = of(
         '# %% {"tags": ["notebook:sub"], "notebook_path": "sub.ipynb"}\n'
         "# %%\nx\n# %% tags=step:a\ny\n"
@@ -70,5 +70,5 @@ def test_a_reference_hands_untagged_cells_on() -> None:
         Step("sub", (0,), notebook="sub.ipynb"),
         Step("a", (1, 2)),
         Step("other", (3,), notebook=""),
-        Step("b", (6,)),
+        Step("b", (4, 6)),
     )

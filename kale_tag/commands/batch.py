@@ -5,19 +5,25 @@ import signal
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass, field
 from types import FrameType
 from typing import Any, TypeVar
 
 from kale_tag import files
+from kale_tag.commands.patches import name_below
 from kale_tag.commands.targets import STDIN, Targets, Task
 from kale_tag.diagnostics import Diagnostic, Label, Source, UserError, error
+from kale_tag.notebook import Notebook
 from kale_tag.read_notebook import read_notebook
 from kale_tag.render.byte_diff import unified_diff
-from kale_tag.splice import ProofError
-from kale_tag.tagging.retag import Retagged, retag
+from kale_tag.splice import ProofError, same
+from kale_tag.tagging.change import Change, Target
+from kale_tag.tagging.model import Rule, Spec
+from kale_tag.tagging.patch import as_text, operations, prove_patch
+from kale_tag.tagging.read_patch import Patch
+from kale_tag.tagging.retag import Choose, Retagged, repatch, retag
 
 REGEX_SECONDS = 5.0
 """CPU time after which the patterns of a spec are stopped on one notebook."""
@@ -30,6 +36,9 @@ FAST_BYTES = 8_000_000
 FAST_COUNT = 150
 
 
+Result = TypeVar("Result")
+
+
 @dataclass(slots=True)
 class Outcome:
     """What became of one notebook; everything that is to be said of it is in here."""
@@ -40,6 +49,7 @@ class Outcome:
     settings: bool = False
     text: str = ""
     diff: bytes = b""
+    patch: str = ""
     value: list[dict[str, object]] = field(default_factory=list)
     diagnostics: tuple[Diagnostic, ...] = ()
     failed: bool = False
@@ -48,18 +58,23 @@ class Outcome:
     output: bytes | None = None
 
 
-Result = TypeVar("Result")
-
 Show = Callable[[Outcome, Retagged], None]
 """Puts into the outcome what a command wants to print of one plan."""
 
 
 @dataclass(frozen=True, slots=True)
 class Run:
-    """How to work: what to show of each plan, whether to write, how many at once."""
+    """How to work: what to show and to make of each plan, whether to write, how many at once.
+
+    *undo* and *reanchor* are for patches. *choose* asks which changes shall be made.
+    """
 
     show: Show
     diff: bool = False
+    patch: bool = False
+    undo: bool = False
+    reanchor: bool = False
+    choose: Choose | None = None
     write: bool = False
     stage_only: bool = False
     jobs: int = 1
@@ -69,16 +84,13 @@ class Run:
 def run(targets: Targets, how: Run) -> Iterator[Outcome]:
     """The outcome of each task, in order, as soon as it is known."""
     work = _Work(how, targets.stdin, is_worth_msgspec(targets.tasks), watch())
-    yield from each(targets.tasks, work.on, jobs=how.jobs, quiet=how.quiet)
+    return each(work.on, targets.tasks, jobs=how.jobs, quiet=how.quiet)
 
 
 def each(
-    tasks: Sequence[Task], on: Callable[[Task], Result], *, jobs: int, quiet: bool
+    on: Callable[[Task], Result], tasks: Sequence[Task], *, jobs: int, quiet: bool
 ) -> Iterator[Result]:
-    """What *on* makes of each task, in order, as soon as it is known; *jobs* tasks at once.
-
-    On a terminal long work gets a progress bar, unless *quiet*.
-    """
+    """What *on* makes of each task, in order, as soon as it is known; *jobs* at once."""
     results: Iterable[Result]
     if jobs > 1 and len(tasks) > 1 and hasattr(os, "fork"):
         results = _in_processes(on, tasks, jobs)
@@ -89,7 +101,7 @@ def each(
 
 
 def watch() -> Callable[[], AbstractContextManager[object]]:
-    """What stops the patterns of a spec after `REGEX_SECONDS`, where the system can do that."""
+    """What to enter while patterns run, so that none of them runs forever."""
     return _Watch if _can_watch() else nullcontext
 
 
@@ -116,20 +128,24 @@ class _Work:
         file = None if task.name == STDIN else files.read(task.name)
         old = self.stdin if file is None else file.data
         data = old
-        for spec, target in task.steps:
-            done = retag(spec, data, task.name, target, fast=self.fast, watch=self.watch)
+        rules: dict[int | None, tuple[Rule, ...]] = {}
+        steps: list[tuple[Spec, Target] | Patch] = [*task.steps, *task.patches]
+        for step in steps:
+            done = self._step(step, data, task.name)
             outcome.diagnostics += done.plan.warnings
             for change in done.plan.changes:
-                if change.holder is None:
-                    outcome.settings = True
-                else:
-                    outcome.cells.add(change.holder)
+                rules[change.holder] = (*rules.get(change.holder, ()), *change.rules)
             self.how.show(outcome, done)
             data = data if done.data is None else done.data
+        outcome.cells = {holder for holder in rules if holder is not None}
+        outcome.settings = None in rules
         outcome.changed = data != old
-        if self.how.diff and outcome.changed:
-            both = (read_notebook(one, task.name, fast=self.fast) for one in (old, data))
-            outcome.diff = unified_diff(*both)
+        if outcome.changed and (self.how.diff or self.how.patch):
+            before, after = (read_notebook(one, task.name, fast=self.fast) for one in (old, data))
+            if self.how.diff:
+                outcome.diff = unified_diff(before, after)
+            else:
+                outcome.patch = _patch(before, after, rules)
         if file is None:
             outcome.output = data
         elif outcome.changed and self.how.write:
@@ -139,6 +155,33 @@ class _Work:
                 outcome.staged = staged
             else:
                 staged.commit()
+
+    def _step(self, step: tuple[Spec, Target] | Patch, data: bytes, name: str) -> Retagged:
+        how = self.how
+        if isinstance(step, Patch):
+            return repatch(
+                step,
+                data,
+                name,
+                fast=self.fast,
+                undo=how.undo,
+                reanchor=how.reanchor,
+                choose=how.choose,
+            )
+        spec, target = step
+        return retag(spec, data, name, target, fast=self.fast, watch=self.watch, choose=how.choose)
+
+
+def _patch(before: Notebook, after: Notebook, rules: Mapping[int | None, tuple[Rule, ...]]) -> str:
+    """The text of the proven patch from *before* to *after*, which differ where *rules* say."""
+    both = (
+        Change(holder, before.metadata_of(holder), after.metadata_of(holder), by)
+        for holder, by in sorted(rules.items(), key=lambda item: (item[0] is None, item[0] or 0))
+    )
+    changes = [change for change in both if not same(change.before, change.after)]
+    found = operations(changes, before, name_below(before.name))
+    prove_patch(found, before, after)
+    return as_text(found)
 
 
 def bug(name: str, message: str) -> Diagnostic:
@@ -152,7 +195,7 @@ def bug(name: str, message: str) -> Diagnostic:
 
 
 def is_worth_msgspec(tasks: Sequence[Task]) -> bool:
-    """Whether the notebooks are so many or so large that the fast reader is worth its import."""
+    """Whether *tasks* are enough work to be worth the import of the fast engine."""
     if len(tasks) >= FAST_COUNT or "msgspec" in sys.modules:
         return True
     total = 0
@@ -215,7 +258,7 @@ def _in_processes(
 _inherited: tuple[Callable[[Task], Any], Sequence[Task]] | None = None
 
 
-def _one_inherited(index: int) -> Any:  # noqa: ANN401  whatever the task becomes
+def _one_inherited(index: int) -> Any:  # noqa: ANN401  what the work gives
     assert _inherited is not None
     on, tasks = _inherited
     return on(tasks[index])

@@ -40,7 +40,7 @@ ENDINGS = {
 
 
 @dataclass(frozen=True, slots=True)
-class _Wanted:
+class Wanted:
     """A file to write: its path (`STDIN` for standard output) and its content."""
 
     path: str
@@ -71,8 +71,7 @@ def compile(  # noqa: A001, PLR0913  the command's name; one parameter an option
     """
     report = Report(style_for(color, sys.stdout.isatty()))
     runtime = Runtime(runtime_text(magics=False), runtime_text(magics=True))
-    finish = _finish(runtime, output, format, dsl)
-    built = build(paths, finish, jobs=jobs, quiet=quiet)
+    built = build(paths, finish(runtime, output, format, dsl), jobs=jobs, quiet=quiet)
     _refuse_one_file(built)
     if check:
         given = (("-o", output), ("--format", format if format != "yaml" else ""), ("--dsl", dsl))
@@ -98,21 +97,25 @@ def compile(  # noqa: A001, PLR0913  the command's name; one parameter an option
     return _exit_code(built)
 
 
-def _finish(runtime: Runtime, output: str, form: str, dsl: str) -> Callable[[Built], object]:
-    def finish(built: Built) -> tuple[_Wanted, ...]:
+def finish(
+    runtime: Runtime, output: str = "", form: str = "yaml", dsl: str = ""
+) -> Callable[[Built], tuple[Wanted, ...]]:
+    """What makes the files of a pipeline that is built, the package first."""
+
+    def made_of(built: Built) -> tuple[Wanted, ...]:
         made = package(built.of, runtime)
         built.diagnostics += made.warnings
         path = _path(output, built.name, form)
         text = as_text(made, built.of, _origin(built, path, form), form)
         if made.size > LARGE:
             built.diagnostics += (_too_large(built.name, made.size),)
-        wanted = [_Wanted(path, text)]
+        wanted = [Wanted(path, text)]
         if dsl:
             built.diagnostics += tuple(cannot_compile(built.of))
-            wanted.append(_Wanted(_path(dsl, built.name, "dsl"), to_dsl(built.of, runtime)))
+            wanted.append(Wanted(_path(dsl, built.name, "dsl"), to_dsl(built.of, runtime)))
         return tuple(wanted)
 
-    return finish
+    return made_of
 
 
 def _path(output: str, name: str, form: str) -> str:
@@ -178,7 +181,7 @@ def _refuse_one_file(built: Sequence[Built]) -> None:
             first[path] = one
 
 
-def _files(one: Built) -> tuple[_Wanted, ...]:
+def _files(one: Built) -> tuple[Wanted, ...]:
     if one.pipeline is None:
         return ()
     assert isinstance(one.made, tuple)
@@ -189,16 +192,16 @@ def _to_stdout(one: Built) -> bool:
     return any(file.path == STDIN for file in _files(one))
 
 
-def _write(file: _Wanted) -> bool:
+def _write(file: Wanted) -> bool:
     data = file.text.encode()
     if file.path == STDIN:
         sys.stdout.buffer.write(data)
         sys.stdout.flush()
         return True
-    return files.put(file.path, data)
+    return files.write(file.path, data)
 
 
-def _line(one: Built, file: _Wanted, style: Style, *, new: bool) -> str:
+def _line(one: Built, file: Wanted, style: Style, *, new: bool) -> str:
     what = count(len(one.of.steps), "step")
     if one.of.parameters:
         what += f", {count(len(one.of.parameters), 'parameter')}"
@@ -226,7 +229,7 @@ def _check(built: Sequence[Built], report: Report, command: str, *, quiet: bool)
     return _exit_code(built) or min(stale, 1)
 
 
-def _staleness(file: _Wanted) -> str:
+def _staleness(file: Wanted) -> str:
     if file.path == STDIN:
         raise UserError(error("no-package", "`--check` needs a package on disk to compare with"))
     if not os.path.lexists(file.path):

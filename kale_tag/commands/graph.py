@@ -65,7 +65,7 @@ def graph(  # noqa: PLR0913  one parameter an option
             base = os.path.basename(STDIN_NOTEBOOK if one.name == STDIN else one.name)
             own = base.removesuffix(".ipynb") + ENDINGS[format]
             path = os.path.join(output, own) if folder else output
-            if files.put(path, text.encode()) and not quiet:
+            if files.write(path, text.encode()) and not quiet:
                 print(f"wrote {style.bold(path)}")
         else:
             print("\n" * (bool(printed) and format == "text") + text, end="")

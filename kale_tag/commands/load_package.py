@@ -1,21 +1,20 @@
 """The one package that a command line names: a file, or what a notebook compiles to."""
 
 import os
-import shlex
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 from kale_tag import files
-from kale_tag.commands.pipelines import STDIN_NOTEBOOK, Built, build
+from kale_tag.commands.compile import Wanted, finish
+from kale_tag.commands.pipelines import STDIN_NOTEBOOK, build
 from kale_tag.commands.targets import STDIN
 from kale_tag.diagnostics import Diagnostic, Label, Source, UserError, error
 from kale_tag.pipeline.compiled import Compiled, read_compiled
 from kale_tag.pipeline.model import Pipeline
-from kale_tag.pipeline.package import package
-from kale_tag.pipeline.package_text import Origin, as_text
 from kale_tag.pipeline.runtime_text import runtime_text
 from kale_tag.pipeline.step_command import Runtime
 from kale_tag.runners import package_file
+from kale_tag.runners.declared import looks_like_package
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,30 +48,28 @@ def load_package(paths: Sequence[str]) -> Loaded:
 
     Raises `UserError` if it is none or more than one, `NotBuiltError` if it does not compile.
     """
-    if len(paths) == 1 and (source := _package_file(paths[0])) is not None:
-        read = read_compiled(package_file.documents(source), source.name)
-        return Loaded(paths[0], os.path.dirname(paths[0]), source.text, read)
+    for path in paths:
+        if (source := _package_file(path)) is not None:
+            if len(paths) > 1:
+                other = next(one for one in paths if one != path)
+                message = f"{path} is a package, and {other} is named too"
+                raise UserError(error("one-pipeline", message, help="name a package alone"))
+            read = read_compiled(package_file.documents(source), path)
+            return Loaded(path, os.path.dirname(path), source.text, read)
     runtime = Runtime(runtime_text(magics=False), runtime_text(magics=True))
-
-    def finish(built: Built) -> object:
-        made = package(built.of, runtime)
-        built.diagnostics += made.warnings
-        origin = Origin(built.sources, shlex.join(["kale-tag", "compile", *paths]))
-        text = as_text(made, built.of, origin, "yaml")
-        return text, read_compiled(made.documents, built.name)
-
-    found = build(paths, finish, jobs=1, quiet=True)
-    if len(found) != 1:
-        names = ", ".join(one.name for one in found[:4]) + (", ..." if len(found) > 4 else "")
-        message = f"{len(found)} notebooks are named, and one can run at a time: {names}"
-        hint = f"name one: {found[0].name}" if found else ""
-        raise UserError(error("one-notebook", message, help=hint))
+    found = build(paths, finish(runtime), jobs=1, quiet=True)
+    if failed := [one for one in found if one.failed]:
+        diagnostics = tuple(fault for one in failed for fault in one.diagnostics)
+        raise NotBuiltError(3 if any(one.bug for one in failed) else 2, diagnostics)
+    if len(found) > 1:
+        names = ", ".join(one.name for one in found[:5]) + (", ..." if len(found) > 5 else "")
+        message = f"{len(found)} notebooks are named, one pipeline is run at a time"
+        raise UserError(error("one-pipeline", message, notes=[names], help="name one of them"))
     (one,) = found
-    if one.failed:
-        raise NotBuiltError(3 if one.bug else 2, one.diagnostics)
-    made: tuple[str, Compiled] = one.made  # type: ignore[assignment]
+    made: tuple[Wanted, ...] = one.made  # type: ignore[assignment]
     name = STDIN_NOTEBOOK if one.name == STDIN else one.name
-    return Loaded(name, os.path.dirname(name), *made, one.pipeline, one.diagnostics)
+    read = read_compiled(package_file.documents(Source(name, made[0].text)), name)
+    return Loaded(name, os.path.dirname(name), made[0].text, read, one.pipeline, one.diagnostics)
 
 
 def _package_file(path: str) -> Source | None:
@@ -80,7 +77,7 @@ def _package_file(path: str) -> Source | None:
     if path == STDIN or path.endswith(".ipynb") or not os.path.isfile(path):
         return None
     source = files.read_text(path)
-    if package_file.is_package(source.text):
+    if looks_like_package(source.text.encode(errors="replace")):
         return source
     if path.endswith(".json") or files.PACKAGE in os.path.basename(path):
         message = f"{path} is not a package for Kubeflow Pipelines"

@@ -15,19 +15,50 @@ class Option:
 
 @dataclass(frozen=True, slots=True)
 class Argument:
-    """The positional arguments of a command."""
+    """The positional arguments of a command.
+
+    *separator* says that `--` is one of them where it is given, as in Git.
+    """
 
     metavar: str
     help: str
+    separator: bool = False
 
 
 Paths = Annotated[
     list[str],
     Argument(
-        "[SPEC|NOTEBOOK|FOLDER]...",
-        "Specs and notebooks in any order; a folder stands for the notebooks below it, or for the "
-        "specs in it where no spec is named. `-` is standard input. Default: kale-tag.yaml and "
-        "the specs in specs/.",
+        "[SPEC|PATCH|NOTEBOOK|FOLDER]...",
+        "Specs and notebooks, or patches, in any order; a folder stands for the patches below it, "
+        "else for the notebooks below it, or for the specs in it where no spec is named. `-` is "
+        "standard input. Default: kale-tag.yaml and the specs in specs/.",
+    ),
+]
+NotebookPaths = Annotated[
+    list[str],
+    Argument(
+        "[NOTEBOOK|FOLDER]...",
+        "Notebooks, or folders, which stand for the notebooks below them. `-` is standard input.",
+    ),
+]
+OldName = Annotated[str, Argument("OLD", "What the step is called.")]
+NewName = Annotated[str, Argument("NEW", "What it shall be called.")]
+RenamePaths = Annotated[
+    list[str],
+    Argument(
+        "[SPEC|PATCH|NOTEBOOK|FOLDER]...",
+        "Where to rename it. A spec brings those that it extends and the notebooks that it names, "
+        "a patch its notebook, a folder all that is below it. Default: kale-tag.yaml and the specs "
+        "in specs/.",
+    ),
+]
+Write = Annotated[bool, Option(("--write",), "Write it; without this, show what would change.")]
+PatchPaths = Annotated[
+    list[str],
+    Argument(
+        "[PATCH|FOLDER|NOTEBOOK]...",
+        "Patches, or folders of them; notebooks that are named too are the only ones. `-` is "
+        "standard input.",
     ),
 ]
 Format = Annotated[
@@ -85,11 +116,116 @@ Diff = Annotated[
 Explain = Annotated[
     bool, Option(("--explain",), "Say which cells every rule selects, and why not the others.")
 ]
+PatchOutput = Annotated[
+    str,
+    Option(
+        ("--output", "-o"),
+        "Write a JSON Patch for each notebook that changes into this folder, or for one notebook "
+        "into this file (.json); `-` is standard output.",
+        "PATH",
+    ),
+]
+Reanchor = Annotated[
+    bool,
+    Option(
+        ("--reanchor",),
+        "Follow cells that stand elsewhere than a patch says, by id or source, if that is unique.",
+    ),
+]
+Interactive = Annotated[
+    bool, Option(("--interactive", "-i"), "Ask for each cell, as `git add -p` does.")
+]
 AllOrNothing = Annotated[
     bool, Option(("--all-or-nothing",), "Write no notebook unless all of them can be written.")
 ]
-Parameters = Annotated[
+Versions = Annotated[
     list[str],
+    Argument(
+        "[A] [B] [--] [PATH]...",
+        "Two notebooks or two folders (`-` is standard input); or Git revisions, and behind `--` "
+        "the paths to look at, as for `git diff`: A B; A..B; A...B, from where they parted; A "
+        "alone, or nothing for HEAD, is compared with the work tree.",
+        separator=True,
+    ),
+]
+DiffFormat = Annotated[
+    Literal["text", "json", "markdown"],
+    Option(("--format",), "How to print the result: text, json, or markdown for a pull request."),
+]
+ExitCode = Annotated[bool, Option(("--exit-code",), "Exit with 1 if anything differs.")]
+CheckPaths = Annotated[
+    list[str],
+    Argument(
+        "[SPEC|NOTEBOOK|FOLDER]...",
+        "Specs, checked with the notebooks that they name; notebooks; and folders, which stand for "
+        "the specs in them and the notebooks below them. `-` is standard input. Default: "
+        "kale-tag.yaml and the specs in specs/.",
+    ),
+]
+CheckFormat = Annotated[
+    Literal["text", "json", "sarif", "github"],
+    Option(
+        ("--format",),
+        "How to print the findings: text, json, sarif (2.1.0), or github (annotations).",
+    ),
+]
+Strict = Annotated[bool, Option(("--strict",), "Let warnings fail the check too.")]
+ExplainCode = Annotated[
+    str,
+    Option(
+        ("--explain",),
+        "Print what a lint finds, why that hurts and how to mend it; `list` names all lints.",
+        "CODE",
+    ),
+]
+Silenced = Annotated[bool, Option(("--verbose", "-v"), "Show what a spec silences too.")]
+GitAction = Annotated[
+    Literal["install", "uninstall", "status", "textconv", "merge"],
+    Argument(
+        "ACTION",
+        "install, uninstall or status; Git itself calls textconv and merge.",
+    ),
+]
+GitFiles = Annotated[list[str], Argument("FILE", "What textconv and merge work on.")]
+Everywhere = Annotated[
+    bool, Option(("--global",), "For all your repositories, not just the one you are in.")
+]
+Attributes = Annotated[
+    str,
+    Option(
+        ("--attributes",),
+        "The attributes file to write, for example .gitattributes, which can be committed.",
+        "FILE",
+    ),
+]
+SpecOutput = Annotated[
+    str,
+    Option(
+        ("--output", "-o"),
+        "Write the spec into this file, or the specs into this folder (with `/` at its end, or one "
+        "that exists); `-`, the default, is standard output.",
+        "PATH",
+    ),
+]
+By = Annotated[
+    Literal["auto", "id", "source", "index"],
+    Option(
+        ("--by",),
+        "Select cells by id, source or index wherever that selects just the cell. auto: by id, "
+        "which never changes, else by a pattern for the source; in a proposal the other way round; "
+        "by index as the last resort.",
+    ),
+]
+Runnable = Annotated[
+    list[str],
+    Argument(
+        "[SPEC] NOTEBOOK | PACKAGE",
+        "A tagged notebook, if need be with the spec that tags it (in memory only), or a package "
+        "that `kale-tag compile` wrote. `-` is a notebook on standard input.",
+    ),
+]
+Parameters = Annotated[
+    list[str] | None,
     Option(
         ("--param", "-p"),
         "A parameter of the pipeline; lists and mappings as JSON. Can be given again.",
@@ -148,3 +284,41 @@ Compare = Annotated[
     ),
 ]
 Logs = Annotated[bool, Option(("--verbose", "-v"), "Print what the steps print, too.")]
+Host = Annotated[
+    str,
+    Option(("--host",), "The address of Kubeflow Pipelines, as http://localhost:8080.", "URL"),
+]
+Token = Annotated[
+    str,
+    Option(
+        ("--token",),
+        "Who you are. Other users of this machine can see it here; KALE_TAG_TOKEN in the "
+        "environment is better.",
+        "TOKEN",
+    ),
+]
+CaCert = Annotated[
+    str,
+    Option(("--ca-cert",), "The certificate of who signed the server's, in PEM form.", "FILE"),
+]
+Namespace = Annotated[
+    str, Option(("--namespace", "-n"), "Your namespace (profile), where users have one.", "NAME")
+]
+Experiment = Annotated[
+    str, Option(("--experiment",), "Where the run is listed. Default: the notebook's.", "NAME")
+]
+RunName = Annotated[
+    str, Option(("--run-name",), "Default: the pipeline's name, and the time.", "NAME")
+]
+VersionName = Annotated[
+    str,
+    Option(("--version-name",), "Default: the pipeline's name, and the package's digest.", "NAME"),
+]
+UploadOnly = Annotated[bool, Option(("--upload-only",), "Upload the package; run nothing.")]
+Recurring = Annotated[
+    str,
+    Option(("--recurring",), "Run it again and again: '0 3 * * *' is every day at three.", "CRON"),
+]
+Wait = Annotated[
+    bool, Option(("--wait",), "Wait for the end of the run; exit 1 if it does not succeed.")
+]

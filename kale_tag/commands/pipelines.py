@@ -66,7 +66,7 @@ def build(paths: Sequence[str], finish: Finish, *, jobs: int, quiet: bool) -> li
     if targets.faults:
         raise UserError(*targets.faults)
     work = _Work(targets, finish, batch.is_worth_msgspec(targets.tasks), batch.watch())
-    built = list(batch.each(targets.tasks, work.on, jobs=jobs, quiet=quiet))
+    built = list(batch.each(work.on, targets.tasks, jobs=jobs, quiet=quiet))
     named = {files.identity(path) for path in paths if path != STDIN}
     inner = frozenset[str]().union(*(one.inner for one in built)) - named
     built = [one for one in built if one.name == STDIN or files.identity(one.name) not in inner]

@@ -5,14 +5,11 @@ import os
 import sys
 from collections.abc import Iterable
 from dataclasses import dataclass, field
-from typing import Literal
 
 from kale_tag.commands.batch import Outcome
-from kale_tag.diagnostics import Diagnostic
+from kale_tag.diagnostics import Diagnostic, UserError
 from kale_tag.render import faults
-from kale_tag.render.style import Style
-
-Color = Literal["auto", "always", "never"]
+from kale_tag.render.style import Color, Style
 
 
 @dataclass(slots=True)
@@ -35,6 +32,11 @@ class Report:
         """Take an outcome, and print what is wrong with it."""
         self.tell(outcome.diagnostics)
         self.outcomes.append(outcome)
+
+    def fail(self, outcome: Outcome, fault: UserError) -> None:
+        """Take note that *outcome*, which was added before, has failed after all."""
+        outcome.failed = True
+        self.tell(fault.diagnostics)
 
     @property
     def changed(self) -> list[Outcome]:

@@ -19,8 +19,8 @@ from kale_tag.commands.options import (
     Logs,
     Parameters,
     ParamsFile,
-    Paths,
     Quiet,
+    Runnable,
     RunReport,
     Timeout,
     Until,
@@ -42,9 +42,9 @@ from kale_tag.runners.run_folder import Reuse, keep_artifacts, reusable, taken, 
 
 
 def run(  # noqa: PLR0913  one parameter an option
-    paths: Paths,
+    paths: Runnable,
     *,
-    param: Parameters = (),  # type: ignore[assignment]
+    param: Parameters = None,
     params: ParamsFile = "",
     until: Until = "",
     start: From = "",
@@ -89,7 +89,7 @@ def run(  # noqa: PLR0913  one parameter an option
     _check_packages(loaded, [*to_run], install=install)
     told.tell(not_here(to_run))
     place.open(reused)
-    files.put(os.path.join(place.folder, "package.yaml"), loaded.text.encode())
+    files.write(os.path.join(place.folder, "package.yaml"), loaded.text.encode())
     live = sys.stdout.isatty() and not verbose and os.environ.get("TERM") != "dumb"
     screen = Screen(style, place.folder, quiet, live, verbose)
     if not quiet:

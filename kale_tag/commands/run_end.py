@@ -57,7 +57,7 @@ def _step_failed(watch: Watch, step: StepOutcome, told: Report, *, quiet: bool) 
 def _put(path: str, page: bytes, told: Report) -> None:
     """Write the page; that it cannot be written does not make a run fail."""
     try:
-        files.put(path, page)
+        files.write(path, page)
     except UserError as fault:
         told.tell(fault.diagnostics)
 

@@ -37,7 +37,7 @@ class RunPlace:
                 reused = {task: replace(one, folder=self.aside) for task, one in reused.items()}
             os.makedirs(os.path.join(self.folder, "logs"), exist_ok=True)
             if self.home:
-                files.put(os.path.join(self.home, ".gitignore"), b"*\n")
+                files.write(os.path.join(self.home, ".gitignore"), b"*\n")
             lay_ready(self.folder, reused)
         except OSError as fault:
             raise UserError(_no_room(self.folder, fault)) from None

@@ -8,10 +8,14 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 
 from kale_tag import files
+from kale_tag.commands import patches
+from kale_tag.commands.ready import is_ready, ready_spec
 from kale_tag.diagnostics import Diagnostic, Label, Source, Span, UserError, error
 from kale_tag.tagging.change import Target
 from kale_tag.tagging.model import Entry, Spec
-from kale_tag.tagging.spec import merge_settings, read_spec
+from kale_tag.tagging.patch import ENDING
+from kale_tag.tagging.read_patch import Patch
+from kale_tag.tagging.spec import read_spec, target_for
 
 STDIN = "-"
 DEFAULT_SPEC = "kale-tag.yaml"
@@ -20,10 +24,11 @@ DEFAULT_FOLDER = "specs"
 
 @dataclass(slots=True)
 class Task:
-    """One notebook and the specs that go to it, in order; *name* is how the user reached it."""
+    """One notebook and the specs or patches for it, in order; *name* is how the user reached it."""
 
     name: str
     steps: list[tuple[Spec, Target]] = field(default_factory=list)
+    patches: list[Patch] = field(default_factory=list)
 
 
 @dataclass(slots=True)
@@ -36,27 +41,34 @@ class Targets:
 
 
 @dataclass(slots=True)
-class _Named:
+class Named:
     """The paths of a command line, told apart.
 
     *only_these* says that notebooks were named, found or not: then a spec must not go to those
-    that it names itself, or a slip of the hand would change them all.
+    that it names itself, or a slip of the hand would change them all. *patches* are given as their
+    paths, and their paths below the folder that was named.
     """
 
     specs: list[str] = field(default_factory=list)
+    patches: dict[str, str] = field(default_factory=dict)
     notebooks: list[str] = field(default_factory=list)
     folders: list[str] = field(default_factory=list)
     only_these: bool = False
 
 
-def find_targets(paths: Sequence[str], *, alone: bool = False) -> Targets:
-    """The notebooks that *paths* stand for, each with its specs.
+def find_targets(
+    paths: Sequence[str], *, patches_only: bool = False, alone: bool = False
+) -> Targets:
+    """The notebooks that *paths* stand for, each with its specs or patches.
 
     With *alone*, notebooks that are named without a spec have none. Raises `UserError` only when
     there is nothing to work with; other faults are in the answer.
     """
     targets = Targets()
-    named = _told_apart(paths, targets)
+    named = told_apart(paths, targets)
+    if named.patches or patches_only:
+        _read_patches(named, targets)
+        return targets
     if named.specs:
         _add_folders(named, targets)
         _read_specs(named, targets, found=False)
@@ -71,7 +83,7 @@ def find_targets(paths: Sequence[str], *, alone: bool = False) -> Targets:
             targets.tasks = [Task(name) for name in found.values()]
             targets.tasks += [Task(STDIN)] * (STDIN in named.notebooks)
             return targets
-        named.specs = _default_specs()
+        named.specs = _needed_specs()
     _read_specs(named, targets, found=True)
     if not targets.tasks and not targets.faults:
         message = f"none of {', '.join(named.specs)} names a notebook"
@@ -81,12 +93,12 @@ def find_targets(paths: Sequence[str], *, alone: bool = False) -> Targets:
     return targets
 
 
-def _read_specs(named: _Named, targets: Targets, *, found: bool) -> None:
+def _read_specs(named: Named, targets: Targets, *, found: bool) -> None:
     """Make the tasks; specs that were *found*, not named, go only where they themselves say."""
     tasks: dict[str, Task] = {}
     for path in named.specs:
         try:
-            spec = _read_spec(path, targets.stdin)
+            spec = spec_of(spec_source(path, targets.stdin))
             if found and not spec.notebooks and not named.only_these:
                 continue  # a base that others extend
             _add_tasks(tasks, spec, named, found=found)
@@ -101,10 +113,47 @@ def _read_specs(named: _Named, targets: Targets, *, found: bool) -> None:
             targets.faults.append(error("no-spec", message, help="name the spec too"))
 
 
-def _told_apart(paths: Iterable[str], targets: Targets) -> _Named:
-    named = _Named()
+def _read_patches(named: Named, targets: Targets) -> None:
+    """Make the tasks of patches: each for the notebook that it names, or the one that is named."""
+    if wrong := _no_patches(named):
+        targets.faults.append(wrong)
+        return
+    only = {files.identity(name): name for name in named.notebooks}
+    alone = len(named.patches) == len(only) == 1
+    tasks: dict[str, Task] = {}
+    for path, below in named.patches.items():
+        try:
+            data = targets.stdin if path == STDIN else files.read(path).data
+            patch = patches.read("stdin" if path == STDIN else path, data)
+            name = named.notebooks[0] if alone else patches.notebook_of(patch, below)
+        except UserError as fault:
+            targets.faults += fault.diagnostics
+            continue
+        if patch.operations and (not only or files.identity(name) in only):
+            tasks.setdefault(files.identity(name), Task(name)).patches.append(patch)
+    targets.tasks = list(tasks.values())
+    lost = () if targets.faults or alone else (only[key] for key in only.keys() - tasks.keys())
+    targets.faults += (error("no-patch", f"no patch here is for {name}") for name in sorted(lost))
+
+
+def _no_patches(named: Named) -> Diagnostic | None:
+    """What is wrong where patches are wanted, and others are named or none."""
+    if not named.specs and not named.folders:
+        hint = "kale-tag plan SPEC -o FOLDER writes them"
+        return None if named.patches else error("no-patch", "no patch is named", help=hint)
+    other = (*named.specs, *named.folders)[0]
+    if named.patches:
+        message = f"patches and specs are not applied together: {other} is no patch"
+        return error("mixed-paths", message, help="use two commands")
+    message = f"{other} is no patch, and holds none"
+    return error("mixed-paths", message, help="kale-tag revert takes patches")
+
+
+def told_apart(paths: Iterable[str], targets: Targets) -> Named:
+    """What each of *paths* is; faults, and what stands on standard input, go into *targets*."""
+    named = Named()
     for path in paths:
-        known = len(named.specs) + len(named.folders)
+        known = len(named.specs) + len(named.folders) + len(named.patches)
         if path == STDIN:
             if targets.stdin:
                 targets.faults.append(error("two-stdin", "`-` can be given once"))
@@ -112,8 +161,10 @@ def _told_apart(paths: Iterable[str], targets: Targets) -> _Named:
             targets.stdin = sys.stdin.buffer.read()
             _by_content(path, targets.stdin, named, targets)
         elif os.path.isdir(path):
-            named.folders.append(path)
-        elif path.endswith((".yaml", ".yml")):
+            _by_folder(path, named)
+        elif path.endswith(ENDING):
+            named.patches[path] = ""
+        elif is_ready(path) or path.endswith((".yaml", ".yml")):
             named.specs.append(path)
         elif path.endswith(".ipynb") and not glob.has_magic(path):
             named.notebooks.append(path)
@@ -125,11 +176,20 @@ def _told_apart(paths: Iterable[str], targets: Targets) -> _Named:
             message = f"there is no {'match for' if glob.has_magic(path) else 'file'} {path}"
             hint = "check the path; a pattern is quoted, as in 'nb/*.ipynb'"
             targets.faults.append(error("not-found", message, help=hint))
-        named.only_these |= len(named.specs) + len(named.folders) == known
+        named.only_these |= len(named.specs) + len(named.folders) + len(named.patches) == known
     return named
 
 
-def _by_file(path: str, named: _Named, targets: Targets) -> None:
+def _by_folder(path: str, named: Named) -> None:
+    """A folder of patches stands for them; any other for the notebooks, or the specs, in it."""
+    inside = files.below(path, ENDING)
+    if inside and not files.notebooks_in(path):
+        named.patches.update((name, os.path.relpath(name, path)) for name in inside)
+    else:
+        named.folders.append(path)
+
+
+def _by_file(path: str, named: Named, targets: Targets) -> None:
     if path.endswith(".ipynb"):
         named.notebooks.append(path)
         return
@@ -139,19 +199,21 @@ def _by_file(path: str, named: _Named, targets: Targets) -> None:
         targets.faults += fault.diagnostics
 
 
-def _by_content(path: str, data: bytes, named: _Named, targets: Targets) -> None:
+def _by_content(path: str, data: bytes, named: Named, targets: Targets) -> None:
     start = data[:4096].removeprefix(b"\xef\xbb\xbf").lstrip()
     if start.startswith(b"{"):
         named.notebooks.append(path)
+    elif start.startswith(b"["):
+        named.patches[path] = ""
     elif b"version:" in data[:4096] or path == STDIN:
         named.specs.append(path)
     else:
-        message = f"{path} is neither a spec nor a notebook"
-        hint = "a spec has `version: 1`, a notebook is JSON"
+        message = f"{path} is neither a spec nor a notebook nor a patch"
+        hint = "a spec has `version: 1`, a notebook and a patch are JSON"
         targets.faults.append(error("not-usable", message, Label(Source(path)), help=hint))
 
 
-def _add_folders(named: _Named, targets: Targets) -> None:
+def _add_folders(named: Named, targets: Targets) -> None:
     """Let each folder stand for the notebooks below it."""
     for folder in named.folders:
         inside = files.notebooks_in(folder)
@@ -162,9 +224,14 @@ def _add_folders(named: _Named, targets: Targets) -> None:
         named.only_these = True
 
 
-def _default_specs() -> list[str]:
+def default_specs() -> list[str]:
+    """The specs that are meant where none is named."""
     found = [DEFAULT_SPEC] if os.path.exists(DEFAULT_SPEC) else []
-    found += files.specs_in(DEFAULT_FOLDER)
+    return found + files.specs_in(DEFAULT_FOLDER)
+
+
+def _needed_specs() -> list[str]:
+    found = default_specs()
     if not found:
         raise UserError(
             error(
@@ -176,21 +243,30 @@ def _default_specs() -> list[str]:
     return found
 
 
-def _read_spec(path: str, stdin: bytes) -> Spec:
+def spec_source(path: str, stdin: bytes) -> Source:
+    """The text of the spec *path*. Raises `UserError` when it cannot be read."""
+    if is_ready(path):
+        return ready_spec(path)
+    return files.as_text("stdin", stdin) if path == STDIN else files.read_text(path)
+
+
+def spec_of(source: Source) -> Spec:
+    """The spec in *source*. Raises `UserError` with all that is wrong with it."""
+
     def load(base: str, at: Label) -> Source:
         try:
-            return files.read_text(base)
+            return ready_spec(base) if is_ready(base) else files.read_text(base)
         except UserError as fault:
-            message = fault.diagnostics[0].message
-            raise UserError(error("not-read", message, at)) from None
+            why = fault.diagnostics[0]
+            hint = why.help if is_ready(base) else ""
+            raise UserError(error("not-read", why.message, at, help=hint)) from None
 
-    source = files.as_text("stdin", stdin) if path == STDIN else files.read_text(path)
     return read_spec(source, load)
 
 
-def _add_tasks(tasks: dict[str, Task], spec: Spec, named: _Named, *, found: bool) -> None:
+def _add_tasks(tasks: dict[str, Task], spec: Spec, named: Named, *, found: bool) -> None:
     """Add *spec* to the tasks of its notebooks: those named, else those that it names itself."""
-    listed = _listed(spec, required=not named.only_these)
+    listed = listed_by(spec, required=not named.only_these)
     if not named.only_these:
         if not spec.notebooks:
             raise UserError(
@@ -213,10 +289,10 @@ def _add_tasks(tasks: dict[str, Task], spec: Spec, named: _Named, *, found: bool
     for key, name in names.items():
         entries = listed[key][1] if key in listed else []
         task = tasks.setdefault(key, Task(name))
-        task.steps.append((spec, _target(spec, name, entries)))
+        task.steps.append((spec, target_of(spec, name, entries)))
 
 
-def _listed(spec: Spec, *, required: bool) -> dict[str, tuple[str, list[Entry]]]:
+def listed_by(spec: Spec, *, required: bool) -> dict[str, tuple[str, list[Entry]]]:
     """The notebooks that *spec* names, by identity, each with the entries that name it."""
     found: dict[str, tuple[str, list[Entry]]] = {}
     faults = []
@@ -250,18 +326,15 @@ def _whole(entries: Sequence[Entry]) -> Label:
     return Label(first.source, Span(first.span.start, last.span.end))
 
 
-def _target(spec: Spec, name: str, entries: Sequence[Entry]) -> Target:
-    variables = dict(_path_variables(name, posixpath.dirname(spec.source.name)))
-    filled = {**(spec.variables or {})}
-    pipeline = spec.pipeline
-    for entry in entries:
-        filled.update(entry.vars or {})
-        if entry.pipeline is not None:
-            pipeline = merge_settings(pipeline or {}, entry.pipeline)
-    return Target({**filled, **variables}, pipeline)
+def target_of(spec: Spec, name: str, entries: Sequence[Entry]) -> Target:
+    """What *spec* says for the notebook *name*, which *entries* of its list name."""
+    return target_for(
+        spec, dict(path_variables(name, posixpath.dirname(spec.source.name))), entries
+    )
 
 
-def _path_variables(name: str, folder: str) -> Iterator[tuple[str, str]]:
+def path_variables(name: str, folder: str) -> Iterator[tuple[str, str]]:
+    """What `${stem}` and the like stand for in the notebook *name*, for a spec in *folder*."""
     path = "stdin.ipynb" if name == STDIN else name
     base = os.path.basename(path)
     yield "name", base

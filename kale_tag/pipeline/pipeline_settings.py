@@ -139,10 +139,11 @@ def _volumes(notebook: Notebook, value: object, made: PipelineSettings) -> list[
     for entry in value if isinstance(value, list) else ():
         name, mount = str(entry["name"]), str(entry["mount_point"])
         if entry.get("type", "pvc") != "pvc":
-            made.warnings.append(
-                warning(
-                    "volume-not-kept",
-                    f"a package cannot have the volume `{name}`, of type `{entry['type']}`",
+            made.faults.append(
+                error(
+                    "volume-type",
+                    f"a package cannot make the volume `{name}`, of type `{entry['type']}`; it can "
+                    "mount a claim that exists",
                     setting_label(notebook, "volumes"),
                     help="make the claim in the cluster, and say `type: pvc`",
                 )

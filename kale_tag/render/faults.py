@@ -20,6 +20,12 @@ def as_text(fault: Diagnostic, style: Style) -> str:
     return "\n".join(_lines(fault, style))
 
 
+def as_silenced(fault: Diagnostic, reason: str) -> str:
+    """One line on a fault that nobody wants to hear of, for *reason*."""
+    place = f" ({where(fault.labels[0])})" if fault.labels else ""
+    return one_line(f"silenced[{fault.code}]: {fault.message}{place}: {reason}")
+
+
 def as_value(fault: Diagnostic) -> dict[str, object]:
     """One fault for JSON: severity, code, message, places, notes, help."""
     return {
@@ -56,7 +62,7 @@ def _place_value(label: Label) -> dict[str, object]:
 
 def _lines(fault: Diagnostic, style: Style) -> Iterator[str]:
     paint = style.red if fault.severity == "error" else style.yellow
-    message = _one_line(fault.message)
+    message = one_line(fault.message)
     yield style.bold(paint(f"{fault.severity}[{fault.code}]")) + style.bold(f": {message}")
     gutter = " " * max((len(str(_line(label))) for label in fault.labels if label.span), default=1)
     primary = fault.labels[0] if fault.labels else None
@@ -68,7 +74,7 @@ def _lines(fault: Diagnostic, style: Style) -> Iterator[str]:
         yield from _quoted([x for x in group if x.span], primary, gutter, style, paint)
     for title, texts in (("note", fault.notes), ("help", (fault.help,) if fault.help else ())):
         for text in texts:
-            yield f"{gutter} {style.blue('=')} {style.bold(title)}: {_one_line(text)}"
+            yield f"{gutter} {style.blue('=')} {style.bold(title)}: {one_line(text)}"
 
 
 def _quoted(
@@ -79,7 +85,7 @@ def _quoted(
     bar = style.blue("|")
     yield f"{gutter} {bar}"
     last = 0
-    for number, on_line in groupby(sorted(labels, key=_start), key=_line):
+    for (number, _), on_line in groupby(sorted(labels, key=_position), key=_piece):
         if last and number > last + 1:
             yield style.blue("...")
         last = number
@@ -89,7 +95,7 @@ def _quoted(
         for label in group:
             start, end = _columns(label, text, lead)
             mark = ("^" if label is primary else "-") * max(_columns_wide(text[start:end]), 1)
-            remark = f" {_one_line(label.text)}" if label.text else ""
+            remark = f" {one_line(label.text)}" if label.text else ""
             color = paint if label is primary else style.blue
             yield f"{gutter} {bar} {' ' * _columns_wide(text[:start])}{color(mark + remark)}"
     yield f"{gutter} {bar}"
@@ -99,8 +105,23 @@ def _start(label: Label) -> int:
     return label.span.start if label.span else 0
 
 
+def _position(label: Label) -> tuple[int, int]:
+    return label.source.position(_start(label))
+
+
 def _line(label: Label) -> int:
-    return label.source.position(_start(label))[0]
+    return _position(label)[0]
+
+
+def _piece(label: Label) -> tuple[int, int]:
+    """What tells one quoted line from another: its number, and where a piece of it starts."""
+    return _line(label), label.source.first_column
+
+
+def _index(label: Label) -> int:
+    """How many characters of its line stand before the label, of those that its source has."""
+    start = _start(label)
+    return start - (label.source.text.rfind("\n", 0, start) + 1)
 
 
 def _line_of(source: Source, offset: int) -> str:
@@ -114,21 +135,20 @@ def _window(label: Label) -> tuple[str, int]:
     line = _line_of(label.source, _start(label))
     if len(line) <= WIDTH:
         return line, 0
-    column = label.source.position(_start(label))[1] - 1
-    lead = max(0, min(column - WIDTH // 2, len(line) - WIDTH))
+    lead = max(0, min(_index(label) - WIDTH // 2, len(line) - WIDTH))
     return line[lead : lead + WIDTH], lead
 
 
 def _columns(label: Label, text: str, lead: int) -> tuple[int, int]:
     """Where the label starts and ends in the *text* shown; it ends with its first line."""
-    start = label.source.position(_start(label))[1] - 1 - lead
+    start = _index(label) - lead
     length = label.span.end - label.span.start if label.span else 0
     start = min(max(start, 0), len(text))
     end = min(start + length, len(text))
     return start, start + len(text[start:end].rstrip())
 
 
-def _one_line(text: str) -> str:
+def one_line(text: str) -> str:
     """*text* that quotes what users wrote, without line breaks and what moves a cursor."""
     return _expanded(text.replace("\n", "\\n").replace("\r", "\\r"))
 

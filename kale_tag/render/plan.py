@@ -1,7 +1,7 @@
 """Plans as text for a terminal, as plain values for JSON, and as a unified diff."""
 
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from itertools import groupby
 
 from kale_tag.notebook import MISSING, Notebook
@@ -12,7 +12,7 @@ from kale_tag.tagging.model import Rule
 from kale_tag.tagging.patch import operations
 from kale_tag.tagging.plan import Plan
 from kale_tag.tagging.select import View, first_line, why_not
-from kale_tag.tagging.wanted_settings import SETTINGS_KEY
+from kale_tag.tagging.wanted_settings import settings_changed
 from kale_tag.tags import listed
 
 
@@ -30,6 +30,8 @@ def as_text(plan: Plan, notebook: Notebook, style: Style) -> Iterator[str]:
         if change.holder is None:
             for key, old, new in settings_changed(change):
                 yield f"  setting  {_setting(key, old, new, style)}"
+            if not any(settings_changed(change)):
+                yield "  other metadata of the notebook"
 
 
 def as_value(plan: Plan, notebook: Notebook) -> dict[str, object]:
@@ -48,8 +50,15 @@ def as_value(plan: Plan, notebook: Notebook) -> dict[str, object]:
             if change.holder is None
             for key, old, new in settings_changed(change)
         ],
-        "patch": operations(plan, notebook),
+        **({"moved": {str(old): new for old, new in plan.moved.items()}} if plan.moved else {}),
+        "patch": operations(plan.changes, notebook),
     }
+
+
+def moved(plan: Plan, style: Style) -> Iterator[str]:
+    """A line for each cell that a patch found elsewhere than it says."""
+    for old, new in plan.moved.items():
+        yield f"  {style.yellow(f'cell {old} of the patch is cell {new} now')}"
 
 
 def explained(plan: Plan, notebook: Notebook, style: Style) -> Iterator[str]:
@@ -94,17 +103,6 @@ def explained_value(plan: Plan, notebook: Notebook) -> list[dict[str, object]]:
     ]
 
 
-def settings_changed(change: Change) -> Iterator[tuple[str, object, object]]:
-    """Key, old and new value of each setting that changes, `MISSING` where there is none."""
-    old = change.before.get(SETTINGS_KEY) if isinstance(change.before, dict) else None
-    new = change.after.get(SETTINGS_KEY)
-    before: Mapping[str, object] = old if isinstance(old, dict) else {}
-    after: Mapping[str, object] = new if isinstance(new, dict) else {}
-    for key in sorted(before.keys() | after.keys()):
-        if before.get(key, MISSING) != after.get(key, MISSING):
-            yield key, before.get(key, MISSING), after.get(key, MISSING)
-
-
 def _marks(change: Change, style: Style) -> Iterator[str]:
     before, after = listed(change.before), listed(change.after)
     gone = [tag for tag in before if tag not in after]
@@ -113,13 +111,14 @@ def _marks(change: Change, style: Style) -> Iterator[str]:
     yield from (style.green(f"+ {tag}") for tag in come)
     if before != after and not gone and not come:
         yield style.yellow(f"~ {', '.join(after)}")
-    old = change.before.get(PATH_KEY) if isinstance(change.before, dict) else None
-    new = change.after.get(PATH_KEY)
+    old, new = _member(change.before, PATH_KEY), _member(change.after, PATH_KEY)
     if old != new:
         if old is not None:
             yield style.red(f"- {PATH_KEY}: {old}")
         if new is not None:
             yield style.green(f"+ {PATH_KEY}: {new}")
+    elif before == after:
+        yield "other metadata"
 
 
 def _setting(key: str, old: object, new: object, style: Style) -> str:
@@ -144,9 +143,13 @@ def _cell_value(change: Change, notebook: Notebook) -> dict[str, object]:
         "removed": [tag for tag in before if tag not in after],
         "rules": [rule.place for rule in change.rules],
     }
-    if PATH_KEY in change.after:
-        value[PATH_KEY] = change.after[PATH_KEY]
+    if (path := _member(change.after, PATH_KEY)) is not None:
+        value[PATH_KEY] = path
     return value
+
+
+def _member(metadata: object, key: str) -> object:
+    return metadata.get(key) if isinstance(metadata, dict) else None
 
 
 def _described(rule: Rule) -> str:

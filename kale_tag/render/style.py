@@ -1,6 +1,10 @@
 """Colours of a terminal, or none."""
 
 from dataclasses import dataclass
+from typing import Literal
+
+Color = Literal["auto", "always", "never"]
+"""When there are colours: `auto` is on a terminal."""
 
 
 @dataclass(frozen=True, slots=True)

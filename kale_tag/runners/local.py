@@ -154,8 +154,8 @@ def _write_commands(run: LocalRun, folder: str) -> None:
     """Write the command of every step where the guard finds it."""
     os.makedirs(folder, exist_ok=True)
     for task in run.package.tasks:
-        shell, option, script, *rest = [*task.executor["command"], *task.executor["args"]]
-        words = [shell, option, script.replace("python3", shlex.quote(sys.executable)), *rest]
+        words: list[str] = [*task.executor["command"], *task.executor["args"]]
+        words[2] = words[2].replace("python3", shlex.quote(sys.executable))  # the script
         with open(os.path.join(folder, task.id), "wb") as file:
             file.writelines(os.fsencode(f"{word}\0") for word in words)
 

@@ -5,12 +5,6 @@ import json
 from kale_tag.diagnostics import Label, Source, Span, UserError, error
 
 
-def is_package(text: str) -> bool:
-    """Whether *text* looks like a package, and not like a spec or a notebook."""
-    start = text[:100_000]
-    return "\npipelineInfo:" in f"\n{start}" or '"pipelineInfo"' in start
-
-
 def documents(source: Source) -> list[object]:
     """The documents of a package, YAML or JSON. Raises `UserError` if it is neither."""
     text = source.text

@@ -7,7 +7,7 @@ from itertools import pairwise
 from kale_tag.diagnostics import Label, nearest, suggest
 from kale_tag.tagging import template
 from kale_tag.tagging.form import Form, narrowed
-from kale_tag.tagging.model import Spec
+from kale_tag.tagging.model import ABOVE, Spec
 
 
 def check_spec(form: Form, spec: Spec) -> None:
@@ -95,7 +95,8 @@ def _check_steps(form: Form, spec: Spec) -> None:
             for prev in rule.prev or ():
                 slip = form.faults and nearest(prev.value, known)
                 certain = spec.unmatched != "keep" or slip
-                if prev.value not in known and certain and not template.has_holes(prev.value):
+                known_later = prev.value == ABOVE or template.has_holes(prev.value)
+                if prev.value not in known and certain and not known_later:
                     form.fault(
                         "unknown-step",
                         f"no step is named `{prev.value}`",
@@ -109,8 +110,8 @@ def _check_steps(form: Form, spec: Spec) -> None:
         step = edges.setdefault(rule.role.value, {})
         if any(layer < rule.layer for layer, _ in step.values()):
             step.clear()  # a file's own `prev` replaces that of its base
-        for prev in rule.prev:
-            step[prev.value] = (rule.layer, prev.label)
+        # Who waits for the step above alone is in no cycle: no way round leads up all the time.
+        step |= {one.value: (rule.layer, one.label) for one in rule.prev if one.value != ABOVE}
     try:
         graphlib.TopologicalSorter(edges).prepare()
     except graphlib.CycleError as fault:

@@ -19,55 +19,87 @@ def match_cells(old: Notebook, new: Notebook) -> tuple[Pair, ...]:
 
     A cell that is gone stands behind the cell that it stood behind. Cells are the same if they have
     the same id, and no other cell of their notebook has it; else if they have the same type and
-    source, equal ones in their order; else if they stand between the same cells and nothing else
-    does, which is what editing a cell without an id leaves of it.
+    source: first those of which there is one, then equal ones beside cells that are the same
+    already (Heckel 1978), then equal ones in their order; else if they stand between the same cells
+    and nothing else does, which is what editing a cell without an id leaves of it.
+
+    Raises `UserError` where the source of a cell that no id finds is neither text nor lines.
     """
     found: dict[int, int] = {}  # new to old
-    _by_id(old, new, found)
-    _by_source(old, new, found)
-    _by_place(old, new, found)
+    _match_unique(_ids(old), _ids(new), found)
+    if len(found) < max(len(old.types), len(new.types)):
+        _by_source(old, new, found)
+        _by_place(old, new, found)
     return tuple(_in_order(len(old.types), len(new.types), found))
 
 
-def _by_id(old: Notebook, new: Notebook, found: dict[int, int]) -> None:
-    before = _unique_ids(old)
-    for name, index in _unique_ids(new).items():
-        if name in before:
-            found[index] = before[name]
+def _ids(notebook: Notebook) -> dict[int, object]:
+    ids = ((index, notebook.id_of(index)) for index in range(len(notebook.types)))
+    return {index: name for index, name in ids if name}
 
 
-def _unique_ids(notebook: Notebook) -> dict[str, int]:
-    ids = [notebook.id_of(index) for index in range(len(notebook.types))]
-    counts: dict[str | None, int] = {}
-    for name in ids:
-        counts[name] = counts.get(name, 0) + 1
-    return {name: index for index, name in enumerate(ids) if name and counts[name] == 1}
+def _match_unique(old: dict[int, object], new: dict[int, object], found: dict[int, int]) -> None:
+    """Add to *found* what one cell of *old* and one of *new* have, and no other cell."""
+    before = _unique(old)
+    for key, index in _unique(new).items():
+        if key in before:
+            found[index] = before[key]
+
+
+def _unique(keys: dict[int, object]) -> dict[object, int]:
+    counts: dict[object, int] = {}
+    for key in keys.values():
+        counts[key] = counts.get(key, 0) + 1
+    return {key: index for index, key in keys.items() if counts[key] == 1}
 
 
 def _by_source(old: Notebook, new: Notebook, found: dict[int, int]) -> None:
     taken = set(found.values())
-    free: dict[tuple[str, str], list[int]] = {}
-    for index in reversed(range(len(old.types))):
+    before = {i: _content(old, i) for i in range(len(old.types)) if i not in taken}
+    after = {i: _content(new, i) for i in range(len(new.types)) if i not in found}
+    _match_unique(before, after, found)
+    _by_neighbour(before, after, found, {-1: -1, len(new.types): len(old.types)})
+    taken = set(found.values())
+    free: dict[object, list[int]] = {}
+    for index in reversed(before):
         if index not in taken:
-            free.setdefault(_content(old, index), []).append(index)
-    for index in range(len(new.types)):
-        if index not in found and (same := free.get(_content(new, index))):
+            free.setdefault(before[index], []).append(index)
+    for index, content in after.items():
+        if index not in found and (same := free.get(content)):
             found[index] = same.pop()
 
 
-def _content(notebook: Notebook, index: int) -> tuple[str, str]:
+def _content(notebook: Notebook, index: int) -> object:
     return notebook.types[index], notebook.source(index)
+
+
+def _by_neighbour(
+    before: dict[int, object], after: dict[int, object], found: dict[int, int], ends: dict[int, int]
+) -> None:
+    # What stands beside cells that are the same, or at the same end, and has the same content. So
+    # a cell that is there twice keeps its tags when the other one goes.
+    for step in (1, -1):
+        taken = set(found.values())
+        for index in sorted(after, reverse=step < 0):
+            beside = found.get(index - step, ends.get(index - step))
+            origin = -1 if beside is None else beside + step
+            free = index not in found and origin not in taken
+            if free and before.get(origin) == after[index]:
+                found[index] = origin
+                taken.add(origin)
 
 
 def _by_place(old: Notebook, new: Notebook, found: dict[int, int]) -> None:
     # Between two neighbours that are known to be the same, as many cells of the same types on both
     # sides are the same cells, edited. Cells that both have an id are different ones, though.
+    taken = set(found.values())
     ends = [(-1, -1), *sorted(found.items()), (len(new.types), len(old.types))]
     for (new_start, old_start), (new_end, old_end) in pairwise(ends):
-        news, olds = range(new_start + 1, new_end), range(old_start + 1, old_end)
+        news = range(new_start + 1, new_end)
+        olds = [index for index in range(old_start + 1, old_end) if index not in taken]
         if len(news) == len(olds) and _alike(old, olds, new, news):
-            taken = set(found.values())
-            found.update((n, o) for n, o in zip(news, olds, strict=True) if o not in taken)
+            found.update(zip(news, olds, strict=True))
+            taken.update(olds)  # where cells moved, two such stretches may overlap
 
 
 def _alike(old: Notebook, olds: Sequence[int], new: Notebook, news: Sequence[int]) -> bool:

@@ -67,6 +67,10 @@ class Expect:
     label: Label | None = None
 
 
+ABOVE = "step-above"
+"""The `prev` that stands for whichever step starts above; no step can have such a name."""
+
+
 @dataclass(frozen=True, slots=True)
 class Given:
     """One thing that a rule gives its cells.
@@ -153,7 +157,8 @@ class Spec:
     """A spec whose form is right, with the files that it extends merged in.
 
     *pipeline* is None where the spec does not speak of settings. *rules* stand in the order of the
-    files, bases first; `Rule.layer` says from which file of the chain each is.
+    files, bases first; `Rule.layer` says from which file of the chain each is. *ignore* gives the
+    reason for each lint that is silenced.
     """
 
     source: Source
@@ -165,3 +170,4 @@ class Spec:
     unmatched: str = "keep"
     legacy: str = "error"
     compile: CompileOptions | None = None
+    ignore: Mapping[str, str] | None = None

@@ -1,13 +1,13 @@
 """Tags and settings wanted against those present: a `Plan` for one notebook."""
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from kale_tag import tags
 from kale_tag.diagnostics import Diagnostic, Label, Source, UserError, error, suggest, warning
 from kale_tag.notebook import MISSING, Notebook
 from kale_tag.steps import PATH_KEY
-from kale_tag.tagging.change import Change, Target
+from kale_tag.tagging.change import NOTHING, Change, Target, Upgraded
 from kale_tag.tagging.model import Given, Spec
 from kale_tag.tagging.select import (
     Selection,
@@ -23,13 +23,18 @@ from kale_tag.tagging.wanted_settings import settings_changes
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """What would change in one notebook; nothing where it is as the spec says."""
+    """What would change in one notebook; nothing where it is as the spec or the patch says.
+
+    *selections* and *wanted* are those of a spec's rules, *moved* gives the new number of each cell
+    that stands elsewhere than a patch says.
+    """
 
     name: str
-    changes: tuple[Change, ...]
-    selections: tuple[Selection, ...]
-    wanted: Mapping[int, Wanted]
+    changes: tuple[Change, ...] = ()
+    selections: tuple[Selection, ...] = ()
+    wanted: Mapping[int, Wanted] = field(default_factory=dict)
     warnings: tuple[Diagnostic, ...] = ()
+    moved: Mapping[int, int] = field(default_factory=dict)
 
 
 def plan(spec: Spec, notebook: Notebook, target: Target, earlier: Plan | None = None) -> Plan:
@@ -39,9 +44,15 @@ def plan(spec: Spec, notebook: Notebook, target: Target, earlier: Plan | None = 
     done or checked again. Raises `UserError` with every fault. Where a caller watches the clock, a
     TimeoutError raised in here is one: the pattern that was stopped.
     """
-    view = View(notebook, _renames(spec))
+    upgraded = NOTHING
+    names = {old: given.value for old, given in (spec.rename or {}).items()}
+    if spec.legacy == "upgrade":
+        from kale_tag.tagging.upgrade import upgrade  # noqa: PLC0415  needed for old notebooks only
+
+        upgraded = upgrade(notebook, target.variables["stem"], names)
+    view = View(notebook, names, upgraded.tags)
     try:
-        return _plan(spec, view, target, earlier)
+        return _plan(spec, view, target, earlier, upgraded)
     except TimeoutError:
         raise UserError(endless(view)) from None
 
@@ -65,59 +76,69 @@ def unsettled(spec: Spec, again: Plan) -> UserError | None:
     return None
 
 
-def _plan(spec: Spec, view: View, target: Target, earlier: Plan | None) -> Plan:
+def _plan(spec: Spec, view: View, target: Target, earlier: Plan | None, upgraded: Upgraded) -> Plan:
     faults: list[Diagnostic] = []
     wanted: Mapping[int, Wanted]
     if earlier is not None and not any(rule.selector.looks_at_tags for rule in spec.rules):
         selections, wanted = earlier.selections, earlier.wanted
     else:
         selections = select(spec.rules, view, earlier.selections if earlier else ())
-        wants = Wants(selections, view, target.variables)
+        keeps = spec.unmatched in {"keep", "error"}
+        wants = Wants(selections, view, target.variables, keeps_others=keeps)
         faults, wanted = wants.faults, wants.cells
     if earlier is None:
-        faults += (*check_counts(selections, view), *_rename_faults(spec, view.notebook))
+        faults += (*check_counts(selections, view), *_rename_faults(spec, view))
     if not faults:
         planner = _Planner(spec, view, wanted)
         changes = planner.changes(check=earlier is None)
         faults = planner.faults
         try:
-            changes += settings_changes(view.notebook, target)
+            changes += settings_changes(view.notebook, target, upgraded.settings)
         except UserError as fault:
             faults.extend(fault.diagnostics)
         if not faults:
-            warnings = tuple(planner.warnings)
+            warnings = (*_still_true(upgraded, wanted, target), *planner.warnings)
             return Plan(view.notebook.name, tuple(changes), selections, wanted, warnings)
     raise UserError(*dict.fromkeys(faults))
 
 
-def _renames(spec: Spec) -> dict[str, str]:
-    """The tags that the renames of *spec* change, and into what."""
-    return {
-        f"{kind}:{old}": f"{kind}:{given.value}"
-        for old, given in (spec.rename or {}).items()
-        for kind in ("step", "prev")
-    }
+def _still_true(
+    upgraded: Upgraded, wanted: Mapping[int, Wanted], target: Target
+) -> Iterator[Diagnostic]:
+    """The warnings of the upgrade, but for cells and settings of which the spec disposes anyway."""
+    for index, one in upgraded.cell_warnings:
+        if index not in wanted or wanted[index].role is None:
+            yield one
+    named = {*(target.pipeline or {})}
+    if "base_image" in named:
+        named.add("docker_image")
+    yield from (one for key, one in upgraded.setting_warnings if key not in named)
 
 
-def _rename_faults(spec: Spec, notebook: Notebook) -> Iterator[Diagnostic]:
+def _rename_faults(spec: Spec, view: View) -> Iterator[Diagnostic]:
     """Renames that would make one step of two."""
     if not spec.rename:
         return
-    names = {tag for cell in notebook.cells for tag in tags.listed(cell.metadata)}
-    taken = {tag: tag for tag in names if tag.startswith("step:")}
+    name = view.notebook.name
+    taken = {
+        step: step
+        for index in range(len(view.types))
+        for tag in view.before_renames(index)
+        if not tag.startswith("prev:")
+        for step in tags.names_in(tag)
+    }
     for old, given in spec.rename.items():
-        new = f"step:{given.value}"
-        if f"step:{old}" not in names:
+        if old not in taken:
             continue
-        if (other := taken.get(new)) is not None:
-            both = f"{notebook.name} has `{old}` and `{other.removeprefix('step:')}`"
+        if (other := taken.get(given.value)) is not None:
+            both = f"{name} has `{old}` and `{other}`"
             yield error(
                 "rename-collision",
                 f"`{old}` cannot become `{given.value}`: {both}",
                 given.label,
                 help="renaming would make one step of two",
             )
-        taken[new] = f"step:{old}"
+        taken[given.value] = old
 
 
 class _Planner:
@@ -135,7 +156,7 @@ class _Planner:
         found: list[Change] = []
         final: dict[int, Sequence[str]] = {}
         # Most specs have a say in a few cells only, and the others need not be looked at.
-        everywhere = self.spec.unmatched != "keep" or self.spec.rename
+        everywhere = self.spec.unmatched != "keep" or self.view.looks_through
         for index in range(len(self.view.types)) if everywhere else self.wanted:
             present = self.view.tags(index)
             wanted = self.wanted.get(index)
@@ -150,7 +171,7 @@ class _Planner:
                 path = None
             final[index] = new
             metadata = self.view.notebook.metadata_of(index)
-            if new is present and not self.spec.rename:
+            if new is present and not self.view.looks_through:
                 has_path = isinstance(metadata, dict) and PATH_KEY in metadata
                 if path is MISSING or (path is None and not has_path):
                     continue
@@ -191,6 +212,8 @@ class _Planner:
         """Whether *tag* is of Kale's 0.x language and a rule takes its place."""
         if not tags.is_legacy(tag) or self.spec.legacy == "keep":
             return False
+        if self.spec.legacy == "upgrade":
+            return True  # on a cell that is not code, where Kale does not read it
         untagged = wanted.role is not None and wanted.role.kind == "untag"
         named = (rule.selector.tagged for rule in wanted.rules)
         if not untagged and not any(found and found.regex.fullmatch(tag) for found in named):

@@ -7,7 +7,7 @@ from kale_tag import tags
 from kale_tag.diagnostics import Label
 from kale_tag.tagging import template
 from kale_tag.tagging.form import Form, kind, narrowed
-from kale_tag.tagging.model import Expect, Given, Index, Pattern, Rule, Selector
+from kale_tag.tagging.model import ABOVE, Expect, Given, Index, Pattern, Rule, Selector
 from kale_tag.tagging.yaml_tree import Mapping, Node, Scalar, Sequence
 
 SELECTORS = ("index", "source", "heading", "id", "tagged", "cell_type", "not")
@@ -160,6 +160,8 @@ def check_tag(form: Form, given: Given, key: Label | None = None) -> None:
 
 def _check_given(form: Form, given: Given, key: Label | None = None) -> None:
     """Check the tag of *given* as far as it stands: of a value with holes, the key alone."""
+    if given.kind == "prev" and given.value == ABOVE:
+        return
     if not template.has_holes(given.value):
         check_tag(form, given, key)
     elif key is not None:
@@ -175,7 +177,7 @@ def _check_parts(
         is_key = key is not None and part is key_part
         if is_key or not only_key:
             text = tag.parts[position]
-            better = _mended(text, part)
+            better = mended(text, part)
             hint = f"write `{better}`" if better else ""
             if is_key and template.has_holes(text):
                 hint = "holes are for values; a key is written out"
@@ -187,7 +189,7 @@ def _check_parts(
             )
 
 
-def _mended(text: str, part: tags.Part) -> str:
+def mended(text: str, part: tags.Part) -> str:
     """What Kale would take instead of *text*, "" where there is no telling."""
     match part.name:
         case "step name" | "notebook name":

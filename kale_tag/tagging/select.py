@@ -8,7 +8,7 @@ from functools import cached_property
 from kale_tag.diagnostics import Diagnostic, Label, error
 from kale_tag.notebook import Notebook
 from kale_tag.tagging.model import Index, Pattern, Rule, Selector
-from kale_tag.tags import listed
+from kale_tag.tags import listed, renamed
 
 _FENCE = re.compile(r" {0,3}(`{3,}|~{3,})")
 _ATX = re.compile(r" {0,3}(#{1,6})(?:[ \t]+(.*?))?(?:[ \t]+#+)?[ \t]*$")
@@ -26,26 +26,43 @@ class Selection:
 class View:
     """What selectors look at in one notebook, each part made when it is first asked for.
 
-    *renames* are tags that stand for others, as the spec's `rename` wants it.
+    *upgraded* are the tags of cells that have others in the language of Kale 2; *renames* are steps
+    and their new names, as the spec's `rename` wants it.
     """
 
-    def __init__(self, notebook: Notebook, renames: Mapping[str, str] | None = None) -> None:
+    def __init__(
+        self,
+        notebook: Notebook,
+        renames: Mapping[str, str] | None = None,
+        upgraded: Mapping[int, list[str]] | None = None,
+    ) -> None:
         """Look at *notebook*."""
         self.notebook = notebook
         self.types = notebook.types
         self.pattern: Pattern | None = None  # the one in use, in case it has to be stopped
         self._renames = renames or {}
+        self._upgraded = upgraded or {}
         self._tags: dict[int, list[str]] = {}
 
     def tags(self, index: int) -> list[str]:
-        """The tags of a cell, renames done."""
+        """The tags of a cell, upgraded and renamed."""
         known = self._tags.get(index)
         if known is None:
-            known = listed(self.notebook.metadata_of(index))
+            known = self.before_renames(index)
             if self._renames:
-                known = [self._renames.get(tag, tag) for tag in known]
+                known = [renamed(tag, self._renames) for tag in known]
             self._tags[index] = known
         return known
+
+    def before_renames(self, index: int) -> list[str]:
+        """The tags of a cell, upgraded."""
+        known = self._upgraded.get(index)
+        return listed(self.notebook.metadata_of(index)) if known is None else known
+
+    @property
+    def looks_through(self) -> bool:
+        """Whether the tags seen here may be others than those in the file."""
+        return bool(self._renames or self._upgraded)
 
     @cached_property
     def code(self) -> list[int]:
@@ -116,6 +133,11 @@ def select(
             for old in known
         )
     return tuple([Selection(rule, tuple(_selected(rule.selector, view))) for rule in rules])
+
+
+def cells_of(selector: Selector, view: View) -> tuple[int, ...]:
+    """The cells that *selector* selects, in their order."""
+    return tuple(_selected(selector, view))
 
 
 def check_counts(selections: Sequence[Selection], view: View) -> Iterator[Diagnostic]:

@@ -1,13 +1,15 @@
 """YAML text to `Spec`; every fault of form is reported here, all at once, each with its place."""
 
 import posixpath
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import replace
 
 from kale_tag import settings
-from kale_tag.diagnostics import Label, Source, Span, UserError
+from kale_tag.diagnostics import Label, Source, Span, UserError, nearest
+from kale_tag.lints import SEVERITIES
 from kale_tag.settings import CompileOptions
 from kale_tag.tagging import template
+from kale_tag.tagging.change import Target
 from kale_tag.tagging.compile_section import merged, read_compile
 from kale_tag.tagging.consistency import check_spec
 from kale_tag.tagging.form import Form, narrowed
@@ -28,9 +30,10 @@ KEYS = (
     "unmatched",
     "legacy",
     "compile",
+    "ignore",
 )
 UNMATCHED = ("keep", "untag", "skip", "error")
-LEGACY = ("error", "keep")
+LEGACY = ("error", "keep", "upgrade")
 
 Load = Callable[[str, Label], Source]
 """Gives the file that `extends` names at a place; raises `UserError` when it cannot."""
@@ -50,6 +53,20 @@ def read_spec(source: Source, load: Load) -> Spec:
         unique = dict.fromkeys(form.faults)  # a merge key or an alias shows one fault many times
         raise UserError(*sorted(unique, key=lambda fault: _order(source, fault.labels[0])))
     return spec
+
+
+def target_for(spec: Spec, path: Mapping[str, str], entries: Iterable[Entry]) -> Target:
+    """What *spec* says for one notebook, which *entries* of its list name.
+
+    *path* gives the variables that every notebook has.
+    """
+    filled = {**(spec.variables or {})}
+    pipeline = spec.pipeline
+    for entry in entries:
+        filled.update(entry.vars or {})
+        if entry.pipeline is not None:
+            pipeline = merge_settings(pipeline or {}, entry.pipeline)
+    return Target({**filled, **path}, pipeline)
 
 
 def merge_settings(base: Mapping[str, Setting], over: Mapping[str, Setting]) -> dict[str, Setting]:
@@ -96,7 +113,7 @@ def _files(
         name = form.text(node, "`extends`")
         if name is None:
             continue
-        path = posixpath.normpath(posixpath.join(posixpath.dirname(source.name), name))
+        path = _path_beside(source, name)
         if path in (*trail, posixpath.normpath(source.name)):
             chain = " -> ".join((*trail, posixpath.normpath(source.name), path))
             form.fault(
@@ -117,6 +134,13 @@ def _files(
             continue
         yield from _files(form, base, load, (*trail, posixpath.normpath(source.name)), seen)
     yield source, values
+
+
+def _path_beside(source: Source, name: str) -> str:
+    """The path of the spec *name* that *source* extends; a ready one (`kale:headings`) has none."""
+    if name.startswith("kale:"):
+        return name
+    return posixpath.normpath(posixpath.join(posixpath.dirname(source.name), name))
 
 
 def _check_version(form: Form, root: MappingNode, node: Node | None) -> None:
@@ -153,23 +177,13 @@ def _add_layer(form: Form, spec: Spec, file: Source, values: dict[str, Node], la
     if "compile" in values:
         own_compile = read_compile(form, values["compile"])
         changes["compile"] = merged(spec.compile or CompileOptions(), own_compile)
+    if "ignore" in values:
+        changes["ignore"] = {**(spec.ignore or {}), **_ignore(form, values["ignore"])}
     if "unmatched" in values:
         changes["unmatched"] = form.choice(values["unmatched"], UNMATCHED, "`unmatched`") or "keep"
     if "legacy" in values:
-        changes["legacy"] = _legacy(form, values["legacy"])
+        changes["legacy"] = form.choice(values["legacy"], LEGACY, "`legacy`") or "error"
     return replace(spec, **changes)  # type: ignore[arg-type]  # the keys are fields, each of its type
-
-
-def _legacy(form: Form, node: Node) -> str:
-    if isinstance(node, Scalar) and node.value == "upgrade":
-        form.fault(
-            "not-yet",
-            "`legacy: upgrade` is not in this version of kale-tag",
-            node.label,
-            help="retag by rules such as `{tagged: 'block:(.+)', step: '\\1'}`",
-        )
-        return "error"
-    return form.choice(node, LEGACY, "`legacy`") or "error"
 
 
 def _vars(form: Form, node: Node) -> dict[str, str]:
@@ -232,6 +246,26 @@ def _rename(form: Form, node: Node) -> dict[str, Given]:
             continue
         found[key.text] = Given("step", "", new, value.label)
         check_tag(form, found[key.text])
+    return found
+
+
+def _ignore(form: Form, node: Node) -> dict[str, str]:
+    """The reason for each lint that the spec silences."""
+    found = {}
+    for key, value in form.mapping(node, "`ignore`"):
+        reason = form.text(value, f"the reason for `{key.text}`")
+        if key.text not in SEVERITIES:
+            near = nearest(key.text, SEVERITIES)
+            form.fault(
+                "unknown-key",
+                f"`kale-tag check` has no lint `{key.text}` that could be silenced",
+                key.label,
+                help=f"did you mean `{near}`?" if near else "`kale-tag check --explain list`",
+            )
+        elif reason is not None and not reason.strip():
+            form.fault("wrong-value", f"the reason for `{key.text}` is blank", value.label)
+        elif reason is not None:
+            found[key.text] = reason
     return found
 
 

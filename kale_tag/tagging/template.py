@@ -7,6 +7,7 @@ VARIABLES = ("stem", "name", "dir", "parent")
 """What every notebook has: file name without and with its ending, folder, name of the folder."""
 
 _HOLE = re.compile(r"\$(\$?)\{([^{}]*)\}")  # `$${` stands for a literal `${`
+_HOLE_START = re.compile(r"\$(?=\{[^{}]*\})")
 _GROUP = re.compile(r"\\(?:([0-9])|g<(\w+)>)")
 
 
@@ -39,6 +40,11 @@ def is_literal(text: str) -> bool:
 def fill(text: str, values: Mapping[str, str]) -> str:
     """*text* with each `${name}` replaced; KeyError for a name that *values* lacks."""
     return _HOLE.sub(lambda hole: hole[0][1:] if hole[1] else values[hole[2]], text)
+
+
+def escaped(text: str) -> str:
+    """What is filled to *text* itself: each `${` that would be a hole is written `$${`."""
+    return _HOLE_START.sub("$$", text)
 
 
 def expand(text: str, match: re.Match[str]) -> str:

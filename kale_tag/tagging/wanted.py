@@ -2,13 +2,14 @@
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from functools import lru_cache
+from functools import cached_property, lru_cache
 
 from kale_tag import tags
 from kale_tag.diagnostics import Diagnostic, Label, error
+from kale_tag.steps import role_of
 from kale_tag.tagging import template
 from kale_tag.tagging.form import Form
-from kale_tag.tagging.model import Given, Pattern, Rule
+from kale_tag.tagging.model import ABOVE, Given, Pattern, Rule
 from kale_tag.tagging.rule import check_tag
 from kale_tag.tagging.select import Selection, View, first_line
 
@@ -53,10 +54,19 @@ class Wants:
     """The answer for one notebook: `cells` by number, `faults` where there is none."""
 
     def __init__(
-        self, selections: Sequence[Selection], view: View, variables: Mapping[str, str]
+        self,
+        selections: Sequence[Selection],
+        view: View,
+        variables: Mapping[str, str],
+        *,
+        keeps_others: bool = True,
     ) -> None:
-        """Put together what *selections* give, holes filled from *variables* and matches."""
+        """Put together what *selections* give, holes filled from *variables* and matches.
+
+        *keeps_others* says whether cells that no rule gives anything keep their tags.
+        """
         self.view = view
+        self.keeps_others = keeps_others
         self.variables = variables
         self.faults: list[Diagnostic] = []
         self.cells: dict[int, Wanted] = {}
@@ -72,10 +82,35 @@ class Wants:
             if wanted.role is not None and wanted.role.kind == "step":
                 step = steps.setdefault(wanted.role.value, _Step(index))
                 self._add_to_step(step, index, wanted)
-        for step in steps.values():
+        for name, step in steps.items():
+            if ABOVE in step.prev:
+                self._resolve_above(name, step)
             settings = (*step.prev.values(), *(given for given, _ in step.settings.values()))
             if settings:
                 self.cells[step.first] = replace(self.cells[step.first], settings=settings)
+
+    def _resolve_above(self, name: str, step: _Step) -> None:
+        """Put the step that starts above in the place of `step-above`; none above the first."""
+        given = step.prev.pop(ABOVE)
+        starts = [*self._starts]
+        at = starts.index(name)
+        if at:
+            step.prev.setdefault(starts[at - 1], replace(given, value=starts[at - 1]))
+
+    @cached_property
+    def _starts(self) -> dict[str, int]:
+        """The first cell of each step that the notebook will have, in their order."""
+        found: dict[str, int] = {}
+        for index in self.view.code:
+            wanted = self.cells.get(index)
+            name = ""
+            if wanted is not None and wanted.role is not None:
+                name = wanted.role.value if wanted.role.kind in {"step", "notebook"} else ""
+            elif self.keeps_others:
+                name = role_of(self.view.tags(index)).name
+            if name:
+                found.setdefault(name, index)
+        return found
 
     def _cell(self, index: int, rules: tuple[Rule, ...]) -> Wanted:
         """What *rules* want of the cell *index*, but for the settings of its step."""

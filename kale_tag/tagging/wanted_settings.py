@@ -6,16 +6,20 @@ from kale_tag import settings
 from kale_tag.diagnostics import Diagnostic, Label, Source, UserError, error
 from kale_tag.notebook import MISSING, Notebook
 from kale_tag.splice import same
+from kale_tag.steps import SETTINGS_KEY
 from kale_tag.tagging import template
 from kale_tag.tagging.change import Change, Target
 from kale_tag.tagging.model import Given, Setting
 
-SETTINGS_KEY = "kubeflow_notebook"
 
+def settings_changes(
+    notebook: Notebook, target: Target, upgraded: dict[str, object] | None = None
+) -> list[Change]:
+    """The change of the notebook's own metadata, if its settings are not as wanted.
 
-def settings_changes(notebook: Notebook, target: Target) -> list[Change]:
-    """The change of the notebook's own metadata, if its settings are not as wanted."""
-    if target.pipeline is None:
+    *upgraded* are its settings as Kale 2 takes them, where they have to change for that.
+    """
+    if target.pipeline is None and upgraded is None:
         return []
     before = notebook.metadata
     if before is not MISSING and before is not None and not isinstance(before, dict):
@@ -24,16 +28,34 @@ def settings_changes(notebook: Notebook, target: Target) -> list[Change]:
     present = old.get(SETTINGS_KEY)
     if present is not None and not isinstance(present, dict):
         raise UserError(_not_an_object(notebook, f"`metadata.{SETTINGS_KEY}`"))
+    start = (present or {}) if upgraded is None else upgraded
     wanted = _filled_settings(notebook, target)
-    wanted = settings.with_experiment(wanted, present or {})
-    if not present:
+    wanted = settings.with_experiment(wanted, start)
+    # Where a spec has removed the last key, nothing is to come back.
+    asks = present is None or any(value is not None for value in wanted.values())
+    if not start and target.pipeline is not None and asks:
         wanted = settings.initial(wanted, target.variables["stem"])
-    if faults := [*_faults(notebook, target.pipeline, wanted)]:
+    if faults := [*_faults(notebook, target.pipeline or {}, wanted)]:
         raise UserError(*faults)
-    new = _merged(present or {}, wanted)
+    new = _merged(start, wanted)
     if same(new, present or {}):
         return []
     return [Change(None, before, {**old, SETTINGS_KEY: new})]
+
+
+def settings_in(metadata: object) -> Mapping[str, object]:
+    """The settings in the metadata of a notebook, empty where there are none that can be read."""
+    found = metadata.get(SETTINGS_KEY) if isinstance(metadata, Mapping) else None
+    return found if isinstance(found, Mapping) else {}
+
+
+def settings_changed(change: Change) -> Iterator[tuple[str, object, object]]:
+    """Key, old and new value of each setting that changes, `MISSING` where there is none."""
+    before, after = settings_in(change.before), settings_in(change.after)
+    for key in sorted(before.keys() | after.keys()):
+        old, new = before.get(key, MISSING), after.get(key, MISSING)
+        if not same(old, new):
+            yield key, old, new
 
 
 def _filled_settings(notebook: Notebook, target: Target) -> dict[str, object]:

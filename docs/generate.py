@@ -1,0 +1,237 @@
+"""Writes the reference from what the program itself declares; a test holds the two together.
+
+Findings come from the docstrings of the lints, keys of specs from the JSON Schema, commands and
+options from their declarations, cleaners from the facts about them.
+
+python docs/generate.py
+"""
+
+import inspect
+import json
+from collections.abc import Iterator, Mapping
+from importlib import resources
+from pathlib import Path
+from typing import Any, get_args
+
+from kale_tag.cleaners.facts import CLEANERS, Cleaner, Part
+from kale_tag.cli import COMMANDS, command
+from kale_tag.commands.lint_pages import index, pages
+from kale_tag.commands.options import Argument, Option
+
+DOCS = Path(__file__).parent
+RULES = DOCS / "rules"
+REFERENCE = DOCS / "reference"
+
+RULES_HEAD = """# What `kale-tag check` looks for
+
+An error is what Kale refuses or silently gets wrong, and what is not as a spec says; a warning is
+what may go wrong later. `kale-tag check --explain CODE` prints these pages. A spec silences a lint
+for its notebooks, with a reason:
+
+```yaml
+ignore:
+  foreign-tag: papermill reads these; we compile with kale-tag
+```
+
+Written by `docs/generate.py` from the docstrings; do not edit.
+
+"""
+
+NOTE = "<!-- Written by docs/generate.py; do not edit. -->\n\n"
+
+EXIT_CODES = {
+    0: "Done, or nothing to do.",
+    1: """The answer is no: `check` found something, `diff --exit-code` a difference,
+    `compile --check` a package that is stale.""",
+    2: """What you gave could not be used: an option, a spec, a patch, a notebook. The message names
+    the place. In a batch, the other notebooks are done all the same.""",
+    3: """A bug in kale-tag, or a proof that did not come out: please report it, with what was
+    printed. Nothing was written to that notebook.""",
+    130: "Interrupted, by Ctrl-C. Files are old or new, never half.",
+}
+
+
+def files() -> Iterator[tuple[Path, str]]:
+    """Each file with what it shall hold."""
+    yield RULES / "README.md", RULES_HEAD + "".join(f"{line}\n" for line in index())
+    for page in pages().values():
+        yield RULES / f"{page.code}.md", str(page)
+    yield REFERENCE / "spec.md", "".join(_spec())
+    yield REFERENCE / "commands.md", "".join(_commands())
+    yield REFERENCE / "exit-codes.md", "".join(_exit_codes())
+    yield REFERENCE / "cleaners.md", "".join(_cleaners())
+
+
+# Specs.
+
+
+def _spec() -> Iterator[str]:
+    schema = json.loads(resources.files("kale_tag").joinpath("spec.schema.json").read_text("utf-8"))
+    rule = schema["definitions"]["rule"]["properties"]
+    selectors = [*schema["definitions"]["not"]["properties"]]
+    first = [*selectors, "not", "expect"]
+    said = schema["description"]
+    yield f"{NOTE}# Specs\n\nA spec is a YAML file that says {said[0].lower()}{said[1:]} "
+    yield "Patterns are Python's regular expressions, and are found anywhere in a line.\n\n"
+    yield "`kale-tag schema > kale-tag.schema.json` gives editors completion and checks; name it "
+    yield "in the first line:\n`# yaml-language-server: $schema=kale-tag.schema.json`.\n\n"
+    yield "## The file\n\n"
+    yield from _keys(schema, schema["properties"])
+    for pattern, value in schema["patternProperties"].items():
+        yield f"| `{pattern.removeprefix('^')}…` | {_one_line(value['description'])} | |\n"
+    yield "\n## A rule: which cells\n\nEvery condition that is given must hold.\n\n"
+    yield from _keys(schema, {key: rule[key] for key in first})
+    yield "\n## A rule: what they become\n\nOne of the first four; settings go with a step.\n\n"
+    yield from _keys(schema, {key: value for key, value in rule.items() if key not in first})
+    yield "\n## Settings of the pipeline\n\n"
+    yield "The keys of `pipeline`, which is `metadata.kubeflow_notebook` of the notebook.\n\n"
+    yield from _keys(schema, schema["definitions"]["pipeline"]["properties"])
+    steps = schema["definitions"]["compileStep"]["properties"]
+    compiled = _resolved(schema, schema["properties"]["compile"])["properties"]
+    yield "\n## For the compiler\n\nThe keys of `compile`; none is written into notebooks.\n\n"
+    yield from _keys(schema, compiled)
+    yield "\nAnd of a step in `compile.steps`:\n\n"
+    yield from _keys(schema, steps)
+
+
+def _keys(schema: Mapping[str, Any], properties: Mapping[str, Any]) -> Iterator[str]:
+    yield "| key | meaning | example |\n|---|---|---|\n"
+    for key, raw in properties.items():
+        value = _resolved(schema, raw)
+        text = raw.get("description") or value.get("description", "")
+        examples = raw.get("examples") or value.get("examples") or ()
+        shown = ", ".join(f"`{_as_yaml(one)}`" for one in examples[:2])
+        default = raw.get("default", value.get("default"))
+        choices = value.get("enum", ())
+        if choices and not examples:
+            shown = ", ".join(f"`{_as_yaml(one)}`" for one in choices)
+        extra = f" Default: `{_as_yaml(default)}`." if default is not None else ""
+        yield f"| `{key}` | {_one_line(text)}{extra} | {_cell(shown)} |\n"
+
+
+def _resolved(schema: Mapping[str, Any], value: Mapping[str, Any]) -> Mapping[str, Any]:
+    while "$ref" in value:
+        value = schema["definitions"][value["$ref"].rpartition("/")[2]]
+    return value
+
+
+def _as_yaml(value: object) -> str:
+    """A value in one line of YAML, as people write it."""
+    if isinstance(value, dict):
+        return "{" + ", ".join(f"{key}: {_as_yaml(one)}" for key, one in value.items()) + "}"
+    if isinstance(value, list):
+        return "[" + ", ".join(map(_as_yaml, value)) + "]"
+    if isinstance(value, str):
+        plain = value and value[0] not in "!&*[]{}'\"|>%@`#-?: ^" and ": " not in value
+        return value if plain and "," not in value else f"'{value}'"
+    return json.dumps(value)
+
+
+# Commands.
+
+
+def _commands() -> Iterator[str]:
+    yield f"{NOTE}# Commands\n\n`kale-tag COMMAND --help` says the same.\n\n"
+    yield "| command | does |\n|---|---|\n"
+    for name in COMMANDS:
+        summary = _first_sentence(inspect.getdoc(command(name)) or "")
+        yield f"| [`kale-tag {name}`](#kale-tag-{name}) | {_cell(summary)} |\n"
+    yield "\n`kale-tag --version` prints the version. "
+    yield "What commands return: [exit codes](exit-codes.md).\n"
+    for name in COMMANDS:
+        yield f"\n## kale-tag {name}\n\n"
+        yield from _command(name)
+
+
+def _command(name: str) -> Iterator[str]:
+    function = command(name)
+    parts = (inspect.getdoc(function) or "").split("\n\n")
+    examples = [part.strip() for part in parts if part.startswith("kale-tag ")]
+    yield from (f"{part}\n\n" for part in parts if not part.startswith("kale-tag "))
+    yield "".join(["```text\n", *(f"{line}\n" for line in examples), "```\n"])
+    declared = {
+        key: (parts[0], parts[1])
+        for key, hint in function.__annotations__.items()
+        if len(parts := get_args(hint)) > 1
+    }
+    arguments = [one for _, one in declared.values() if isinstance(one, Argument)]
+    if arguments:
+        yield "\n"
+        yield from (f"`{one.metavar}`: {one.help}\n\n" for one in arguments)
+    options = [(kind, one) for kind, one in declared.values() if isinstance(one, Option)]
+    if options:
+        yield "" if arguments else "\n"
+        yield "| option | meaning |\n|---|---|\n"
+    for kind, option in options:
+        values = [option.metavar] if option.metavar else [*map(str, get_args(kind))]
+        flags = ", ".join(f"`{flag}`" for flag in option.flags)
+        taken = " ".join(["", *(f"*{value}*" for value in values)])
+        yield f"| {flags}{taken} | {_one_line(option.help)} |\n"
+
+
+def _first_sentence(text: str) -> str:
+    return _one_line(text.partition("\n\n")[0])
+
+
+# Exit codes.
+
+
+def _exit_codes() -> Iterator[str]:
+    yield f"{NOTE}# Exit codes\n\nThe same for every command.\n\n"
+    yield "| code | meaning |\n|---|---|\n"
+    yield from (f"| {code} | {_one_line(meaning)} |\n" for code, meaning in EXIT_CODES.items())
+
+
+# Cleaners.
+
+
+def _cleaners() -> Iterator[str]:
+    yield f"{NOTE}# What cleaners do to tags\n\n"
+    yield "Found by running each program on a tagged notebook; the tests run them again.\n\n"
+    yield "| program | tags of cells | `kubeflow_notebook` | ids of cells |\n|---|---|---|---|\n"
+    for cleaner in CLEANERS:
+        parts = (_fate(cleaner, part) for part in (cleaner.tags, cleaner.settings))
+        yield f"| {cleaner.name} {cleaner.seen} | {' | '.join(parts)} | {cleaner.ids} |\n"
+
+
+def _fate(cleaner: Cleaner, part: Part) -> str:
+    """What becomes of a part, and the option that says otherwise, for one cell of a table."""
+    if cleaner.name == "jq":
+        return "deleted where the program says so"
+    told = [_said(option.flags, option.key, option.value) for option in part.deleting]
+    if not part.default:
+        if not told:
+            return "kept"
+        return f"kept; deleted by {' or '.join(told)}"
+    keep = f"`{' '.join(part.args)}`"
+    where = ""
+    if part.line:
+        file, value = cleaner.configs[0].name, part.keeping[0].value
+        keep = f"`{part.line} = {value if file.endswith('.ini') else json.dumps([value])}`"
+        where = f" in {file}"
+    when = "deleted when it is made from a text file" if cleaner.when else "**deleted**"
+    return f"{when}; kept with {keep}{where}"
+
+
+def _said(flags: tuple[str, ...], key: str, value: str) -> str:
+    if flags:
+        return f"`{flags[0]} {value}`" if value else f"`{flags[0]}`"
+    return f"`{key} = {json.dumps([value])}`" if value[:1] != "-" else f'`{key} = "{value}"`'
+
+
+def _one_line(text: str) -> str:
+    return _cell(" ".join(text.split()))
+
+
+def _cell(text: str) -> str:
+    """*text* for a cell of a table, which Markdown reads in its own way."""
+    parts = text.split("`")  # what is code stands at the odd places
+    parts[::2] = (part.replace("|", "\\|").replace("<", "&lt;") for part in parts[::2])
+    return "`".join(parts)
+
+
+if __name__ == "__main__":
+    for folder in (RULES, REFERENCE):
+        folder.mkdir(exist_ok=True)
+    for path, text in files():
+        path.write_text(text, "utf-8")

@@ -1,0 +1,122 @@
+"""`kale-tag diff`: tags, settings and steps that differ between notebooks, folders or revisions."""
+
+import shlex
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+from dataclasses import replace
+from functools import partial
+from typing import TypeVar
+
+from kale_tag.commands.options import Color, DiffFormat, ExitCode, Quiet, Verbose
+from kale_tag.commands.options import Versions as Words
+from kale_tag.commands.report import say, style_for
+from kale_tag.commands.revisions import find_versions
+from kale_tag.commands.versions import Comparison, Version, Versions
+from kale_tag.diagnostics import UserError
+from kale_tag.notebook import Notebook
+from kale_tag.read_notebook import read_notebook
+from kale_tag.render import diff as render
+from kale_tag.render.diff import Compared
+from kale_tag.tagging.diff import diff_notebooks
+
+T = TypeVar("T")
+
+FAST_COUNT = 40
+FAST_BYTES = 4_000_000
+"""From here on msgspec saves more than its import takes: two are read, and all of their cells."""
+
+
+def diff(  # noqa: PLR0913  one parameter an option
+    paths: Words,
+    *,
+    format: DiffFormat = "text",  # noqa: A002  the option's name
+    exit_code: ExitCode = False,
+    quiet: Quiet = False,
+    verbose: Verbose = False,
+    color: Color = "auto",
+) -> int:
+    """Show which tags, settings and steps differ: of files, folders, or Git revisions.
+
+    kale-tag diff old.ipynb new.ipynb
+
+    kale-tag diff main HEAD -- notebooks/
+
+    kale-tag diff main...HEAD --format markdown
+    """
+    style = style_for(color, sys.stdout.isatty())
+    done: list[Compared] = []
+    with ExitStack() as stack:
+        comparison = find_versions(paths, stack)
+        for fault in comparison.warnings:
+            say(fault)
+        for one in _compared(comparison):
+            for fault in one.diagnostics:
+                sys.stdout.flush()
+                say(fault)
+            done.append(one)
+            if format == "text" and not quiet:
+                for line in render.as_text(one, style, verbose=verbose):
+                    print(line)
+    _print_end(comparison, done, format, quiet=quiet)
+    if any(one.diagnostics for one in done):
+        return 2
+    return 1 if exit_code and any(one.diff for one in done) else 0
+
+
+def _compared(comparison: Comparison) -> Iterator[Compared]:
+    many = len(comparison.versions) >= FAST_COUNT
+    for versions in comparison.versions:
+        before, after = versions.before, versions.after
+        paths = (before.path if before else None, after.path if after else None)
+        one = Compared(*paths, paired=versions.paired)
+        if not versions.same:
+            _compare(versions, one, fast=many)
+        yield one
+
+
+def _compare(versions: Versions, one: Compared, *, fast: bool) -> None:
+    """Put into *one* what differs, or what is wrong with either side."""
+    sides = versions.before, versions.after
+    data = [_tried(one, version.read) if version is not None else None for version in sides]
+    if one.diagnostics or data[0] == data[1]:
+        return
+    read = [
+        None
+        if version is None or found is None
+        else _tried(one, partial(_read, found, version, fast=fast))
+        for version, found in zip(sides, data, strict=True)
+    ]
+    if not one.diagnostics:
+        one.diff = _tried(one, partial(diff_notebooks, *read))
+
+
+def _tried(one: Compared, work: Callable[[], T]) -> T | None:
+    """What *work* gives; None where it could not be done, and *one* says why."""
+    try:
+        return work()
+    except UserError as fault:
+        one.diagnostics += fault.diagnostics
+        return None
+
+
+def _read(data: bytes, version: Version, *, fast: bool) -> Notebook:
+    try:
+        return read_notebook(data, version.name, fast=fast or len(data) >= FAST_BYTES)
+    except UserError as fault:
+        if not version.committed:
+            raise
+        hint = f"it was committed so: `git show {shlex.quote(version.name)}` prints it"
+        raise UserError(*(replace(one, help=hint) for one in fault.diagnostics)) from None
+
+
+def _print_end(comparison: Comparison, done: list[Compared], format: str, *, quiet: bool) -> None:  # noqa: A002  the option's name
+    names = comparison.before, comparison.after
+    if format == "json":
+        print(render.as_json(names, done))
+    elif format == "markdown":
+        from kale_tag.render.diff_markdown import as_markdown  # noqa: PLC0415  seldom asked for
+
+        print(as_markdown(names, done), end="")
+    elif not quiet:
+        print(render.summary(names, done))

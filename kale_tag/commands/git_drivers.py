@@ -1,0 +1,340 @@
+"""`kale-tag git install`, `uninstall` and `status`: Git is told of our drivers, or forgets them.
+
+Git asks two places: an attributes file says which driver is for which files, the configuration says
+what command a driver is. Only what is ours in them is changed.
+"""
+
+import json
+import os
+import re
+import shlex
+import sys
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Literal
+
+from kale_tag import git_attributes as attributes
+from kale_tag import git_config as config
+from kale_tag.commands.report import count, say
+from kale_tag.diagnostics import Diagnostic, Label, Source, UserError, error, warning
+from kale_tag.git import GitError
+
+NAME = "kale-tag"
+PATTERN = "*.ipynb"
+ANY = "notebook.ipynb"
+"""Stands for a notebook where there is none yet."""
+
+Kind = Literal["diff", "merge"]
+KINDS: tuple[Kind, ...] = ("diff", "merge")
+
+MAIN = {"diff": "diff.kale-tag.textconv", "merge": "merge.kale-tag.driver"}
+"""The setting that is the command of each driver."""
+
+PURPOSE = {
+    "diff": "`git diff`, `git log -p` and `git show` print notebooks as readable lines",
+    "merge": "tags and settings of notebooks merge by what they mean",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """Where to install: the scope of the settings, the attributes file, and the repository."""
+
+    scope: config.Scope
+    attributes: str
+    repository: config.Repository | None
+
+    @property
+    def top(self) -> str:
+        """The folder in which to ask Git."""
+        return self.repository.top if self.repository else ""
+
+    @property
+    def wins(self) -> bool:
+        """Whether the attributes file goes before all others, so that it could overrule them."""
+        return self.repository is not None and self.attributes == self.repository.attributes
+
+
+def find_target(attributes_file: str, *, everywhere: bool) -> Target:
+    """Where to install. Raises `UserError` outside of a repository, unless *everywhere*."""
+    try:
+        repository = config.find_repository()
+    except GitError as fault:
+        if not everywhere:
+            raise UserError(_no_repository(fault)) from None
+        repository = None
+    if everywhere:
+        file = attributes_file or attributes.global_attributes()
+        return Target("--global", os.path.abspath(file), repository)
+    assert repository is not None
+    return Target(
+        "--local",
+        os.path.abspath(attributes_file) if attributes_file else repository.attributes,
+        repository,
+    )
+
+
+def settings(kind: Kind) -> dict[str, str]:
+    """The settings of a driver, its command first.
+
+    Where kale-tag has gone, or fails, the commands leave it to Git, so that nobody sees less.
+    """
+    # By its path, because a program with windows has another PATH; -P, because the folder that Git
+    # calls it in is the user's, and may hold a `json.py`.
+    program = f"{shlex.quote(sys.executable.replace(os.sep, '/'))} -P -m kale_tag git"
+    if kind == "diff":
+        return {
+            MAIN["diff"]: f'f() {{ {program} textconv -- "$1" || cat -- "$1"; }}; f',
+            "diff.kale-tag.xfuncname": "^(# %% .*)$",
+        }
+    program = program.replace("%", "%%")
+    return {
+        MAIN["merge"]: f"case $({program} merge -- %O %A %B %P %L %S %X %Y) in "
+        "clean) ;; conflict) exit 1 ;; *) "
+        "git merge-file --marker-size=%L -L ours -L base -L theirs %A %O %B || exit 1 ;; esac",
+        "merge.kale-tag.name": "kale-tag: tags of notebooks by meaning, the rest as Git does",
+    }
+
+
+def install(target: Target) -> int:
+    """Install both drivers, as far as no other is in their place; 1 where one is."""
+    faults = {kind: fault for kind in KINDS if (fault := _foreign(target, kind))}
+    kinds = [kind for kind in KINDS if kind not in faults]
+    missing = [kind for kind in kinds if not _is_named(target, kind)]
+    if missing:
+        words = " ".join(f"{kind}={NAME}" for kind in missing)
+        attributes.add_line(target.attributes, f"{PATTERN} {words}")
+    for kind in kinds:
+        new = [_put(target, kind, key, value) for key, value in settings(kind).items()]
+        state = "installed" if any(new) or kind in missing else "already installed"
+        print(f"{state}: the {kind} driver, so that {PURPOSE[kind]}")
+    if kinds:
+        main = config.get(MAIN[kinds[0]], target.scope, target.top)
+        print(f"  settings:   {_shown(main.file if main else '')}")
+        print(f"  attributes: {_shown(target.attributes)}")
+    for kind in kinds:
+        if target.repository and (fault := _overruled(target.repository, kind)):
+            say(fault)
+    for fault in faults.values():
+        say(fault)
+    return 1 if faults else 0
+
+
+def uninstall(target: Target) -> int:
+    """Take out what `install` has put in."""
+    ours: dict[str, str] = dict.fromkeys(KINDS, NAME)
+    dropped = attributes.drop_attributes(target.attributes, PATTERN, ours)
+    removed = [_shown(target.attributes)] if dropped else []
+    for kind in KINDS:
+        for key, value in settings(kind).items():
+            present = config.get(key, target.scope, target.top)
+            if present and (present.value == value or _is_ours(key, present.value)):
+                config.unset(key, target.scope, target.top)
+                removed.append(_shown(present.file))
+    if removed:
+        print(f"removed the drivers from {' and '.join(dict.fromkeys(removed))}")
+    else:
+        print("nothing to remove: the drivers are not installed here")
+    left = {
+        place
+        for kind in KINDS
+        if target.repository and (place := _state(target.repository, kind).place)
+    }
+    for file, line in sorted(left):
+        print(f"left as it is: `{line}` in {_shown(file)}")
+    return 0
+
+
+@dataclass(frozen=True, slots=True)
+class State:
+    """What Git makes of one driver in a repository.
+
+    *place* is the file and line that names it for notebooks, *others* are notebooks with another
+    driver or none, and what that is.
+    """
+
+    kind: Kind
+    total: int
+    place: tuple[str, str] | None
+    others: tuple[tuple[str, str], ...]
+    command: config.Setting | None
+
+    @property
+    def program(self) -> str:
+        """The program in the command, "" where it is not one that `install` wrote."""
+        command = self.command.value if self.command else ""
+        if self.kind == "merge":
+            command = command.replace("%%", "%")
+        found = re.match(r"(?:f\(\) \{ |case \$\()(.+) -P -m kale_tag git", command)
+        try:
+            return shlex.split(found[1])[0] if found else ""
+        except ValueError:  # edited by hand, with a quote too many
+            return ""
+
+    @property
+    def gone(self) -> bool:
+        """Whether the program is no longer where it was when it was installed."""
+        return bool(self.program) and not os.path.exists(self.program)
+
+    @property
+    def active(self) -> bool:
+        """Whether Git calls the driver for every notebook."""
+        return self.command is not None and not self.gone and not self.others
+
+
+def status(target: Target, *, as_json: bool) -> int:
+    """Say for both drivers whether they are active, and where that is said; 0 if both are."""
+    everywhere = target.scope == "--global"
+    states = [
+        _global_state(target, kind)
+        if everywhere or target.repository is None
+        else _state(target.repository, kind)
+        for kind in KINDS
+    ]
+    active = all(state.active for state in states)
+    if as_json:
+        document: dict[str, object] = {"installed": active}
+        document |= {state.kind: _value(state) for state in states}
+        print(json.dumps(document, indent=1, ensure_ascii=False))
+    else:
+        for state in states:
+            print("\n".join(_lines(state)))
+    return 0 if active else 1
+
+
+def _state(repository: config.Repository, kind: Kind) -> State:
+    values = _values(repository, kind)
+    others = tuple((path, value) for path, value in values.items() if value != NAME)
+    ours = next((path for path, value in values.items() if value == NAME), None)
+    place = attributes.origin(repository, kind, ours) if ours else None
+    command = config.get(MAIN[kind], None, repository.top)
+    return State(kind, 0 if list(values) == [ANY] else len(values), place, others, command)
+
+
+def _global_state(target: Target, kind: Kind) -> State:
+    line, value = _set_in(target.attributes, kind)
+    others = () if value == NAME else ((ANY, value),)
+    place = None if others else (target.attributes, line)
+    return State(kind, 0, place, others, config.get(MAIN[kind], "--global"))
+
+
+def _lines(state: State) -> Iterator[str]:
+    left = state.total - len(state.others)
+    if state.active:
+        which = f"all {state.total} notebooks" if state.total > 1 else "notebooks"
+        yield f"{state.kind} driver: active for {which}"
+    elif state.command and not state.gone and left > 0:
+        yield f"{state.kind} driver: active for {left} of {count(state.total, 'notebook')}"
+    else:
+        yield f"{state.kind} driver: not active"
+    if state.place:
+        yield f"  attribute: `{state.place[1]}` in {_shown(state.place[0])}"
+    for path, value in state.others[:5]:
+        what = "none" if value == "unspecified" else f"`{state.kind}={value}`"
+        yield f"  attribute: {what}{f' for {path}' if state.total else ''}"
+    if len(state.others) > 5:
+        yield f"  and {len(state.others) - 5} more notebooks"
+    if state.command is None:
+        yield f"  command:   none, `{MAIN[state.kind]}` is not set"
+    else:
+        gone = f"; {state.program} is gone, so Git does it alone" if state.gone else ""
+        yield f"  command:   `{MAIN[state.kind]}` in {_shown(state.command.file)}{gone}"
+
+
+def _value(state: State) -> dict[str, object]:
+    return {
+        "active": state.active,
+        "attributes": state.place and {"file": state.place[0], "line": state.place[1]},
+        "other": [{"notebook": path, "value": value} for path, value in state.others],
+        "command": state.command and {"file": state.command.file, "value": state.command.value},
+        "program_gone": state.gone,
+    }
+
+
+def _put(target: Target, kind: Kind, key: str, value: str) -> bool:
+    present = config.get(key, target.scope, target.top)
+    if present and (present.value == value or key != MAIN[kind]):
+        return False  # as it shall be, or made to the user's own taste
+    config.put(key, value, target.scope, target.top)
+    return True
+
+
+def _is_ours(key: str, value: str) -> bool:
+    """Whether the command *value* is kale-tag, wherever it was installed."""
+    verb = {MAIN["diff"]: "textconv", MAIN["merge"]: "merge"}.get(key)
+    return verb is not None and re.search(rf"kale.tag['\"]? git {verb}\b", value) is not None
+
+
+def _is_named(target: Target, kind: Kind) -> bool:
+    """Whether the attributes file names the driver for notebooks already."""
+    return _set_in(target.attributes, kind)[1] == NAME
+
+
+def _set_in(file: str, kind: Kind) -> tuple[str, str]:
+    """The line of an attributes file that counts for notebooks, and the driver that it names."""
+    line = attributes.last_line(file, kind, ANY)
+    parsed = attributes.parse_line(line) if line else None
+    return (line or "", parsed.attributes[kind]) if parsed else ("", "unspecified")
+
+
+def _foreign(target: Target, kind: Kind) -> Diagnostic | None:
+    """What stands where the driver would be installed and is not ours."""
+    present = config.get(MAIN[kind], target.scope, target.top)
+    if present and not _is_ours(MAIN[kind], present.value):
+        return _taken(kind, f"{MAIN[kind]} = {present.value}", present.file)
+    line, value = _set_in(target.attributes, kind)
+    if value not in {NAME, "unspecified"}:
+        return _taken(kind, line, target.attributes)
+    if target.wins and target.repository is not None:
+        # A line there would overrule those of all other files.
+        for path, value in _values(target.repository, kind, ANY).items():
+            if value not in {NAME, "unspecified"}:
+                file, line = attributes.origin(target.repository, kind, path) or ("", value)
+                return _taken(kind, line, file)
+    return None
+
+
+def _taken(kind: Kind, line: str, file: str) -> Diagnostic:
+    return warning(
+        "other-driver",
+        f"the {kind} driver was not installed: there is another one, `{line}`",
+        Label(Source(_shown(file))) if file else None,
+        help="take it out and run this again, if kale-tag shall have its place",
+    )
+
+
+def _overruled(repository: config.Repository, kind: Kind) -> Diagnostic | None:
+    """What stands elsewhere and goes before what was installed."""
+    for path, value in _values(repository, kind).items():
+        if value != NAME:
+            file, line = attributes.origin(repository, kind, path) or ("", f"{kind}={value}")
+            return warning(
+                "overruled",
+                f"the {kind} driver does not come into force for {path}: `{line}` goes before it",
+                Label(Source(_shown(file))) if file else None,
+                help="`kale-tag git status` lists all such notebooks",
+            )
+    return None
+
+
+def _values(repository: config.Repository, kind: Kind, *more: str) -> dict[str, str]:
+    """The driver that Git takes for each notebook; for one that might be, where there is none."""
+    paths = [] if repository.bare else attributes.notebooks(repository.top)
+    found = attributes.effective([kind], [*(paths or [ANY]), *more], repository.top)
+    return {path: one[kind] for path, one in found.items()}
+
+
+def _shown(path: str) -> str:
+    """*path* from here if it is below, else the whole of it."""
+    near = os.path.relpath(path) if path else path
+    return path if near.startswith(os.pardir) else near
+
+
+def _no_repository(fault: GitError) -> Diagnostic:
+    if "not a git repository" in fault.message:
+        return error(
+            "no-repository",
+            "this folder is in no Git repository",
+            help="go to a repository, or give `--global` to do it for all of yours",
+        )
+    return error("no-repository", f"Git cannot use the repository here: {fault.message}")

@@ -1,0 +1,137 @@
+"""`kale-tag git merge`: what Git calls to merge a notebook that both sides changed."""
+
+import traceback
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+from kale_tag import files
+from kale_tag.commands.report import say
+from kale_tag.diagnostics import Diagnostic, Label, Source, UserError, error
+from kale_tag.git_merge import GitMerge, Labels, merge_as_git
+from kale_tag.notebook import MISSING, Notebook
+from kale_tag.read_notebook import read_notebook
+from kale_tag.splice import prove, splice
+from kale_tag.tagging.merge import CellConflict, Merge, unexpected
+from kale_tag.tagging.merge import merge as merge_meaning
+from kale_tag.tagging.select import first_line
+
+MARKER_SIZE = 7
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """The merged file; clean if there is nothing to be said against it."""
+
+    data: bytes
+    clean: bool
+    faults: tuple[Diagnostic, ...] = ()
+
+
+def merge(words: Sequence[str]) -> int:
+    """Write the merge of BASE, OURS and THEIRS into OURS; 0 if it is clean, 1 if not.
+
+    *words* are these, PATH, MARKER_SIZE, and the labels that newer versions of Git give. `clean` or
+    `conflict` is printed, which tells whoever calls it that the work was done at all.
+    """
+    base, ours, theirs = (files.read(name) for name in words[:3])
+    path, size = words[3], words[4]
+    marker_size = int(size) if size.isascii() and size.isdigit() else MARKER_SIZE
+    named = words[5:8]
+    # An older Git leaves `%S %X %Y` as they stand.
+    labels = Labels(*named) if len(named) == 3 and named[0] != "%S" else Labels()
+    versions = (base.data, ours.data, theirs.data)
+    outcome = merged(versions, path, marker_size, labels)
+    if outcome.data != ours.data:
+        files.stage(ours, outcome.data).commit()
+    for fault in outcome.faults:
+        say(fault)
+    print("clean" if outcome.clean else "conflict")
+    return 0 if outcome.clean else 1
+
+
+def merged(
+    versions: tuple[bytes, bytes, bytes], path: str, marker_size: int, labels: Labels
+) -> Outcome:
+    """The merge of base, ours and theirs of the notebook *path*.
+
+    Where one of them is no notebook, or nothing is to be merged by its meaning, it is Git's own.
+    """
+    try:
+        outcome = _by_meaning(versions, path, marker_size, labels)
+    except Exception:  # noqa: BLE001  nothing may be lost by a bug of ours in the midst of a merge
+        traceback.print_exc()
+        said = f"this is a bug in kale-tag; {path} was merged by Git alone"
+        say(error("bug", said, Label(Source(path)), help="please report it"))
+        outcome = None
+    if outcome is not None:
+        return outcome
+    by_git = merge_as_git(versions, marker_size, labels)
+    return Outcome(by_git.data, by_git.clean)
+
+
+def _by_meaning(
+    versions: tuple[bytes, bytes, bytes], path: str, marker_size: int, labels: Labels
+) -> Outcome | None:
+    try:
+        notebooks = [read_notebook(data, path) for data in versions]
+        made = merge_meaning(*notebooks)
+    except UserError:  # one is no notebook: a version with conflict markers, for example
+        return None
+    if made is None:
+        return None
+    agreed = [
+        _spliced(notebook, wanted) for notebook, wanted in zip(notebooks, made.wanted, strict=True)
+    ]
+    by_git = merge_as_git(agreed, marker_size, labels)
+    faults = [_conflict(found, notebooks[1], labels) for found in made.conflicts]
+    if by_git.clean and not faults:
+        faults += _proof(made, notebooks, by_git)
+    return Outcome(by_git.data, by_git.clean and not faults, tuple(faults))
+
+
+def _spliced(notebook: Notebook, wanted: dict[int | None, object]) -> bytes:
+    data = splice(notebook, wanted)
+    prove(notebook, data, wanted)
+    return data
+
+
+def _proof(made: Merge, notebooks: Sequence[Notebook], by_git: GitMerge) -> Iterator[Diagnostic]:
+    """What is wrong with a merge in which Git sees no conflict."""
+    _, ours, theirs = notebooks
+    try:
+        result = read_notebook(by_git.data, ours.name)
+        wrong = list(unexpected(made, ours, theirs, result))
+    except UserError as fault:
+        yield from fault.diagnostics
+        return
+    for cell in wrong:
+        what = "the settings are" if cell is None else f"the tags of cell {cell} are"
+        yield error(
+            "not-merged",
+            f"Git sees no conflict in {ours.name}, but {what} not what the two sides make of them",
+            Label(Source(ours.name, cell=cell)),
+            help="look at it, correct it, then `git add` it",
+        )
+
+
+def _conflict(found: CellConflict, ours: Notebook, labels: Labels) -> Diagnostic:
+    _, one, other = (_shown(value) for value in found.conflict.versions)
+    if found.cell is None:
+        where = f"the setting `{found.conflict.what}`"
+    else:
+        line = first_line(ours.source(found.cell))
+        where = f"{found.conflict.what} of cell {found.cell} (`{line}`)"
+    return error(
+        "tags-conflict" if found.cell is not None else "settings-conflict",
+        f"both sides changed {where}: {one} ({labels.ours}), {other} ({labels.theirs})",
+        Label(Source(ours.name, cell=found.cell)),
+        help="keep one of the two lines between the conflict markers, then `git add` it",
+    )
+
+
+def _shown(value: object) -> str:
+    if value is MISSING:
+        return "none"
+    if isinstance(value, list) and all(isinstance(tag, str) for tag in value):
+        return " ".join(f"`{tag}`" for tag in value) or "none"
+    return f"`{value}`"

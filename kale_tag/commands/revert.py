@@ -1,0 +1,47 @@
+"""`kale-tag revert`: undo what patches have done."""
+
+from kale_tag.commands.options import (
+    AllOrNothing,
+    Color,
+    Format,
+    Interactive,
+    Jobs,
+    PatchPaths,
+    Quiet,
+    Reanchor,
+    Verbose,
+)
+from kale_tag.commands.write import Options, write
+
+
+def revert(  # noqa: PLR0913  one parameter an option
+    paths: PatchPaths,
+    *,
+    interactive: Interactive = False,
+    reanchor: Reanchor = False,
+    all_or_nothing: AllOrNothing = False,
+    format: Format = "text",  # noqa: A002  the option's name
+    jobs: Jobs = 1,
+    quiet: Quiet = False,
+    verbose: Verbose = False,
+    color: Color = "auto",
+) -> int:
+    """Undo what patches have done.
+
+    kale-tag revert patches/
+    """
+    return write(
+        paths,
+        Options(
+            verb="reverted",
+            undo=True,
+            reanchor=reanchor,
+            interactive=interactive,
+            all_or_nothing=all_or_nothing,
+            as_json=format == "json",
+            jobs=jobs,
+            quiet=quiet,
+            verbose=verbose,
+            color=color,
+        ),
+    )

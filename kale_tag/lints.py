@@ -1,0 +1,134 @@
+"""What `kale-tag check` looks for: the code of each lint, how bad it is, and its page of docs.
+
+A lint is a function that yields diagnostics. Its name is its code (`foreign_tag` is `foreign-tag`),
+its docstring its page, in the docs, in SARIF and for `--explain`. Each half of the house has lints
+of its own; their codes stand here, so that a spec can be read without them.
+"""
+
+import re
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from typing import Final, Literal
+
+from kale_tag.diagnostics import Diagnostic, Label
+
+Severity = Literal["error", "warning"]
+Lint = Callable[..., Iterator[Diagnostic]]
+
+SEVERITIES: Final[Mapping[str, Severity]] = {
+    # the tags of one cell
+    "unknown-tag": "error",
+    "legacy-tag": "error",
+    "foreign-tag": "error",
+    "bad-tags": "error",
+    "unread-tag": "warning",
+    "two-steps": "error",
+    "prev-without-step": "error",
+    "setting-without-step": "error",
+    "reserved-name": "error",
+    "repeated-setting": "error",
+    "colon-lost": "error",
+    # the steps that they make
+    "no-step": "error",
+    "dropped-code": "error",
+    "ignored-tag": "error",
+    "unknown-prev": "error",
+    "later-prev": "error",
+    "cycle": "error",
+    "step-after-metrics": "error",
+    # references to other notebooks
+    "reference-without-path": "error",
+    "code-in-reference": "error",
+    "duplicate-name": "error",
+    "code-after-reference": "error",
+    # the settings of the notebook
+    "unknown-setting": "error",
+    "invalid-setting": "error",
+    "missing-setting": "error",
+    "two-experiments": "error",
+    "panel-loss": "warning",
+    # the notebook against its spec
+    "tag-drift": "error",
+    "setting-drift": "error",
+    "panel-drift": "error",
+    # what else works on the notebooks
+    "tag-eating-cleaner": "warning",
+}
+"""The codes of all lints, in the order of the docs. An error is what Kale refuses or silently gets
+wrong, and what is not as a spec says; a warning is what may go wrong later."""
+
+DOCS: Final = "https://github.com/kale-tag/kale-tag/blob/main/docs/rules"
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """One thing found; *silenced* is the reason that a spec gives for not wanting to hear of it."""
+
+    fault: Diagnostic
+    silenced: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Page:
+    """What the docs say of one lint, in Markdown: what it finds, why that hurts, how to mend it."""
+
+    code: str
+    severity: Severity
+    finds: str
+    why: str
+    mend: str
+    example: str
+
+    @property
+    def summary(self) -> str:
+        """What it finds, as a sentence of its own: `A tag of another tool ...`."""
+        text = " ".join(self.finds.removeprefix("Finds ").split())
+        return text[:1].upper() + text[1:]
+
+    @property
+    def url(self) -> str:
+        """Where the page stands on the web."""
+        return f"{DOCS}/{self.code}.md"
+
+    def __str__(self) -> str:
+        return (
+            f"# {self.code}\n\n{self.summary} ({self.severity})\n\n"
+            f"## Why it hurts\n\n{self.why}\n\n"
+            f"## How to mend it\n\n{self.mend}\n\n"
+            f"## Example\n\n{self.example}\n"
+        )
+
+
+def found(  # noqa: PLR0913  a diagnostic has this many parts
+    code: str,
+    message: str,
+    at: Label,
+    *,
+    also: Iterable[Label] = (),
+    notes: Iterable[str] = (),
+    help: str = "",  # noqa: A002  the word that users see
+) -> Diagnostic:
+    """A diagnostic of the lint *code*, as bad as that is."""
+    return Diagnostic(SEVERITIES[code], code, message, (at, *also), tuple(notes), help)
+
+
+def code_of(lint: Lint) -> str:
+    """The code of *lint*."""
+    return lint.__name__.replace("_", "-")
+
+
+def page(lint: Lint) -> Page:
+    """The page of *lint*, from its docstring.
+
+    That has a paragraph for what it finds, then `Why:`, `Mend:` and `Example:` with what belongs to
+    each.
+    """
+    import inspect  # noqa: PLC0415  slow to import, needed for docs only
+
+    text = inspect.getdoc(lint) or ""
+    finds, why, mend, example = _PARTS.split(text, maxsplit=3) if text else ("", "", "", "")
+    code = code_of(lint)
+    return Page(code, SEVERITIES[code], finds, *(one.strip() for one in (why, mend, example)))
+
+
+_PARTS = re.compile(r"\n\n(?:Why|Mend|Example):\s")

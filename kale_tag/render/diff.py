@@ -1,0 +1,289 @@
+"""What differs between notebooks, as text for a terminal and as JSON.
+
+The JSON document, where a notebook that is not there has `null` for its path and cells:
+
+    {"before": "main", "after": "HEAD",
+     "notebooks": [{"before": path, "after": path, "change": "modified", "differs": true,
+       "failed": false,
+       "cells": [{"before": 3, "after": 5, "id": null, "first_line": "x = 1",
+                  "removed": ["step:a"], "added": ["step:b"], "tags_before": [...],
+                  "tags_after": [...], "notebook_path": {"before": ..., "after": ...}}],
+       "settings": [{"key": "base_image", "before": ..., "after": ...}],
+       "steps": [{"change": "renamed", "before": STEP, "after": STEP,
+                  "removed": ["prev:a"], "added": ["limit:cpu:2"]}],
+       "regrouped": [{"cells": [{"before": 4, "after": 6}],
+                      "before": "step:a", "after": "imports"}]}],
+     "diagnostics": [...],
+     "summary": {"differ": 1, "unchanged": 2, "failed": 0}}
+
+*change* of a notebook is `added`, `deleted`, `renamed` or `modified`, that of a step `added`,
+`removed`, `renamed` or `changed`. STEP is `{"name", "cells", "prev", "settings", "notebook"}`, the
+last only for a reference to another notebook. A setting that is not there has no `before` or
+`after`. `notebook_path` is there where it differs.
+"""
+
+import json
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+from kale_tag.diagnostics import Diagnostic
+from kale_tag.json_scan import HugeInt
+from kale_tag.notebook import MISSING
+from kale_tag.render import faults
+from kale_tag.render.faults import one_line
+from kale_tag.render.style import Style
+from kale_tag.splice import same
+from kale_tag.steps import PATH_KEY, Step
+from kale_tag.tagging.diff import CellChange, NotebookDiff, Regrouped, StepChange
+
+Names = tuple[str, str]
+"""What is compared: two revisions, files or folders."""
+
+
+@dataclass(slots=True)
+class Compared:
+    """One notebook on both sides, by its paths, None where it is not there.
+
+    *paired* says that the user put two notebooks side by side, so that neither was renamed.
+    *diff* is None where nothing had to be compared, or could be; then *diagnostics* say why.
+    """
+
+    before: str | None
+    after: str | None
+    paired: bool = False
+    diff: NotebookDiff | None = None
+    diagnostics: tuple[Diagnostic, ...] = ()
+
+    @property
+    def name(self) -> str:
+        """What the notebook is called now."""
+        return self.after or self.before or ""
+
+    @property
+    def change(self) -> str:
+        """What happened to the notebook as a file."""
+        if self.before is None:
+            return "added"
+        if self.after is None:
+            return "deleted"
+        return "modified" if self.paired or self.before == self.after else "renamed"
+
+
+def summary(names: Names, done: Sequence[Compared]) -> str:
+    """`1 differs, 2 unchanged, 0 failed (main, HEAD)`."""
+    differ, unchanged, failed = counts(done)
+    verb = "differs" if differ == 1 else "differ"
+    sides = f"({one_line(names[0])}, {one_line(names[1])})"
+    return f"{differ} {verb}, {unchanged} unchanged, {failed} failed {sides}"
+
+
+def counts(done: Sequence[Compared]) -> tuple[int, int, int]:
+    """How many differ, do not, and could not be compared."""
+    failed = sum(bool(one.diagnostics) for one in done)
+    differ = sum(bool(one.diff) for one in done)
+    return differ, len(done) - differ - failed, failed
+
+
+def title(one: Compared) -> str:
+    """The name of the notebook, and what became of it as a file."""
+    if one.before is not None and one.after is not None and one.before != one.after:
+        return f"{one_line(one.before)} -> {one_line(one.after)}"
+    extra = {"added": " (new)", "deleted": " (deleted)"}
+    return one_line(one.name) + extra.get(one.change, "")
+
+
+def as_text(one: Compared, style: Style, *, verbose: bool) -> Iterator[str]:
+    """A line for each cell, setting and step that differs; none where nothing does."""
+    if not one.diff:
+        if verbose and not one.diagnostics:
+            yield style.dim(f"{title(one)}: nothing differs")
+        return
+    yield style.bold(title(one))
+    yield from _cells_as_text(one, one.diff.cells, style)
+    for setting in one.diff.settings:
+        gone, come = (
+            [] if value is MISSING else [f"{sign} {setting.key}: {as_written(value)}"]
+            for sign, value in (("-", setting.before), ("+", setting.after))
+        )
+        yield f"  setting  {_marks(gone, come, style)}"
+    for step in one.diff.steps:
+        yield f"  step  {_step_as_text(step, style)}"
+    for group in one.diff.regrouped:
+        yield f"  {cells_named(group)}  {style.yellow(f'~ {block(group.after)}')}" + style.dim(
+            f", before {block(group.before)}"
+        )
+
+
+def as_json(names: Names, done: Sequence[Compared]) -> str:
+    """Everything as one JSON document, in the form that stands at the top of this file."""
+    differ, unchanged, failed = counts(done)
+    document = {
+        "before": names[0],
+        "after": names[1],
+        "notebooks": [_as_value(one) for one in done],
+        "diagnostics": [faults.as_value(fault) for one in done for fault in one.diagnostics],
+        "summary": {"differ": differ, "unchanged": unchanged, "failed": failed},
+    }
+    return json.dumps(document, indent=1, ensure_ascii=False, default=_digits)
+
+
+def cells_named(group: Regrouped) -> str:
+    """`cells 4, 5 -> 6`: the cells, with their new number where they moved."""
+    parts = [str(was) if was == now else f"{was} -> {now}" for was, now in group.cells]
+    return f"cell{'s' if len(parts) > 1 else ''} {', '.join(parts)}"
+
+
+def block(name: str) -> str:
+    """What a cell belongs to, for reading."""
+    return f"in {name}" if name else "in no block"
+
+
+def path_changes(change: CellChange) -> tuple[list[str], list[str]]:
+    """`notebook_path: x` as it goes and as it comes."""
+    before, after = (
+        MISSING if cell is None else cell.path for cell in (change.before, change.after)
+    )
+    if same(before, after):
+        return [], []
+    gone = (
+        []
+        if before is MISSING
+        else [f"{PATH_KEY}: {before if isinstance(before, str) else as_written(before)}"]
+    )
+    come = (
+        []
+        if after is MISSING
+        else [f"{PATH_KEY}: {after if isinstance(after, str) else as_written(after)}"]
+    )
+    return gone, come
+
+
+def numbers(change: CellChange) -> tuple[int | None, int | None]:
+    """The number of the cell before and after."""
+    before, after = change.before, change.after
+    return before.index if before else None, after.index if after else None
+
+
+def _cells_as_text(one: Compared, cells: Sequence[CellChange], style: Style) -> Iterator[str]:
+    places = [_place(change, whole=one.change in {"added", "deleted"}) for change in cells]
+    lines = [one_line(change.cell.first_line) for change in cells]
+    width, line_width = (max(map(len, some), default=0) for some in (places, lines))
+    for place, line, change in zip(places, lines, cells, strict=True):
+        gone, come = path_changes(change)
+        removed = [f"- {tag}" for tag in (*change.removed, *gone)]
+        added = [f"+ {tag}" for tag in (*change.added, *come)]
+        marks = _marks(removed, added, style)
+        if change.reordered and change.after is not None:
+            marks = style.yellow(one_line(f"~ {', '.join(change.after.tags)}"))
+        yield f"  {place.ljust(width)}  {style.dim(line.ljust(line_width))}  {marks}"
+
+
+def _place(change: CellChange, *, whole: bool) -> str:
+    before, after = numbers(change)
+    if before is None:
+        return f"cell {after}" + ("" if whole else " (new)")
+    if after is None:
+        return f"cell {before}" + ("" if whole else " (gone)")
+    return f"cell {before}" + ("" if before == after else f" -> {after}")
+
+
+def _step_as_text(step: StepChange, style: Style) -> str:
+    details = _marks(
+        [f"- {tag}" for tag in step.removed], [f"+ {tag}" for tag in step.added], style
+    )
+    before, after = (one.name if one is not None else "" for one in (step.before, step.after))
+    if step.kind == "removed":
+        return style.red(one_line(f"- {before}"))
+    if step.kind == "added":
+        name = style.green(one_line(f"+ {after}"))
+    elif step.kind == "renamed":
+        name = style.yellow(one_line(f"{before} -> {after}"))
+    else:
+        name = one_line(after)
+    return f"{name}  {details}" if details else name
+
+
+def _marks(gone: Sequence[str], come: Sequence[str], style: Style) -> str:
+    removed = (style.red(one_line(text)) for text in gone)
+    return "  ".join([*removed, *(style.green(one_line(text)) for text in come)])
+
+
+def _as_value(one: Compared) -> dict[str, object]:
+    found = one.diff
+    return {
+        "before": one.before,
+        "after": one.after,
+        "change": one.change,
+        "differs": bool(found),
+        "failed": bool(one.diagnostics),
+        "cells": [_cell_value(change) for change in found.cells] if found else [],
+        "settings": [
+            {
+                "key": setting.key,
+                **({} if setting.before is MISSING else {"before": setting.before}),
+                **({} if setting.after is MISSING else {"after": setting.after}),
+            }
+            for setting in (found.settings if found else ())
+        ],
+        "steps": [
+            {
+                "change": step.kind,
+                "before": _step_value(step.before),
+                "after": _step_value(step.after),
+                "removed": list(step.removed),
+                "added": list(step.added),
+            }
+            for step in (found.steps if found else ())
+        ],
+        "regrouped": [
+            {
+                "cells": [{"before": was, "after": now} for was, now in group.cells],
+                "before": group.before,
+                "after": group.after,
+            }
+            for group in (found.regrouped if found else ())
+        ],
+    }
+
+
+def _cell_value(change: CellChange) -> dict[str, object]:
+    before, after = change.before, change.after
+    value: dict[str, object] = {
+        "before": before.index if before else None,
+        "after": after.index if after else None,
+        "id": change.cell.id,
+        "first_line": change.cell.first_line,
+        "removed": list(change.removed),
+        "added": list(change.added),
+        "tags_before": list(before.tags) if before else [],
+        "tags_after": list(after.tags) if after else [],
+    }
+    paths = path_changes(change)
+    if any(paths):
+        value[PATH_KEY] = {
+            side: cell.path
+            for side, cell in (("before", before), ("after", after))
+            if cell is not None and cell.path is not MISSING
+        }
+    return value
+
+
+def _step_value(step: Step | None) -> dict[str, object] | None:
+    if step is None:
+        return None
+    return {
+        "name": step.name,
+        "cells": list(step.cells),
+        "prev": list(step.prev),
+        "settings": [str(tag) for tag in step.settings],
+        **({} if step.notebook is None else {"notebook": step.notebook}),
+    }
+
+
+def as_written(value: object) -> str:
+    """*value* as JSON."""
+    return json.dumps(value, ensure_ascii=False, default=_digits)
+
+
+def _digits(number: HugeInt) -> str:
+    return number.digits

@@ -1,0 +1,81 @@
+"""The pipeline of a notebook before and after, as Mermaid in which what differs is marked."""
+
+from collections.abc import Iterator, Mapping, Sequence
+
+from kale_tag.mermaid import MAX_CHARACTERS, MAX_EDGES, Edge, Node, flowchart
+from kale_tag.steps import Outline
+from kale_tag.tagging.diff import NotebookDiff
+
+# Fill and text are both given, so that they are read on light and on dark pages; the frames differ
+# and each mark stands in the label too, for who sees no colours.
+CLASSES = {
+    "added": "fill:#dafbe1,stroke:#1a7f37,color:#1f2328,stroke-width:3px",
+    "removed": "fill:#ffebe9,stroke:#cf222e,color:#1f2328,stroke-dasharray:6 4",
+    "changed": "fill:#fff8c5,stroke:#9a6700,color:#1f2328,stroke-width:2px",
+    "missing": "fill:#ffffff,stroke:#6e7781,color:#1f2328,stroke-dasharray:2 2",
+}
+
+Marks = Mapping[str, tuple[str, str]]
+"""The class and the remark of each step that differs, by name."""
+
+
+def graph_before(diff: NotebookDiff) -> str | None:
+    """The pipeline as it was; what is gone is dashed. None where Mermaid would not draw it."""
+    marks = {}
+    names = {}
+    for change in diff.steps:
+        before, after = change.before, change.after
+        if before is not None and after is not None and change.kind == "renamed":
+            names[before.name] = after.name
+            marks[before.name] = ("changed", f"now {after.name}")
+        elif before is not None:
+            marks[before.name] = (change.kind, change.kind)
+    kept = set(_arrows(diff.after))
+    edges = [
+        Edge(start, end)
+        if (names.get(start, start), names.get(end, end)) in kept
+        else Edge(start, end, "removed", "dotted")
+        for start, end in _arrows(diff.before)
+    ]
+    return _graph(diff.before, marks, edges)
+
+
+def graph_after(diff: NotebookDiff) -> str | None:
+    """The pipeline as it is; new arrows are thick. None where Mermaid would not draw it."""
+    marks = {}
+    names = {}
+    for change in diff.steps:
+        before, after = change.before, change.after
+        if before is not None and after is not None and change.kind == "renamed":
+            names[after.name] = before.name
+            marks[after.name] = ("changed", f"was {before.name}")
+        elif after is not None:
+            marks[after.name] = (change.kind, "new" if change.kind == "added" else change.kind)
+    known = set(_arrows(diff.before))
+    edges = [
+        Edge(start, end)
+        if (names.get(start, start), names.get(end, end)) in known
+        else Edge(start, end, "new", "thick")
+        for start, end in _arrows(diff.after)
+    ]
+    return _graph(diff.after, marks, edges)
+
+
+def _arrows(outline: Outline) -> list[tuple[str, str]]:
+    """For each `prev` the step that it names and the step that has it."""
+    return [(name, step.name) for step in outline.steps for name in step.prev]
+
+
+def _graph(outline: Outline, marks: Marks, edges: Sequence[Edge]) -> str | None:
+    text = flowchart([*_nodes(outline, marks, edges)], edges, classes=CLASSES)
+    return text if len(edges) <= MAX_EDGES and len(text) <= MAX_CHARACTERS else None
+
+
+def _nodes(outline: Outline, marks: Marks, edges: Sequence[Edge]) -> Iterator[Node]:
+    for step in outline.steps:
+        css, remark = marks.get(step.name, ("", ""))
+        label = f"{step.name}\n({remark})" if remark else step.name
+        yield Node(step.name, label, "box" if step.notebook is None else "subroutine", css)
+    names = {step.name for step in outline.steps}
+    for name in dict.fromkeys(edge.start for edge in edges if edge.start not in names):
+        yield Node(name, f"{name}\n(no such step)", "hexagon", "missing")

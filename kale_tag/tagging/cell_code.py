@@ -1,0 +1,187 @@
+"""What the code of one cell does, as far as a proposal needs to know."""
+
+import ast
+import re
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+_RUNS_CODE = ("%%time", "%%timeit", "%%capture", "%%prun", "%%memit")
+"""Cell magics whose cell is Python."""
+
+_MAGIC = re.compile(r"(\s*)(?:[%!].*|\?.*|.*\?\s*$)")
+_METRIC = re.compile(r"print\(([a-z](?:[_a-z0-9]{0,62}[a-z0-9])?)\)")  # what Kale takes
+
+_PLOTTING = {"plt", "sns", "px", "pyplot", "seaborn", "fig", "ax", "axs", "axes", "display"}
+_LOOKING = {
+    *("head", "tail", "describe", "info", "sample", "value_counts", "nunique", "unique", "corr"),
+    *("plot", "hist", "boxplot", "scatter", "bar", "imshow", "show", "heatmap", "pairplot"),
+    *("print", "display", "help", "type", "len", "dir", "summary", "isnull", "isna", "sum"),
+    *("mean", "count", "set_option", "view", "dtypes", "shape", "columns", "memory_usage"),
+}
+
+_SCOPES = (
+    *(ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef, ast.Lambda),
+    *(ast.ListComp, ast.SetComp, ast.DictComp, ast.GeneratorExp),
+)
+"""What is assigned inside of these is theirs."""
+
+WORDS = (
+    (
+        "load_data",
+        r"\bread_\w+\(|\bload_(?!model)\w*\(|\bfetch_\w+\(|\burlretrieve\(|\bdownload\w*\(",
+    ),
+    ("train", r"\.fit\w*\(|\btrain\w*\(|\.backward\("),
+    ("evaluate", r"\.predict\w*\(|\.evaluate\(|\.score\(|_score\(|\bconfusion_matrix\("),
+    ("save", r"\.save\w*\(|\.to_(?:csv|parquet|pickle|sql|json)\(|\bdump\("),
+)
+"""Names of steps by what their code calls; the first that is found counts."""
+
+
+@dataclass(frozen=True, slots=True)
+class Code:
+    """What a cell does.
+
+    *kind* is `empty`, `magics`, `imports`, `functions`, `constants`, `metrics`, `look` or `code`.
+
+    *names* are those that it assigns at the top level; *imports* says that it imports something,
+    *plain* that all it assigns are numbers and texts; *word* names what it does, "" where there is
+    no telling.
+    """
+
+    kind: str
+    names: tuple[str, ...] = ()
+    imports: bool = False
+    plain: bool = False
+    word: str = ""
+
+
+def read_code(source: str) -> Code:
+    """What *source*, the code of one cell, does; IPython's own syntax is passed over."""
+    lines = source.splitlines()
+    if not any(_says_something(line) for line in lines):
+        return Code("empty")
+    start = next(line for line in lines if _says_something(line)).strip()
+    if start.startswith("%%"):
+        if not start.startswith(_RUNS_CODE):
+            return Code("magics")
+        lines[lines.index(next(line for line in lines if line.strip() == start))] = ""
+    plain = "\n".join(_without_magic(line) for line in lines)
+    word = next((name for name, calls in WORDS if re.search(calls, plain)), "")
+    try:
+        body = ast.parse(plain).body
+    except (SyntaxError, ValueError, RecursionError, MemoryError):
+        return Code("code", word=word)
+    body = [one for one in body if not isinstance(one, ast.Pass)]
+    if not body:
+        return Code("magics")
+    names = tuple(dict.fromkeys(name for one in body for name in _assigned(one)))
+    imports = any(isinstance(one, ast.Import | ast.ImportFrom) for one in body)
+    return Code(_kind(body, source), names, imports, all(map(_is_plain, body)), word)
+
+
+def _says_something(line: str) -> bool:
+    return bool(line.strip()) and not line.lstrip().startswith("#")
+
+
+def _without_magic(line: str) -> str:
+    found = _MAGIC.fullmatch(line)
+    return f"{found[1]}pass" if found else line
+
+
+def _kind(body: Sequence[ast.stmt], source: str) -> str:
+    rest = [one for one in body if not isinstance(one, ast.Import | ast.ImportFrom)]
+    if not rest or (len(rest) < len(body) and all(map(_is_setup, rest))):
+        return "imports"
+    if all(isinstance(one, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef) for one in rest):
+        return "functions"
+    if len(rest) == len(body) and all(map(_is_constant, body)):
+        return "constants"
+    if all(_METRIC.fullmatch(line) for line in source.splitlines() if line.strip()):
+        return "metrics"
+    return "look" if all(map(_looks, rest)) and rest == body else "code"
+
+
+def _is_setup(one: ast.stmt) -> bool:
+    """Whether it is a bare call on something imported, such as `sns.set()`: it can go along."""
+    match one:
+        case ast.Expr(value=ast.Call(func=ast.Attribute(), args=given)):
+            return all(isinstance(arg, ast.Constant) for arg in given)
+        case _:
+            return False
+
+
+def _is_constant(one: ast.stmt) -> bool:
+    """Whether it is `name = literal`."""
+    match one:
+        case ast.Assign(targets=[ast.Name()], value=value):
+            try:
+                return ast.literal_eval(value) is not None
+            except (ValueError, TypeError, SyntaxError, MemoryError, RecursionError):
+                return False
+        case _:
+            return False
+
+
+def _is_plain(one: ast.stmt) -> bool:
+    """Whether Kale takes it for a pipeline parameter, if it is `name = literal`."""
+    match one:
+        case ast.Assign(value=ast.Constant(value=str() | int() | float())):
+            return True
+        case _:
+            return False
+
+
+def _assigned(node: ast.AST) -> Iterator[str]:
+    if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store):
+        yield node.id
+    if not isinstance(node, _SCOPES):
+        for inner in ast.iter_child_nodes(node):
+            yield from _assigned(inner)
+
+
+def _looks(one: ast.stmt) -> bool:
+    """Whether the statement only shows something: a value, a table, a plot."""
+    match one:
+        case ast.Expr(value=value):
+            return _shows(value)
+        case ast.Assign(targets=targets, value=ast.Call(func=call)):
+            return _root(call) in _PLOTTING and all(_names(target) for target in targets)
+        case ast.For(body=body, orelse=[]):
+            return all(map(_looks, body))
+        case ast.With(items=items, body=body):
+            return all(_root(item.context_expr) in _PLOTTING for item in items) and all(
+                map(_looks, body)
+            )
+        case _:
+            return False
+
+
+def _names(target: ast.expr) -> bool:
+    return isinstance(target, ast.Name | ast.Tuple | ast.List)
+
+
+def _shows(value: ast.expr) -> bool:
+    match value:
+        case ast.Call(func=ast.Name(id=name)):
+            return name in _LOOKING or name in _PLOTTING
+        case ast.Call(func=ast.Attribute(attr=name) as call):
+            return name in _LOOKING or _root(call) in _PLOTTING
+        case ast.Attribute(value=inner) | ast.Subscript(value=inner) | ast.Compare(left=inner):
+            return _shows(inner)
+        case ast.Tuple(elts=parts) | ast.List(elts=parts):
+            return all(map(_shows, parts))
+        case ast.BinOp(left=left, right=right):
+            return _shows(left) and _shows(right)
+        case _:
+            return isinstance(value, ast.Name | ast.Constant | ast.JoinedStr)
+
+
+def _root(value: ast.expr) -> str:
+    """The name that a chain of attributes, calls and items starts with."""
+    while not isinstance(value, ast.Name):
+        match value:
+            case ast.Attribute(value=inner) | ast.Call(func=inner) | ast.Subscript(value=inner):
+                value = inner
+            case _:
+                return ""
+    return value.id

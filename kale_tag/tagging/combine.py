@@ -1,0 +1,296 @@
+"""Drafts of notebooks of the same shape as one spec: `${...}` for what differs between them."""
+
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+
+from kale_tag import settings, tags
+from kale_tag.tagging import template
+from kale_tag.tagging.choose import NoSelectorError, Part, choose
+from kale_tag.tagging.draft import Block, Draft
+from kale_tag.tagging.read_settings import split
+from kale_tag.tagging.select import View, first_line
+
+_HOLE = re.compile(r"\$\{[^{}]*\}")
+
+SLUGGED = ("pipeline_name", "experiment_name")
+"""The settings in which `${stem}` and the like stand for names that Kale takes."""
+
+
+@dataclass(frozen=True, slots=True)
+class Member:
+    """One notebook of a spec: its draft, its path from the spec ("" for standard input).
+
+    *variables* are what `${stem}` and the like stand for.
+    """
+
+    draft: Draft
+    path: str
+    variables: Mapping[str, str]
+    view: View
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """What is different in one notebook."""
+
+    path: str
+    vars: Mapping[str, str]
+    pipeline: Mapping[str, object]
+
+
+@dataclass(frozen=True, slots=True)
+class Given:
+    """What a block gives its cells, with holes: name, path, `prev`, and (kind, key, value) each."""
+
+    name: str
+    path: str
+    prev: tuple[str, ...]
+    settings: tuple[tuple[str, str, str], ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Combined:
+    """One spec for *members*; for each block of the first of them what it gives, and selectors."""
+
+    members: tuple[Member, ...]
+    blocks: tuple[tuple[Block, Given, tuple[Part, ...]], ...]
+    pipeline: Mapping[str, object] | None
+    entries: tuple[Entry, ...]
+
+
+class NoFitError(Exception):
+    """Notebooks have no spec in common; the message says why."""
+
+
+def combine(members: Sequence[Member], order: Sequence[str]) -> Combined:
+    """One spec for all *members*, cells selected by what *order* prefers.
+
+    Raises `NoFitError`; for one notebook alone never.
+    """
+    drafts = [member.draft for member in members]
+    if any(_shape(draft) != _shape(drafts[0]) for draft in drafts):
+        raise NoFitError(_other_shape(drafts))
+    if len(drafts) > 1 and not drafts[0].blocks:
+        names = " and ".join(draft.notebook.name for draft in drafts[:2])
+        raise NoFitError(f"{names} have no cells with tags that could be alike")
+    holes = _Holes(members)
+    views = [member.view for member in members]
+    made = []
+    for same in zip(*(draft.blocks for draft in drafts), strict=True):
+        given = _given(holes, same)
+        try:
+            parts = choose(views, [block.cells for block in same], order)
+        except NoSelectorError as fault:
+            raise NoFitError(_no_selector(views, fault.cell)) from None
+        made.append((same[0], given, parts))
+    pipeline, own = _settings(holes, drafts)
+    entries = tuple(
+        Entry(member.path, variables, differing)
+        for member, variables, differing in zip(members, holes.vars, own, strict=True)
+    )
+    return Combined(tuple(members), tuple(made), pipeline, entries)
+
+
+def partition(members: Sequence[Member], order: Sequence[str]) -> Iterator[tuple[Combined, str]]:
+    """As few specs as we find for *members*; with each but the first why it is one for itself."""
+    left = list(members)
+    reason = ""
+    while left:
+        first, *others = left
+        fitting = []
+        reasons = {}
+        for other in others:
+            try:
+                combine((first, other), order)
+                fitting.append(other)
+            except NoFitError as fault:
+                reasons[id(other)] = str(fault)
+        try:
+            made = combine((first, *fitting), order)
+        except NoFitError:  # each fits the first, but they do not fit each other
+            made = combine((first,), order)
+            for other in fitting:
+                try:
+                    made = combine((*made.members, other), order)
+                except NoFitError as fault:
+                    reasons[id(other)] = str(fault)
+        yield made, reason
+        left = [other for other in others if id(other) in reasons]
+        reason = reasons[id(left[0])] if left else ""
+
+
+@dataclass(slots=True)
+class _Holes:
+    """Puts `${...}` where texts differ; *vars* are those that each notebook has to give itself."""
+
+    members: Sequence[Member]
+    vars: list[dict[str, str]] = field(default_factory=list)
+    known: dict[tuple[str, ...], str] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        self.vars = [{} for _ in self.members]
+
+    def text(self, values: Sequence[str], called: str) -> str:
+        """The text that is filled to each of *values*; *called* names a variable for it."""
+        found = self.from_path(values)
+        if found is not None:
+            return found
+        key = tuple(values)
+        if key not in self.known:
+            if any(any(template.variables(value)) for value in values):
+                raise NoFitError(f"`{called}` differs, and holds `${{`, which no variable can")
+            taken = {*template.VARIABLES, *self.known.values()}
+            name, number = called, 1
+            while name in taken:
+                number += 1
+                name = f"{called}_{number}"
+            self.known[key] = name
+            for own, value in zip(self.vars, values, strict=True):
+                own[name] = value
+        return f"${{{self.known[key]}}}"
+
+    def from_path(self, values: Sequence[str], *, slugged: bool = False) -> str | None:
+        """The text that is filled to each of *values* from the paths; None where there is none."""
+        if all(value == values[0] for value in values):
+            return template.escaped(values[0])
+        paths = [member.variables for member in self.members]
+        if slugged:
+            paths = [
+                {key: settings.default_name(value) for key, value in path.items()} for path in paths
+            ]
+        for name in template.VARIABLES:
+            if word := paths[0].get(name):
+                parts = map(template.escaped, values[0].split(word))
+                text = f"${{{name}}}".join(parts)
+                if all(
+                    template.fill(text, path) == value
+                    for path, value in zip(paths, values, strict=True)
+                ):
+                    return text
+        return None
+
+    def value(self, values: Sequence[object], *, slugged: bool = False) -> object:
+        """The setting that is filled to each of *values*. Raises `NoFitError`."""
+        first = values[0]
+        if isinstance(first, str) and all(isinstance(one, str) for one in values):
+            text = self.from_path([str(one) for one in values], slugged=slugged)
+            if text is not None:
+                return text
+        elif isinstance(first, dict) and all(
+            isinstance(one, dict) and one.keys() == first.keys() for one in values
+        ):
+            return {
+                key: self.value([one[key] for one in values if isinstance(one, dict)])
+                for key in first
+            }
+        elif isinstance(first, list) and all(
+            isinstance(one, list) and len(one) == len(first) for one in values
+        ):
+            columns = zip(*(one for one in values if isinstance(one, list)), strict=True)
+            return [self.value(column) for column in columns]
+        elif all(type(one) is type(first) and one == first for one in values):
+            return first
+        raise NoFitError
+
+
+def _given(holes: _Holes, same: Sequence[Block]) -> Given:
+    """What the blocks *same*, one of each notebook, give their cells."""
+    block = same[0]
+    name = holes.text([one.role.name for one in same], block.role.name)
+    word = tags.valid_name(_HOLE.sub("", name))  # what the names have in common
+    path = holes.text([one.role.path for one in same], tags.valid_name(f"{word}_path"))
+    prev = tuple(holes.text(names, names[0]) for names in zip(*(b.prev for b in same), strict=True))
+    given = []
+    for column in zip(*(one.settings for one in same), strict=True):
+        kind = column[0].kind
+        pairs = [_pair(tag) for tag in column]
+        called = tags.valid_name(f"{word}_{pairs[0][0] or kind}")
+        given.append((kind, pairs[0][0], holes.text([value for _, value in pairs], called)))
+    return Given(name, path, prev, tuple(given))
+
+
+def _pair(tag: tags.Tag) -> tuple[str, str]:
+    return split(tag) if len(tag.parts) > 1 else ("", tag.parts[0])
+
+
+def _settings(
+    holes: _Holes, drafts: Sequence[Draft]
+) -> tuple[Mapping[str, object] | None, list[dict[str, object]]]:
+    """The settings that all have, and those that each notebook has to give itself."""
+    own: list[dict[str, object]] = [{} for _ in drafts]
+    if drafts[0].pipeline is None:
+        return None, own
+    found = [draft.pipeline or {} for draft in drafts]
+    shared: dict[str, object] = {}
+    for key in dict.fromkeys(key for one in found for key in one):
+        if all(key in one for one in found):
+            try:
+                values = [one[key] for one in found]
+                shared[key] = holes.value(values, slugged=key in SLUGGED)
+            except NoFitError:
+                pass
+            else:
+                continue
+        for mine, one in zip(own, found, strict=True):
+            if key in one:
+                mine[key] = _escaped(one[key])
+    return shared, own
+
+
+def _escaped(value: object) -> object:
+    match value:
+        case str():
+            return template.escaped(value)
+        case list():
+            return [_escaped(one) for one in value]
+        case dict():
+            return {key: _escaped(one) for key, one in value.items()}
+        case _:
+            return value
+
+
+def _shape(draft: Draft) -> tuple[object, ...]:
+    """What drafts of one spec have in common: their blocks, but for names, cells and values."""
+    number = {block.role.name: at for at, block in enumerate(draft.blocks) if block.role.name}
+    blocks = tuple(
+        (
+            block.role.kind,
+            number.get(block.role.name),
+            len(block.cells),
+            tuple(number[name] for name in block.prev),
+            tuple((tag.kind, _pair(tag)[0]) for tag in block.settings),
+        )
+        for block in draft.blocks
+    )
+    return (*blocks, draft.pipeline is None)
+
+
+def _no_selector(views: Sequence[View], cell: int) -> str:
+    mine, *others = (view.notebook.name for view in views)
+    shown = first_line(views[0].source(cell))
+    theirs = others[0] if len(others) == 1 else f"the {len(others)} others"
+    return (
+        f"no id, pattern or number selects cell {cell} of {mine}, `{shown}`, and the same step's "
+        f"cell of {theirs}, and nothing else"
+    )
+
+
+def _other_shape(drafts: Sequence[Draft]) -> str:
+    first = drafts[0]
+    other = next(draft for draft in drafts if _shape(draft) != _shape(first))
+    name, mine = other.notebook.name, first.notebook.name
+    if (first.pipeline is None) != (other.pipeline is None):
+        with_settings, without = (name, mine) if first.pipeline is None else (mine, name)
+        return f"{without} has no settings, and {with_settings} has some"
+    if _outline(first) != _outline(other):
+        return f"{name} has {_outline(other)}, and {mine} has {_outline(first)}"
+    return (
+        f"the steps of {name} have other numbers of cells, other `prev:` or other settings than "
+        f"those of {mine}"
+    )
+
+
+def _outline(draft: Draft) -> str:
+    names = [str(block.role.tag) for block in draft.blocks]
+    return ", ".join(f"`{name}`" for name in names) or "no tag"

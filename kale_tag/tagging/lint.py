@@ -1,0 +1,18 @@
+"""All lints of a notebook's tags and settings."""
+
+from collections.abc import Iterator
+
+from kale_tag.diagnostics import Diagnostic
+from kale_tag.notebook import Notebook
+from kale_tag.tagging import lint_references, lint_settings, lint_steps, lint_tags
+from kale_tag.tagging.tagged import Tagged
+
+LINTS = (*lint_tags.LINTS, *lint_steps.LINTS, *lint_references.LINTS, *lint_settings.LINTS)
+
+
+def lint(notebook: Notebook) -> Iterator[Diagnostic]:
+    """What is wrong or perilous in *notebook*; nothing if it has nothing to do with Kale."""
+    tagged = Tagged(notebook)
+    if tagged.is_kales:
+        for one in LINTS:
+            yield from one(tagged)

@@ -1,0 +1,64 @@
+"""A step renamed in the text of a spec or a patch: which words change there, and nothing else.
+
+Only the word itself is replaced; layout, comments and quotes stay as they are.
+"""
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+
+from kale_tag.diagnostics import Diagnostic, Label, Source
+
+
+@dataclass(frozen=True, slots=True)
+class Edit:
+    """One place that changes: *what* it is, the words there, before and after.
+
+    *text* is what stands at the place afterwards, quotes included.
+    """
+
+    label: Label
+    what: str
+    before: str
+    after: str
+    text: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Renamed:
+    """A text with its edits, in their order; *look* are the places that a person has to look at.
+
+    *steps* are the steps that it gave a name to, each with its first place.
+    """
+
+    source: Source
+    edits: tuple[Edit, ...] = ()
+    look: tuple[Diagnostic, ...] = ()
+    steps: dict[str, Label] = field(default_factory=dict)
+
+    @property
+    def text(self) -> str:
+        """The new text."""
+        text = self.source.text
+        for edit in reversed(self.edits):
+            span = edit.label.span
+            assert span is not None  # every edit replaces a word
+            text = text[: span.start] + edit.text + text[span.end :]
+        return text
+
+    @property
+    def renamed(self) -> Source:
+        """The new text, as a file of the same name."""
+        return Source(self.source.name, self.text)
+
+
+def in_order(edits: Iterable[Edit]) -> tuple[Edit, ...]:
+    """*edits* in the order of the text, each place once: an alias leads to its anchor again."""
+    by_place: dict[tuple[int, int], Edit] = {}
+    for edit in edits:
+        by_place.setdefault(_place(edit.label), edit)
+    return tuple(by_place[start] for start in sorted(by_place))
+
+
+def _place(label: Label) -> tuple[int, int]:
+    assert label.span is not None
+    return label.span.start, label.span.end
