@@ -71,6 +71,9 @@ def run(  # noqa: PLR0913  one parameter an option
     style = style_for(color, sys.stdout.isatty())
     told = Report(style)
     local.check_machine()
+    if timeout < 0:
+        message = f"`--timeout {timeout}` leaves no time; it takes seconds, 0 for no limit"
+        raise UserError(error("no-time", message))
     try:
         loaded = load_package(paths)
     except NotBuiltError as fault:
@@ -94,7 +97,7 @@ def run(  # noqa: PLR0913  one parameter an option
     screen = Screen(style, place.folder, quiet, live, verbose)
     if not quiet:
         print(f"{style.bold(package.name)}  {os.path.relpath(place.folder)}", flush=True)
-    now = dt.datetime.now().astimezone().isoformat(timespec="seconds")
+    now = dt.datetime.now().astimezone().isoformat(timespec="milliseconds")
     outcome = RunOutcome(package.name, place.folder, now, parameters=values)
     watch = Watch(package, outcome, given, reused, screen)
     limits = {

@@ -33,6 +33,9 @@ def check_comparable(loaded: Loaded) -> None:
     if loaded.pipeline is None:
         message = f"{loaded.name} is a package; `--compare` runs the notebook beside it"
         raise UserError(error("no-notebook", message, at, help="name the notebook instead"))
+    if not os.path.isfile(loaded.name):
+        message = "the notebook comes from standard input; `--compare` runs it where it stands"
+        raise UserError(error("no-notebook", message, help="name its file"))
     inner = next((one for one in loaded.pipeline.steps if isinstance(one, SubPipeline)), None)
     if inner is not None:
         message = f"{loaded.name} refers to another notebook, `{inner.name}`, so it is not whole "

@@ -35,12 +35,23 @@ class RunPlace:
                 shutil.rmtree(self.aside, ignore_errors=True)
                 os.rename(self.folder, self.aside)
                 reused = {task: replace(one, folder=self.aside) for task, one in reused.items()}
-            os.makedirs(os.path.join(self.folder, "logs"), exist_ok=True)
+            self._make()
             if self.home:
                 files.write(os.path.join(self.home, ".gitignore"), b"*\n")
             lay_ready(self.folder, reused)
         except OSError as fault:
             raise UserError(_no_room(self.folder, fault)) from None
+
+    def _make(self) -> None:
+        """Make the folder; of two runs of ours in one second, each gets its own."""
+        wanted, number = self.folder, 2
+        while True:
+            try:
+                os.makedirs(self.folder, exist_ok=not self.home)
+                break
+            except FileExistsError:
+                self.folder, number = f"{wanted}-{number}", number + 1
+        os.makedirs(os.path.join(self.folder, "logs"), exist_ok=True)
 
     def close(self) -> None:
         """Take away the run that went aside."""
@@ -58,10 +69,7 @@ def place_for(keep: str, pipeline: str) -> RunPlace:
         runs = os.path.join(home, "runs", pipeline)
         now = dt.datetime.now().astimezone()
         folder = os.path.join(runs, now.strftime("%Y-%m-%d-%H%M%S"))
-        free, number = folder, 2
-        while os.path.lexists(free):
-            free, number = f"{folder}-{number}", number + 1
-        return RunPlace(free, earlier_runs(runs), home)
+        return RunPlace(folder, earlier_runs(runs), home)
     folder = os.path.abspath(keep)
     if not os.path.lexists(folder) or (os.path.isdir(folder) and not os.listdir(folder)):
         return RunPlace(folder, [])

@@ -134,7 +134,7 @@ def _page(
     yield f"<title>{title}: {WORDS[run.state]}</title>"
     yield f"<style>\n{_STYLE}</style></head><body>"
     yield f"<h1>{title}</h1>"
-    when = escape(run.started.replace("T", " "))
+    when = escape(run.started[:19].replace("T", " "))
     yield f'<p><span class="state is-{run.state}">{_state(run.state)}</span> in '
     yield f"{seconds(run.seconds)} &middot; {when} &middot; {escape(made_by)}</p>"
     if graph.description:
