@@ -5,7 +5,7 @@ BIN := .venv/bin
 
 .PHONY: demo test lint wheel docs slow bench clean
 
-demo: .venv/ready  ## plan and apply every example, on copies in demo/
+demo: .venv/ready  ## plan, apply and run the examples, on copies in demo/
 	$(BIN)/python examples/demo.py demo
 
 test: .venv/ready  ## the whole suite but what is marked slow
@@ -34,7 +34,7 @@ docs: .venv/docs  ## the site, in site/; every link is checked
 	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict
 
 bench: .venv/ready  ## the speed claims, as ratios
-	for program in cycle startup memory bulk patches revisions; do $(BIN)/python benchmarks/$$program.py; done
+	for program in cycle startup memory bulk patches revisions run; do $(BIN)/python benchmarks/$$program.py; done
 
 .venv/ready: pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \

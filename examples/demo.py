@@ -1,4 +1,4 @@
-"""Plan and apply every example on copies, and show what `git diff` would show.
+"""Plan and apply every example on copies, show what `git diff` would show, and run a training.
 
     python examples/demo.py FOLDER
 
@@ -32,6 +32,9 @@ def main(folder: Path) -> int:
     lines = _changed_lines(before)
     print(f"\n{len(before)} notebooks in {folder}: {lines} changed lines, and not one of noise.")
     print(f"Have a look: diff {HERE}/hello/hello.ipynb {folder}/hello/hello.ipynb")
+    _kale_tag("graph", "churn/churn.ipynb", at=folder)
+    _kale_tag("run", "churn/churn.ipynb", "--compare", "--report", "churn.html", at=folder)
+    print(f"\nThe page of that run: {folder}/churn.html")
     return 0
 
 

@@ -25,6 +25,7 @@ COMMANDS = (
     "extract",
     "graph",
     "compile",
+    "run",
     "submit",
     "schema",
     "git",

@@ -2,13 +2,17 @@
 
 import json
 import shutil
+import subprocess
+import sys
 from pathlib import Path
 
 import jsonpatch
 import nbformat
 import pytest
+from runs import environment, newest, run
 
 from kale_tag.cli import main
+from kale_tag.runners import run_folder
 
 EXAMPLES = Path(__file__).parent.parent / "examples"
 EXPECTED = Path(__file__).parent / "examples"
@@ -86,3 +90,43 @@ def test_apply(name: str, folder: Path, capsys: pytest.CaptureFixture[str]) -> N
     after = {path: path.stat().st_mtime_ns for path in before}
     assert main(["apply", *COMMANDS[name]]) == 0
     assert {path: path.stat().st_mtime_ns for path in before} == after
+
+
+RUNS = {
+    "hello": ["hello/hello.yaml", "hello/hello.ipynb", "--compare"],
+    "parameters": ["parameters/parameters.yaml", "--compare"],
+    "churn": ["churn/churn.yaml", "--compare"],
+    "daily": ["team/team.yaml", "team/sales/daily_report.ipynb", "--compare"],
+    "weekly": ["team/team.yaml", "team/sales/weekly_report.ipynb", "--compare"],
+    "support": ["team/team.yaml", "team/support/ticket_stats.ipynb", "--compare"],
+    "composition": ["composition"],
+}
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", RUNS)
+def test_run(name: str, folder: Path) -> None:
+    """Every example runs, and leaves the variables that its notebook leaves."""
+    done = run(folder, *RUNS[name], DB_PASSWORD="secret")
+    assert done.code == 0, done.out + done.err
+    assert set(done.states.values()) == {"done"}
+    assert ("none differs" in done.out) == ("--compare" in RUNS[name])
+    for task in done.record.steps:
+        assert (done.folder / "artifacts" / task.task / "kale_tag_report").exists()
+
+
+@pytest.mark.slow
+def test_demo(tmp_path: Path) -> None:
+    """The demo ends with a pipeline that ran: all types of parameters, metrics, a page."""
+    demo = [sys.executable, str(EXAMPLES / "demo.py"), str(tmp_path / "demo")]
+    done = subprocess.run(demo, env=environment(), capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    assert "7 steps done" in done.stdout
+    assert "none differs" in done.stdout
+    assert "best_auc" in done.stdout
+    page = (tmp_path / "demo" / "churn.html").read_text("utf-8")
+    assert page.count("<iframe") == 7
+    record = run_folder.read_run(str(newest(tmp_path / "demo")))
+    assert record is not None
+    kinds = {type(value).__name__ for value in record.parameters.values()}
+    assert kinds == {"int", "float", "str", "bool", "list", "dict"}

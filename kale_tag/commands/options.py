@@ -235,6 +235,55 @@ Parameters = Annotated[
 ParamsFile = Annotated[
     str, Option(("--params",), "A YAML file with values of parameters; -p goes before it.", "FILE")
 ]
+Until = Annotated[
+    str, Option(("--until",), "Run this step and what it waits for, and no other.", "STEP")
+]
+From = Annotated[
+    str,
+    Option(
+        ("--from",),
+        "Run this step and those after it; the others give what they gave in the last run.",
+        "STEP",
+    ),
+]
+Cache = Annotated[
+    bool,
+    Option(
+        ("--cache",),
+        "Run no step that an earlier run has done with the same code, parameters and inputs.",
+    ),
+]
+Install = Annotated[
+    bool, Option(("--install",), "Let the steps install their packages into this Python.")
+]
+Keep = Annotated[
+    str,
+    Option(
+        ("--keep",),
+        "The folder for everything of this run; an earlier run in it is replaced. Default: a new "
+        "one in .kale-tag/runs/PIPELINE/.",
+        "FOLDER",
+    ),
+]
+Timeout = Annotated[
+    int,
+    Option(
+        ("--timeout",),
+        "Seconds that a step may take. Default: the `timeout` of its spec, else no limit.",
+        "SECONDS",
+    ),
+]
+RunReport = Annotated[
+    str, Option(("--report",), "Write the page of the run to this file, too.", "FILE.html")
+]
+Compare = Annotated[
+    bool,
+    Option(
+        ("--compare",),
+        "Run the plain notebook, too, and compare metrics and variables; exit 1 if they differ.",
+    ),
+]
+Logs = Annotated[bool, Option(("--verbose", "-v"), "Print what the steps print, too.")]
 Host = Annotated[
     str,
     Option(("--host",), "The address of Kubeflow Pipelines, as http://localhost:8080.", "URL"),

@@ -17,7 +17,7 @@ def values_of(given: Given, texts: Sequence[str], file: str) -> dict[str, object
     """
     declared = given.package.parameters
     parameters = [replace(one, name=given.names.get(one.name, one.name)) for one in declared]
-    values, faults = file_arguments(_in_file(file), parameters) if file else ({}, [])
+    values, faults = file_arguments(in_file(file), parameters) if file else ({}, [])
     typed, more = given_arguments(texts, parameters)
     values |= typed
     faults += more
@@ -39,7 +39,8 @@ def values_of(given: Given, texts: Sequence[str], file: str) -> dict[str, object
     return found
 
 
-def _in_file(path: str) -> dict[str, tuple[Label, object]]:
+def in_file(path: str) -> dict[str, tuple[Label, Label, object]]:
+    """The values in the file *path* by their names, each with the places of name and value."""
     source = files.read_text(path)
     tree = read_yaml(source)
     if tree is None:
@@ -47,4 +48,4 @@ def _in_file(path: str) -> dict[str, tuple[Label, object]]:
     if not isinstance(tree, Mapping):
         message = f"{path} has to be a mapping of parameters to values"
         raise UserError(error("wrong-type", message, tree.label, help="write `rows: 10`"))
-    return {key.text: (value.label, plain(value)) for key, value in tree.entries}
+    return {key.text: (key.label, value.label, plain(value)) for key, value in tree.entries}

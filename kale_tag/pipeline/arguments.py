@@ -33,7 +33,8 @@ def given_arguments(
         name, equals, value = text.partition("=")
         if not equals:
             message = f"`{text}` gives no value: a parameter is given as NAME=VALUE"
-            faults.append(error("no-value", message, help=_help_for(text, known)))
+            hint = f"write -p {text}=VALUE" if text in known else _help_for(text, known)
+            faults.append(error("no-value", message, help=hint))
         elif (parameter := known.get(name)) is None:
             faults.append(_unknown(name, known, None))
         else:
@@ -45,16 +46,16 @@ def given_arguments(
 
 
 def file_arguments(
-    values: Mapping[str, tuple[Label, object]], parameters: Sequence[Parameter]
+    values: Mapping[str, tuple[Label, Label, object]], parameters: Sequence[Parameter]
 ) -> tuple[dict[str, object], list[Diagnostic]]:
-    """The same for values that stand in a file, each with its place."""
+    """The same for values that stand in a file, each with the places of its name and of itself."""
     known = {one.name: one for one in parameters}
     found: dict[str, object] = {}
     faults: list[Diagnostic] = []
-    for name, (label, value) in values.items():
+    for name, (name_label, label, value) in values.items():
         parameter = known.get(name)
         if parameter is None:
-            faults.append(_unknown(name, known, label))
+            faults.append(_unknown(name, known, name_label))
             continue
         try:
             found[name] = check_argument(parameter, value)

@@ -1,6 +1,6 @@
 """The graph of a pipeline as a drawing, SVG, that any browser and README shows."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from html import escape
 
 from kale_tag.pipeline.graph import Edge, edges, title
@@ -26,8 +26,11 @@ text { font: 13px ui-monospace, 'DejaVu Sans Mono', Menlo, Consolas, monospace; 
 .head { fill: #8c959f }"""
 
 
-def as_svg(pipeline: Pipeline) -> str:
-    """The drawing; dashed lines are those on which no variable goes."""
+def as_svg(pipeline: Pipeline, states: Mapping[str, str] | None = None) -> str:
+    """The drawing; dashed lines are those on which no variable goes.
+
+    *states* gives steps one more class, for a style sheet around the drawing.
+    """
     found = edges(pipeline)
     units = pipeline.steps
     made = layout(
@@ -37,10 +40,10 @@ def as_svg(pipeline: Pipeline) -> str:
         {edge: len(_cut(edge)) * SMALL + 8 if edge.variables else 0.0 for edge in found},
         (BOX, BETWEEN),
     )
-    return "".join(f"{line}\n" for line in _svg(pipeline, made))
+    return "".join(f"{line}\n" for line in _svg(pipeline, made, states or {}))
 
 
-def _svg(pipeline: Pipeline, made: Layout) -> Iterator[str]:
+def _svg(pipeline: Pipeline, made: Layout, states: Mapping[str, str]) -> Iterator[str]:
     width, height = made.width + 2 * MARGIN, made.height + 2 * MARGIN
     size = f'width="{width:.0f}" height="{height:.0f}" viewBox="0 0 {width:.0f} {height:.0f}"'
     yield f'<svg xmlns="http://www.w3.org/2000/svg" {size}>'
@@ -56,7 +59,7 @@ def _svg(pipeline: Pipeline, made: Layout) -> Iterator[str]:
         if line.edge.variables:
             yield from _label(line)
     for unit in pipeline.steps:
-        yield from _box(unit, *made.boxes[unit.name])
+        yield from _box(unit, states.get(unit.name, ""), *made.boxes[unit.name])
     yield "</g>"
     yield "</svg>"
 
@@ -85,9 +88,10 @@ def _label(line: Line) -> Iterator[str]:
     yield f'<text class="label" text-anchor="middle" {place}>{whole}{_text(shown)}</text>'
 
 
-def _box(unit: Step | SubPipeline, x: float, y: float) -> Iterator[str]:
+def _box(unit: Step | SubPipeline, state: str, x: float, y: float) -> Iterator[str]:
     width = len(title(unit)) * LETTER + 24
     kind = "inner" if isinstance(unit, SubPipeline) else "step"
+    kind += f" {state}" if state else ""
     yield (
         f'<rect class="{kind}" x="{x - width / 2:.1f}" y="{y - BOX / 2:.1f}" width="{width:.1f}" '
         f'height="{BOX:.0f}" rx="6"/>'

@@ -70,7 +70,10 @@ class Results:
         self.provenance = Provenance(flow)
         self.needs = {unit.name: self._names(number) for number, unit in enumerate(flow.units)}
         every: set[str] = set().union(*self.needs.values())
-        self.parts = [part for part in self.parts if part.names & every]
+        # What nobody names stays everywhere, and so does what it cannot be defined without.
+        staying = [part.at_once for part in self.parts if not part.names & every]
+        fixed = closure(flow.shared, self.parts, frozenset().union(*staying))
+        self.parts = [part for part in self.parts if part.names & every and not part.names & fixed]
         self.left_out = {name: self._left_out(unit) for name, unit in self.units.items()}
         cut = [part.cell for parts in self.left_out.values() for part in parts]
         whole = [cell not in cut for cell in draft.shared]

@@ -18,12 +18,14 @@ from kale_tag.pipeline.model import Code
 class Part:
     """An import or definition at the top of a shared cell, on lines of its own, counted from 1.
 
-    *names* are those that it binds, *reads* all that stand in it.
+    *names* are those that it binds, *reads* all that stand in it, *at_once* those of them that
+    must be there when it is run: defaults and annotations of a function, and not its body.
     """
 
     cell: Parsed
     names: frozenset[str]
     reads: frozenset[str]
+    at_once: frozenset[str]
     first: int
     last: int
 
@@ -45,7 +47,8 @@ def parts_of(cells: Sequence[Parsed]) -> list[Part]:
             names = _names(node)
             first, last = _first(node), node.end_lineno or 0
             if names and all(lines[line] == 1 for line in range(first, last + 1)):
-                found.append(Part(cell, names, frozenset(names_in(node)), first, last))
+                reads = frozenset(names_in(node))
+                found.append(Part(cell, names, reads, _at_once(node) & reads, first, last))
     return found
 
 
@@ -59,6 +62,13 @@ def fixed_names(cells: Sequence[Parsed], parts: Sequence[Part]) -> set[str]:
         if (cell, _first(node)) not in parted
         for name in names_in(node)
     }
+
+
+def _at_once(node: ast.stmt) -> frozenset[str]:
+    if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
+        returns = names_in(node.returns) if node.returns else ()
+        return frozenset((*names_in(node.args), *returns))
+    return frozenset(names_in(node))
 
 
 def _first(node: ast.stmt) -> int:

@@ -1,0 +1,207 @@
+"""`kale-tag run`: a pipeline on this machine."""
+
+import contextlib
+import datetime as dt
+import os
+import sys
+from collections.abc import Mapping
+from dataclasses import replace
+
+from kale_tag import files
+from kale_tag.commands.load_package import Loaded, NotBuiltError, load_package
+from kale_tag.commands.options import (
+    Cache,
+    Color,
+    Compare,
+    From,
+    Install,
+    Keep,
+    Logs,
+    Parameters,
+    ParamsFile,
+    Quiet,
+    Runnable,
+    RunReport,
+    Timeout,
+    Until,
+)
+from kale_tag.commands.report import Report, style_for
+from kale_tag.commands.run_arguments import read_arguments
+from kale_tag.commands.run_compare import check_comparable, compare_runs
+from kale_tag.commands.run_end import finish
+from kale_tag.commands.run_place import RunPlace, place_for
+from kale_tag.commands.run_watch import Screen, Watch
+from kale_tag.diagnostics import UserError, error, suggest
+from kale_tag.pipeline.compiled import Compiled
+from kale_tag.pipeline.outcome import RunOutcome
+from kale_tag.runners import local
+from kale_tag.runners.comparison import environment, watched
+from kale_tag.runners.missing import missing_packages
+from kale_tag.runners.not_here import not_here
+from kale_tag.runners.run_folder import Reuse, keep_artifacts, reusable, taken, write_run
+
+
+def run(  # noqa: PLR0913  one parameter an option
+    paths: Runnable,
+    *,
+    param: Parameters = None,
+    params: ParamsFile = "",
+    until: Until = "",
+    start: From = "",
+    cache: Cache = False,
+    install: Install = False,
+    keep: Keep = "",
+    timeout: Timeout = 0,
+    report: RunReport = "",
+    compare: Compare = False,
+    quiet: Quiet = False,
+    verbose: Logs = False,
+    color: Color = "auto",
+) -> int:
+    """Run a pipeline on this machine, with Kubeflow Pipelines' own local runner.
+
+    kale-tag run notebook.ipynb -p epochs=3
+
+    kale-tag run spec.yaml notebook.ipynb --from train
+
+    kale-tag run pipeline.yaml --keep out --report run.html
+
+    Steps run one after another in this Python, in the folder of the notebook.
+    """
+    style = style_for(color, sys.stdout.isatty())
+    told = Report(style)
+    local.check_machine()
+    if timeout < 0:
+        message = f"`--timeout {timeout}` leaves no time; it takes seconds, 0 for no limit"
+        raise UserError(error("no-time", message))
+    try:
+        loaded = load_package(paths)
+    except NotBuiltError as fault:
+        told.tell(fault.diagnostics)
+        return fault.code
+    told.tell(loaded.warnings)
+    if compare:
+        _check_whole(start, cache=cache)
+        check_comparable(loaded)
+    package = _until(loaded.package, until)
+    values = read_arguments(package, list(param or ()), params)
+    given = {package.names[name]: value for name, value in values.items()}
+    place = place_for(keep, package.name)
+    reused = _reused(package, given, place, start, cache=cache)
+    to_run = [task for task in package.tasks if task.id not in reused]
+    _check_packages(loaded, [*to_run], install=install)
+    told.tell(not_here(to_run))
+    place.open(reused)
+    files.write(os.path.join(place.folder, "package.yaml"), loaded.text.encode())
+    live = sys.stdout.isatty() and not verbose and os.environ.get("TERM") != "dumb"
+    screen = Screen(style, place.folder, quiet, live, verbose)
+    if not quiet:
+        print(f"{style.bold(package.name)}  {os.path.relpath(place.folder)}", flush=True)
+    now = dt.datetime.now().astimezone().isoformat(timespec="milliseconds")
+    outcome = RunOutcome(package.name, place.folder, now, parameters=values)
+    watch = Watch(package, outcome, given, reused, screen)
+    limits = {
+        task.id: float(timeout or int(task.platform.get("activeDeadlineSeconds", 0)))
+        for task in to_run
+    }
+    work = os.path.abspath(loaded.folder)
+    plan = local.LocalRun(package, place.folder, work, given, limits, reused.keys(), install)
+    if compare:
+        environ = environment(os.path.join(place.folder, "compare", "pipeline"))
+        plan = replace(plan, package=watched(package), environ=environ)
+    interrupted = _execute(plan, watch)
+    place.close()
+    code = finish(watch, told, report=report, quiet=quiet)
+    if interrupted:
+        raise KeyboardInterrupt
+    if compare and not code:
+        same = compare_runs(loaded, package, values, place.folder, timeout, told, quiet=quiet)
+        code = int(not same)
+    return code
+
+
+def _check_whole(start: str, *, cache: bool) -> None:
+    """Steps that do not run cannot be compared."""
+    if start or cache:
+        word = "--from" if start else "--cache"
+        message = f"`--compare` compares what every step does; with `{word}` some do not run"
+        raise UserError(error("not-whole", message, help=f"leave out `{word}`"))
+
+
+def _execute(plan: local.LocalRun, watch: Watch) -> bool:
+    """Run it, and keep what it gave; whether the user stopped it."""
+    write_run(watch.run)
+    interrupted = False
+    try:
+        with contextlib.closing(local.execute(plan)) as events:
+            for event in events:
+                watch.on(event)
+    except KeyboardInterrupt:
+        interrupted = True
+    watch.close(interrupted=interrupted)
+    keep_artifacts(plan.folder)
+    with contextlib.suppress(OSError):  # a full disk; what failed for it is told
+        write_run(watch.run)
+    return interrupted
+
+
+def _until(package: Compiled, step: str) -> Compiled:
+    if not step:
+        return package
+    return package.until(_unit(package, step))
+
+
+def _unit(package: Compiled, name: str) -> str:
+    """The step of that name, if it is one that can be started or stopped at."""
+    if name in package.waits:
+        return name
+    inside = next((task for task in package.tasks if name in {task.title, task.name}), None)
+    if inside is not None:
+        message = f"`{name}` is a step of the notebook that `{inside.unit}` stands for"
+        raise UserError(error("inner-step", message, help=f"name the whole: `{inside.unit}`"))
+    hint = suggest(name, package.waits, "its steps are")
+    raise UserError(error("unknown-step", f"the pipeline has no step `{name}`", help=hint))
+
+
+def _reused(
+    package: Compiled, given: Mapping[str, object], place: RunPlace, start: str, *, cache: bool
+) -> dict[str, Reuse]:
+    """What need not run, because an earlier run has done it."""
+    if not start:
+        return reusable(package, given, place.earlier) if cache else {}
+    unit = _unit(package, start)
+    again = {unit, *package.after(unit)}
+    wanted = [task.id for task in package.tasks if task.unit not in again]
+    if not place.earlier:
+        message = f"`--from {start}` needs an earlier run of `{package.name}`, and there is none"
+        where = os.path.relpath(os.path.dirname(place.folder) if place.home else place.folder)
+        hint = f"run it once without `--from`; runs are looked for in {where}"
+        raise UserError(error("no-earlier-run", message, help=hint))
+    refused: UserError | None = None
+    for run in place.earlier:
+        try:
+            return taken(package, given, run, wanted)
+        except UserError as fault:
+            refused = refused or fault
+    assert refused is not None
+    raise refused
+
+
+def _check_packages(loaded: Loaded, tasks: list[object], *, install: bool) -> None:
+    """Refuse to start what would stop in the middle for want of a package."""
+    beside = files.modules_in(loaded.folder)
+    missing = missing_packages(tasks, beside, install=install)  # type: ignore[arg-type]
+    if not missing:
+        return
+    notes = [f"{package}: for {', '.join(steps)}" for package, steps in missing.items()]
+    words = " ".join(f"'{one}'" if set(one) & set("<>=!~ [];@") else one for one in missing)
+    count = len(missing)
+    raise UserError(
+        error(
+            "missing-packages",
+            f"this Python lacks {'a package' if count == 1 else f'{count} packages'} that the "
+            "steps import",
+            notes=notes,
+            help=f"{sys.executable} -m pip install {words}; or let the steps do it: --install",
+        )
+    )

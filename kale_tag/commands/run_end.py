@@ -1,0 +1,84 @@
+"""The end of a run: what is wrong, where things are, and the exit code."""
+
+import os
+
+from kale_tag import files
+from kale_tag.commands.report import Report
+from kale_tag.commands.run_page import page_of
+from kale_tag.commands.run_watch import Watch
+from kale_tag.diagnostics import UserError, error
+from kale_tag.pipeline.outcome import RunOutcome, StepOutcome
+from kale_tag.render import run_text
+from kale_tag.render.run_failure import TAIL, failure, last_words
+from kale_tag.runners import local
+
+
+def finish(watch: Watch, told: Report, *, report: str, quiet: bool) -> int:
+    """Say how the run of *watch* ended, and write its page; 0 if all is done, else 1."""
+    run = watch.run
+    page = page_of(run, watch.package).encode(errors="replace")
+    for path in dict.fromkeys((os.path.join(run.folder, "report.html"), report)):
+        if path:
+            _put(path, page, told)
+    if not quiet:
+        _summary(run, told)
+    if watch.code == local.NO_KFP:
+        raise UserError(local.no_kfp(_last_line(os.path.join(run.folder, "kfp.log"))))
+    failed = [step for step in run.steps if step.state == "failed"]
+    for step in failed:
+        _step_failed(watch, step, told, quiet=quiet)
+    if watch.code and not failed:
+        _runner_failed(watch, told)
+    return 0 if run.state == "done" else 1
+
+
+def _summary(run: RunOutcome, told: Report) -> None:
+    """Print how many steps are done, the metrics, and where things are."""
+    print(run_text.summary(run))
+    for line in run_text.metrics(run, told.style):
+        print(f"  {line}")
+    here = os.path.relpath(run.folder)
+    for what, name in (("artifacts", "artifacts"), ("logs", "logs"), ("report", "report.html")):
+        if os.path.exists(os.path.join(run.folder, name)):
+            print(f"{what.ljust(9)}  {os.path.join(here, name)}")
+
+
+def _step_failed(watch: Watch, step: StepOutcome, told: Report, *, quiet: bool) -> None:
+    """Say why, and where in the notebook."""
+    folder = watch.run.folder
+    task = next(one for one in watch.package.tasks if one.id == step.task)
+    path = os.path.join(folder, "logs", f"{step.task}.log")
+    tail = log_tail(path)
+    if not quiet and not step.late and (words := last_words(tail)):
+        print(f"\n{words}\n")
+    told.tell([failure(step, task, tail, os.path.relpath(path), full=watch.full)])
+
+
+def _put(path: str, page: bytes, told: Report) -> None:
+    """Write the page; that it cannot be written does not make a run fail."""
+    try:
+        files.write(path, page)
+    except UserError as fault:
+        told.tell(fault.diagnostics)
+
+
+def log_tail(path: str) -> bytes:
+    """The end of the log *path*, b"" if there is none."""
+    try:
+        with open(path, "rb") as file:
+            file.seek(max(0, os.path.getsize(path) - TAIL))
+            return file.read()
+    except OSError:
+        return b""
+
+
+def _last_line(path: str) -> str:
+    return log_tail(path).decode(errors="replace").strip().rpartition("\n")[2]
+
+
+def _runner_failed(watch: Watch, told: Report) -> None:
+    """Say that KFP's runner stopped, and no step did."""
+    log = os.path.relpath(os.path.join(watch.run.folder, "kfp.log"))
+    why = watch.fault or _last_line(log) or f"exit code {watch.code}"
+    message = f"KFP's local runner stopped before the pipeline was done: {why}"
+    told.tell([error("runner-failed", message, notes=[f"what it said: {log}"])])

@@ -1,0 +1,42 @@
+"""The page of a run: gathers what its files hold."""
+
+import os
+
+from kale_tag import __version__
+from kale_tag.pipeline.compiled import Compiled
+from kale_tag.pipeline.outcome import RunOutcome
+from kale_tag.render.run_failure import clean, last_words
+from kale_tag.render.run_page import StepParts, as_page
+
+KEPT = 100_000
+"""Bytes of a long log that the page shows from either end."""
+
+
+def page_of(run: RunOutcome, package: Compiled) -> str:
+    """The page of *run*, which has ended."""
+    parts = {}
+    for task in package.tasks:
+        step = next(one for one in run.steps if one.task == task.id)
+        page = (
+            _read(os.path.join(run.folder, "artifacts", task.id, task.report))
+            if task.report
+            else b""
+        )
+        log = _read(os.path.join(run.folder, "logs", f"{task.id}.log"), KEPT)
+        why = last_words(log) if step.state == "failed" else ""
+        parts[task.id] = StepParts(page.decode(errors="replace"), clean(log), why)
+    return as_page(run, package.graph, parts, f"kale-tag {__version__}")
+
+
+def _read(path: str, kept: int = 0) -> bytes:
+    """The file *path*; with *kept*, of a long one its two ends."""
+    try:
+        with open(path, "rb") as file:
+            size = os.path.getsize(path)
+            if not kept or size <= 2 * kept:
+                return file.read()
+            head = file.read(kept)
+            file.seek(size - kept)
+            return head + f"\n[... {size - 2 * kept:,} bytes ...]\n".encode() + file.read()
+    except OSError:
+        return b""

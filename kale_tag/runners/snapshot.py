@@ -1,0 +1,269 @@
+"""What variables hold, in a form that two processes can compare.
+
+Steps and notebooks load this program. A value becomes leaves, each under the path that leads to it:
+`model.coef_[0]` is a number with fractions (compared with tolerance), or text (compared exactly),
+or an array of numbers with fractions, whose values go into a file; or of a kind of which only
+the type can be compared.
+"""
+
+import array
+import hashlib
+import itertools
+import json
+import os
+import sys
+import types
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+Above = tuple[int, ...]
+
+LEAVES = 20_000
+"""Of one variable; what has more is compared by these alone."""
+
+LONG = 1000
+"""Longer lists of plain values are compared as a whole."""
+
+ARRAY_BYTES = 400_000_000
+"""Larger arrays are compared by their digest, without tolerance."""
+
+_TYPE_ONLY = ("matplotlib.", "threading.", "_thread.", "_io.", "asyncio.", "socket.", "plotly.")
+
+
+def snapshot(namespace: Mapping[str, Any], names: Iterable[str], step: str) -> None:
+    """Write what the variables *names* hold into the folder KALE_TAG_SNAPSHOTS, as STEP.json."""
+    folder = os.environ["KALE_TAG_SNAPSHOTS"]
+    found = {}
+    for name in names:
+        if name not in namespace:
+            found[name] = {"short": "not defined", "leaves": {"": ["exact", "not defined"]}}
+            continue
+        writer = Writer(os.path.join(folder, f"{step}.{len(found)}"))
+        try:
+            writer.add(namespace[name], "", ())
+        except Exception as error:  # noqa: BLE001  whatever objects raise when they are looked at
+            writer.leaves = {"": ["type", kind_of(namespace[name]), repr(error)]}
+        found[name] = {"short": short(namespace[name]), "leaves": writer.leaves}
+    path = os.path.join(folder, f"{step}.json")
+    with open(f"{path}.new", "w", encoding="utf-8", errors="surrogatepass") as file:
+        json.dump(found, file)
+    os.replace(f"{path}.new", path)
+
+
+def short(value: Any) -> str:
+    """The value in a few words."""
+    shape = getattr(value, "shape", None)
+    if isinstance(shape, tuple) and shape:
+        return f"{type(value).__name__} {' x '.join(map(str, shape))}"
+    try:
+        text = " ".join(repr(value).split())
+    except Exception:  # noqa: BLE001  see above
+        text = kind_of(value)
+    if " at 0x" in text:
+        text = kind_of(value)
+    return text if len(text) <= 60 else f"{text[:59]}\u2026"
+
+
+def kind_of(value: Any) -> str:
+    """The full name of the type of *value*."""
+    kind = type(value)
+    return f"{kind.__module__}.{kind.__qualname__}"
+
+
+def digest(data: bytes | str) -> str:
+    """A digest of bytes or text."""
+    data = data.encode("utf-8", "surrogatepass") if isinstance(data, str) else data
+    return hashlib.sha256(data).hexdigest()
+
+
+class Writer:
+    """Collects the leaves of one variable; files for arrays begin with *prefix*."""
+
+    def __init__(self, prefix: str) -> None:
+        self.prefix = prefix
+        self.leaves: dict[str, list[str]] = {}
+
+    def leaf(self, path: str, *words: str) -> None:
+        """Add a leaf; a path that is there already gets a mark."""
+        while path in self.leaves:
+            path += "'"
+        self.leaves[path] = list(words)
+
+    def exact(self, path: str, text: str) -> None:
+        """Add text that must be the same."""
+        self.leaf(path, "exact", text if len(text) <= 200 else f"{text[:40]}... {digest(text)}")
+
+    def add(self, value: Any, path: str, above: Above) -> None:
+        """Add *value*, which is reached by *path*; *above* are the ids of what it is in."""
+        if len(self.leaves) >= LEAVES:
+            self.leaves.setdefault("...", ["exact", "more"])
+            return
+        kind = kind_of(value)
+        if value is None or isinstance(value, (bool, int, str, bytes, bytearray)):
+            self.exact(path, f"{kind} {value!r}")
+        elif type(value) is float:
+            self.leaf(path, "float", value.hex())
+        elif isinstance(value, complex):
+            self.add(value.real, f"{path}.real", above)
+            self.add(value.imag, f"{path}.imag", above)
+        elif id(value) in above:
+            self.exact(path, f"itself, {len(above) - above.index(id(value))} levels above")
+        elif isinstance(value, types.ModuleType):
+            self.exact(path, f"module {value.__name__}")
+        elif isinstance(value, type):
+            self.exact(path, f"class {value.__module__}.{value.__qualname__}")
+        elif kind.startswith(_TYPE_ONLY) or isinstance(
+            value, (types.GeneratorType, types.CoroutineType)
+        ):
+            self.leaf(path, "type", kind)
+        else:
+            self.inside(value, kind, path, (*above, id(value)))
+
+    def inside(self, value: Any, kind: str, path: str, above: Above) -> None:
+        """Add what a container or another object holds."""
+        if isinstance(value, types.FunctionType):
+            self.function(value, path, above)
+        elif kind == "numpy.ndarray":
+            self.array(value, path, above)
+        elif hasattr(value, "dtype") and kind.startswith("numpy."):
+            self.exact(f"{path}.dtype", str(value.dtype))
+            self.add(value.item(), path, above)
+        elif kind.startswith("pandas.") and self.pandas(value, path, above):
+            pass
+        elif kind.startswith("torch.") and hasattr(value, "detach"):
+            self.exact(f"{path}.dtype", str(value.dtype))
+            self.array(value.detach().cpu().numpy(), path, above)
+        elif isinstance(value, (list, tuple)) and type(value).__reduce_ex__ is object.__reduce_ex__:
+            self.exact(f"{path}.type", f"{kind} of {len(value)}")
+            self.items(value, path, above)
+        elif isinstance(value, (set, frozenset)):
+            self.exact(f"{path}.type", f"{kind} of {len(value)}")
+            self.items(sorted(value, key=lambda one: (kind_of(one), repr(one))), path, above)
+        elif type(value) is dict:
+            self.exact(f"{path}.type", f"{kind} of {len(value)}")
+            for key, entry in value.items():
+                self.add(entry, f"{path}[{key!r}]", above)
+        else:
+            self.reduced(value, kind, path, above)
+
+    def items(self, values: Any, path: str, above: Above) -> None:
+        """Add what a list holds."""
+        if len(values) > LONG:
+            kinds = {type(one) for one in values}
+            if kinds == {float}:
+                self.floats(array.array("d", values).tobytes(), path)
+                return
+            if kinds <= {int, str, bool, type(None), bytes}:
+                self.exact(path, f"{digest(repr(values))}")
+                return
+        for number, one in enumerate(values):
+            self.add(one, f"{path}[{number}]", above)
+
+    def array(self, value: Any, path: str, above: Above) -> None:
+        """Add an array of NumPy."""
+        self.exact(f"{path}.type", f"array {value.dtype} {value.shape}")
+        kind = value.dtype.kind
+        if kind in "fc":
+            wide = value.astype("c16" if kind == "c" else "f8", copy=False)
+            self.floats(wide.tobytes(), path)
+        elif kind in "biuSUmM":
+            self.exact(path, digest(value.tobytes()))
+        elif value.dtype.names:
+            for name in value.dtype.names:
+                self.array(value[name], f"{path}[{name!r}]", above)
+        else:
+            self.items(value.ravel().tolist(), path, above)
+
+    def floats(self, data: bytes, path: str) -> None:
+        """An array of doubles."""
+        file = ""
+        if len(data) <= ARRAY_BYTES:
+            file = f"{self.prefix}.{len(self.leaves)}.f8"
+            with open(file, "wb") as out:
+                out.write(data)
+        self.leaf(path, "array", digest(data), os.path.basename(file))
+
+    def pandas(self, value: Any, path: str, above: Above) -> bool:
+        """Add a table, a column or an index; whether it was one."""
+        axes = getattr(value, "ndim", 0)
+        if axes == 2 and hasattr(value, "columns"):
+            self.exact(f"{path}.type", f"{kind_of(value)} {value.shape}")
+            self.add(value.columns, f"{path}.columns", above)
+            self.add(value.index, f"{path}.index", above)
+            for number, name in enumerate(value.columns):
+                self.column(value.iloc[:, number], f"{path}[{name!r}]", above)
+            return True
+        if axes == 1 and hasattr(value, "to_numpy"):
+            self.exact(
+                f"{path}.type", f"{kind_of(value)} {len(value)} {getattr(value, 'name', '')!r}"
+            )
+            if hasattr(value, "index"):
+                self.add(value.index, f"{path}.index", above)
+            self.column(value, path, above)
+            return True
+        return False
+
+    def column(self, value: Any, path: str, above: Above) -> None:
+        """Add the values of a column of pandas."""
+        self.exact(f"{path}.dtype", str(value.dtype))
+        plain = value.to_numpy()
+        if plain.dtype.kind == "O":
+            self.items(plain.tolist(), path, above)
+        else:
+            self.array(plain, path, above)
+
+    def function(self, value: Any, path: str, above: Above) -> None:
+        """Add a function: its code, its defaults, what it has closed over."""
+        self.exact(
+            f"{path}.code", f"function {value.__qualname__} {digest(code_text(value.__code__))}"
+        )
+        self.add(value.__defaults__, f"{path}.defaults", above)
+        for number, cell in enumerate(value.__closure__ or ()):
+            try:
+                self.add(cell.cell_contents, f"{path}.closure[{number}]", above)
+            except ValueError:
+                self.exact(f"{path}.closure[{number}]", "empty")
+
+    def reduced(self, value: Any, kind: str, path: str, above: Above) -> None:
+        """Any other object, by what pickle would save of it."""
+        try:
+            made = value.__reduce_ex__(4)
+        except Exception:  # noqa: BLE001  it cannot be pickled
+            self.leaf(path, "type", kind)
+            return
+        self.exact(f"{path}.type", kind)
+        if isinstance(made, str):
+            self.exact(path, made)
+            return
+        _, arguments, state, items, pairs = (*made, None, None, None)[:5]
+        new = getattr(made[0], "__name__", "") in ("__newobj__", "__newobj_ex__", "_reconstructor")
+        for number, one in enumerate(arguments[1:] if new else arguments):
+            self.add(one, f"{path}({number})", above)
+        slots = isinstance(state, tuple) and len(state) == 2 and isinstance(state[1], dict)
+        for part in state if slots else (state,):
+            if isinstance(part, dict):
+                for name, one in part.items():
+                    self.add(
+                        one,
+                        f"{path}.{name}" if isinstance(name, str) else f"{path}[{name!r}]",
+                        above,
+                    )
+            elif part is not None:
+                self.add(part, f"{path}.state", above)
+        for number, one in enumerate(itertools.islice(items or (), LEAVES)):
+            self.add(one, f"{path}[{number}]", above)
+        for name, one in itertools.islice(pairs or (), LEAVES):
+            self.add(one, f"{path}[{name!r}]", above)
+
+
+def code_text(code: types.CodeType) -> str:
+    """What of a code object does not depend on where it stands."""
+    constants = [
+        code_text(one) if isinstance(one, types.CodeType) else f"{type(one).__name__} {one!r}"
+        for one in code.co_consts
+    ]
+    return repr((code.co_name, code.co_code, constants, code.co_names, code.co_varnames))
+
+
+if __name__ == "__main__":
+    sys.exit("this is loaded, not run")

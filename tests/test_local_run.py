@@ -1,0 +1,395 @@
+"""`kale-tag run`: packages on this machine, what goes wrong there, and what is kept of it."""
+
+import json
+import os
+import pty
+import signal
+import subprocess
+import time
+import uuid
+from pathlib import Path
+
+import pytest
+from runs import alive, command, environment, newest, put, run
+
+SIX = """
+# %% tags=imports
+import math
+# %% tags=pipeline-parameters
+count = 3
+rate = 0.5
+title = "a b"
+deep = True
+sizes = [1, 2]
+options = {"a": 1}
+# %% tags=functions
+class Box:
+    def __init__(self, held):
+        self.held = held
+    def __eq__(self, other):
+        return type(self) is type(other) and self.held == other.held
+# %% tags=step:load
+rows = [Box(n) for n in range(count)]
+print("loaded", title, deep)
+# %% tags=step:train,prev:load
+assert all(isinstance(row, Box) for row in rows)
+total = sum(row.held for row in rows) * rate + len(sizes) + options["a"]
+# %% tags=step:tell,prev:train
+print("total", total)
+# %% tags=pipeline-metrics
+print(total)
+"""
+
+
+def test_everything_of_a_run(tmp_path: Path) -> None:
+    """Typed parameters, values, metrics, logs, the record and the page; the same from a package."""
+    path = put(tmp_path, SIX)
+    done = run(tmp_path, path.name, "-p", "count=5", "-p", "deep=false", "-p", "title=x=y")
+
+    assert (done.code, done.err) == (0, "")
+    assert done.states == {"load": "done", "train": "done", "tell": "done"}
+    assert done.log("load") == b"loaded x=y False\n"
+    assert json.loads(done.value("train", "total")) == 8.0
+    train = done.record.steps[1]
+    assert dict(train.metrics) == {"total": 8.0}
+    assert 0 < train.seconds < 60
+    assert done.record.parameters["count"] == 5
+    assert sorted(os.listdir(done.folder)) == [
+        *("artifacts", "kfp.log", "logs", "package.yaml", "report.html", "run.json")
+    ]
+    assert "3 steps done, in" in done.out
+    assert "total  8  (train)" in done.out
+
+    again = run(tmp_path, "out/package.yaml", "-p", "count=5", keep="again")
+    assert again.value("train", "total") == done.value("train", "total")
+    shown = subprocess.run(
+        command("compile", path.name, "--format", "json", "-o", "p.json"),
+        cwd=tmp_path,
+        env=environment(),
+        check=True,
+        capture_output=True,
+    )
+    assert shown.returncode == 0
+    as_json = run(tmp_path, "p.json", "-p", "count=5", keep="json")
+    assert as_json.value("train", "total") == done.value("train", "total")
+
+
+def test_default_folder(tmp_path: Path) -> None:
+    """Without `--keep` each run has a folder of its own, which Git does not see."""
+    path = put(tmp_path, "# %% tags=step:load\nx = 1\n")
+    for _ in range(2):
+        assert run(tmp_path, path.name, keep="").code == 0
+    assert len(list((tmp_path / ".kale-tag/runs/nb").iterdir())) == 2
+    assert (tmp_path / ".kale-tag/.gitignore").read_text() == "*\n"
+
+
+def test_verbose(tmp_path: Path) -> None:
+    """What steps print is passed on where it is asked for, byte for byte."""
+    path = put(tmp_path, "# %% tags=step:load\nprint('één\\x1b[0m')\n")
+    assert "één\x1b[0m\n" in run(tmp_path, path.name, "-v").out
+    assert "één" not in run(tmp_path, path.name).out
+    assert run(tmp_path, path.name, "-q").out == ""
+
+
+def test_work_folder(tmp_path: Path) -> None:
+    """Steps run where the notebook is; modules and files beside it are found, and do no harm."""
+    folder = tmp_path / "nb"
+    folder.mkdir()
+    (folder / "beside.py").write_text("x = 7")
+    (folder / "data.txt").write_text("8")
+    for name in ("json", "kfp", "random"):  # names that the runner needs itself
+        (folder / f"{name}_.py").write_text("raise SystemExit")
+    (folder / "kfp.py").write_text("raise SystemExit")
+    put(folder, "# %% tags=step:load\nimport beside\ny = beside.x + int(open('data.txt').read())\n")
+    done = run(tmp_path, "nb/nb.ipynb")
+    assert done.code == 0, done.err
+    assert "local-module" in done.err
+
+
+def test_until_from_cache(tmp_path: Path) -> None:
+    """What an earlier run has done is taken from it, as long as it is what would be done now."""
+    path = put(tmp_path, SIX)
+    assert run(tmp_path, path.name, "--until", "train", keep="").states == {
+        "load": "done",
+        "train": "done",
+    }
+    done = run(tmp_path, path.name, "--from", "train", keep="")
+    assert done.states == {"load": "reused", "train": "done", "tell": "done"}
+    assert json.loads(done.value("train", "total")) == 4.5
+
+    cached = run(tmp_path, path.name, "--cache", keep="")
+    assert set(cached.states.values()) == {"reused"}
+    assert dict(cached.record.steps[1].metrics) == {"total": 4.5}
+    assert cached.log("tell") == b"total 4.5\n"
+
+    other = run(tmp_path, path.name, "--cache", "-p", "rate=2", keep="")
+    assert other.states == {"load": "reused", "train": "done", "tell": "done"}
+    assert json.loads(other.value("train", "total")) == 9.0
+
+    put(tmp_path, SIX.replace("range(count)", "range(count + 1)"))
+    changed = run(tmp_path, path.name, "--cache", keep="")
+    assert set(changed.states.values()) == {"done"}
+    put(tmp_path, SIX.replace("range(count)", "range(count + 2)"))
+    refused = run(tmp_path, path.name, "--from", "train", keep="")
+    assert refused.code == 2
+    assert "its code has changed since" in refused.err
+
+
+@pytest.mark.slow
+def test_no_cache_for_a_step(tmp_path: Path) -> None:
+    """A step that is not to be cached runs each time; so do those that take something from it."""
+    path = put(
+        tmp_path,
+        "# %% tags=step:a,cache:disabled\nx = 1\n# %% tags=step:b,prev:a\ny = x\n"
+        "# %% tags=step:c\nz = 1\n",
+    )
+    assert run(tmp_path, path.name).code == 0
+    assert run(tmp_path, path.name, "--cache").states == {"a": "done", "b": "done", "c": "reused"}
+
+
+@pytest.mark.parametrize("change", ["content", pytest.param("gone", marks=pytest.mark.slow)])
+def test_artifacts_changed_after_a_run(tmp_path: Path, change: str) -> None:
+    """An artifact that is not what was written is not used again."""
+    path = put(tmp_path, SIX)
+    done = run(tmp_path, path.name)
+    artifact = done.folder / "artifacts" / "load" / "rows"
+    if change == "gone":
+        artifact.unlink()
+    else:
+        artifact.write_bytes(b"\0" * artifact.stat().st_size)
+    refused = run(tmp_path, path.name, "--from", "train")
+    assert refused.code == 2
+    assert "the artifact of `rows`" in refused.err
+    assert run(tmp_path, path.name, "--cache").states == dict.fromkeys(done.states, "done")
+
+
+def test_artifacts_changed_between_steps(tmp_path: Path) -> None:
+    """The step that takes an artifact refuses one that is not what was written."""
+    path = put(
+        tmp_path,
+        "# %% tags=step:load\nrows = [1, 2]\n"
+        "# %% tags=step:meddle,prev:load\nimport glob, os\n"
+        "(path,) = glob.glob('out/work/*/load/rows')\nopen(path, 'wb').write(b'[9]')\n"
+        "# %% tags=step:train,prev:load,prev:meddle\nprint(rows)\n",
+    )
+    done = run(tmp_path, path.name)
+    assert done.code == 1
+    assert done.states == {"load": "done", "meddle": "done", "train": "failed"}
+    assert "step `train` refuses the artifact of `rows`: by its sha256" in done.err
+
+
+def test_missing_packages(tmp_path: Path) -> None:
+    """Whatever is missing is named at once, before any step runs, with the line that helps."""
+    path = put(
+        tmp_path,
+        "# %% tags=step:load\nimport json, no_such_module\nfrom cv2_of_nobody import x\n"
+        "# %% tags=step:train,prev:load\nimport no_such_module.part as p\n"
+        "try:\n    import another_missing\nexcept ImportError:\n    pass\n"
+        "import numpy\n",
+    )
+    done = run(tmp_path, path.name)
+    assert done.code == 2
+    assert not done.folder.exists()
+    assert "no-such-module: for load, train" in done.err
+    assert "pip install" in done.err
+    assert "cv2-of-nobody: for load" in done.err
+    assert "another" not in done.err
+    assert "numpy" not in done.err
+
+
+def test_what_this_machine_has_not(tmp_path: Path) -> None:
+    """Secrets, volumes, devices and images are named once; what the environment gives is there."""
+    spec = tmp_path / "spec.yaml"
+    spec.write_text(
+        "version: 1\n"
+        "pipeline: {pipeline_name: nb, experiment_name: x, volumes: [{name: data, size: 1, "
+        "size_type: Gi, mount_point: /no/such/folder, annotations: [], snapshot: false, "
+        "type: pvc}]}\n"
+        "cells:\n  - {source: environ, step: load, image: 'a/b:1', limits: {nvidia.com/gpu: 1},\n"
+        "     secrets: {TOKEN: db/token, PLACE: db/place}}\n"
+    )
+    path = put(tmp_path, "# %%\nimport os\nprint(os.environ.get('TOKEN'), os.environ['PLACE'])\n")
+    done = run(tmp_path, spec.name, path.name, PLACE="here")
+    assert done.code == 0, done.err
+    assert done.err.count("warning[not-on-this-machine]") == 1
+    assert "the secret `db/token` is not in the environment: TOKEN" in done.err
+    assert "db/place" not in done.err
+    assert "nvidia.com/gpu" in done.err
+    assert "images are not used (a/b:1)" in done.err
+    assert "there is no folder /no/such/folder: the volume `data`" in done.err
+    assert done.log("load") == b"None here\n"
+
+
+BAD = {
+    "hangs": ("time.sleep(1000)", "was ended after"),
+    "hangs and does not listen": (
+        "signal.signal(signal.SIGTERM, signal.SIG_IGN)\ntime.sleep(1000)",
+        "was ended after",
+    ),
+    "is killed": ("os.kill(os.getpid(), signal.SIGKILL)", "was killed by the signal SIGKILL"),
+    "crashes": ("os.kill(os.getpid(), signal.SIGSEGV)", "was killed by the signal SIGSEGV"),
+    "leaves children": ("pass", ""),
+    "prints bytes": (
+        r"sys.stdout.buffer.write(bytes(range(256)) * 50); os.write(1, b'\xff\xfe\0raw\n');",
+        "",
+    ),
+    "prints 100 MB": ("sys.stdout.write(('x' * 99 + '\\n') * 1_000_000);", ""),
+    "ends itself": ("os._exit(3)", "failed: exit code 3"),
+}
+
+SLOW = {"hangs and does not listen", "crashes", "ends itself"}
+
+
+@pytest.mark.parametrize(
+    "what",
+    [pytest.param(what, marks=[pytest.mark.slow] * (what in SLOW)) for what in BAD],
+)
+def test_bad_steps(tmp_path: Path, what: str) -> None:
+    """A step that misbehaves is told about, and leaves no process behind."""
+    code, said = BAD[what]
+    mark = f"mark-{uuid.uuid4()}"
+    path = put(
+        tmp_path,
+        "# %% tags=step:load\nimport os, signal, subprocess, sys, time\n"
+        f"for new in (False, True):\n    subprocess.Popen(['sh', '-c', 'sleep 1000; : {mark}'], "
+        f"start_new_session=new)\n{code}\n",
+    )
+    limit = ["--timeout", "1"] if what.startswith("hangs") else []
+    done = run(tmp_path, path.name, *limit)
+    assert alive(mark) == []
+    assert done.code == (1 if said else 0), done.err
+    assert said in done.err
+    assert "Traceback" not in done.err
+    if what == "prints 100 MB":
+        assert len(done.log("load")) == 100_000_000
+        assert (done.folder / "report.html").stat().st_size < 1_000_000
+    if what == "prints bytes":
+        assert done.log("load").endswith(b"\xff\xfe\0raw\n")
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGKILL])
+def test_interrupted(tmp_path: Path, number: int) -> None:
+    """However the run is stopped, every process that it started is gone soon after."""
+    mark = f"mark-{uuid.uuid4()}"
+    path = put(
+        tmp_path,
+        "# %% tags=step:load\nimport subprocess, time\n"
+        f"for new in (False, True):\n    subprocess.Popen(['sh', '-c', 'sleep 1000; : {mark}'], "
+        "start_new_session=new)\nprint('here', flush=True)\ntime.sleep(1000)\n",
+    )
+    process = subprocess.Popen(
+        command("run", path.name, "--keep", "out"),
+        cwd=tmp_path,
+        env=environment(),
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    log = tmp_path / "out" / "logs" / "load.log"
+    until = time.monotonic() + 30
+    while not (log.exists() and log.read_bytes()) and time.monotonic() < until:
+        time.sleep(0.02)
+    assert alive(mark)
+    process.send_signal(number)
+    out, err = process.communicate(timeout=30)
+    until = time.monotonic() + 10
+    while (alive(mark) or alive(str(tmp_path))) and time.monotonic() < until:
+        time.sleep(0.05)
+    assert alive(mark) == []
+    assert alive(str(tmp_path)) == []
+    if number == signal.SIGINT:
+        assert process.returncode == 130
+        assert err == "interrupted\n"
+        assert "1 stopped" in out
+        assert json.loads((tmp_path / "out" / "run.json").read_text())["state"] == "stopped"
+    assert run(tmp_path, path.name, "--timeout", "1").code == 1, "the folder can be used again"
+
+
+def test_full_disk(tmp_path: Path) -> None:
+    """A disk that is full is named as such."""
+    small = tmp_path / "small"
+    small.mkdir()
+    mounted = subprocess.run(
+        ["mount", "-t", "tmpfs", "-o", "size=3m", "tmpfs", small], capture_output=True, check=False
+    )
+    if mounted.returncode:
+        pytest.skip("mounting a small file system takes more rights than there are")
+    try:
+        path = put(
+            tmp_path,
+            "# %% tags=step:load\nx = b'x' * 5_000_000\n# %% tags=step:tell,prev:load\nlen(x)\n",
+        )
+        done = run(tmp_path, path.name, keep="small/out")
+        assert done.code == 1
+        assert "the disk of the run folder is full" in done.err
+        assert "--keep FOLDER" in done.err
+        assert "Traceback" not in done.err
+    finally:
+        subprocess.run(["umount", small], check=True)
+
+
+def test_retries(tmp_path: Path) -> None:
+    """A step is tried again as often as the spec says; all of it is in the log."""
+    spec = tmp_path / "spec.yaml"
+    spec.write_text(
+        "version: 1\npipeline: {pipeline_name: nb, experiment_name: x}\n"
+        "cells: [{source: n, step: load}]\ncompile: {steps: {load: {retries: 2}}}\n"
+    )
+    path = put(
+        tmp_path,
+        "# %%\nimport pathlib\nn = pathlib.Path('count')\nn.write_text(n.read_text() + 'x' if "
+        "n.exists() else 'x')\nprint('try')\nassert len(n.read_text()) > 1\n",
+    )
+    done = run(tmp_path, spec.name, path.name)
+    assert done.code == 0, done.err
+    assert done.record.steps[0].attempts == 2
+    assert done.log("load").count(b"try\n") == 2
+    assert "attempt 2" in done.out
+
+
+def test_a_folder_of_a_run_that_was_cut_off(tmp_path: Path) -> None:
+    """What a run left that did not come to its end does not stop the next."""
+    path = put(tmp_path, SIX)
+    assert run(tmp_path, path.name).code == 0
+    (tmp_path / "out.earlier").mkdir()
+    (tmp_path / "out" / "run.json").write_text("{")
+    refused = run(tmp_path, path.name)
+    assert refused.code == 2
+    assert "out holds something that is no run" in refused.err
+
+
+def test_on_a_terminal(tmp_path: Path) -> None:
+    """On a terminal the table is drawn again and again, and stands there whole in the end."""
+    path = put(tmp_path, SIX)
+    master, slave = pty.openpty()
+    process = subprocess.Popen(
+        command("run", path.name, "--keep", "out"),
+        cwd=tmp_path,
+        env=environment(NO_COLOR="", TERM="xterm", COLUMNS="80", LINES="24"),
+        stdout=slave,
+        stderr=slave,
+    )
+    os.close(slave)
+    data = b""
+    while True:
+        try:
+            more = os.read(master, 65536)
+        except OSError:
+            break
+        if not more:
+            break
+        data += more
+    os.close(master)
+    assert process.wait() == 0
+    text = data.decode()
+    assert "\x1b[3A" in text
+    last = text[text.rindex("\x1b[3A") :]
+    assert all(f"✓\x1b[0m {name}" in last for name in ("load", "train", "tell"))
+    assert "3 steps done" in last
+
+
+def test_newest_run_is_found(tmp_path: Path) -> None:
+    """The helper of these tests looks where runs are."""
+    path = put(tmp_path, "# %% tags=step:load\nx = 1\n")
+    run(tmp_path, path.name, keep="")
+    assert (newest(tmp_path) / "run.json").exists()
