@@ -17,6 +17,9 @@ from typing import Any
 from packages import documents
 
 INSTALL = re.compile(r"-m pip install (?:--\S+ )*(.*)$", re.MULTILINE)
+TIME = re.compile(r"(?<=: )[\d.]+ [µumn]?s\b")
+"""What `%%time` says."""
+
 Account = Generator[str, None, dict[str, Any]]
 """Lines, and at the end the artifacts that were made."""
 
@@ -78,7 +81,7 @@ class Launcher:
 
     def _step(self, name: str, task: Any, given: Any) -> Account:
         code, log, made = self._run(name, task, given)
-        yield from (f"    {line}".rstrip() for line in log.splitlines())
+        yield from (f"    {line}".rstrip() for line in TIME.sub("... s", log).splitlines())
         if code:
             self.failed = True
             yield f"    [exit {code}]"

@@ -101,10 +101,33 @@ def write(value, file, shared):
     return pickler.kind
 
 
+def make_unpickler(ns):
+    """Functions that came by value see this step's variables, then what they brought along."""
+
+    class Unpickler(pickle.Unpickler):
+        def find_class(self, module, name):
+            found = super().find_class(module, name)
+
+            def make(code, scope, *rest):
+                main = scope.get("__name__") == "__main__"
+                return types.FunctionType(code, ns if main else scope, *rest)
+
+            def restore(function, state):
+                kept = dict(function.__globals__)
+                found(function, state)
+                function.__globals__.update(kept)
+
+            hooks = {"_make_function": make, "_function_setstate": restore}
+            return hooks.get(name, found) if "cloudpickle" in module else found
+
+    return Unpickler
+
+
 def read(file, kind, first, ns):
     """Read what `write` wrote."""
     if kind == "json":
         return json.load(file)
+    own = types.SimpleNamespace(**{**vars(pickle), "Unpickler": make_unpickler(ns)})
     if kind == "npy":
         import numpy
 
@@ -128,5 +151,5 @@ def read(file, kind, first, ns):
         import torch
 
         device = None if torch.cuda.is_available() else "cpu"
-        return torch.load(file, device, weights_only=False)
-    return pickle.load(file)
+        return torch.load(file, device, own, weights_only=False)
+    return own.Unpickler(file).load()
