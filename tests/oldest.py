@@ -26,15 +26,16 @@ def commands() -> list[list[str]]:
     """The commands, in their order."""
     made = [["plan", *spec, *more] for spec in SPECS for more in ([], ["--format", "json"])]
     made += [["plan", *spec, "-v", "--explain"] for spec in SPECS]
-    made += [["diff", *SPECS[0]], ["diff", "team"]]
-    made += [["apply", *spec] for spec in SPECS]
+    made += [["plan", *spec, "-o", f"patches/{spec[0]}/"] for spec in SPECS]
+    made += [["apply", f"patches/{SPECS[0][0]}"], *(["apply", *spec] for spec in SPECS)]
+    made += [["diff", "team/sales/daily_report.ipynb", "team/sales/weekly_report.ipynb"]]
     made += [["check", *ALL], ["check", *ALL, "--format", "json"]]
     for form in ("text", "mermaid", "dot", "svg", "json"):
         made.append(["graph", "parameters/parameters.ipynb", "--format", form])
     made += [["compile", *ALL, "--format", form] for form in ("yaml", "json", "manifest")]
     made += [["compile", "composition/composition.ipynb", "--dsl", "composition.py"]]
-    made += [["compile", "golden"], ["compile", "golden", "--check"]]
-    made += [["revert", *spec] for spec in SPECS]
+    made += [["compile", "defects"], ["compile", "defects", "--check"]]
+    made += [["revert", f"patches/{spec[0]}"] for spec in SPECS]
     return [*made, ["schema"], ["--version"]]
 
 
@@ -46,7 +47,7 @@ def run() -> None:
         with contextlib.redirect_stdout(out), contextlib.redirect_stderr(out):
             code = main(words)
         out.seek(0)
-        print(f"$ kale-tag {' '.join(words)}\n{out.read()}[exit {code}]", flush=True)
+        sys.stdout.write(f"$ kale-tag {' '.join(words)}\n{out.read()}[exit {code}]\n")
 
 
 if __name__ == "__main__":
