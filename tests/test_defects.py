@@ -33,7 +33,7 @@ M1 M2 M3 M4 M5 M6
 R1 R2 R3
 X1 X2
 """
-"""Every defect that the facts name, in the table of section 5 and in the text around it."""
+"""All that the facts name, in the table of section 5 and in the text around it; D26 is our own."""
 
 
 def _sections(document: Path) -> list[str]:
