@@ -236,8 +236,8 @@ def test_all_that_compile_says_is_known_to_check() -> None:
                 first = node.args[0]
                 if name in {"error", "warning", "refuse", "warn"}:
                     codes |= {first.value} if isinstance(first, ast.Constant) else set()
-    # `compile --dsl` alone says the first, the others are about values given to a run.
-    others = {"not-in-dsl"}
+    # `compile --dsl` alone says the first; then packages to run, and the values given to a run.
+    others = {"not-in-dsl", "broken-package", "not-a-package", "package-of-others"}
     others |= {"invalid-argument", "no-value", "missing-parameter", "unknown-parameter"}
     assert len(codes) > 50
     assert codes - SEVERITIES.keys() - lint.OF_TAGS.keys() == others
