@@ -156,7 +156,7 @@ def test_pre_commit(repo: Path) -> None:
     if not (ROOT / ".pre-commit-hooks.yaml").exists():
         pytest.skip("runs against an installed wheel")
     hooks = repo.parent / "hooks"  # what pre-commit would clone, with what is not committed yet
-    names = ("kale_tag", "pyproject.toml", "README.md", ".pre-commit-hooks.yaml")
+    names = ("kale_tag", "pyproject.toml", "README.md", "specs", ".pre-commit-hooks.yaml")
     hooks.mkdir()
     for name in names:
         copy = shutil.copytree if (ROOT / name).is_dir() else shutil.copy
