@@ -30,10 +30,10 @@ print(total)
 @pytest.mark.slow
 @pytest.mark.parametrize("version", ["kfp==2.9.0", "kfp<3"])
 def test_kfp(version: str, tmp_path: Path) -> None:
-    """A run, a failing run, one that takes from the first, and a pipeline in a pipeline."""
+    """Runs, failing ones, a pipeline in a pipeline, and one that installs what it needs."""
     subprocess.run([sys.executable, "-m", "venv", tmp_path / "venv"], check=True)
     python = tmp_path / "venv" / "bin" / "python"
-    packages = [version, "pyyaml", "msgspec", "networkx", "ruamel.yaml", "typer"]
+    packages = [version, "jsonpatch", "pyyaml", "msgspec", "networkx", "ruamel.yaml", "typer"]
     subprocess.run([python, "-m", "pip", "install", "-q", *packages], check=True)
     path = put(tmp_path, NOTEBOOK)
 
@@ -59,3 +59,11 @@ def test_kfp(version: str, tmp_path: Path) -> None:
     inner = kale_tag("run", ROOT / "examples" / "composition")
     assert inner.returncode == 0, inner.stdout + inner.stderr
     assert "5 steps done" in inner.stdout
+
+    path = put(tmp_path, "# %% tags=step:load\nimport iniconfig\n", name="needs")
+    missing = kale_tag("run", path.name)
+    assert missing.returncode == 2
+    assert f"help: {python} -m pip install iniconfig" in missing.stderr
+    installed = kale_tag("run", path.name, "--install")
+    assert installed.returncode == 0, installed.stdout + installed.stderr
+    assert kale_tag("run", path.name).returncode == 0
