@@ -49,4 +49,4 @@ bench: .venv/ready  ## the speed claims, as ratios
 	touch $@
 
 clean:
-	rm -rf .venv site .venv-wheel .venv-kale .venv-cleaners .venv-node dist demo .hypothesis .mypy_cache .pytest_cache .ruff_cache
+	rm -rf .venv site .venv-wheel .venv-kale .venv-oldest .venv-cleaners .venv-node dist demo .hypothesis .mypy_cache .pytest_cache .ruff_cache

@@ -24,9 +24,9 @@ REFERENCE = DOCS / "reference"
 
 RULES_HEAD = """# What `kale-tag check` looks for
 
-An error is what Kale refuses or silently gets wrong, and what is not as a spec says; a warning is
-what may go wrong later. `kale-tag check --explain CODE` prints these pages. A spec silences a lint
-for its notebooks, with a reason:
+An error is what Kale or `kale-tag compile` refuse, what Kale silently gets wrong, and what is not
+as a spec says; a warning is what may go wrong later. `kale-tag check --explain CODE` prints these
+pages. A spec silences a lint for its notebooks, with a reason:
 
 ```yaml
 ignore:

@@ -47,6 +47,63 @@ SEVERITIES: Final[Mapping[str, Severity]] = {
     "missing-setting": "error",
     "two-experiments": "error",
     "panel-loss": "warning",
+    # the code of cells, as steps run it
+    "syntax-error": "error",
+    "python-2": "error",
+    "not-python": "error",
+    "unknown-magic": "error",
+    "cell-magic-not-first": "error",
+    "relative-import": "error",
+    "local-module": "warning",
+    "not-a-parameter": "error",
+    "parameter-value": "error",
+    "none-in-parameter": "warning",
+    "not-a-metric": "error",
+    # the variables of the pipeline
+    "undefined-name": "error",
+    "two-givers": "error",
+    "deleted-name": "error",
+    "unknown-metric": "error",
+    "unused-variable": "warning",
+    "unused-parameter": "warning",
+    "reassigned-parameter": "warning",
+    "unpicklable-output": "warning",
+    "leaked-secret": "error",
+    # the order of its steps
+    "redundant-prev": "warning",
+    "missing-prev": "warning",
+    "unshared-file": "warning",
+    # how its steps run
+    "invalid-quantity": "error",
+    "unknown-resource": "error",
+    "not-expressible": "warning",
+    "two-accelerators": "error",
+    "request-over-limit": "error",
+    "request-of-device": "error",
+    "no-limits": "warning",
+    "two-settings": "error",
+    "invalid-image": "error",
+    "invalid-label": "error",
+    "invalid-annotation": "error",
+    "invalid-environment-variable": "error",
+    "two-values": "error",
+    "two-volumes": "error",
+    "invalid-mount-point": "error",
+    "volume-type": "error",
+    "setting-not-kept": "warning",
+    "placeholder": "error",
+    "bad-character": "error",
+    "unknown-step": "error",
+    # the package as a whole
+    "name-clash": "error",
+    "name-of-pipeline": "error",
+    "name-too-long": "error",
+    "one-pipeline-name": "error",
+    "step-too-large": "error",
+    "large-package": "warning",
+    "reference-cycle": "error",
+    "nested-reference": "error",
+    "unreadable-reference": "error",
     # the notebook against its spec
     "tag-drift": "error",
     "setting-drift": "error",
@@ -54,8 +111,8 @@ SEVERITIES: Final[Mapping[str, Severity]] = {
     # what else works on the notebooks
     "tag-eating-cleaner": "warning",
 }
-"""The codes of all lints, in the order of the docs. An error is what Kale refuses or silently gets
-wrong, and what is not as a spec says; a warning is what may go wrong later."""
+"""The codes of all lints, in the order of the docs. An error is what Kale or `compile` refuse or
+Kale silently gets wrong, and what is not as a spec says; a warning is what may go wrong later."""
 
 DOCS: Final = "https://github.com/kale-tag/kale-tag/blob/main/docs/rules"
 

@@ -1,5 +1,6 @@
 """Where the parts of a notebook stand in its file, for messages that quote the file's own line."""
 
+import re
 from functools import cached_property
 
 from kale_tag.diagnostics import Label, Source
@@ -8,6 +9,11 @@ from kale_tag.lines import Lines
 from kale_tag.notebook import BOM, Notebook
 
 Path = tuple[str | int, ...]
+
+_LETTER = re.compile(
+    r"\\u[dD][89abAB][0-9a-fA-F]{2}\\u[dD][c-fC-F][0-9a-fA-F]{2}|\\u.{4}|\\.|[^\\]", re.DOTALL
+)
+"""One character in a string of JSON, however it is written."""
 
 
 class Places:
@@ -48,6 +54,41 @@ class Places:
             if self._text[start] == "[" and (items := items_at(self._text, start, _skipped)[0]):
                 start, end, _ = items[min(line, len(items) - 1)]
         return self._lines.label(self.notebook.name, start, end)
+
+    def source(self, index: int, start: int, end: int) -> Label:
+        r"""The characters from *start* to *end* of a cell's source, as far as a line holds them.
+
+        Both count in the source with `\n` at the end of every line, however the file ends them.
+        """
+        text = self.notebook.source(index)
+        if "\r" in text:
+            ends = [found.end() for found in re.finditer(r"\r\n|.", text, re.DOTALL)]
+            start, end = (ends[min(at, len(ends)) - 1] if at else 0 for at in (start, end))
+        pieces = self._pieces(index)
+        for begin, stop in pieces:
+            raw = self.notebook.data[begin:stop].decode(errors="replace")
+            letters = [found.start() for found in _LETTER.finditer(raw, 1, len(raw) - 1)]
+            if start < len(letters):
+                # A line of the notebook ends in `\n` inside of the string, which is not pointed at.
+                ends = [*letters, len(raw) - 1]
+                last = max(min(end, len(letters)), start + 1)
+                first, after = (len(raw[: ends[at]].encode()) for at in (start, last))
+                return self._lines.label(self.notebook.name, begin + first, begin + after)
+            start, end = start - len(letters), end - len(letters)
+        if not pieces:
+            return self.cell(index)
+        stop = pieces[-1][1]  # behind the last character stands the quote
+        return self._lines.label(self.notebook.name, stop - 1, stop)
+
+    def _pieces(self, index: int) -> list[tuple[int, int]]:
+        """Where the strings stand in the file that make the source of a cell."""
+        source = last(members_at(self._text, self._cells[index].start, _skipped)[0], "source")
+        if source is None:
+            return []
+        if self._text[source.start] == "[":
+            items = items_at(self._text, source.start, _skipped)[0]
+            return [(one.start, one.end) for one in items]
+        return [(source.start, source.end)]
 
     @cached_property
     def _text(self) -> str:

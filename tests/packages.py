@@ -40,6 +40,8 @@ def check(text: str) -> dict[str, Any]:
         for part in (*executor.container.command, *executor.container.args):
             assert len(part.encode()) <= ARGUMENT
             assert "{{" not in part or part == "{{$}}"
+            assert "$(" not in part, "Kubernetes puts in the value of a variable"
+            assert "$$" not in part, "Kubernetes makes one of two"
     assert text.count("{{") == text.count("{{$}}") == len(deployment.executors)
     assert len({str(one) for one in deployment.executors.values()}) == len(deployment.executors)
     for document in platform:

@@ -14,9 +14,9 @@ from kale_tag.pipeline.model import (
     SubPipeline,
     Volume,
 )
-from kale_tag.pipeline.step_command import Runtime
+from kale_tag.pipeline.runtime import Runtime
 
-RUNTIME = Runtime("import sys\nprint(sys.argv[1:])\n", "import sys\nprint(*sys.argv)\n")
+RUNTIME = Runtime({"magics": "import os\n", "step": "import sys\nprint(sys.argv[1:])\n"})
 """In place of the real one where it does not matter."""
 
 

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from kale_tag.pipeline.runtime_text import runtime_text
+from kale_tag.pipeline.runtime_text import load_runtime
 
 PYTHONS = {
     version: str(path)
@@ -18,6 +18,8 @@ PYTHONS = {
     for path in sorted(Path.home().glob(f".pyenv/versions/{version}.*/bin/python"))
 }
 """Other Pythons of this machine, by version."""
+
+RUNTIME = load_runtime()
 
 Cell = Sequence[str]
 """The source of a cell, or its kind and source."""
@@ -58,7 +60,7 @@ def command(
 ) -> list[str]:
     """The command line of a step; a cell is its source, or its kind and source.
 
-    *ins* are artifacts that an earlier step left. The cells' file is `cells` in *folder*.
+    *ins* are artifacts that an earlier step left.
     """
     pairs = [("step", cell) if isinstance(cell, str) else cell for cell in cells]
     text, rows = "", []
@@ -66,7 +68,6 @@ def command(
         source = cell.rstrip("\n") + "\n"
         text += f"# %% {kind}, cell {number}\n{source}"
         rows.append([kind, number, source.count("\n")])
-    (folder / "cells").write_text(text, "utf-8", newline="")
     full: dict[str, object] = {
         "step": name,
         "notebook": "churn.ipynb",
@@ -81,7 +82,8 @@ def command(
     full = {key: value for key, value in full.items() if value not in ({}, [])}
     names = full.get("names", {})
     assert isinstance(names, dict)
-    made = [names.get(out, out) for out in outs] + ["kale_tag_report"]
+    made = [names.get(out, out) for out in outs]
+    made += ["kale_tag_report"] if "report" in full else []
     made += ["kale_tag_metrics"] if metrics else []
     given = {
         "inputs": {
@@ -111,14 +113,14 @@ def command(
         },
     }
     spec_text = json.dumps(full)
-    runtime = runtime_text(magics="get_ipython" in text)
-    return [python, "-u", "-c", runtime, spec_text, json.dumps(given)]
+    runtime = RUNTIME.for_step(text, full)
+    return [python, "-u", "-c", runtime, spec_text, json.dumps(given), text]
 
 
-def environment(folder: Path, extra: Mapping[str, str] | None = None) -> dict[str, str]:
+def environment(extra: Mapping[str, str] | None = None) -> dict[str, str]:
     """The environment of a step."""
     kept = {key: value for key, value in os.environ.items() if key != "PYTHONPATH"}
-    return {**kept, "KALE_TAG_CELLS": str(folder / "cells"), **(extra or {})}
+    return {**kept, **(extra or {})}
 
 
 def result(folder: Path, ended: subprocess.CompletedProcess[bytes]) -> Ran:
@@ -142,7 +144,7 @@ def run(
     ended = subprocess.run(
         command(folder, cells, **rest),
         capture_output=True,
-        env=environment(folder, env),
+        env=environment(env),
         cwd=folder,
         timeout=60,
         check=False,

@@ -19,6 +19,7 @@ LAYERS = (
     ("files", "git", "render", "runners"),
     ("cleaners",),
     ("tagging", "pipeline"),
+    ("cell_places",),
     ("splice", "steps", "places"),
     ("read_notebook", "settings"),
     ("notebook_msgspec",),

@@ -30,7 +30,7 @@ REFUSED = {
 """The lints of what Kale refuses; the others are of what it silently gets wrong."""
 
 OTHER_REASONS = re.compile(
-    r"SyntaxError|IndentationError|primitive|single variable assignments|None value"
+    r"SyntaxError|IndentationError|Flakes reported|primitive|single variable assignments|None value"
     r"|must be comprised|just print statements|could not find a notebook|consumes '"
     r"|Cycle detected in the composition|is expected to (?:produce|consume)"
 )

@@ -90,6 +90,7 @@ def test_usage_errors(words: list[str], says: str, capsys: pytest.CaptureFixture
 )
 def test_imports_nothing_heavy(words: list[str], folder: Path) -> None:
     """One notebook is planned, applied and checked without what is slow to import."""
+    (folder / "a.ipynb").write_bytes(from_percent("# %%\nprint('fit')\n"))  # nothing is wrong
     program = (
         "import sys\n"
         "from kale_tag.cli import main\n"

@@ -40,6 +40,7 @@ EXAMPLES = {
         replace(step("c"), code=(code(6, ""),)),
         shared=(code(0, "\n", "imports"),),
     ),
+    "signs": pipeline(step("a", "print('$(HOME) $$ $x {{y}} {^')"), notebook="n$$.ipynb"),
     "odd names": pipeline(
         step("class", "x = 1", outs={"x": "Dataset", "_größe": "Model"}, parameters=("dsl",)),
         step("dsl", "x", prev=("class",), ins={"x": "class", "_größe": "class"}),

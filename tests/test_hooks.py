@@ -15,8 +15,8 @@ from ruamel.yaml import YAML
 ROOT = Path(__file__).parent.parent
 SPEC = "version: 1\nnotebooks: ['../nb/*.ipynb']\ncells: [{source: load, step: load}]\n"
 SETTINGS = '# %metadata {"kubeflow_notebook": {"pipeline_name": "p", "experiment_name": "e"}}\n'
-TAGGED = from_percent(f"{SETTINGS}# %% tags=step:load\nload()\n")
-UNTAGGED = from_percent(f"{SETTINGS}# %%\nload()\n")
+TAGGED = from_percent(f"{SETTINGS}# %% tags=step:load\nprint('load')\n")
+UNTAGGED = from_percent(f"{SETTINGS}# %%\nprint('load')\n")
 
 
 @pytest.fixture

@@ -15,6 +15,7 @@ from pipelines import FULL, NESTED, RUNTIME, TWO_INNER, chain, code, pipeline, s
 from test_dsl import compiled, older
 
 from kale_tag.diagnostics import Label, Source, UserError
+from kale_tag.pipeline.ir_yaml import to_yaml
 from kale_tag.pipeline.model import (
     Parameter,
     Pipeline,
@@ -43,17 +44,17 @@ def text_of(one: Pipeline) -> str:
 
 
 def step_of(spec: dict[str, Any], name: str) -> tuple[str, dict[str, Any]]:
-    """CELLS and SPEC of a step, the mark for `{{` taken back."""
+    """CELLS and SPEC of a step, the marks for `{{` and `$` taken back."""
     container = spec["deploymentSpec"]["executors"][f"exec-{name}"]["container"]
     _, _, _, first = container["command"]
-    _, as_json, placeholder, *more = container["args"]
+    _, told, placeholder, *more = container["args"]
     assert placeholder == "{{$}}"
-    told = json.loads(as_json)
-    mark = told.pop("brace", "")
     cells = "".join([first, *more])
-    if not mark:
-        return cells, told
-    return cells.replace(mark, "{{"), json.loads(as_json.replace(mark, "{{"))
+    for key, sign in (("brace", "{{"), ("dollar", "$")):
+        mark = json.loads(told).get(key, sign)
+        cells, told = cells.replace(mark, sign), told.replace(mark, sign)
+    made = json.loads(told)
+    return cells, {key: value for key, value in made.items() if key not in {"brace", "dollar"}}
 
 
 def refusals(one: Pipeline) -> list[str]:
@@ -285,6 +286,9 @@ HOSTILE = [
     "\n\n",
     "---\n...\n%YAML",
     'python3 $0 `id` $(id) "$@"',
+    "!echo $(pwd) $(HOME) $$ $$$(x)$$ $",
+    "$$ ~~ ~^ ~` ~| ~? ~! {$(x) {{$$ ~$(",
+    "~$$!~$($(",
 ]
 
 
@@ -443,7 +447,25 @@ def test_texts_that_steps_share() -> None:
     mixed = pipeline(*(step(f"s{n}", "get_ipython()" if n % 2 else "x") for n in range(4)))
     executors = check(text_of(mixed))["deploymentSpec"]["executors"].values()
     programs = [one["container"]["args"][0] for one in executors]
-    assert programs == [RUNTIME.plain, RUNTIME.with_magics] * 2
+    assert programs == [RUNTIME.for_step("x", {}), RUNTIME.whole()] * 2
+
+
+def test_a_large_pipeline_is_packed() -> None:
+    """The runtime of many steps is packed, that of few never."""
+    assert "import base64, bz2" not in text_of(chain(100))
+    large = package(chain(800), RUNTIME)
+    assert to_yaml(large.documents, large.shared).count("import base64, bz2") == 9
+
+
+def test_dollars_in_what_pip_is_asked_for() -> None:
+    """The shell gets them as they were written."""
+    asked = ("a @ https://x/$$y/$(HOME)/$z'",)
+    spec = check(text_of(pipeline(step("a", packages=asked))))
+    start = spec["deploymentSpec"]["executors"]["exec-a"]["container"]["command"][2]
+    install = next(line for line in start.splitlines() if "pip install" in line)
+    _, _, words = install.partition("--no-warn-script-location ")
+    printed = subprocess.check_output(["sh", "-c", f"printf %s {words}"], text=True)
+    assert printed == asked[0]
 
 
 def test_device_taken_back() -> None:

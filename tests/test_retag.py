@@ -6,7 +6,7 @@ import os
 from typing import Any
 
 import jsonpatch
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 from notebooks import cell, notebook, to_bytes
 
@@ -176,7 +176,11 @@ def check_settings(
         assert new[key] == old[key]
 
 
+TWICE = notebook([cell("load", metadata={"tags": ["parameters", "parameters", "block:load"]})])
+
+
 @FUZZ
+@example(value={"version": 1, "cells": [], "legacy": "upgrade"}, before=TWICE, fast=False)
 @given(specs, notebooks(), st.booleans())
 def test_what_always_holds(value: dict[str, Any], before: dict[str, Any], fast: bool) -> None:  # noqa: FBT001
     """A spec is refused with a message, or it makes a notebook that is as the spec says.

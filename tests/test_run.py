@@ -12,14 +12,14 @@ from pipelines import FULL, NESTED, TWO_INNER, pipeline, step
 from kale_tag.pipeline.model import Parameter, Pipeline
 from kale_tag.pipeline.package import package
 from kale_tag.pipeline.package_text import Origin, as_text
-from kale_tag.pipeline.runtime_text import runtime_text
-from kale_tag.pipeline.step_command import Runtime
+from kale_tag.pipeline.runtime import pack
+from kale_tag.pipeline.runtime_text import load_runtime
 
 with warnings.catch_warnings():
     warnings.simplefilter("ignore")
     from kfp import components, local  # type: ignore[import-untyped]
 
-REAL = Runtime(runtime_text(magics=False), runtime_text(magics=True))
+REAL = load_runtime()
 
 
 @pytest.fixture
@@ -44,7 +44,7 @@ def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFi
 
 def test_the_runtime_is_fit_for_a_package() -> None:
     """Nothing in it is taken for a placeholder or for the name of a Python."""
-    for text in (REAL.plain, REAL.with_magics):
+    for text in (REAL.whole(), pack(REAL.whole())):
         assert "{{" not in text
         assert "python3" not in text
         assert len(text.encode()) < 131_071
@@ -89,6 +89,28 @@ def test_hostile_code(run: Any) -> None:
     said = f"says {len(made['text'])} {{{{$.inputs}}}} {{3}} {{x}}   3 {{~ {{^ é😀"
     assert said in out
     assert "lines 3 python3 /kfp-workspace" in out
+
+
+DOLLARS = """\
+price = "$(HOME) $$ $$$ $$(x) ~^"
+print("price", price, len(price))
+get_ipython().system('echo at $(pwd) "$(echo in $(echo in))"')
+"""
+
+
+def test_dollars(run: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What Kubernetes would expand arrives as it is written."""
+    monkeypatch.chdir(tmp_path)
+    out = run(pipeline(step("a", DOLLARS), notebook="a$(b)$$.ipynb"))
+    assert "price $(HOME) $$ $$$ $$(x) ~^ 23" in out
+    assert f"at {tmp_path} in in" in out
+    assert "<p>a$(b)$$.ipynb" in next((tmp_path / "root").glob("*/a/kale_tag_report")).read_text()
+
+
+def test_packed(run: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A pipeline whose runtime is packed runs as well as any."""
+    monkeypatch.setattr("kale_tag.pipeline.package.MUCH", 0)
+    assert "12.0" in run(NESTED, alpha=2.0)
 
 
 def test_much_code(run: Any) -> None:

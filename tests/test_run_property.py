@@ -19,12 +19,12 @@ from runs import put, run
 from kale_tag.diagnostics import UserError
 from kale_tag.pipeline.compiled import Compiled, FromPipeline, read_compiled
 from kale_tag.pipeline.package import package
-from kale_tag.pipeline.runtime_text import runtime_text
-from kale_tag.pipeline.step_command import EXECUTOR_INPUT, Runtime
+from kale_tag.pipeline.runtime_text import load_runtime
+from kale_tag.pipeline.step_command import EXECUTOR_INPUT
 from kale_tag.runners import snapshot
 from kale_tag.runners.comparison import compare, compared_names, environment, watched
 
-REAL = Runtime(runtime_text(magics=False), runtime_text(magics=True))
+REAL = load_runtime()
 
 HEAD = """\
 # %% tags=imports

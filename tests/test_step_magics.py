@@ -5,9 +5,7 @@ import sys
 from pathlib import Path
 
 import pytest
-from step_harness import run, words
-
-from kale_tag.pipeline.runtime_text import runtime_text
+from step_harness import RUNTIME, run, words
 
 I = "get_ipython()"  # noqa: E741
 
@@ -21,7 +19,7 @@ def shell(tmp_path: Path, *cells: str, env: dict[str, str] | None = None) -> str
 
 def test_a_step_without_magics_has_no_shell(tmp_path: Path) -> None:
     """The part of the program is left out where no cell needs it."""
-    assert "class Shell" not in runtime_text(magics=False)
+    assert "class Shell" not in RUNTIME.for_step("x = 1", {})
     assert run(tmp_path, ["'get_ipyt' + 'hon' in globals()"]).out == "False\n"
 
 

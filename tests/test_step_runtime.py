@@ -1,6 +1,8 @@
 """The program that runs a step, run as Kubeflow Pipelines runs it."""
 
 import ast
+import base64
+import bz2
 import json
 import signal
 import subprocess
@@ -9,17 +11,23 @@ import time
 from pathlib import Path
 
 import pytest
-from step_harness import PYTHONS, command, environment, result, run, words
+from step_harness import PYTHONS, RUNTIME, command, environment, result, run, words
 
-from kale_tag.pipeline.runtime_text import runtime_text
+from kale_tag.pipeline.runtime import pack
 
-PROGRAM = runtime_text(magics=True)
+PROGRAM = RUNTIME.whole()
 
 
-@pytest.mark.parametrize("magics", [False, True])
-def test_the_program_is_fit_to_be_cargo(*, magics: bool) -> None:
-    """Nothing in it is a placeholder to a runner, nor hard for YAML; it is short."""
-    text = runtime_text(magics=magics)
+PLAIN = {"step": "a", "notebook": "n.ipynb", "cells": [["step", 1, 1]]}
+FRAME = {**PLAIN, "in": ["a"], "out": {"b": "Dataset"}, "report": "r"}
+METRICS = {"metrics": {"m": "m"}}
+PARAMETERS = {"params": {"p": "int"}}
+FORMATS = "import numpy as np, pandas\nimport torch.nn"
+
+
+@pytest.mark.parametrize("text", [*RUNTIME.parts.values(), PROGRAM])
+def test_the_program_is_fit_to_be_cargo(text: str) -> None:
+    """Nothing in it is a placeholder to a runner or Kubernetes, nor hard for YAML."""
     assert text.isascii()
     assert "\n" in text
     assert text.replace("\n", "").isprintable()
@@ -27,10 +35,58 @@ def test_the_program_is_fit_to_be_cargo(*, magics: bool) -> None:
     assert text.endswith("\n")
     assert not text.endswith("\n\n")
     assert not [line for line in text.splitlines() if line.endswith(" ")]
-    for special in ("{{", "python3", "/kfp-workspace", "$(", "kale_tag."):
+    for special in ("{{", "python3", "/kfp-workspace", "$(", "$$", "kale_tag."):
         assert special not in text
-    assert len(text) < (29_000 if magics else 19_500)
     assert len(text.encode()) < 131_072
+
+
+@pytest.mark.parametrize(
+    ("cells", "imports", "spec", "parts", "size"),
+    [
+        ("x", "", PLAIN, "", 6_100),
+        ("await x", "", PLAIN, "loop", 6_300),
+        ("x", "", {**PLAIN, **PARAMETERS}, "parameters", 6_700),
+        ("x", FORMATS, {**PLAIN, "report": "r"}, "artifacts report", 11_400),
+        ("x", "import math", FRAME, "artifacts values report", 15_800),
+        ("x", "import pandas", FRAME, "artifacts values tables report", 17_400),
+        ("x", FORMATS, FRAME, "artifacts values tables libraries report", 18_700),
+        ("x", "", {**PLAIN, **METRICS}, "artifacts metrics", 8_200),
+        ("get_ipython()", "", PLAIN, "report magics", 19_100),
+    ],
+)
+def test_a_step_carries_what_it_needs(
+    cells: str, imports: str, spec: dict[str, object], parts: str, size: int
+) -> None:
+    """And nothing else, as KFP's server writes it into the workflow for every step."""
+    text = RUNTIME.for_pipeline([imports, cells]).for_step(cells, spec)
+    names = [*parts.split(), "step"]
+    assert text == "\n\n".join(RUNTIME.parts[name] for name in names)
+    assert len(text) < size
+
+
+def test_a_packed_program() -> None:
+    """It is the same program, in lines that are fit for a package."""
+    text = pack(PROGRAM)
+    assert text == pack(PROGRAM)
+    assert len(text) < len(PROGRAM) / 2
+    assert max(map(len, text.splitlines())) <= 100
+    for special in ("{{", "python3", "/kfp-workspace", "$(", "$$"):
+        assert special not in text
+    data = text.partition('"""')[2].partition('"""')[0]
+    assert bz2.decompress(base64.b64decode(data)).decode() == PROGRAM
+
+
+def test_a_packed_step(tmp_path: Path) -> None:
+    """It runs, and its tracebacks show cells only."""
+    program = pack(PROGRAM)
+    argv = command(tmp_path, ["print(1)\n1 / 0"])
+    argv[argv.index("-c") + 1] = program
+    ended = subprocess.run(argv, env=environment(), capture_output=True, check=False)
+    assert ended.stdout == b"1\n"
+    assert ended.stderr.decode().splitlines()[:2] == [
+        "Traceback (most recent call last):",
+        '  File "churn.ipynb, cell 0", line 2, in <module>',
+    ]
 
 
 def test_the_program_needs_python_3_9_and_its_standard_library() -> None:
@@ -304,7 +360,7 @@ def test_told_to_stop(tmp_path: Path, number: int, code: int) -> None:
     cells = ["print('here')\nimport time\ntry:\n    time.sleep(30)\nexcept Exception:\n    pass"]
     with subprocess.Popen(
         command(tmp_path, cells),
-        env=environment(tmp_path),
+        env=environment(),
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
     ) as process:
@@ -326,7 +382,7 @@ def test_output_is_live(tmp_path: Path) -> None:
     ]
     with subprocess.Popen(
         command(tmp_path, cells),
-        env=environment(tmp_path),
+        env=environment(),
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
     ) as process:
@@ -346,7 +402,7 @@ def test_binary_and_odd_output(tmp_path: Path) -> None:
     folder = tmp_path / "x"
     folder.mkdir()
     ended = subprocess.run(
-        command(folder, cells), env=environment(folder), capture_output=True, check=True
+        command(folder, cells), env=environment(), capture_output=True, check=True
     )
     assert ended.stdout == (b"\xff\x00\n\\ud800\xc3\xa9\n'\\ud800'\n(1, False, 'utf-8')\n")
 
@@ -461,7 +517,7 @@ def test_threads_that_never_end(tmp_path: Path) -> None:
 
 def test_buckets(tmp_path: Path) -> None:
     """Artifacts of a bucket stand where the launcher mounts it, or at their custom path."""
-    given = json.loads(command(tmp_path, ["x = 1"], outs=["x", "y"], uri="gs://b/p")[-1])
+    given = json.loads(command(tmp_path, ["x = 1"], outs=["x", "y"], uri="gs://b/p")[-2])
     given["outputs"]["artifacts"]["y"]["artifacts"][0]["customPath"] = str(tmp_path / "own" / "y")
     names = {"gs": "/gcs", "minio": "/minio", "s3": "/s3", "https": "https:/"}
     program = PROGRAM.partition('if __name__ == "__main__"')[0]

@@ -284,6 +284,15 @@ def test_a_class_of_a_step_is_one_class(tmp_path: Path) -> None:
     assert read.out == "True\n"
 
 
+def test_a_function_sees_the_variables_of_the_step_that_calls_it(tmp_path: Path) -> None:
+    """As in a notebook: those that came along, those that the step sets, and its own functions."""
+    make = "n = 1\ndef inner(): return n + m\ndef outer(): return inner() * 10\ng = lambda: n"
+    made = run(tmp_path / "a", [f"{make}\nm = 2"], outs=["outer", "inner", "g", "m"])
+    use = "n = 7\nprint(outer(), g())\nm = 3\ndef inner(): return -n\nprint(outer(), m)"
+    read = run(tmp_path / "b", [use], ins=taken(made, "outer", "inner", "g", "m"))
+    assert (read.out, read.err) == ("90 7\n-70 3\n", "")
+
+
 def test_two_names_of_one_object_are_two_objects_later(tmp_path: Path) -> None:
     """Each variable is a file of its own; inside of one, what is shared stays shared."""
     made = run(tmp_path / "a", ["x = y = []\nz = [x, x]"], outs=["x", "y", "z"])

@@ -205,7 +205,10 @@ def test_corpus(corpus: Path) -> None:
         changed += 1
         after = json.loads(made.data)
         assert not [tag for tag in code_tags(made.data) if tags.is_legacy(tag)]
-        assert not {"docker_image", "autosnapshot"} & after["metadata"]["kubeflow_notebook"].keys()
+        assert (
+            not {"docker_image", "autosnapshot"}
+            & after["metadata"].get("kubeflow_notebook", {}).keys()
+        )
         if canonical(json.loads(data)) == data:
             like_nbformat += 1
             assert made.data == canonical(after)

@@ -1,13 +1,15 @@
-"""`kale-tag check`: whether specs are valid, notebooks as they say, and tags right."""
+"""`kale-tag check`: whether specs are valid, notebooks as they say, tags and pipelines right."""
 
 import sys
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
 from kale_tag import files
 from kale_tag.commands import batch
 from kale_tag.commands.check_cleaners import find_cleaners
+from kale_tag.commands.check_pipeline import Sound, check_pipeline, pointless
 from kale_tag.commands.check_targets import find_checks
 from kale_tag.commands.options import (
     CheckFormat,
@@ -29,11 +31,15 @@ from kale_tag.read_notebook import read_notebook, scan_again
 from kale_tag.render import faults
 from kale_tag.render.github import as_command
 from kale_tag.render.style import Style
+from kale_tag.settings import CompileOptions
 from kale_tag.splice import splice
 from kale_tag.tagging.drift import drift
-from kale_tag.tagging.lint import lint
+from kale_tag.tagging.lint import has_kale_tags, lint
 from kale_tag.tagging.plan import plan
 from kale_tag.tagging.tagged import Tagged
+
+if TYPE_CHECKING:
+    from kale_tag.commands.pipelines import Reader
 
 
 def check(  # noqa: PLR0913  one parameter an option
@@ -47,7 +53,7 @@ def check(  # noqa: PLR0913  one parameter an option
     verbose: Silenced = False,
     color: Color = "auto",
 ) -> int:
-    """Say whether specs are valid, notebooks as their specs say, and tags and settings right.
+    """Say whether specs are valid, notebooks as their specs say, and their pipelines sound.
 
     kale-tag check
 
@@ -68,16 +74,16 @@ def check(  # noqa: PLR0913  one parameter an option
     )
     report.tell(checks.unusable)
     report.add(Finding(fault) for fault in checks.faults)
-    work = _Work(checks.stdin, batch.is_worth_msgspec(checks.tasks), batch.watch())
-    kales: list[Task] = []
-    checked = batch.each(work.on, checks.tasks, jobs=jobs, quiet=quiet)
-    for task, done in zip(checks.tasks, checked, strict=True):
-        report.tell(done.unusable)
-        report.add(done.findings)
-        report.notebooks += not done.unusable
-        kales += [task] if done.is_kales and task.name != STDIN else []
-    reasons = _reasons(kales)
-    cleaners = find_cleaners(task.name for task in kales)
+    watch = batch.watch()
+    work = _Work(checks.stdin, batch.is_worth_msgspec(checks.tasks), watch, checks.tasks)
+    checked = [*batch.each(work.on, checks.tasks, jobs=jobs, quiet=quiet)]
+    for one, findings in zip(checked, _together(checked), strict=True):
+        report.tell(one.unusable)
+        report.add(findings)
+        report.notebooks += not one.unusable
+    kales = [one for one in checked if one.is_kales and one.name != STDIN]
+    reasons = {code: reason for one in kales for code, reason in one.reasons.items()}
+    cleaners = find_cleaners(one.name for one in kales)
     report.add(Finding(fault, reasons.get(fault.code, "")) for fault in cleaners)
     report.close()
     if report.unusable:
@@ -89,36 +95,74 @@ def check(  # noqa: PLR0913  one parameter an option
 class _Checked:
     """What was found in one notebook, or why it could not be looked at.
 
-    *is_kales* says whether it has to do with Kale: by its tags or settings, or by a spec.
+    *own* was found in its tags, *sound* in its pipeline, *drift* against its specs, which silence
+    what *reasons* gives a reason for. *is_kales* says whether it has to do with Kale: by its tags
+    or settings, or by a spec.
     """
 
-    findings: list[Finding] = field(default_factory=list)
+    name: str
     is_kales: bool = False
+    own: list[Diagnostic] = field(default_factory=list)
+    sound: Sound = field(default_factory=Sound)
+    drift: list[Finding] = field(default_factory=list)
+    reasons: dict[str, str] = field(default_factory=dict)
     unusable: tuple[Diagnostic, ...] = ()
 
+    def finding(self, fault: Diagnostic) -> Finding:
+        """*fault*, silenced where a spec says so."""
+        return Finding(fault, self.reasons.get(fault.code, ""))
 
-@dataclass(frozen=True, slots=True)
+
+def _together(checked: list[_Checked]) -> Iterator[list[Finding]]:
+    """The findings of each notebook, as it stands among the others.
+
+    A notebook that another one here refers to need not make a pipeline by itself, even if it is
+    named: pre-commit names whatever has changed.
+    """
+    inside = frozenset[str]().union(*(one.sound.inner for one in checked))
+    names: dict[str, list[Diagnostic]] = {}
+    roots = [one for one in checked if one.name == STDIN or files.identity(one.name) not in inside]
+    if len(roots) > 1:
+        from kale_tag.pipeline.lint_names import one_pipeline_name  # noqa: PLC0415  starts slowly
+
+        for fault in one_pipeline_name(one.sound.named for one in roots if one.sound.named):
+            names.setdefault(fault.labels[0].source.name, []).append(fault)
+    for one in checked:
+        faults = [*one.own]
+        if one in roots:
+            faults += [*one.sound.faults, *names.get(one.name, ())]
+        by_place = {fault: _place(fault, one.name) for fault in faults}
+        faults.sort(key=by_place.__getitem__)
+        yield [*map(one.finding, faults), *one.drift]
+
+
+@dataclass(slots=True)
 class _Work:
     stdin: bytes
     fast: bool
     watch: Callable[[], AbstractContextManager[object]]
+    tasks: Sequence[Task]
+    reader: "Reader | None" = None
 
     def on(self, task: Task) -> _Checked:
+        checked = _Checked(task.name)
         try:
             data = self.stdin if task.name == STDIN else files.read(task.name).data
             notebook = read_notebook(data, task.name, fast=self.fast)
-            found = [*lint(notebook)]
+            checked.own = [*lint(notebook)]
         except UserError as fault:
-            return _Checked(unusable=fault.diagnostics)
-        reasons = _reasons([task])
-        found.sort(key=_place)
-        findings = [Finding(fault, reasons.get(fault.code, "")) for fault in found]
-        for one, is_lint in self._drift(task, notebook):
-            findings.append(Finding(one, reasons.get(one.code, "") if is_lint else ""))
-        return _Checked(findings, bool(task.steps) or Tagged(notebook).is_kales)
+            checked.unusable = fault.diagnostics
+            return checked
+        checked.is_kales = bool(task.steps) or Tagged(notebook).is_kales
+        for spec, _ in task.steps:
+            checked.reasons.update(spec.ignore or {})
+        tagged = self._drift(task, notebook, checked)
+        if tagged is not None:
+            self._pipeline(task, notebook, tagged, checked)
+        return checked
 
-    def _drift(self, task: Task, notebook: Notebook) -> Iterator[tuple[Diagnostic, bool]]:
-        """Where *notebook* is not as its specs say; whether a lint says so, or planning failed.
+    def _drift(self, task: Task, notebook: Notebook, checked: _Checked) -> Notebook | None:
+        """Notes where *notebook* is not as its specs say; gives it as they make it, if they can.
 
         A spec is held against the notebook that those before it make.
         """
@@ -128,23 +172,37 @@ class _Work:
                 with self.watch():
                     made = plan(spec, notebook, target)
             except UserError as fault:
-                yield from ((one, False) for one in fault.diagnostics)
-                return
-            yield from ((one, True) for one in drift(spec, target, made, places))
-            if made.changes and spec is not task.steps[-1][0]:
+                checked.drift += map(Finding, fault.diagnostics)
+                return None
+            checked.drift += map(checked.finding, drift(spec, target, made, places))
+            if made.changes:
                 wanted = {change.holder: change.after for change in made.changes}
                 notebook = scan_again(splice(notebook, wanted), notebook)
+        return notebook
+
+    def _pipeline(
+        self, task: Task, notebook: Notebook, tagged: Notebook, checked: _Checked
+    ) -> None:
+        """Looks at the pipeline, where there is one that anybody can mean."""
+        codes = {fault.code: checked.reasons.get(fault.code, "") for fault in checked.own}
+        if not has_kale_tags(tagged) or (tagged is notebook and pointless(codes)):
+            return
+        # The compiler takes as long to import as all that check does else.
+        from kale_tag.commands.pipelines import reader  # noqa: PLC0415
+        from kale_tag.tagging.compile_section import merged  # noqa: PLC0415
+
+        options = CompileOptions()
+        for spec, _ in task.steps:
+            options = merged(options, spec.compile or CompileOptions())
+        if self.reader is None:
+            self.reader = reader(self.tasks, self.stdin, self.watch)
+        checked.sound = check_pipeline(notebook, tagged, options, self.reader, codes)
 
 
-def _reasons(tasks: Iterable[Task]) -> dict[str, str]:
-    """Why lints are silenced, by the specs of *tasks*."""
-    specs = (spec for task in tasks for spec, _ in task.steps)
-    return {code: reason for spec in specs for code, reason in (spec.ignore or {}).items()}
-
-
-def _place(fault: Diagnostic) -> tuple[int, int]:
+def _place(fault: Diagnostic, name: str) -> tuple[bool, str, int, int]:
     label = fault.labels[0]
-    return label.source.position(label.span.start) if label.span else (0, 0)
+    line, column = label.source.position(label.span.start) if label.span else (0, 0)
+    return label.source.name != name, label.source.name, line, column
 
 
 @dataclass(slots=True)

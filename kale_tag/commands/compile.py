@@ -21,13 +21,13 @@ from kale_tag.commands.options import (
 from kale_tag.commands.pipelines import STDIN_NOTEBOOK, Built, build
 from kale_tag.commands.report import Report, count, style_for
 from kale_tag.commands.targets import STDIN
-from kale_tag.diagnostics import Diagnostic, Label, Source, UserError, error, warning
+from kale_tag.diagnostics import Label, Source, UserError, error
 from kale_tag.pipeline.dsl import to_dsl
 from kale_tag.pipeline.dsl_settings import cannot_compile
 from kale_tag.pipeline.package import package
-from kale_tag.pipeline.package_text import LARGE, Origin, as_text, changed_sources
-from kale_tag.pipeline.runtime_text import runtime_text
-from kale_tag.pipeline.step_command import Runtime
+from kale_tag.pipeline.package_text import Origin, as_text, changed_sources, size_warnings
+from kale_tag.pipeline.runtime import Runtime
+from kale_tag.pipeline.runtime_text import load_runtime
 from kale_tag.render.style import Style
 
 ENDINGS = {
@@ -70,7 +70,7 @@ def compile(  # noqa: A001, PLR0913  the command's name; one parameter an option
     With a spec the notebook is tagged in memory; on disk it stays as it is.
     """
     report = Report(style_for(color, sys.stdout.isatty()))
-    runtime = Runtime(runtime_text(magics=False), runtime_text(magics=True))
+    runtime = load_runtime()
     built = build(paths, finish(runtime, output, format, dsl), jobs=jobs, quiet=quiet)
     _refuse_one_file(built)
     if check:
@@ -107,8 +107,7 @@ def finish(
         built.diagnostics += made.warnings
         path = _path(output, built.name, form)
         text = as_text(made, built.of, _origin(built, path, form), form)
-        if made.size > LARGE:
-            built.diagnostics += (_too_large(built.name, made.size),)
+        built.diagnostics += tuple(size_warnings(made.size, built.name))
         wanted = [Wanted(path, text)]
         if dsl:
             built.diagnostics += tuple(cannot_compile(built.of))
@@ -239,16 +238,6 @@ def _staleness(file: Wanted) -> str:
         return ""
     changed = changed_sources(old, file.text)
     return f"{' and '.join(changed)} changed" if changed else "it would be written otherwise now"
-
-
-def _too_large(name: str, size: int) -> Diagnostic:
-    return warning(
-        "large-package",
-        f"the steps of the pipeline have {size:,} bytes together; clusters may refuse workflows "
-        f"of {LARGE:,} and more",
-        Label(Source(name)),
-        help="join steps, put code into a package, or make two pipelines of it",
-    )
 
 
 def _exit_code(built: Sequence[Built]) -> int:

@@ -4,9 +4,17 @@ from collections.abc import Iterator, Mapping
 
 from kale_tag.cleaners import lint as cleaners
 from kale_tag.lints import SEVERITIES, Lint, Page, page
+from kale_tag.pipeline import lint as pipeline
+from kale_tag.pipeline.lint_names import one_pipeline_name
 from kale_tag.tagging import drift, lint
 
-LINTS: tuple[Lint, ...] = (*lint.LINTS, *drift.LINTS, *cleaners.LINTS)
+LINTS: tuple[Lint, ...] = (
+    *lint.LINTS,
+    *pipeline.LINTS,
+    one_pipeline_name,
+    *drift.LINTS,
+    *cleaners.LINTS,
+)
 """Every lint there is; a half of the house that has more of them adds them here."""
 
 

@@ -11,8 +11,7 @@ from kale_tag.commands.targets import STDIN
 from kale_tag.diagnostics import Diagnostic, Label, Source, UserError, error
 from kale_tag.pipeline.compiled import Compiled, read_compiled
 from kale_tag.pipeline.model import Pipeline
-from kale_tag.pipeline.runtime_text import runtime_text
-from kale_tag.pipeline.step_command import Runtime
+from kale_tag.pipeline.runtime_text import load_runtime
 from kale_tag.runners import package_file
 from kale_tag.runners.declared import looks_like_package
 
@@ -56,8 +55,7 @@ def load_package(paths: Sequence[str]) -> Loaded:
                 raise UserError(error("one-pipeline", message, help="name a package alone"))
             read = read_compiled(package_file.documents(source), path)
             return Loaded(path, os.path.dirname(path), source.text, read)
-    runtime = Runtime(runtime_text(magics=False), runtime_text(magics=True))
-    found = build(paths, finish(runtime), jobs=1, quiet=True)
+    found = build(paths, finish(load_runtime()), jobs=1, quiet=True)
     if failed := [one for one in found if one.failed]:
         diagnostics = tuple(fault for one in failed for fault in one.diagnostics)
         raise NotBuiltError(3 if any(one.bug for one in failed) else 2, diagnostics)

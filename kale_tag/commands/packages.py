@@ -10,8 +10,7 @@ from kale_tag.commands.pipelines import Built, build
 from kale_tag.commands.targets import STDIN
 from kale_tag.diagnostics import Diagnostic, Label, Source, UserError, error
 from kale_tag.pipeline.interface import root_scope
-from kale_tag.pipeline.runtime_text import runtime_text
-from kale_tag.pipeline.step_command import Runtime
+from kale_tag.pipeline.runtime_text import load_runtime
 from kale_tag.runners.declared import RunnablePackage, looks_like_package, read_package
 
 
@@ -48,7 +47,7 @@ def _package_data(path: str) -> bytes | None:
 
 
 def _compiled(paths: Sequence[str], *, quiet: bool) -> Given:
-    runtime = Runtime(runtime_text(magics=False), runtime_text(magics=True))
+    runtime = load_runtime()
     built = build(paths, finish(runtime), jobs=1, quiet=quiet)
     if failed := [one for one in built if one.failed]:
         raise UserError(*(fault for one in failed for fault in one.diagnostics))

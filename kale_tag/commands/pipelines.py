@@ -1,17 +1,17 @@
 """The pipelines of the notebooks on a command line: tagged in memory, read, built."""
 
 import os
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 from kale_tag import files
 from kale_tag.commands import batch
-from kale_tag.commands.targets import STDIN, Targets, Task, find_targets
+from kale_tag.commands.targets import STDIN, Task, find_targets
 from kale_tag.diagnostics import Diagnostic, Label, Source, UserError, error
 from kale_tag.notebook import Notebook
-from kale_tag.pipeline.build import build_pipeline
-from kale_tag.pipeline.model import Pipeline
+from kale_tag.pipeline.build import Load, build_pipeline
+from kale_tag.pipeline.model import Pipeline, SubPipeline
 from kale_tag.pipeline.package_text import notebook_digest, text_digest
 from kale_tag.read_notebook import read_notebook
 from kale_tag.settings import CompileOptions
@@ -65,7 +65,7 @@ def build(paths: Sequence[str], finish: Finish, *, jobs: int, quiet: bool) -> li
     targets = find_targets(paths, alone=True)
     if targets.faults:
         raise UserError(*targets.faults)
-    work = _Work(targets, finish, batch.is_worth_msgspec(targets.tasks), batch.watch())
+    work = _Work(reader(targets.tasks, targets.stdin, batch.watch()), finish)
     built = list(batch.each(work.on, targets.tasks, jobs=jobs, quiet=quiet))
     named = {files.identity(path) for path in paths if path != STDIN}
     inner = frozenset[str]().union(*(one.inner for one in built)) - named
@@ -98,46 +98,24 @@ def _refuse_one_name(built: Sequence[Built]) -> None:
 
 
 @dataclass(frozen=True, slots=True)
-class _Work:
-    targets: Targets
-    finish: Finish
+class Reader:
+    """Reads notebooks as the specs of a command line tag them; nothing is written.
+
+    *tasks* say which specs go to which notebook, by its identity.
+    """
+
+    tasks: Mapping[str, Task]
+    stdin: bytes
     fast: bool
     watch: Callable[[], AbstractContextManager[object]]
-    tasks: Mapping[str, Task] = field(init=False)
 
-    def __post_init__(self) -> None:
-        tasks = {files.identity(task.name): task for task in self.targets.tasks}
-        object.__setattr__(self, "tasks", tasks)
-
-    def on(self, task: Task) -> Built:
-        built = Built(task.name)
-        inner: dict[str, str] = {}
-        try:
-            notebook, options, sources, warnings = self._tagged(task)
-            built.diagnostics += warnings
-            name = STDIN_NOTEBOOK if task.name == STDIN else task.name
-            local = files.modules_in(os.path.dirname(name))
-            pipeline = build_pipeline(notebook, options, self._loader(inner), local)
-            built.pipeline, built.specs = pipeline, len(task.steps)
-            built.sources = (*sources, *inner.items())
-            built.diagnostics += pipeline.warnings
-            built.made = self.finish(built)
-        except UserError as fault:
-            built.diagnostics += fault.diagnostics
-            built.pipeline = None
-        except ProofError as fault:
-            built.diagnostics += (batch.bug(task.name, str(fault)),)
-            built.pipeline, built.bug = None, True
-        built.inner = frozenset(map(files.identity, inner))
-        return built
-
-    def _tagged(
+    def tagged(
         self, task: Task
     ) -> tuple[Notebook, CompileOptions, tuple[tuple[str, str], ...], tuple[Diagnostic, ...]]:
-        """The notebook of *task* as its specs tag it; nothing is written."""
+        """The notebook of *task*, what specs say to the compiler, its sources, and warnings."""
         stdin = task.name == STDIN
         name = STDIN_NOTEBOOK if stdin else task.name
-        data = self.targets.stdin if stdin else files.read(task.name).data
+        data = self.stdin if stdin else files.read(task.name).data
         options = CompileOptions()
         notebook = read_notebook(data, name, fast=self.fast)
         sources = [(name, notebook_digest(notebook))]
@@ -152,7 +130,7 @@ class _Work:
             sources.append((spec.source.name, text_digest(spec.source.text)))
         return notebook, options, tuple(sources), warnings
 
-    def _loader(self, sources: dict[str, str]) -> Callable[[str, Label], Notebook]:
+    def loader(self, sources: dict[str, str]) -> Load:
         """Loads a notebook that another refers to, tagged too where there is a spec for it.
 
         The digests of what is loaded are put into *sources*.
@@ -161,7 +139,7 @@ class _Work:
         def load(path: str, at: Label) -> Notebook:
             task = self.tasks.get(files.identity(path), Task(path))
             try:
-                notebook, _, found, _ = self._tagged(task)
+                notebook, _, found, _ = self.tagged(task)
             except UserError as fault:
                 first = fault.diagnostics[0]
                 if first.code == "not-read":
@@ -171,3 +149,46 @@ class _Work:
             return notebook
 
         return load
+
+
+def reader(
+    tasks: Sequence[Task], stdin: bytes, watch: Callable[[], AbstractContextManager[object]]
+) -> Reader:
+    """A reader of the notebooks of *tasks*."""
+    by_identity = {files.identity(task.name): task for task in tasks}
+    return Reader(by_identity, stdin, batch.is_worth_msgspec(tasks), watch)
+
+
+@dataclass(frozen=True, slots=True)
+class _Work:
+    reader: Reader
+    finish: Finish
+
+    def on(self, task: Task) -> Built:
+        built = Built(task.name)
+        inner: dict[str, str] = {}
+        try:
+            notebook, options, sources, warnings = self.reader.tagged(task)
+            built.diagnostics += warnings
+            name = STDIN_NOTEBOOK if task.name == STDIN else task.name
+            local = files.modules_in(os.path.dirname(name))
+            pipeline = build_pipeline(notebook, options, self.reader.loader(inner), local)
+            built.pipeline, built.specs = pipeline, len(task.steps)
+            built.sources = (*sources, *inner.items())
+            built.diagnostics += pipeline.warnings
+            built.made = self.finish(built)
+        except UserError as fault:
+            built.diagnostics += fault.diagnostics
+            built.pipeline = None
+        except ProofError as fault:
+            built.diagnostics += (batch.bug(task.name, str(fault)),)
+            built.pipeline, built.bug = None, True
+        built.inner = frozenset(map(files.identity, inner))
+        return built
+
+
+def _inner(pipeline: Pipeline) -> Iterator[str]:
+    for unit in pipeline.steps:
+        if isinstance(unit, SubPipeline):
+            yield files.identity(unit.pipeline.notebook)
+            yield from _inner(unit.pipeline)

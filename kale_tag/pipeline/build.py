@@ -7,6 +7,7 @@ parameters that it uses, and what would fail in the container is refused here.
 
 import posixpath
 from collections.abc import Callable, Collection, Iterator, Mapping
+from dataclasses import dataclass
 
 from kale_tag.diagnostics import Diagnostic, Label, UserError, error
 from kale_tag.notebook import Notebook
@@ -26,10 +27,30 @@ from kale_tag.settings import CompileOptions
 Load = Callable[[str, Label], Notebook]
 
 
+@dataclass(frozen=True, slots=True)
+class Built:
+    """A pipeline, and what is known of the notebook that makes it: its cells, and its variables.
+
+    *inner* are the notebooks that it refers to, by the names of the references.
+    """
+
+    pipeline: Pipeline
+    draft: Draft
+    flow: Dataflow
+    inner: Mapping[str, Draft]
+
+
 def build_pipeline(
     notebook: Notebook, options: CompileOptions, load: Load, local: Collection[str] = ()
 ) -> Pipeline:
-    """The pipeline that *notebook* makes.
+    """The pipeline that *notebook* makes; see `build`."""
+    return build(notebook, options, load, local).pipeline
+
+
+def build(
+    notebook: Notebook, options: CompileOptions, load: Load, local: Collection[str] = ()
+) -> Built:
+    """The pipeline that *notebook* makes, and how that was found out.
 
     *load* gives the notebook of a path, which is relative to what the name of *notebook* is
     relative to; it is told where the path stands. *local* are the names of modules beside the
@@ -41,7 +62,8 @@ def build_pipeline(
     raise_faults(faults)
     flow, order = _solve(draft, inner)
     raise_faults(sorted(flow.faults, key=_position))
-    return Results(draft, flow, order, options, local, inner).pipeline()
+    pipeline = Results(draft, flow, order, options, local, inner).pipeline()
+    return Built(pipeline, draft, flow, inner)
 
 
 def _position(fault: Diagnostic) -> tuple[str, int, int]:

@@ -323,20 +323,31 @@ class _Reader:
         return found
 
 
+SIGNS = {"brace": "{{", "dollar": "$"}
+"""The signs that stand in no package, by the key of SPEC that has the mark for each."""
+
+
 def _step_spec(container: Document) -> dict[str, Any]:
-    """SPEC as the runtime sees it: with `{{` where a mark stands for it."""
+    """SPEC as the runtime sees it: with `{{` and `$` where marks stand for them."""
     text = container["args"][1]
-    mark = json.loads(text).get("brace")
-    spec: dict[str, Any] = json.loads(text.replace(mark, "{{") if mark else text)
-    spec["brace"] = mark
-    return spec
+    marks = {key: json.loads(text).get(key) for key in SIGNS}
+    spec: dict[str, Any] = json.loads(_unmarked(text, marks))
+    return spec | marks
+
+
+def _unmarked(text: str, marks: Mapping[str, str | None]) -> str:
+    """*text* with the signs that *marks* stand for, in the order in which the runtime does it."""
+    for key, sign in SIGNS.items():
+        if mark := marks[key]:
+            text = text.replace(mark, sign)
+    return text
 
 
 def _cells(container: Document, spec: Document) -> Iterator[Code]:
     args = container["args"]
     assert args[2] == EXECUTOR_INPUT
     text = "".join((container["command"][3], *args[3:]))
-    lines = (text.replace(spec["brace"], "{{") if spec["brace"] else text).split("\n")
+    lines = _unmarked(text, spec).split("\n")
     at = 0
     for kind, cell, count in spec["cells"]:
         source = "\n".join(lines[at + 1 : at + 1 + count])

@@ -15,31 +15,35 @@ from kale_tag.pipeline.dsl_settings import calls
 from kale_tag.pipeline.interface import FILLER_VALUE, Scope, inner_scope, root_scope
 from kale_tag.pipeline.kfp_names import task_name
 from kale_tag.pipeline.model import Code, Pipeline, Step, SubPipeline
-from kale_tag.pipeline.package import step_spec
-from kale_tag.pipeline.step_command import Runtime, script, with_code
+from kale_tag.pipeline.package import sources, step_spec
+from kale_tag.pipeline.runtime import Runtime
+from kale_tag.pipeline.step_command import script, with_code
 
-_TAKEN = {"compiler", "dsl", "kubernetes", "json", "shlex", "typing", "container"}
+_TAKEN = {"compiler", "dsl", "kubernetes", "json", "re", "shlex", "typing", "container"}
 
 
 def to_dsl(pipeline: Pipeline, runtime: Runtime) -> str:
     """The module; *pipeline* is one of which `package` has made a package."""
     writer = _Writer(pipeline)
-    writer.lines += [
-        f"RUNTIME = {literal(runtime.for_cells(''.join(_sources(pipeline))))}",
+    writer.write(root_scope(pipeline), pipeline.name)
+    cells = [*sources(pipeline)]
+    program = runtime.for_pipeline(cells).for_step("\n".join(cells), writer.told)
+    lines = [
+        f"RUNTIME = {literal(program)}",
         "",
         f"START = {literal(script((), (), INSTALL))}",
         "",
         "",
         CONTAINER,
         "",
+        *writer.lines,
     ]
-    writer.write(root_scope(pipeline), pipeline.name)
-    kubernetes = ", kubernetes" if any("kubernetes." in line for line in writer.lines[6:]) else ""
+    kubernetes = ", kubernetes" if any("kubernetes." in line for line in writer.lines) else ""
     return FRAME.format(
         name=pipeline.name,
         notebook=_base(pipeline.notebook),
         uses=f"from kfp import compiler, dsl{kubernetes}",
-        body="\n".join(writer.lines),
+        body="\n".join(lines),
         function=writer.functions["", ""],
     )
 
@@ -56,9 +60,13 @@ def literal(text: str, indent: str = "") -> str:
 
 @dataclass(slots=True)
 class _Writer:
-    """Writes scope by scope, the inner ones first; every name of the module is used once."""
+    """Writes scope by scope, the inner ones first; every name of the module is used once.
+
+    *told* is what all steps together are told.
+    """
 
     root: Pipeline
+    told: dict[str, object] = field(default_factory=dict)
     lines: list[str] = field(default_factory=list)
     functions: dict[tuple[str, str], str] = field(default_factory=dict)
     taken: set[str] = field(default_factory=lambda: {*_TAKEN, *dir(builtins), *keyword.kwlist})
@@ -106,6 +114,7 @@ class _Writer:
         if own.report:
             arguments.append(f"{own.report}: dsl.Output[dsl.HTML]")
         spec = step_spec(step, scope, ())
+        self.told |= spec
         code = f"{shared} + {cells}" if shared else cells
         indexes = list(self.root.pip_index_urls)
         self.lines += [
@@ -194,17 +203,6 @@ class _Writer:
             if isinstance(unit, Step):
                 for call in calls(unit, self.root):
                     yield call.replace("TASK", task, 1)
-
-
-def _sources(pipeline: Pipeline) -> Iterator[str]:
-    """The Python of all cells."""
-    for code in pipeline.shared:
-        yield code.python
-    for unit in pipeline.steps:
-        if isinstance(unit, SubPipeline):
-            yield from _sources(unit.pipeline)
-        else:
-            yield from (code.python for code in unit.code)
 
 
 def _cells(cells: Sequence[Code]) -> str:

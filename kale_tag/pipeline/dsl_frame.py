@@ -8,6 +8,7 @@ package {name}.yaml. It needs kfp, and kfp-kubernetes where `kubernetes` is impo
 """
 
 import json
+import re
 import shlex
 import typing
 
@@ -32,11 +33,14 @@ def container(image, cells, packages=(), indexes=(), takes=(), **step):
         text += "".join(f"{line}\\n" for line in [f"# %% {title}, cell {number}", *lines])
         counts.append([kind, number, len(lines)])
     step |= {"cells": counts, "in": list(takes)}
-    if "{{" in text + json.dumps(step):  # Kubeflow Pipelines would put in something else for it
-        everything = text + json.dumps(step)
-        step["brace"] = next(m for m in ("{~", "{^", "{`", "{|", "{?") if m not in everything)
-        text = text.replace("{{", step["brace"])
-    spec = json.dumps(step, ensure_ascii=False).replace("{{", step.get("brace", "{{"))
+    spec = json.dumps(step, ensure_ascii=False)
+    # For these, Kubernetes and Kubeflow Pipelines would put in something else.
+    for key, sign, first in (("dollar", r"\\$(?=[$(])", "~"), ("brace", r"\\{\\{", "{")):
+        if re.search(sign, text + spec):
+            mark = next(m for m in (first + end for end in "^`|?!") if m not in text + spec)
+            text = re.sub(sign, mark, text)
+            told = {**json.loads(re.sub(sign, mark, spec)), key: mark}
+            spec = json.dumps(told, ensure_ascii=False)
     install = ""
     if packages:
         words = []

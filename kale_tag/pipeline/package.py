@@ -5,6 +5,8 @@ KFP 2.0 to 2.17; only fields that all backends know are written. Every step runs
 that needs a shell, Python and the user's own packages (`step_command`).
 """
 
+import json
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
@@ -17,11 +19,14 @@ from kale_tag.pipeline.model import ArtifactType, Code, Pipeline, Step, SubPipel
 from kale_tag.pipeline.notes import Notes
 from kale_tag.pipeline.parameter_value import check_parameter
 from kale_tag.pipeline.platform_spec import check_volumes, executor_config, platform_document
-from kale_tag.pipeline.step_command import Runtime
+from kale_tag.pipeline.runtime import Runtime, pack
 
 SCHEMA_VERSION = "2.1.0"
 SDK_VERSION = "kale-tag"
 """No backend looks at it; a version that moves would change every package."""
+
+MUCH = 300_000
+"""Bytes of a pipeline, some fifteen steps, from which on its runtime is packed."""
 
 LONGEST = 128
 """Characters of the name of a component: Argo makes a template of it."""
@@ -41,8 +46,8 @@ class Package:
     """The two documents of a package, and what of the pipeline they do not hold.
 
     *platform* is None where Kubernetes is told nothing. *shared* names the texts that several
-    steps have alike: scripts and runtimes. *size* is that of all containers' command and args, in
-    bytes, every text counted as often as it comes up; so much a cluster has to keep.
+    steps have alike: scripts and runtimes. *size* is that of all containers, in bytes, as a cluster
+    keeps them (`expanded_size`), every text counted as often as it comes up.
     """
 
     spec: dict[str, object]
@@ -60,9 +65,10 @@ class Package:
 def package(pipeline: Pipeline, runtime: Runtime) -> Package:
     """The package of *pipeline*, whose steps *runtime* runs.
 
-    Raises `UserError` with everything on which a cluster would stop.
+    Of the runtime there is what the steps need, packed if all of it is `MUCH`. Raises `UserError`
+    with everything on which a cluster would stop.
     """
-    made = _Maker(pipeline, runtime)
+    made = _Maker(pipeline, runtime.for_pipeline(sources(pipeline)))
     scope = root_scope(pipeline)
     tasks = made.tasks(scope)
     inputs = made.definitions(scope, {})
@@ -74,7 +80,7 @@ def package(pipeline: Pipeline, runtime: Runtime) -> Package:
         message = f"step `{unit.name}` has the name of the pipeline; KFP's SDK mixes the two up"
         notes.refuse("name-of-pipeline", message, unit.label, help="rename one of them")
     if notes.faults:
-        raise UserError(*notes.faults)
+        raise UserError(*notes.faults, *notes.warnings)
     info: dict[str, object] = {"name": pipeline.name}
     if pipeline.description:
         info["description"] = pipeline.description
@@ -89,9 +95,31 @@ def package(pipeline: Pipeline, runtime: Runtime) -> Package:
         "components": made.components,
         "deploymentSpec": {"executors": made.executors},
     }
+    if made.size() >= MUCH:
+        made.pack()
     platform = platform_document(made.configurations, pipeline)
     warnings = (*pipeline.warnings, *notes.warnings)
-    return Package(spec, platform, _names_of(made.texts, runtime), made.size, warnings)
+    return Package(spec, platform, _names_of(made), made.size(), warnings)
+
+
+def expanded_size(value: object) -> int:
+    """Bytes of a container, or of a text in it, in the workflow that KFP's server makes.
+
+    There, it is JSON inside of JSON.
+    """
+    text = json.dumps(json.dumps(value, ensure_ascii=False), ensure_ascii=False)
+    return len(text.encode(errors="replace"))
+
+
+def sources(pipeline: Pipeline) -> Iterator[str]:
+    """The Python of all cells, those of the notebooks inside of it too."""
+    for code in pipeline.shared:
+        yield code.python
+    for unit in pipeline.steps:
+        if isinstance(unit, SubPipeline):
+            yield from sources(unit.pipeline)
+        else:
+            yield from (code.python for code in unit.code)
 
 
 @dataclass(slots=True)
@@ -104,8 +132,9 @@ class _Maker:
     components: dict[str, object] = field(default_factory=dict)
     executors: dict[str, object] = field(default_factory=dict)
     configurations: dict[str, dict[str, object]] = field(default_factory=dict)
-    texts: dict[str, int] = field(default_factory=dict)
-    size: int = 0
+    starts: list[str] = field(default_factory=list)
+    arguments: list[list[str]] = field(default_factory=list)
+    rest: int = 0  # the size of all containers without their programs
 
     def tasks(self, scope: Scope) -> dict[str, object]:
         """The tasks of a DAG; their components are added on the way."""
@@ -131,6 +160,21 @@ class _Maker:
         if scope.filler:
             parameters[scope.filler] = {"parameterType": "STRING"}
         return _sides(_types(artifacts), parameters)
+
+    def programs(self) -> Counter[str]:
+        """How often each program comes up."""
+        return Counter(args[0] for args in self.arguments)
+
+    def size(self) -> int:
+        """That of all containers, see `Package`."""
+        found = self.programs().items()
+        return self.rest + sum(count * expanded_size(program) for program, count in found)
+
+    def pack(self) -> None:
+        """Put the packed program in the place of every step's own."""
+        packed = {program: pack(program) for program in self.programs()}
+        for args in self.arguments:
+            args[0] = packed[args[0]]
 
     def _is_new(
         self, unit: Step | SubPipeline, name: str, seen: Mapping[str, object], scope: Scope
@@ -200,10 +244,9 @@ class _Maker:
         notes = self.notes
         self._check_code(step.code, scope)
         command, args = container_command(step, scope, self.root, self.runtime)
-        for text in (command[2], args[0]):
-            self.texts[text] = self.texts.get(text, 0) + 1
+        self.starts.append(command[2])
+        self.arguments.append(args)
         size = sum(len(part.encode(errors="replace")) for part in (*command, *args))
-        self.size += size
         if size > step_command.ALL_ARGUMENTS:
             message = f"step `{step.name}` has {size:,} bytes of code; a container can be started "
             message += f"with {step_command.ALL_ARGUMENTS:,}"
@@ -215,6 +258,7 @@ class _Maker:
             container["env"] = environ
         if wanted := resources(step, notes):
             container["resources"] = wanted
+        self.rest += expanded_size({**container, "command": command, "args": args[1:]})
         self.executors[f"exec-{label}"] = {
             "container": {**container, "command": command, "args": args}
         }
@@ -294,12 +338,13 @@ def step_spec(step: Step, scope: Scope, counts: Sequence[object]) -> dict[str, o
     return {key: value for key, value in spec.items() if value}
 
 
-def _names_of(texts: Mapping[str, int], runtime: Runtime) -> dict[str, str]:
+def _names_of(made: _Maker) -> dict[str, str]:
     """Names for the texts that come up more than once, in the order in which they do."""
-    names = {runtime.plain: "runtime", runtime.with_magics: "runtime-with-magics"}
-    starts = [text for text, count in texts.items() if count > 1 and text not in names]
-    names |= {text: f"start-{n + 1}" if n else "start" for n, text in enumerate(starts)}
-    return {text: names[text] for text, count in texts.items() if count > 1}
+    names: dict[str, str] = {}
+    for name, texts in (("start", Counter(made.starts)), ("runtime", made.programs())):
+        several = [text for text, count in texts.items() if count > 1]
+        names |= {text: f"{name}-{n}" if n > 1 else name for n, text in enumerate(several, 1)}
+    return names
 
 
 def _component_name(scope: Scope, task: str) -> str:

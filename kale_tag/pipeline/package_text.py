@@ -2,10 +2,12 @@
 
 import hashlib
 import json
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from typing import Final
 
 from kale_tag import tags
+from kale_tag.diagnostics import Diagnostic, Label, Source, warning
 from kale_tag.notebook import Notebook
 from kale_tag.pipeline.ir_yaml import to_yaml
 from kale_tag.pipeline.manifest import resources
@@ -14,8 +16,9 @@ from kale_tag.pipeline.package import Package
 
 FORMATS = ("yaml", "json", "manifest")
 
-LARGE = 1_000_000
-"""Bytes of a pipeline; etcd takes 1.5 MiB for the workflow that KFP makes of it."""
+LARGE: Final = 1_000_000
+"""Bytes of all containers; etcd takes 1.5 MiB for the workflow that KFP makes of them, and more
+than these is in it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,6 +43,18 @@ def as_text(made: Package, pipeline: Pipeline, origin: Origin, form: str) -> str
         return json.dumps(value, ensure_ascii=False, indent=1) + "\n"
     documents = resources(made, pipeline) if form == "manifest" else made.documents
     return _header(pipeline, origin) + to_yaml(documents, made.shared)
+
+
+def size_warnings(size: int, name: str) -> Iterator[Diagnostic]:
+    """The remark on a package of *size* bytes, of the notebook *name*, that clusters may refuse."""
+    if size > LARGE:
+        yield warning(
+            "large-package",
+            f"the steps of the pipeline are {size:,} bytes to a cluster; clusters may refuse "
+            f"workflows of {LARGE:,} and more",
+            Label(Source(name)),
+            help="join steps, put code into a package, or make two pipelines of it",
+        )
 
 
 def notebook_digest(notebook: Notebook) -> str:

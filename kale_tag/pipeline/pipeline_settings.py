@@ -17,6 +17,7 @@ NOT_KEPT = {
     "storage_class_name": "it is for new volumes, which a pipeline does not make",
     "snapshot_volumes": "Kubeflow Pipelines takes no snapshots of volumes",
     "katib_run": "Kale 2 does not run Katib, either",
+    "output_path": "`-o` says where the package goes",
 }
 """Settings that Kale takes and that have no effect, with what to do instead."""
 

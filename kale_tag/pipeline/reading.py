@@ -95,11 +95,11 @@ def _no_steps(notebook: Notebook) -> Diagnostic:
 
 def _unknown_steps(draft: Draft, options: CompileOptions) -> Iterable[Diagnostic]:
     names = [step.name for step in draft.outline.steps]
-    for name, said in options.steps.items():
+    for name, step in options.steps.items():
         if names and name not in names:
             yield error(
                 "unknown-step",
                 f"`compile` in the spec names `{name}`, which is no step of {draft.notebook.name}",
-                said.label or Label(Source(draft.notebook.name)),
+                step.label or Label(Source(draft.notebook.name)),
                 help=suggest(name, names, "steps:"),
             )

@@ -1,18 +1,41 @@
 """The program that runs a step in its container, as text."""
 
+import pkgutil
 import re
-from importlib import resources
 
-PARTS = ("values", "page", "magics", "step")
+from kale_tag.pipeline.runtime import Runtime
+
+PARTS = (
+    "artifacts",
+    "values",
+    "tables",
+    "libraries",
+    "metrics",
+    "parameters",
+    "loop",
+    "report",
+    "magics",
+    "step",
+)
+"""The parts of the program in the order in which they are joined; `step` is always there."""
 
 
-def runtime_text(*, magics: bool) -> str:
-    """The program, which needs nothing but Python 3.9 or newer.
+def load_runtime() -> Runtime:
+    """The runtime, whose parts need nothing but each other and Python 3.9 or newer.
 
-    Every step carries it, so it is short: indented by one space, and what `get_ipython()` gives
-    comes along only if some cell has *magics* (its Python then says `get_ipython`).
+    Every step carries those that it needs, so they are short, and indented by one space.
     """
-    folder = resources.files("kale_tag.pipeline.step_runtime")
-    names = [name for name in PARTS if magics or name != "magics"]
-    text = "\n\n".join(folder.joinpath(f"{name}.py").read_text("utf-8") for name in names)
-    return re.sub(r"(?m)^(?: {4})+", lambda found: " " * (len(found[0]) // 4), text)
+    texts = {name: _part(name) for name in PARTS}
+    return Runtime(
+        {
+            name: re.sub(r"(?m)^(?: {4})+", lambda found: " " * (len(found[0]) // 4), text)
+            for name, text in texts.items()
+        }
+    )
+
+
+def _part(name: str) -> str:
+    # Not importlib.resources, which takes longer to import than all of this to do.
+    data = pkgutil.get_data("kale_tag.pipeline", f"step_runtime/{name}.py")
+    assert data is not None, "the parts stand in the package"
+    return data.decode().replace("\r\n", "\n")

@@ -4,7 +4,8 @@
 
 The launcher replaces `{{$...}}` in every one of these, Argo knows `{{workflow.name}}` and more of
 the kind. So `{{` stands in none of them but in our own `{{$}}`: a mark takes its place, which SPEC
-names and the runtime takes back.
+names and the runtime takes back. Kubernetes puts in the values of environment variables for
+`$(NAME)` and makes one `$` of `$$`, so in the user's text a mark stands for the first `$` of those.
 """
 
 import itertools
@@ -12,10 +13,10 @@ import json
 import re
 import shlex
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
 
 from kale_tag.diagnostics import Diagnostic, Label, Source, Span, error
 from kale_tag.pipeline.model import Code
+from kale_tag.pipeline.runtime import Runtime
 
 ARGUMENT = 131_071
 """Bytes that one argument of a Linux program may have (MAX_ARG_STRLEN, less the closing NUL)."""
@@ -23,37 +24,19 @@ ARGUMENT = 131_071
 ALL_ARGUMENTS = 1_500_000
 """Bytes for all of them; Linux allows a quarter of the stack, 2 MiB, environment included."""
 
-
-@dataclass(frozen=True, slots=True)
-class Runtime:
-    """The program that runs a step, and the same with what `get_ipython()` gives."""
-
-    plain: str
-    with_magics: str
-
-    def for_cells(self, text: str) -> str:
-        """The one that CELLS *text* needs."""
-        return self.with_magics if "get_ipython" in text else self.plain
-
-
 EXECUTOR_INPUT = "{{$}}"
 """For this the launcher puts in what the step is given, and where it shall put what it gives."""
 
+_PLACEHOLDER = re.compile(r"\{\{")
+_EXPANDED = re.compile(r"\$(?=[$(])")
 _NO_ARGUMENT = re.compile("[\0\ud800-\udfff]")
 
 # kfp.local runs only what names kfp.dsl.executor_main. It puts the path of its own Python in place
-# of `python3` everywhere but in what follows a script with both "$program_path/..." and "$@".
-# The file is taken away before Python starts; what was opened as 3 can still be read.
+# of `python3` everywhere but in what follows a script that holds the other two texts named here.
 _SCRIPT = """\
-# $0: cells, $1: runtime, $2: what the step is, $3: its input, then more cells. To kfp.local this
-# looks like kfp.dsl.executor_main, so that it runs it too.
-program_path=$(mktemp -d)
-printf %s "$0" > "$program_path/ephemeral_component.py"
-runtime=$1 step=$2 input=$3
-shift 3; for more in "$@"; do printf %s "$more" >> "$program_path/ephemeral_component.py"; done
-{install}exec 3< "$program_path/ephemeral_component.py"
-rm -r "$program_path"
-KALE_TAG_CELLS=/dev/fd/3 exec python3 -u -c "$runtime" "$step" "$input"
+# $0: cells; behind it the program, what the step is, its input, more cells. For kfp.local, which
+# looks for kfp.dsl.executor_main and "$program_path/ephemeral_component.py", all is as it knows it.
+{install}exec python3 -u -c "$@" "$0"
 """
 _INSTALL = """\
 [ -n "$KALE_TAG_NO_PIP" ] || {pip} {words}
@@ -62,16 +45,16 @@ _PIP = "python3 -m pip install --quiet --disable-pip-version-check --no-warn-scr
 
 
 def script(packages: Sequence[str], index_urls: Sequence[str], install: str = "") -> str:
-    """The shell script that unpacks the cells, installs *packages* and starts the runtime.
+    """The shell script that installs *packages* and starts the runtime.
 
     *install* takes the place of the installation where there are no packages.
     """
     if packages:
         indexes = [
-            f"{'--extra-index-url' if number else '--index-url'} {shlex.quote(url)}"
+            f"{'--extra-index-url' if number else '--index-url'} {_quoted(url)}"
             for number, url in enumerate(index_urls)
         ]
-        install = _INSTALL.format(pip=_PIP, words=" ".join([*indexes, *map(shlex.quote, packages)]))
+        install = _INSTALL.format(pip=_PIP, words=" ".join([*indexes, *map(_quoted, packages)]))
     return _SCRIPT.format(install=install)
 
 
@@ -97,22 +80,18 @@ def command(
     text: str, spec: Mapping[str, object], runtime: Runtime, start: str
 ) -> tuple[list[str], list[str]]:
     """`command` and `args` of the container: *text* is CELLS, *start* the script."""
-    program = runtime.for_cells(text)
-    mark = ""
-    if "{{" in text or "{{" in json.dumps(spec, ensure_ascii=False):
-        mark = _mark(text + json.dumps(spec, ensure_ascii=False))
-        text = text.replace("{{", mark)
-        spec = {**spec, "brace": mark}
+    program = runtime.for_step(text, spec)
     # One key a line: in a package this is a literal block.
     entries = (f'"{key}": {json.dumps(value, ensure_ascii=False)}' for key, value in spec.items())
-    as_json = "{" + ",\n ".join(entries) + "}\n"
+    as_json = ",\n ".join(entries)
+    # The runtime takes them back in the other order.
+    for key, sign, found in (("dollar", "$", _EXPANDED), ("brace", "{{", _PLACEHOLDER)):
+        if found.search(text + as_json):
+            mark = _mark(sign, text + as_json)
+            text = found.sub(mark, text)
+            as_json = f'{found.sub(mark, as_json)},\n "{key}": "{mark}"'
     first, *more = pieces(text)
-    return ["sh", "-ec", start, first], [
-        program,
-        as_json.replace("{{", mark) if mark else as_json,
-        EXECUTOR_INPUT,
-        *more,
-    ]
+    return ["sh", "-ec", start, first], [program, f"{{{as_json}}}\n", EXECUTOR_INPUT, *more]
 
 
 def pieces(text: str) -> list[str]:
@@ -154,10 +133,16 @@ def _good_cuts(text: str, longest: int) -> Iterator[int]:
             yield at + 1
 
 
-def _mark(text: str) -> str:
-    """A mark for `{{` that *text* does not hold.
+def _quoted(word: str) -> str:
+    """*word* for the shell, in two literals wherever Kubernetes would expand something."""
+    return _EXPANDED.sub("$''", shlex.quote(word))
 
-    It ends in another character than it begins with, so that no brace beside it makes a second one.
+
+def _mark(sign: str, text: str) -> str:
+    """A mark for *sign* that *text* does not hold.
+
+    It ends in another character than it begins with, so that nothing beside it makes a second one.
     """
-    signs = itertools.chain("~^`|?", (f"~{number}~" for number in itertools.count()))
-    return next(mark for sign in signs if (mark := f"{{{sign}") not in text)
+    first = "{" if sign == "{{" else "~"
+    ends = itertools.chain("^`|?!", (f"{number}?" for number in itertools.count()))
+    return next(mark for end in ends if (mark := first + end) not in text)

@@ -190,7 +190,7 @@ def _left_out(found: Tagged) -> None:
         else:
             found.faults.append(
                 error(
-                    "dropped-cell",
+                    "code-after-reference",
                     "untagged code behind a `notebook:` cell must be followed by a `step:` cell, "
                     "to which it then belongs",
                     at,

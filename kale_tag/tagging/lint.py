@@ -16,3 +16,11 @@ def lint(notebook: Notebook) -> Iterator[Diagnostic]:
     if tagged.is_kales:
         for one in LINTS:
             yield from one(tagged)
+
+
+def has_kale_tags(notebook: Notebook) -> bool:
+    """Whether *notebook* is meant to be a pipeline.
+
+    JupyterLab's panel gives settings to each notebook that is opened in it; tags are somebody's.
+    """
+    return Tagged(notebook).has_kale_tags

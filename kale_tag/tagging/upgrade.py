@@ -53,7 +53,7 @@ def upgrade(notebook: Notebook, stem: str, chosen: Mapping[str, str]) -> Upgrade
     settings: dict[str, object] | None = None
     losses: list[Loss] = []
     if present is None or isinstance(present, dict):
-        settings, losses = upgraded_settings(old, stem, has_steps=has_steps)
+        settings, losses = upgraded_settings(old, stem, has_steps=has_steps and is_old)
     if not is_old and not new and settings is None:
         losses = []  # what Kale 2 passes over was said when the notebook was upgraded
     return Upgraded(
@@ -96,7 +96,10 @@ def _tags(before: Sequence[str], names: Mapping[str, str], *, is_old: bool) -> l
     others = {text.partition(":")[0] for text in after} & {"prev", *SETTING_KINDS}
     if "step:" in after and not others:
         after.remove("step:")  # it says what no tag says: the cell belongs to the block above
-    return list(dict.fromkeys(after))
+    # What was two tags may have become one; another tool's are none of our business.
+    return [
+        text for at, text in enumerate(after) if text not in after[:at] or not tags.is_kales(text)
+    ]
 
 
 def _step(text: str, names: Mapping[str, str]) -> list[str]:

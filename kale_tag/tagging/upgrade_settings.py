@@ -36,8 +36,8 @@ def upgraded_settings(
 ) -> tuple[dict[str, object] | None, list[Loss]]:
     """The settings that *old* become, None where they stay as they are, and what is lost.
 
-    Pipeline and experiment have names afterwards, if the notebook *has_steps* or settings; the
-    pipeline is named after *stem* where it has none.
+    Pipeline and experiment have names afterwards, if the notebook has settings or *has_steps* in
+    the old language; the pipeline is named after *stem* where it has none.
     """
     new = {key: value for key, value in old.items() if key not in OLD}
     losses = [*_image(old, new), *_snapshots(old), *_katib(new), *_marshalling(new), *_volumes(new)]

@@ -1,9 +1,101 @@
-"""Values on their way between steps, each in the format that suits it."""
+"""Variables on their way between steps."""
 
-import contextlib, importlib, io, json, os, pickle, re, shutil, sys, types
+import contextlib, hashlib, importlib, json, pickle, sys, types
+
+PYTHON = "{}.{}".format(*sys.version_info)
+WRITERS, READERS = [], {}  # of more formats, where the pipeline may need them
 
 
-def make_pickler(shared):
+def sha256(path):
+    digest = hashlib.sha256()
+    with open(path, "rb") as file:
+        while block := file.read(1 << 20):
+            digest.update(block)
+    return digest.hexdigest()
+
+
+def versions(*modules):
+    found = {name: getattr(sys.modules.get(name), "__version__", "") for name in modules}
+    return {"python": PYTHON, **{name: text for name, text in found.items() if text}}
+
+
+def load(name):
+    artifact, path = place(INPUTS, name)
+    meta = artifact.get("metadata", {})
+    if not os.path.exists(path):
+        raise Fault(f"finds no artifact of `{name}` at {path}")
+    if sha256(path) != meta.get("sha256"):
+        raise Fault(f"refuses the artifact of `{name}`: by its sha256, it is not what was written")
+    form, wrote = meta["format"], json.loads(meta["versions"])
+    try:
+        if form == "cloudpickle" and wrote["python"] != PYTHON:
+            raise TypeError("functions go to steps of the same version of Python only")
+        with open(path, "rb") as file:
+            if form in READERS:
+                return READERS[form](file, meta["type"])
+            return (json if form == "json" else pickle).load(file)
+    except Exception as error:
+        raise Fault(
+            f"cannot load `{name}` ({meta['type']}, {form}): {in_words(error)}\n"
+            f"  written with {wrote}\n  read with    {versions(*wrote)}"
+        ) from error
+
+
+def save(name):
+    artifact, path = place(OUTPUTS, name)
+    if name not in NS:
+        raise Fault(f"does not define `{name}`, which a later step reads")
+    kind = type(NS[name]).__module__ + "." + type(NS[name]).__qualname__
+    try:
+        with create(path) as file:
+            form = write(NS[name], file)
+    except Exception as error:
+        advice = "hand on plain data, and make the object where it is needed"
+        if kind == "builtins.generator":
+            advice = f"make it a list, {name} = list({name})"
+        message = f"cannot hand on `{name}` ({kind}): {in_words(error)}\n  help: {advice}"
+        raise Fault(message) from error
+    artifact["metadata"] = {
+        "format": form,
+        "type": kind,
+        "sha256": sha256(path),
+        "versions": json.dumps(versions(kind.partition(".")[0], "numpy")),
+    }
+
+
+def write(value, file):
+    """Write a value; the format that it has got."""
+    if type(value) in (type(None), bool, int, float, str):
+        with contextlib.suppress(ValueError):  # more digits than Python likes
+            text = json.dumps(value)
+            if value != value or json.loads(text) == value:
+                file.write(text.encode())
+                return "json"
+    for writer in WRITERS:
+        form = writer(value, file)
+        if form:
+            return form
+        file.truncate(file.seek(0))
+    pickler = make_pickler()
+    pickler(file, 5).dump(value)
+    return pickler.form
+
+
+class Main:
+    """The variables of the step that reads this."""
+
+    def __reduce__(self):
+        return vars, (sys.modules["__main__"],)
+
+
+def in_main(made):
+    """What makes a function that sees the variables of its caller's step, as in a notebook."""
+    build, (code, _, *rest), state, *more = made
+    state[1]["__globals__"] = {}
+    return (build, (code, Main(), *rest), state, *more)
+
+
+def make_pickler():
     """What the shared cells define goes by name, what this step defines by value."""
     cloud = None
     for name in ("cloudpickle", "joblib.externals.cloudpickle"):
@@ -11,14 +103,14 @@ def make_pickler(shared):
             cloud = cloud or importlib.import_module(name)
 
     class Pickler(cloud.Pickler if cloud else pickle.Pickler):
-        kind = "pickle"
+        form = "pickle"
 
         def reducer_override(self, value):
             if isinstance(value, types.ModuleType):
                 return importlib.import_module, (value.__name__,)
             function = isinstance(value, types.FunctionType)
             if (function or isinstance(value, type)) and value.__module__ == "__main__":
-                found = types.SimpleNamespace(**shared)
+                found = types.SimpleNamespace(**SHARED)
                 for name in value.__qualname__.split("."):
                     found = getattr(found, name, None)
                 if found is value:
@@ -30,103 +122,9 @@ def make_pickler(shared):
                     )
             made = super().reducer_override(value) if cloud else NotImplemented
             if function and made is not NotImplemented:
-                Pickler.kind = "cloudpickle"
+                Pickler.form = "cloudpickle"
+                if value.__module__ == "__main__":
+                    made = in_main(made)
             return made
 
     return Pickler
-
-
-def as_parquet(value, file):
-    """Write a data frame or named series, if parquet gives the very same back."""
-    try:
-        import pandas
-        from pyarrow.parquet import read_schema
-
-        frame = value if value.ndim == 2 else value.to_frame()
-        for column in (frame.index, *(frame[name] for name in frame)):
-            kind = pandas.api.types.infer_dtype(column, skipna=False)
-            if kind == "categorical" or (column.dtype == object and kind != "string"):
-                return False
-        some, head = frame.head(100), io.BytesIO()
-        some.to_parquet(head, engine="pyarrow")
-        exact = {"check_exact": True, "check_index_type": "exact", "check_column_type": "exact"}
-        again = pandas.read_parquet(head, engine="pyarrow")
-        pandas.testing.assert_frame_equal(again, some, **exact)
-        frame.to_parquet(file, engine="pyarrow")
-        file.flush()
-        return not value.attrs and read_schema(file.name).equals(read_schema(head))
-    except Exception:
-        return False
-
-
-def classes(value):
-    return [f"{kind.__module__}.{kind.__qualname__}" for kind in type(value).__mro__]
-
-
-def write(value, file, shared):
-    """Write a value; the format that it has got."""
-    first, *kinds = classes(value)
-    if type(value) in (type(None), bool, int, float, str):
-        try:
-            text = json.dumps(value)
-            if value != value or json.loads(text) == value:
-                file.write(text.encode())
-                return "json"
-        except ValueError:  # more digits than Python likes
-            pass
-    if first == "numpy.ndarray" or "numpy.generic" in kinds:
-        import numpy
-
-        if value.dtype.kind in "biufcmM" or (value.dtype.kind in "SU" and not kinds[1:]):
-            numpy.save(file, value, allow_pickle=False)
-            return "npy"
-    if re.fullmatch(r"pandas\..*(DataFrame|Series)", first):
-        if as_parquet(value, file):
-            return "parquet"
-        file.seek(0)
-        file.truncate()
-    if re.search(r"\bkeras\.\S*\.Model\b", " ".join(kinds)):
-        value.save(file.name + ".keras")
-        os.replace(file.name + ".keras", file.name)
-        return "keras"
-    if first == "xgboost.core.Booster":
-        file.write(value.save_raw("ubj"))
-        return "ubj"
-    pickler, torch = make_pickler(shared), sys.modules.get("torch")
-    inner = value.values() if isinstance(value, dict) else [value]
-    if torch and any(isinstance(item, (torch.Tensor, torch.nn.Module)) for item in inner):
-        torch.save(value, file, types.SimpleNamespace(__name__="pickle", Pickler=pickler))
-        return "torch"
-    pickler(file, 5).dump(value)
-    return pickler.kind
-
-
-def read(file, kind, first, ns):
-    """Read what `write` wrote."""
-    if kind == "json":
-        return json.load(file)
-    if kind == "npy":
-        import numpy
-
-        array = numpy.load(file, allow_pickle=False)
-        return array if first == "numpy.ndarray" else array[()]
-    if kind == "parquet":
-        import pandas
-
-        frame = pandas.read_parquet(file, engine="pyarrow")
-        return frame.iloc[:, 0] if first.endswith("Series") else frame
-    if kind == "keras":
-        import keras
-
-        shutil.copy(file.name, file.name + ".keras")
-        return keras.models.load_model(file.name + ".keras", custom_objects=ns, safe_mode=False)
-    if kind == "ubj":
-        import xgboost
-
-        return xgboost.Booster(model_file=bytearray(file.read()))
-    if kind == "torch":
-        import torch
-
-        device = None if torch.cuda.is_available() else "cpu"
-        return torch.load(file, device, weights_only=False)
-    return pickle.load(file)

@@ -1,0 +1,18 @@
+"""The parameters of the pipeline that a step uses."""
+
+
+def whole(text):
+    number = float(text)
+    return int(number) if number.is_integer() else number
+
+
+def set_parameters():
+    for name, kind in SPEC["params"].items():
+        value = INPUTS.get("parameterValues", {}).get(ir_name(name, INPUTS))
+        if kind in ("int", "list", "dict"):  # all numbers come as floats
+            value = json.loads(json.dumps(value), parse_float=whole)
+        elif kind == "float" and type(value) is int:
+            value = float(value)
+        if type(value).__name__ != kind:
+            raise Fault(f"takes {kind} for the parameter `{name}`, not {value!r}")
+        NS[name] = value
