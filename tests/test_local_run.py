@@ -395,3 +395,31 @@ def test_on_a_terminal(tmp_path: Path) -> None:
     last = text[text.rindex("\x1b[3A") :]
     assert all(f"✓\x1b[0m {name}" in last for name in ("load", "train", "tell"))
     assert "3 steps done" in last
+
+
+@pytest.mark.slow
+def test_compare_tells_what_differs(tmp_path: Path) -> None:
+    """Differences have their place; what is random, and what has but a type, is marked."""
+    path = put(
+        tmp_path,
+        "# %% tags=imports\nimport random\n"
+        "# %% tags=step:load\nrows = [1.0, 2.0]\nlucky = random.random()\n"
+        "# %% tags=skip\nrows.append(7.0)\n"
+        "# %% tags=step:train,prev:load\ntotal = sum(rows)\nmore = lucky + 1\n"
+        "g = (i for i in [1])\n"
+        "# %% tags=pipeline-metrics\nprint(total)\n",
+    )
+    done = run(tmp_path, path.name, "--compare")
+    assert done.code == 1
+    assert "! train  rows   notebook  [1.0, 2.0, 7.0]" in done.out
+    assert "pipeline  [1.0, 2.0] at rows.type" in done.out
+    assert done.out.count("(the notebook alone gives another one each time)") == 3
+    assert "g      builtins.generator  (compared by its type alone)" in done.out
+    assert "2 of 7 variables differ" in done.out
+    assert not (done.folder / "compare").exists()
+
+    put(tmp_path, "# %% tags=skip\n1 / 0\n# %% tags=step:load\nx = 1\n")
+    failed = run(tmp_path, path.name, "--compare")
+    assert failed.code == 2
+    assert "run from top to bottom, fails: ZeroDivisionError" in failed.err
+    assert "nb.ipynb, cell 0" in failed.err
