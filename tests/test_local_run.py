@@ -10,7 +10,7 @@ import uuid
 from pathlib import Path
 
 import pytest
-from runs import alive, command, environment, newest, put, run
+from runs import alive, command, environment, put, run
 
 SIX = """
 # %% tags=imports
@@ -74,6 +74,7 @@ def test_everything_of_a_run(tmp_path: Path) -> None:
     assert as_json.value("train", "total") == done.value("train", "total")
 
 
+@pytest.mark.slow
 def test_default_folder(tmp_path: Path) -> None:
     """Without `--keep` each run has a folder of its own, which Git does not see."""
     path = put(tmp_path, "# %% tags=step:load\nx = 1\n")
@@ -83,6 +84,7 @@ def test_default_folder(tmp_path: Path) -> None:
     assert (tmp_path / ".kale-tag/.gitignore").read_text() == "*\n"
 
 
+@pytest.mark.slow
 def test_verbose(tmp_path: Path) -> None:
     """What steps print is passed on where it is asked for, byte for byte."""
     path = put(tmp_path, "# %% tags=step:load\nprint('één\\x1b[0m')\n")
@@ -91,6 +93,7 @@ def test_verbose(tmp_path: Path) -> None:
     assert run(tmp_path, path.name, "-q").out == ""
 
 
+@pytest.mark.slow
 def test_work_folder(tmp_path: Path) -> None:
     """Steps run where the notebook is; modules and files beside it are found, and do no harm."""
     folder = tmp_path / "nb"
@@ -147,7 +150,8 @@ def test_no_cache_for_a_step(tmp_path: Path) -> None:
     assert run(tmp_path, path.name, "--cache").states == {"a": "done", "b": "done", "c": "reused"}
 
 
-@pytest.mark.parametrize("change", ["content", pytest.param("gone", marks=pytest.mark.slow)])
+@pytest.mark.slow
+@pytest.mark.parametrize("change", ["content", "gone"])
 def test_artifacts_changed_after_a_run(tmp_path: Path, change: str) -> None:
     """An artifact that is not what was written is not used again."""
     path = put(tmp_path, SIX)
@@ -267,8 +271,11 @@ def test_bad_steps(tmp_path: Path, what: str) -> None:
         assert done.log("load").endswith(b"\xff\xfe\0raw\n")
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGKILL])
-def test_interrupted(tmp_path: Path, number: int) -> None:
+@pytest.mark.parametrize(
+    "number",
+    [signal.SIGINT, *(pytest.param(n, marks=pytest.mark.slow) for n in ("SIGTERM", "SIGKILL"))],
+)
+def test_interrupted(tmp_path: Path, number: int | str) -> None:
     """However the run is stopped, every process that it started is gone soon after."""
     mark = f"mark-{uuid.uuid4()}"
     path = put(
@@ -290,7 +297,7 @@ def test_interrupted(tmp_path: Path, number: int) -> None:
     while not (log.exists() and log.read_bytes()) and time.monotonic() < until:
         time.sleep(0.02)
     assert alive(mark)
-    process.send_signal(number)
+    process.send_signal(getattr(signal, number) if isinstance(number, str) else number)
     out, err = process.communicate(timeout=30)
     until = time.monotonic() + 10
     while (alive(mark) or alive(str(tmp_path))) and time.monotonic() < until:
@@ -328,6 +335,7 @@ def test_full_disk(tmp_path: Path) -> None:
         subprocess.run(["umount", small], check=True)
 
 
+@pytest.mark.slow
 def test_retries(tmp_path: Path) -> None:
     """A step is tried again as often as the spec says; all of it is in the log."""
     spec = tmp_path / "spec.yaml"
@@ -347,6 +355,7 @@ def test_retries(tmp_path: Path) -> None:
     assert "attempt 2" in done.out
 
 
+@pytest.mark.slow
 def test_a_folder_of_a_run_that_was_cut_off(tmp_path: Path) -> None:
     """What a run left that did not come to its end does not stop the next."""
     path = put(tmp_path, SIX)
@@ -388,8 +397,29 @@ def test_on_a_terminal(tmp_path: Path) -> None:
     assert "3 steps done" in last
 
 
-def test_newest_run_is_found(tmp_path: Path) -> None:
-    """The helper of these tests looks where runs are."""
-    path = put(tmp_path, "# %% tags=step:load\nx = 1\n")
-    run(tmp_path, path.name, keep="")
-    assert (newest(tmp_path) / "run.json").exists()
+@pytest.mark.slow
+def test_compare_tells_what_differs(tmp_path: Path) -> None:
+    """Differences have their place; what is random, and what has but a type, is marked."""
+    path = put(
+        tmp_path,
+        "# %% tags=imports\nimport random\n"
+        "# %% tags=step:load\nrows = [1.0, 2.0]\nlucky = random.random()\n"
+        "# %% tags=skip\nrows.append(7.0)\n"
+        "# %% tags=step:train,prev:load\ntotal = sum(rows)\nmore = lucky + 1\n"
+        "g = (i for i in [1])\n"
+        "# %% tags=pipeline-metrics\nprint(total)\n",
+    )
+    done = run(tmp_path, path.name, "--compare")
+    assert done.code == 1
+    assert "! train  rows   notebook  [1.0, 2.0, 7.0]" in done.out
+    assert "pipeline  [1.0, 2.0] at rows.type" in done.out
+    assert done.out.count("(the notebook alone gives another one each time)") == 3
+    assert "g      builtins.generator  (compared by its type alone)" in done.out
+    assert "2 of 7 variables differ" in done.out
+    assert not (done.folder / "compare").exists()
+
+    put(tmp_path, "# %% tags=skip\n1 / 0\n# %% tags=step:load\nx = 1\n")
+    failed = run(tmp_path, path.name, "--compare")
+    assert failed.code == 2
+    assert "run from top to bottom, fails: ZeroDivisionError" in failed.err
+    assert "nb.ipynb, cell 0" in failed.err

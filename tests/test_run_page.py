@@ -104,6 +104,7 @@ def test_the_page(failed: Ran) -> None:
     assert sorted(boxes) == ["step done"] * 3 + ["step failed", "step waiting"]
 
 
+@pytest.mark.slow
 def test_a_page_of_many_steps(tmp_path: Path) -> None:
     """Of many steps only those that failed are unfolded."""
     steps = "".join(

@@ -87,7 +87,7 @@ def _print(
         print(f"  {line}")
     total = len(found)
     if different:
-        print(f"{count(len(different), 'variable')} of {total} differ")
+        print(f"{len(different)} of {count(total, 'variable')} differ")
     else:
         print(f"{count(total, 'variable')}: none differs")
 

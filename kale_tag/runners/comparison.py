@@ -137,14 +137,16 @@ def compare(
     """Every variable, as the folders *notebook* and *pipeline* have it.
 
     *again* are folders of more runs of the notebook. What is not the same in them is random, and so
-    is what steps make that take such a variable.
+    is what a step makes of it, unless it takes something else that differs: dice may show the same
+    twice.
     """
     found: list[Compared] = []
     random: set[tuple[str, str]] = set()
     for task in package.tasks:
         sides = [_read(folder, task.id) for folder in (notebook, pipeline)]
         others = [(folder, _read(folder, task.id)) for folder in again]
-        dice = not random.isdisjoint(task.inputs.values())
+        givers = _givers(task)
+        dice = not random.isdisjoint(givers.values())
         variables = {variable: name for name, variable in task.variables.items()}
         crossing = _crossing(task)
         for name in compared_names(task):
@@ -152,9 +154,12 @@ def compare(
             if theirs["short"] == NOT_DEFINED and name not in crossing:
                 continue  # it may bind it, and did not; what is there in the notebook is older
             verdict, at = _verdict(ours, theirs, (notebook, pipeline))
-            if verdict == "differs" and (dice or _changes(ours, name, notebook, others)):
-                verdict = "random"
-                random.add((task.id, variables.get(name, "")))
+            if verdict == "differs":
+                thrown = givers[name] in random if name in givers else dice
+                if thrown or _changes(ours, name, notebook, others):
+                    verdict = "random"
+                    random.add((task.id, variables.get(name, "")))
+                dice = dice and not (name in givers and verdict == "differs")
             found.append(Compared(task.title, name, verdict, ours["short"], theirs["short"], at))
     return found
 
@@ -174,6 +179,13 @@ def _crossing(task: Task) -> list[str]:
     spec = json.loads(task.executor["args"][1])
     names = [*spec.get("params", ()), *spec.get("in", ()), *spec.get("out", ())]
     return [*names, *spec.get("metrics", {}).values()]
+
+
+def _givers(task: Task) -> dict[str, tuple[str, str]]:
+    """The step and output that each variable comes from which *task* takes."""
+    spec = json.loads(task.executor["args"][1])
+    names = {**spec.get("names", {}), **spec.get("in_names", {})}
+    return {name: task.inputs[names.get(name, name)] for name in spec.get("in", ())}
 
 
 NOT_DEFINED = "not defined"
