@@ -3,10 +3,10 @@
 Only the word itself is replaced; layout, comments and quotes stay as they are.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 
-from kale_tag.diagnostics import Diagnostic, Label, Source
+from kale_tag.diagnostics import Diagnostic, Label, Source, error
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,6 +49,25 @@ class Renamed:
     def renamed(self) -> Source:
         """The new text, as a file of the same name."""
         return Source(self.source.name, self.text)
+
+
+def collisions(
+    renamed: Renamed,
+    old: str,
+    new: str,
+    what: str,
+    *,
+    help: str,  # noqa: A002  the word that users see
+) -> Iterator[Diagnostic]:
+    """Why the step cannot be renamed: *what*, a spec or a patch, has a step of the new name."""
+    if old in renamed.steps and new in renamed.steps:
+        yield error(
+            "rename-collision",
+            f"`{old}` cannot become `{new}`: the {what} has both steps",
+            renamed.steps[new].with_text(f"`{new}`"),
+            also=[renamed.steps[old].with_text(f"`{old}`")],
+            help=help,
+        )
 
 
 def in_order(edits: Iterable[Edit]) -> tuple[Edit, ...]:

@@ -4,12 +4,12 @@ import json
 from collections.abc import Iterator
 
 from kale_tag import tags
-from kale_tag.diagnostics import Diagnostic, Label, Source, Span, error
+from kale_tag.diagnostics import Diagnostic, Label, Source, Span
 from kale_tag.json_scan import items_at, last, members_at, value_at
 from kale_tag.notebook import MISSING
 from kale_tag.splice import ProofError, same
 from kale_tag.tagging.read_patch import Patch, read_patch
-from kale_tag.tagging.rename import Edit, Renamed, in_order
+from kale_tag.tagging.rename import Edit, Renamed, collisions, in_order
 
 
 def rename_in_patch(source: Source, old: str, new: str) -> Renamed:
@@ -34,14 +34,7 @@ def rename_in_patch(source: Source, old: str, new: str) -> Renamed:
 
 def patch_faults(renamed: Renamed, old: str, new: str) -> Iterator[Diagnostic]:
     """Why the step cannot be renamed: the patch knows a step of the new name."""
-    if old in renamed.steps and new in renamed.steps:
-        yield error(
-            "rename-collision",
-            f"`{old}` cannot become `{new}`: the patch has both steps",
-            renamed.steps[new].with_text(f"`{new}`"),
-            also=[renamed.steps[old].with_text(f"`{old}`")],
-            help="apply it first, or make it anew",
-        )
+    return collisions(renamed, old, new, "patch", help="apply it first, or make it anew")
 
 
 def _tags(patch: Patch) -> Iterator[tuple[Label, str]]:

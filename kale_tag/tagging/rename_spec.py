@@ -3,10 +3,10 @@
 import re
 from collections.abc import Iterator
 
-from kale_tag.diagnostics import Diagnostic, Label, Source, error, warning
+from kale_tag.diagnostics import Diagnostic, Label, Source, warning
 from kale_tag.splice import ProofError
 from kale_tag.tagging import template
-from kale_tag.tagging.rename import Edit, Renamed, in_order
+from kale_tag.tagging.rename import Edit, Renamed, collisions, in_order
 from kale_tag.tagging.yaml_tree import Mapping, Node, Scalar, Sequence, plain, read_yaml
 
 _NOT_TEXT = ("null", "true", "false")  # names of steps that YAML would take for something else
@@ -30,14 +30,7 @@ def rename_in_spec(source: Source, old: str, new: str) -> Renamed:
 
 def rename_faults(renamed: Renamed, old: str, new: str) -> Iterator[Diagnostic]:
     """Why the step cannot be renamed: another rule of the spec gives the new name."""
-    if old in renamed.steps and new in renamed.steps:
-        yield error(
-            "rename-collision",
-            f"`{old}` cannot become `{new}`: the spec has both steps",
-            renamed.steps[new].with_text(f"`{new}`"),
-            also=[renamed.steps[old].with_text(f"`{old}`")],
-            help="renaming would make one step of two",
-        )
+    return collisions(renamed, old, new, "spec", help="renaming would make one step of two")
 
 
 class _Names:
