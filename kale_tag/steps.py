@@ -140,3 +140,9 @@ def outline(notebook: Notebook) -> Outline:
         {kind: tuple(cells) for kind, cells in shared.items()},
         tuple(dropped),
     )
+
+
+def first_code_line(source: str) -> int | None:
+    """The number, from 0, of the first line that is neither blank nor a comment."""
+    lines = enumerate(map(str.strip, source.splitlines()))
+    return next((at for at, line in lines if line and line[0] != "#"), None)

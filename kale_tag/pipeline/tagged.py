@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from kale_tag import tags
 from kale_tag.diagnostics import Diagnostic, Label, Source, error, suggest, warning
 from kale_tag.notebook import Notebook
-from kale_tag.steps import Outline, outline
+from kale_tag.steps import Outline, first_code_line, outline
 from kale_tag.tags import Tag
 
 LIMIT = re.compile(r"limit:([A-Za-z0-9_\-./]+):([A-Za-z0-9_.+\-]+)")
@@ -159,8 +159,7 @@ def _reference(notebook: Notebook, cell: int, name: str, path: str) -> Iterator[
             cell_label(notebook, cell),
             help="put the path into the metadata of the cell, under `notebook_path`",
         )
-    lines = notebook.source(cell).splitlines()
-    if any(line.strip() and not line.lstrip().startswith("#") for line in lines):
+    if has_code(notebook.source(cell)):
         yield error(
             "code-in-reference",
             f"`notebook:{name}` stands for another notebook, so its cell may hold comments only",
@@ -201,7 +200,7 @@ def _left_out(found: Tagged) -> None:
 
 def has_code(source: str) -> bool:
     """Whether a cell holds more than blank lines and comments."""
-    return any(line.strip() and not line.lstrip().startswith("#") for line in source.splitlines())
+    return first_code_line(source) is not None
 
 
 def prev_faults(found: Tagged) -> Iterator[Diagnostic]:

@@ -5,6 +5,8 @@ import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
+from kale_tag.steps import first_code_line
+
 _RUNS_CODE = ("%%time", "%%timeit", "%%capture", "%%prun", "%%memit")
 """Cell magics whose cell is Python."""
 
@@ -58,13 +60,14 @@ class Code:
 def read_code(source: str) -> Code:
     """What *source*, the code of one cell, does; IPython's own syntax is passed over."""
     lines = source.splitlines()
-    if not any(_says_something(line) for line in lines):
+    first = first_code_line(source)
+    if first is None:
         return Code("empty")
-    start = next(line for line in lines if _says_something(line)).strip()
+    start = lines[first].strip()
     if start.startswith("%%"):
         if not start.startswith(_RUNS_CODE):
             return Code("magics")
-        lines[lines.index(next(line for line in lines if line.strip() == start))] = ""
+        lines[first] = ""
     plain = "\n".join(_without_magic(line) for line in lines)
     word = next((name for name, calls in WORDS if re.search(calls, plain)), "")
     try:
@@ -77,10 +80,6 @@ def read_code(source: str) -> Code:
     names = tuple(dict.fromkeys(name for one in body for name in _assigned(one)))
     imports = any(isinstance(one, ast.Import | ast.ImportFrom) for one in body)
     return Code(_kind(body, source), names, imports, all(map(_is_plain, body)), word)
-
-
-def _says_something(line: str) -> bool:
-    return bool(line.strip()) and not line.lstrip().startswith("#")
 
 
 def _without_magic(line: str) -> str:

@@ -9,7 +9,7 @@ from kale_tag import tags
 from kale_tag.diagnostics import Label, nearest
 from kale_tag.notebook import Notebook
 from kale_tag.places import Places
-from kale_tag.steps import SETTINGS_KEY, Outline, Role, outline, role_of
+from kale_tag.steps import SETTINGS_KEY, Outline, Role, first_code_line, outline, role_of
 from kale_tag.tagging.wanted_settings import settings_in
 
 SHOWN = 5
@@ -127,9 +127,7 @@ class Tagged:
 
     def code_line(self, index: int) -> int | None:
         """The first line of a cell that is neither blank nor a comment, as Kale looks at it."""
-        lines = self.notebook.source(index).splitlines()
-        code = (at for at, line in enumerate(lines) if line.strip() and line.strip()[0] != "#")
-        return next(code, None)
+        return first_code_line(self.notebook.source(index))
 
     def tag(self, cell: TaggedCell, position: int) -> Label:
         """The place of one tag."""
