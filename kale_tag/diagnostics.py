@@ -123,5 +123,16 @@ def suggest(word: str, known: Iterable[str], otherwise: str) -> str:
     return f"{otherwise} {', '.join(f'`{word}`' for word in words)}" if words else ""
 
 
+def count(number: int, thing: str) -> str:
+    """`1 cell`, `3 cells`."""
+    return f"{number} {thing}{'' if number == 1 else 's'}"
+
+
+def listed(names: Iterable[str]) -> str:
+    """One or more names as a message gives them: `a`, `b` and `c`."""
+    *most, last = (f"`{name}`" for name in names)
+    return f"{', '.join(most)} and {last}" if most else last
+
+
 def _labels(at: Label | None, also: Iterable[Label]) -> tuple[Label, ...]:
     return () if at is None else (at, *also)

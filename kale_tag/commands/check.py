@@ -21,9 +21,9 @@ from kale_tag.commands.options import (
     Silenced,
     Strict,
 )
-from kale_tag.commands.report import count, say, style_for
+from kale_tag.commands.report import say, style_for
 from kale_tag.commands.targets import STDIN, Task
-from kale_tag.diagnostics import Diagnostic, UserError, error, suggest
+from kale_tag.diagnostics import Diagnostic, UserError, count, error, suggest
 from kale_tag.lints import Finding
 from kale_tag.notebook import Notebook
 from kale_tag.places import Places

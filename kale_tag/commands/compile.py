@@ -19,9 +19,9 @@ from kale_tag.commands.options import (
     Verbose,
 )
 from kale_tag.commands.pipelines import STDIN_NOTEBOOK, Built, build
-from kale_tag.commands.report import Report, count, style_for
+from kale_tag.commands.report import Report, style_for
 from kale_tag.commands.targets import STDIN
-from kale_tag.diagnostics import Label, Source, UserError, error
+from kale_tag.diagnostics import Label, Source, UserError, count, error
 from kale_tag.pipeline.dsl import to_dsl
 from kale_tag.pipeline.dsl_settings import cannot_compile
 from kale_tag.pipeline.package import package

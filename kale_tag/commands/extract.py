@@ -8,9 +8,9 @@ from dataclasses import dataclass
 from kale_tag import files
 from kale_tag.commands.batch import is_worth_msgspec
 from kale_tag.commands.options import By, NotebookPaths, Quiet, SpecOutput
-from kale_tag.commands.report import count, say
+from kale_tag.commands.report import say
 from kale_tag.commands.targets import STDIN, Targets, Task, path_variables, told_apart
-from kale_tag.diagnostics import Diagnostic, Label, Source, UserError, error
+from kale_tag.diagnostics import Diagnostic, Label, Source, UserError, count, error
 from kale_tag.read_notebook import read_notebook
 from kale_tag.splice import ProofError
 from kale_tag.tagging.combine import Combined, Member

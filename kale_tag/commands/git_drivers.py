@@ -15,8 +15,8 @@ from typing import Literal
 
 from kale_tag import git_attributes as attributes
 from kale_tag import git_config as config
-from kale_tag.commands.report import count, say
-from kale_tag.diagnostics import Diagnostic, Label, Source, UserError, error, warning
+from kale_tag.commands.report import say
+from kale_tag.diagnostics import Diagnostic, Label, Source, UserError, count, error, warning
 from kale_tag.git import GitError
 
 NAME = "kale-tag"

@@ -18,9 +18,9 @@ from kale_tag.commands.options import (
     Verbose,
 )
 from kale_tag.commands.patches import Folder
-from kale_tag.commands.report import Report, count, style_for
+from kale_tag.commands.report import Report, style_for
 from kale_tag.commands.targets import STDIN, find_targets
-from kale_tag.diagnostics import UserError, error
+from kale_tag.diagnostics import UserError, count, error
 from kale_tag.render import plan as render
 from kale_tag.render.style import Style
 from kale_tag.tagging.retag import Retagged

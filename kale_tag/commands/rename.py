@@ -8,8 +8,8 @@ from collections.abc import Sequence
 from kale_tag import files
 from kale_tag.commands.options import Color, Format, NewName, OldName, Quiet, RenamePaths, Write
 from kale_tag.commands.rename_files import Changed, Everywhere, rename_everywhere
-from kale_tag.commands.report import count, say, style_for
-from kale_tag.diagnostics import Diagnostic, Label, Source, Span, UserError, error, nearest
+from kale_tag.commands.report import say, style_for
+from kale_tag.diagnostics import Diagnostic, Label, Source, Span, UserError, count, error, nearest
 from kale_tag.render import faults
 from kale_tag.render.style import Style
 from kale_tag.tagging.form import Form

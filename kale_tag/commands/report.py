@@ -97,8 +97,3 @@ def style_for(color: Color, terminal: bool) -> Style:  # noqa: FBT001  what the 
         return Style(color=color == "always")
     plain = os.environ.get("NO_COLOR") or os.environ.get("TERM") == "dumb"
     return Style(color=terminal and not plain)
-
-
-def count(number: int, thing: str) -> str:
-    """`1 cell`, `3 cells`."""
-    return f"{number} {thing}{'' if number == 1 else 's'}"

@@ -7,8 +7,8 @@ from collections.abc import Mapping
 
 from kale_tag import files
 from kale_tag.commands.load_package import Loaded
-from kale_tag.commands.report import Report, count
-from kale_tag.diagnostics import Label, Source, UserError, error
+from kale_tag.commands.report import Report
+from kale_tag.diagnostics import Label, Source, UserError, count, error
 from kale_tag.pipeline.compiled import Compiled
 from kale_tag.pipeline.model import SubPipeline
 from kale_tag.pipeline.outcome import Compared

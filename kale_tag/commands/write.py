@@ -6,9 +6,9 @@ from dataclasses import dataclass
 
 from kale_tag.commands import batch
 from kale_tag.commands.ask import Asker
-from kale_tag.commands.report import Report, count, style_for
+from kale_tag.commands.report import Report, style_for
 from kale_tag.commands.targets import STDIN, find_targets
-from kale_tag.diagnostics import UserError, error
+from kale_tag.diagnostics import UserError, count, error
 from kale_tag.render import plan as render
 from kale_tag.render.style import Color, Style
 from kale_tag.tagging.retag import Retagged

@@ -12,6 +12,7 @@ for come together, with the variables that it takes.
 
 from collections.abc import Callable, Iterable, Iterator
 
+from kale_tag.diagnostics import count
 from kale_tag.pipeline.graph import Edge, edges, title
 from kale_tag.pipeline.model import Pipeline, Step, SubPipeline
 
@@ -46,8 +47,7 @@ def as_text(pipeline: Pipeline, *, plain: bool = False, bold: Bold = str) -> str
 
 
 def _all(pipeline: Pipeline, name: str, bold: Bold) -> Iterator[str]:
-    steps = f"{len(pipeline.steps)} step{'' if len(pipeline.steps) == 1 else 's'}"
-    yield f"{bold(name)}  {steps}"
+    yield f"{bold(name)}  {count(len(pipeline.steps), 'step')}"
     if pipeline.parameters:
         shown = (f"{one.name}: {one.type} = {_short(one.default)}" for one in pipeline.parameters)
         yield f"  parameters: {', '.join(shown)}"

@@ -3,7 +3,7 @@
 import ast
 from collections.abc import Iterator
 
-from kale_tag.diagnostics import Diagnostic, Label
+from kale_tag.diagnostics import Diagnostic, Label, listed
 from kale_tag.lints import found
 from kale_tag.pipeline.calls import words
 from kale_tag.pipeline.study import Part, Study
@@ -155,11 +155,10 @@ def no_limits(study: Study) -> Iterator[Diagnostic]:
                 why = _heavy(part, unit)
                 places += [] if why is None else [(unit.name, why)]
     if places:
-        names = [f"`{name}`" for name, _ in places]
-        steps = f"{', '.join(names[:-1])} and {names[-1]}" if names[1:] else names[0]
+        names = [name for name, _ in places]
         yield found(
             "no-limits",
-            f"step{'s' if names[1:] else ''} {steps} may need much memory, and "
+            f"step{'s' if names[1:] else ''} {listed(names)} may need much memory, and "
             f"{'have' if names[1:] else 'has'} no limit or request",
             places[0][1],
             also=[label for _, label in places[1:]],

@@ -9,6 +9,7 @@ import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
+from kale_tag.diagnostics import count
 from kale_tag.notebook import MISSING
 from kale_tag.render.diff import (
     Compared,
@@ -90,7 +91,7 @@ def code(text: str, *, in_table: bool = False) -> str:
 def _failures(done: Sequence[Compared], failed: int) -> Iterator[str]:
     faults = [fault for one in done for fault in one.diagnostics]
     if faults:
-        yield f"**{_count(failed, 'notebook')} could not be read:**\n\n"
+        yield f"**{count(failed, 'notebook')} could not be read:**\n\n"
         yield from (f"- {code(fault.message)}\n" for fault in faults[:20])
         if len(faults) > 20:
             yield f"- and {len(faults) - 20} more\n"
@@ -107,7 +108,7 @@ def _table(done: Sequence[Compared]) -> Iterator[str]:
         numbers_of = [str(n) if n else "" for n in (len(diff.cells), len(diff.settings))]
         yield f"| {name} | {' | '.join(numbers_of)} | {_steps_counted(diff)} |\n"
     if len(differ) > ROWS:
-        yield f"\nand {_count(len(differ) - ROWS, 'more notebook')}\n"
+        yield f"\nand {count(len(differ) - ROWS, 'more notebook')}\n"
     yield "\n"
 
 
@@ -133,7 +134,7 @@ def _section(one: Compared, diff: NotebookDiff, *, fold: bool) -> _Section:
     lines = [*_lines(diff)]
     more = len(lines) - LINES
     if more > 0:
-        lines = [*lines[:LINES], f"- and {_count(more, 'more line')}"]
+        lines = [*lines[:LINES], f"- and {count(more, 'more line')}"]
     listed = "\n".join(lines)
     graphs = "".join(_graphs(diff))
     if not fold:
@@ -242,10 +243,6 @@ def _named(names: Sequence[str]) -> str:
     if len(names) > 3:
         return f"{len(names)} notebooks"
     return ", ".join(code(name[:60]) for name in names)
-
-
-def _count(number: int, thing: str) -> str:
-    return f"{number} {thing}{'' if number == 1 else 's'}"
 
 
 def _size(text: str) -> int:

@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 
 from kale_tag import tags
-from kale_tag.diagnostics import Diagnostic
+from kale_tag.diagnostics import Diagnostic, listed
 from kale_tag.lints import found
 from kale_tag.notebook import MISSING
 from kale_tag.steps import SETTING_KINDS
@@ -385,8 +385,7 @@ def _key(tag: Tag) -> tuple[str, ...]:
 
 def _named(texts: list[str]) -> str:
     """`a`, `b` and `c`, each once."""
-    *most, last = (f"`{text}`" for text in dict.fromkeys(texts))
-    return f"{', '.join(most)} and {last}" if most else last
+    return listed(dict.fromkeys(texts))
 
 
 def _do(many: list[int]) -> str:

@@ -8,6 +8,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
 from kale_tag import settings
+from kale_tag.diagnostics import listed
 from kale_tag.settings import Path
 
 OLD = frozenset({"docker_image", "autosnapshot", "marshal_volume"})
@@ -82,7 +83,7 @@ def _snapshots(old: Mapping[str, object]) -> Iterator[Loss]:
     if asked:
         names = [*dict.fromkeys(str(path[-1]) for path in asked)]
         does = "do" if names[1:] else "does"
-        message = f"Kale 2.3 takes no snapshots: {_listed(names)} {does} nothing"
+        message = f"Kale 2.3 takes no snapshots: {listed(names)} {does} nothing"
         yield Loss(asked[0], "no-snapshots", message)
 
 
@@ -166,8 +167,3 @@ def _name(new: dict[str, object], stem: str) -> None:
         new["experiment_name"] = other if isinstance(other, str) and other else new["pipeline_name"]
     if other is not None and new["experiment_name"] != other:
         new.update(settings.with_experiment({"experiment_name": new["experiment_name"]}, new))
-
-
-def _listed(names: list[str]) -> str:
-    *most, last = (f"`{name}`" for name in names)
-    return f"{', '.join(most)} and {last}" if most else last
