@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator, Mapping, Sequence
 
-from kale_tag.mermaid import MAX_CHARACTERS, MAX_EDGES, Edge, Node, flowchart
+from kale_tag.mermaid import MAX_CHARACTERS, MAX_EDGES, Edge, Line, Node, flowchart
 from kale_tag.steps import Outline
 from kale_tag.tagging.diff import NotebookDiff
 
@@ -30,13 +30,7 @@ def graph_before(diff: NotebookDiff) -> str | None:
             marks[before.name] = ("changed", f"now {after.name}")
         elif before is not None:
             marks[before.name] = (change.kind, change.kind)
-    kept = set(_arrows(diff.after))
-    edges = [
-        Edge(start, end)
-        if (names.get(start, start), names.get(end, end)) in kept
-        else Edge(start, end, "removed", "dotted")
-        for start, end in _arrows(diff.before)
-    ]
+    edges = _edges(diff.before, diff.after, names, "removed", "dotted")
     return _graph(diff.before, marks, edges)
 
 
@@ -51,14 +45,21 @@ def graph_after(diff: NotebookDiff) -> str | None:
             marks[after.name] = ("changed", f"was {before.name}")
         elif after is not None:
             marks[after.name] = (change.kind, "new" if change.kind == "added" else change.kind)
-    known = set(_arrows(diff.before))
-    edges = [
-        Edge(start, end)
-        if (names.get(start, start), names.get(end, end)) in known
-        else Edge(start, end, "new", "thick")
-        for start, end in _arrows(diff.after)
-    ]
+    edges = _edges(diff.after, diff.before, names, "new", "thick")
     return _graph(diff.after, marks, edges)
+
+
+def _edges(
+    own: Outline, other: Outline, names: Mapping[str, str], label: str, line: Line
+) -> list[Edge]:
+    """The arrows of *own*; those that *other* lacks, where steps are called *names*, stand out."""
+    there = set(_arrows(other))
+    return [
+        Edge(start, end)
+        if (names.get(start, start), names.get(end, end)) in there
+        else Edge(start, end, label, line)
+        for start, end in _arrows(own)
+    ]
 
 
 def _arrows(outline: Outline) -> list[tuple[str, str]]:
