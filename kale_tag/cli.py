@@ -32,6 +32,19 @@ COMMANDS = (
 )
 """Each is the function of that name in the module of that name."""
 
+EPILOG = """\b
+From a notebook without tags to a pipeline that runs:
+  kale-tag extract notebook.ipynb -o notebook.yaml    propose a spec; read it
+  kale-tag plan notebook.yaml                         see what it would do
+  kale-tag run notebook.yaml                          try the pipeline here
+  kale-tag apply notebook.yaml                        tag the notebook
+  kale-tag compile notebook.ipynb                     write the package
+
+\b
+Exit codes:
+  0 done, 1 the answer is no, 2 what you gave could not be used, 3 a bug of ours,
+  130 interrupted."""
+
 ISSUES = "https://github.com/kale-tag/kale-tag/issues"
 
 Command = Callable[..., int]
@@ -190,8 +203,7 @@ def typer_app() -> Any:  # noqa: ANN401  a Typer, which is not to be imported fo
         pretty_exceptions_enable=False,
         rich_markup_mode=None,
         context_settings={"help_option_names": ["-h", "--help"]},
-        epilog="Exit codes: 0 done, 1 the answer is no, 2 what you gave could not be used, "
-        "3 a bug of ours, 130 interrupted.",
+        epilog=EPILOG,
     )
 
     def version(asked: bool) -> None:  # noqa: FBT001  typer calls it so

@@ -63,6 +63,28 @@ def test_the_tutorial_offers_what_it_shows(
     assert {file: file.read_bytes() for file in made} == made
 
 
+def test_the_run_of_the_tutorial(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The run that the tutorial shows is what is printed, but for times and the date."""
+    monkeypatch.chdir(tmp_path)
+    blocks = [*BLOCK.finditer((DOCS / "tutorial.md").read_text("utf-8"))]
+    shown = {one["info"].partition(" ")[2]: one["body"] for one in blocks}
+    Path("coffee.ipynb").write_bytes(from_percent(shown["coffee.ipynb"]))
+    Path("coffee.yaml").write_text(shown["coffee.yaml"], "utf-8")
+    command = "$ kale-tag run coffee.ipynb\n"
+    run = next(one["body"] for one in blocks if one["body"].startswith(command))
+
+    assert main(["apply", "-q", "coffee.yaml"]) == 0
+    assert main(["run", "coffee.ipynb"]) == 0
+    out, err = capsys.readouterr()
+    assert _timeless(err + out) == _timeless(run.removeprefix(command))
+
+
+def _timeless(text: str) -> str:
+    return re.sub(r"\d{4}-\d\d-\d\d-\d{6}|\d+\.\d s", "~", text)
+
+
 def test_pages_are_found() -> None:
     """The tutorial and most how-to pages show what commands print."""
     names = {page.name for page in SHOWN}

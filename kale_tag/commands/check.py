@@ -53,7 +53,7 @@ def check(  # noqa: PLR0913  one parameter an option
     verbose: Silenced = False,
     color: Color = "auto",
 ) -> int:
-    """Say whether specs are valid, notebooks as their specs say, and their pipelines sound.
+    """Say what is wrong in specs, notebooks and pipelines.
 
     kale-tag check
 

@@ -59,7 +59,7 @@ def compile(  # noqa: A001, PLR0913  the command's name; one parameter an option
     verbose: Verbose = False,
     color: Color = "auto",
 ) -> int:
-    """Write the pipelines of tagged notebooks as packages for Kubeflow Pipelines.
+    """Write pipelines as packages for Kubeflow Pipelines.
 
     kale-tag compile notebook.ipynb
 

@@ -36,7 +36,9 @@ def diff(  # noqa: PLR0913  one parameter an option
     verbose: Verbose = False,
     color: Color = "auto",
 ) -> int:
-    """Show which tags, settings and steps differ: of files, folders, or Git revisions.
+    """Show which tags, settings and steps differ.
+
+    Compares two notebooks, two folders, or Git revisions.
 
     kale-tag diff old.ipynb new.ipynb
 

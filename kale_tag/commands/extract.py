@@ -29,7 +29,7 @@ def extract(
     by: By = "auto",
     quiet: Quiet = False,
 ) -> int:
-    """Write the spec that makes the tags and settings of notebooks, or propose one.
+    """Write the spec that makes a notebook's tags, or propose one.
 
     kale-tag extract notebook.ipynb -o spec.yaml
 

@@ -25,7 +25,7 @@ def graph(  # noqa: PLR0913  one parameter an option
     quiet: Quiet = False,
     color: Color = "auto",
 ) -> int:
-    """Draw the pipelines of tagged notebooks: their steps, and the variables between them.
+    """Draw pipelines: their steps, and the variables between them.
 
     kale-tag graph notebook.ipynb
 

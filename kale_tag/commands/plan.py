@@ -39,7 +39,7 @@ def plan(  # noqa: PLR0913  one parameter an option
     verbose: Verbose = False,
     color: Color = "auto",
 ) -> int:
-    """Show what a spec would change, cell by cell, or write it down as patches to review.
+    """Show what a spec would change, or write it down as patches.
 
     kale-tag plan spec.yaml notebook.ipynb
 

@@ -28,7 +28,9 @@ def rename(  # noqa: PLR0913  one parameter an option
     quiet: Quiet = False,
     color: Color = "auto",
 ) -> int:
-    """Rename a step in notebooks, specs and saved patches at once; shows it, unless told to write.
+    """Rename a step in notebooks, specs and patches at once.
+
+    Shows every place, and writes with --write.
 
     kale-tag rename load load_data specs/churn.yaml
 

@@ -58,7 +58,7 @@ def run(  # noqa: PLR0913  one parameter an option
     verbose: Logs = False,
     color: Color = "auto",
 ) -> int:
-    """Run a pipeline on this machine, with Kubeflow Pipelines' own local runner.
+    """Run a pipeline on this machine, on KFP's own local runner.
 
     kale-tag run notebook.ipynb -p epochs=3
 

@@ -95,7 +95,7 @@ def submit(  # noqa: PLR0913  one parameter an option
     quiet: Quiet = False,
     color: Color = "auto",
 ) -> int:
-    """Run the pipeline of a tagged notebook on a cluster with Kubeflow Pipelines.
+    """Run a pipeline on a cluster with Kubeflow Pipelines.
 
     kale-tag submit notebook.ipynb --host http://localhost:8080
 

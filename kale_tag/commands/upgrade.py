@@ -27,7 +27,9 @@ def upgrade(  # noqa: PLR0913  one parameter an option
     verbose: Verbose = False,
     color: Color = "auto",
 ) -> int:
-    """Bring tags and settings of Kale 0.x to Kale 2, and say what only you can mend.
+    """Bring tags and settings of Kale 0.x to Kale 2.
+
+    What only you can mend is named, with its place.
 
     kale-tag upgrade old.ipynb
 
