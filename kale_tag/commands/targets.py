@@ -86,11 +86,23 @@ def find_targets(
         named.specs = _needed_specs()
     _read_specs(named, targets, found=True)
     if not targets.tasks and not targets.faults:
-        message = f"none of {', '.join(named.specs)} names a notebook"
-        targets.faults.append(
-            error("no-notebooks", message, help=f"name one behind it: {named.specs[0]} NOTEBOOK")
-        )
+        first = named.specs[0]
+        message = f"{first} names no notebooks"
+        if len(named.specs) > 1:
+            message = f"none of {', '.join(named.specs)} names notebooks"
+        targets.faults.append(error("no-notebooks", message, help=_which_notebook(first)))
     return targets
+
+
+def _which_notebook(spec: str) -> str:
+    """How to say which notebooks *spec* is for, with one that lies beside it."""
+    folder = os.path.dirname(spec)
+    beside = (name for name in files.notebooks_in(folder or ".") if os.path.dirname(name) == folder)
+    name = next(beside, "")
+    shown = os.path.basename(name) or "NAME.ipynb"
+    return (
+        f"write `notebooks: [{shown}]` into it, or name them behind it: {spec} {name or 'NOTEBOOK'}"
+    )
 
 
 def _read_specs(named: Named, targets: Targets, *, found: bool) -> None:
@@ -237,7 +249,7 @@ def _needed_specs() -> list[str]:
             error(
                 "no-spec",
                 f"no spec is named, and there is no {DEFAULT_SPEC} and none in {DEFAULT_FOLDER}/",
-                help="name what there is to work on: SPEC NOTEBOOK",
+                help="name both: SPEC NOTEBOOK; `kale-tag extract NOTEBOOK -o SPEC` writes a spec",
             )
         )
     return found
@@ -274,7 +286,7 @@ def _add_tasks(tasks: dict[str, Task], spec: Spec, named: Named, *, found: bool)
                     "no-notebooks",
                     "this spec names no notebooks",
                     Label(spec.source),
-                    help="name them on the command line or under `notebooks:`",
+                    help=_which_notebook(spec.source.name),
                 )
             )
         if not listed:

@@ -84,12 +84,14 @@ def _read(draft: Draft, cells: Iterable[int], kind: CodeKind) -> list[Parsed]:
 
 def _no_steps(notebook: Notebook) -> Diagnostic:
     code = [n for n, kind in enumerate(notebook.types) if kind == "code"]
-    tagged = any(has_code(notebook.source(cell)) for cell in code)
+    hint = "it has no code, either"
+    if any(has_code(notebook.source(cell)) for cell in code):
+        hint = f"tag its cells with a spec; `kale-tag extract {notebook.name}` writes one"
     return error(
         "no-steps",
         f"{notebook.name} has no step: no cell is tagged `step:NAME`",
         Label(Source(notebook.name)),
-        help="`kale-tag apply SPEC` tags its cells" if tagged else "it has no code, either",
+        help=hint,
     )
 
 
