@@ -282,6 +282,23 @@ def test_settings(driven: Repository) -> None:
     assert driven.read("a.ipynb").count(b"<<<<<<<") == 1
 
 
+def test_a_step_that_both_sides_add(driven: Repository) -> None:
+    """The merge is clean, and says that two steps became one."""
+    base = value(tagged("step:a"))
+
+    def with_cell(source: str) -> dict[str, bytes]:
+        made = json.loads(json.dumps(base))
+        new = json.loads(json.dumps(made["cells"][1]))
+        new |= {"source": [source], "metadata": {"tags": ["step:report"]}}
+        made["cells"].insert(0 if "ours" in source else 9, new)
+        return {"a.ipynb": to_bytes(made)}
+
+    driven.three({"a.ipynb": to_bytes(base)}, with_cell("print('ours')"), with_cell("tell()"))
+    said = driven.git("merge", "-q", "-m", "m", "topic")
+    assert "warning[step-given-twice]: both sides have a new step `report`" in said
+    assert driven.git("status", "--porcelain") == ""
+
+
 MOVES: dict[str, Callable[[Repository], object]] = {
     "rebase": lambda repository: repository.git("rebase", "-q", "topic"),
     "cherry-pick": lambda repository: repository.git("cherry-pick", "topic"),

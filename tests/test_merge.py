@@ -209,6 +209,11 @@ def test_two_renames_of_one_step() -> None:
     assert tags_of(made, 2, theirs)["t"] == "step:train prev:get t"
 
 
+def volume(mount_point: str, **more: object) -> dict[str, object]:
+    """A volume as Kale's panel writes it."""
+    return {"mount_point": mount_point, "name": "v", "type": "pvc", **more}
+
+
 @pytest.mark.parametrize(
     ("base", "ours", "theirs", "merged"),
     [
@@ -233,6 +238,18 @@ def test_two_renames_of_one_step() -> None:
             {"steps_defaults": {"limits": {"cpu": "1", "memory": "1G"}}},
             {"steps_defaults": {"limits": {"cpu": "2"}}},
             {"steps_defaults": {"limits": {"cpu": "2", "memory": "1G"}}},
+        ),
+        (
+            {"volumes": [volume("/a"), volume("/b")]},
+            {"volumes": [volume("/a"), volume("/b", size=2), volume("/c")]},
+            {"volumes": [volume("/d"), volume("/b")]},
+            {"volumes": [volume("/b", size=2), volume("/c"), volume("/d")]},
+        ),
+        (
+            {"pipeline_name": "p"},
+            {"pipeline_name": "p", "volumes": [volume("/a")]},
+            {"pipeline_name": "p", "volumes": [volume("/b")]},
+            {"pipeline_name": "p", "volumes": [volume("/a"), volume("/b")]},
         ),
     ],
 )
@@ -271,6 +288,35 @@ def with_path(tags: str, path: str) -> Notebook:
         "", id="a", metadata={"tags": tags.split(), **({"notebook_path": path} if path else {})}
     )
     return read_notebook(to_bytes(notebook([made])), "a.ipynb")
+
+
+@pytest.mark.parametrize(
+    ("ours", "theirs", "what"),
+    [
+        ([volume("/a", size=2)], [volume("/a", size=3)], "volumes, mounted at /a"),
+        ([volume("/a"), volume("/a")], [volume("/b")], "volumes"),
+        ([{"name": "v"}], [volume("/b")], "volumes"),
+        ("none", [volume("/b")], "volumes"),
+    ],
+)
+def test_volumes_that_contradict(ours: object, theirs: object, what: str) -> None:
+    """One volume that both changed is a conflict; so are lists that name no places."""
+    made = merge_of(
+        read({"a": NONE}, volumes=[volume("/a"), volume("/z")]),
+        read({"a": NONE}, volumes=ours),
+        read({"a": NONE}, volumes=theirs),
+    )
+    assert [(one.cell, one.conflict.what) for one in made.conflicts] == [(None, what)]
+    assert made.wanted[1][None] == {"kubeflow_notebook": {"volumes": ours}}
+
+
+def test_a_name_given_twice() -> None:
+    """A step that both sides add in cells of their own is said; one that is the same is not."""
+    base = read(STEPS)
+    ours = read({**STEPS, "e": "step:eval", "n": "step:report", "m": "step:plot"})
+    theirs = read({**STEPS, "e": "step:eval", "o": "step:report", "m": "step:plot"})
+    assert merge_of(base, ours, theirs).twice == ("report",)
+    assert merge_of(base, theirs, ours).twice == ("report",)
 
 
 def test_the_path_of_a_referenced_notebook() -> None:

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from kale_tag import files
 from kale_tag.commands.report import say
-from kale_tag.diagnostics import Diagnostic, Label, Source, UserError, error
+from kale_tag.diagnostics import Diagnostic, Label, Source, UserError, error, warning
 from kale_tag.git_merge import GitMerge, Labels, merge_as_git
 from kale_tag.notebook import MISSING, Notebook
 from kale_tag.read_notebook import read_notebook
@@ -86,7 +86,8 @@ def _by_meaning(
     faults = [_conflict(found, notebooks[1], labels) for found in made.conflicts]
     if by_git.clean and not faults:
         faults += _proof(made, notebooks, by_git)
-    return Outcome(by_git.data, by_git.clean and not faults, tuple(faults))
+    remarks = (_given_twice(name, path) for name in made.twice)
+    return Outcome(by_git.data, by_git.clean and not faults, (*faults, *remarks))
 
 
 def _spliced(notebook: Notebook, wanted: dict[int | None, object]) -> bytes:
@@ -126,6 +127,15 @@ def _conflict(found: CellConflict, ours: Notebook, labels: Labels) -> Diagnostic
         f"both sides changed {where}: {one} ({labels.ours}), {other} ({labels.theirs})",
         Label(Source(ours.name, cell=found.cell)),
         help="keep one of the two lines between the conflict markers, then `git add` it",
+    )
+
+
+def _given_twice(name: str, path: str) -> Diagnostic:
+    return warning(
+        "step-given-twice",
+        f"both sides have a new step `{name}`, each in cells of its own; they are one step now",
+        Label(Source(path)),
+        help=f"if they are two, give one another name: kale-tag graph {path}",
     )
 
 

@@ -13,7 +13,7 @@ from kale_tag.splice import same
 from kale_tag.steps import PATH_KEY, SETTINGS_KEY
 from kale_tag.tagging.match import Pair, match_cells
 from kale_tag.tagging.merge_tags import NO_NAMES, ROLE, is_list_of_tags, merge_tags, renamed
-from kale_tag.tagging.renames import PerVersion, contested_names, renames, to_follow
+from kale_tag.tagging.renames import PerVersion, contested_names, given_twice, renames, to_follow
 from kale_tag.tagging.three_way import (
     Conflict,
     Merged,
@@ -48,12 +48,14 @@ class CellConflict:
 class Merge:
     """What was merged: the metadata that each version shall have, to be spliced into it.
 
-    *cells* are those that all three versions have and that are without a conflict.
+    *cells* are those that all three versions have and that are without a conflict. *twice* are
+    names that each side gave to a new step of its own.
     """
 
     wanted: tuple[dict[int | None, object], ...] = field(default_factory=lambda: ({}, {}, {}))
     conflicts: list[CellConflict] = field(default_factory=list)
     cells: list[Same] = field(default_factory=list)
+    twice: tuple[str, ...] = ()
 
 
 def merge(base: Notebook, ours: Notebook, theirs: Notebook) -> Merge | None:
@@ -66,7 +68,7 @@ def merge(base: Notebook, ours: Notebook, theirs: Notebook) -> Merge | None:
         return None
     sides = renames(base, ours, pairs[0]), renames(base, theirs, pairs[1])
     follow, names = to_follow(*sides), contested_names(*sides)
-    made = Merge()
+    made = Merge(twice=given_twice(base, (ours, theirs), pairs))
     versions = (base, ours, theirs)
     for cell in _in_all(*pairs):
         _merge_cell(made, versions, cell, follow, names)
@@ -80,7 +82,7 @@ def merge(base: Notebook, ours: Notebook, theirs: Notebook) -> Merge | None:
         for version, wanted in zip(versions[1:], made.wanted[1:], strict=True)
         for holder, value in wanted.items()
     )
-    return made if differs or made.conflicts else None
+    return made if differs or made.conflicts or made.twice else None
 
 
 def unexpected(
@@ -203,4 +205,25 @@ def _merge_entry(what: str, of: Versions) -> Merged:
         )
     if what == "steps_defaults" and all(part is MISSING or is_list_of_tags(part) for part in of):
         return merge_tags(of, NO_NAMES)
-    return merge_value(what, of)
+    return (_merge_volumes(of) if what == "volumes" else None) or merge_value(what, of)
+
+
+def _merge_volumes(of: Versions) -> Merged | None:
+    """The merge of lists of volumes, of which each mount point has one; None for other values."""
+    keyed = Versions(*map(_by_mount_point, of))
+    if None in keyed:
+        return None
+    merged = merge_mapping(
+        keyed, lambda key, parts: merge_value(f"volumes, mounted at {key}", parts)
+    )
+    lists = ([*part.values()] if isinstance(part, dict) else part for part in merged.versions)
+    return Merged(Versions(*lists), merged.conflicts)
+
+
+def _by_mount_point(volumes: object) -> object:
+    """*volumes* by where they are mounted, None where they do not tell; `MISSING` as it is."""
+    if not isinstance(volumes, list):
+        return volumes if volumes is MISSING else None
+    places = [one.get("mount_point") if isinstance(one, dict) else None for one in volumes]
+    unique = all(isinstance(one, str) for one in places) and len({*places}) == len(places)
+    return dict(zip(places, volumes, strict=True)) if unique else None

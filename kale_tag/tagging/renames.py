@@ -1,4 +1,4 @@
-"""Steps that one side of a merge has renamed, so that the other side's tags can follow."""
+"""What the sides of a merge did to the names of steps: renamed them, or gave one name twice."""
 
 from collections.abc import Iterable, Mapping
 
@@ -51,6 +51,28 @@ def contested_names(ours: Mapping[str, str], theirs: Mapping[str, str]) -> PerVe
     contested = _contested(ours, theirs)
     by_ours, by_theirs = ({side[old]: old for old in contested} for side in (ours, theirs))
     return {}, by_ours, by_theirs
+
+
+def given_twice(
+    base: Notebook, sides: tuple[Notebook, Notebook], pairs: tuple[tuple[Pair, ...], ...]
+) -> tuple[str, ...]:
+    """Names that both sides gave to new steps, in cells none of which is the same: one step now."""
+    old = _step_names(base)
+    ours, theirs = (
+        _cells_of_steps(side, matched) for side, matched in zip(sides, pairs, strict=True)
+    )
+    return tuple(
+        name for name in ours if name not in old and not ours[name] & theirs.get(name, ours[name])
+    )
+
+
+def _cells_of_steps(side: Notebook, pairs: Iterable[Pair]) -> dict[str, set[int | str]]:
+    """The cells of each step: by their numbers in the base; by their sources where they are new."""
+    found: dict[str, set[int | str]] = {}
+    for old, new in pairs:
+        if new is not None and (name := _step_name(side, new)):
+            found.setdefault(name, set()).add(side.source(new) if old is None else old)
+    return found
 
 
 def _contested(ours: Mapping[str, str], theirs: Mapping[str, str]) -> set[str]:
