@@ -95,20 +95,17 @@ class Cluster:
 
     def experiment(self, name: str) -> str:
         """The id of the experiment *name*; made if it is not there."""
-        if found := self._experiment(name):
-            return found
-        doing = f"make the experiment {name}"
+        api = self.client.experiments
         body = self.client.api_models.V2beta1Experiment(
             display_name=name, namespace=self.namespace or None
         )
-        create = self.client.experiments.experiment_service_create_experiment
-        try:
-            made = self._ask(doing, create, body)
-        except UserError as fault:
-            if fault.diagnostics[0].code == "taken" and (found := self._experiment(name)):
-                return found
-            raise
-        return self._id(made.experiment_id, doing)
+        made = self._found_or_made(
+            "experiments",
+            api.experiment_service_list_experiments,
+            api.experiment_service_create_experiment,
+            body,
+        )
+        return self._id(made.experiment_id, f"make the experiment {name}")
 
     def start(
         self, version: Version, experiment_id: str, name: str, parameters: Mapping[str, object]
@@ -141,15 +138,8 @@ class Cluster:
         config = models.V2beta1RuntimeConfig(parameters=dict(parameters))
         reference = self._reference(version)
         trigger = models.V2beta1Trigger(cron_schedule=models.V2beta1CronSchedule(cron=cron))
-        listed = self._ask(
-            doing,
-            self.client.recurring_runs.recurring_run_service_list_recurring_runs,
-            experiment_id=experiment_id,
-            filter=_named(name),
-        )
-        for one in listed.recurring_runs or ():
-            if one.display_name != name:
-                continue
+        list_all = self.client.recurring_runs.recurring_run_service_list_recurring_runs
+        for one in self._named("recurring_runs", list_all, name, experiment_id=experiment_id):
             wanted = (cron, version.version_id, dict(parameters))
             if _schedule_of(one) == wanted:
                 return self._id(one.recurring_run_id, doing), False
@@ -189,42 +179,24 @@ class Cluster:
 
     def _pipeline(self, package: RunnablePackage) -> str:
         """The id of the pipeline of *package*; made if it is not there."""
-        name = package.pipeline
-        if found := self._find_pipeline(name):
-            return found
-        doing = f"make the pipeline {name}"
+        api = self.client.pipelines
         # `display_name` alone: servers before 2.15 know no `name`, and newer ones take it for both.
         body = self.client.api_models.V2beta1Pipeline(
-            display_name=name,
+            display_name=package.pipeline,
             description=package.description or None,
             namespace=self.namespace or None,
         )
-        try:
-            made = self._ask(doing, self.client.pipelines.pipeline_service_create_pipeline, body)
-        except UserError as fault:
-            if fault.diagnostics[0].code == "taken" and (found := self._find_pipeline(name)):
-                return found
-            raise
-        return self._id(made.pipeline_id, doing)
-
-    def _find_pipeline(self, name: str) -> str:
-        listed = self._ask(
-            "list pipelines",
-            self.client.pipelines.pipeline_service_list_pipelines,
-            filter=_named(name),
-            **({"namespace": self.namespace} if self.namespace else {}),
+        made = self._found_or_made(
+            "pipelines",
+            api.pipeline_service_list_pipelines,
+            api.pipeline_service_create_pipeline,
+            body,
         )
-        found = (one for one in listed.pipelines or () if one.display_name == name)
-        return next((one.pipeline_id for one in found), "")
+        return self._id(made.pipeline_id, f"make the pipeline {package.pipeline}")
 
     def _version(self, pipeline_id: str, name: str, digest: str) -> Version | None:
-        listed = self._ask(
-            "list versions",
-            self.client.pipelines.pipeline_service_list_pipeline_versions,
-            pipeline_id,
-            filter=_named(name),
-        )
-        found = [one for one in listed.pipeline_versions or () if one.display_name == name]
+        list_versions = self.client.pipelines.pipeline_service_list_pipeline_versions
+        found = self._named("pipeline_versions", list_versions, name, pipeline_id)
         if not found:
             return None
         if digest not in (found[0].description or ""):
@@ -237,15 +209,37 @@ class Cluster:
             )
         return Version(pipeline_id, found[0].pipeline_version_id, name, new=False)
 
-    def _experiment(self, name: str) -> str:
-        listed = self._ask(
-            "list experiments",
-            self.client.experiments.experiment_service_list_experiments,
-            filter=_named(name),
-            **({"namespace": self.namespace} if self.namespace else {}),
-        )
-        found = (one for one in listed.experiments or () if one.display_name == name)
-        return next((one.experiment_id for one in found), "")
+    def _found_or_made(
+        self,
+        kind: str,
+        list_all: Callable[..., Any],
+        create: Callable[..., Any],
+        body: Any,  # noqa: ANN401  one of kfp's models
+    ) -> Any:  # noqa: ANN401  the same
+        """The one of *kind* in the namespace that has the name of *body*, or *body* made."""
+        name = body.display_name
+        where = {"namespace": self.namespace} if self.namespace else {}
+        if found := self._named(kind, list_all, name, **where):
+            return found[0]
+        try:
+            return self._ask(f"make the {kind.removesuffix('s')} {name}", create, body)
+        except UserError as fault:
+            # Somebody may have made it a moment ago.
+            if fault.diagnostics[0].code == "taken" and (
+                found := self._named(kind, list_all, name, **where)
+            ):
+                return found[0]
+            raise
+
+    def _named(
+        self, kind: str, list_all: Callable[..., Any], name: str, *args: object, **kwargs: object
+    ) -> list[Any]:
+        """Those of *kind*, a field of what *list_all* answers, that are called *name*."""
+        predicate = {"operation": "EQUALS", "key": "display_name", "stringValue": name}
+        only = json.dumps({"predicates": [predicate]})  # filter.proto
+        doing = f"list {kind.replace('_', ' ')}"
+        listed = self._ask(doing, list_all, *args, filter=only, **kwargs)
+        return [one for one in getattr(listed, kind) or () if one.display_name == name]
 
     def _reference(self, version: Version) -> Any:  # noqa: ANN401  one of kfp's models
         return self.client.api_models.V2beta1PipelineVersionReference(
@@ -279,12 +273,6 @@ class Cluster:
         if not _is_record(self.client.runs.run_service_get_run.__self__.api_client.last_response):
             raise UserError(_no_sense(self.endpoint, doing))
         return answer
-
-
-def _named(name: str) -> str:
-    """The filter for what has this name (filter.proto)."""
-    predicate = {"operation": "EQUALS", "key": "display_name", "stringValue": name}
-    return json.dumps({"predicates": [predicate]})
 
 
 def _schedule_of(run: Any) -> tuple[str, str, dict[str, object]]:  # noqa: ANN401  kfp's model
