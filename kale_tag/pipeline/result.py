@@ -21,6 +21,7 @@ from kale_tag.pipeline.pipeline_settings import raise_faults
 from kale_tag.pipeline.provenance import Provenance, gives_code
 from kale_tag.pipeline.reading import Draft
 from kale_tag.pipeline.shared_code import Part, closure, fixed_names, only, parts_of, without
+from kale_tag.pipeline.sharing import shared_objects
 from kale_tag.pipeline.step_settings import Sorted, step_settings
 from kale_tag.pipeline.tagged import cell_label
 from kale_tag.pipeline.units import Unit
@@ -103,14 +104,23 @@ class Results:
             caching=settings.caching,
             ttl=self.options.ttl,
             pip_index_urls=self.options.pip_index_urls,
-            warnings=(*settings.warnings, *draft.tagged.warnings, *faults, *self._unkept()),
+            warnings=(
+                *settings.warnings,
+                *draft.tagged.warnings,
+                *faults,
+                *shared_objects(self.flow, draft.cells),
+                *self._of_inner(),
+            ),
         )
 
-    def _unkept(self) -> Iterable[Diagnostic]:
-        """Settings on a cell that refers to a notebook are refused; its notebook's own, dropped."""
-        for child in self.inner.values():
+    def _of_inner(self) -> Iterable[Diagnostic]:
+        """What is to be said of the notebooks that this one refers to."""
+        for name, child in self.inner.items():
             yield from child.settings.warnings
             yield from child.tagged.warnings
+            flow = self.units[name].inner
+            assert flow is not None
+            yield from shared_objects(flow, child.cells)
             if child.settings.volumes:
                 yield warning(
                     "setting-not-kept",
