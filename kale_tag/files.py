@@ -251,9 +251,10 @@ def modules_in(folder: str) -> list[str]:
     found = set()
     with contextlib.suppress(OSError):
         for entry in os.scandir(folder or "."):
-            stem, end = os.path.splitext(entry.name)
-            inside = os.path.join(entry.path, "__init__.py")
-            if end == ".py" or (not end and os.path.isfile(inside)):
+            stem, dot, end = entry.name.partition(".")
+            if (end == "py" and stem) or (
+                not dot and os.path.isfile(os.path.join(entry.path, "__init__.py"))
+            ):
                 found.add(stem)
     return sorted(found)
 

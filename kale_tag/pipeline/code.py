@@ -45,33 +45,26 @@ def read_code(notebook: str, cell: int, source: str, kind: CodeKind = "step") ->
     text = source.replace("\r\n", "\n").replace("\r", "\n")
     place = Source(notebook, text, cell)
     python = text
-    fault: Exception | None = _fault(text)
-    if isinstance(fault, SyntaxError):
+    tree = _read(text)
+    if isinstance(tree, SyntaxError):
         python = to_python(place)
-        fault = _fault(python) if python != text else fault
-    if fault is not None:
-        raise UserError(_diagnostic(fault, Code(cell, text, python), place))
-    code = Code(cell, text, python, kind)
-    return Parsed(notebook, code, _parse(python))
+        tree = _read(python) if python != text else tree
+    if isinstance(tree, Exception):
+        raise UserError(_diagnostic(tree, Code(cell, text, python), place))
+    return Parsed(notebook, Code(cell, text, python, kind), tree)
 
 
-def _parse(text: str) -> ast.Module:
-    with warnings.catch_warnings():  # of what the user wrote: `"\d"` is not ours to remark on
-        warnings.simplefilter("ignore")
-        tree = compile(text, "<cell>", "exec", FLAGS | ast.PyCF_ONLY_AST, dont_inherit=True)
-    assert isinstance(tree, ast.Module)
-    return tree
-
-
-def _fault(text: str) -> Exception | None:
+def _read(text: str) -> ast.Module | Exception:
+    """The syntax tree of *text*, or what Python has against it."""
     try:
-        tree = _parse(text)
-        with warnings.catch_warnings():
+        with warnings.catch_warnings():  # of what the user wrote: `"\d"` is not ours to remark on
             warnings.simplefilter("ignore")
+            tree = compile(text, "<cell>", "exec", FLAGS | ast.PyCF_ONLY_AST, dont_inherit=True)
             compile(tree, "<cell>", "exec", FLAGS, dont_inherit=True)  # finds `return` at the top
     except (SyntaxError, ValueError, RecursionError, MemoryError, OverflowError) as fault:
         return fault
-    return None
+    assert isinstance(tree, ast.Module)
+    return tree
 
 
 def _diagnostic(fault: Exception, code: Code, source: Source) -> Diagnostic:

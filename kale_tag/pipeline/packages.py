@@ -85,7 +85,7 @@ def _paths(one: Import) -> Iterator[str]:
 
 def _shared(module: str) -> bool:
     """Whether many distributions have parts of *module*."""
-    return any(name.startswith(f"{module}.") for name in _known()) or module == "google.cloud"
+    return module in _namespaces() or module == "google.cloud"
 
 
 def _prefixes(path: str) -> Iterator[str]:
@@ -98,6 +98,11 @@ def _prefixes(path: str) -> Iterator[str]:
 def _known() -> Mapping[str, str]:
     words = (distributions.PIPREQS + distributions.OWN).split()
     return {name: given for name, _, given in (word.partition(":") for word in words)}
+
+
+@cache
+def _namespaces() -> frozenset[str]:
+    return frozenset(part for name in _known() for part in _prefixes(name.rpartition(".")[0]))
 
 
 @cache
