@@ -46,14 +46,19 @@ class Config:
         return self.source.text[span.start : span.end] if span and key in self.values else ""
 
 
-def config_of(cleaner: Cleaner, files: Mapping[str, Source]) -> Config | None:
+def config_of(
+    cleaner: Cleaner, files: Mapping[str, Source], *, used: bool = False
+) -> Config | None:
     """The configuration of *cleaner* in *files*, by name; the first file that has some counts.
 
-    What cannot be read counts as no configuration: it is for the cleaner to complain.
+    Where it is not known to be *used*, a file has to tell that it is meant for it. What cannot be
+    read counts as no configuration: it is for the cleaner to complain.
     """
     for file in cleaner.configs:
         source = files.get(file.name)
         values = None if source is None else _read(file, source)
+        if values is not None and file.key not in {"", *values} and not used:
+            continue
         if source is not None and values is not None:
             return Config(file, source, {key.replace("-", "_"): values[key] for key in values})
     return None
@@ -82,7 +87,7 @@ def _read(file: ConfigFile, source: Source) -> Mapping[str, object] | None:
         value = None if node is None else plain(node)
     for key in filter(None, file.table.split(".")):
         value = value.get(key) if isinstance(value, dict) else None
-    return value if isinstance(value, dict) and (not file.key or file.key in value) else None
+    return value if isinstance(value, dict) else None
 
 
 def _read_ini(text: str) -> object:

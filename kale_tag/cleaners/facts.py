@@ -59,7 +59,7 @@ class Part:
 class ConfigFile:
     """A file, in the top folder of a repository, with the configuration of a program in *table*.
 
-    It is that program's if it has the *key*.
+    Where nothing else says that the program is used, the file does if it has the *key*.
     """
 
     name: str

@@ -181,7 +181,8 @@ def _line(cleaning: Cleaning, part: Part) -> str:
     value = next(option.value for option in part.keeping if option.key == part.line)
     old = cleaning.config.values.get(part.line) if cleaning.config else None
     kept = [str(item) for item in old] if isinstance(old, list) else []
-    if cleaning.config and cleaning.config.file.name.endswith(".ini"):
+    file = cleaning.config.file if cleaning.config else cleaning.use.cleaner.configs[0]
+    if file.name.endswith(".ini"):
         return f"{part.line} = {' '.join([*kept, value])}"
     return f"{part.line} = {json.dumps([*kept, value])}"
 

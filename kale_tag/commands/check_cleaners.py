@@ -23,7 +23,7 @@ CONFIGS = (
 )
 """The files in which cleaners are set up; a test holds them against the facts."""
 
-_OWN = (".nbwipers.toml", "nbwipers.toml", ".git-nbconfig.yaml", "jupytext.toml")
+_OWN = (".nbwipers.toml", "nbwipers.toml", ".git-nbconfig.yaml", "jupytext.toml", "settings.ini")
 _NAMES = re.compile(
     rb"nb[-_]?clean|nbdev|databooks|nbstripout|nbwipers|nbmetaclean|nbconvert|jupytext|\bjq\b"
 )

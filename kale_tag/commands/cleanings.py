@@ -58,7 +58,7 @@ def _set_up(
     """*use* with its configuration; the version is that for which there is some."""
     versions = [use.cleaner, *(one for one in CLEANERS if one.name == use.cleaner.name)]
     for cleaner in versions:
-        if own := config_of(cleaner, sources):
+        if own := config_of(cleaner, sources, used=cleaner == use.cleaner):
             return Use(cleaner, use.words, own.values, git or {}), own
     return Use(use.cleaner, use.words, git=git or {}), None
 
