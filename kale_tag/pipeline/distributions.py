@@ -242,3 +242,35 @@ STANDARD = """
     xmlrpc zipapp zipfile zipimport zlib zoneinfo
 """
 """The modules of the standard library, of any version of Python that a step may have."""
+
+COMPANIONS = """
+    accelerate:torch captum:torch catboost:scikit-learn dask:distributed dask:pandas datasets:jax
+    datasets:tensorflow datasets:torch duckdb:pandas duckdb:polars duckdb:pyarrow evaluate:torch
+    google-cloud-bigquery:db-dtypes google-cloud-bigquery:pandas h2o:pandas imbalanced-learn:pandas
+    influxdb-client:pandas keras:jax keras:tensorflow keras:torch lightgbm:pandas mlflow:lightgbm
+    mlflow:tensorflow mlflow:torch mlflow:xgboost networkx:numpy networkx:pandas networkx:scipy
+    onnxmltools:lightgbm onnxmltools:xgboost optuna:pandas pandas:fastparquet pandas:fsspec
+    pandas:gcsfs pandas:numexpr pandas:psycopg2-binary pandas:pyarrow pandas:pymysql pandas:s3fs
+    pandas:xlrd pandas:xlsxwriter peft:torch pillow:numpy plotly:kaleido plotly:numpy plotly:pandas
+    polars:numpy polars:pandas polars:pyarrow pyarrow:numpy pyarrow:pandas pyspark:pandas
+    pyspark:pyarrow ray:pandas scikit-learn:pandas scikit-learn:polars sentence-transformers:torch
+    shap:tensorflow shap:torch skl2onnx:lightgbm skl2onnx:xgboost snowflake-connector-python:pandas
+    sqlalchemy:psycopg2-binary sqlalchemy:pymysql tensorflow-datasets:pandas
+    tensorflow:tensorflow-text torch:numpy torchvision:pillow transformers:accelerate
+    transformers:jax transformers:sentencepiece transformers:tensorflow transformers:torch
+    umap-learn:pandas xarray:dask xarray:netcdf4 xgboost:pandas
+"""
+"""Distributions, and others that they use where the notebook has these: optional dependencies."""
+
+NEEDED = """
+    lightgbm:scikit-learn networkx.draw:matplotlib pandas.boxplot:matplotlib pandas.hist:matplotlib
+    pandas.plot:matplotlib pandas.read_excel:openpyxl pandas.read_feather:pyarrow
+    pandas.read_hdf:tables pandas.read_html:lxml pandas.read_orc:pyarrow
+    pandas.read_parquet:pyarrow pandas.read_sql:sqlalchemy pandas.read_xml:lxml
+    pandas.to_excel:openpyxl pandas.to_feather:pyarrow pandas.to_hdf:tables
+    pandas.to_markdown:tabulate pandas.to_parquet:pyarrow pandas.to_sql:sqlalchemy
+    scikit-learn.from_estimator:matplotlib scikit-learn.from_predictions:matplotlib
+    scikit-learn.plot_tree:matplotlib xgboost.plot_importance:matplotlib
+    lightgbm.plot_importance:matplotlib xgboost:scikit-learn
+"""
+"""Distributions, or methods of theirs, and others that they miss only when they are called."""

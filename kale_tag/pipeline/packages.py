@@ -32,6 +32,25 @@ def requirements(
     return tuple(sorted(found, key=str.lower))
 
 
+def completed(
+    found: Collection[str], methods: Collection[str], notebook: Collection[str]
+) -> set[str]:
+    """*found*, what a step imports, with what that uses and does not require.
+
+    `load_iris(as_frame=True)` of scikit-learn makes a data frame of pandas, if the *notebook* has
+    that; `df.plot()` needs matplotlib, if *methods*, the attributes that the step uses, say so.
+    """
+    known = {*found}
+    for one, other in _pairs(distributions.COMPANIONS):
+        if one in known and other in notebook:
+            known.add(other)
+    for one, other in _pairs(distributions.NEEDED):
+        name, _, method = one.partition(".")
+        if name in known and (not method or method in methods):
+            known.add(other)
+    return known
+
+
 def distribution(path: str, own: Mapping[str, str], local: Collection[str] = ()) -> str:
     """The distribution that has the module of that dotted *path*, "" where pip has none to give."""
     for part in _prefixes(path):
@@ -98,6 +117,11 @@ def _prefixes(path: str) -> Iterator[str]:
 def _known() -> Mapping[str, str]:
     words = (distributions.PIPREQS + distributions.OWN).split()
     return {name: given for name, _, given in (word.partition(":") for word in words)}
+
+
+@cache
+def _pairs(text: str) -> tuple[tuple[str, str], ...]:
+    return tuple((one, other) for one, _, other in (word.partition(":") for word in text.split()))
 
 
 @cache

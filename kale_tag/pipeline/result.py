@@ -16,11 +16,19 @@ from kale_tag.pipeline.model import (
     StepSettings,
     SubPipeline,
 )
-from kale_tag.pipeline.packages import import_faults, requirements
+from kale_tag.pipeline.packages import completed, import_faults, requirements
 from kale_tag.pipeline.pipeline_settings import raise_faults
 from kale_tag.pipeline.provenance import Provenance, gives_code
 from kale_tag.pipeline.reading import Draft
-from kale_tag.pipeline.shared_code import Part, closure, fixed_names, only, parts_of, without
+from kale_tag.pipeline.shared_code import (
+    Part,
+    attributes,
+    closure,
+    fixed_names,
+    only,
+    parts_of,
+    without,
+)
 from kale_tag.pipeline.sharing import shared_objects
 from kale_tag.pipeline.step_settings import Sorted, step_settings
 from kale_tag.pipeline.tagged import cell_label
@@ -68,6 +76,8 @@ class Results:
         self.importers = [number for number, one in enumerate(flow.units) if one.block.imports]
         self.parts = parts_of(draft.shared)
         self.fixed = fixed_names(draft.shared, self.parts)
+        blocks = (flow.shared, *(unit.block for unit in flow.units))
+        self.imported = self._requirements(one for block in blocks for one in block.modules)
         self.provenance = Provenance(flow)
         self.needs = {unit.name: self._names(number) for number, unit in enumerate(flow.units)}
         every: set[str] = set().union(*self.needs.values())
@@ -261,11 +271,16 @@ class Results:
             if unit.before >> number & 1:  # it may hold values that are made there
                 for name, known in self.flow.units[number].block.imports.items():
                     imports += known if name in names else []
-        found = set(requirements(imports, self.options.distributions, self.local))
+        cells = [*self.draft.shared, *self.draft.cells[unit.name]]
+        methods = attributes(cells, left_out)
+        found = completed(self._requirements(imports), methods, self.imported)
         if gives_code(self.flow, self.position[unit.name]):
             found.add("cloudpickle")
         found |= self._of_other_notebooks(unit)
         return tuple(sorted(found, key=str.lower))
+
+    def _requirements(self, imports: Iterable[Import]) -> tuple[str, ...]:
+        return requirements(imports, self.options.distributions, self.local)
 
     def _of_other_notebooks(self, unit: Unit) -> set[str]:
         """What the steps of other notebooks install that give this one a variable."""

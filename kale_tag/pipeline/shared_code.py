@@ -64,6 +64,19 @@ def fixed_names(cells: Sequence[Parsed], parts: Sequence[Part]) -> set[str]:
     }
 
 
+def attributes(cells: Sequence[Parsed], left_out: Collection[Part]) -> set[str]:
+    """The attributes, methods above all, that stand in *cells* but for what is *left_out*."""
+    gone = {(part.cell, part.first) for part in left_out}
+    return {
+        one.attr
+        for cell in cells
+        for node in cell.tree.body
+        if (cell, _first(node)) not in gone
+        for one in ast.walk(node)
+        if isinstance(one, ast.Attribute)
+    }
+
+
 def _at_once(node: ast.stmt) -> frozenset[str]:
     if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
         returns = names_in(node.returns) if node.returns else ()
