@@ -45,6 +45,12 @@ def closure(n):
     return g
 class Local(Acc):
     def own(self): return self.get() + 1
+import contextlib, functools
+@dataclass
+class Place:
+    x: int
+@contextlib.contextmanager
+def opened(): yield FACTOR
 """
 
 # A name: how it is made, what must hold in the next step, the format.
@@ -59,6 +65,8 @@ KINDS = {
     "lam": ("lambda x: scale(x) + 1", "o(1) == 4", "cloudpickle"),
     "clos": ("closure(5)", "o(1) == 9", "cloudpickle"),
     "local_class": ("Local(1)", "o.own() == 4 and isinstance(o, Acc)", "cloudpickle"),
+    "made_class": ("Place(3)", "repr(o) == 'Place(x=3)' and o.x == 3", "cloudpickle"),
+    "manager": ("opened", "o().__enter__() == 3", "cloudpickle"),
     "sk": (
         "make_pipeline(Tr(), LinearRegression()).fit([[1.], [2.]], [2., 4.])",
         "abs(o.predict([[3.]])[0] - 6) < 1e-6 and type(o[0]) is Tr",

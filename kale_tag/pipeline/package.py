@@ -17,7 +17,7 @@ from kale_tag.pipeline.interface import FILLER_VALUE, Given, Scope, inner_scope,
 from kale_tag.pipeline.kfp_names import task_name
 from kale_tag.pipeline.model import ArtifactType, Code, Pipeline, Step, SubPipeline
 from kale_tag.pipeline.notes import Notes
-from kale_tag.pipeline.parameter_value import check_parameter
+from kale_tag.pipeline.parameter_value import arrives_whole, check_parameter
 from kale_tag.pipeline.platform_spec import check_volumes, executor_config, platform_document
 from kale_tag.pipeline.runtime import Runtime, pack
 
@@ -324,6 +324,11 @@ def step_spec(step: Step, scope: Scope, counts: Sequence[object]) -> dict[str, o
         "notebook": scope.pipeline.notebook.replace("\\", "/").rpartition("/")[2],
         "cells": counts,
         "params": {name: scope.parameters[name].type for name in step.parameters},
+        "defaults": {
+            name: default
+            for name in step.parameters
+            if not arrives_whole(default := scope.parameters[name].default)
+        },
         "names": names,
         # Where a variable goes in and comes out, `names` has the output.
         "in_names": {

@@ -23,6 +23,20 @@ def check_parameter(parameter: Parameter, notes: Notes) -> None:
         notes.check_text(text, what, parameter.label)
 
 
+def arrives_whole(value: object, *, inside: bool = False) -> bool:
+    """Whether *value* arrives as it is: inside of others, 1.0 comes as 1, and keys come sorted."""
+    match value:
+        case float():
+            return not (inside and value.is_integer())
+        case list():
+            return all(arrives_whole(entry, inside=True) for entry in value)
+        case dict():
+            entries = all(arrives_whole(entry, inside=True) for entry in value.values())
+            return entries and [*value] == sorted(value)
+        case _:
+            return True
+
+
 def holds_none(value: object) -> bool:
     """Whether there is a None in *value*."""
     match value:

@@ -36,7 +36,7 @@ _NO_ARGUMENT = re.compile("[\0\ud800-\udfff]")
 _SCRIPT = """\
 # $0: cells; behind it the program, what the step is, its input, more cells. For kfp.local, which
 # looks for kfp.dsl.executor_main and "$program_path/ephemeral_component.py", all is as it knows it.
-{install}exec python3 -u -c "$@" "$0"
+{install}PYTHONHASHSEED=${{PYTHONHASHSEED:-0}} exec python3 -u -c "$@" "$0"
 """
 _INSTALL = """\
 [ -n "$KALE_TAG_NO_PIP" ] || {pip} {words}

@@ -100,7 +100,7 @@ def run_notebook(
 
     Raises `UserError` with the place if the notebook *name* itself fails.
     """
-    environ = {**os.environ, **environment(folder)}
+    environ = {"PYTHONHASHSEED": "0", **os.environ, **environment(folder)}  # as in steps
     for variable in ("IPYTHONDIR", "JUPYTER_CONFIG_DIR", "JUPYTER_DATA_DIR", "JUPYTER_RUNTIME_DIR"):
         environ[variable] = os.path.join(folder, variable.lower())
         os.makedirs(environ[variable], exist_ok=True)

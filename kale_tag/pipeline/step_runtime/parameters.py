@@ -15,4 +15,5 @@ def set_parameters():
             value = float(value)
         if type(value).__name__ != kind:
             raise Fault(f"takes {kind} for the parameter `{name}`, not {value!r}")
-        NS[name] = value
+        default = SPEC.get("defaults", {}).get(name)
+        NS[name] = default if default == value else value  # its keys in their order, 1.0 not 1

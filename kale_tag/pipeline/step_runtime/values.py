@@ -123,7 +123,7 @@ def make_pickler():
             made = super().reducer_override(value) if cloud else NotImplemented
             if function and made is not NotImplemented:
                 Pickler.form = "cloudpickle"
-                if value.__module__ == "__main__":
+                if value.__globals__ is NS:  # a library's wrapper only says that it is of here
                     made = in_main(made)
             return made
 
