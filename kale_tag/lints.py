@@ -63,7 +63,6 @@ SEVERITIES: Final[Mapping[str, Severity]] = {
     "undefined-name": "error",
     "two-givers": "error",
     "deleted-name": "error",
-    "shared-object": "warning",
     "unknown-metric": "error",
     "unused-variable": "warning",
     "unused-parameter": "warning",

@@ -24,7 +24,7 @@ BLOCK = re.compile(
 )
 IDS = """
 G1 G2 G3 G4 G5 G6 G7 G8 G9
-D1 D2 D3 D4 D7 D8 D9 D11 D14 D16 D17 D18 D19 D20 D21 D22 D24 D25 D26
+D1 D2 D3 D4 D7 D8 D9 D11 D14 D16 D17 D18 D19 D20 D21 D22 D24 D25 D26 D27 D28
 P1a P1b P1c P1d P2 P3 P4 P5 P6 P7 P8 P9
 S1 S2 S3 S4 S5 S6 S7 S8
 T1 T2 T3 T4 T5 T6 T7 T8 T11a T11b T11c T12
@@ -33,7 +33,8 @@ M1 M2 M3 M4 M5 M6
 R1 R2 R3
 X1 X2
 """
-"""All that the facts name, in the table of section 5 and in the text around it; D26 is our own."""
+"""All that the facts name, in the table of section 5 and in the text around it; D26 to D28 are
+our own."""
 
 
 def _sections(document: Path) -> list[str]:

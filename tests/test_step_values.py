@@ -191,6 +191,58 @@ def test_formats(made: Ran) -> None:
     assert all(isinstance(value, str) for value in meta.values())
 
 
+TOGETHER = {
+    # Cells that bind a and b, what holds of them in the next step, and whether they share.
+    "same": ("a = b = [1]", "a is b", True),
+    "held": ("a = [1]\nb = {'k': (a, 2)}", "b['k'][0] is a", True),
+    "state": ("a = Acc([1])\nb = {'p': a.v}", "b['p'] is a.v", True),
+    "method": ("a = Acc(1)\nb = a.get", "b.__self__ is a", True),
+    "frame": ("a = pd.DataFrame({'x': [1]})\nb = [a]", "b[0] is a", True),
+    "array": ("a = np.zeros(2)\nb = a", "a is b", True),
+    "function": ("a = closure(1)\nb = [a]", "b[0] is a", True),
+    "model": (
+        (
+            "from sklearn.pipeline import Pipeline\n"
+            "from sklearn.linear_model import LinearRegression\n"
+            "a = LinearRegression()\nb = Pipeline([('a', a)]).fit([[1.], [2.]], [2., 4.])"
+        ),
+        "abs(a.coef_[0] - 2) < 1e-6 and b[0] is a",
+        True,
+    ),
+    "numbers": ("a = b = 7", "a == b", False),
+    "texts": ("a = b = 'text'", "a == b", False),
+    "nothing": ("a = b = None", "a is b", False),
+    "values": ("t = datetime.datetime(2024, 1, 1)\na = [t]\nb = (t, 1)", "a[0] == b[0]", False),
+    "index": ("a = pd.DataFrame({'x': [1, 2]})\nb = a[a.x > 1]", "len(b) == 1", False),
+    "apart": ("a, b = [1], [1]", "a is not b", False),
+}
+
+
+@pytest.mark.parametrize("name", TOGETHER)
+def test_what_shares_an_object_goes_on_to(tmp_path: Path, name: str) -> None:
+    """Where two outputs share one that may change; else each goes by itself."""
+    source, holds, share = TOGETHER[name]
+    spec = {"together": [["a", "b"]]}
+    cells = [*SHARED, f"{MAKE}{source}\n"]
+    gave = run(tmp_path / "give", cells, outs=["a", "b"], spec=spec)
+    assert (gave.code, gave.err) == (0, "")
+    assert ["together" in gave.metadata(one) for one in "ab"] == [share] * 2
+    for names in (["a", "b"], ["a"], ["b"]):
+        check = f"print({holds})" if len(names) == 2 else f"print({names[0]} is not ...)"
+        read = run(tmp_path / "".join(names), [*SHARED, check], ins=taken(gave, *names))
+        assert (read.code, read.out, read.err) == (0, "True\n", "")
+
+
+def test_together_in_three(tmp_path: Path) -> None:
+    """Two that share with a third share with each other; those beside them do not."""
+    spec = {"together": [["a", "b", "c", "d", "e"]]}
+    source = "a = [1]\nb = [2]\nc = [a, b]\nd = [4]\ne = [5]\n"
+    gave = run(tmp_path / "give", [source], outs=["a", "b", "c", "d", "e"], spec=spec)
+    digests = [gave.metadata(one)["sha256"] for one in "abcde"]
+    assert digests[0] == digests[1] == digests[2]
+    assert len({*digests}) == 3
+
+
 @pytest.mark.parametrize("name", ["v_instance", "v_whole", "v_array", "f_df"])
 def test_a_changed_artifact_is_refused(made: Ran, tmp_path: Path, name: str) -> None:
     """Before it is read, whatever its format."""

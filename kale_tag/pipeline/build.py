@@ -19,6 +19,7 @@ from kale_tag.pipeline.order import cycle, in_order, masks
 from kale_tag.pipeline.pipeline_settings import raise_faults
 from kale_tag.pipeline.reading import Draft, read_draft
 from kale_tag.pipeline.result import Results
+from kale_tag.pipeline.sharing import returned_pairs, shared_names
 from kale_tag.pipeline.tagged import cell_label
 from kale_tag.pipeline.undefined import place_metrics, undefined_names
 from kale_tag.pipeline.units import Unit
@@ -120,6 +121,9 @@ def _solve(draft: Draft, inner: Mapping[str, Draft]) -> tuple[Dataflow, list[str
     modules = imported_names(cells)
     shared = read_block(draft.shared, modules)
     blocks = {name: read_block(own, modules) for name, own in draft.cells.items()}
+    returns = returned_pairs(cells)
+    for name, block in blocks.items():
+        block.pairs = shared_names(draft.cells[name], returns)
     children = {name: _solve(child, {})[0] for name, child in inner.items()}
     for name, child in children.items():
         faults = [*child.faults, *inner[name].faults]

@@ -4,14 +4,15 @@ The value that a step sees is the one the notebook has there: that of the last s
 binds or changes the variable. *Before* is what `prev` says. Where calls may change an object (see
 `calls`), the step that calls is taken to be the giver as long as that is not in question.
 
-Each variable travels by itself: two that share an object in one step have two in another. That
-is so in any pipeline whose steps are processes.
+Variables that may share an object travel together: a step that may change one of them gives all of
+them anew (see `sharing`).
 """
 
 from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING
 
 from kale_tag.pipeline import dataflow_faults as faults
+from kale_tag.pipeline.altering import alter_together, note_sharer, wanted_names
 from kale_tag.pipeline.calls import Change
 from kale_tag.pipeline.carriers import Carriers
 from kale_tag.pipeline.effects import Callables
@@ -41,6 +42,8 @@ class Dataflow:
         self.units: list[Unit] = []
         self.starred: list[int] = []  # units with an `import *`
         self.changers: dict[str, Changers] = {}
+        self.wanted: set[str] = set()
+        self.sharers: dict[str, list[int]] = {}  # units after which a variable may share an object
         self.callables = Callables([shared])
         self.faults: list[Diagnostic] = []
         self.free: dict[str, list[tuple[int, Read, str]]] = {}
@@ -52,6 +55,7 @@ class Dataflow:
         self.units = list(units)
         self.starred = [n for n, one in enumerate(self.units) if _star_of(one.block)]
         self.callables = Callables([self.shared, *(unit.block for unit in self.units)])
+        self.wanted = wanted_names([self.shared, *(unit.block for unit in self.units)])
         self._shared_needs()
         for number, unit in enumerate(self.units):
             if unit.inner is not None:
@@ -61,11 +65,13 @@ class Dataflow:
             else:
                 self._run(number)
             for name, change in unit.changes.items():
-                self._note_change(number, unit, name, change)
+                self.note_change(number, unit, name, change)
+            note_sharer(self, number)
         for number, unit in enumerate(self.units):
             self._trailing(number, unit)
 
-    def _note_change(self, number: int, unit: Unit, name: str, change: Change) -> None:
+    def note_change(self, number: int, unit: Unit, name: str, change: Change) -> None:
+        """The unit may change *name*."""
         changers = self.changers.setdefault(name, Changers())
         bit = 1 << number
         for level in Change:
@@ -83,6 +89,7 @@ class Dataflow:
         changed = self.callables.changes(block.effects)
         unit.changes = {name: change for name, change in changed.items() if "@" not in name}
         unit.changes = {name: change for name, change in unit.changes.items() if change}
+        unit.altered |= unit.changes.keys()
         unit.binds = dict(block.binds)
         for name in block.binds.keys() | block.deleted.keys():
             unit.changes[name] = Change.SURE
@@ -91,6 +98,7 @@ class Dataflow:
             self.need(number, name, read, "")
         for name in block.uses:
             self._use(number, name)
+        alter_together(self, number)
 
     def _shared_needs(self) -> None:
         """What the shared cells need when they run: parameters, which every step then takes."""
@@ -214,6 +222,7 @@ class Dataflow:
     def _run_body(self, unit: Unit, body: Body) -> None:
         for key, change in self.callables.of_body(body).items():
             if "@" not in key and change:
+                unit.altered.add(key)
                 unit.changes[key] = max(change, unit.changes.get(key, Change.NONE))
         for name, spot in body.binds.items():
             unit.binds.setdefault(name, spot)
@@ -247,7 +256,7 @@ class Dataflow:
                 last = self._last(changers.at_least[Change.LIKELY] & before)
         if len(last) > 1 and not self._same_import(name, last):
             if read is not None and read.sure:
-                found = [(self.units[one].name, self._where(one, name)) for one in last]
+                found = [(self.units[one].name, self.where(one, name)) for one in last]
                 self.faults.append(faults.two_givers(name, who, read, found))
             return None
         return last[-1] if last else None
@@ -281,7 +290,8 @@ class Dataflow:
         imports = [_imported(self.units[one].block, name) for one in units]
         return all(imports) and len({one[-1].target for one in imports if one}) == 1
 
-    def _where(self, number: int, name: str) -> Spot | None:
+    def where(self, number: int, name: str) -> Spot | None:
+        """The place where the unit binds *name* or changes its object, if it does."""
         unit = self.units[number]
         return unit.binds.get(name) or unit.block.touches.get(name)
 
@@ -294,7 +304,7 @@ class Dataflow:
         if unit.inner is not None:
             unit.inner.give_out(name)
             return
-        spot = self._where(number, name)
+        spot = self.where(number, name)
         if spot is None:
             return
         self.give_at_end(number, name)
@@ -357,7 +367,7 @@ class Dataflow:
         """The unit has the value of *name* at its end, whether or not it gives it to others."""
         unit = self.units[number]
         if name not in unit.block.bound and name not in unit.ins:
-            spot = self._where(number, name)
+            spot = self.where(number, name)
             if spot is not None:
                 unit.sought.pop(name, None)
                 self.need(number, name, Read(spot, False), "")

@@ -136,7 +136,7 @@ class Block:
     at last. *since* says when a name was bound for certain, *first* when first of all, *binds*
     where last, *touches* where its object was first changed. *imports* gives what a name was
     imported as, *stars* are `import *`, *modules* all imports at any depth. *dynamic*: names may be
-    used in ways that cannot be seen.
+    used in ways that cannot be seen. *pairs* are variables that may share an object in the end.
     """
 
     reads: dict[str, Read] = field(default_factory=dict)
@@ -158,6 +158,7 @@ class Block:
     methods: dict[str, list[Body]] = field(default_factory=dict)
     dynamic: bool = False
     trailing: str | None = None
+    pairs: dict[str, set[str]] = field(default_factory=dict)
 
     def value(self, name: str) -> Value:
         """Where the value of *name* comes from, to be added to."""

@@ -79,29 +79,6 @@ def deleted_name(study: Study) -> Iterator[Diagnostic]:
     return study.says("deleted-name")
 
 
-def shared_object(study: Study) -> Iterator[Diagnostic]:
-    """Finds an object with two names that a step changes under one, while the other is used later.
-
-    Why: In the notebook both names see the change. In a pipeline each variable is stored by itself, so
-    that the step after has two objects, and only one of them is changed.
-
-    Mend: Change the object in the step that makes it, or go on with one of the two names: leave the
-    other out, or take it from the first one anew (`first = models["first"]`).
-
-    Example:
-    ```python train.ipynb
-    # %% tags=step:load
-    rows = [1, 2]
-    parts = {"all": rows}
-    # %% tags=step:add,prev:load
-    parts["all"].append(3)
-    # %% tags=step:tell,prev:add
-    print(rows)
-    ```
-    """
-    return study.says("shared-object")
-
-
 def unknown_metric(study: Study) -> Iterator[Diagnostic]:
     """Finds a metric that no step computes.
 
@@ -289,7 +266,6 @@ LINTS = (
     undefined_name,
     two_givers,
     deleted_name,
-    shared_object,
     unknown_metric,
     unused_variable,
     unused_parameter,

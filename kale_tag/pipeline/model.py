@@ -74,8 +74,8 @@ class Step:
     *prev* are the steps that must end before it starts: those of its `prev` tags and those that
     give it a variable. *ins* maps each variable that it takes to the step that gives it, *outs*
     each that it gives to the type of the artifact, *parameters* are those that it uses, *metrics*
-    the variables whose values it reports; all in a fixed order. *packages* are requirements for
-    pip.
+    the variables whose values it reports; all in a fixed order. *together* are groups of outputs
+    that may share an object. *packages* are requirements for pip.
     """
 
     name: str
@@ -84,6 +84,7 @@ class Step:
     ins: Mapping[str, str] = field(default_factory=dict)
     outs: Mapping[str, ArtifactType] = field(default_factory=dict)
     parameters: tuple[str, ...] = ()
+    together: tuple[tuple[str, ...], ...] = ()
     metrics: tuple[str, ...] = ()
     packages: tuple[str, ...] = ()
     settings: StepSettings = StepSettings()

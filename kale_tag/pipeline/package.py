@@ -336,6 +336,7 @@ def step_spec(step: Step, scope: Scope, counts: Sequence[object]) -> dict[str, o
         },
         "in": list(step.ins),
         "out": dict(step.outs),
+        "together": step.together,
         "metrics": {name: name for name in step.metrics},
         "metrics_artifact": own.metrics,
         "report": own.report,

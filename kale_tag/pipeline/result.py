@@ -29,7 +29,7 @@ from kale_tag.pipeline.shared_code import (
     parts_of,
     without,
 )
-from kale_tag.pipeline.sharing import shared_objects
+from kale_tag.pipeline.sharing import groups
 from kale_tag.pipeline.step_settings import Sorted, step_settings
 from kale_tag.pipeline.tagged import cell_label
 from kale_tag.pipeline.units import Unit
@@ -118,19 +118,15 @@ class Results:
                 *settings.warnings,
                 *draft.tagged.warnings,
                 *faults,
-                *shared_objects(self.flow, draft.cells),
                 *self._of_inner(),
             ),
         )
 
     def _of_inner(self) -> Iterable[Diagnostic]:
         """What is to be said of the notebooks that this one refers to."""
-        for name, child in self.inner.items():
+        for child in self.inner.values():
             yield from child.settings.warnings
             yield from child.tagged.warnings
-            flow = self.units[name].inner
-            assert flow is not None
-            yield from shared_objects(flow, child.cells)
             if child.settings.volumes:
                 yield warning(
                     "setting-not-kept",
@@ -161,6 +157,7 @@ class Results:
             ins=self._ins(unit),
             outs=self._outs(unit),
             parameters=self._parameters(unit),
+            together=tuple(map(tuple, groups(unit.pairs, unit.outs))),
             metrics=tuple(unit.metrics),
             packages=self._packages(unit, left_out, carried),
             settings=self._settings(unit.name),

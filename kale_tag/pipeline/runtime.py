@@ -50,6 +50,7 @@ class Runtime:
         needed = {
             "artifacts": values or "metrics" in spec or "report" in spec,
             "values": values,
+            "together": "together" in spec,
             "tables": values,
             "libraries": values,
             "metrics": "metrics" in spec,

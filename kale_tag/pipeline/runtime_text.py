@@ -8,6 +8,7 @@ from kale_tag.pipeline.runtime import Runtime
 PARTS = (
     "artifacts",
     "values",
+    "together",
     "tables",
     "libraries",
     "metrics",

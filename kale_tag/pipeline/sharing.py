@@ -1,277 +1,215 @@
-"""Objects that two variables share in one step, and no more in the steps after it.
+"""Which variables of a step may share an object in its end: these have to travel together.
 
-In the notebook `best = model` gives one object two names for good. Each variable travels by itself,
-so in the next step there are two objects, and a change of one is none of the other. That is warned
-of where it is plain to see: in the code of steps, not in functions; by assignments, and by methods
-that are known to change their object (see `calls`).
+In the notebook `best = model` gives one object two names for good, `Adam(model.parameters())`
+changes the model, and `both = [train, test]` holds the two. So whatever a later step changes under
+one name must show under the others. What may share is read from the code here; what does share, the
+step itself finds out (`step_runtime/together.py`).
 """
 
 import ast
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
-from typing import NamedTuple
 
-from kale_tag.diagnostics import Diagnostic, warning
 from kale_tag.pipeline import calls
-from kale_tag.pipeline.calls import Change
 from kale_tag.pipeline.code import Parsed
-from kale_tag.pipeline.dataflow import Dataflow
-from kale_tag.pipeline.facts import Spot
 from kale_tag.pipeline.scope import SCOPES, targets_in
-from kale_tag.pipeline.units import Unit
+
+Pairs = dict[str, set[str]]
+"""For each variable, those that may share an object with it."""
 
 _KEEPERS = calls.words("append add appendleft insert setdefault update put")
 """Methods that keep what they are given in their object."""
 
-_GOES_OVER = calls.words("values items enumerate reversed zip sorted list")
-"""What a loop may go over instead of a container itself, with the same objects in it."""
+_HOLDERS = calls.words("partial iter enumerate zip reversed map filter chain cycle")
+"""Functions whose result holds what they are given; so do classes, whose names are in capitals."""
+
+_COPIERS = calls.words("DataFrame Series Index Path Counter Decimal Fraction")
+"""Classes that copy what they are given."""
+
+_TOGETHER = calls.words("subplots")
+"""Functions that return several things that belong together."""
 
 
-class Part(NamedTuple):
-    """The object of a variable, or with *inner* one that it holds."""
-
-    name: str
-    inner: bool
-
-
-@dataclass(slots=True)
-class Sharing:
-    """What the cells of a step do with objects.
-
-    *pairs* are variables that share an object at the end: a name, and another one that is the same
-    object or, with *inner*, holds it. *changed* says where the object of a variable that the step
-    takes, or a part of it, is first changed, and *later* which variables are used after that.
-    """
-
-    pairs: dict[tuple[str, Part], Spot] = field(default_factory=dict)
-    changed: dict[Part, Spot] = field(default_factory=dict)
-    later: dict[Part, set[str]] = field(default_factory=dict)
+def shared_names(
+    cells: Iterable[Parsed], returns: Mapping[str, Sequence[tuple[int, int]]]
+) -> Pairs:
+    """Which variables may share an object after *cells*; *returns* is that of `returned_pairs`."""
+    walker = _Walker(returns)
+    for cell in cells:
+        for statement in cell.tree.body:
+            walker.statement(statement)
+    return walker.pairs
 
 
-def shared_objects(flow: Dataflow, cells: Mapping[str, Sequence[Parsed]]) -> Iterator[Diagnostic]:
-    """A warning for each change that a later step does not see; *cells* are those of the steps."""
-    known = {unit.name: _Walker(cells.get(unit.name, ())).found for unit in flow.units}
-    for unit in flow.units:
-        for pair, spot in known[unit.name].pairs.items():
-            for changed, other in _ways(*pair):
-                for changer, user in _changes(flow, unit, known, changed, other):
-                    yield warning(
-                        "shared-object",
-                        f"`{changed.name}` and `{other}` share an object in step `{unit.name}` "
-                        f"only: the change in step `{changer.name}` does not show in "
-                        f"`{other}`, which step `{user.name}` uses",
-                        known[changer.name].changed[changed].label(),
-                        also=[spot.label("shared here")],
-                        help=f"change it in step `{unit.name}`, or use one of the two names",
-                    )
+def returned_pairs(cells: Iterable[Parsed]) -> dict[str, list[tuple[int, int]]]:
+    """For each function that returns several variables, the places of those that may share."""
+    found: dict[str, list[tuple[int, int]]] = {}
+    for cell in cells:
+        for node in ast.walk(cell.tree):
+            if isinstance(node, ast.FunctionDef):
+                found[node.name] = [*_returned(node)]
+    return {name: places for name, places in found.items() if places}
 
 
-def _changes(
-    flow: Dataflow, unit: Unit, known: Mapping[str, Sharing], changed: Part, other: str
-) -> Iterator[tuple[Unit, Unit]]:
-    """The steps that change what *unit* lets share an object, and who uses *other* after that."""
-    number = flow.units.index(unit)
-    givers = {number, unit.ins.get(changed.name, number)}
-    givers_of_other = {number, unit.ins.get(other, number)}
-    for changer in flow.units:
-        own = known[changer.name]
-        if (
-            changer is not unit
-            and changed in own.changed
-            and changer.ins.get(changed.name) in givers
-        ):
-            user = _user(flow, changer, other, givers_of_other, own.later[changed])
-            if user is not None:
-                yield changer, user
+def groups(pairs: Pairs, names: Iterable[str]) -> list[list[str]]:
+    """Those of *names* that hang together by *pairs*, in groups of two and more, sorted."""
+    left, found = set(names), []
+    while left:
+        group, todo = set(), [left.pop()]
+        while todo:
+            name = todo.pop()
+            group.add(name)
+            todo += pairs.get(name, set()) & left
+            left -= pairs.get(name, set())
+        if len(group) > 1:
+            found.append(sorted(group))
+    return sorted(found)
 
 
-def _ways(name: str, part: Part) -> Iterator[tuple[Part, str]]:
-    """What may be changed of two variables that share an object, and the other variable."""
-    yield Part(name, inner=False), part.name
-    yield Part(name, inner=True), part.name
-    yield Part(part.name, inner=True), name
-    if not part.inner:
-        yield Part(part.name, inner=False), name
+def link(pairs: Pairs, one: str, other: str) -> None:
+    """Note that *one* and *other* may share an object."""
+    if one != other:
+        pairs.setdefault(one, set()).add(other)
+        pairs.setdefault(other, set()).add(one)
 
 
-def _user(
-    flow: Dataflow, changer: Unit, other: str, givers: set[int], later: set[str]
-) -> Unit | None:
-    """The first step that uses *other* after *changer* has changed what shared its object."""
-    number = flow.units.index(changer)
-    after = [one for one in flow.units if one.before >> number & 1]
-    using = ([changer] if other in later else []) + after
-    return next((one for one in using if one.ins.get(other) in givers), None)
+def _returned(function: ast.FunctionDef) -> Iterator[tuple[int, int]]:
+    walker = _Walker({})
+    for statement in function.body:
+        walker.statement(statement)
+    last = function.body[-1]
+    value = last.value if isinstance(last, ast.Return) else None
+    parts = value.elts if isinstance(value, ast.Tuple) else []
+    held = [{*_held(part)} for part in parts]
+    for place, names in enumerate(held):
+        near = names.union(*(walker.pairs.get(name, ()) for name in names))
+        yield from ((place, after) for after in range(place + 1, len(held)) if near & held[after])
 
 
 class _Walker:
-    """Goes over the cells of one step, in their order."""
+    """Goes over statements in their order."""
 
-    def __init__(self, cells: Iterable[Parsed]) -> None:
-        """Go over *cells*."""
-        self.found = Sharing()
-        self.parts: dict[str, set[Part]] = {}  # what a name of this step stands for
-        self.bound: set[str] = set()
-        for cell in cells:
-            self.cell = cell
-            for statement in cell.tree.body:
-                self.statement(statement)
+    def __init__(self, returns: Mapping[str, Sequence[tuple[int, int]]]) -> None:
+        """Start with no variables."""
+        self.returns = returns
+        self.pairs: Pairs = {}
 
-    def statement(self, node: ast.stmt) -> None:
-        """What one statement uses, changes and binds, in this order."""
-        own = [*_own_nodes(node)]
-        names = [one for one in own if isinstance(one, ast.Name)]
-        for known in self.found.later.values():
-            known.update(one.id for one in names if isinstance(one.ctx, ast.Load))
-        for one in own:
-            self.change(one)
-        self.bindings(node, own)
-        branches = (*getattr(node, "handlers", ()), *getattr(node, "cases", ()))
-        for owner in (node, *branches):
-            for inner in ast.iter_child_nodes(owner):
-                if isinstance(inner, ast.stmt) and not isinstance(node, SCOPES):
-                    self.statement(inner)
-
-    def bindings(self, node: ast.stmt, own: Iterable[ast.AST]) -> None:
-        """What the names that a statement binds stand for, and the objects that it lets share."""
+    def statement(self, node: ast.stmt) -> None:  # noqa: C901, PLR0912  one case a statement
+        """What one statement binds, and what it lets share."""
         match node:
             case ast.Assign(targets=targets, value=value):
                 for target in targets:
                     self.assign(target, value)
             case ast.AnnAssign(target=target, value=ast.expr() as value):
                 self.assign(target, value)
-            case ast.Expr(value=ast.Call(func=ast.Attribute(value=holder, attr=attr), args=args)):
-                if attr in _KEEPERS and (root := _root(holder)) is not None:
-                    for one in args:
-                        self.keep(root[0], one, node)
+            case ast.Expr(value=ast.Call(func=ast.Attribute(value=holder, attr=attr)) as call):
+                if attr in _KEEPERS and (root := _root(holder)):
+                    for one in _given(call):
+                        self.keep(root, one)
             case ast.For(target=target, iter=over) | ast.AsyncFor(target=target, iter=over):
-                parts = {Part(one.name, inner=True) for one in self.gone_over(over)}
                 self.bind(targets_in(target))
-                self.parts |= dict.fromkeys(targets_in(target), parts)
-            case _:
-                self.bind(name for one in own for name in _stored(one))
-
-    # What is changed
-
-    def change(self, node: ast.AST) -> None:
-        match node:
-            case (
-                ast.Attribute(ctx=ast.Store() | ast.Del())
-                | ast.Subscript(ctx=ast.Store() | ast.Del())
-            ):
-                self.changes(node.value, node)
-            case ast.Call(func=ast.Attribute(value=owner, attr=attr)):
-                inplace = next((one.value for one in node.keywords if one.arg == "inplace"), None)
-                told = bool(inplace.value) if isinstance(inplace, ast.Constant) else None
-                if calls.of_method(attr, inplace=told) is Change.LIKELY:
-                    self.changes(owner, node)
+                for name in targets_in(target):
+                    self.keep(name, over)
+            case ast.With(items=items) | ast.AsyncWith(items=items):
+                for item in items:
+                    if item.optional_vars is not None:
+                        self.assign(item.optional_vars, item.context_expr)
+            case ast.Delete(targets=targets):
+                self.bind(one.id for one in targets if isinstance(one, ast.Name))
             case _:
                 pass
-
-    def changes(self, owner: ast.expr, node: ast.AST) -> None:
-        """The object of the expression *owner* is changed."""
-        for part in self.stands_for(owner):
-            if part.name not in self.bound:
-                self.found.changed.setdefault(part, Spot(self.cell, node))
-                self.found.later.setdefault(part, set())
-
-    def stands_for(self, node: ast.expr) -> set[Part]:
-        """The variables from outside whose objects, or parts of them, *node* may be."""
-        root = _root(node)
-        if root is None:
-            return set()
-        name, inner = root
-        known = self.parts.get(name, {Part(name, inner=False)})
-        return {Part(one.name, inner=one.inner or inner) for one in known}
-
-    def gone_over(self, node: ast.expr) -> set[Part]:
-        """What a loop over *node* takes its objects from."""
-        if isinstance(node, ast.Call):
-            func = node.func
-            if isinstance(func, ast.Attribute) and func.attr in _GOES_OVER:
-                return self.stands_for(func.value)
-            if isinstance(func, ast.Name) and func.id in _GOES_OVER:
-                return {part for one in node.args for part in self.gone_over(one)}
-            return set()
-        return self.stands_for(node)
-
-    # What is bound
+        if not isinstance(node, SCOPES):
+            branches = (*getattr(node, "handlers", ()), *getattr(node, "cases", ()))
+            for owner in (node, *branches):
+                for inner in ast.iter_child_nodes(owner):
+                    if isinstance(inner, ast.stmt):
+                        self.statement(inner)
 
     def assign(self, target: ast.expr, value: ast.expr) -> None:
-        if isinstance(target, (ast.Tuple, ast.List)):
-            if isinstance(value, (ast.Tuple, ast.List)) and len(value.elts) == len(target.elts):
-                for one, other in zip(target.elts, value.elts, strict=True):
-                    self.assign(one, other)
-            else:
-                self.bind(targets_in(target))
-        elif isinstance(target, ast.Name):
-            parts = self.stands_for(value)
-            self.bind([target.id])
-            self.parts[target.id] = parts
-            self.keep(target.id, value, target, itself=True)
-        elif (root := _root(target)) is not None:
-            self.keep(root[0], value, target)
+        """*target* gets *value*."""
+        if isinstance(target, ast.Name):
+            held = [*_held(value)]
+            if target.id not in held:
+                self.bind([target.id])
+            self.keep(target.id, value)
+        elif isinstance(target, ast.Tuple | ast.List):
+            self.unpack(target.elts, value)
+        elif root := _root(target):
+            self.keep(root, value)
 
-    def keep(self, holder: str, value: ast.expr, node: ast.AST, *, itself: bool = False) -> None:
-        """The object of *holder* holds those of the names in *value* now, or is one *itself*."""
-        for name, inner in _held(value, inner=not itself):
-            if name != holder:
-                self.found.pairs[name, Part(holder, inner)] = Spot(self.cell, node)
+    def unpack(self, targets: Sequence[ast.expr], value: ast.expr) -> None:
+        """Several *targets* get the parts of *value*."""
+        if isinstance(value, ast.Tuple | ast.List) and len(value.elts) == len(targets):
+            for target, part in zip(targets, value.elts, strict=True):
+                self.assign(target, part)
+            return
+        names = [one.id if isinstance(one, ast.Name) else "" for one in targets]
+        self.bind(name for target in targets for name in targets_in(target))
+        called = _called(value)
+        if called in _TOGETHER:
+            for name in names[1:]:
+                link(self.pairs, names[0], name)
+        for one, other in self.returns.get(called, ()):
+            if other < len(names) and names[one] and names[other]:
+                link(self.pairs, names[one], names[other])
+
+    def keep(self, holder: str, value: ast.expr) -> None:
+        """The object of *holder* is now one of those in *value*, or holds them."""
+        for name in _held(value):
+            others = self.pairs.get(name, set()) if isinstance(value, ast.Name) else set()
+            for other in {name, *others}:
+                link(self.pairs, holder, other)
 
     def bind(self, names: Iterable[str]) -> None:
         """*names* stand for other objects from here on."""
         for name in names:
-            self.bound.add(name)
-            self.parts.pop(name, None)
-            gone = [pair for pair in self.found.pairs if name in (pair[0], pair[1].name)]
-            for pair in gone:
-                del self.found.pairs[pair]
+            for other in self.pairs.pop(name, ()):
+                self.pairs[other].discard(name)
 
 
-def _own_nodes(node: ast.AST) -> Iterator[ast.AST]:
-    """The nodes of a statement, without those of statements, functions and classes in it."""
-    yield node
-    for one in ast.iter_child_nodes(node):
-        if not isinstance(one, (ast.stmt, ast.ExceptHandler, ast.match_case, *SCOPES)):
-            yield from _own_nodes(one)
+def _root(node: ast.expr) -> str:
+    """The variable of `x`, `x[0]` or `x.y[0]`."""
+    while isinstance(node, ast.Subscript | ast.Attribute):
+        node = node.value
+    return node.id if isinstance(node, ast.Name) else ""
 
 
-def _stored(node: ast.AST) -> Iterator[str]:
-    match node:
-        case ast.Name(id=name, ctx=ast.Store() | ast.Del()):
-            yield name
-        case ast.FunctionDef(name=name) | ast.AsyncFunctionDef(name=name) | ast.ClassDef(name=name):
-            yield name
-        case ast.alias(name=name, asname=asname):
-            yield asname or name.partition(".")[0]
-        case _:
-            pass
+def _called(node: ast.expr) -> str:
+    """The name of the function that is called, without its module."""
+    func = node.func if isinstance(node, ast.Call) else None
+    return func.attr if isinstance(func, ast.Attribute) else getattr(func, "id", "")
 
 
-def _root(node: ast.expr) -> tuple[str, bool] | None:
-    """The variable of `x`, `x[0]` or `x.y[0]`, and whether a part of it is meant."""
-    inner = False
-    while isinstance(node, (ast.Subscript, ast.Attribute)):
-        node, inner = node.value, True
-    return (node.id, inner) if isinstance(node, ast.Name) else None
+def _given(call: ast.Call) -> Iterator[ast.expr]:
+    yield from call.args
+    yield from (keyword.value for keyword in call.keywords)
 
 
-def _held(node: ast.expr, *, inner: bool) -> Iterator[tuple[str, bool]]:
-    """The names whose objects the value of *node* is, or with True holds."""
+def _held(node: ast.expr) -> Iterator[str]:  # noqa: C901, PLR0912  one case for each kind of node
+    """The variables whose objects the value of *node* is, holds, or is a part of."""
     match node:
         case ast.Name(id=name):
-            yield name, inner
+            yield name
+        case ast.Attribute():
+            yield from filter(None, [_root(node)])
+        case ast.Subscript(value=value, slice=ast.Constant(value=int())):
+            yield from filter(None, [_root(value)])
+        case ast.Starred(value=value) | ast.NamedExpr(value=value) | ast.Await(value=value):
+            yield from _held(value)
         case ast.Tuple(elts=parts) | ast.List(elts=parts) | ast.Set(elts=parts):
             for part in parts:
-                yield from _held(part, inner=True)
-        case ast.Dict(values=parts):
+                yield from _held(part)
+        case ast.Dict(values=parts) | ast.BoolOp(values=parts):
             for part in parts:
-                yield from _held(part, inner=True)
+                yield from _held(part)
         case ast.IfExp(body=first, orelse=second):
-            yield from _held(first, inner=inner)
-            yield from _held(second, inner=inner)
-        case ast.BoolOp(values=parts):
-            for part in parts:
-                yield from _held(part, inner=inner)
+            yield from _held(first)
+            yield from _held(second)
+        case ast.Call(func=func):
+            name = _called(node)
+            if name in _HOLDERS or (name[:1].isupper() and name not in _COPIERS):
+                for part in _given(node):
+                    yield from _held(part)
+            elif name in {"parameters", "values", "items"} and isinstance(func, ast.Attribute):
+                yield from filter(None, [_root(func.value)])
         case _:
             pass

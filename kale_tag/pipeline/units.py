@@ -18,7 +18,8 @@ class Unit:
     *before* has the bits of the units that end before it starts. What is found out: *ins* maps a
     variable to the number of the unit that gives it, -1 for what comes from outside; *outs*,
     *parameters* and *metrics* are names, *carried* imports of other steps that it has to repeat,
-    *used* all names that it needs, of whatever kind.
+    *used* all names that it needs, of whatever kind; *altered* are those whose objects it may
+    change, *pairs* those that may share an object in its end.
     """
 
     name: str
@@ -35,6 +36,8 @@ class Unit:
     used: set[str] = field(default_factory=set)
     sought: dict[str, bool] = field(default_factory=dict)
     ran: dict[Body, bool] = field(default_factory=dict)
+    altered: set[str] = field(default_factory=set)
+    pairs: dict[str, set[str]] = field(default_factory=dict)
     carriers: Carriers = field(init=False)
 
     def __post_init__(self) -> None:

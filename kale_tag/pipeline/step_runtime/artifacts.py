@@ -29,6 +29,8 @@ def hand_on():
             faults += fault.args
     if faults:
         raise Fault(*faults)
+    for names in SPEC.get("together", ()):
+        save_together(names)
 
 
 def tell_outputs(state):

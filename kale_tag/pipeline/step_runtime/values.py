@@ -4,6 +4,7 @@ import contextlib, hashlib, importlib, json, pickle, sys, types
 
 PYTHON = "{}.{}".format(*sys.version_info)
 WRITERS, READERS = [], {}  # of more formats, where the pipeline may need them
+PICKLERS, WHOLE = {}, {}  # by the id of what they wrote; what files hold of several variables
 
 
 def sha256(path):
@@ -30,10 +31,17 @@ def load(name):
     try:
         if form == "cloudpickle" and wrote["python"] != PYTHON:
             raise TypeError("functions go to steps of the same version of Python only")
+        key = "together" in meta and meta["sha256"]
+        if key in WHOLE:
+            return WHOLE[key][meta["together"]]
         with open(path, "rb") as file:
             if form in READERS:
-                return READERS[form](file, meta["type"])
-            return (json if form == "json" else pickle).load(file)
+                value = READERS[form](file, meta["type"])
+            else:
+                value = (json if form == "json" else pickle).load(file)
+        if key:
+            WHOLE[key] = value
+        return value[meta["together"]] if key else value
     except Exception as error:
         raise Fault(
             f"cannot load `{name}` ({meta['type']}, {form}): {in_words(error)}\n"
@@ -76,9 +84,9 @@ def write(value, file):
         if form:
             return form
         file.truncate(file.seek(0))
-    pickler = make_pickler()
-    pickler(file, 5).dump(value)
-    return pickler.form
+    pickler = PICKLERS[id(value)] = make_pickler()(file, 5)
+    pickler.dump(value)
+    return type(pickler).form
 
 
 class Main:
