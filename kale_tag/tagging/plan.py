@@ -328,7 +328,7 @@ class _Planner:
         elif first[given.value] > index:
             self.warnings.append(
                 warning(
-                    "later-step",
+                    "later-prev",
                     f"in {name} step `{given.value}` starts at cell {first[given.value]}, after "
                     f"the step that waits for it (cell {index}): Kale refuses that",
                     given.label,

@@ -52,7 +52,7 @@ def _syntax(notebook: Notebook, index: int, places: Places) -> Iterator[Diagnost
         )
     else:
         yield warning(
-            "invalid-python",
+            "syntax-error",
             f"cell {index}: Kale 2.3 stops at code that Python 3 does not take",
             places.cell(index, line),
             help="correct it, or tag the cell `skip`",

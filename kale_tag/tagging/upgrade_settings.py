@@ -129,7 +129,7 @@ def _volumes(new: dict[str, object]) -> Iterator[Loss]:
         if isinstance(volume, dict) and volume.get("type") in {"pv", "new_pvc", "clone"}:
             yield Loss(
                 ("volumes", position),
-                "no-volume",
+                "volume-type",
                 f"Kale 2.3 mounts no volume of the type `{volume['type']}`, only `pvc`: "
                 f"steps find no `{volume.get('mount_point')}`",
                 "make the claim yourself and set `type` to `pvc`, or remove the volume",
