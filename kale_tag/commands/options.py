@@ -174,7 +174,8 @@ ExplainCode = Annotated[
     str,
     Option(
         ("--explain",),
-        "Print what a lint finds, why that hurts and how to mend it; `list` names all lints.",
+        "Print what a finding means, why that hurts and how to mend it; `list` names all that have "
+        "such a page.",
         "CODE",
     ),
 ]

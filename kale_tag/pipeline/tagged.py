@@ -81,7 +81,7 @@ def _tag_faults(notebook: Notebook, cell: int) -> Iterator[Diagnostic]:
                     "legacy-tag",
                     f"`{text}` is a tag of Kale 0.x, which Kale 2 does not read",
                     at,
-                    help="`kale-tag apply` with `legacy: upgrade` in the spec brings it to Kale 2",
+                    help=f"bring it to Kale 2 first, by `kale-tag upgrade {notebook.name}`",
                 )
             elif tags.is_kales(text) and parse_tag(text) is None:
                 yield _invalid(text, at)
