@@ -105,7 +105,14 @@ Builders = Annotated[
     int, Option(("--jobs", "-j"), "Work on this many notebooks at once; pays above some 200.", "N")
 ]
 Quiet = Annotated[bool, Option(("--quiet", "-q"), "Print errors only.")]
-Verbose = Annotated[bool, Option(("--verbose", "-v"), "Name unchanged notebooks too.")]
+Verbose = Annotated[
+    bool,
+    Option(
+        ("--verbose", "-v"),
+        "Name unchanged notebooks too, and show each warning that many share.",
+    ),
+]
+Unchanged = Annotated[bool, Option(("--verbose", "-v"), "Name unchanged notebooks too.")]
 Color = Annotated[
     Literal["auto", "always", "never"],
     Option(("--color",), "Colours: auto, always or never; NO_COLOR is honoured."),
