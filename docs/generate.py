@@ -15,7 +15,7 @@ from typing import Any, get_args
 
 from kale_tag.cleaners.facts import CLEANERS, Cleaner, Part
 from kale_tag.cli import COMMANDS, command
-from kale_tag.commands.lint_pages import index, pages
+from kale_tag.commands.lint_pages import index, pages, upgrade_pages
 from kale_tag.commands.options import Argument, Option
 
 DOCS = Path(__file__).parent
@@ -37,6 +37,12 @@ Written by `docs/generate.py` from the docstrings; do not edit.
 
 """
 
+UPGRADE_HEAD = """
+## What `kale-tag upgrade` warns of besides
+
+What Kale 2 would refuse has the codes above, what it has no equivalent for these.
+"""
+
 NOTE = "<!-- Written by docs/generate.py; do not edit. -->\n\n"
 
 EXIT_CODES = {
@@ -53,8 +59,10 @@ EXIT_CODES = {
 
 def files() -> Iterator[tuple[Path, str]]:
     """Each file with what it shall hold."""
-    yield RULES / "README.md", RULES_HEAD + "".join(f"{line}\n" for line in index())
-    for page in pages().values():
+    of_check, of_upgrades = pages(), upgrade_pages()
+    lines = (*index(of_check), UPGRADE_HEAD, *index(of_upgrades))
+    yield RULES / "README.md", RULES_HEAD + "".join(f"{line}\n" for line in lines)
+    for page in (*of_check.values(), *of_upgrades.values()):
         yield RULES / f"{page.code}.md", str(page)
     yield REFERENCE / "spec.md", "".join(_spec())
     yield REFERENCE / "commands.md", "".join(_commands())

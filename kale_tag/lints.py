@@ -2,7 +2,8 @@
 
 A lint is a function that yields diagnostics. Its name is its code (`foreign_tag` is `foreign-tag`),
 its docstring its page, in the docs, in SARIF and for `--explain`. Each half of the house has lints
-of its own; their codes stand here, so that a spec can be read without them.
+of its own; their codes stand here, so that a spec can be read without them. What an upgrade warns
+of has pages in the same way.
 """
 
 import re
@@ -169,13 +170,13 @@ def found(  # noqa: PLR0913  a diagnostic has this many parts
     return Diagnostic(SEVERITIES[code], code, message, (at, *also), tuple(notes), help)
 
 
-def code_of(lint: Lint) -> str:
+def code_of(lint: Callable[..., object]) -> str:
     """The code of *lint*."""
     return lint.__name__.replace("_", "-")
 
 
-def page(lint: Lint) -> Page:
-    """The page of *lint*, from its docstring.
+def page(lint: Callable[..., object]) -> Page:
+    """The page of *lint*, or of what makes a warning of an upgrade, from its docstring.
 
     That has a paragraph for what it finds, then `Why:`, `Mend:` and `Example:` with what belongs to
     each.
@@ -185,7 +186,9 @@ def page(lint: Lint) -> Page:
     text = inspect.getdoc(lint) or ""
     finds, why, mend, example = _PARTS.split(text, maxsplit=3) if text else ("", "", "", "")
     code = code_of(lint)
-    return Page(code, SEVERITIES[code], finds, *(one.strip() for one in (why, mend, example)))
+    return Page(
+        code, SEVERITIES.get(code, "warning"), finds, *(one.strip() for one in (why, mend, example))
+    )
 
 
 _PARTS = re.compile(r"\n\n(?:Why|Mend|Example):\s")

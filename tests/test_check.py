@@ -1,9 +1,11 @@
 """`kale-tag check`: its docs, its formats, its places in files; against the corpus."""
 
+import ast
 import json
 import os
 import re
 from collections import Counter
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -14,8 +16,9 @@ from jsonschema import Draft4Validator
 from notebooks import cell, from_percent, notebook, to_bytes
 from test_cases import _files
 
+import kale_tag
 from kale_tag.cli import main
-from kale_tag.commands.lint_pages import LINTS, pages
+from kale_tag.commands.lint_pages import LINTS, no_page, pages, upgrade_pages
 from kale_tag.diagnostics import Label, Source, Span, UserError, error
 from kale_tag.lines import BLOCK, Lines
 from kale_tag.lints import SEVERITIES, Finding, code_of
@@ -25,6 +28,7 @@ from kale_tag.render.sarif import FINGERPRINT, as_sarif
 from kale_tag.tagging.lint import lint
 
 HERE = Path(__file__).parent
+ROOT = Path(kale_tag.__file__).parent
 # OASIS's schema as the npm package @microsoft/jest-sarif 1.0.0-beta.0 (MIT) has it, byte by byte.
 SARIF_SCHEMA = json.loads((HERE / "sarif-2.1.0-rtm.5.json").read_text("utf-8"))
 SETTINGS = {"pipeline_name": "p", "experiment_name": "e"}
@@ -43,7 +47,7 @@ def found(capsys: pytest.CaptureFixture[str], *words: str) -> dict[str, Any]:
 def test_every_code_has_one_lint() -> None:
     """Each code is that of one function, and has all the parts of a page."""
     assert Counter(map(code_of, LINTS)) == Counter([*SEVERITIES])
-    for page in pages().values():
+    for page in (*pages().values(), *upgrade_pages().values()):
         assert all((page.finds, page.why, page.mend, page.example)), page.code
         assert re.fullmatch(r"[A-Z`].*\.", page.summary), page.code
 
@@ -66,6 +70,50 @@ def test_every_example_is_one(
 
     assert code in {one["code"] for one in document["findings"]}
     assert document["summary"]["unusable"] == 0
+
+
+@pytest.mark.parametrize("code", upgrade_pages())
+def test_every_example_of_an_upgrade_is_one(
+    code: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """What the page of such a warning shows is warned of."""
+    monkeypatch.chdir(tmp_path)
+    _files(upgrade_pages()[code].example + "\n", tmp_path)
+
+    main(["plan", "kale:upgrade", "old.ipynb", "--format", "json"])
+    said = json.loads(capsys.readouterr().out)["diagnostics"]
+
+    assert code in {one["code"] for one in said}
+
+
+def test_every_warning_of_an_upgrade_has_a_page_and_a_help() -> None:
+    """Each code that an upgrade warns of is explained, and each message says what to do."""
+    known = {*pages(), *upgrade_pages()}
+    for path in (ROOT / "tagging").glob("upgrade*.py"):
+        for code, call in _codes(path):
+            assert code in known
+            assert len(call.args) > 3 or "help" in {one.arg for one in call.keywords}, code
+
+
+def test_codes_without_a_page_are_not_mistaken_for_others() -> None:
+    """Only slips are guessed at, although hundreds of messages have codes."""
+    known = {*pages(), *upgrade_pages()}
+    codes = {code for path in ROOT.rglob("*.py") for code, _ in _codes(path)}
+    guessed = {code for code in codes - known if no_page(code, known).help.startswith("did you")}
+
+    assert len(codes) > 200
+    assert guessed == {"rename-collision"}  # as upgrades have it: `name-collision`
+    assert "`foreign-tag`" in no_page("foriegn-tag", known).help
+
+
+def _codes(path: Path) -> Iterator[tuple[str, ast.Call]]:
+    """Every code that stands in a file, with the call that makes a message of it."""
+    makers = {"error", "warning", "found", "refuse", "warn", "fault", "_fault", "Fault", "Loss"}
+    for node in ast.walk(ast.parse(path.read_text("utf-8"))):
+        if isinstance(node, ast.Call):
+            name = getattr(node.func, "attr", getattr(node.func, "id", ""))
+            first = node.args[name in {"Fault", "Loss"} :][:1] if name in makers else []
+            yield from ((str(one.value), node) for one in first if isinstance(one, ast.Constant))
 
 
 @pytest.mark.parametrize("code", [code for code in SEVERITIES if code not in LARGE])

@@ -169,7 +169,7 @@ def test_tags(case: dict[str, Any]) -> None:
         return
     if len(expected["step_names"]) > 1 or case["tags"] in (["step:", "prev:a"], ["notebook:"]):
         return  # Kale refuses two steps later on, and reads no more of a step without a name
-    unknown = {"no-notebook-path"}
+    unknown = {"reference-without-path"}
     assert set(ours) <= unknown
     names = [step.name for step in found.outline.steps]
     blocks = [*names, *found.outline.shared]

@@ -23,7 +23,7 @@ from kale_tag.commands.options import (
 )
 from kale_tag.commands.report import say, style_for
 from kale_tag.commands.targets import STDIN, Task
-from kale_tag.diagnostics import Diagnostic, UserError, count, error, suggest
+from kale_tag.diagnostics import Diagnostic, UserError, count
 from kale_tag.lints import Finding
 from kale_tag.notebook import Notebook
 from kale_tag.places import Places
@@ -302,22 +302,20 @@ class _Report:
 
 
 def _explain(code: str) -> int:
-    from kale_tag.commands.lint_pages import pages  # noqa: PLC0415  seldom asked for
+    from kale_tag.commands.lint_pages import (  # noqa: PLC0415  seldom asked for
+        no_page,
+        pages,
+        upgrade_pages,
+    )
 
-    known = pages()
+    known = {**pages(), **upgrade_pages()}
     if code == "list":
         width = max(map(len, known))
         for one in known.values():
             print(f"{one.code.ljust(width)}  {one.severity.ljust(7)}  {one.summary}")
         return 0
     if code not in known:
-        say(
-            error(
-                "unknown-code",
-                f"there is no lint `{code}`",
-                help=suggest(code, known, "the lints are"),
-            )
-        )
+        say(no_page(code, known))
         return 2
     print(known[code], end="")
     return 0

@@ -77,7 +77,7 @@ def compile(  # noqa: A001, PLR0913  the command's name; one parameter an option
         given = (("-o", output), ("--format", format if format != "yaml" else ""), ("--dsl", dsl))
         words = [word for option, value in given if value for word in (option, value)]
         command = shlex.join(["kale-tag", "compile", *paths, *words])
-        return _check(built, report, command, quiet=quiet)
+        return _check(built, report, command, verbose=verbose, quiet=quiet)
     out = sys.stderr if any(_to_stdout(one) for one in built) else sys.stdout
     changed = same = 0
     for one in built:
@@ -86,11 +86,12 @@ def compile(  # noqa: A001, PLR0913  the command's name; one parameter an option
         except UserError as fault:
             one.diagnostics += fault.diagnostics
             one.pipeline, wrote = None, []
-        report.tell(one.diagnostics)
+        report.keep(one.diagnostics)
         for file, new in wrote:
             changed, same = changed + new, same + (not new)
             if file.path != STDIN and (verbose or (new and not quiet)):
                 print(_line(one, file, report.style, new=new), file=out)
+    report.close(verbose=verbose, quiet=quiet)
     if not quiet:
         failed = sum(one.failed for one in built)
         print(f"{changed} written, {same} unchanged, {failed} failed", file=out)
@@ -209,16 +210,19 @@ def _line(one: Built, file: Wanted, style: Style, *, new: bool) -> str:
     return f"wrote {style.bold(file.path)}: {what}"
 
 
-def _check(built: Sequence[Built], report: Report, command: str, *, quiet: bool) -> int:
+def _check(
+    built: Sequence[Built], report: Report, command: str, *, verbose: bool, quiet: bool
+) -> int:
     """Say which packages are not what would be written now."""
     stale = 0
     for one in built:
-        report.tell(one.diagnostics)
+        report.keep(one.diagnostics)
         for file in _files(one):
             why = _staleness(file)
             stale += bool(why)
             if why and not quiet:
                 print(f"stale {report.style.bold(file.path)}: {why}")
+    report.close(verbose=verbose, quiet=quiet)
     if not quiet:
         total = sum(len(_files(one)) for one in built)
         failed = sum(one.failed for one in built)

@@ -8,7 +8,7 @@ from dataclasses import replace
 from functools import partial
 from typing import TypeVar
 
-from kale_tag.commands.options import Color, DiffFormat, ExitCode, Quiet, Verbose
+from kale_tag.commands.options import Color, DiffFormat, ExitCode, Quiet, Unchanged
 from kale_tag.commands.options import Versions as Words
 from kale_tag.commands.report import say, style_for
 from kale_tag.commands.revisions import find_versions
@@ -33,7 +33,7 @@ def diff(  # noqa: PLR0913  one parameter an option
     format: DiffFormat = "text",  # noqa: A002  the option's name
     exit_code: ExitCode = False,
     quiet: Quiet = False,
-    verbose: Verbose = False,
+    verbose: Unchanged = False,
     color: Color = "auto",
 ) -> int:
     """Show which tags, settings and steps differ.

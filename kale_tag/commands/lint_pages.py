@@ -1,12 +1,17 @@
-"""All lints of `kale-tag check`, and the pages of docs that their docstrings make."""
+"""All lints of `kale-tag check`, and the pages of docs that their docstrings make.
 
-from collections.abc import Iterator, Mapping
+What `kale-tag upgrade` warns of besides has pages, too.
+"""
+
+from collections.abc import Collection, Iterator, Mapping
 
 from kale_tag.cleaners import lint as cleaners
+from kale_tag.diagnostics import Diagnostic, error
 from kale_tag.lints import SEVERITIES, Lint, Page, page
 from kale_tag.pipeline import lint as pipeline
 from kale_tag.pipeline.lint_names import one_pipeline_name
 from kale_tag.tagging import drift, lint
+from kale_tag.tagging.upgrade_warnings import WARNINGS
 
 LINTS: tuple[Lint, ...] = (
     *lint.LINTS,
@@ -17,6 +22,9 @@ LINTS: tuple[Lint, ...] = (
 )
 """Every lint there is; a half of the house that has more of them adds them here."""
 
+LIKE = 0.88
+"""How alike a slip is to what was meant: one letter in nine is another, or two changed places."""
+
 
 def pages() -> Mapping[str, Page]:
     """The page of each lint by its code, in the order of the docs."""
@@ -24,7 +32,31 @@ def pages() -> Mapping[str, Page]:
     return {code: made[code] for code in SEVERITIES}
 
 
-def index() -> Iterator[str]:
-    """A line of Markdown a lint."""
-    for one in pages().values():
+def upgrade_pages() -> Mapping[str, Page]:
+    """The page of each warning that is of upgrades only."""
+    return {one.code: one for one in map(page, WARNINGS)}
+
+
+def index(pages: Mapping[str, Page]) -> Iterator[str]:
+    """A line of Markdown a page."""
+    for one in pages.values():
         yield f"- [{one.code}]({one.code}.md) ({one.severity}): {one.summary}"
+
+
+def no_page(code: str, known: Collection[str]) -> Diagnostic:
+    """What is said of a *code* that has no page; *known* have one.
+
+    Only slips are guessed at: the codes of other messages are often like those that are known.
+    """
+    import difflib  # noqa: PLC0415  slow to import, needed for faults only
+
+    near = difflib.get_close_matches(code, known, cutoff=LIKE)
+    hint = f"did you mean {' or '.join(f'`{one}`' for one in near)}?"
+    others = "what `check` finds has pages, and what `upgrade` warns of; any other message says "
+    others += "itself all that there is to say"
+    return error(
+        "unknown-code",
+        f"there is no page on `{code}`",
+        notes=[others],
+        help=hint if near else "`kale-tag check --explain list` names all that have one",
+    )

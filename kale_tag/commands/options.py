@@ -105,7 +105,14 @@ Builders = Annotated[
     int, Option(("--jobs", "-j"), "Work on this many notebooks at once; pays above some 200.", "N")
 ]
 Quiet = Annotated[bool, Option(("--quiet", "-q"), "Print errors only.")]
-Verbose = Annotated[bool, Option(("--verbose", "-v"), "Name unchanged notebooks too.")]
+Verbose = Annotated[
+    bool,
+    Option(
+        ("--verbose", "-v"),
+        "Name unchanged notebooks too, and show each warning that many share.",
+    ),
+]
+Unchanged = Annotated[bool, Option(("--verbose", "-v"), "Name unchanged notebooks too.")]
 Color = Annotated[
     Literal["auto", "always", "never"],
     Option(("--color",), "Colours: auto, always or never; NO_COLOR is honoured."),
@@ -174,7 +181,8 @@ ExplainCode = Annotated[
     str,
     Option(
         ("--explain",),
-        "Print what a lint finds, why that hurts and how to mend it; `list` names all lints.",
+        "Print what a finding means, why that hurts and how to mend it; `list` names all that have "
+        "such a page.",
         "CODE",
     ),
 ]

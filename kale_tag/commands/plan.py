@@ -54,7 +54,7 @@ def plan(  # noqa: PLR0913  one parameter an option
     show = _as_value(explain) if format == "json" else _as_text(explain, style)
     report = Report(style)
     targets = find_targets(paths)
-    report.tell(targets.faults)
+    report.keep(targets.faults)
     how = batch.Run(
         show,
         diff=diff and format == "text",
@@ -64,22 +64,25 @@ def plan(  # noqa: PLR0913  one parameter an option
         quiet=quiet,
     )
     folder = Folder(output) if output else None
-    for outcome in batch.run(targets, how):
-        report.add(outcome)
-        if folder is not None and not outcome.failed:
-            try:
-                folder.add(outcome.name, outcome.patch)
-            except UserError as fault:
-                report.fail(outcome, fault)
-        if quiet or outcome.failed or format == "json" or output == STDIN:
-            continue
-        if diff:
-            sys.stdout.flush()
-            sys.stdout.buffer.write(outcome.diff)
-        else:
-            _print(outcome, style, verbose=verbose)
-    if folder is not None:
-        report.tell(folder.finish())
+    try:
+        for outcome in batch.run(targets, how):
+            report.add(outcome)
+            if folder is not None and not outcome.failed:
+                try:
+                    folder.add(outcome.name, outcome.patch)
+                except UserError as fault:
+                    report.fail(outcome, fault)
+            if quiet or outcome.failed or format == "json" or output == STDIN:
+                continue
+            if diff:
+                sys.stdout.flush()
+                sys.stdout.buffer.write(outcome.diff)
+            else:
+                _print(outcome, style, verbose=verbose)
+        if folder is not None:
+            report.keep(folder.finish())
+    finally:
+        report.close(verbose=verbose, quiet=quiet)
     if format == "json":
         print(report.as_json(written=False))
     elif report.outcomes and not diff and not quiet and output != STDIN:

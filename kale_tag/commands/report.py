@@ -1,4 +1,4 @@
-"""What `plan` and `apply` say of their work: results, summary, exit code."""
+"""What commands say of their work: what is wrong, results, summary, exit code."""
 
 import json
 import os
@@ -9,12 +9,17 @@ from dataclasses import dataclass, field
 from kale_tag.commands.batch import Outcome
 from kale_tag.diagnostics import Diagnostic, UserError
 from kale_tag.render import faults
+from kale_tag.render.digest import digest, errors_last, tally
 from kale_tag.render.style import Color, Style
 
 
 @dataclass(slots=True)
 class Report:
-    """Prints diagnostics to standard error as they come, each once, and keeps the outcomes."""
+    """Prints diagnostics to standard error, each once, and keeps the outcomes.
+
+    What is told is printed at once. What is kept, as work on a batch does, is printed when the
+    report is closed: what many notebooks share is said once then, and errors come last.
+    """
 
     style: Style
     outcomes: list[Outcome] = field(default_factory=list)
@@ -28,15 +33,27 @@ class Report:
                 sys.stdout.flush()
                 say(fault)
 
+    def keep(self, diagnostics: Iterable[Diagnostic]) -> None:
+        """Take note of *diagnostics*, which `close` prints."""
+        self.diagnostics.update(dict.fromkeys(diagnostics))
+
+    def close(self, *, verbose: bool, quiet: bool) -> None:
+        """Print what was kept, each warning by itself if *verbose*, and count it if it is much."""
+        sys.stdout.flush()
+        for fault in (errors_last if verbose else digest)(self.diagnostics):
+            say(fault)
+        if not quiet and (counted := tally(self.diagnostics)):
+            print(counted, file=sys.stderr)
+
     def add(self, outcome: Outcome) -> None:
-        """Take an outcome, and print what is wrong with it."""
-        self.tell(outcome.diagnostics)
+        """Take an outcome, and keep what is wrong with it."""
+        self.keep(outcome.diagnostics)
         self.outcomes.append(outcome)
 
     def fail(self, outcome: Outcome, fault: UserError) -> None:
         """Take note that *outcome*, which was added before, has failed after all."""
         outcome.failed = True
-        self.tell(fault.diagnostics)
+        self.keep(fault.diagnostics)
 
     @property
     def changed(self) -> list[Outcome]:

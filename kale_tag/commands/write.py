@@ -40,7 +40,7 @@ def write(paths: Sequence[str], options: Options) -> int:
         _check_interactive(paths, options)
     report = Report(style_for(options.color, sys.stdout.isatty()))
     targets = find_targets(paths, patches_only=options.undo)
-    report.tell(targets.faults)
+    report.keep(targets.faults)
     how = batch.Run(
         _show(options, report.style),
         undo=options.undo,
@@ -61,6 +61,7 @@ def write(paths: Sequence[str], options: Options) -> int:
         for outcome in report.outcomes:
             if outcome.staged is not None:
                 outcome.staged.discard()
+        report.close(verbose=options.verbose, quiet=options.quiet)
     for outcome in report.outcomes if options.all_or_nothing and written else ():
         _print(outcome, report, options)
     _print_end(report, options, written=written)
@@ -128,7 +129,7 @@ def _commit(report: Report) -> bool:
         for one in staged:
             one.check()
     except UserError as fault:
-        report.tell(fault.diagnostics)
+        report.keep(fault.diagnostics)
     if report.exit_code:
         return False
     for outcome in report.outcomes:

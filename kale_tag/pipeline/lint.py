@@ -1,8 +1,7 @@
 """All lints of pipelines: whatever stops `compile`, and what will not do what is meant."""
 
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Iterator
 from dataclasses import replace
-from typing import Final
 
 from kale_tag.diagnostics import Diagnostic
 from kale_tag.lints import SEVERITIES
@@ -29,30 +28,6 @@ LINTS = (
     *lint_references.LINTS,
 )
 
-OF_TAGS: Final[Mapping[str, tuple[str, ...]]] = {
-    "invalid-tag": ("unknown-tag",),
-    "legacy-tag": ("legacy-tag",),
-    "wrong-type": ("bad-tags", "invalid-setting"),
-    "two-steps": ("two-steps", "duplicate-name"),
-    "no-step": ("setting-without-step", "prev-without-step"),
-    "no-steps": ("no-step",),
-    "unknown-step": ("unknown-prev",),
-    "later-step": ("later-prev",),
-    "cycle": ("cycle",),
-    "no-notebook-path": ("reference-without-path",),
-    "code-in-reference": ("code-in-reference",),
-    "dropped-cell": ("dropped-code",),
-    "code-after-reference": ("code-after-reference",),
-    "unknown-setting": ("unknown-setting",),
-    "invalid-step-name": ("reserved-name",),
-    "two-settings": ("repeated-setting",),
-    "invalid-default": ("invalid-setting",),
-}
-"""What the compiler says of tags and settings, and the lints of these that say the same."""
-
-OF_SETTINGS: Final = ("invalid-setting",)
-"""The lint of all that the compiler says of the values of settings."""
-
 
 def lint(study: Study, said: Collection[str] = ()) -> Iterator[Diagnostic]:
     """What is wrong or perilous in the pipeline that was studied.
@@ -62,6 +37,5 @@ def lint(study: Study, said: Collection[str] = ()) -> Iterator[Diagnostic]:
     found = [fault for one in LINTS for fault in one(study)]
     yield from found
     for fault in dict.fromkeys(study.told):
-        codes = OF_TAGS.get(fault.code, OF_SETTINGS)
-        if fault not in found and not any(code in said for code in codes):
-            yield replace(fault, code=codes[0], severity=SEVERITIES[codes[0]])
+        if fault not in found and fault.code not in said:
+            yield replace(fault, severity=SEVERITIES[fault.code])

@@ -21,9 +21,7 @@ def two_settings(study: Study) -> Iterator[Diagnostic]:
     print("and on")
     ```
     """
-    for fault in study.says("two-settings"):
-        if fault.labels[1:]:  # on one cell that is a matter of tags, `repeated-setting`
-            yield fault
+    return study.says("two-settings")
 
 
 def invalid_image(study: Study) -> Iterator[Diagnostic]:
@@ -242,9 +240,7 @@ def unknown_step(study: Study) -> Iterator[Diagnostic]:
     print("training")
     ```
     """
-    for fault in study.says("unknown-step"):
-        if fault.labels[0].source.cell is None:
-            yield fault
+    return study.says("unknown-step")
 
 
 LINTS = (

@@ -181,7 +181,7 @@ class _Maker:
     ) -> bool:
         if not name:
             message = f"`{unit.name}` cannot be a task of Kubeflow Pipelines: it has no letter"
-            self.notes.refuse("invalid-step-name", message, unit.label)
+            self.notes.refuse("reserved-name", message, unit.label)
         elif (other := seen.get(name)) is not None:
             assert isinstance(other, Step | SubPipeline)
             self.notes.refuse(

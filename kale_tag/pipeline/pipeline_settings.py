@@ -50,7 +50,7 @@ def read_settings(notebook: Notebook, name: str = "") -> PipelineSettings:
     value = metadata.get(KEY) if isinstance(metadata, dict) else None
     if value is not None and not isinstance(value, dict):
         at = setting_label(notebook, KEY)
-        made.faults.append(error("wrong-type", f"`{KEY}` must be a mapping", at))
+        made.faults.append(error("invalid-setting", f"`{KEY}` must be a mapping", at))
         return made
     found = {key: entry for key, entry in (value or {}).items() if entry is not None}
     if name:
@@ -103,7 +103,7 @@ def _check(notebook: Notebook, found: Mapping[str, object], made: PipelineSettin
         elif top == "katib_metadata" or fault.code == "two-experiments":
             continue  # neither has a meaning for the package
         else:
-            made.faults.append(error(fault.code, fault.message, at, help=fault.help))
+            made.faults.append(error("invalid-setting", fault.message, at, help=fault.help))
     for key, hint in NOT_KEPT.items():
         if found.get(key):
             made.warnings.append(

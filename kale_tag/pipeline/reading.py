@@ -88,7 +88,7 @@ def _no_steps(notebook: Notebook) -> Diagnostic:
     if any(has_code(notebook.source(cell)) for cell in code):
         hint = f"tag its cells with a spec; `kale-tag extract {notebook.name}` writes one"
     return error(
-        "no-steps",
+        "no-step",
         f"{notebook.name} has no step: no cell is tagged `step:NAME`",
         Label(Source(notebook.name)),
         help=hint,

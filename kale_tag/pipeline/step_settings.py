@@ -82,11 +82,12 @@ def setting_faults(notebook: Notebook, name: str, given: list[Given]) -> Iterato
         key = (one.tag.kind, key_of(one.tag))
         other = known.setdefault(key, one)
         if other.tag != one.tag:
+            same = other.cell == one.cell
             yield error(
-                "two-settings",
+                "repeated-setting" if same else "two-settings",
                 f"step `{name}` has both `{other.tag}` and `{one.tag}`",
                 cell_label(notebook, one.cell),
-                also=[] if other.cell == one.cell else [cell_label(notebook, other.cell)],
+                also=[] if same else [cell_label(notebook, other.cell)],
                 help="take one of the two tags out",
             )
 
@@ -114,7 +115,7 @@ def read_defaults(value: object, at: Label) -> tuple[Sorted, list[Diagnostic]]:
         if tag is None or tag.kind not in KINDS:
             faults.append(
                 error(
-                    "invalid-default",
+                    "invalid-setting",
                     f"`{text}` in `steps_defaults` is no setting of a step",
                     at,
                     help="it takes `limit:…`, `label:…`, `annotation:…`, `secret:…`, `image:…`, "

@@ -73,7 +73,7 @@ def _tag_faults(notebook: Notebook, cell: int) -> Iterator[Diagnostic]:
     listed = metadata.get("tags", []) if isinstance(metadata, dict) else []
     at = cell_label(notebook, cell)
     if not isinstance(listed, list) or not all(isinstance(text, str) for text in listed):
-        yield error("wrong-type", "the tags of a cell must be a list of text", at)
+        yield error("bad-tags", "the tags of a cell must be a list of text", at)
     elif not any(text in tags.SPECIAL for text in listed):  # Kale reads no further than to these
         for text in listed:
             if tags.is_legacy(text):
@@ -81,7 +81,7 @@ def _tag_faults(notebook: Notebook, cell: int) -> Iterator[Diagnostic]:
                     "legacy-tag",
                     f"`{text}` is a tag of Kale 0.x, which Kale 2 does not read",
                     at,
-                    help="`kale-tag apply` with `legacy: upgrade` in the spec brings it to Kale 2",
+                    help=f"bring it to Kale 2 first, by `kale-tag upgrade {notebook.name}`",
                 )
             elif tags.is_kales(text) and parse_tag(text) is None:
                 yield _invalid(text, at)
@@ -96,11 +96,11 @@ def _role_faults(read: list[Tag], at: Label) -> Iterator[Diagnostic]:
         both = " and ".join(f"`{tag}`" for tag in (*steps, *references))
         yield error("two-steps", f"a cell is one step, this one has {both}", at)
     elif references and references[0].parts == ("",):
-        yield error("invalid-tag", "`notebook:` needs a name", at)
+        yield error("unknown-tag", "`notebook:` needs a name", at)
     for tag in read if not steps else ():
         if tag.kind in _WHOSE:
             yield error(
-                "no-step",
+                "prev-without-step" if tag.kind == "prev" else "setting-without-step",
                 f"`{tag}` stands on a cell that is no step",
                 at,
                 help="it belongs on a cell with a `step:` tag",
@@ -119,12 +119,12 @@ def _invalid(text: str, at: Label) -> Diagnostic:
                     tags.valid_name(word) if part.pattern == tags.NAME or kind == "step" else ""
                 )
                 return error(
-                    "invalid-tag",
+                    "unknown-tag",
                     f"`{text}` is no tag that Kale takes: the {part.name} must be {part.rule}",
                     at,
                     help=f"write `{kind}:{better}`" if better else "",
                 )
-    return error("invalid-tag", f"`{text}` is no tag that Kale takes", at, help=f"write `{form}`")
+    return error("unknown-tag", f"`{text}` is no tag that Kale takes", at, help=f"write `{form}`")
 
 
 def _reference_faults(found: Tagged) -> Iterator[Diagnostic]:
@@ -141,7 +141,7 @@ def _reference_faults(found: Tagged) -> Iterator[Diagnostic]:
         if len(kinds) > 1 or len(references) > 1:
             first, second = own[0][0], own[1][0]
             yield error(
-                "two-steps",
+                "duplicate-name",
                 f"`{step.name}` names a notebook, and something else, too",
                 cell_label(notebook, second),
                 also=[cell_label(notebook, first)],
@@ -154,7 +154,7 @@ def _reference_faults(found: Tagged) -> Iterator[Diagnostic]:
 def _reference(notebook: Notebook, cell: int, name: str, path: str) -> Iterator[Diagnostic]:
     if not path:
         yield error(
-            "no-notebook-path",
+            "reference-without-path",
             f"`notebook:{name}` does not say which notebook it means",
             cell_label(notebook, cell),
             help="put the path into the metadata of the cell, under `notebook_path`",
@@ -180,7 +180,7 @@ def _left_out(found: Tagged) -> None:
         if cell in found.outline.dropped:
             found.warnings.append(
                 warning(
-                    "dropped-cell",
+                    "dropped-code",
                     f"cell {cell} belongs to no step: it stands untagged above the first one",
                     at,
                     help="tag it, or tag it `skip` if it shall be left out",
@@ -212,14 +212,14 @@ def prev_faults(found: Tagged) -> Iterator[Diagnostic]:
             at = cell_label(found.notebook, given.cell)
             if name not in first:
                 yield error(
-                    "unknown-step",
+                    "unknown-prev",
                     f"`prev:{name}`: no step is named `{name}`",
                     at,
                     help=suggest(name, [one for one in first if one != step.name], "steps:"),
                 )
             elif first[name] > given.cell:
                 yield error(
-                    "later-step",
+                    "later-prev",
                     f"`prev:{name}`: step `{name}` is defined further down, in cell {first[name]}",
                     at,
                     help=f"move the cell of `{name}` up, above `{step.name}`",

@@ -13,8 +13,12 @@ REQUIRED = ("pipeline_name", "experiment_name")
 TELLING = ("unknown-setting", "two-experiments")
 """The faults of settings that have lints of their own; all others are `invalid-setting`."""
 
-PANEL = {"base_image": "deletes", "steps_defaults": "empties"}
-"""What JupyterLab's panel does to two settings whenever the notebook is opened and saved."""
+PANEL = {
+    "base_image": ("deletes", "tag each step `image:IMAGE`"),
+    "steps_defaults": ("empties", "give them to each step, by `limit:`, `label:`, `secret:`"),
+}
+"""What JupyterLab's panel does to two settings whenever the notebook is opened and saved, and what
+it leaves alone."""
 
 
 def unknown_setting(nb: Tagged) -> Iterator[Diagnostic]:
@@ -113,7 +117,12 @@ def panel_loss(nb: Tagged) -> Iterator[Diagnostic]:
 
     Mend: Give the image and the rest to the steps: the tags `image:`, `limit:`, `secret:` stay. Or
     keep the settings in a spec, let `kale-tag check` see when they are gone (`panel-drift`), and
-    silence this lint there.
+    silence this lint there:
+
+    ```yaml
+    pipeline: {base_image: 'python:3.12'}
+    ignore: {panel-loss: the spec keeps them}
+    ```
 
     Example:
     ```python train.ipynb
@@ -122,13 +131,14 @@ def panel_loss(nb: Tagged) -> Iterator[Diagnostic]:
     model = fit()
     ```
     """
-    for key, does in PANEL.items():
+    for key, (does, stays) in PANEL.items():
         if nb.settings.get(key):
             yield found(
                 "panel-loss",
                 f"JupyterLab's panel {does} `{key}` whenever the notebook is saved",
                 nb.places.metadata(None, (SETTINGS_KEY, key)),
-                help="tags of the steps stay: `image:`, `limit:`, `secret:`",
+                help=f"{stays}; or keep the setting in a spec, and say there "
+                "`ignore: {panel-loss: REASON}`",
             )
 
 

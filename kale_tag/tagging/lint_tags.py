@@ -191,7 +191,8 @@ def unread_tag(nb: Tagged) -> Iterator[Diagnostic]:
                 f"`{cell.special}`",
                 nb.tag(cell, unread[0]),
                 also=[nb.tag(cell, stop).with_text("Kale reads no further")],
-                help=f"remove {'them' if unread[1:] else 'it'}, or `{cell.special}`",
+                help=f"if it shall be `{cell.special}`, remove {names}; if not, remove "
+                f"`{cell.special}`",
             )
 
 

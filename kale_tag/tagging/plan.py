@@ -224,8 +224,10 @@ class _Planner:
                     f"cell {index} of {self.view.notebook.name} has the tag `{tag}` of Kale 0.x, "
                     "on which Kale 2 stops",
                     rule.label.with_text(f"this rule selects cell {index}"),
-                    help="select the cell by it, as in `{tagged: 'block:(.+)', step: '\\1'}`, "
-                    "take it away by `remove`, or say `legacy: keep`",
+                    help=f"`kale-tag upgrade {self.view.notebook.name}` brings it to Kale 2, as "
+                    "`legacy: upgrade` in a spec does; or select the cell by it, as in "
+                    "`{tagged: 'block:(.+)', step: '\\1'}`, take it away by `remove`, or say "
+                    "`legacy: keep`",
                 )
             )
         return True
@@ -328,7 +330,7 @@ class _Planner:
         elif first[given.value] > index:
             self.warnings.append(
                 warning(
-                    "later-step",
+                    "later-prev",
                     f"in {name} step `{given.value}` starts at cell {first[given.value]}, after "
                     f"the step that waits for it (cell {index}): Kale refuses that",
                     given.label,

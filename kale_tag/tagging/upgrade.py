@@ -13,7 +13,8 @@ from kale_tag.places import Places
 from kale_tag.steps import SETTING_KINDS, SETTINGS_KEY
 from kale_tag.tagging.change import NOTHING, Upgraded
 from kale_tag.tagging.upgrade_names import collisions, names_meant, new_names
-from kale_tag.tagging.upgrade_settings import OLD, Loss, upgraded_settings
+from kale_tag.tagging.upgrade_settings import OLD, upgraded_settings
+from kale_tag.tagging.upgrade_warnings import Loss, dropped_tag, papermill_tag
 
 BEFORE_EVERY_STEP = ("parameters", "injected-parameters")
 """Papermill's tags: Kale 0.1 to 0.4 ran their cells before every step, as it does `imports`."""
@@ -117,17 +118,6 @@ def _dropped(
     for position, text in enumerate(before):
         kind = text.partition(":")[0]
         if text in BEFORE_EVERY_STEP and "imports" in after and "imports" not in before:
-            yield warning(
-                "papermill-tag",
-                f"cell {index}: Kale 0.x ran `{text}` before every step; so it is `imports` now",
-                places.tag(index, position),
-                help="if these are parameters of the pipeline: kale-tag apply kale:papermill",
-            )
+            yield papermill_tag(index, text, places.tag(index, position))
         elif kind in DATA and text not in after:
-            yield warning(
-                "dropped-tag",
-                f"cell {index}: Kale 2 has no tag `{text}`; it finds out itself what steps read "
-                "and give",
-                places.tag(index, position),
-                help="see in the code that a step above gives the variable",
-            )
+            yield dropped_tag(index, text, places.tag(index, position))

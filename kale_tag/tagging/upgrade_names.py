@@ -4,8 +4,9 @@ import re
 from collections.abc import Iterator, Mapping, Sequence
 
 from kale_tag import tags
-from kale_tag.diagnostics import Diagnostic, warning
+from kale_tag.diagnostics import Diagnostic
 from kale_tag.places import Places
+from kale_tag.tagging.upgrade_warnings import name_collision
 
 Listed = Mapping[int, Sequence[str]]
 """The tags of each code cell that has some."""
@@ -52,18 +53,9 @@ def collisions(
         other = owners.get(wanted)
         if old not in where or other is None or new == wanted:
             continue
-        index, position = where[old]
-        yield (
-            index,
-            warning(
-                "name-collision",
-                f"cell {index}: step `{old}` is `{new}` now, since `{wanted}` is the step of cell "
-                f"{where[other][0]}",
-                places.tag(index, position),
-                also=[places.tag(*where[other]).with_text(f"`{other}`")],
-                help=f"`rename: {{{old}: NAME}}` in a spec with `legacy: upgrade` gives it another",
-            ),
-        )
+        index, _ = where[old]
+        at = (places.tag(*where[old]), places.tag(*where[other]).with_text(f"`{other}`"))
+        yield index, name_collision(index, old, new, at, (wanted, where[other][0]))
 
 
 def _is_valid(name: str) -> bool:

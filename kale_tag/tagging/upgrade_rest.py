@@ -15,6 +15,7 @@ from kale_tag.notebook import Notebook
 from kale_tag.places import Places
 from kale_tag.steps import outline
 from kale_tag.tagging.lint import lint
+from kale_tag.tagging.upgrade_warnings import ipython_syntax
 
 if TYPE_CHECKING:
     import ast
@@ -44,15 +45,10 @@ def _syntax(notebook: Notebook, index: int, places: Places) -> Iterator[Diagnost
         return
     text = [*notebook.source(index).splitlines(), ""][line].strip()
     if _IPYTHON.match(text):
-        yield warning(
-            "ipython-syntax",
-            f"cell {index}: Kale 2.3 stops at `{text}`, which is IPython and not Python",
-            places.cell(index, line),
-            help="move such lines into a cell tagged `skip`, or write them in Python",
-        )
+        yield ipython_syntax(index, text, places.cell(index, line))
     else:
         yield warning(
-            "invalid-python",
+            "syntax-error",
             f"cell {index}: Kale 2.3 stops at code that Python 3 does not take",
             places.cell(index, line),
             help="correct it, or tag the cell `skip`",

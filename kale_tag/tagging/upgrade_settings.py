@@ -5,11 +5,16 @@ that are no `pvc`) stays, and is warned of.
 """
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
 
 from kale_tag import settings
-from kale_tag.diagnostics import listed
-from kale_tag.settings import Path
+from kale_tag.tagging.upgrade_warnings import (
+    IN_A_SPEC,
+    Loss,
+    dropped_setting,
+    no_katib,
+    no_snapshots,
+    old_image,
+)
 
 OLD = frozenset({"docker_image", "autosnapshot", "marshal_volume"})
 """The fields of Kale 0.x at which Kale 2 stops."""
@@ -20,16 +25,6 @@ MARSHAL_PATH = "/tmp/marshal"  # noqa: S108  Kale's, in the container of a step
 
 LONGEST_NAME = 128
 """Characters that Kubeflow Pipelines takes for the name of a pipeline."""
-
-
-@dataclass(frozen=True, slots=True)
-class Loss:
-    """What Kale 2 has no equivalent for: the setting at *path*, and what to do about it."""
-
-    path: Path
-    code: str
-    message: str
-    help: str = ""
 
 
 def upgraded_settings(
@@ -54,25 +49,20 @@ def _image(old: Mapping[str, object], new: dict[str, object]) -> Iterator[Loss]:
     if not isinstance(image, str) or not image or image == base:
         return
     if base:
-        yield Loss(
-            ("docker_image",),
-            "dropped-setting",
-            f"`docker_image` gives way to `base_image`, which is `{base}`",
+        yield dropped_setting(
+            "docker_image",
+            f"gives way to `base_image`, which is `{base}`",
+            "nothing to do, unless the steps need the other one: `pipeline: {base_image: IMAGE}` "
+            f"{IN_A_SPEC}",
         )
         return
     new["base_image"] = image
-    yield Loss(
-        ("docker_image",),
-        "old-image",
-        "`docker_image` is `base_image` now, and the steps of Kale 2.3 need Python 3.11 or newer, "
-        "which an image for Kale 0.x seldom has",
-        "name another image, or none: Kale's own choice is python:3.12",
-    )
+    yield old_image()
 
 
 def _snapshots(old: Mapping[str, object]) -> Iterator[Loss]:
     volumes = old.get("volumes")
-    asked: list[Path] = [
+    asked: list[settings.Path] = [
         (key,) for key in ("autosnapshot", "snapshot_volumes") if old.get(key) is True
     ]
     asked += [
@@ -81,27 +71,19 @@ def _snapshots(old: Mapping[str, object]) -> Iterator[Loss]:
         if isinstance(volume, dict) and volume.get("snapshot") is True
     ]
     if asked:
-        names = [*dict.fromkeys(str(path[-1]) for path in asked)]
-        does = "do" if names[1:] else "does"
-        message = f"Kale 2.3 takes no snapshots: {listed(names)} {does} nothing"
-        yield Loss(asked[0], "no-snapshots", message)
+        yield no_snapshots(asked)
 
 
 def _katib(new: dict[str, object]) -> Iterator[Loss]:
     if new.get("katib_run") is True:
-        yield Loss(
-            ("katib_run",),
-            "no-katib",
-            "Kale 2.3 runs no Katib experiments: `katib_run` does nothing",
-            "run one by Katib itself, on the compiled pipeline",
-        )
+        yield no_katib()
     faults = [*settings.check({"katib_metadata": new.get("katib_metadata")})]
     if faults:
         del new["katib_metadata"]
-        yield Loss(
-            ("katib_metadata",),
-            "dropped-setting",
-            f"`katib_metadata` is dropped, for Kale 2.3 would stop at it: {faults[0].message}",
+        yield dropped_setting(
+            "katib_metadata",
+            f"is dropped, for Kale 2.3 would stop at it: {faults[0].message}",
+            "Kale 2.3 does nothing with it; what you need of it goes into the experiment for Katib",
         )
 
 
@@ -111,11 +93,11 @@ def _marshalling(new: dict[str, object]) -> Iterator[Loss]:
         return
     del new["marshal_path"]
     if path not in {"/marshal", ""}:  # what Kale 0.x had anyway
-        yield Loss(
-            ("marshal_path",),
-            "dropped-setting",
-            f"`marshal_path` is dropped: with any other than {MARSHAL_PATH} the steps of Kale 2.3 "
-            "fail as soon as they give something",
+        yield dropped_setting(
+            "marshal_path",
+            f"is dropped: with any other than {MARSHAL_PATH} the steps of Kale 2.3 fail as soon as "
+            "they give something",
+            "nothing to do, unless a cell reads or writes files there: then give it another path",
         )
 
 
@@ -129,10 +111,12 @@ def _volumes(new: dict[str, object]) -> Iterator[Loss]:
         if isinstance(volume, dict) and volume.get("type") in {"pv", "new_pvc", "clone"}:
             yield Loss(
                 ("volumes", position),
-                "no-volume",
+                "volume-type",
                 f"Kale 2.3 mounts no volume of the type `{volume['type']}`, only `pvc`: "
                 f"steps find no `{volume.get('mount_point')}`",
-                "make the claim yourself and set `type` to `pvc`, or remove the volume",
+                "make the claim in the cluster, and name it "
+                f"{IN_A_SPEC}: `pipeline: {{volumes: [{{type: pvc, name: CLAIM, mount_point: "
+                "PATH}]}`; `volumes: []` does without",
             )
         elif isinstance(old, dict) and "type" not in old:
             yield Loss(
@@ -140,6 +124,7 @@ def _volumes(new: dict[str, object]) -> Iterator[Loss]:
                 "volume-type",
                 f"the volume `{old.get('name')}` has no type, which Kale 2.3 wants; it is a `pvc` "
                 "now",
+                "nothing to do if the cluster has a claim of that name; else make it there",
             )
 
 
