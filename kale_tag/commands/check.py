@@ -298,7 +298,9 @@ class _Report:
         parts += [f"{self.silenced} silenced"] if self.silenced else []
         where = [count(self.notebooks, "notebook")] if self.notebooks or not self.specs else []
         where += [count(self.specs, "spec")] if self.specs else []
-        print(f"{', '.join(parts)} in {' and '.join(where)}")
+        names = {fault.labels[0].source.name for fault in self.unusable if fault.labels}
+        unusable = f"; {count(len(names), 'file')} unusable" if names else ""
+        print(f"{', '.join(parts)} in {' and '.join(where)}{unusable}")
 
 
 def _explain(code: str) -> int:

@@ -55,6 +55,7 @@ def plan(  # noqa: PLR0913  one parameter an option
     report = Report(style)
     targets = find_targets(paths)
     report.keep(targets.faults)
+    report.unusable = targets.unusable
     how = batch.Run(
         show,
         diff=diff and format == "text",

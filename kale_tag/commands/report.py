@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 
 from kale_tag.commands.batch import Outcome
-from kale_tag.diagnostics import Diagnostic, UserError
+from kale_tag.diagnostics import Diagnostic, UserError, count
 from kale_tag.render import faults
 from kale_tag.render.digest import digest, errors_last, tally
 from kale_tag.render.style import Color, Style
@@ -18,11 +18,13 @@ class Report:
     """Prints diagnostics to standard error, each once, and keeps the outcomes.
 
     What is told is printed at once. What is kept, as work on a batch does, is printed when the
-    report is closed: what many notebooks share is said once then, and errors come last.
+    report is closed: what many notebooks share is said once then, and errors come last. *unusable*
+    are specs and patches that could not be read.
     """
 
     style: Style
     outcomes: list[Outcome] = field(default_factory=list)
+    unusable: list[str] = field(default_factory=list)
     diagnostics: dict[Diagnostic, None] = field(default_factory=dict)
 
     def tell(self, diagnostics: Iterable[Diagnostic]) -> None:
@@ -92,7 +94,8 @@ class Report:
         """`2 changed, 1 unchanged, 0 failed`; *verb* is `changed` or `to change`."""
         changed, failed = len(self.changed), len(self.failed)
         left = len(self.outcomes) - changed - failed
-        return f"{changed} {verb}, {left} unchanged, {failed} failed"
+        unusable = f", {count(len(self.unusable), 'file')} unusable" if self.unusable else ""
+        return f"{changed} {verb}, {left} unchanged, {failed} failed{unusable}"
 
     @property
     def exit_code(self) -> int:

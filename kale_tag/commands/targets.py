@@ -33,11 +33,12 @@ class Task:
 
 @dataclass(slots=True)
 class Targets:
-    """What there is to do, and what could not be understood."""
+    """What there is to do, and what could not be understood; *unusable* are specs and patches."""
 
     tasks: list[Task] = field(default_factory=list)
     faults: list[Diagnostic] = field(default_factory=list)
     stdin: bytes = b""
+    unusable: list[str] = field(default_factory=list)
 
 
 @dataclass(slots=True)
@@ -116,6 +117,7 @@ def _read_specs(named: Named, targets: Targets, *, found: bool) -> None:
             _add_tasks(tasks, spec, named, found=found)
         except UserError as fault:
             targets.faults += fault.diagnostics
+            targets.unusable.append(path)
     targets.tasks = list(tasks.values())
     if targets.faults:
         return
@@ -140,6 +142,7 @@ def _read_patches(named: Named, targets: Targets) -> None:
             name = named.notebooks[0] if alone else patches.notebook_of(patch, below)
         except UserError as fault:
             targets.faults += fault.diagnostics
+            targets.unusable.append(path)
             continue
         if patch.operations and (not only or files.identity(name) in only):
             tasks.setdefault(files.identity(name), Task(name)).patches.append(patch)

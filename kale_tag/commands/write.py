@@ -41,6 +41,7 @@ def write(paths: Sequence[str], options: Options) -> int:
     report = Report(style_for(options.color, sys.stdout.isatty()))
     targets = find_targets(paths, patches_only=options.undo)
     report.keep(targets.faults)
+    report.unusable = targets.unusable
     how = batch.Run(
         _show(options, report.style),
         undo=options.undo,
