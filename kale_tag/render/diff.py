@@ -27,13 +27,14 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from kale_tag.diagnostics import Diagnostic
-from kale_tag.json_scan import HugeInt
+from kale_tag.json_value import HugeInt
+from kale_tag.metadata import PATH_KEY
 from kale_tag.notebook import MISSING
 from kale_tag.render import faults
 from kale_tag.render.faults import one_line
 from kale_tag.render.style import Style
 from kale_tag.splice import same
-from kale_tag.steps import PATH_KEY, Step
+from kale_tag.steps import Step
 from kale_tag.tagging.diff import CellChange, NotebookDiff, Regrouped, StepChange
 
 Names = tuple[str, str]

@@ -4,9 +4,9 @@ import json
 from collections.abc import Iterator, Sequence
 from itertools import groupby
 
+from kale_tag.metadata import PATH_KEY
 from kale_tag.notebook import MISSING, Notebook
 from kale_tag.render.style import Style
-from kale_tag.steps import PATH_KEY
 from kale_tag.tagging.change import Change
 from kale_tag.tagging.model import Rule
 from kale_tag.tagging.patch import operations

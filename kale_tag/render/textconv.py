@@ -7,13 +7,12 @@ same result is no difference) and how the JSON is spelt (`_layout` has the coars
 import hashlib
 import json
 import re
+from codecs import BOM_UTF8
 from collections.abc import Iterator, Mapping, Sequence
 
-from kale_tag.json_scan import HugeInt, skip_space, value_at
 from kale_tag.json_style import JsonStyle
-from kale_tag.notebook import BOM
-from kale_tag.steps import SETTINGS_KEY
-from kale_tag.tags import listed
+from kale_tag.json_value import HugeInt, skip_space, value_at
+from kale_tag.metadata import SETTINGS_KEY, listed
 
 HEAD = "# %%"
 """Starts the head line of a cell, as in percent notebooks; `#%` starts every other line of ours."""
@@ -166,9 +165,9 @@ def _output(output: object) -> Iterator[str]:
 def _layout(data: bytes) -> list[str]:
     """What tells the file from one that Jupyter wrote: byte order mark, indent, line ends, ..."""
     words = []
-    if data.startswith(BOM):
+    if data.startswith(BOM_UTF8):
         words.append("byte order mark")
-    indent = re.match(rb"\s*\{\s*?\n([ \t]*)", data.removeprefix(BOM))
+    indent = re.match(rb"\s*\{\s*?\n([ \t]*)", data.removeprefix(BOM_UTF8))
     if indent is None:
         words.append("starts in one line")
     elif indent[1] != b" ":
