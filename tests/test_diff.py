@@ -23,7 +23,9 @@ from kale_tag.render.diff import Compared, as_json, as_text
 from kale_tag.render.diff_graph import graph_after, graph_before
 from kale_tag.render.diff_markdown import LIMIT, as_markdown, code
 from kale_tag.render.faults import one_line
+from kale_tag.render.setting import differences
 from kale_tag.render.style import Style
+from kale_tag.splice import same
 from kale_tag.tagging.diff import NotebookDiff, StepChange, diff_notebooks
 
 TAGS = st.lists(
@@ -161,6 +163,21 @@ def test_settings(before: dict[str, Any], after: dict[str, Any], keys: list[str]
     assert json.loads(as_json(("a", "b"), done))["summary"]["differ"] == bool(keys)
     text = "\n".join(as_text(done[0], Style(), verbose=False))
     assert all(key in text and key in as_markdown(("a", "b"), done) for key in keys)
+
+
+VALUES = st.recursive(
+    st.none() | st.booleans() | st.integers(0, 1),
+    lambda inner: st.lists(inner, max_size=4) | st.dictionaries(st.sampled_from("ab"), inner),
+    max_leaves=8,
+)
+
+
+@given(VALUES, VALUES)
+def test_nested_settings(before: Any, after: Any) -> None:
+    """Something is shown where something differs, and nothing of it is the same on both sides."""
+    found = list(differences("key", before, after))
+    assert bool(found) == (not same(before, after))
+    assert not any(same(old, new) for _, old, new in found)
 
 
 @given(st.text(max_size=40) | st.text("`|\\<&>#@*_[]() \n", max_size=20), st.booleans())

@@ -14,7 +14,6 @@ from kale_tag.notebook import MISSING
 from kale_tag.render.diff import (
     Compared,
     Names,
-    as_written,
     block,
     cells_named,
     counts,
@@ -23,7 +22,8 @@ from kale_tag.render.diff import (
 )
 from kale_tag.render.diff_graph import graph_after, graph_before, same_arrows
 from kale_tag.render.faults import one_line
-from kale_tag.tagging.diff import CellChange, NotebookDiff, SettingChange, StepChange
+from kale_tag.render.setting import as_written, differences
+from kale_tag.tagging.diff import CellChange, NotebookDiff, StepChange
 
 LIMIT = 65_536
 """What GitHub takes as one comment, in characters. Sizes are in bytes of UTF-8, to be safe."""
@@ -171,7 +171,9 @@ def _lines(diff: NotebookDiff) -> Iterator[str]:
     for group in diff.regrouped:
         cells = cells_named(group).replace("->", "→")
         yield f"- {cells}: now {_block(group.after)}, before {_block(group.before)}"
-    yield from map(_setting_line, diff.settings)
+    for setting in diff.settings:
+        for found in differences(setting.key, setting.before, setting.after):
+            yield _setting_line(*found)
     yield from map(_cell_line, diff.cells)
 
 
@@ -192,9 +194,8 @@ def _step_line(step: StepChange) -> str:
     return f"- step {name} **changed**: {marks}"
 
 
-def _setting_line(setting: SettingChange) -> str:
-    before, after = setting.before, setting.after
-    key = f"- setting {code(setting.key)}"
+def _setting_line(path: str, before: object, after: object) -> str:
+    key = f"- setting {code(path)}"
     if after is MISSING:
         return f"{key} **removed**: {_value(before)}"
     if before is MISSING:

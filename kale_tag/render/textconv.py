@@ -96,7 +96,7 @@ def _notebook(
 ) -> Iterator[str]:
     metadata = notebook.get("metadata", {})
     if isinstance(metadata, dict) and SETTINGS_KEY in metadata:
-        yield from _member(SETTINGS_KEY, metadata[SETTINGS_KEY])
+        yield from _settings(metadata[SETTINGS_KEY])
     for cell in cells:
         yield from _cell(cell)
     yield "\n"
@@ -110,6 +110,39 @@ def _notebook(
         yield _line(f"{_word(key)}:", _json(notebook[key]))
     if words := _layout(data):
         yield _line("layout:", ", ".join(words))
+
+
+def _settings(value: object) -> Iterator[str]:
+    """A line for each thing that the settings hold, so that a changed field is a changed line."""
+    if not isinstance(value, dict) or not value:
+        yield from _member(SETTINGS_KEY, value)
+        return
+    for key in sorted(value):
+        yield from map(_line, _entry(f"{SETTINGS_KEY}.{_word(key)}:", value[key], "  "))
+
+
+def _entry(head: str, value: object, indent: str) -> Iterator[str]:
+    """*head* and *value*; where it holds something, that stands below, as in YAML."""
+    if isinstance(value, dict | list) and value:
+        yield head
+        yield from _below(value, indent)
+    else:
+        yield f"{head} {_json(value)}"
+
+
+def _below(value: dict[str, object] | list[object], indent: str) -> Iterator[str]:
+    deeper = f"{indent}  "
+    if isinstance(value, dict):
+        for key in sorted(value):
+            yield from _entry(f"{indent}{_word(key)}:", value[key], deeper)
+        return
+    for item in value:
+        if isinstance(item, dict | list) and item:
+            first, *rest = _below(item, deeper)
+            yield f"{indent}- {first.removeprefix(deeper)}"
+            yield from rest
+        else:
+            yield f"{indent}- {_json(item)}"
 
 
 def _member(name: str, value: object) -> Iterator[str]:
