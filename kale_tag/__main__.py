@@ -2,6 +2,33 @@
 
 import sys
 
-from kale_tag.cli import main
 
-sys.exit(main())
+def _textconv() -> bool:
+    """Do what Git asks for, once for each version of a notebook that it shows; whether it is done.
+
+    The rest of the program takes longer to import than a notebook to print. It is asked where
+    anything goes wrong, and says what.
+    """
+    if sys.argv[1:4] != ["git", "textconv", "--"] or len(sys.argv) != 5:
+        return False
+    from kale_tag.render.textconv import textconv  # noqa: PLC0415  see above
+
+    try:
+        with open(sys.argv[4], "rb") as file:
+            lines = textconv(file.read())
+        sys.stdout.buffer.write(lines)
+        sys.stdout.flush()
+    except Exception:  # noqa: BLE001  see above
+        return False
+    return True
+
+
+def _main() -> int:
+    if _textconv():
+        return 0
+    from kale_tag.cli import main  # noqa: PLC0415  see above
+
+    return main()
+
+
+sys.exit(_main())

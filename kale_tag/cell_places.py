@@ -4,8 +4,9 @@ from collections.abc import Mapping
 from dataclasses import replace
 
 from kale_tag.diagnostics import Diagnostic, Label, Source
+from kale_tag.metadata import SETTINGS_KEY
 from kale_tag.places import Places
-from kale_tag.steps import SETTING_KINDS, SETTINGS_KEY
+from kale_tag.steps import SETTING_KINDS
 from kale_tag.tags import listed
 
 _SPOKEN_OF = {"description": "pipeline_description", "volume": "volumes"}

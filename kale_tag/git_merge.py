@@ -43,6 +43,14 @@ class Labels(NamedTuple):
 LABELS = Labels()
 
 
+class Hunk(NamedTuple):
+    """What stands between conflict markers, and the line of the first, counted from 1."""
+
+    line: int
+    ours: bytes
+    theirs: bytes
+
+
 @dataclass(frozen=True, slots=True)
 class GitMerge:
     """The merged file, and whether Git found no conflict in it."""
@@ -69,6 +77,15 @@ def merge_as_git(
         except GitError:  # Git before 2.38 does not know how
             return _by_merge_file(folder, versions, marker_size, style, labels)
     return GitMerge(_relabelled(merged.data, marker_size, labels), merged.clean)
+
+
+def hunks(data: bytes, marker_size: int) -> list[Hunk]:
+    """The conflicts in a merged file."""
+    pattern = rb"^<{%d} (.*?)^={%d}\r?$(.*?)^>{%d} " % ((marker_size,) * 3)
+    return [
+        Hunk(data.count(b"\n", 0, found.start()) + 1, found[1], found[2])
+        for found in re.finditer(pattern, data, re.MULTILINE | re.DOTALL)
+    ]
 
 
 def _conflict_style() -> str:

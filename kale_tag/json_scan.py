@@ -1,24 +1,11 @@
-"""Where the values of a JSON text stand, found with the standard library's own C scanner.
-
-What is accepted here is what `json.loads` accepts, integers of any length besides.
-"""
+"""Where the members and items of a JSON text stand."""
 
 import re
-from collections.abc import Callable
-from dataclasses import dataclass
-from json import JSONDecodeError, JSONDecoder
+from json import JSONDecodeError
 from json.decoder import scanstring  # type: ignore[attr-defined]
 from typing import NamedTuple
 
-ReadValue = Callable[[str, int], tuple[object, int]]
-"""Reads the value that starts at an offset; gives the value and the offset of its end."""
-
-
-@dataclass(frozen=True, slots=True)
-class HugeInt:
-    """An integer of more digits than Python agrees to convert (4,300), kept as they are written."""
-
-    digits: str
+from kale_tag.json_value import ReadValue, skip_space, value_at
 
 
 class Member(NamedTuple):
@@ -38,32 +25,6 @@ class Item(NamedTuple):
     start: int
     end: int
     value: object
-
-
-def value_at(text: str, start: int) -> tuple[object, int]:
-    """The value that starts at *start*, and the offset of its end.
-
-    Raises `JSONDecodeError`, and `RecursionError` where the nesting is too deep for Python.
-    """
-    try:
-        return _scan(text, start)
-    except StopIteration as stop:
-        raise JSONDecodeError("Expecting value", text, stop.value) from None
-    except JSONDecodeError:
-        raise
-    except ValueError:  # only `int` raises it: too many digits
-        return _scan_huge(text, start)
-
-
-def value_of(data: bytes) -> object:
-    """The value that a whole file holds, with or without a byte order mark."""
-    text = str(data, "utf-8").removeprefix("\ufeff")
-    return value_at(text, skip_space(text, 0))[0]
-
-
-def decode(raw: "bytes | memoryview") -> object:
-    """The value of a JSON text in UTF-8 that has no white space around it."""
-    return value_at(str(raw, "utf-8"), 0)[0]
 
 
 def members_at(text: str, start: int, read: ReadValue = value_at) -> tuple[list[Member], int]:
@@ -105,20 +66,6 @@ def last(members: list[Member], key: str) -> Member | None:
     return next((member for member in reversed(members) if member.key == key), None)
 
 
-def skip_space(text: str, start: int) -> int:
-    """The offset of the first character from *start* on that is not JSON's white space."""
-    found = _space(text, start)
-    assert found is not None  # the pattern matches the empty string
-    return found.end()
-
-
-def _integer(digits: str) -> int | HugeInt:
-    try:
-        return int(digits)
-    except ValueError:
-        return HugeInt(digits)
-
-
 def _any_key(text: str, at: int) -> tuple[str, int, int]:
     # A key with escapes in it, or a fault.
     if text[at : at + 1] != '"':
@@ -137,10 +84,6 @@ def _closed(text: str, end: int, bracket: str) -> int:
     return at + 1
 
 
-# What `raw_decode` calls; it leaves the texts of its errors to us but costs half as much.
-_scan: ReadValue = JSONDecoder().scan_once  # type: ignore[attr-defined]
-_scan_huge: ReadValue = JSONDecoder(parse_int=_integer).scan_once  # type: ignore[attr-defined]
-_space = re.compile(r"[ \t\n\r]*").match
 _comma = re.compile(r"[ \t\n\r]*,[ \t\n\r]*").match
 _colon = re.compile(r"[ \t\n\r]*:[ \t\n\r]*").match
 _plain_key = re.compile(r'"([^"\\\x00-\x1f]*)"[ \t\n\r]*:[ \t\n\r]*').match

@@ -4,7 +4,7 @@ import re
 from functools import cached_property, lru_cache
 from json import JSONEncoder
 
-from kale_tag.json_scan import HugeInt
+from kale_tag.json_value import HugeInt
 
 
 class JsonStyle:

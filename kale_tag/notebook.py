@@ -7,9 +7,7 @@ from typing import TYPE_CHECKING, Final
 
 from kale_tag import notebook_faults as faults
 from kale_tag.diagnostics import UserError
-from kale_tag.json_scan import (
-    decode,
-)
+from kale_tag.json_value import decode
 
 if TYPE_CHECKING:
     import msgspec

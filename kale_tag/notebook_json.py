@@ -11,7 +11,8 @@ from typing import Final, NamedTuple
 
 from kale_tag import notebook_faults as faults
 from kale_tag.diagnostics import UserError
-from kale_tag.json_scan import Member, decode, items_at, last, members_at, skip_space, value_at
+from kale_tag.json_scan import Member, items_at, last, members_at
+from kale_tag.json_value import decode, skip_space, value_at
 from kale_tag.notebook import BOM, MISSING, Notebook
 
 SMALL: Final = 1 << 20  # files for which the time spent on each key counts, and memory does not

@@ -4,7 +4,8 @@ import re
 from functools import cached_property
 
 from kale_tag.diagnostics import Label, Source
-from kale_tag.json_scan import Item, items_at, last, members_at, skip_space, value_at
+from kale_tag.json_scan import Item, items_at, last, members_at
+from kale_tag.json_value import skip_space, value_at
 from kale_tag.lines import Lines
 from kale_tag.notebook import BOM, Notebook
 

@@ -10,8 +10,9 @@ from typing import NamedTuple
 
 from kale_tag import notebook_faults as faults
 from kale_tag.diagnostics import UserError
-from kale_tag.json_scan import Member, items_at, last, members_at, skip_space, value_at, value_of
+from kale_tag.json_scan import Member, items_at, last, members_at
 from kale_tag.json_style import JsonStyle, line_break
+from kale_tag.json_value import skip_space, value_at, value_of
 from kale_tag.notebook import BOM, MISSING, Notebook
 from kale_tag.read_notebook import scan_again
 

@@ -10,14 +10,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from kale_tag import tags
+from kale_tag.metadata import PATH_KEY
 from kale_tag.notebook import Notebook
 from kale_tag.tags import Tag
-
-SETTINGS_KEY = "kubeflow_notebook"
-"""The key of a notebook's metadata that holds the settings of its pipeline."""
-
-PATH_KEY = "notebook_path"
-"""The key of a cell's metadata that holds the path of the notebook it refers to."""
 
 SETTING_KINDS = ("limit", "label", "annotation", "secret", "image", "cache", "report")
 """The kinds of tag that say how a step runs."""

@@ -8,6 +8,8 @@ import re
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
+from kale_tag.metadata import listed as listed  # noqa: PLC0414  a name of this module, too
+
 SPECIAL = ("imports", "functions", "pipeline-parameters", "pipeline-metrics", "skip")
 """What a cell can be instead of a step; at the first of these Kale stops reading the list."""
 
@@ -154,9 +156,3 @@ def valid_name(text: str) -> str:
     """The nearest name that Kale takes for a step: `Load data` gives `load_data`; "" if none is."""
     name = re.sub(r"[^a-z0-9_]+", "_", text.strip().lower()).strip("_")
     return f"_{name}" if name[:1].isdigit() else name
-
-
-def listed(metadata: object) -> list[str]:
-    """The tags in the metadata of a cell, [] where there are none that can be read."""
-    found = metadata.get("tags") if isinstance(metadata, dict) else None
-    return found if isinstance(found, list) and all(isinstance(tag, str) for tag in found) else []

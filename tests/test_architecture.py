@@ -26,7 +26,7 @@ LAYERS = (
     ("notebook_json", "json_style"),
     ("notebook",),
     ("json_scan", "notebook_faults", "tags", "lints", "mermaid"),
-    ("lines",),
+    ("lines", "json_value", "metadata"),
     ("diagnostics",),
 )
 """From the top down; a module imports from lower layers and from its own package only."""

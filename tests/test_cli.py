@@ -65,9 +65,9 @@ def test_help(words: list[str], capsys: pytest.CaptureFixture[str]) -> None:
 @pytest.mark.parametrize(
     ("words", "says"),
     [
-        (["aply"], "No such command"),
-        (["plan", "--dif"], "No such option"),
-        (["plan", "--format", "xml"], "'xml' is not one of"),
+        (["aply"], "no such command"),
+        (["plan", "--dif"], "no such option"),
+        (["plan", "--format", "xml"], "`xml` is not one of"),
         (["plan", "--jobs", "many"], "should be a valid integer"),
         (["plan", "--jobs"], "requires an argument"),
     ],

@@ -19,12 +19,13 @@ from kale_tag.cli import main
 from kale_tag.diagnostics import Label, Source, UserError, error
 from kale_tag.notebook import Notebook
 from kale_tag.read_notebook import read_notebook
-from kale_tag.render import diff_markdown
 from kale_tag.render.diff import Compared, as_json, as_text
 from kale_tag.render.diff_graph import graph_after, graph_before
 from kale_tag.render.diff_markdown import LIMIT, as_markdown, code
 from kale_tag.render.faults import one_line
+from kale_tag.render.setting import differences
 from kale_tag.render.style import Style
+from kale_tag.splice import same
 from kale_tag.tagging.diff import NotebookDiff, StepChange, diff_notebooks
 
 TAGS = st.lists(
@@ -164,6 +165,21 @@ def test_settings(before: dict[str, Any], after: dict[str, Any], keys: list[str]
     assert all(key in text and key in as_markdown(("a", "b"), done) for key in keys)
 
 
+VALUES = st.recursive(
+    st.none() | st.booleans() | st.integers(0, 1),
+    lambda inner: st.lists(inner, max_size=4) | st.dictionaries(st.sampled_from("ab"), inner),
+    max_leaves=8,
+)
+
+
+@given(VALUES, VALUES)
+def test_nested_settings(before: Any, after: Any) -> None:
+    """Something is shown where something differs, and nothing of it is the same on both sides."""
+    found = list(differences("key", before, after))
+    assert bool(found) == (not same(before, after))
+    assert not any(same(old, new) for _, old, new in found)
+
+
 @given(st.text(max_size=40) | st.text("`|\\<&>#@*_[]() \n", max_size=20), st.booleans())
 def test_code_spans(text: str, in_table: bool) -> None:  # noqa: FBT001  it is drawn
     """GitHub's own Markdown (cmark-gfm) shows every text as it is, in a line or a table."""
@@ -189,20 +205,21 @@ def many(count: int, size: int) -> list[Compared]:
 
 
 @pytest.mark.parametrize(("count", "size"), [(1, 1), (4, 3), (40, 20), (700, 5), (2, 3000)])
-def test_markdown_fits_a_comment(count: int, size: int) -> None:
-    """It is never too long for GitHub, and says what it leaves out."""
+@pytest.mark.parametrize("limit", [4_000, LIMIT, 1 << 20])
+def test_markdown_fits(count: int, size: int, limit: int) -> None:
+    """It is never longer than asked for, by default than GitHub takes, and says what is missing."""
     done = many(count, size)
 
-    text = as_markdown(("main", "HEAD"), done)
+    text = as_markdown(("main", "HEAD"), done, limit)
 
-    assert len(text.encode("utf-16-le")) // 2 <= LIMIT
+    assert len(text.encode()) <= limit
     drawn = text.count("```mermaid\n")
     assert text.count("```") == 2 * drawn
     assert text.count("<details>") == text.count("</details>") >= (0 if count <= 3 else drawn)
     told = "Left out" in text or "too many to draw" in text
     assert told == (drawn < count)
-    if count > diff_markdown.ROWS:
-        assert f"and {count - diff_markdown.ROWS} more notebooks" in text
+    rows = text.count("\n| `folder/")
+    assert rows == count or f"and {count - rows} more notebook" in text
 
 
 def test_markdown_of_much_text() -> None:
@@ -216,9 +233,9 @@ def test_markdown_of_much_text() -> None:
 
     text = as_markdown((long, long), done)
 
-    assert len(text.encode("utf-16-le")) // 2 <= LIMIT
+    assert len(text.encode()) <= LIMIT
     assert "**50 notebooks could not be read:**" in text
-    assert "and 80 more" in text
+    assert re.search(r"^- and \d+ more$", text, re.MULTILINE)
 
 
 def test_graphs_mark_what_differs() -> None:

@@ -141,6 +141,22 @@ def test_a_command_of_the_user(repository: Repository, monkeypatch: Patch, capsy
     assert repository.git("config", "diff.kale-tag.cachetextconv") == "true\n"
 
 
+def test_the_cache_is_the_users(
+    repository: Repository, monkeypatch: Patch, capsys: Capture
+) -> None:
+    """Git keeps what the driver prints where the user says so, and uninstall leaves that alone."""
+    assert repository.kale_tag(monkeypatch, "install") == 0
+    repository.git("config", git_drivers.CACHE, "true")
+    repository.commit({"a.ipynb": NOTEBOOK.replace(b"step:load", b"step:read")})
+    assert "+# %% [code] step:read\n" in repository.git("show", "HEAD")
+    assert "refs/notes/textconv/kale-tag" in repository.git("for-each-ref")
+    capsys.readouterr()
+    assert repository.kale_tag(monkeypatch, "uninstall") == 0
+    assert f"left as it is: `{git_drivers.CACHE}` in" in capsys.readouterr().out
+    left = repository.git("config", "--get-regexp", r"\.kale-tag\.")
+    assert left == "diff.kale-tag.cachetextconv true\n"
+
+
 def test_an_older_install_is_renewed(
     repository: Repository, monkeypatch: Patch, capsys: Capture
 ) -> None:
@@ -283,6 +299,23 @@ def test_what_cannot_be_written(
     assert "is a folder" in capsys.readouterr().err
     assert repository.kale_tag(monkeypatch, "install", "--attributes", "a.ipynb/x") == 2
     assert "cannot write" in capsys.readouterr().err
+
+
+def test_textconv_starts_quickly(repository: Repository) -> None:
+    """Git starts it for every version of every notebook, so it imports nothing that is slow."""
+    program = (
+        "import atexit, runpy, sys\n"
+        "atexit.register(lambda: print('|', *sys.modules))\n"
+        "runpy.run_module('kale_tag', run_name='__main__')\n"
+    )
+    words = [sys.executable, "-S", "-c", program, "git", "textconv", "--", "a.ipynb"]
+    env = {"PYTHONPATH": str(Path(git_drivers.__file__).parents[2])}
+    done = subprocess.run(
+        words, cwd=repository.folder, env=env, capture_output=True, text=True, check=True
+    )
+    lines, _, modules = done.stdout.rpartition("|")
+    assert "# %% [code] step:load\nx = 1\n" in lines
+    assert not {"dataclasses", "typing", "inspect", "kale_tag.cli"} & set(modules.split())
 
 
 def test_odd_places_of_python(repository: Repository, tmp_path: Path, monkeypatch: Patch) -> None:

@@ -246,6 +246,8 @@ def test_one_readable_hunk(driven: Repository) -> None:
     assert re.sub("(<<<<<<<|>>>>>>>) .*", r"\1", hunk) in re.sub("([<>]{7}) .*", r"\1", data)
     assert data.count("<<<<<<<") == 1
     assert "both sides changed the role of cell 1 (`fit(x, 1)`): `step:train` (" in said
+    line = data[: data.index("<<<<<<<")].count("\n") + 1
+    assert f"\n --> a.ipynb:{line}\n" in said
 
     # What is shown meanwhile, and either side is a notebook with all the rest merged.
     shown = driven.git("diff")
@@ -257,6 +259,21 @@ def test_one_readable_hunk(driven: Repository) -> None:
         resolved = re.sub(pattern, side, data).encode()
         assert tags(resolved)[1] == [role, "prev:load", "prev:x", "limit:cpu:1"]
         assert value(resolved)["cells"][1]["source"] == ["fit(x, 1)"]
+
+
+def test_each_conflict_has_its_line(driven: Repository) -> None:
+    """The role of a step, and the `prev` that follows it, are two hunks."""
+
+    def named(name: str) -> dict[str, bytes]:
+        text = f"# %% tags=step:{name}\nx = 1\n# %%\ny\n# %% tags=step:end,prev:{name}\nx\n"
+        return {"a.ipynb": from_percent(text)}
+
+    driven.three(named("load"), named("read"), named("fetch"))
+    said = driven.git("merge", "-q", "topic", ok=False)
+    data = driven.read("a.ipynb").decode()
+    lines = [n for n, line in enumerate(data.splitlines(), 1) if line.startswith("<<<<<<<")]
+    assert len(lines) == 2
+    assert re.findall(r" --> a\.ipynb:(\d+)", said) == [str(line) for line in lines]
 
 
 def test_settings(driven: Repository) -> None:
@@ -279,7 +296,10 @@ def test_settings(driven: Repository) -> None:
     )
     said = driven.git("merge", "topic", ok=False)
     assert "both sides changed the setting `pipeline_name`: `q` (" in said
-    assert driven.read("a.ipynb").count(b"<<<<<<<") == 1
+    data = driven.read("a.ipynb")
+    assert data.count(b"<<<<<<<") == 1
+    line = data[: data.index(b"<<<<<<<")].count(b"\n") + 1
+    assert f"\n --> a.ipynb:{line}\n" in said
 
 
 def test_a_step_that_both_sides_add(driven: Repository) -> None:

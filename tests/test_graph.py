@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from pipelines import FULL, NESTED, chain, pipeline, step
 
 from kale_tag.pipeline.graph import Edge, as_dot, as_json, as_mermaid, edges, flowchart
-from kale_tag.pipeline.graph_layout import layout
+from kale_tag.pipeline.graph_layout import Size, layout
 from kale_tag.pipeline.graph_svg import as_svg
 from kale_tag.pipeline.graph_text import as_text
 from kale_tag.pipeline.model import Pipeline
@@ -121,35 +121,89 @@ def test_no_letters_that_a_terminal_lacks() -> None:
 @settings(max_examples=100, deadline=None)
 @given(pipelines())
 def test_nothing_overlaps(one: Pipeline) -> None:
-    """No box or label of a layout touches another; lines go down only."""
+    """No box or label of a layout touches another, and no line a label; lines go down only."""
     found = edges(one)
-    widths = {unit.name: 40.0 + 7 * len(unit.name) for unit in one.steps}
-    labels = {edge: 6.0 * len(edge.text) for edge in found}
-    made = layout(list(widths), found, widths, labels, (34, 56))
-    placed = [(*made.boxes[name], width) for name, width in widths.items()]
+    boxes = {
+        unit.name: Size(30 + 7 * len(unit.name), 30 + 7 * len(unit.name), 34) for unit in one.steps
+    }
+    labels = {edge: Size(6, 6 * len(edge.text), 14) for edge in found if edge.variables}
+    made = layout(list(boxes), found, boxes, labels)
+    placed = [(*made.boxes[name], size) for name, size in boxes.items()]
     placed += [(*line.label, labels[line.edge]) for line in made.lines if line.edge.variables]
-    for number, (x, y, width) in enumerate(placed):
-        assert x - width / 2 + 0.01 >= 0
-        assert x + width / 2 <= made.width + 0.01
-        assert 0 <= y <= made.height
+    for number, (x, y, size) in enumerate(placed):
+        assert x - size.left + 0.01 >= 0
+        assert x + size.right <= made.width + 0.01
+        assert size.height / 2 <= y + 0.01 <= made.height - size.height / 2 + 0.02
         for other_x, other_y, other in placed[:number]:
-            apart = abs(x - other_x) >= (width + other) / 2 + 10
-            assert y != other_y or apart
+            gap = (
+                x - size.left - other_x - other.right
+                if x > other_x
+                else (other_x - other.left - x - size.right)
+            )
+            assert y != other_y or gap >= 17
     for line in made.lines:
         heights = [y for _, y in line.points]
-        assert heights == sorted(set(heights))
-        assert line.points[0] == made.boxes[line.edge.giver]
-        assert line.points[-1] == made.boxes[line.edge.taker]
+        assert heights == sorted(heights)
+        for end, (x, y), side in (
+            (line.edge.giver, line.points[0], 17),
+            (line.edge.taker, line.points[-1], -17),
+        ):
+            middle, level = made.boxes[end]
+            assert y == pytest.approx(level + side)
+            assert abs(x - middle) < boxes[end].left
+        for another in made.lines:
+            if another is not line and another.edge.variables:
+                x, y = another.label
+                across = [at for at, height in line.points if height == pytest.approx(y - 7)]
+                size = labels[another.edge]
+                assert all(not x - size.left < at < x + size.right for at in across)
 
 
 @pytest.mark.parametrize("one", [FULL, NESTED, chain(1), chain(60)], ids=["full", "in", "1", "60"])
 def test_svg(one: Pipeline) -> None:
-    """The drawing is XML with every step and every variable in it."""
+    """The drawing is XML with its name, every step, parameter and variable in it."""
     root = ET.fromstring(as_svg(one))
     texts = ["".join(text.itertext()) for text in root.iter(f"{SVG}text")]
+    assert one.name in texts
+    assert all(any(parameter.name in text for text in texts) for parameter in one.parameters)
     assert all(any(unit.name in text for text in texts) for unit in one.steps)
     assert all(edge.text in texts for edge in edges(one) if edge.variables)
     assert len(list(root.iter(f"{SVG}path"))) == len(edges(one)) + 1
+    bare = ET.fromstring(as_svg(one, heading=False))
+    assert one.name not in [text.text for text in bare.iter(f"{SVG}text")]
+
+
+def test_many_variables() -> None:
+    """A label has three rows at most, and counts what is left; all of it shows under the mouse."""
+    names = ["train_df_processed", "test_df_processed", "labels", "x", *"abcdefgh"]
+    one = pipeline(step("load"), step("train", prev=("load",), ins=dict.fromkeys(names, "load")))
+    label = next(
+        text
+        for text in ET.fromstring(as_svg(one)).iter(f"{SVG}text")
+        if text.attrib.get("class") == "label"
+    )
+    assert [row.text for row in label.iter(f"{SVG}tspan")] == [
+        "train_df_processed,",
+        "test_df_processed,",
+        "+10 more",
+    ]
+    assert label.findtext(f"{SVG}title") == ", ".join(names)
+
+
+def test_a_fan_is_straight() -> None:
+    """Where a step has one line, its label stands on it and the line does not bend there."""
+    branches = [
+        step(f"branch_{n}", prev=("load",), ins={"x_train": "load", "y_train": "load"})
+        for n in range(5)
+    ]
+    ins = {f"accuracy_{n}": f"branch_{n}" for n in range(5)}
+    one = pipeline(step("load"), *branches, step("result", prev=tuple(ins.values()), ins=ins))
+    boxes = {unit.name: Size(40, 40, 34) for unit in one.steps}
+    labels = {edge: Size(6, 110, 28) for edge in edges(one)}
+    made = layout(list(boxes), edges(one), boxes, labels)
+    for line in made.lines:
+        branch = line.edge.taker if line.edge.giver == "load" else line.edge.giver
+        assert line.label[0] == pytest.approx(made.boxes[branch][0])
 
 
 def test_odd_words() -> None:

@@ -14,7 +14,7 @@ from layouts import ENGINES, FUZZ, exact, files, nodes, read, text_of
 
 from kale_tag import notebook_msgspec
 from kale_tag.diagnostics import Diagnostic, UserError
-from kale_tag.json_scan import HugeInt
+from kale_tag.json_value import HugeInt
 from kale_tag.notebook import MISSING, Notebook
 
 each_engine = pytest.mark.parametrize("engine", ENGINES)

@@ -27,7 +27,7 @@ from layouts import (
 from nbformat import v4
 
 from kale_tag.diagnostics import UserError
-from kale_tag.json_scan import HugeInt
+from kale_tag.json_value import HugeInt
 from kale_tag.notebook import MISSING
 from kale_tag.splice import ProofError, Wanted, prove, same, splice
 

@@ -127,6 +127,25 @@ def test_different_cells_have_different_lines(one: list[Any], other: list[Any]) 
     assert (lines(notebook(one)) == lines(notebook(other))) == (one == other)
 
 
+VALUES = st.recursive(
+    st.none() | st.booleans() | st.integers(0, 2) | st.text("a:- \n", max_size=3),
+    lambda inner: (
+        st.lists(inner, max_size=3)
+        | st.dictionaries(st.text("a:- ", max_size=2), inner, max_size=3)
+    ),
+    max_leaves=6,
+)
+
+
+@given(VALUES, VALUES)
+def test_different_settings_have_different_lines(one: Any, other: Any) -> None:
+    """Each field has a line, however deep, and nothing passes for another."""
+    pair = [notebook([], kubeflow_notebook={"a": value}) for value in (one, other)]
+    assert (lines(pair[0]) == lines(pair[1])) == (
+        json.dumps(one, sort_keys=True) == json.dumps(other, sort_keys=True)
+    )
+
+
 @given(st.binary() | st.text().map(str.encode))
 def test_it_never_fails(data: bytes) -> None:
     """What is no notebook comes back byte for byte."""

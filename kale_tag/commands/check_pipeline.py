@@ -10,11 +10,11 @@ from kale_tag import files
 from kale_tag.cell_places import in_files
 from kale_tag.commands.targets import STDIN
 from kale_tag.diagnostics import Diagnostic, Label, UserError, error
+from kale_tag.metadata import SETTINGS_KEY
 from kale_tag.notebook import Notebook
 from kale_tag.places import Places
 from kale_tag.read_notebook import read_notebook
 from kale_tag.settings import CompileOptions
-from kale_tag.steps import SETTINGS_KEY
 
 if TYPE_CHECKING:
     from kale_tag.commands.pipelines import Reader

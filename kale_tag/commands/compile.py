@@ -21,7 +21,7 @@ from kale_tag.commands.options import (
 from kale_tag.commands.pipelines import STDIN_NOTEBOOK, Built, build
 from kale_tag.commands.report import Report, style_for
 from kale_tag.commands.targets import STDIN
-from kale_tag.diagnostics import Label, Source, UserError, count, error
+from kale_tag.diagnostics import Label, Source, UserError, count, error, warning
 from kale_tag.pipeline.dsl import to_dsl
 from kale_tag.pipeline.dsl_settings import cannot_compile
 from kale_tag.pipeline.package import package
@@ -73,6 +73,7 @@ def compile(  # noqa: A001, PLR0913  the command's name; one parameter an option
     runtime = load_runtime()
     built = build(paths, finish(runtime, output, format, dsl), jobs=jobs, quiet=quiet)
     _refuse_one_file(built)
+    _warn_of_one_name(built)
     if check:
         given = (("-o", output), ("--format", format if format != "yaml" else ""), ("--dsl", dsl))
         words = [word for option, value in given if value for word in (option, value)]
@@ -179,6 +180,27 @@ def _refuse_one_file(built: Sequence[Built]) -> None:
                 )
                 one.pipeline = first[path].pipeline = None
             first[path] = one
+
+
+def _warn_of_one_name(built: Sequence[Built]) -> None:
+    """Say once for each pipeline name which notebooks share it: the last of them says so."""
+    sharing: dict[str, list[Built]] = {}
+    for one in built:
+        if not one.failed:
+            sharing.setdefault(one.of.name, []).append(one)
+    for name, some in sharing.items():
+        if len(some) > 1:
+            first, *others = (Label(Source(one.name)) for one in some)
+            some[-1].diagnostics += (
+                warning(
+                    "one-pipeline-name",
+                    f"{len(some)} notebooks are the pipeline `{name}`; once uploaded, "
+                    "their packages are versions of one pipeline",
+                    first,
+                    also=others,
+                    help="`pipeline_name: x-${stem}` in a spec gives each a name of its own",
+                ),
+            )
 
 
 def _files(one: Built) -> tuple[Wanted, ...]:

@@ -8,12 +8,12 @@ from dataclasses import replace
 from functools import partial
 from typing import TypeVar
 
-from kale_tag.commands.options import Color, DiffFormat, ExitCode, Quiet, Unchanged
+from kale_tag.commands.options import Color, DiffFormat, ExitCode, Limit, Quiet, Unchanged
 from kale_tag.commands.options import Versions as Words
 from kale_tag.commands.report import say, style_for
 from kale_tag.commands.revisions import find_versions
 from kale_tag.commands.versions import Comparison, Version, Versions
-from kale_tag.diagnostics import UserError
+from kale_tag.diagnostics import UserError, error
 from kale_tag.notebook import Notebook
 from kale_tag.read_notebook import read_notebook
 from kale_tag.render import diff as render
@@ -21,6 +21,9 @@ from kale_tag.render.diff import Compared
 from kale_tag.tagging.diff import diff_notebooks
 
 T = TypeVar("T")
+
+LEAST = 4_000
+"""Bytes of Markdown that hold what is always there: both names, some rows, what is left out."""
 
 FAST_COUNT = 40
 FAST_BYTES = 4_000_000
@@ -31,6 +34,7 @@ def diff(  # noqa: PLR0913  one parameter an option
     paths: Words,
     *,
     format: DiffFormat = "text",  # noqa: A002  the option's name
+    limit: Limit = 65_536,
     exit_code: ExitCode = False,
     quiet: Quiet = False,
     verbose: Unchanged = False,
@@ -46,6 +50,7 @@ def diff(  # noqa: PLR0913  one parameter an option
 
     kale-tag diff main...HEAD --format markdown
     """
+    _check_limit(limit)
     style = style_for(color, sys.stdout.isatty())
     done: list[Compared] = []
     with ExitStack() as stack:
@@ -60,10 +65,21 @@ def diff(  # noqa: PLR0913  one parameter an option
             if format == "text" and not quiet:
                 for line in render.as_text(one, style, verbose=verbose):
                     print(line)
-    _print_end(comparison, done, format, quiet=quiet)
+    names = comparison.before, comparison.after
+    if format == "markdown":
+        from kale_tag.render.diff_markdown import as_markdown  # noqa: PLC0415  seldom asked for
+
+        print(as_markdown(names, done, limit), end="")
+    else:
+        _print_end(names, done, format, quiet=quiet)
     if any(one.diagnostics for one in done):
         return 2
     return 1 if exit_code and any(one.diff for one in done) else 0
+
+
+def _check_limit(limit: int) -> None:
+    if limit < LEAST:
+        raise UserError(error("wrong-arguments", f"`--limit` is {LEAST} at least"))
 
 
 def _compared(comparison: Comparison) -> Iterator[Compared]:
@@ -112,13 +128,8 @@ def _read(data: bytes, version: Version, *, fast: bool) -> Notebook:
         raise UserError(*(replace(one, help=hint) for one in fault.diagnostics)) from None
 
 
-def _print_end(comparison: Comparison, done: list[Compared], format: str, *, quiet: bool) -> None:  # noqa: A002  the option's name
-    names = comparison.before, comparison.after
+def _print_end(names: render.Names, done: list[Compared], format: str, *, quiet: bool) -> None:  # noqa: A002  the option's name
     if format == "json":
         print(render.as_json(names, done))
-    elif format == "markdown":
-        from kale_tag.render.diff_markdown import as_markdown  # noqa: PLC0415  seldom asked for
-
-        print(as_markdown(names, done), end="")
     elif not quiet:
         print(render.summary(names, done))

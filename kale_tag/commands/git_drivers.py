@@ -30,6 +30,9 @@ KINDS: tuple[Kind, ...] = ("diff", "merge")
 MAIN = {"diff": "diff.kale-tag.textconv", "merge": "merge.kale-tag.driver"}
 """The setting that is the command of each driver."""
 
+CACHE = "diff.kale-tag.cachetextconv"
+"""The setting with which users let Git keep what the diff driver prints; never ours."""
+
 PURPOSE = {
     "diff": "`git diff`, `git log -p` and `git show` print notebooks as readable lines",
     "merge": "tags and settings of notebooks merge by what they mean",
@@ -140,6 +143,8 @@ def uninstall(target: Target) -> int:
         for kind in KINDS
         if target.repository and (place := _state(target.repository, kind).place)
     }
+    if cache := config.get(CACHE, target.scope, target.top):
+        left.add((cache.file, CACHE))
     for file, line in sorted(left):
         print(f"left as it is: `{line}` in {_shown(file)}")
     return 0

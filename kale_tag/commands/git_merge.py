@@ -1,5 +1,7 @@
 """`kale-tag git merge`: what Git calls to merge a notebook that both sides changed."""
 
+import json
+import re
 import traceback
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -7,7 +9,7 @@ from dataclasses import dataclass
 from kale_tag import files
 from kale_tag.commands.report import say
 from kale_tag.diagnostics import Diagnostic, Label, Source, UserError, error, warning
-from kale_tag.git_merge import GitMerge, Labels, merge_as_git
+from kale_tag.git_merge import GitMerge, Hunk, Labels, hunks, merge_as_git
 from kale_tag.notebook import MISSING, Notebook
 from kale_tag.read_notebook import read_notebook
 from kale_tag.splice import prove, splice
@@ -83,7 +85,8 @@ def _by_meaning(
         _spliced(notebook, wanted) for notebook, wanted in zip(notebooks, made.wanted, strict=True)
     ]
     by_git = merge_as_git(agreed, marker_size, labels)
-    faults = [_conflict(found, notebooks[1], labels) for found in made.conflicts]
+    left = hunks(by_git.data, marker_size)
+    faults = [_conflict(found, notebooks[1], labels, left) for found in made.conflicts]
     if by_git.clean and not faults:
         faults += _proof(made, notebooks, by_git)
     remarks = (_given_twice(name, path) for name in made.twice)
@@ -115,7 +118,7 @@ def _proof(made: Merge, notebooks: Sequence[Notebook], by_git: GitMerge) -> Iter
         )
 
 
-def _conflict(found: CellConflict, ours: Notebook, labels: Labels) -> Diagnostic:
+def _conflict(found: CellConflict, ours: Notebook, labels: Labels, left: list[Hunk]) -> Diagnostic:
     _, one, other = (_shown(value) for value in found.conflict.versions)
     if found.cell is None:
         where = f"the setting `{found.conflict.what}`"
@@ -125,9 +128,34 @@ def _conflict(found: CellConflict, ours: Notebook, labels: Labels) -> Diagnostic
     return error(
         "tags-conflict" if found.cell is not None else "settings-conflict",
         f"both sides changed {where}: {one} ({labels.ours}), {other} ({labels.theirs})",
-        Label(Source(ours.name, cell=found.cell)),
+        Label(_place(found, ours.name, left)),
         help="keep one of the two lines between the conflict markers, then `git add` it",
     )
+
+
+def _place(found: CellConflict, name: str, left: list[Hunk]) -> Source:
+    """The line of the merged file at which the markers of a conflict begin, else its cell.
+
+    It is the first of the hunks *left* that holds what both sides made; it goes to their end, so
+    that the same conflict in another cell has another hunk.
+    """
+    _, ours, theirs = (_words(found, value) for value in found.conflict.versions)
+    for hunk in left:
+        if ours <= _strings(hunk.ours) and theirs <= _strings(hunk.theirs):
+            left.remove(hunk)
+            left.append(hunk)
+            return Source(name, first_line=hunk.line)
+    return Source(name, cell=found.cell)
+
+
+def _words(found: CellConflict, value: object) -> set[bytes]:
+    """What the lines of a conflict hold: its tags, or the key of its setting."""
+    words = value if isinstance(value, list) and found.cell is not None else [found.conflict.what]
+    return set() if value is MISSING else {json.dumps(word).encode() for word in words}
+
+
+def _strings(lines: bytes) -> set[bytes]:
+    return set(re.findall(rb'"(?:[^"\\]|\\.)*"', lines))
 
 
 def _given_twice(name: str, path: str) -> Diagnostic:

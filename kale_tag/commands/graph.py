@@ -2,6 +2,7 @@
 
 import os
 import sys
+from collections.abc import Mapping
 
 from kale_tag import files
 from kale_tag.commands.options import Builders, Color, Drawing, GraphFormat, Paths, Quiet
@@ -43,18 +44,9 @@ def graph(  # noqa: PLR0913  one parameter an option
         "json": lambda one: graphs.as_json(one.of),
     }
     built = build(paths, drawings[format], jobs=jobs, quiet=quiet)
-    folder = output.endswith(("/", os.sep)) or os.path.isdir(output)
     good = [one for one in built if not one.failed]
-    if to_file and not folder and len(good) > 1:
-        names = " and ".join(one.name for one in good[:2])
-        raise UserError(
-            error(
-                "one-file",
-                f"the drawings of {names} would both be {output}",
-                Label(Source(good[1].name)),
-                help="`-o FOLDER/` gives each a file",
-            )
-        )
+    paths_of = {one.name: _path(output, one.name, format) for one in good if to_file}
+    _refuse_one_file(paths_of, output)
     printed = 0
     for one in built:
         report.tell(one.diagnostics)
@@ -62,9 +54,7 @@ def graph(  # noqa: PLR0913  one parameter an option
             continue
         text = str(one.made)
         if to_file:
-            base = os.path.basename(STDIN_NOTEBOOK if one.name == STDIN else one.name)
-            own = base.removesuffix(".ipynb") + ENDINGS[format]
-            path = os.path.join(output, own) if folder else output
+            path = paths_of[one.name]
             if files.write(path, text.encode()) and not quiet:
                 print(f"wrote {style.bold(path)}")
         else:
@@ -73,6 +63,32 @@ def graph(  # noqa: PLR0913  one parameter an option
     if any(one.bug for one in built):
         return 3
     return 2 if len(good) < len(built) else 0
+
+
+def _path(output: str, name: str, form: str) -> str:
+    """Where the drawing of the notebook *name* goes: *output*, or a file in that folder."""
+    if not output.endswith(("/", os.sep)) and not os.path.isdir(output):
+        return output
+    base = os.path.basename(STDIN_NOTEBOOK if name == STDIN else name)
+    return os.path.join(output, base.removesuffix(".ipynb") + ENDINGS[form])
+
+
+def _refuse_one_file(paths: Mapping[str, str], output: str) -> None:
+    """Two drawings in one file would be one; *paths* has the file of each notebook."""
+    first: dict[str, str] = {}
+    for name, path in paths.items():
+        other = first.setdefault(path, name)
+        if other != name:
+            raise UserError(
+                error(
+                    "one-file",
+                    f"the drawings of {other} and {name} would both be {path}",
+                    Label(Source(name)),
+                    help="`-o FOLDER/` gives each a file"
+                    if path == output
+                    else "draw them in two calls, into two folders",
+                )
+            )
 
 
 def _draws(encoding: str | None) -> bool:

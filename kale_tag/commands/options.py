@@ -159,6 +159,15 @@ DiffFormat = Annotated[
     Literal["text", "json", "markdown"],
     Option(("--format",), "How to print the result: text, json, or markdown for a pull request."),
 ]
+Limit = Annotated[
+    int,
+    Option(
+        ("--limit",),
+        "The most bytes of markdown. Default: what a comment on GitHub takes; the summary of a job "
+        "takes 1048576.",
+        "BYTES",
+    ),
+]
 ExitCode = Annotated[bool, Option(("--exit-code",), "Exit with 1 if anything differs.")]
 CheckPaths = Annotated[
     list[str],

@@ -1,17 +1,17 @@
 """The pipelines of the notebooks on a command line: tagged in memory, read, built."""
 
 import os
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 
 from kale_tag import files
 from kale_tag.commands import batch
 from kale_tag.commands.targets import STDIN, Task, find_targets
-from kale_tag.diagnostics import Diagnostic, Label, Source, UserError, error
+from kale_tag.diagnostics import Diagnostic, Label, UserError, error
 from kale_tag.notebook import Notebook
 from kale_tag.pipeline.build import Load, build_pipeline
-from kale_tag.pipeline.model import Pipeline, SubPipeline
+from kale_tag.pipeline.model import Pipeline
 from kale_tag.pipeline.package_text import notebook_digest, text_digest
 from kale_tag.read_notebook import read_notebook
 from kale_tag.settings import CompileOptions
@@ -69,32 +69,7 @@ def build(paths: Sequence[str], finish: Finish, *, jobs: int, quiet: bool) -> li
     built = list(batch.each(work.on, targets.tasks, jobs=jobs, quiet=quiet))
     named = {files.identity(path) for path in paths if path != STDIN}
     inner = frozenset[str]().union(*(one.inner for one in built)) - named
-    built = [one for one in built if one.name == STDIN or files.identity(one.name) not in inner]
-    _refuse_one_name(built)
-    return built
-
-
-def _refuse_one_name(built: Sequence[Built]) -> None:
-    """Two notebooks of one pipeline name are versions of one pipeline to a cluster."""
-    first: dict[str, Built] = {}
-    for one in built:
-        if one.pipeline is None:
-            continue
-        other = first.setdefault(one.pipeline.name, one)
-        if other is not one:
-            fault = error(
-                "one-pipeline-name",
-                f"{other.name} and {one.name} are both the pipeline `{one.pipeline.name}`",
-                Label(Source(one.name)),
-                also=[Label(Source(other.name))],
-                help="`pipeline_name: x-${stem}` in a spec gives each notebook a name of its own",
-            )
-            one.diagnostics += (fault,)
-            other.diagnostics += (fault,)
-    twice = {one.name for one in built for d in one.diagnostics if d.code == "one-pipeline-name"}
-    for one in built:
-        if one.name in twice:
-            one.pipeline = None
+    return [one for one in built if one.name == STDIN or files.identity(one.name) not in inner]
 
 
 @dataclass(frozen=True, slots=True)
@@ -185,10 +160,3 @@ class _Work:
             built.pipeline, built.bug = None, True
         built.inner = frozenset(map(files.identity, inner))
         return built
-
-
-def _inner(pipeline: Pipeline) -> Iterator[str]:
-    for unit in pipeline.steps:
-        if isinstance(unit, SubPipeline):
-            yield files.identity(unit.pipeline.notebook)
-            yield from _inner(unit.pipeline)

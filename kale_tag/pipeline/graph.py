@@ -4,7 +4,7 @@ import json
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
-from kale_tag.pipeline.model import Pipeline, Step, SubPipeline
+from kale_tag.pipeline.model import Parameter, Pipeline, Step, SubPipeline
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,6 +38,13 @@ def title(unit: Step | SubPipeline) -> str:
     if isinstance(unit, Step):
         return unit.name
     return f"{unit.name} ({unit.pipeline.notebook.replace(chr(92), '/').rpartition('/')[2]})"
+
+
+def parameter_text(parameter: Parameter) -> str:
+    """`alpha: float = 0.1`, the default cut where it is long."""
+    default = repr(parameter.default)
+    default = default if len(default) <= 40 else f"{default[:39]}…"
+    return f"{parameter.name}: {parameter.type} = {default}"
 
 
 def as_json(pipeline: Pipeline) -> str:

@@ -13,7 +13,7 @@ for come together, with the variables that it takes.
 from collections.abc import Callable, Iterable, Iterator
 
 from kale_tag.diagnostics import count
-from kale_tag.pipeline.graph import Edge, edges, title
+from kale_tag.pipeline.graph import Edge, edges, parameter_text, title
 from kale_tag.pipeline.model import Pipeline, Step, SubPipeline
 
 UP, DOWN, LEFT, RIGHT = 1, 2, 4, 8
@@ -49,8 +49,7 @@ def as_text(pipeline: Pipeline, *, plain: bool = False, bold: Bold = str) -> str
 def _all(pipeline: Pipeline, name: str, bold: Bold) -> Iterator[str]:
     yield f"{bold(name)}  {count(len(pipeline.steps), 'step')}"
     if pipeline.parameters:
-        shown = (f"{one.name}: {one.type} = {_short(one.default)}" for one in pipeline.parameters)
-        yield f"  parameters: {', '.join(shown)}"
+        yield f"  parameters: {', '.join(map(parameter_text, pipeline.parameters))}"
     yield ""
     yield from (f"  {line}" for line in _graph(pipeline, bold))
     for unit in pipeline.steps:
@@ -128,8 +127,3 @@ def _labels(taken: list[Edge]) -> str:
 
 def _remarks(unit: Step | SubPipeline) -> str:
     return f"  ({', '.join(unit.parameters)})" if unit.parameters else ""
-
-
-def _short(value: object) -> str:
-    text = repr(value)
-    return text if len(text) <= 40 else f"{text[:39]}…"

@@ -75,7 +75,7 @@ def one_pipeline_name(named: Iterable[Named]) -> Iterator[Diagnostic]:
     """Finds two notebooks whose pipelines have one name.
 
     Why: To a cluster they are versions of one pipeline: whichever is uploaded last takes the place
-    of the other. `kale-tag compile` does not compile them in one call.
+    of the other. `kale-tag compile` writes both packages, and warns.
 
     Mend: Give each a name of its own. In a spec for both: `pipeline_name: churn-${stem}`.
 

@@ -27,13 +27,15 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from kale_tag.diagnostics import Diagnostic
-from kale_tag.json_scan import HugeInt
+from kale_tag.metadata import PATH_KEY
 from kale_tag.notebook import MISSING
 from kale_tag.render import faults
 from kale_tag.render.faults import one_line
+from kale_tag.render.setting import as_text as setting_as_text
+from kale_tag.render.setting import as_written, digits
 from kale_tag.render.style import Style
 from kale_tag.splice import same
-from kale_tag.steps import PATH_KEY, Step
+from kale_tag.steps import Step
 from kale_tag.tagging.diff import CellChange, NotebookDiff, Regrouped, StepChange
 
 Names = tuple[str, str]
@@ -101,11 +103,8 @@ def as_text(one: Compared, style: Style, *, verbose: bool) -> Iterator[str]:
     yield style.bold(title(one))
     yield from _cells_as_text(one, one.diff.cells, style)
     for setting in one.diff.settings:
-        gone, come = (
-            [] if value is MISSING else [f"{sign} {setting.key}: {as_written(value)}"]
-            for sign, value in (("-", setting.before), ("+", setting.after))
-        )
-        yield f"  setting  {_marks(gone, come, style)}"
+        for line in setting_as_text(setting.key, setting.before, setting.after, style):
+            yield f"  setting  {line}"
     for step in one.diff.steps:
         yield f"  step  {_step_as_text(step, style)}"
     for group in one.diff.regrouped:
@@ -124,7 +123,7 @@ def as_json(names: Names, done: Sequence[Compared]) -> str:
         "diagnostics": [faults.as_value(fault) for one in done for fault in one.diagnostics],
         "summary": {"differ": differ, "unchanged": unchanged, "failed": failed},
     }
-    return json.dumps(document, indent=1, ensure_ascii=False, default=_digits)
+    return json.dumps(document, indent=1, ensure_ascii=False, default=digits)
 
 
 def cells_named(group: Regrouped) -> str:
@@ -278,12 +277,3 @@ def _step_value(step: Step | None) -> dict[str, object] | None:
         "settings": [str(tag) for tag in step.settings],
         **({} if step.notebook is None else {"notebook": step.notebook}),
     }
-
-
-def as_written(value: object) -> str:
-    """*value* as JSON."""
-    return json.dumps(value, ensure_ascii=False, default=_digits)
-
-
-def _digits(number: HugeInt) -> str:
-    return number.digits

@@ -49,6 +49,15 @@ def graph_after(diff: NotebookDiff) -> str | None:
     return _graph(diff.after, marks, edges)
 
 
+def same_arrows(diff: NotebookDiff) -> bool:
+    """Whether the same steps wait for each other, but for their names and settings."""
+    if any(change.before is None or change.after is None for change in diff.steps):
+        return False
+    names = {one.before.name: one.after.name for one in diff.steps if one.before and one.after}
+    before = {(names.get(one, one), names.get(two, two)) for one, two in _arrows(diff.before)}
+    return before == set(_arrows(diff.after))
+
+
 def _edges(
     own: Outline, other: Outline, names: Mapping[str, str], label: str, line: Line
 ) -> list[Edge]:

@@ -6,7 +6,7 @@ none of it becomes a heading, a table cell, a mention or a tag.
 
 import html
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 from kale_tag.diagnostics import count
@@ -14,27 +14,25 @@ from kale_tag.notebook import MISSING
 from kale_tag.render.diff import (
     Compared,
     Names,
-    as_written,
     block,
     cells_named,
     counts,
     numbers,
     path_changes,
 )
-from kale_tag.render.diff_graph import graph_after, graph_before
+from kale_tag.render.diff_graph import graph_after, graph_before, same_arrows
 from kale_tag.render.faults import one_line
-from kale_tag.tagging.diff import CellChange, NotebookDiff, SettingChange, StepChange
+from kale_tag.render.setting import as_written, differences
+from kale_tag.tagging.diff import CellChange, NotebookDiff, StepChange
 
 LIMIT = 65_536
-"""What GitHub takes as one comment, in characters; counted here as UTF-16 does, to be safe."""
+"""What GitHub takes as one comment, in characters. Sizes are in bytes of UTF-8, to be safe."""
 
 FOLD = 3
 """More notebooks than these are folded."""
 
-ROWS = 150
-LINES = 60
-WIDTH = 160
-"""How many notebooks, lines of one notebook, and characters of one text are shown."""
+LINES, WIDTH, REASON = 60, 160, 400
+"""How many lines of one notebook, and characters of one text and of a message are shown."""
 
 _RESERVE = 1_000  # for the note about what is left out
 
@@ -48,19 +46,19 @@ class _Section:
     short: str
 
 
-def as_markdown(names: Names, done: Sequence[Compared]) -> str:
-    """Headline, table, and a part for each notebook that differs, below `LIMIT` in all.
+def as_markdown(names: Names, done: Sequence[Compared], limit: int = LIMIT) -> str:
+    """Headline, table, and a part for each notebook that differs, *limit* bytes in all.
 
     What does not fit is named at the end.
     """
     differ, _, failed = counts(done)
-    head = f"### Tags, settings and steps: {code(names[0])} → {code(names[1])}\n\n"
+    head = f"### Tags, settings and steps: {_side(names[0])} → {_side(names[1])}\n\n"
     if not differ and not failed:
         return f"{head}Nothing differs.\n"
-    parts = [head, *_failures(done, failed), *_table(done)]
+    parts = [head, *_failures(done, failed, limit // 8), *_table(done, limit // 3)]
     found = [one for one in done if one.diff]
     sections = [_section(one, one.diff, fold=len(found) > FOLD) for one in found if one.diff]
-    left = LIMIT - _RESERVE - sum(map(_size, parts))
+    left = limit - _RESERVE - sum(map(_size, parts))
     without_graphs, without_all = [], []
     for section in sections:
         if _size(section.full) <= left:
@@ -73,13 +71,13 @@ def as_markdown(names: Names, done: Sequence[Compared]) -> str:
             continue
         parts.append(text)
         left -= _size(text)
-    return "".join([*parts, *_left_out(without_graphs, without_all)])
+    return "".join([*parts, *_left_out(without_graphs, without_all, limit)])
 
 
-def code(text: str, *, in_table: bool = False) -> str:
-    """*text* as a code span, in which nothing of it means anything; one line, cut to `WIDTH`."""
-    shown = one_line(text[: WIDTH + 1])
-    shown = shown if len(shown) <= WIDTH else f"{shown[: WIDTH - 1]}…"
+def code(text: str, *, in_table: bool = False, width: int = WIDTH) -> str:
+    """*text* as a code span, in which nothing of it means anything; one line, cut to *width*."""
+    shown = one_line(text[: width + 1])
+    shown = shown if len(shown) <= width else f"{shown[: width - 1]}…"
     if in_table and "|" in shown:  # which ends a cell of a table in a code span, too
         entities = (one if one.isalnum() or one in " /" else f"&#{ord(one)};" for one in shown)
         return f"<code>{''.join(entities)}</code>"
@@ -88,28 +86,50 @@ def code(text: str, *, in_table: bool = False) -> str:
     return f"{fence}{edge}{shown}{edge}{fence}"
 
 
-def _failures(done: Sequence[Compared], failed: int) -> Iterator[str]:
+def _side(name: str) -> str:
+    """What is compared: a revision, file or folder, or the merge base of two revisions."""
+    base = re.fullmatch(r"the merge base of (\S+) and (\S+)", name)
+    return f"the merge base of {code(base[1])} and {code(base[2])}" if base else code(name)
+
+
+def _failures(done: Sequence[Compared], failed: int, room: int) -> Iterator[str]:
     faults = [fault for one in done for fault in one.diagnostics]
     if faults:
         yield f"**{count(failed, 'notebook')} could not be read:**\n\n"
-        yield from (f"- {code(fault.message)}\n" for fault in faults[:20])
-        if len(faults) > 20:
-            yield f"- and {len(faults) - 20} more\n"
+        shown = _fitting((f"- {code(one.message, width=REASON)}\n" for one in faults), room)
+        yield from shown
+        if len(faults) > len(shown):
+            yield f"- and {len(faults) - len(shown)} more\n"
         yield "\n"
 
 
-def _table(done: Sequence[Compared]) -> Iterator[str]:
+def _table(done: Sequence[Compared], room: int) -> Iterator[str]:
     differ = [(one, one.diff) for one in done if one.diff]
     if not differ:
         return
     yield "| notebook | cells | settings | steps |\n|---|---|---|---|\n"
-    for one, diff in differ[:ROWS]:
-        name = code(one.name, in_table=True) + _word(one)
-        numbers_of = [str(n) if n else "" for n in (len(diff.cells), len(diff.settings))]
-        yield f"| {name} | {' | '.join(numbers_of)} | {_steps_counted(diff)} |\n"
-    if len(differ) > ROWS:
-        yield f"\nand {count(len(differ) - ROWS, 'more notebook')}\n"
+    shown = _fitting((_row(one, diff) for one, diff in differ), room)
+    yield from shown
+    if len(differ) > len(shown):
+        yield f"\nand {count(len(differ) - len(shown), 'more notebook')}\n"
     yield "\n"
+
+
+def _row(one: Compared, diff: NotebookDiff) -> str:
+    name = code(one.name, in_table=True) + _word(one)
+    numbers_of = [str(n) if n else "" for n in (len(diff.cells), len(diff.settings))]
+    return f"| {name} | {' | '.join(numbers_of)} | {_steps_counted(diff)} |\n"
+
+
+def _fitting(lines: Iterable[str], room: int) -> list[str]:
+    """The first *lines*, as many as *room* has bytes for."""
+    fitting = []
+    for line in lines:
+        room -= _size(line)
+        if room < 0:
+            break
+        fitting.append(line)
+    return fitting
 
 
 def _word(one: Compared) -> str:
@@ -151,7 +171,9 @@ def _lines(diff: NotebookDiff) -> Iterator[str]:
     for group in diff.regrouped:
         cells = cells_named(group).replace("->", "→")
         yield f"- {cells}: now {_block(group.after)}, before {_block(group.before)}"
-    yield from map(_setting_line, diff.settings)
+    for setting in diff.settings:
+        for found in differences(setting.key, setting.before, setting.after):
+            yield _setting_line(*found)
     yield from map(_cell_line, diff.cells)
 
 
@@ -172,9 +194,8 @@ def _step_line(step: StepChange) -> str:
     return f"- step {name} **changed**: {marks}"
 
 
-def _setting_line(setting: SettingChange) -> str:
-    before, after = setting.before, setting.after
-    key = f"- setting {code(setting.key)}"
+def _setting_line(path: str, before: object, after: object) -> str:
+    key = f"- setting {code(path)}"
     if after is MISSING:
         return f"{key} **removed**: {_value(before)}"
     if before is MISSING:
@@ -208,16 +229,15 @@ def _value(value: object) -> str:
 
 
 def _graphs(diff: NotebookDiff) -> Iterator[str]:
-    """Both graphs where steps differ; that of a side without steps would be empty."""
+    """Both graphs where steps differ; one where its marks say all, or a side has no steps."""
     if not diff.steps:
         return
-    for title, steps, graph in (
-        ("Before", diff.before.steps, graph_before),
-        ("After", diff.after.steps, graph_after),
-    ):
+    after = "**After**, the arrows as before" if same_arrows(diff) else "**After**"
+    sides = [("**Before**", diff.before.steps, graph_before)] if after == "**After**" else []
+    for title, steps, graph in (*sides, (after, diff.after.steps, graph_after)):
         if steps:
             drawn = graph(diff)
-            yield f"**{title}**\n\n"
+            yield f"{title}\n\n"
             yield (
                 f"```mermaid\n{drawn}```\n\n"
                 if drawn
@@ -225,7 +245,9 @@ def _graphs(diff: NotebookDiff) -> Iterator[str]:
             )
 
 
-def _left_out(without_graphs: Sequence[str], without_all: Sequence[str]) -> Iterator[str]:
+def _left_out(
+    without_graphs: Sequence[str], without_all: Sequence[str], limit: int
+) -> Iterator[str]:
     if not without_graphs and not without_all:
         return
     parts = []
@@ -233,9 +255,12 @@ def _left_out(without_graphs: Sequence[str], without_all: Sequence[str]) -> Iter
         parts.append(f"the graphs of {_named(without_graphs)}")
     if without_all:
         parts.append(f"everything but the table for {_named(without_all)}")
+    why = f"with `--limit {limit}`"
+    if limit == LIMIT:
+        why = f"because a comment on GitHub has {LIMIT:,} characters at most"
     yield (
-        f"**Left out**, because a comment on GitHub has {LIMIT:,} characters at most: "
-        f"{'; '.join(parts)}. `kale-tag diff` without `--format markdown` shows all.\n"
+        f"**Left out**, {why}: {'; '.join(parts)}. A higher `--limit` shows more, "
+        "`kale-tag diff` without `--format markdown` all.\n"
     )
 
 
@@ -246,4 +271,4 @@ def _named(names: Sequence[str]) -> str:
 
 
 def _size(text: str) -> int:
-    return len(text.encode("utf-16-le", "replace")) // 2
+    return len(text.encode("utf-8", "replace"))

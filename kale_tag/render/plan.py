@@ -1,12 +1,12 @@
 """Plans as text for a terminal, as plain values for JSON, and as a unified diff."""
 
-import json
 from collections.abc import Iterator, Sequence
 from itertools import groupby
 
+from kale_tag.metadata import PATH_KEY
 from kale_tag.notebook import MISSING, Notebook
+from kale_tag.render.setting import as_text as setting_as_text
 from kale_tag.render.style import Style
-from kale_tag.steps import PATH_KEY
 from kale_tag.tagging.change import Change
 from kale_tag.tagging.model import Rule
 from kale_tag.tagging.patch import operations
@@ -29,7 +29,8 @@ def as_text(plan: Plan, notebook: Notebook, style: Style) -> Iterator[str]:
     for change in plan.changes:
         if change.holder is None:
             for key, old, new in settings_changed(change):
-                yield f"  setting  {_setting(key, old, new, style)}"
+                for line in setting_as_text(key, old, new, style):
+                    yield f"  setting  {line}"
             if not any(settings_changed(change)):
                 yield "  other metadata of the notebook"
 
@@ -121,15 +122,6 @@ def _marks(change: Change, style: Style) -> Iterator[str]:
         yield "other metadata"
 
 
-def _setting(key: str, old: object, new: object, style: Style) -> str:
-    parts = []
-    if old is not MISSING:
-        parts.append(style.red(f"- {key}: {_json(old)}"))
-    if new is not MISSING:
-        parts.append(style.green(f"+ {key}: {_json(new)}"))
-    return "  ".join(parts)
-
-
 def _cell_value(change: Change, notebook: Notebook) -> dict[str, object]:
     holder = change.holder or 0
     before, after = listed(change.before), listed(change.after)
@@ -176,7 +168,3 @@ def _plural(reason: str) -> str:
         return f"are {reason.removeprefix('is a ')}s"
     verb, _, rest = reason.partition(" ")
     return f"{'have' if verb == 'has' else 'are'} {rest}".replace(" its ", " their ")
-
-
-def _json(value: object) -> str:
-    return json.dumps(value, ensure_ascii=False)

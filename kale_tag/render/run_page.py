@@ -139,7 +139,8 @@ def _page(
     yield f"{seconds(run.seconds)} &middot; {when} &middot; {escape(made_by)}</p>"
     if graph.description:
         yield f"<p>{escape(graph.description)}</p>"
-    yield f'<h2>Pipeline</h2>\n<div id="graph">{as_svg(graph, _states(run))}</div>'
+    drawing = as_svg(graph, _states(run), heading=False)
+    yield f'<h2>Pipeline</h2>\n<div id="graph">{drawing}</div>'
     yield from _metrics(run)
     yield from _steps(run)
     yield from _parameters(run)

@@ -7,13 +7,12 @@ same result is no difference) and how the JSON is spelt (`_layout` has the coars
 import hashlib
 import json
 import re
+from codecs import BOM_UTF8
 from collections.abc import Iterator, Mapping, Sequence
 
-from kale_tag.json_scan import HugeInt, skip_space, value_at
 from kale_tag.json_style import JsonStyle
-from kale_tag.notebook import BOM
-from kale_tag.steps import SETTINGS_KEY
-from kale_tag.tags import listed
+from kale_tag.json_value import HugeInt, skip_space, value_at
+from kale_tag.metadata import SETTINGS_KEY, listed
 
 HEAD = "# %%"
 """Starts the head line of a cell, as in percent notebooks; `#%` starts every other line of ours."""
@@ -97,7 +96,7 @@ def _notebook(
 ) -> Iterator[str]:
     metadata = notebook.get("metadata", {})
     if isinstance(metadata, dict) and SETTINGS_KEY in metadata:
-        yield from _member(SETTINGS_KEY, metadata[SETTINGS_KEY])
+        yield from _settings(metadata[SETTINGS_KEY])
     for cell in cells:
         yield from _cell(cell)
     yield "\n"
@@ -111,6 +110,39 @@ def _notebook(
         yield _line(f"{_word(key)}:", _json(notebook[key]))
     if words := _layout(data):
         yield _line("layout:", ", ".join(words))
+
+
+def _settings(value: object) -> Iterator[str]:
+    """A line for each thing that the settings hold, so that a changed field is a changed line."""
+    if not isinstance(value, dict) or not value:
+        yield from _member(SETTINGS_KEY, value)
+        return
+    for key in sorted(value):
+        yield from map(_line, _entry(f"{SETTINGS_KEY}.{_word(key)}:", value[key], "  "))
+
+
+def _entry(head: str, value: object, indent: str) -> Iterator[str]:
+    """*head* and *value*; where it holds something, that stands below, as in YAML."""
+    if isinstance(value, dict | list) and value:
+        yield head
+        yield from _below(value, indent)
+    else:
+        yield f"{head} {_json(value)}"
+
+
+def _below(value: dict[str, object] | list[object], indent: str) -> Iterator[str]:
+    deeper = f"{indent}  "
+    if isinstance(value, dict):
+        for key in sorted(value):
+            yield from _entry(f"{indent}{_word(key)}:", value[key], deeper)
+        return
+    for item in value:
+        if isinstance(item, dict | list) and item:
+            first, *rest = _below(item, deeper)
+            yield f"{indent}- {first.removeprefix(deeper)}"
+            yield from rest
+        else:
+            yield f"{indent}- {_json(item)}"
 
 
 def _member(name: str, value: object) -> Iterator[str]:
@@ -166,9 +198,9 @@ def _output(output: object) -> Iterator[str]:
 def _layout(data: bytes) -> list[str]:
     """What tells the file from one that Jupyter wrote: byte order mark, indent, line ends, ..."""
     words = []
-    if data.startswith(BOM):
+    if data.startswith(BOM_UTF8):
         words.append("byte order mark")
-    indent = re.match(rb"\s*\{\s*?\n([ \t]*)", data.removeprefix(BOM))
+    indent = re.match(rb"\s*\{\s*?\n([ \t]*)", data.removeprefix(BOM_UTF8))
     if indent is None:
         words.append("starts in one line")
     elif indent[1] != b" ":

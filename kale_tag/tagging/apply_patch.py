@@ -5,8 +5,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from kale_tag.diagnostics import Diagnostic, UserError, error
-from kale_tag.json_scan import value_of
 from kale_tag.json_style import JsonStyle
+from kale_tag.json_value import value_of
 from kale_tag.notebook import MISSING, Notebook
 from kale_tag.splice import same
 from kale_tag.tagging.anchors import Anchors, Stale

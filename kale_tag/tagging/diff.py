@@ -5,9 +5,10 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
+from kale_tag.metadata import PATH_KEY, SETTINGS_KEY
 from kale_tag.notebook import MISSING, Notebook
 from kale_tag.splice import same
-from kale_tag.steps import PATH_KEY, SETTINGS_KEY, Outline, Step, outline
+from kale_tag.steps import Outline, Step, outline
 from kale_tag.tagging.match import Pair, match_cells
 from kale_tag.tagging.select import first_line
 from kale_tag.tags import listed

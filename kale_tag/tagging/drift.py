@@ -7,9 +7,9 @@ from shlex import quote
 
 from kale_tag.diagnostics import Diagnostic, Label
 from kale_tag.lints import found
+from kale_tag.metadata import PATH_KEY, SETTINGS_KEY
 from kale_tag.notebook import MISSING
 from kale_tag.places import Places
-from kale_tag.steps import PATH_KEY, SETTINGS_KEY
 from kale_tag.tagging.change import Change, Target
 from kale_tag.tagging.lint_settings import PANEL
 from kale_tag.tagging.model import Spec

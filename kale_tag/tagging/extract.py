@@ -5,10 +5,10 @@ from collections.abc import Iterator, Sequence
 
 from kale_tag import tags
 from kale_tag.diagnostics import Diagnostic, Label, Source, UserError, warning
+from kale_tag.metadata import PATH_KEY, SETTINGS_KEY
 from kale_tag.notebook import MISSING, Notebook
 from kale_tag.places import Places
 from kale_tag.splice import ProofError, same, splice
-from kale_tag.steps import PATH_KEY, SETTINGS_KEY
 from kale_tag.tagging.change import Target
 from kale_tag.tagging.choose import BY
 from kale_tag.tagging.combine import Combined, Member, partition

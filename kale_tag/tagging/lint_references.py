@@ -4,7 +4,7 @@ from collections.abc import Iterator
 
 from kale_tag.diagnostics import Diagnostic
 from kale_tag.lints import found
-from kale_tag.steps import PATH_KEY
+from kale_tag.metadata import PATH_KEY
 from kale_tag.tagging.tagged import Tagged, TaggedCell, cells_stand, them
 
 

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from kale_tag import settings
 from kale_tag.diagnostics import Diagnostic
 from kale_tag.lints import found
-from kale_tag.steps import SETTINGS_KEY
+from kale_tag.metadata import SETTINGS_KEY
 from kale_tag.tagging.tagged import Tagged
 
 CALLED = f"`{SETTINGS_KEY}`"

@@ -8,9 +8,9 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
+from kale_tag.metadata import PATH_KEY, SETTINGS_KEY
 from kale_tag.notebook import MISSING, Notebook
 from kale_tag.splice import same
-from kale_tag.steps import PATH_KEY, SETTINGS_KEY
 from kale_tag.tagging.match import Pair, match_cells
 from kale_tag.tagging.merge_tags import NO_NAMES, ROLE, is_list_of_tags, merge_tags, renamed
 from kale_tag.tagging.renames import PerVersion, contested_names, given_twice, renames, to_follow

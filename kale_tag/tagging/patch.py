@@ -3,11 +3,11 @@
 import copy
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 
-from kale_tag.json_scan import decode
 from kale_tag.json_style import JsonStyle
+from kale_tag.json_value import decode
+from kale_tag.metadata import SETTINGS_KEY
 from kale_tag.notebook import MISSING, Notebook
 from kale_tag.splice import ProofError, same
-from kale_tag.steps import SETTINGS_KEY
 from kale_tag.tagging.change import Change
 from kale_tag.tagging.select import first_line
 

@@ -5,8 +5,8 @@ from dataclasses import dataclass, field
 
 from kale_tag import tags
 from kale_tag.diagnostics import Diagnostic, Label, Source, UserError, error, suggest, warning
+from kale_tag.metadata import PATH_KEY
 from kale_tag.notebook import MISSING, Notebook
-from kale_tag.steps import PATH_KEY
 from kale_tag.tagging.change import NOTHING, Change, Target, Upgraded
 from kale_tag.tagging.model import Given, Spec
 from kale_tag.tagging.select import (

@@ -5,7 +5,8 @@ from dataclasses import dataclass
 from json import JSONDecodeError
 
 from kale_tag.diagnostics import Diagnostic, Label, Source, Span, UserError, error, suggest
-from kale_tag.json_scan import Item, Member, items_at, members_at, skip_space, value_at
+from kale_tag.json_scan import Item, Member, items_at, members_at
+from kale_tag.json_value import skip_space, value_at
 from kale_tag.notebook import MISSING
 from kale_tag.notebook_faults import WORDS
 from kale_tag.tagging.patch import NOTEBOOK

@@ -5,8 +5,8 @@ from collections.abc import Iterator, Mapping, Sequence
 
 from kale_tag import settings, tags
 from kale_tag.diagnostics import Label, Source
+from kale_tag.metadata import SETTINGS_KEY
 from kale_tag.notebook import Notebook
-from kale_tag.steps import SETTINGS_KEY
 from kale_tag.tagging import template
 from kale_tag.tagging.draft import Lost
 from kale_tag.tagging.model import Given

@@ -5,9 +5,10 @@ from dataclasses import replace
 
 from kale_tag import tags
 from kale_tag.diagnostics import UserError, error
+from kale_tag.metadata import PATH_KEY
 from kale_tag.notebook import Notebook
 from kale_tag.places import Places
-from kale_tag.steps import PATH_KEY, SETTING_KINDS, role_of
+from kale_tag.steps import SETTING_KINDS, role_of
 from kale_tag.tagging import template
 from kale_tag.tagging.draft import Block, Draft, Lost, Role
 from kale_tag.tagging.read_settings import read_settings

@@ -5,7 +5,8 @@ from collections.abc import Iterator
 
 from kale_tag import tags
 from kale_tag.diagnostics import Diagnostic, Label, Source, Span
-from kale_tag.json_scan import items_at, last, members_at, value_at
+from kale_tag.json_scan import items_at, last, members_at
+from kale_tag.json_value import value_at
 from kale_tag.notebook import MISSING
 from kale_tag.splice import ProofError, same
 from kale_tag.tagging.read_patch import Patch, read_patch

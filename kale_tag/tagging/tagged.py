@@ -7,9 +7,10 @@ from itertools import pairwise
 
 from kale_tag import tags
 from kale_tag.diagnostics import Label, nearest
+from kale_tag.metadata import SETTINGS_KEY
 from kale_tag.notebook import Notebook
 from kale_tag.places import Places
-from kale_tag.steps import SETTINGS_KEY, Outline, Role, first_code_line, outline, role_of
+from kale_tag.steps import Outline, Role, first_code_line, outline, role_of
 from kale_tag.tagging.wanted_settings import settings_in
 
 SHOWN = 5

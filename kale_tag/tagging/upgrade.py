@@ -8,9 +8,10 @@ from collections.abc import Iterator, Mapping, Sequence
 
 from kale_tag import tags
 from kale_tag.diagnostics import Diagnostic, warning
+from kale_tag.metadata import SETTINGS_KEY
 from kale_tag.notebook import Notebook
 from kale_tag.places import Places
-from kale_tag.steps import SETTING_KINDS, SETTINGS_KEY
+from kale_tag.steps import SETTING_KINDS
 from kale_tag.tagging.change import NOTHING, Upgraded
 from kale_tag.tagging.upgrade_names import collisions, names_meant, new_names
 from kale_tag.tagging.upgrade_settings import OLD, upgraded_settings

@@ -4,9 +4,9 @@ from collections.abc import Iterator, Mapping
 
 from kale_tag import settings
 from kale_tag.diagnostics import Diagnostic, Label, Source, UserError, error
+from kale_tag.metadata import SETTINGS_KEY
 from kale_tag.notebook import MISSING, Notebook
 from kale_tag.splice import same
-from kale_tag.steps import SETTINGS_KEY
 from kale_tag.tagging import template
 from kale_tag.tagging.change import Change, Target
 from kale_tag.tagging.model import Given, Setting
