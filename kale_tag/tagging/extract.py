@@ -4,7 +4,7 @@ import json
 from collections.abc import Iterator, Sequence
 
 from kale_tag import tags
-from kale_tag.diagnostics import Diagnostic, Label, Source, UserError, warning
+from kale_tag.diagnostics import Diagnostic, Label, Source, UserError, error, warning
 from kale_tag.notebook import MISSING, Notebook
 from kale_tag.places import Places
 from kale_tag.splice import ProofError, same, splice
@@ -26,9 +26,21 @@ from kale_tag.tagging.write_spec import write_spec
 def draft(notebook: Notebook) -> Draft:
     """What a spec shall say of *notebook*: its tags, or proposals where it has none of Kale's.
 
-    Raises `UserError` where it has tags of Kale 0.x, or a source that cannot be read.
+    Raises `UserError` where it has tags of Kale 0.x, or a source that cannot be read, or where it
+    has no tags and is not Python.
     """
-    return read_tags(notebook) if has_kale_tags(notebook) else propose(notebook)
+    if has_kale_tags(notebook):
+        return read_tags(notebook)
+    if language := notebook.foreign_language:
+        raise UserError(
+            error(
+                "not-python",
+                f"{notebook.name} has no Kale tags, and there is no proposal for {language}: Kale "
+                "runs Python",
+                Label(Source(notebook.name)),
+            )
+        )
+    return propose(notebook)
 
 
 def share(members: Sequence[Member], by: str = "") -> Iterator[tuple[Combined, str]]:

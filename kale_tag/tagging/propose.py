@@ -31,7 +31,7 @@ MAGICS = "what is installed belongs into the image"
 
 
 def propose(notebook: Notebook) -> Draft:
-    """A draft for *notebook*, which has no Kale tags; its settings are kept.
+    """A draft for *notebook*, which is Python and has no Kale tags; its settings are kept.
 
     Raises `UserError` where a source cannot be read.
     """
@@ -58,12 +58,9 @@ class _Cells:
     roles: dict[int, Role] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        python = _is_python(self.notebook)
         for index, kind in enumerate(self.notebook.types):
             if kind == "code" and _is_sound(self.notebook.metadata_of(index)):
-                source = self.notebook.source(index)
-                found = read_code(source)
-                self.code[index] = found if python or found.kind == "empty" else Code("code")
+                self.code[index] = read_code(self.notebook.source(index))
 
     def blocks(self) -> tuple[Block, ...]:
         """The blocks, in the order of their first cells; steps wait for those before them."""
@@ -82,8 +79,6 @@ class _Cells:
 
     def remarks(self) -> tuple[str, ...]:
         """What is to be said of the notebook as a whole."""
-        if not _is_python(self.notebook):
-            return ("Kale runs Python, and this notebook is in another language.",)
         return () if self.roles else ("None of its cells has code that needs a tag.",)
 
     def _give_shared(self) -> None:
@@ -197,17 +192,6 @@ def _sections(notebook: Notebook, cells: Sequence[int]) -> Mapping[int, tuple[in
         if len(set(sections.values())) > 1:
             return sections
     return {}
-
-
-def _is_python(notebook: Notebook) -> bool:
-    """Whether the notebook says that it is Python's, or says nothing."""
-    metadata = notebook.metadata if isinstance(notebook.metadata, dict) else {}
-    for key, name in (("language_info", "name"), ("kernelspec", "language")):
-        about = metadata.get(key)
-        language = about.get(name) if isinstance(about, dict) else None
-        if isinstance(language, str) and language:
-            return "python" in language.lower()
-    return True
 
 
 def _name(notebook: Notebook) -> dict[str, object] | None:
