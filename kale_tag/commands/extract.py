@@ -3,10 +3,11 @@
 import os
 import sys
 from collections.abc import Collection, Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from kale_tag import files
 from kale_tag.commands.batch import is_worth_msgspec
+from kale_tag.commands.mend_proposal import mend_proposal
 from kale_tag.commands.options import By, NotebookPaths, Propose, Quiet, SpecOutput
 from kale_tag.commands.report import say
 from kale_tag.commands.targets import STDIN, Targets, Task, path_variables, told_apart
@@ -52,6 +53,9 @@ def extract(
         name = notebook.name
         try:
             found = draft(notebook)
+            if found.proposed:
+                found, faults = mend_proposal(found)
+                report.tell(replace(one, severity="warning") for one in faults)
             report.tell(remarks(found))
             path = "" if name == STDIN else _relative(name, folder)
             variables = dict(path_variables(name, folder))

@@ -45,14 +45,17 @@ class Code:
 
     *kind* is `empty`, `magics`, `imports`, `functions`, `constants`, `metrics`, `look` or `code`.
 
-    *names* are those that it assigns at the top level; *imports* says that it imports something,
-    *plain* that all it assigns are numbers and texts; *word* names what it does, "" where there is
-    no telling.
+    *names* are those that it assigns at the top level, *imports* those that it imports, *needs*
+    those that it reads and that others have to bind. *setup* are the names of what it adjusts, if
+    it does nothing else, apart from imports. *plain* says that all it assigns are numbers and
+    texts; *word* names what it does, "" where there is no telling.
     """
 
     kind: str
     names: tuple[str, ...] = ()
-    imports: bool = False
+    imports: frozenset[str] = frozenset()
+    needs: frozenset[str] = frozenset()
+    setup: frozenset[str] = frozenset()
     plain: bool = False
     word: str = ""
 
@@ -73,13 +76,23 @@ def read_code(source: str) -> Code:
     try:
         body = ast.parse(plain).body
     except (SyntaxError, ValueError, RecursionError, MemoryError):
-        return Code("code", word=word)
+        return Code("code", needs=frozenset(re.findall(r"\w+", plain)), word=word)
     body = [one for one in body if not isinstance(one, ast.Pass)]
     if not body:
         return Code("magics")
     names = tuple(dict.fromkeys(name for one in body for name in _assigned(one)))
-    imports = any(isinstance(one, ast.Import | ast.ImportFrom) for one in body)
-    return Code(_kind(body, source), names, imports, all(map(_is_plain, body)), word)
+    imports = frozenset(name for one in body for name in _imported(one))
+    setup = frozenset(_root(one.value) for one in body if isinstance(one, ast.Expr))
+    kind = _kind(body, source)
+    return Code(
+        kind,
+        names,
+        imports,
+        frozenset(_needed(body)),
+        setup - imports if kind == "imports" else frozenset(),
+        all(map(_is_plain, body)),
+        word,
+    )
 
 
 def _without_magic(line: str) -> str:
@@ -101,7 +114,7 @@ def _kind(body: Sequence[ast.stmt], source: str) -> str:
 
 
 def _is_setup(one: ast.stmt) -> bool:
-    """Whether it is a bare call on something imported, such as `sns.set()`: it can go along."""
+    """Whether it is a bare call such as `sns.set()`: it can go along if `sns` is imported."""
     match one:
         case ast.Expr(value=ast.Call(func=ast.Attribute(), args=given)):
             return all(isinstance(arg, ast.Constant) for arg in given)
@@ -136,6 +149,27 @@ def _assigned(node: ast.AST) -> Iterator[str]:
     if not isinstance(node, _SCOPES):
         for inner in ast.iter_child_nodes(node):
             yield from _assigned(inner)
+
+
+def _imported(one: ast.stmt) -> Iterator[str]:
+    if isinstance(one, ast.Import | ast.ImportFrom):
+        for alias in one.names:
+            yield alias.asname or alias.name.partition(".")[0]
+
+
+def _needed(body: Sequence[ast.stmt]) -> Iterator[str]:
+    """The names that are read before they are bound; those in functions count as read there."""
+    bound: set[str] = set()
+    for one in body:
+        for node in ast.walk(one):
+            if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Load):
+                if node.id not in bound:
+                    yield node.id
+            elif isinstance(node, ast.AugAssign) and isinstance(node.target, ast.Name):
+                yield node.target.id
+        bound |= {*_assigned(one), *_imported(one)}
+        if isinstance(one, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef):
+            bound.add(one.name)
 
 
 def _looks(one: ast.stmt) -> bool:

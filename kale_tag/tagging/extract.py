@@ -7,6 +7,7 @@ from kale_tag import tags
 from kale_tag.diagnostics import Diagnostic, Label, Source, UserError, error, warning
 from kale_tag.notebook import MISSING, Notebook
 from kale_tag.places import Places
+from kale_tag.read_notebook import read_notebook
 from kale_tag.splice import ProofError, same, splice
 from kale_tag.steps import PATH_KEY, SETTINGS_KEY
 from kale_tag.tagging.change import Target
@@ -154,6 +155,19 @@ def stripped(notebook: Notebook) -> bytes:
     if settings_in(metadata) and isinstance(metadata, dict):
         wanted[None] = {key: value for key, value in metadata.items() if key != SETTINGS_KEY}
     return splice(notebook, wanted)
+
+
+def tagged(draft: Draft) -> Notebook:
+    """The notebook of *draft* with the tags that it shall have, and without settings."""
+    notebook = draft.notebook
+    wanted: dict[int | None, object] = {}
+    for index, found in draft.tags.items():
+        metadata = notebook.metadata_of(index)
+        bare = metadata if isinstance(metadata, dict) else {}
+        wanted[index] = {**bare, "tags": list(found)}
+    if isinstance(metadata := notebook.metadata, dict):
+        wanted[None] = {key: value for key, value in metadata.items() if key != SETTINGS_KEY}
+    return read_notebook(splice(notebook, wanted), notebook.name, fast=notebook.fast)
 
 
 def _is_nbformats(data: bytes) -> bool:

@@ -2,7 +2,7 @@
 
 import re
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 from kale_tag import settings, tags
@@ -24,18 +24,20 @@ _NUMBER = re.compile(
 )
 """What stands before the words of a numbered heading."""
 
-FUNCTIONS = "if these functions read variables of other cells, those must be imports or parameters"
+SKIP = Role("skip")
+
 PLAIN = "Kale 2.3 stops at parameters other than numbers from 0 up, texts and booleans"
 MIXED = "for other steps too, imports are better in a cell of their own, at the top"
 MAGICS = "what is installed belongs into the image"
 
 
-def propose(notebook: Notebook) -> Draft:
+def propose(notebook: Notebook, steps: Collection[int] = ()) -> Draft:
     """A draft for *notebook*, which is Python and has no Kale tags; its settings are kept.
 
-    Raises `UserError` where a source cannot be read.
+    The cells *steps* go into steps, whatever they look like. Raises `UserError` where a source
+    cannot be read.
     """
-    cells = _Cells(notebook)
+    cells = _Cells(notebook, steps)
     made = cells.blocks()
     pipeline, lost = read_settings(notebook)
     if pipeline is None and not lost:
@@ -54,6 +56,7 @@ class _Cells:
     """Gives each code cell of a notebook a role."""
 
     notebook: Notebook
+    steps: Collection[int]
     code: dict[int, Code] = field(default_factory=dict)
     roles: dict[int, Role] = field(default_factory=dict)
 
@@ -79,31 +82,52 @@ class _Cells:
 
     def remarks(self) -> tuple[str, ...]:
         """What is to be said of the notebook as a whole."""
-        return () if self.roles else ("None of its cells has code that needs a tag.",)
+        if not self.roles:
+            return ("None of its cells has code that needs a tag.",)
+        is_pipeline = any(role.kind == "step" for role in self.roles.values())
+        return () if is_pipeline else ("None of its cells has code that a step could run.",)
 
     def _give_shared(self) -> None:
         """Give a role to what is no step: imports, functions, parameters, metrics, exploration."""
         times = Counter(name for code in self.code.values() for name in code.names)
         kinds = {"imports": "imports", "functions": "functions", "look": "skip", "magics": "skip"}
+        imported: set[str] = set()
         for index, code in self.code.items():
+            if index in self.steps or not code.setup <= imported:
+                continue
             constants = code.kind == "constants"
             only_here = all(times[name] == 1 for name in code.names)
             if constants and (only_here or self._is_papermills(index)):
                 self.roles[index] = Role("pipeline-parameters")
             elif code.kind in kinds:
                 self.roles[index] = Role(kinds[code.kind])
+                imported |= code.imports if code.kind == "imports" else frozenset()
+        for index in reversed(self.code):  # what is skipped gives nothing to those below
+            if self.roles.get(index) == SKIP and self._is_used(index):
+                del self.roles[index]
         last = max((index for index in self.code if self._is_step(index)), default=-1)
         for index, code in self.code.items():
-            if code.kind == "metrics" and index not in self.roles:
+            if code.kind == "metrics" and index not in self.roles and index not in self.steps:
                 at_the_end = 0 <= last < index  # what the last cells print, of steps before them
                 self.roles[index] = Role("pipeline-metrics" if at_the_end else "skip")
+
+    def _is_used(self, index: int) -> bool:
+        """Whether a cell below that is not skipped needs a variable that this one binds."""
+        names = set(self.code[index].names)
+        for below, code in self.code.items():
+            if below > index and self.roles.get(below) != SKIP:
+                if names & code.needs:
+                    return True
+                names -= set(code.names)
+        return False
 
     def _is_papermills(self, index: int) -> bool:
         return PARAMETERS in tags.listed(self.notebook.metadata_of(index))
 
     def _is_step(self, index: int) -> bool:
         code = self.code[index]
-        return index not in self.roles and code.kind in {"code", "constants"}
+        runs = index in self.steps or code.kind not in {"empty", "magics", "metrics"}
+        return runs and index not in self.roles
 
     def _name_steps(self) -> None:
         """Put each cell of a step below the heading above it, or with what its code does."""
@@ -123,8 +147,6 @@ class _Cells:
 
     def _remarks(self, block: Block) -> Iterator[str]:
         kind = block.role.kind
-        if kind == "functions":
-            yield FUNCTIONS
         plain = all(self.code[index].plain for index in block.cells)
         if kind == "pipeline-parameters" and not plain:
             yield PLAIN
