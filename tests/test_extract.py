@@ -598,7 +598,8 @@ def _survives(data: bytes, view: View, part: Part) -> Iterator[bool]:
         wanted = [part.cells]
     for value, cells in zip(part.values, wanted, strict=True):
         edited = _edited(data, view, cells)
-        pattern = f"cells: [{{{part.key}: {flow(value)}, tag: skip, expect: any}}]"
+        filled = ", source: '\\S'" if part.filled else ""
+        pattern = f"cells: [{{{part.key}: {flow(value)}{filled}, tag: skip, expect: any}}]"
         spec = read_spec(Source("s.yaml", f"version: 1\n{pattern}"), _no_base)
         target = target_for(spec, PATH, ())
         found = plan(spec, read_notebook(edited, "nb.ipynb"), target).selections[0].cells
@@ -607,10 +608,10 @@ def _survives(data: bytes, view: View, part: Part) -> Iterator[bool]:
 
 
 def _edited(data: bytes, view: View, cells: Sequence[int]) -> bytes:
-    """The notebook with a cell on top, and the last line of each other code cell changed."""
+    """The notebook with a cell on top, and the last line of each other cell of code changed."""
     value = json.loads(data)
     for index in view.code:
-        if index not in cells:
+        if index not in cells and view.source(index).strip():
             lines = view.source(index).split("\n")
             value["cells"][index]["source"] = "\n".join([*lines[:-1], f"changed({index})"])
         value["cells"][index]["metadata"] = {}

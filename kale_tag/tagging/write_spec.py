@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Mapping, Sequence
 
 from kale_tag import tags
-from kale_tag.tagging.choose import Part
+from kale_tag.tagging.choose import FILLED, Part
 from kale_tag.tagging.combine import Combined, Entry, Given, Member
 from kale_tag.tagging.draft import Block, Draft, Lost, Role
 from kale_tag.tagging.rule import KINDS
@@ -120,8 +120,12 @@ def _rule(draft: Draft, block: Block, given: Given, part: Part, *, whole: bool) 
         yield comment_line("proposal")
     for remark in block.remarks if whole else ():
         yield comment_line(remark)
+    number = len(part.cells)
+    expect: dict[str, object] = {"expect": "one" if number == 1 else number}
+    gives = {**(expect if part.key == "source" else {}), **gives}
     if not each:
-        yield from _item({part.key: _value(part.key, part.values[0]), **gives})
+        filled = {"source": Regex(FILLED)} if part.filled else {}
+        yield from _item({part.key: _value(part.key, part.values[0]), **filled, **gives})
         return
     yield f"  - {part.key}:"
     for value, cell in zip(part.values, part.cells, strict=True):
