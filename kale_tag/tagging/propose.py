@@ -217,7 +217,7 @@ def _sections(notebook: Notebook, cells: Sequence[int]) -> Mapping[int, tuple[in
 
 
 def _name(notebook: Notebook) -> dict[str, object] | None:
-    """The settings of a notebook without any: the name that Kale's panel would give it."""
+    """The settings of a notebook without any: the name that Kale's panel would give it, twice."""
     base = notebook.name.replace("\\", "/").rpartition("/")[2].removesuffix(".ipynb")
     name = settings.default_name(base)[:128].strip("-")
-    return {"pipeline_name": name} if name else None
+    return {"pipeline_name": name, "experiment_name": name} if name else None
