@@ -283,9 +283,9 @@ def test_what_no_spec_can_share() -> None:
     """The reason is said: other steps, other settings, cells that nothing selects in both."""
     one = member(to_bytes(notebook([cell("a()", metadata={"tags": ["step:a"]})])), "1.ipynb")
     others = {
-        "2.ipynb has `skip`, and 1.ipynb has `step:a`": cell("a()", metadata={"tags": ["skip"]}),
-        "no id, pattern or number selects": cell("b()", metadata={"tags": ["step:a"]}),
-        "other settings than": cell("a()", metadata={"tags": ["step:a", "cache:enabled"]}),
+        "other steps": cell("a()", metadata={"tags": ["skip"]}),
+        "other code in `step:a`": cell("b()", metadata={"tags": ["step:a"]}),
+        "other `prev`, settings": cell("a()", metadata={"tags": ["step:a", "cache:enabled"]}),
     }
     for reason, other in others.items():
         with pytest.raises(NoFitError, match=re.escape(reason)):

@@ -237,7 +237,7 @@ def _put(path: str, data: bytes, made: Combined, reason: str, *, quiet: bool) ->
         number = len(made.members)
         what = "a proposal" if made.members[0].draft.proposed else "a spec"
         whose = made.members[0].draft.notebook.name if number == 1 else count(number, "notebook")
-        because = f" (for itself: {reason})" if reason else ""
+        because = f" (own spec: {reason})" if reason else ""
         print(f"{verb} {path}: {what} for {whose}{because}")
 
 
@@ -263,7 +263,9 @@ def _more_than_one(specs: Sequence[tuple[Combined, str, bytes]]) -> Diagnostic:
     shown = []
     for made, reason, _ in specs[1 : SHOWN + 1]:
         more = len(made.members) - 1
-        shown.append(f"{reason}; {count(more, 'more notebook')} with it" if more else reason)
+        name = made.members[0].draft.notebook.name
+        others = f" and {count(more, 'more notebook')}" if more else ""
+        shown.append(f"{name}{others}: {reason}")
     if len(specs) > SHOWN + 1:
         shown.append(f"and {len(specs) - SHOWN - 1} more specs")
     return error(

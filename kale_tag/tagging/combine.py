@@ -9,7 +9,7 @@ from kale_tag.tagging import template
 from kale_tag.tagging.choose import NoSelectorError, Part, choose
 from kale_tag.tagging.draft import Block, Draft
 from kale_tag.tagging.read_settings import split
-from kale_tag.tagging.select import View, first_line
+from kale_tag.tagging.select import View
 
 _HOLE = re.compile(r"\$\{[^{}]*\}")
 
@@ -60,7 +60,7 @@ class Combined:
 
 
 class NoFitError(Exception):
-    """Notebooks have no spec in common; the message says why."""
+    """Notebooks have no spec in common; the message says what the last of them has."""
 
 
 def combine(members: Sequence[Member], order: Sequence[str]) -> Combined:
@@ -72,8 +72,7 @@ def combine(members: Sequence[Member], order: Sequence[str]) -> Combined:
     if any(_shape(draft) != _shape(drafts[0]) for draft in drafts):
         raise NoFitError(_other_shape(drafts))
     if len(drafts) > 1 and not drafts[0].blocks:
-        names = " and ".join(draft.notebook.name for draft in drafts[:2])
-        raise NoFitError(f"{names} have no cells with tags that could be alike")
+        raise NoFitError("no tags that could be alike")
     holes = _Holes(members)
     views = [member.view for member in members]
     made = []
@@ -81,8 +80,8 @@ def combine(members: Sequence[Member], order: Sequence[str]) -> Combined:
         given = _given(holes, same)
         try:
             parts = choose(views, [block.cells for block in same], order)
-        except NoSelectorError as fault:
-            raise NoFitError(_no_selector(views, fault.cell)) from None
+        except NoSelectorError:
+            raise NoFitError(f"other code in `{same[0].role.tag}`") from None
         made.append((same[0], given, parts))
     pipeline, own = _settings(holes, drafts)
     entries = tuple(
@@ -93,7 +92,7 @@ def combine(members: Sequence[Member], order: Sequence[str]) -> Combined:
 
 
 def partition(members: Sequence[Member], order: Sequence[str]) -> Iterator[tuple[Combined, str]]:
-    """As few specs as we find for *members*; with each but the first why it is one for itself."""
+    """As few specs as we find for *members*; with each but the first what sets it apart."""
     left = list(members)
     reason = ""
     while left:
@@ -266,31 +265,15 @@ def _shape(draft: Draft) -> tuple[object, ...]:
     return (*blocks, draft.pipeline is None)
 
 
-def _no_selector(views: Sequence[View], cell: int) -> str:
-    mine, *others = (view.notebook.name for view in views)
-    shown = first_line(views[0].source(cell))
-    theirs = others[0] if len(others) == 1 else f"the {len(others)} others"
-    return (
-        f"no id, pattern or number selects cell {cell} of {mine}, `{shown}`, and the same step's "
-        f"cell of {theirs}, and nothing else"
-    )
-
-
 def _other_shape(drafts: Sequence[Draft]) -> str:
+    """In what the first draft that is unlike the first of all differs from it, in a few words."""
     first = drafts[0]
     other = next(draft for draft in drafts if _shape(draft) != _shape(first))
-    name, mine = other.notebook.name, first.notebook.name
     if (first.pipeline is None) != (other.pipeline is None):
-        with_settings, without = (name, mine) if first.pipeline is None else (mine, name)
-        return f"{without} has no settings, and {with_settings} has some"
-    if _outline(first) != _outline(other):
-        return f"{name} has {_outline(other)}, and {mine} has {_outline(first)}"
-    return (
-        f"the steps of {name} have other numbers of cells, other `prev:` or other settings than "
-        f"those of {mine}"
-    )
-
-
-def _outline(draft: Draft) -> str:
-    names = [str(block.role.tag) for block in draft.blocks]
-    return ", ".join(f"`{name}`" for name in names) or "no tag"
+        return "without settings" if other.pipeline is None else "with settings"
+    mine, its = ([block.role.tag for block in draft.blocks] for draft in (first, other))
+    if [tag for tag in mine if tag.parts] != [tag for tag in its if tag.parts]:
+        return "other steps"
+    if mine != its:
+        return "other tags"
+    return "other `prev`, settings or numbers of cells in steps"

@@ -45,7 +45,7 @@ def draft(notebook: Notebook) -> Draft:
 
 
 def share(members: Sequence[Member], by: str = "") -> Iterator[tuple[Combined, str]]:
-    """The specs for *members*, one for those that can share it; and why it is one for itself.
+    """The specs for *members*, one for those that can share it; and what sets it apart.
 
     Tagged notebooks come first. *by* is what cells are selected by if that selects them: of
     `choose.BY`, "" for what suits: of a tagged notebook what is exact, in a proposal what reads
@@ -57,11 +57,8 @@ def share(members: Sequence[Member], by: str = "") -> Iterator[tuple[Combined, s
         preferred = by or default
         order = (preferred, *(key for key in BY if key != preferred))
         for made, why in partition(some, order):
-            reason = why
-            if some is untagged and tagged and made.members[0] is untagged[0]:
-                names = [one.draft.notebook.name for one in (untagged[0], tagged[0])]
-                reason = f"{names[0]} has no Kale tags, and {names[1]} has some"
-            yield made, reason
+            first = some is untagged and tagged and made.members[0] is untagged[0]
+            yield made, "without Kale tags" if first else why
 
 
 def extract(made: Combined, name: str) -> str:
