@@ -245,6 +245,18 @@ def test_sound_tags_are_kept() -> None:
 
 # Several notebooks.
 
+ONLY_SOME = st.fixed_dictionaries(
+    {},
+    optional={
+        "base_image": st.sampled_from(["a", "${stem}"]),
+        "experiment": st.fixed_dictionaries({"id": st.just("7"), "name": TEXTS}) | st.none(),
+        "volumes": st.just([]) | VALUES,
+        "security_context": st.dictionaries(
+            st.sampled_from(["enabled", "run_as_user"]), st.integers(0, 1)
+        ),
+    },
+)
+
 NAMES = st.sampled_from(["north", "south", "x", "y1", "load"])
 
 
@@ -263,6 +275,8 @@ def test_notebooks_of_one_shape(
         if "kubeflow_notebook" in copy["metadata"]:
             about = copy["metadata"]["kubeflow_notebook"]
             about["pipeline_description"] = data.draw(TEXTS)
+            about["steps_defaults"] = data.draw(DEFAULTS)
+            about.update(data.draw(ONLY_SOME))
             if "pipeline_name" in about:
                 about["pipeline_name"] = f"p-{stem}"
         originals.append(copy)

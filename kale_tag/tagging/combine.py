@@ -5,11 +5,14 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from kale_tag import settings, tags
+from kale_tag.notebook import MISSING
+from kale_tag.splice import same
 from kale_tag.tagging import template
 from kale_tag.tagging.choose import NoSelectorError, Part, choose
 from kale_tag.tagging.draft import Block, Draft
 from kale_tag.tagging.read_settings import split
 from kale_tag.tagging.select import View
+from kale_tag.tagging.wanted_settings import settings_in
 
 _HOLE = re.compile(r"\$\{[^{}]*\}")
 
@@ -76,13 +79,13 @@ def combine(members: Sequence[Member], order: Sequence[str]) -> Combined:
     holes = _Holes(members)
     views = [member.view for member in members]
     made = []
-    for same in zip(*(draft.blocks for draft in drafts), strict=True):
-        given = _given(holes, same)
+    for alike in zip(*(draft.blocks for draft in drafts), strict=True):
+        given = _given(holes, alike)
         try:
-            parts = choose(views, [block.cells for block in same], order)
+            parts = choose(views, [block.cells for block in alike], order)
         except NoSelectorError:
-            raise NoFitError(f"other code in `{same[0].role.tag}`") from None
-        made.append((same[0], given, parts))
+            raise NoFitError(f"other code in `{alike[0].role.tag}`") from None
+        made.append((alike[0], given, parts))
     pipeline, own = _settings(holes, drafts)
     entries = tuple(
         Entry(member.path, variables, differing)
@@ -193,15 +196,17 @@ class _Holes:
         raise NoFitError
 
 
-def _given(holes: _Holes, same: Sequence[Block]) -> Given:
-    """What the blocks *same*, one of each notebook, give their cells."""
-    block = same[0]
-    name = holes.text([one.role.name for one in same], block.role.name)
+def _given(holes: _Holes, alike: Sequence[Block]) -> Given:
+    """What the blocks *alike*, one of each notebook, give their cells."""
+    block = alike[0]
+    name = holes.text([one.role.name for one in alike], block.role.name)
     word = tags.valid_name(_HOLE.sub("", name))  # what the names have in common
-    path = holes.text([one.role.path for one in same], tags.valid_name(f"{word}_path"))
-    prev = tuple(holes.text(names, names[0]) for names in zip(*(b.prev for b in same), strict=True))
+    path = holes.text([one.role.path for one in alike], tags.valid_name(f"{word}_path"))
+    prev = tuple(
+        holes.text(names, names[0]) for names in zip(*(b.prev for b in alike), strict=True)
+    )
     given = []
-    for column in zip(*(one.settings for one in same), strict=True):
+    for column in zip(*(one.settings for one in alike), strict=True):
         kind = column[0].kind
         pairs = [_pair(tag) for tag in column]
         called = tags.valid_name(f"{word}_{pairs[0][0] or kind}")
@@ -231,10 +236,39 @@ def _settings(
                 pass
             else:
                 continue
+        usual = _usual(key, drafts)
+        if usual is not MISSING:
+            shared[key] = _escaped(usual)
         for mine, one in zip(own, found, strict=True):
-            if key in one:
-                mine[key] = _escaped(one[key])
+            value = one.get(key, MISSING)
+            if not same(value, usual):
+                mine[key] = None if value is MISSING else _escaped(value)
     return shared, own
+
+
+def _usual(key: str, drafts: Sequence[Draft]) -> object:
+    """The value of the setting *key* in most of *drafts*, if more than one has it, else `MISSING`.
+
+    The others have to be able to say something else: a mapping is merged over another one, and
+    null takes a setting away.
+    """
+    values = [(draft.pipeline or {}).get(key, MISSING) for draft in drafts]
+    times = [sum(same(value, other) for other in values) for value in values]
+    usual = values[times.index(max(times))]
+    sayable = all(
+        _replaces(value, usual)
+        if value is not MISSING
+        else key not in settings_in(draft.notebook.metadata)
+        for value, draft in zip(values, drafts, strict=True)
+    )
+    return usual if max(times) > 1 and sayable else MISSING
+
+
+def _replaces(value: object, below: object) -> bool:
+    """Whether *value*, merged over *below*, gives *value*."""
+    if not isinstance(value, dict) or not isinstance(below, dict):
+        return True
+    return all(key in value and _replaces(value[key], below[key]) for key in below)
 
 
 def _escaped(value: object) -> object:
