@@ -24,6 +24,9 @@ _NUMBER = re.compile(
 )
 """What stands before the words of a numbered heading."""
 
+SHOWN = 5
+"""Metrics that a remark names."""
+
 SKIP = Role("skip")
 
 PLAIN = "Kale 2.3 stops at parameters other than numbers from 0 up, texts and booleans"
@@ -84,8 +87,15 @@ class _Cells:
         """What is to be said of the notebook as a whole."""
         if not self.roles:
             return ("None of its cells has code that needs a tag.",)
-        is_pipeline = any(role.kind == "step" for role in self.roles.values())
-        return () if is_pipeline else ("None of its cells has code that a step could run.",)
+        steps = [index for index, role in self.roles.items() if role.kind == "step"]
+        if not steps:
+            return ("None of its cells has code that a step could run.",)
+        measures = dict.fromkeys(name for cell in steps for name in self.code[cell].measures)
+        if not measures or Role("pipeline-metrics") in self.roles.values():
+            return ()
+        names = [*measures][:SHOWN]
+        shown = ", ".join(f"`print({name})`" for name in names)
+        return (f"For metrics in Kubeflow, end with a cell that has such lines alone: {shown}",)
 
     def _give_shared(self) -> None:
         """Give a role to what is no step: imports, functions, parameters, metrics, exploration."""
@@ -138,12 +148,20 @@ class _Cells:
         name = ""
         for index in cells:
             section = sections.get(index)
-            here = section or self.code[index].word
+            word = self._word(index, cells)
+            here = section or word
             if not name or (here and here != above):  # what says nothing goes with what is above
-                title = step_name(section[1]) if section else self.code[index].word
+                title = step_name(section[1]) if section else word
                 name = _free(title or "prepare", taken)
                 above = here
             self.roles[index] = Role("step", name)
+
+    def _word(self, index: int, cells: Sequence[int]) -> str:
+        """What the code of a cell does; what is read behind a training is no more the data."""
+        above = {word for cell in cells if cell < index for word in self.code[cell].words}
+        behind = bool(above & {"train", "evaluate"})
+        words = self.code[index].words
+        return next((word for word in words if not (behind and word == "load_data")), "")
 
     def _remarks(self, block: Block) -> Iterator[str]:
         kind = block.role.kind
