@@ -220,6 +220,18 @@ def test_the_schema_takes_it(value: dict[str, Any]) -> None:
         jsonschema.Draft7Validator(schema).validate(plain(root))
 
 
+@FUZZ
+@given(notebooks())
+def test_any_proposal(value: dict[str, Any]) -> None:
+    """A proposal is mended, whatever the notebook, and what it tells stands on the rules."""
+    proposal, told = mend_proposal(draft(read_notebook(as_bytes(bare(value)), "nb.ipynb")))
+    (made,) = specs_of(Member(proposal, "nb.ipynb", PATH, View(proposal.notebook)))
+    for one in told:
+        cell = one.labels[0].source.cell
+        assert cell in proposal.tags
+        assert f"# cell {cell}" in made
+
+
 def test_sound_tags_are_kept() -> None:
     """Nothing is lost of tags and settings as Kale's panel writes them."""
     value = notebook(

@@ -24,18 +24,7 @@ _LOOKING = {
 }
 _DERIVING = _LOOKING | {
     *("sort_values", "sort_index", "groupby", "agg", "reset_index", "nlargest", "nsmallest"),
-    *(
-        "pivot_table",
-        "median",
-        "std",
-        "var",
-        "min",
-        "max",
-        "quantile",
-        "round",
-        "abs",
-        "select_dtypes",
-    ),
+    *("pivot_table", "median", "std", "var", "min", "max", "quantile", "round", "abs"),
     *("sorted", "list", "dict", "set", "str", "float", "int", "range", "zip", "enumerate"),
 }
 """Calls that make a value of another one, and change nothing."""
@@ -45,12 +34,13 @@ _SETTINGS = {
     *("set_option", "set_printoptions", "filterwarnings", "simplefilter", "basicConfig"),
     *("set_theme", "set_style", "set_palette", "set_context", "use", "set"),
 }
-"""Calls that adjust a library, for all that comes."""
+"""Calls that adjust a library for all that comes."""
 
 _MEASURE = re.compile(
-    r"(?!.*_(?:fn|func|function|df|list|dict|table|curve|matrix)\)$)print\((?:.*_)?"
-    r"(?:acc|accuracy|auc|f1|mae|mse|rmse|mape|r2|loss|score|precision|recall)(?:_.*)?\)"
+    r"(?!.*_(?:fn|func|function|df|list|dict|table|curve|matrix)$)(?:.*_)?"
+    r"(?:acc|accuracy|auc|f1|mae|mse|rmse|mape|r2|loss|score|precision|recall)(?:_.*)?"
 )
+"""Names that sound like metrics."""
 
 _SCOPES = (
     *(ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef, ast.Lambda),
@@ -279,8 +269,7 @@ def _measures(one: ast.stmt) -> Iterator[str]:
     several = ast.Dict | ast.List | ast.Set | ast.Tuple | ast.DictComp | ast.ListComp | ast.SetComp
     match one:
         case ast.Assign(targets=[ast.Name(id=name)], value=value):
-            line = f"print({name})"
-            if _METRIC.fullmatch(line) and _MEASURE.fullmatch(line):
+            if _MEASURE.fullmatch(name) and _METRIC.fullmatch(f"print({name})"):
                 yield from () if isinstance(value, several | ast.Lambda) else (name,)
         case _:
             return
