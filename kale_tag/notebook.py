@@ -56,6 +56,17 @@ class Notebook:
         """The decoded metadata of the notebook, or `MISSING`."""
         return self.metadata_of(None)
 
+    @property
+    def foreign_language(self) -> str:
+        """The language that the notebook says it is in; "" for Python, or if it says none."""
+        metadata = self.metadata
+        for key, word in (("language_info", "name"), ("kernelspec", "language")):
+            about = metadata.get(key) if isinstance(metadata, dict) else None
+            language = about.get(word) if isinstance(about, dict) else None
+            if isinstance(language, str) and language and "python" not in language.lower():
+                return language
+        return ""
+
     def metadata_of(self, holder: int | None) -> object:
         """The decoded metadata of *holder*, whatever its type, or `MISSING`."""
         if holder not in self.known_metadata:

@@ -2,20 +2,23 @@
 
 import os
 import sys
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Collection, Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
 
 from kale_tag import files
 from kale_tag.commands.batch import is_worth_msgspec
-from kale_tag.commands.options import By, NotebookPaths, Quiet, SpecOutput
+from kale_tag.commands.mend_proposal import mend_proposal
+from kale_tag.commands.options import By, NotebookPaths, Propose, Quiet, SpecOutput
 from kale_tag.commands.report import say
 from kale_tag.commands.targets import STDIN, Targets, Task, path_variables, told_apart
 from kale_tag.diagnostics import Diagnostic, Label, Source, UserError, count, error
+from kale_tag.notebook import Notebook
 from kale_tag.read_notebook import read_notebook
 from kale_tag.splice import ProofError
 from kale_tag.tagging.combine import Combined, Member
 from kale_tag.tagging.extract import draft, remarks, share
 from kale_tag.tagging.extract import extract as as_text
+from kale_tag.tagging.read_tags import has_kale_tags
 from kale_tag.tagging.select import View
 
 SHOWN = 5
@@ -26,6 +29,7 @@ def extract(
     paths: NotebookPaths,
     *,
     output: SpecOutput = "-",
+    propose: Propose = False,
     by: By = "auto",
     quiet: Quiet = False,
 ) -> int:
@@ -41,17 +45,21 @@ def extract(
     names = _notebooks(paths, targets)
     report = _Report(quiet=quiet)
     report.tell(targets.faults)
+    notebooks = [*_read(names, targets.stdin, report)]
+    wanted, notes = _wanted(notebooks, set(paths), propose=propose)
     folder = output if _is_folder(output) else os.path.dirname(output)
     members = []
-    fast = is_worth_msgspec([Task(name) for name in names])
-    for name in names:
+    for notebook in wanted:
+        name = notebook.name
         try:
-            data = targets.stdin if name == STDIN else files.read(name).data
-            found = draft(read_notebook(data, name, fast=fast))
+            found = draft(notebook)
+            if found.proposed:
+                found, faults = mend_proposal(found)
+                report.tell(replace(one, severity="warning") for one in faults)
             report.tell(remarks(found))
             path = "" if name == STDIN else _relative(name, folder)
             variables = dict(path_variables(name, folder))
-            members.append(Member(found, path, variables, View(found.notebook)))
+            members.append(Member(found, path, variables, View(notebook)))
         except UserError as fault:
             report.tell(fault.diagnostics)
     specs = []
@@ -65,6 +73,7 @@ def extract(
         _write(specs, output, quiet=quiet)
     except UserError as fault:
         report.tell(fault.diagnostics)
+    report.notes(notes)
     return report.exit_code
 
 
@@ -82,6 +91,12 @@ class _Report:
                 self.exit_code = max(self.exit_code, 2)
             if one.severity == "error" or not self.quiet:
                 say(one)
+
+    def notes(self, notes: Iterable[str]) -> None:
+        """Say what was left out, which is no fault."""
+        sys.stdout.flush()
+        for one in () if self.quiet else notes:
+            print(one, file=sys.stderr)
 
     def bug(self, name: str, message: str) -> None:
         """Say that we are wrong."""
@@ -121,6 +136,52 @@ def _notebooks(paths: Sequence[str], targets: Targets) -> list[str]:
     return [*reversed(once.values())]
 
 
+def _read(names: Sequence[str], stdin: bytes, report: _Report) -> Iterator[Notebook]:
+    fast = is_worth_msgspec([Task(name) for name in names])
+    for name in names:
+        try:
+            data = stdin if name == STDIN else files.read(name).data
+            yield read_notebook(data, name, fast=fast)
+        except UserError as fault:
+            report.tell(fault.diagnostics)
+
+
+def _wanted(
+    notebooks: Sequence[Notebook], named: Collection[str], *, propose: bool
+) -> tuple[list[Notebook], list[str]]:
+    """Those of *notebooks* that get a spec, and what is to be said of the others.
+
+    A folder with tagged notebooks stands for these alone, unless *propose* says otherwise: a plain
+    `apply` would give all others tags, and most of them were never meant for Kale. What is *named*
+    by itself is always meant.
+    """
+    tagged = {id(one) for one in notebooks if has_kale_tags(one)}
+    wanted, untagged, foreign = [], 0, 0
+    for one in notebooks:
+        if id(one) in tagged or one.name in named:
+            wanted.append(one)
+        elif tagged and not propose:
+            untagged += 1
+        elif one.foreign_language:
+            foreign += 1
+        else:
+            wanted.append(one)
+    if not wanted:
+        return [*notebooks], []  # what is wrong with each is said of each
+    notes = []
+    if untagged:
+        have, them = ("has", "it") if untagged == 1 else ("have", "them")
+        were = "was" if untagged == 1 else "were"
+        notes.append(
+            f"{count(untagged, 'notebook')} {have} no Kale tags and {were} left out; name {them}, "
+            "or say --propose"
+        )
+    if foreign:
+        are, were = ("is", "was") if foreign == 1 else ("are", "were")
+        notes.append(f"{count(foreign, 'notebook')} {are} not in Python and {were} left out")
+    return wanted, notes
+
+
 def _is_folder(output: str) -> bool:
     return output.endswith(("/", os.sep)) or os.path.isdir(output)
 
@@ -136,24 +197,26 @@ def _relative(name: str, folder: str) -> str:
 
 def _write(specs: Sequence[tuple[Combined, str, bytes]], output: str, *, quiet: bool) -> None:
     """Write or print *specs*. Raises `UserError` where they cannot be written, or not there."""
-    if output == STDIN or not _is_folder(output):
-        if len(specs) > 1:
-            raise UserError(_more_than_one(specs))
+    folder = _is_folder(output)
+    if len(specs) > 1 and not folder:
+        raise UserError(_more_than_one(specs))
+    if output == STDIN:
         for _, _, data in specs:
-            if output == STDIN:
-                sys.stdout.flush()
-                sys.stdout.buffer.write(data)
-            else:
-                _put(output, data, specs[0][0], "", quiet=quiet)
+            sys.stdout.flush()
+            sys.stdout.buffer.write(data)
         return
     faults: list[Diagnostic] = []
     taken: set[str] = set()
+    proposals = 0
     for made, reason, data in specs:
-        path = os.path.join(output, _file_name(made, taken))
+        path = os.path.join(output, _file_name(made, taken)) if folder else output
         try:
             _put(path, data, made, reason, quiet=quiet)
+            proposals += made.members[0].draft.proposed
         except UserError as fault:
             faults += fault.diagnostics
+    if proposals and not quiet:
+        print(_read_first(proposals, len(specs)))
     if faults:
         raise UserError(*faults)
 
@@ -174,8 +237,16 @@ def _put(path: str, data: bytes, made: Combined, reason: str, *, quiet: bool) ->
         number = len(made.members)
         what = "a proposal" if made.members[0].draft.proposed else "a spec"
         whose = made.members[0].draft.notebook.name if number == 1 else count(number, "notebook")
-        because = f" (for itself: {reason})" if reason else ""
+        because = f" (own spec: {reason})" if reason else ""
         print(f"{verb} {path}: {what} for {whose}{because}")
+
+
+def _read_first(proposals: int, specs: int) -> str:
+    if specs == 1:
+        return "It is a proposal: read it before you apply it."
+    which = f"{proposals} of {specs} specs" if proposals < specs else f"All {specs} specs"
+    are, them = ("is a proposal", "it") if proposals == 1 else ("are proposals", "them")
+    return f"{which} {are}: read {them} before you apply {them}."
 
 
 def _file_name(made: Combined, taken: set[str]) -> str:
@@ -192,7 +263,9 @@ def _more_than_one(specs: Sequence[tuple[Combined, str, bytes]]) -> Diagnostic:
     shown = []
     for made, reason, _ in specs[1 : SHOWN + 1]:
         more = len(made.members) - 1
-        shown.append(f"{reason}; {count(more, 'more notebook')} with it" if more else reason)
+        name = made.members[0].draft.notebook.name
+        others = f" and {count(more, 'more notebook')}" if more else ""
+        shown.append(f"{name}{others}: {reason}")
     if len(specs) > SHOWN + 1:
         shown.append(f"and {len(specs) - SHOWN - 1} more specs")
     return error(

@@ -224,6 +224,14 @@ SpecOutput = Annotated[
         "PATH",
     ),
 ]
+Propose = Annotated[
+    bool,
+    Option(
+        ("--propose",),
+        "Propose specs for the untagged notebooks of a folder, too. Without this, a folder with "
+        "tagged notebooks stands for these alone.",
+    ),
+]
 By = Annotated[
     Literal["auto", "id", "source", "index"],
     Option(

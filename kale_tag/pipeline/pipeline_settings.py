@@ -171,19 +171,13 @@ def env_name(volume: str) -> str:
 
 def kernel_fault(notebook: Notebook) -> Diagnostic | None:
     """A notebook that is not Python."""
-    metadata = notebook.metadata
-    if not isinstance(metadata, dict):
+    if not (language := notebook.foreign_language):
         return None
-    for key, word in (("language_info", "name"), ("kernelspec", "language")):
-        entry = metadata.get(key)
-        language = entry.get(word) if isinstance(entry, dict) else None
-        if isinstance(language, str) and language and "python" not in language.lower():
-            return error(
-                "not-python",
-                f"{notebook.name} is written in {language}; a pipeline is made of Python",
-                Label(Source(notebook.name)),
-            )
-    return None
+    return error(
+        "not-python",
+        f"{notebook.name} is written in {language}; a pipeline is made of Python",
+        Label(Source(notebook.name)),
+    )
 
 
 def raise_faults(faults: list[Diagnostic]) -> None:

@@ -13,13 +13,34 @@ _RUNS_CODE = ("%%time", "%%timeit", "%%capture", "%%prun", "%%memit")
 _MAGIC = re.compile(r"(\s*)(?:[%!].*|\?.*|.*\?\s*$)")
 _METRIC = re.compile(r"print\(([a-z](?:[_a-z0-9]{0,62}[a-z0-9])?)\)")  # what Kale takes
 
-_PLOTTING = {"plt", "sns", "px", "pyplot", "seaborn", "fig", "ax", "axs", "axes", "display"}
+_DRAWN = {"fig", "ax", "axs", "axes"}
+_PLOTTING = {"plt", "sns", "px", "pyplot", "seaborn", "display", *_DRAWN}
 _LOOKING = {
     *("head", "tail", "describe", "info", "sample", "value_counts", "nunique", "unique", "corr"),
     *("plot", "hist", "boxplot", "scatter", "bar", "imshow", "show", "heatmap", "pairplot"),
+    *("barh", "pie", "kde", "box"),
     *("print", "display", "help", "type", "len", "dir", "summary", "isnull", "isna", "sum"),
-    *("mean", "count", "set_option", "view", "dtypes", "shape", "columns", "memory_usage"),
+    *("mean", "count", "view", "dtypes", "shape", "columns", "memory_usage"),
 }
+_DERIVING = _LOOKING | {
+    *("sort_values", "sort_index", "groupby", "agg", "reset_index", "nlargest", "nsmallest"),
+    *("pivot_table", "median", "std", "var", "min", "max", "quantile", "round", "abs"),
+    *("sorted", "list", "dict", "set", "str", "float", "int", "range", "zip", "enumerate"),
+}
+"""Calls that make a value of another one, and change nothing."""
+
+_LIBRARIES = {"np", "pd", "numpy", "pandas", *_PLOTTING}
+_SETTINGS = {
+    *("set_option", "set_printoptions", "filterwarnings", "simplefilter", "basicConfig"),
+    *("set_theme", "set_style", "set_palette", "set_context", "use", "set"),
+}
+"""Calls that adjust a library for all that comes."""
+
+_MEASURE = re.compile(
+    r"(?!.*_(?:fn|func|function|df|list|dict|table|curve|matrix)$)(?:.*_)?"
+    r"(?:acc|accuracy|auc|f1|mae|mse|rmse|mape|r2|loss|score|precision|recall)(?:_.*)?"
+)
+"""Names that sound like metrics."""
 
 _SCOPES = (
     *(ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef, ast.Lambda),
@@ -36,7 +57,7 @@ WORDS = (
     ("evaluate", r"\.predict\w*\(|\.evaluate\(|\.score\(|_score\(|\bconfusion_matrix\("),
     ("save", r"\.save\w*\(|\.to_(?:csv|parquet|pickle|sql|json)\(|\bdump\("),
 )
-"""Names of steps by what their code calls; the first that is found counts."""
+"""Names of steps by what their code calls, in the order in which a notebook does these things."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,17 +65,22 @@ class Code:
     """What a cell does.
 
     *kind* is `empty`, `magics`, `imports`, `functions`, `constants`, `metrics`, `look` or `code`.
+    What a `look` computes is for itself, unless another cell needs what it assigns.
 
-    *names* are those that it assigns at the top level; *imports* says that it imports something,
-    *plain* that all it assigns are numbers and texts; *word* names what it does, "" where there is
-    no telling.
+    *names* are those that it assigns at the top level, *imports* those that it imports, *needs*
+    those that it reads and that others have to bind. *setup* are the names of what it adjusts, if
+    it does nothing else, apart from imports. *plain* says that all it assigns are numbers and
+    texts; *measures* are those names that sound like metrics; *words* name what it does.
     """
 
     kind: str
     names: tuple[str, ...] = ()
-    imports: bool = False
+    imports: frozenset[str] = frozenset()
+    needs: frozenset[str] = frozenset()
+    setup: frozenset[str] = frozenset()
     plain: bool = False
-    word: str = ""
+    measures: tuple[str, ...] = ()
+    words: tuple[str, ...] = ()
 
 
 def read_code(source: str) -> Code:
@@ -69,17 +95,28 @@ def read_code(source: str) -> Code:
             return Code("magics")
         lines[first] = ""
     plain = "\n".join(_without_magic(line) for line in lines)
-    word = next((name for name, calls in WORDS if re.search(calls, plain)), "")
+    words = tuple(name for name, calls in WORDS if re.search(calls, plain))
     try:
         body = ast.parse(plain).body
     except (SyntaxError, ValueError, RecursionError, MemoryError):
-        return Code("code", word=word)
+        return Code("code", needs=frozenset(re.findall(r"\w+", plain)), words=words)
     body = [one for one in body if not isinstance(one, ast.Pass)]
     if not body:
         return Code("magics")
     names = tuple(dict.fromkeys(name for one in body for name in _assigned(one)))
-    imports = any(isinstance(one, ast.Import | ast.ImportFrom) for one in body)
-    return Code(_kind(body, source), names, imports, all(map(_is_plain, body)), word)
+    imports = frozenset(name for one in body for name in _imported(one))
+    measures = tuple(name for one in body for name in _measures(one))
+    kind = _kind(body, source, (*words, *measures))
+    return Code(
+        kind,
+        names,
+        imports,
+        frozenset(_needed(body)),
+        frozenset(_adjusted(body)) - imports if kind == "imports" else frozenset(),
+        all(map(_is_plain, body)),
+        measures,
+        words,
+    )
 
 
 def _without_magic(line: str) -> str:
@@ -87,9 +124,10 @@ def _without_magic(line: str) -> str:
     return f"{found[1]}pass" if found else line
 
 
-def _kind(body: Sequence[ast.stmt], source: str) -> str:
+def _kind(body: Sequence[ast.stmt], source: str, results: Sequence[str]) -> str:
+    """The kind of a cell; *results* are words for what it does, and the metrics that it gives."""
     rest = [one for one in body if not isinstance(one, ast.Import | ast.ImportFrom)]
-    if not rest or (len(rest) < len(body) and all(map(_is_setup, rest))):
+    if all(_is_setting(one) or (len(rest) < len(body) and _is_setup(one)) for one in rest):
         return "imports"
     if all(isinstance(one, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef) for one in rest):
         return "functions"
@@ -97,26 +135,51 @@ def _kind(body: Sequence[ast.stmt], source: str) -> str:
         return "constants"
     if all(_METRIC.fullmatch(line) for line in source.splitlines() if line.strip()):
         return "metrics"
-    return "look" if all(map(_looks, rest)) and rest == body else "code"
+    shows = rest == body and any(map(_looks, rest)) and "save" not in results
+    aside = all(_looks(one) or (not results and _derives(one)) for one in rest)
+    return "look" if shows and aside else "code"
 
 
 def _is_setup(one: ast.stmt) -> bool:
-    """Whether it is a bare call on something imported, such as `sns.set()`: it can go along."""
+    """Whether it is a bare call such as `sns.set()`: it can go along if `sns` is imported."""
     match one:
-        case ast.Expr(value=ast.Call(func=ast.Attribute(), args=given)):
-            return all(isinstance(arg, ast.Constant) for arg in given)
+        case ast.Expr(value=ast.Call(func=ast.Attribute(), args=given, keywords=named)):
+            values = (*given, *(one.value for one in named))
+            return all(isinstance(value, ast.Constant) for value in values)
         case _:
             return False
+
+
+def _is_setting(one: ast.stmt) -> bool:
+    """Whether it adjusts a library: `pd.set_option("width", 9)`, `plt.rcParams["dpi"] = 1`."""
+    match one:
+        case ast.Expr(value=ast.Call(func=ast.Attribute(attr=name) as call)):
+            return name in _SETTINGS and _root(call) not in _DRAWN and _is_setup(one)
+        case ast.Assign(targets=[ast.Subscript(value=ast.Attribute(attr="rcParams"))], value=value):
+            return _is_literal(value)
+        case _:
+            return False
+
+
+def _adjusted(body: Sequence[ast.stmt]) -> Iterator[str]:
+    """The names of what the statements of a cell of imports adjust."""
+    for one in body:
+        if isinstance(one, ast.Assign | ast.Expr):
+            yield _root(one.targets[0] if isinstance(one, ast.Assign) else one.value)
+
+
+def _is_literal(value: ast.expr) -> bool:
+    try:
+        return ast.literal_eval(value) is not None
+    except (ValueError, TypeError, SyntaxError, MemoryError, RecursionError):
+        return False
 
 
 def _is_constant(one: ast.stmt) -> bool:
     """Whether it is `name = literal`."""
     match one:
         case ast.Assign(targets=[ast.Name()], value=value):
-            try:
-                return ast.literal_eval(value) is not None
-            except (ValueError, TypeError, SyntaxError, MemoryError, RecursionError):
-                return False
+            return _is_literal(value)
         case _:
             return False
 
@@ -138,6 +201,27 @@ def _assigned(node: ast.AST) -> Iterator[str]:
             yield from _assigned(inner)
 
 
+def _imported(one: ast.stmt) -> Iterator[str]:
+    if isinstance(one, ast.Import | ast.ImportFrom):
+        for alias in one.names:
+            yield alias.asname or alias.name.partition(".")[0]
+
+
+def _needed(body: Sequence[ast.stmt]) -> Iterator[str]:
+    """The names that are read before they are bound; those in functions count as read there."""
+    bound: set[str] = set()
+    for one in body:
+        for node in ast.walk(one):
+            if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Load):
+                if node.id not in bound:
+                    yield node.id
+            elif isinstance(node, ast.AugAssign) and isinstance(node.target, ast.Name):
+                yield node.target.id
+        bound |= {*_assigned(one), *_imported(one)}
+        if isinstance(one, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef):
+            bound.add(one.name)
+
+
 def _looks(one: ast.stmt) -> bool:
     """Whether the statement only shows something: a value, a table, a plot."""
     match one:
@@ -153,6 +237,42 @@ def _looks(one: ast.stmt) -> bool:
             )
         case _:
             return False
+
+
+def _derives(one: ast.stmt) -> bool:
+    """Whether it gives a name to what is made of other values, which stay as they are."""
+    match one:
+        case ast.Assign(targets=[ast.Name()], value=value):
+            calls = [node for node in ast.walk(value) if isinstance(node, ast.Call)]
+            return all(map(_is_pure, calls))
+        case _:
+            return False
+
+
+def _is_pure(call: ast.Call) -> bool:
+    if any(one.arg == "inplace" for one in call.keywords):
+        return False
+    match call.func:
+        case ast.Name(id=name):
+            return name in _DERIVING
+        case ast.Attribute(attr=name) as chain:
+            dice = any(
+                getattr(node, "attr", "") in {"random", "sample"} for node in ast.walk(chain)
+            )
+            return not dice and (name in _DERIVING or _root(chain) in _LIBRARIES)
+        case _:
+            return False
+
+
+def _measures(one: ast.stmt) -> Iterator[str]:
+    """The names that sound like metrics of what the statement gives one value."""
+    several = ast.Dict | ast.List | ast.Set | ast.Tuple | ast.DictComp | ast.ListComp | ast.SetComp
+    match one:
+        case ast.Assign(targets=[ast.Name(id=name)], value=value):
+            if _MEASURE.fullmatch(name) and _METRIC.fullmatch(f"print({name})"):
+                yield from () if isinstance(value, several | ast.Lambda) else (name,)
+        case _:
+            return
 
 
 def _names(target: ast.expr) -> bool:

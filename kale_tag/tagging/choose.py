@@ -3,11 +3,15 @@
 import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from itertools import product
 
 from kale_tag.diagnostics import Label, Source
 from kale_tag.tagging.model import Index, Pattern, Selector
 from kale_tag.tagging.select import View, cells_of
 from kale_tag.tagging.source_pattern import candidates, literal
+
+FILLED = r"\S"
+"""The pattern of a cell that has a source at all."""
 
 NOWHERE = Label(Source("extract"))
 
@@ -19,12 +23,14 @@ BY = ("id", "source", "index")
 class Part:
     """One selector of a rule: *values* of the key *key*, and the cells, of the first notebook.
 
-    There is a value for each cell, or, of a heading, one for all.
+    There is a value for each cell, or, of a heading, one for all; with *filled*, it leaves cells
+    without any source out, such as the one that JupyterLab puts at the end.
     """
 
     key: str
     values: tuple[str | int, ...]
     cells: tuple[int, ...]
+    filled: bool = False
 
 
 class NoSelectorError(Exception):
@@ -50,10 +56,11 @@ def choose(
         order[0] == "id" and all(_by("id", views, cells) is not None for cells in together)
     )
     if len(together) > 1 and not exact:
-        for pattern in _headings(views[0], blocks[0]):
-            selector = Selector(NOWHERE, heading=_pattern(pattern))
+        for pattern, filled in product(_headings(views[0], blocks[0]), (True, False)):
+            source = (_pattern(FILLED),) if filled else ()
+            selector = Selector(NOWHERE, heading=_pattern(pattern), source=source)
             if _selects(selector, views, blocks):
-                return (Part("heading", (pattern,), tuple(blocks[0])),)
+                return (Part("heading", (pattern,), tuple(blocks[0]), filled),)
     found: dict[str, list[tuple[int, str | int]]] = {}
     for cells in together:
         key, value = _one(views, cells, order)

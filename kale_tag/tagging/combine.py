@@ -5,11 +5,14 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from kale_tag import settings, tags
+from kale_tag.notebook import MISSING
+from kale_tag.splice import same
 from kale_tag.tagging import template
 from kale_tag.tagging.choose import NoSelectorError, Part, choose
 from kale_tag.tagging.draft import Block, Draft
 from kale_tag.tagging.read_settings import split
-from kale_tag.tagging.select import View, first_line
+from kale_tag.tagging.select import View
+from kale_tag.tagging.wanted_settings import settings_in
 
 _HOLE = re.compile(r"\$\{[^{}]*\}")
 
@@ -60,7 +63,7 @@ class Combined:
 
 
 class NoFitError(Exception):
-    """Notebooks have no spec in common; the message says why."""
+    """Notebooks have no spec in common; the message says what the last of them has."""
 
 
 def combine(members: Sequence[Member], order: Sequence[str]) -> Combined:
@@ -72,18 +75,17 @@ def combine(members: Sequence[Member], order: Sequence[str]) -> Combined:
     if any(_shape(draft) != _shape(drafts[0]) for draft in drafts):
         raise NoFitError(_other_shape(drafts))
     if len(drafts) > 1 and not drafts[0].blocks:
-        names = " and ".join(draft.notebook.name for draft in drafts[:2])
-        raise NoFitError(f"{names} have no cells with tags that could be alike")
+        raise NoFitError("no tags that could be alike")
     holes = _Holes(members)
     views = [member.view for member in members]
     made = []
-    for same in zip(*(draft.blocks for draft in drafts), strict=True):
-        given = _given(holes, same)
+    for alike in zip(*(draft.blocks for draft in drafts), strict=True):
+        given = _given(holes, alike)
         try:
-            parts = choose(views, [block.cells for block in same], order)
-        except NoSelectorError as fault:
-            raise NoFitError(_no_selector(views, fault.cell)) from None
-        made.append((same[0], given, parts))
+            parts = choose(views, [block.cells for block in alike], order)
+        except NoSelectorError:
+            raise NoFitError(f"other code in `{alike[0].role.tag}`") from None
+        made.append((alike[0], given, parts))
     pipeline, own = _settings(holes, drafts)
     entries = tuple(
         Entry(member.path, variables, differing)
@@ -93,7 +95,7 @@ def combine(members: Sequence[Member], order: Sequence[str]) -> Combined:
 
 
 def partition(members: Sequence[Member], order: Sequence[str]) -> Iterator[tuple[Combined, str]]:
-    """As few specs as we find for *members*; with each but the first why it is one for itself."""
+    """As few specs as we find for *members*; with each but the first what sets it apart."""
     left = list(members)
     reason = ""
     while left:
@@ -194,15 +196,17 @@ class _Holes:
         raise NoFitError
 
 
-def _given(holes: _Holes, same: Sequence[Block]) -> Given:
-    """What the blocks *same*, one of each notebook, give their cells."""
-    block = same[0]
-    name = holes.text([one.role.name for one in same], block.role.name)
+def _given(holes: _Holes, alike: Sequence[Block]) -> Given:
+    """What the blocks *alike*, one of each notebook, give their cells."""
+    block = alike[0]
+    name = holes.text([one.role.name for one in alike], block.role.name)
     word = tags.valid_name(_HOLE.sub("", name))  # what the names have in common
-    path = holes.text([one.role.path for one in same], tags.valid_name(f"{word}_path"))
-    prev = tuple(holes.text(names, names[0]) for names in zip(*(b.prev for b in same), strict=True))
+    path = holes.text([one.role.path for one in alike], tags.valid_name(f"{word}_path"))
+    prev = tuple(
+        holes.text(names, names[0]) for names in zip(*(b.prev for b in alike), strict=True)
+    )
     given = []
-    for column in zip(*(one.settings for one in same), strict=True):
+    for column in zip(*(one.settings for one in alike), strict=True):
         kind = column[0].kind
         pairs = [_pair(tag) for tag in column]
         called = tags.valid_name(f"{word}_{pairs[0][0] or kind}")
@@ -232,10 +236,39 @@ def _settings(
                 pass
             else:
                 continue
+        usual = _usual(key, drafts)
+        if usual is not MISSING:
+            shared[key] = _escaped(usual)
         for mine, one in zip(own, found, strict=True):
-            if key in one:
-                mine[key] = _escaped(one[key])
+            value = one.get(key, MISSING)
+            if not same(value, usual):
+                mine[key] = None if value is MISSING else _escaped(value)
     return shared, own
+
+
+def _usual(key: str, drafts: Sequence[Draft]) -> object:
+    """The value of the setting *key* in most of *drafts*, if more than one has it, else `MISSING`.
+
+    The others have to be able to say something else: a mapping is merged over another one, and
+    null takes a setting away.
+    """
+    values = [(draft.pipeline or {}).get(key, MISSING) for draft in drafts]
+    times = [sum(same(value, other) for other in values) for value in values]
+    usual = values[times.index(max(times))]
+    sayable = all(
+        _replaces(value, usual)
+        if value is not MISSING
+        else key not in settings_in(draft.notebook.metadata)
+        for value, draft in zip(values, drafts, strict=True)
+    )
+    return usual if max(times) > 1 and sayable else MISSING
+
+
+def _replaces(value: object, below: object) -> bool:
+    """Whether *value*, merged over *below*, gives *value*."""
+    if not isinstance(value, dict) or not isinstance(below, dict):
+        return True
+    return all(key in value and _replaces(value[key], below[key]) for key in below)
 
 
 def _escaped(value: object) -> object:
@@ -266,31 +299,15 @@ def _shape(draft: Draft) -> tuple[object, ...]:
     return (*blocks, draft.pipeline is None)
 
 
-def _no_selector(views: Sequence[View], cell: int) -> str:
-    mine, *others = (view.notebook.name for view in views)
-    shown = first_line(views[0].source(cell))
-    theirs = others[0] if len(others) == 1 else f"the {len(others)} others"
-    return (
-        f"no id, pattern or number selects cell {cell} of {mine}, `{shown}`, and the same step's "
-        f"cell of {theirs}, and nothing else"
-    )
-
-
 def _other_shape(drafts: Sequence[Draft]) -> str:
+    """In what the first draft that is unlike the first of all differs from it, in a few words."""
     first = drafts[0]
     other = next(draft for draft in drafts if _shape(draft) != _shape(first))
-    name, mine = other.notebook.name, first.notebook.name
     if (first.pipeline is None) != (other.pipeline is None):
-        with_settings, without = (name, mine) if first.pipeline is None else (mine, name)
-        return f"{without} has no settings, and {with_settings} has some"
-    if _outline(first) != _outline(other):
-        return f"{name} has {_outline(other)}, and {mine} has {_outline(first)}"
-    return (
-        f"the steps of {name} have other numbers of cells, other `prev:` or other settings than "
-        f"those of {mine}"
-    )
-
-
-def _outline(draft: Draft) -> str:
-    names = [str(block.role.tag) for block in draft.blocks]
-    return ", ".join(f"`{name}`" for name in names) or "no tag"
+        return "without settings" if other.pipeline is None else "with settings"
+    mine, its = ([block.role.tag for block in draft.blocks] for draft in (first, other))
+    if [tag for tag in mine if tag.parts] != [tag for tag in its if tag.parts]:
+        return "other steps"
+    if mine != its:
+        return "other tags"
+    return "other `prev`, settings or numbers of cells in steps"

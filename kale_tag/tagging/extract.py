@@ -4,10 +4,11 @@ import json
 from collections.abc import Iterator, Sequence
 
 from kale_tag import tags
-from kale_tag.diagnostics import Diagnostic, Label, Source, UserError, warning
+from kale_tag.diagnostics import Diagnostic, Label, Source, UserError, error, warning
 from kale_tag.metadata import PATH_KEY, SETTINGS_KEY
 from kale_tag.notebook import MISSING, Notebook
 from kale_tag.places import Places
+from kale_tag.read_notebook import read_notebook
 from kale_tag.splice import ProofError, same, splice
 from kale_tag.tagging.change import Target
 from kale_tag.tagging.choose import BY
@@ -26,13 +27,25 @@ from kale_tag.tagging.write_spec import write_spec
 def draft(notebook: Notebook) -> Draft:
     """What a spec shall say of *notebook*: its tags, or proposals where it has none of Kale's.
 
-    Raises `UserError` where it has tags of Kale 0.x, or a source that cannot be read.
+    Raises `UserError` where it has tags of Kale 0.x, or a source that cannot be read, or where it
+    has no tags and is not Python.
     """
-    return read_tags(notebook) if has_kale_tags(notebook) else propose(notebook)
+    if has_kale_tags(notebook):
+        return read_tags(notebook)
+    if language := notebook.foreign_language:
+        raise UserError(
+            error(
+                "not-python",
+                f"{notebook.name} has no Kale tags, and there is no proposal for {language}: Kale "
+                "runs Python",
+                Label(Source(notebook.name)),
+            )
+        )
+    return propose(notebook)
 
 
 def share(members: Sequence[Member], by: str = "") -> Iterator[tuple[Combined, str]]:
-    """The specs for *members*, one for those that can share it; and why it is one for itself.
+    """The specs for *members*, one for those that can share it; and what sets it apart.
 
     Tagged notebooks come first. *by* is what cells are selected by if that selects them: of
     `choose.BY`, "" for what suits: of a tagged notebook what is exact, in a proposal what reads
@@ -44,11 +57,8 @@ def share(members: Sequence[Member], by: str = "") -> Iterator[tuple[Combined, s
         preferred = by or default
         order = (preferred, *(key for key in BY if key != preferred))
         for made, why in partition(some, order):
-            reason = why
-            if some is untagged and tagged and made.members[0] is untagged[0]:
-                names = [one.draft.notebook.name for one in (untagged[0], tagged[0])]
-                reason = f"{names[0]} has no Kale tags, and {names[1]} has some"
-            yield made, reason
+            first = some is untagged and tagged and made.members[0] is untagged[0]
+            yield made, "without Kale tags" if first else why
 
 
 def extract(made: Combined, name: str) -> str:
@@ -142,6 +152,19 @@ def stripped(notebook: Notebook) -> bytes:
     if settings_in(metadata) and isinstance(metadata, dict):
         wanted[None] = {key: value for key, value in metadata.items() if key != SETTINGS_KEY}
     return splice(notebook, wanted)
+
+
+def tagged(draft: Draft) -> Notebook:
+    """The notebook of *draft* with the tags that it shall have, and without settings."""
+    notebook = draft.notebook
+    wanted: dict[int | None, object] = {}
+    for index, found in draft.tags.items():
+        metadata = notebook.metadata_of(index)
+        bare = metadata if isinstance(metadata, dict) else {}
+        wanted[index] = {**bare, "tags": list(found)}
+    if isinstance(metadata := notebook.metadata, dict):
+        wanted[None] = {key: value for key, value in metadata.items() if key != SETTINGS_KEY}
+    return read_notebook(splice(notebook, wanted), notebook.name, fast=notebook.fast)
 
 
 def _is_nbformats(data: bytes) -> bool:

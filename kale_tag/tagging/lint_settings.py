@@ -70,7 +70,8 @@ def missing_setting(nb: Tagged) -> Iterator[Diagnostic]:
 
     Why: Kale stops: `Field 'pipeline_name' is required`. Its command line and JupyterLab's panel
     make up names instead, each another one, so that the pipeline is called differently from place
-    to place.
+    to place. (An empty `experiment_name`, which the panel writes until you choose one, is no fault:
+    Kale compiles the notebook, and `kale-tag submit` runs it in the experiment `Default`.)
 
     Mend: Name both in the spec: `pipeline: {pipeline_name: churn, experiment_name: churn}`.
 

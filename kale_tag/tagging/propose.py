@@ -2,7 +2,7 @@
 
 import re
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 from kale_tag import settings, tags
@@ -24,18 +24,23 @@ _NUMBER = re.compile(
 )
 """What stands before the words of a numbered heading."""
 
-FUNCTIONS = "if these functions read variables of other cells, those must be imports or parameters"
+SHOWN = 5
+"""Metrics that a remark names."""
+
+SKIP = Role("skip")
+
 PLAIN = "Kale 2.3 stops at parameters other than numbers from 0 up, texts and booleans"
 MIXED = "for other steps too, imports are better in a cell of their own, at the top"
 MAGICS = "what is installed belongs into the image"
 
 
-def propose(notebook: Notebook) -> Draft:
-    """A draft for *notebook*, which has no Kale tags; its settings are kept.
+def propose(notebook: Notebook, steps: Collection[int] = ()) -> Draft:
+    """A draft for *notebook*, which is Python and has no Kale tags; its settings are kept.
 
-    Raises `UserError` where a source cannot be read.
+    The cells *steps* go into steps, whatever they look like. Raises `UserError` where a source
+    cannot be read.
     """
-    cells = _Cells(notebook)
+    cells = _Cells(notebook, steps)
     made = cells.blocks()
     pipeline, lost = read_settings(notebook)
     if pipeline is None and not lost:
@@ -54,16 +59,14 @@ class _Cells:
     """Gives each code cell of a notebook a role."""
 
     notebook: Notebook
+    steps: Collection[int]
     code: dict[int, Code] = field(default_factory=dict)
     roles: dict[int, Role] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        python = _is_python(self.notebook)
         for index, kind in enumerate(self.notebook.types):
             if kind == "code" and _is_sound(self.notebook.metadata_of(index)):
-                source = self.notebook.source(index)
-                found = read_code(source)
-                self.code[index] = found if python or found.kind == "empty" else Code("code")
+                self.code[index] = read_code(self.notebook.source(index))
 
     def blocks(self) -> tuple[Block, ...]:
         """The blocks, in the order of their first cells; steps wait for those before them."""
@@ -82,33 +85,59 @@ class _Cells:
 
     def remarks(self) -> tuple[str, ...]:
         """What is to be said of the notebook as a whole."""
-        if not _is_python(self.notebook):
-            return ("Kale runs Python, and this notebook is in another language.",)
-        return () if self.roles else ("None of its cells has code that needs a tag.",)
+        if not self.roles:
+            return ("None of its cells has code that needs a tag.",)
+        steps = [index for index, role in self.roles.items() if role.kind == "step"]
+        if not steps:
+            return ("None of its cells has code that a step could run.",)
+        measures = dict.fromkeys(name for cell in steps for name in self.code[cell].measures)
+        if not measures or Role("pipeline-metrics") in self.roles.values():
+            return ()
+        names = [*measures][:SHOWN]
+        shown = ", ".join(f"`print({name})`" for name in names)
+        return (f"For metrics in Kubeflow, end with a cell that has such lines alone: {shown}",)
 
     def _give_shared(self) -> None:
         """Give a role to what is no step: imports, functions, parameters, metrics, exploration."""
         times = Counter(name for code in self.code.values() for name in code.names)
         kinds = {"imports": "imports", "functions": "functions", "look": "skip", "magics": "skip"}
+        imported: set[str] = set()
         for index, code in self.code.items():
+            if index in self.steps or not code.setup <= imported:
+                continue
             constants = code.kind == "constants"
             only_here = all(times[name] == 1 for name in code.names)
             if constants and (only_here or self._is_papermills(index)):
                 self.roles[index] = Role("pipeline-parameters")
             elif code.kind in kinds:
                 self.roles[index] = Role(kinds[code.kind])
+                imported |= code.imports if code.kind == "imports" else frozenset()
+        for index in reversed(self.code):  # what is skipped gives nothing to those below
+            if self.roles.get(index) == SKIP and self._is_used(index):
+                del self.roles[index]
         last = max((index for index in self.code if self._is_step(index)), default=-1)
         for index, code in self.code.items():
-            if code.kind == "metrics" and index not in self.roles:
+            if code.kind == "metrics" and index not in self.roles and index not in self.steps:
                 at_the_end = 0 <= last < index  # what the last cells print, of steps before them
                 self.roles[index] = Role("pipeline-metrics" if at_the_end else "skip")
+
+    def _is_used(self, index: int) -> bool:
+        """Whether a cell below that is not skipped needs a variable that this one binds."""
+        names = set(self.code[index].names)
+        for below, code in self.code.items():
+            if below > index and self.roles.get(below) != SKIP:
+                if names & code.needs:
+                    return True
+                names -= set(code.names)
+        return False
 
     def _is_papermills(self, index: int) -> bool:
         return PARAMETERS in tags.listed(self.notebook.metadata_of(index))
 
     def _is_step(self, index: int) -> bool:
         code = self.code[index]
-        return index not in self.roles and code.kind in {"code", "constants"}
+        runs = index in self.steps or code.kind not in {"empty", "magics", "metrics"}
+        return runs and index not in self.roles
 
     def _name_steps(self) -> None:
         """Put each cell of a step below the heading above it, or with what its code does."""
@@ -119,17 +148,23 @@ class _Cells:
         name = ""
         for index in cells:
             section = sections.get(index)
-            here = section or self.code[index].word
+            word = self._word(index, cells)
+            here = section or word
             if not name or (here and here != above):  # what says nothing goes with what is above
-                title = step_name(section[1]) if section else self.code[index].word
+                title = step_name(section[1]) if section else word
                 name = _free(title or "prepare", taken)
                 above = here
             self.roles[index] = Role("step", name)
 
+    def _word(self, index: int, cells: Sequence[int]) -> str:
+        """What the code of a cell does; what is read behind a training is no more the data."""
+        above = {word for cell in cells if cell < index for word in self.code[cell].words}
+        behind = bool(above & {"train", "evaluate"})
+        words = self.code[index].words
+        return next((word for word in words if not (behind and word == "load_data")), "")
+
     def _remarks(self, block: Block) -> Iterator[str]:
         kind = block.role.kind
-        if kind == "functions":
-            yield FUNCTIONS
         plain = all(self.code[index].plain for index in block.cells)
         if kind == "pipeline-parameters" and not plain:
             yield PLAIN
@@ -199,19 +234,8 @@ def _sections(notebook: Notebook, cells: Sequence[int]) -> Mapping[int, tuple[in
     return {}
 
 
-def _is_python(notebook: Notebook) -> bool:
-    """Whether the notebook says that it is Python's, or says nothing."""
-    metadata = notebook.metadata if isinstance(notebook.metadata, dict) else {}
-    for key, name in (("language_info", "name"), ("kernelspec", "language")):
-        about = metadata.get(key)
-        language = about.get(name) if isinstance(about, dict) else None
-        if isinstance(language, str) and language:
-            return "python" in language.lower()
-    return True
-
-
 def _name(notebook: Notebook) -> dict[str, object] | None:
-    """The settings of a notebook without any: the name that Kale's panel would give it."""
+    """The settings of a notebook without any: the name that Kale's panel would give it, twice."""
     base = notebook.name.replace("\\", "/").rpartition("/")[2].removesuffix(".ipynb")
     name = settings.default_name(base)[:128].strip("-")
-    return {"pipeline_name": name} if name else None
+    return {"pipeline_name": name, "experiment_name": name} if name else None

@@ -60,8 +60,8 @@ def _beginnings(line: str, *, mostly_imports: bool) -> Iterator[tuple[int, str]]
     elif _IMPORT.match(text):
         yield 0 if mostly_imports else 1, f"^{_cut(text)}"
     elif found := _CALL.match(text):
-        shows = found[2].rpartition(".")[2] in _SHOWING
-        yield 3 if shows else 0, f"^{literal(found[1])}"
+        if found[2].rpartition(".")[2] not in _SHOWING:  # of these, the next cell may have one, too
+            yield 0, f"^{literal(found[1])}"
         yield 3, f"^{_cut(text)}"
     elif found := _SETTING.match(text):
         yield 0, f"^{literal(found[1])}"

@@ -3,7 +3,8 @@
 from collections.abc import Iterator, Mapping, Sequence
 
 from kale_tag import tags
-from kale_tag.tagging.choose import Part
+from kale_tag.steps import PATH_KEY
+from kale_tag.tagging.choose import FILLED, Part
 from kale_tag.tagging.combine import Combined, Entry, Given, Member
 from kale_tag.tagging.draft import Block, Draft, Lost, Role
 from kale_tag.tagging.rule import KINDS
@@ -29,6 +30,8 @@ def write_spec(spec: Combined) -> str:
     ]
     rules.sort(key=lambda rule: rule[0])
     lines = [line for _, rule in rules for line in rule]
+    if lines and all(_says_all(member.draft) for member in spec.members):
+        sections.append(["unmatched: untag  # a cell that no rule selects has no Kale tags"])
     sections.append(["cells:", *lines] if lines else ["cells: []"])
     return "\n\n".join("\n".join(section) for section in sections) + "\n"
 
@@ -62,6 +65,17 @@ def _lost(members: Sequence[Member]) -> Iterator[str]:
         some = f"{', '.join(names[:SHOWN])}{more}, " if len(names) < len(members) else ""
         what = "setting" if one.cell is None else f"cell {one.cell}:"
         yield comment(f"# - {some}{what} {one.what} ({one.why})")
+
+
+def _says_all(draft: Draft) -> bool:
+    """Whether each code cell with something of Kale's has a rule: then no other shall have any."""
+    said = {cell for block in draft.blocks for cell in block.cells}
+    for cell, kind in enumerate(draft.notebook.types):
+        metadata = draft.notebook.metadata_of(cell)
+        kales = cell in draft.tags or (isinstance(metadata, dict) and PATH_KEY in metadata)
+        if kind == "code" and kales and cell not in said:
+            return False
+    return True
 
 
 def _notebooks(found: Sequence[Entry]) -> Iterator[str]:
@@ -120,8 +134,12 @@ def _rule(draft: Draft, block: Block, given: Given, part: Part, *, whole: bool) 
         yield comment_line("proposal")
     for remark in block.remarks if whole else ():
         yield comment_line(remark)
+    number = len(part.cells)
+    expect: dict[str, object] = {"expect": "one" if number == 1 else number}
+    gives = {**(expect if part.key == "source" else {}), **gives}
     if not each:
-        yield from _item({part.key: _value(part.key, part.values[0]), **gives})
+        filled = {"source": Regex(FILLED)} if part.filled else {}
+        yield from _item({part.key: _value(part.key, part.values[0]), **filled, **gives})
         return
     yield f"  - {part.key}:"
     for value, cell in zip(part.values, part.cells, strict=True):
