@@ -12,7 +12,7 @@ from typing import Any, get_args
 
 from kale_tag import __version__
 from kale_tag.commands.options import Argument, Option
-from kale_tag.diagnostics import UserError
+from kale_tag.diagnostics import Diagnostic, UserError
 
 COMMANDS = (
     "plan",
@@ -182,12 +182,24 @@ def _run_typer(words: list[str]) -> int:
     except typer.Abort as fault:
         raise KeyboardInterrupt from fault
     except Exception as fault:
-        show = getattr(fault, "show", None)  # a usage error: typer has its own copy of click's
-        if show is None:
+        says = getattr(fault, "format_message", None)  # typer has its own copy of click's errors
+        if says is None:
             raise
-        show()
-        return 2
+        if not words:
+            print(says(), file=sys.stderr)  # the help
+            return 2
+        raise UserError(_wrong_usage(words, says())) from fault
     return code if isinstance(code, int) else 0
+
+
+def _wrong_usage(words: list[str], otherwise: str) -> Diagnostic:
+    """What is wrong with *words*; what typer says of them stands in *otherwise*."""
+    from kale_tag.commands import usage  # noqa: PLC0415  for slips only
+
+    name, *rest = words
+    if name not in COMMANDS:
+        return usage.unknown_command(name, COMMANDS)
+    return usage.wrong_usage(name, command(name), rest, otherwise)
 
 
 def typer_app() -> Any:  # noqa: ANN401  a Typer, which is not to be imported for its name
