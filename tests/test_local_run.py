@@ -84,6 +84,17 @@ def test_default_folder(tmp_path: Path) -> None:
     assert (tmp_path / ".kale-tag/.gitignore").read_text() == "*\n"
 
 
+def test_the_order_of_the_notebook(tmp_path: Path) -> None:
+    """Steps that do not wait for each other run in the order in which the notebook has them."""
+    names = [f"s{number}" for number in (3, 7, 1, 5, 0, 6)]
+    steps = (f"# %% tags=step:{name}\n{name} = 1\n" for name in names)
+    path = put(tmp_path, "".join(steps) + "# %% tags=step:sum,prev:s6,prev:s3\ns3 + s6\n")
+    done = run(tmp_path, path.name)
+    assert done.code == 0, done.err
+    began = {step.title: step.began for step in done.record.steps}
+    assert sorted(began, key=began.__getitem__) == [*names, "sum"]
+
+
 @pytest.mark.slow
 def test_verbose(tmp_path: Path) -> None:
     """What steps print is passed on where it is asked for, byte for byte."""
