@@ -41,9 +41,9 @@ def watched(package: Compiled) -> Compiled:
         container: dict[str, Any] = dict(task.executor)
         command, args = list(container["command"]), list(container["args"])
         spec = json.loads(args[1])
-        spec["cells"].append(["functions", _last_cell(task), 1])
+        spec["cells"].append(["", _last_cell(task), 1])
         args[1] = json.dumps(spec, ensure_ascii=False)
-        text = f"# %% functions, cell {_last_cell(task)}\n{_call(task)}\n"
+        text = f"# %% compare\n{_call(task)}\n"
         last = args[-1] if len(args) > 3 else command[3]  # RUNTIME SPEC INPUT CELLS...
         if len((last + text).encode()) > ARGUMENT:
             args.append(text)
