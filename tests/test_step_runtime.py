@@ -46,12 +46,12 @@ def test_the_program_is_fit_to_be_cargo(text: str) -> None:
         ("x", "", PLAIN, "", 6_100),
         ("await x", "", PLAIN, "loop", 6_300),
         ("x", "", {**PLAIN, **PARAMETERS}, "parameters", 6_700),
-        ("x", FORMATS, {**PLAIN, "report": "r"}, "artifacts report", 11_400),
+        ("x", FORMATS, {**PLAIN, "report": "r"}, "artifacts report", 11_500),
         ("x", "import math", FRAME, "artifacts values report", 15_800),
         ("x", "import pandas", FRAME, "artifacts values tables report", 17_400),
-        ("x", FORMATS, FRAME, "artifacts values tables libraries report", 18_700),
+        ("x", FORMATS, FRAME, "artifacts values tables libraries report", 18_800),
         ("x", "", {**PLAIN, **METRICS}, "artifacts metrics", 8_200),
-        ("get_ipython()", "", PLAIN, "report magics", 19_100),
+        ("get_ipython()", "", PLAIN, "report magics", 19_700),
     ],
 )
 def test_a_step_carries_what_it_needs(

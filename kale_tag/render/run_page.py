@@ -77,8 +77,10 @@ pre{margin:0;padding:.6rem .8rem;overflow:auto;max-height:32rem;font-size:.86em;
 white-space:pre-wrap;overflow-wrap:anywhere}
 pre.why{border-left:3px solid var(--failed);max-height:none}
 """
-_INNER = "<style>h1,h1+p{display:none}h2:first-of-type{margin-top:.5rem}</style>"
-"""Behind the page of a step: what its heading says, the page of the run has said."""
+_INNER = """<style>h1,h1+p{display:none}h2:first-of-type{margin-top:.5rem}body{padding:0 .8rem}
+.sk-global.sk-top-container{overflow-x:auto!important}</style>"""
+"""Behind the page of a step: what its heading says, the page of the run has said. The boxes of
+scikit-learn have a scroll bar that is always there."""
 
 _SCRIPT = """\
 // A frame is as high as what it shows. The script of the page, not of what cells show.
