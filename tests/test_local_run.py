@@ -434,3 +434,23 @@ def test_compare_tells_what_differs(tmp_path: Path) -> None:
     assert failed.code == 2
     assert "run from top to bottom, fails: ZeroDivisionError" in failed.err
     assert "nb.ipynb, cell 0" in failed.err
+
+
+@pytest.mark.slow
+def test_what_a_failure_says(tmp_path: Path) -> None:
+    """A traceback is printed where it has more than the one place, and only once."""
+    path = put(tmp_path, "# %% tags=step:load\nprint('before')\n1 / 0\n")
+    short = run(tmp_path, path.name)
+    assert (short.out + short.err).count("ZeroDivisionError") == 1
+    put(tmp_path, "# %% tags=step:load\nimport json\njson.loads('{')\n")
+    long = run(tmp_path, path.name)
+    assert "Traceback" in long.err
+    assert "decoder.py" in long.err
+    verbose = run(tmp_path, path.name, "-v")
+    assert verbose.out.count("Traceback") == 1
+    assert "Traceback" not in verbose.err
+    put(tmp_path, "# %% tags=step:load\nprint('before')\nexit(3)\n")
+    ended = run(tmp_path, path.name)
+    assert ended.err.startswith("before\n\nerror[step-failed]: step `load` was ended by exit(3)")
+    put(tmp_path, "# %% tags=step:load\nraise ValueError('two\\nlines')\n")
+    assert "ValueError: two\nlines" in run(tmp_path, path.name).err

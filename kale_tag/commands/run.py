@@ -111,7 +111,7 @@ def run(  # noqa: PLR0913  one parameter an option
         plan = replace(plan, package=watched(package), environ=environ)
     interrupted = _execute(plan, watch)
     place.close()
-    code = finish(watch, told, report=report, quiet=quiet)
+    code = finish(watch, told, report=report, quiet=quiet, verbose=verbose)
     if interrupted:
         raise KeyboardInterrupt
     if compare and not code:

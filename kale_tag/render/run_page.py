@@ -4,13 +4,16 @@ The pages of the steps stand in frames, so that the styles of tables in them sta
 """
 
 import json
+import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from html import escape
 
+from kale_tag.diagnostics import Diagnostic
 from kale_tag.pipeline.graph_svg import as_svg
 from kale_tag.pipeline.model import Pipeline
 from kale_tag.pipeline.outcome import RunOutcome, State, StepOutcome
+from kale_tag.render.faults import where
 from kale_tag.render.run_text import MARKS, seconds, size
 
 OPEN = 12
@@ -75,6 +78,8 @@ details details{margin:.6rem .8rem;border-color:var(--line)}
 iframe{display:block;width:100%;height:24rem;border:0;background:transparent}
 pre{margin:0;padding:.6rem .8rem;overflow:auto;max-height:32rem;font-size:.86em;
 white-space:pre-wrap;overflow-wrap:anywhere}
+.fault{margin:1rem 0;padding:.5rem .8rem;border:1px solid var(--failed);border-radius:6px}
+.fault a{font-weight:600;color:var(--failed)}.fault pre{padding:0}
 pre.why{border-left:3px solid var(--failed);max-height:none}
 """
 _INNER = """<style>h1,h1+p{display:none}h2:first-of-type{margin-top:.5rem}body{padding:0 .8rem}
@@ -119,6 +124,7 @@ class StepParts:
     page: str = ""
     log: str = ""
     why: str = ""
+    fault: Diagnostic | None = None
 
 
 def as_page(run: RunOutcome, graph: Pipeline, parts: Mapping[str, StepParts], made_by: str) -> str:
@@ -141,6 +147,9 @@ def _page(
     yield f"{seconds(run.seconds)} &middot; {when} &middot; {escape(made_by)}</p>"
     if graph.description:
         yield f"<p>{escape(graph.description)}</p>"
+    for step in run.steps:
+        if fault := parts.get(step.task, StepParts()).fault:
+            yield from _fault(step, fault)
     yield f'<h2>Pipeline</h2>\n<div id="graph">{as_svg(graph, _states(run))}</div>'
     yield from _metrics(run)
     yield from _steps(run)
@@ -149,6 +158,19 @@ def _page(
     for step in run.steps:
         yield from _step(step, parts.get(step.task, StepParts()), few=len(run.steps) <= OPEN)
     yield f"<script>\n{_SCRIPT}</script></body></html>"
+
+
+def _fault(step: StepOutcome, fault: Diagnostic) -> Iterator[str]:
+    """Why a step failed, and where in the notebook."""
+    yield f'<div class="fault"><a href="#step-{step.task}">{_words(fault.message)}</a>'
+    for label in fault.labels:
+        yield f"<p>{escape(where(label))}</p>"
+        if label.span:
+            line = label.source.text[label.span.start : label.span.end]
+            yield f"<pre>{escape(line)}</pre>"
+    if fault.help:
+        yield f"<p>{_words(fault.help)}</p>"
+    yield "</div>"
 
 
 def _states(run: RunOutcome) -> dict[str, str]:
@@ -234,6 +256,11 @@ def _step(step: StepOutcome, parts: StepParts, *, few: bool) -> Iterator[str]:
     if parts.log:
         yield f"<details><summary>Log</summary><pre>{escape(parts.log)}</pre></details>"
     yield "</details>"
+
+
+def _words(text: str) -> str:
+    """A message of ours, in which names stand between backticks."""
+    return re.sub("`([^`]*)`", r"<code>\1</code>", escape(text))
 
 
 def _link(step: StepOutcome) -> str:
