@@ -4,7 +4,7 @@ import os
 
 from kale_tag import __version__
 from kale_tag.pipeline.compiled import Compiled
-from kale_tag.pipeline.outcome import RunOutcome
+from kale_tag.pipeline.outcome import Comparison, RunOutcome
 from kale_tag.render.run_failure import clean, failure, last_words
 from kale_tag.render.run_page import StepParts, as_page
 
@@ -12,8 +12,8 @@ KEPT = 100_000
 """Bytes of a long log that the page shows from either end."""
 
 
-def page_of(run: RunOutcome, package: Compiled, *, full: bool) -> str:
-    """The page of *run*, which has ended; *full*: the disk is."""
+def page_of(run: RunOutcome, package: Compiled, compared: Comparison | None, *, full: bool) -> str:
+    """The page of *run*, which has ended, and was *compared*; *full*: the disk is."""
     parts = {}
     for task in package.tasks:
         step = next(one for one in run.steps if one.task == task.id)
@@ -31,7 +31,7 @@ def page_of(run: RunOutcome, package: Compiled, *, full: bool) -> str:
             last_words(log) if failed else "",
             failure(step, task, log, os.path.relpath(path), full=full) if failed else None,
         )
-    return as_page(run, package.graph, parts, f"kale-tag {__version__}")
+    return as_page(run, package.graph, parts, compared, f"kale-tag {__version__}")
 
 
 def _read(path: str, kept: int = 0) -> bytes:

@@ -12,7 +12,8 @@ from html import escape
 from kale_tag.diagnostics import Diagnostic
 from kale_tag.pipeline.graph_svg import as_svg
 from kale_tag.pipeline.model import Pipeline
-from kale_tag.pipeline.outcome import RunOutcome, State, StepOutcome
+from kale_tag.pipeline.outcome import Comparison, RunOutcome, State, StepOutcome
+from kale_tag.render import run_text
 from kale_tag.render.faults import where
 from kale_tag.render.run_text import MARKS, seconds, size
 
@@ -127,13 +128,23 @@ class StepParts:
     fault: Diagnostic | None = None
 
 
-def as_page(run: RunOutcome, graph: Pipeline, parts: Mapping[str, StepParts], made_by: str) -> str:
+def as_page(
+    run: RunOutcome,
+    graph: Pipeline,
+    parts: Mapping[str, StepParts],
+    compared: Comparison | None,
+    made_by: str,
+) -> str:
     """The page of *run*; *graph* is its pipeline, *parts* what each task of it has."""
-    return "".join(f"{line}\n" for line in _page(run, graph, parts, made_by))
+    return "".join(f"{line}\n" for line in _page(run, graph, parts, compared, made_by))
 
 
 def _page(
-    run: RunOutcome, graph: Pipeline, parts: Mapping[str, StepParts], made_by: str
+    run: RunOutcome,
+    graph: Pipeline,
+    parts: Mapping[str, StepParts],
+    compared: Comparison | None,
+    made_by: str,
 ) -> Iterator[str]:
     title = escape(run.pipeline)
     yield '<!doctype html>\n<html lang="en"><head><meta charset="utf-8">'
@@ -152,6 +163,8 @@ def _page(
             yield from _fault(step, fault)
     yield f'<h2>Pipeline</h2>\n<div id="graph">{as_svg(graph, _states(run))}</div>'
     yield from _metrics(run)
+    if compared is not None:
+        yield from _compared(compared, len(run.steps))
     yield from _steps(run)
     yield from _parameters(run)
     yield "<h2>What the steps show</h2>"
@@ -196,6 +209,26 @@ def _metrics(run: RunOutcome) -> Iterator[str]:
             f'title="{escape(str(value))}">{escape(shown)}</td><td>{_link(step)}</td></tr>'
         )
     yield "</table></div>"
+
+
+def _compared(compared: Comparison, steps: int) -> Iterator[str]:
+    yield f"<h2>Compared with the notebook</h2>\n<p>{escape(compared.notebook)}, "
+    yield f"{run_text.beside(compared, steps)}. {_words(run_text.compared(compared))}.</p>"
+    lines = [*run_text.remarks(compared), *(fault.message for fault in compared.faults)]
+    yield from (f"<p>{_words(line)}</p>" for line in lines)
+    if compared.different:
+        yield '<div class="wide"><table id="compared"><tr><th>step</th><th>variable</th>'
+        yield "<th>in the notebook</th><th>in the pipeline</th><th>first difference</th></tr>"
+        for one in compared.different:
+            place, sides = "", (one.notebook, one.pipeline)
+            if one.first:
+                place = one.first.place
+                if one.first.notebook and one.notebook == one.pipeline:
+                    sides = one.first.notebook, one.first.pipeline
+            cells = "".join(f'<td class="value"><code>{escape(side)}</code></td>' for side in sides)
+            yield f"<tr><td>{escape(one.step)}</td><td><code>{escape(one.name)}</code></td>{cells}"
+            yield f'<td class="value">{_words(place)}</td></tr>'
+        yield "</table></div>"
 
 
 def _steps(run: RunOutcome) -> Iterator[str]:
