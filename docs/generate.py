@@ -22,7 +22,10 @@ DOCS = Path(__file__).parent
 RULES = DOCS / "rules"
 REFERENCE = DOCS / "reference"
 
-RULES_HEAD = """# What `kale-tag check` looks for
+RULES_HEAD = """\
+<!-- Written by docs/generate.py from the docstrings; do not edit. -->
+
+# What `kale-tag check` looks for
 
 An error is what Kale or `kale-tag compile` refuse, what Kale silently gets wrong, and what is not
 as a spec says; a warning is what may go wrong later. `kale-tag check --explain CODE` prints these
@@ -32,8 +35,6 @@ pages. A spec silences a lint for its notebooks, with a reason:
 ignore:
   foreign-tag: papermill reads these; we compile with kale-tag
 ```
-
-Written by `docs/generate.py` from the docstrings; do not edit.
 
 """
 

@@ -6,14 +6,13 @@ plainly right is read here, from the same declarations; anything else, a slip, `
 
 import importlib
 import os
-import re
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, get_args
 
 from kale_tag import __version__
 from kale_tag.commands.options import Argument, Option
-from kale_tag.diagnostics import Diagnostic, UserError, error
+from kale_tag.diagnostics import Diagnostic, UserError
 
 COMMANDS = (
     "plan",
@@ -183,29 +182,24 @@ def _run_typer(words: list[str]) -> int:
     except typer.Abort as fault:
         raise KeyboardInterrupt from fault
     except Exception as fault:
-        show = getattr(fault, "show", None)  # a usage error: typer has its own copy of click's
-        if show is None:
+        says = getattr(fault, "format_message", None)  # typer has its own copy of click's errors
+        if says is None:
             raise
-        if words:
-            raise UserError(_slip(fault, words[0])) from None
-        show()  # the help, for who gives nothing
-        return 2
+        if not words:
+            print(says(), file=sys.stderr)  # the help
+            return 2
+        raise UserError(_wrong_usage(words, says())) from fault
     return code if isinstance(code, int) else 0
 
 
-def _slip(fault: Any, name: str) -> Diagnostic:  # noqa: ANN401  typer's copy of click's
-    """A slip on the command line, told as every other error is."""
-    said = " ".join(fault.format_message().split()).replace("Value error, ", "")
-    said = re.sub(r", unable to parse.*", "", said)
-    said, _, near = re.sub(r"\.? \(?(Did you mean|Possible options:) ", "\n", said).partition("\n")
-    said = re.sub(r"'([^']*)'", r"`\1`", said.rstrip("."))
-    page = f"kale-tag {name} --help" if name in COMMANDS else "kale-tag --help"
-    words = ", ".join(f"`{word}`" for word in re.findall(r"[\w-]+", near))
-    return error(
-        "wrong-arguments",
-        said[:1].lower() + said[1:],
-        help=f"did you mean {words}?" if near else f"`{page}` shows how it is used",
-    )
+def _wrong_usage(words: list[str], otherwise: str) -> Diagnostic:
+    """What is wrong with *words*; what typer says of them stands in *otherwise*."""
+    from kale_tag.commands import usage  # noqa: PLC0415  for slips only
+
+    name, *rest = words
+    if name not in COMMANDS:
+        return usage.unknown_command(name, COMMANDS)
+    return usage.wrong_usage(name, command(name), rest, otherwise)
 
 
 def typer_app() -> Any:  # noqa: ANN401  a Typer, which is not to be imported for its name

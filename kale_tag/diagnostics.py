@@ -105,13 +105,15 @@ def warning(  # noqa: PLR0913  see `error`
 def nearest(word: str, known: Iterable[str]) -> str:
     """The one of *known* that *word* is probably a slip for, "" when none is close.
 
-    `name` is near to `pipeline_name`, which ends with it, if nothing is written more alike.
+    A word but for capitals is the nearest. `name` is near to `pipeline_name`, which ends with it,
+    if nothing is written more alike.
     """
     import difflib  # noqa: PLC0415  slow to import, needed for faults only
 
     words = list(known)
     longer = (one for one in words if one.endswith(f"_{word}") or one.startswith(f"{word}_"))
-    close = difflib.get_close_matches(word, words, 1)
+    same = (one for one in words if one.lower() == word.lower())
+    close = [*same, *difflib.get_close_matches(word, words, 1)]
     return close[0] if close else next(longer, "") if word else ""
 
 

@@ -65,17 +65,25 @@ def test_help(words: list[str], capsys: pytest.CaptureFixture[str]) -> None:
 @pytest.mark.parametrize(
     ("words", "says"),
     [
-        (["aply"], "no such command"),
-        (["plan", "--dif"], "no such option"),
-        (["plan", "--format", "xml"], "`xml` is not one of"),
-        (["plan", "--jobs", "many"], "should be a valid integer"),
-        (["plan", "--jobs"], "requires an argument"),
+        (["aply"], "there is no command `aply`"),
+        (["--verson"], "did you mean `--version`?"),
+        (["plan", "--dif"], "did you mean `--diff`?"),
+        (["plan", "-qZ"], "No such option: -Z"),
+        (["plan", "--format", "xml"], "`--format` takes text or json, not `xml`"),
+        (["plan", "--jobs", "many"], "`--jobs` takes a whole number, not `many`"),
+        (["plan", "--jobs"], "write --jobs N"),
+        (["plan", "--quiet=1"], "`--quiet` takes no value"),
+        (["graph", "--format"], "write --format text|mermaid|dot|svg|json"),
+        (["rename", "a"], "lacks NEW"),
+        (["git", "instal"], "did you mean `install`?"),
     ],
 )
 def test_usage_errors(words: list[str], says: str, capsys: pytest.CaptureFixture[str]) -> None:
     """A slip on the command line is exit code 2 and a message, never a traceback."""
     assert main(words) == 2
-    assert says in capsys.readouterr().err
+    said = capsys.readouterr().err
+    assert says in said
+    assert said.startswith("error[")
 
 
 @pytest.mark.parametrize(

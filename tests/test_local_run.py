@@ -84,6 +84,17 @@ def test_default_folder(tmp_path: Path) -> None:
     assert (tmp_path / ".kale-tag/.gitignore").read_text() == "*\n"
 
 
+def test_the_order_of_the_notebook(tmp_path: Path) -> None:
+    """Steps that do not wait for each other run in the order in which the notebook has them."""
+    names = [f"s{number}" for number in (3, 7, 1, 5, 0, 6)]
+    steps = (f"# %% tags=step:{name}\n{name} = 1\n" for name in names)
+    path = put(tmp_path, "".join(steps) + "# %% tags=step:sum,prev:s6,prev:s3\ns3 + s6\n")
+    done = run(tmp_path, path.name)
+    assert done.code == 0, done.err
+    began = {step.title: step.began for step in done.record.steps}
+    assert sorted(began, key=began.__getitem__) == [*names, "sum"]
+
+
 @pytest.mark.slow
 def test_verbose(tmp_path: Path) -> None:
     """What steps print is passed on where it is asked for, byte for byte."""
@@ -397,29 +408,136 @@ def test_on_a_terminal(tmp_path: Path) -> None:
     assert "3 steps done" in last
 
 
-@pytest.mark.slow
+DIFFERENT = """
+# %% tags=imports
+import random
+import numpy as np, pandas as pd
+# %% tags=functions
+def make(lo):
+    return lambda: lo
+# %% tags=step:load
+rows, lucky, same = [1.0, 2.0], random.random(), 3
+matrix, whole = np.arange(12.0).reshape(4, 3), np.arange(5)
+table = pd.DataFrame({"age": [1.0, 2, 3], "name": ["a", "b", "c"]})
+text, long, get = "a" * 300 + "b", list(range(2000)), make(3)
+# %% tags=skip
+rows.append(7.0)
+matrix[2, 1], whole[4], long[1234], get, text = 3, 9, 7, make(4), "a" * 300 + "c"
+table.loc[2, "name"] = "z"
+# %% tags=step:train,prev:load
+total, more, g = sum(rows), lucky + 1, (i for i in [1])
+sizes = len(matrix), len(whole), len(table), len(text), len(long), get(), same
+# %% tags=pipeline-metrics
+print(total)
+"""
+
+
 def test_compare_tells_what_differs(tmp_path: Path) -> None:
-    """Differences have their place; what is random, and what has but a type, is marked."""
+    """The first step, the places and the values; what is random or has but a type is counted."""
+    path = put(tmp_path, DIFFERENT)
+    done = run(tmp_path, path.name, "--compare")
+    assert done.code == 1
+    told = [" ".join(line.split()) for line in done.out.partition("beside")[2].splitlines()]
+    assert told.pop().startswith("1 compared by type alone, 3 random, as the notebook alone gives")
+    assert told == [
+        "the pipeline",
+        "9 of 22 variables differ, first in the step `train`",
+        "! train get function make.<locals>.<lambda>",
+        "at get, where `lo`: 4 in the notebook, 3 in the pipeline",
+        "! train long [0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16, …",
+        "at long[1234]: 7 in the notebook, 1234 in the pipeline",
+        "! train matrix ndarray 4 x 3",
+        "at matrix[2, 1]: 3.0 in the notebook, 7.0 in the pipeline",
+        "! train rows notebook [1.0, 2.0, 7.0]",
+        "pipeline [1.0, 2.0]",
+        "! train table DataFrame 3 x 2",
+        "at table['name'].iloc[2]: 'z' in the notebook, 'c' in the pipeline",
+        f"! train text '{'a' * 58}…",
+        f"at text: …{'a' * 30}c' in the notebook, …{'a' * 30}b' in the pipeline",
+        "! train whole ndarray 5",
+        "at whole[4]: 9 in the notebook, 4 in the pipeline",
+        "! train total notebook 10.0",
+        "pipeline 3.0",
+        "! train sizes notebook (4, 5, 3, 301, 2000, 4, 3)",
+        "pipeline (4, 5, 3, 301, 2000, 3, 3)",
+        "at sizes[5]: 4 in the notebook, 3 in the pipeline",
+    ]
+    assert not (done.folder / "compare").exists()
+    page = (done.folder / "report.html").read_text("utf-8")
+    assert "9 of 22 variables differ, first in the step <code>train</code>" in page
+    assert page.count("<td>train</td>") == 9
+    assert "runpy" not in page
+
+
+def test_compare_when_a_step_fails(tmp_path: Path) -> None:
+    """The steps before it are compared all the same, and the failure comes last."""
     path = put(
         tmp_path,
-        "# %% tags=imports\nimport random\n"
-        "# %% tags=step:load\nrows = [1.0, 2.0]\nlucky = random.random()\n"
-        "# %% tags=skip\nrows.append(7.0)\n"
-        "# %% tags=step:train,prev:load\ntotal = sum(rows)\nmore = lucky + 1\n"
-        "g = (i for i in [1])\n"
-        "# %% tags=pipeline-metrics\nprint(total)\n",
+        "# %% tags=step:load\nrows = [1, 0]\n# %% tags=skip\nrows[1] = 2\n"
+        "# %% tags=step:more,prev:load\nsizes = [len(rows), rows[1]]\n"
+        "# %% tags=step:train,prev:more\nprint(1 / sizes[1])\n",
     )
     done = run(tmp_path, path.name, "--compare")
     assert done.code == 1
-    assert "! train  rows   notebook  [1.0, 2.0, 7.0]" in done.out
-    assert "pipeline  [1.0, 2.0] at rows.type" in done.out
-    assert done.out.count("(the notebook alone gives another one each time)") == 3
-    assert "g      builtins.generator  (compared by its type alone)" in done.out
-    assert "2 of 7 variables differ" in done.out
-    assert not (done.folder / "compare").exists()
+    assert "beside the 2 steps done" in done.out
+    assert "2 of 3 variables differ, first in the step `more`" in done.out
+    assert "at sizes[1]: 2 in the notebook, 0 in the pipeline" in done.out
+    assert "step `train` failed: ZeroDivisionError" in done.err
+    assert "Traceback" not in done.err
+    page = (done.folder / "report.html").read_text("utf-8")
+    assert page.index("nb.ipynb, cell 3, line 1") < page.index("<h2>Pipeline</h2>")
+    assert '<table id="compared">' in page
 
-    put(tmp_path, "# %% tags=skip\n1 / 0\n# %% tags=step:load\nx = 1\n")
+
+@pytest.mark.slow
+def test_compare_when_the_notebook_fails(tmp_path: Path) -> None:
+    """What it did before is compared; that it fails is told, beside a step that fails too."""
+    path = put(tmp_path, "# %% tags=skip\n1 / 0\n# %% tags=step:load\nx = 1\n")
     failed = run(tmp_path, path.name, "--compare")
     assert failed.code == 2
     assert "run from top to bottom, fails: ZeroDivisionError" in failed.err
     assert "nb.ipynb, cell 0" in failed.err
+
+    put(tmp_path, "# %% tags=step:load\nx = 1\n# %% tags=step:train,prev:load\nx / 0\n")
+    both = run(tmp_path, path.name, "--compare")
+    assert both.code == 1
+    assert "1 variable: none differs" in both.out
+    assert "step `train` failed: ZeroDivisionError" in both.err
+    assert "run from top to bottom, fails: ZeroDivisionError" in both.err
+
+
+@pytest.mark.slow
+def test_compare_verbosely(tmp_path: Path) -> None:
+    """Every variable is there, with why one that differs does not count."""
+    path = put(
+        tmp_path,
+        "# %% tags=step:load\nimport random\nx, y, g = 1, random.random(), (i for i in [1])\n",
+    )
+    done = run(tmp_path, path.name, "--compare", "-v")
+    assert done.code == 0
+    assert "= load  x  1\n" in done.out
+    assert "(random, as the notebook alone gives others each time)" in done.out
+    assert "~ load  g  generator  (compared by type alone)" in done.out
+    assert "3 variables: none differs" in done.out
+    brief = run(tmp_path, path.name, "--compare")
+    assert "load  x" not in brief.out
+
+
+@pytest.mark.slow
+def test_what_a_failure_says(tmp_path: Path) -> None:
+    """A traceback is printed where it has more than the one place, and only once."""
+    path = put(tmp_path, "# %% tags=step:load\nprint('before')\n1 / 0\n")
+    short = run(tmp_path, path.name)
+    assert (short.out + short.err).count("ZeroDivisionError") == 1
+    put(tmp_path, "# %% tags=step:load\nimport json\njson.loads('{')\n")
+    long = run(tmp_path, path.name)
+    assert "Traceback" in long.err
+    assert "decoder.py" in long.err
+    verbose = run(tmp_path, path.name, "-v")
+    assert verbose.out.count("Traceback") == 1
+    assert "Traceback" not in verbose.err
+    put(tmp_path, "# %% tags=step:load\nprint('before')\nexit(3)\n")
+    ended = run(tmp_path, path.name)
+    assert ended.err.startswith("before\n\nerror[step-failed]: step `load` was ended by exit(3)")
+    put(tmp_path, "# %% tags=step:load\nraise ValueError('two\\nlines')\n")
+    assert "ValueError: two\nlines" in run(tmp_path, path.name).err

@@ -89,6 +89,7 @@ def test_the_page(failed: Ran) -> None:
     assert all(value and value.startswith("#") for value in addresses)
     assert "What it &lt;is&gt;" in text
     assert "ValueError: &lt;b&gt;no&lt;/b&gt;" in text
+    assert text.index("nb.ipynb, cell 5, line 2") < text.index("<h2>Pipeline</h2>")
     assert "\x1b" not in text
     classes = {
         given["id"]: given["class"]

@@ -1,11 +1,15 @@
 """IPython's syntax in a step: what `get_ipython()` does there."""
 
+import html
 import re
 import sys
 from pathlib import Path
 
 import pytest
 from step_harness import RUNTIME, run, words
+
+from kale_tag.diagnostics import Source
+from kale_tag.pipeline.magics import to_python
 
 I = "get_ipython()"  # noqa: E741
 
@@ -35,6 +39,24 @@ def test_commands(tmp_path: Path) -> None:
         "a\nb\nc\n[exit status 3]\n3\nout of 2\nno-newline|\n{X} $HOME\n"
     )
     assert "no-newline|" in words(run(tmp_path, cells).report)
+
+
+WRITTEN = [
+    "%time x = f(')')\nx",
+    "if x:\n    !wc 'a' b\n    %cd ..",
+    "files = !ls *.csv\nnames = %who_ls",
+    "%%bash\necho 1\n\techo 'a' \"b\\n\"",
+    "%%bash --out o --err e\nls",
+    "%%capture out --no-stderr\nprint(1)",
+    "get_ipython().system('a' + b + 'c')",
+]
+
+
+@pytest.mark.parametrize("source", WRITTEN)
+def test_the_report_shows_what_was_written(tmp_path: Path, source: str) -> None:
+    """Magics stand there as the user wrote them, not as the calls that are made of them."""
+    report = run(tmp_path, [to_python(Source("nb.ipynb", source))]).report
+    assert f'<pre class="source">{html.escape(source)}</pre>' in report
 
 
 def test_command_lines_come_back(tmp_path: Path) -> None:

@@ -308,7 +308,10 @@ Compare = Annotated[
         "Run the plain notebook, too, and compare metrics and variables; exit 1 if they differ.",
     ),
 ]
-Logs = Annotated[bool, Option(("--verbose", "-v"), "Print what the steps print, too.")]
+Logs = Annotated[
+    bool,
+    Option(("--verbose", "-v"), "Print what the steps print, and every variable compared, too."),
+]
 Host = Annotated[
     str,
     Option(("--host",), "The address of Kubeflow Pipelines, as http://localhost:8080.", "URL"),

@@ -6,6 +6,7 @@ import os
 import sys
 from collections.abc import Mapping
 from dataclasses import replace
+from functools import partial
 
 from kale_tag import files
 from kale_tag.commands.load_package import Loaded, NotBuiltError, load_package
@@ -111,12 +112,12 @@ def run(  # noqa: PLR0913  one parameter an option
         plan = replace(plan, package=watched(package), environ=environ)
     interrupted = _execute(plan, watch)
     place.close()
-    code = finish(watch, told, report=report, quiet=quiet)
+    beside = None
+    if compare and not interrupted:
+        beside = partial(compare_runs, loaded, package, watch.run, timeout)
+    code = finish(watch, told, beside, report=report, quiet=quiet, verbose=verbose)
     if interrupted:
         raise KeyboardInterrupt
-    if compare and not code:
-        same = compare_runs(loaded, package, values, place.folder, timeout, told, quiet=quiet)
-        code = int(not same)
     return code
 
 

@@ -4,22 +4,23 @@ import os
 import shutil
 import time
 from collections.abc import Mapping
+from dataclasses import replace
 
 from kale_tag import files
 from kale_tag.commands.load_package import Loaded
-from kale_tag.commands.report import Report
-from kale_tag.diagnostics import Label, Source, UserError, count, error
+from kale_tag.diagnostics import Diagnostic, Label, Source, UserError, error
 from kale_tag.pipeline.compiled import Compiled
 from kale_tag.pipeline.model import SubPipeline
-from kale_tag.pipeline.outcome import Compared
+from kale_tag.pipeline.outcome import Comparison, RunOutcome
 from kale_tag.read_notebook import read_notebook
-from kale_tag.render.run_text import comparison, seconds
+from kale_tag.render import run_text
 from kale_tag.render.style import Style
 from kale_tag.runners.comparison import (
     check_nbclient,
     compare,
     notebook_cells,
     run_notebook,
+    snapshot_of,
 )
 
 AGAIN = 2
@@ -44,52 +45,51 @@ def check_comparable(loaded: Loaded) -> None:
         raise UserError(error("reference", message, at, help=hint))
 
 
-def compare_runs(  # noqa: PLR0913, PLR0917  what a comparison is made of
-    loaded: Loaded,
-    package: Compiled,
-    values: Mapping[str, object],
-    folder: str,
-    timeout: int,
-    told: Report,
-    *,
-    quiet: bool,
-) -> bool:
-    """Run the notebook, and say how its variables compare; whether they are the same.
+def compare_runs(loaded: Loaded, package: Compiled, run: RunOutcome, timeout: int) -> Comparison:
+    """Run the notebook, and compare its variables with those at the end of the steps that are done.
 
-    FOLDER/compare/pipeline has what the steps took down.
+    FOLDER/compare/pipeline has what these took down.
     """
-    cells = _cells(loaded, package, values)
-    home = os.path.join(folder, "compare")
+    cells = _cells(loaded, package, run.parameters)
+    home = os.path.join(run.folder, "compare")
     work = os.path.abspath(loaded.folder)
+    done = {step.task for step in run.steps if step.state == "done"}
+    reached = replace(package, tasks=tuple(task for task in package.tasks if task.id in done))
     steps, plain = (os.path.join(home, name) for name in ("pipeline", "notebook"))
+
+    def execute(folder: str) -> tuple[Diagnostic, ...]:
+        try:
+            run_notebook(cells, loaded.name, work, folder, timeout)
+        except UserError as fault:
+            return fault.diagnostics
+        return ()
+
     started = time.monotonic()
-    run_notebook(cells, loaded.name, work, plain, timeout)
+    faults = execute(plain)
     spent = time.monotonic() - started
-    found = compare(package, plain, steps)
+    if faults:  # it did not come to the end of every step
+        taken = (one for one in reached.tasks if os.path.exists(snapshot_of(plain, one)))
+        reached = replace(reached, tasks=tuple(taken))
+    found = compare(reached, plain, steps)
     others: list[str] = []
     while len(others) < AGAIN and any(one.verdict == "differs" for one in found):
         # What the notebook alone makes anew each time says nothing about the pipeline.
         others.append(os.path.join(home, f"again-{len(others)}"))
-        run_notebook(cells, loaded.name, work, others[-1], timeout)
-        found = compare(package, plain, steps, others)
+        execute(others[-1])
+        found = compare(reached, plain, steps, others)
     shutil.rmtree(home, ignore_errors=True)
-    different = [one for one in found if one.verdict == "differs"]
-    if not quiet:
-        _print(found, different, loaded.name, spent, told.style)
-    return not different
+    return Comparison(loaded.name, spent, len(reached.tasks), tuple(found), faults)
 
 
-def _print(
-    found: list[Compared], different: list[Compared], name: str, spent: float, style: Style
-) -> None:
-    print(f"\n{style.bold(name)}, run from top to bottom in {seconds(spent)}, beside the pipeline")
-    for line in comparison(found, style):
+def show(comparison: Comparison, steps: int, style: Style, *, verbose: bool) -> None:
+    """Print what differs in a pipeline of so many *steps*; with *verbose*, every variable."""
+    print(f"\n{style.bold(comparison.notebook)}, {run_text.beside(comparison, steps)}")
+    print(run_text.compared(comparison))
+    shown = comparison.found if verbose else comparison.different
+    for line in run_text.differences(shown, style):
         print(f"  {line}")
-    total = len(found)
-    if different:
-        print(f"{len(different)} of {count(total, 'variable')} differ")
-    else:
-        print(f"{count(total, 'variable')}: none differs")
+    if not verbose and (remarks := ", ".join(run_text.remarks(comparison))):
+        print(style.dim(f"  {remarks} (--verbose names them)"))
 
 
 def _cells(

@@ -1,35 +1,59 @@
 """The end of a run: what is wrong, where things are, and the exit code."""
 
 import os
+import sys
+from collections.abc import Callable
 
 from kale_tag import files
 from kale_tag.commands.report import Report
+from kale_tag.commands.run_compare import show
 from kale_tag.commands.run_page import page_of
 from kale_tag.commands.run_watch import Watch
 from kale_tag.diagnostics import UserError, error
-from kale_tag.pipeline.outcome import RunOutcome, StepOutcome
+from kale_tag.pipeline.outcome import Comparison, RunOutcome, StepOutcome
 from kale_tag.render import run_text
-from kale_tag.render.run_failure import TAIL, failure, last_words
+from kale_tag.render.run_failure import TAIL, beyond, failure
 from kale_tag.runners import local
 
 
-def finish(watch: Watch, told: Report, *, report: str, quiet: bool) -> int:
-    """Say how the run of *watch* ended, and write its page; 0 if all is done, else 1."""
-    run = watch.run
-    page = page_of(run, watch.package).encode(errors="replace")
-    for path in dict.fromkeys((os.path.join(run.folder, "report.html"), report)):
-        if path:
-            _put(path, page, told)
+def finish(  # noqa: PLR0913  what there is to say
+    watch: Watch,
+    told: Report,
+    compare: Callable[[], Comparison] | None,
+    *,
+    report: str,
+    quiet: bool,
+    verbose: bool,
+) -> int:
+    """Say how the run of *watch* ended, write its page, and *compare* it; the exit code."""
+    _write_pages(watch, told, report, None)
     if not quiet:
-        _summary(run, told)
+        _summary(watch.run, told)
     if watch.code == local.NO_KFP:
-        raise UserError(local.no_kfp(_last_line(os.path.join(run.folder, "kfp.log"))))
-    failed = [step for step in run.steps if step.state == "failed"]
+        raise UserError(local.no_kfp(_last_line(os.path.join(watch.run.folder, "kfp.log"))))
+    compared = compare() if compare else None
+    if compared:
+        _write_pages(watch, told, report, compared)
+        if not quiet:
+            show(compared, len(watch.run.steps), told.style, verbose=verbose)
+    failed = [step for step in watch.run.steps if step.state == "failed"]
     for step in failed:
-        _step_failed(watch, step, told, quiet=quiet)
+        _step_failed(watch, step, told, words=not quiet and not verbose)
     if watch.code and not failed:
         _runner_failed(watch, told)
-    return 0 if run.state == "done" else 1
+    done = watch.run.state == "done"
+    if compared and compared.faults:
+        told.tell(compared.faults)
+        return 2 if done else 1
+    return 0 if done and not (compared and compared.different) else 1
+
+
+def _write_pages(watch: Watch, told: Report, report: str, compared: Comparison | None) -> None:
+    """Write the page into the folder of the run, and as *report*."""
+    page = page_of(watch.run, watch.package, compared, full=watch.full).encode(errors="replace")
+    for path in dict.fromkeys((os.path.join(watch.run.folder, "report.html"), report)):
+        if path:
+            _put(path, page, told)
 
 
 def _summary(run: RunOutcome, told: Report) -> None:
@@ -43,15 +67,16 @@ def _summary(run: RunOutcome, told: Report) -> None:
             print(f"{what.ljust(9)}  {os.path.join(here, name)}")
 
 
-def _step_failed(watch: Watch, step: StepOutcome, told: Report, *, quiet: bool) -> None:
+def _step_failed(watch: Watch, step: StepOutcome, told: Report, *, words: bool) -> None:
     """Say why, and where in the notebook."""
-    folder = watch.run.folder
+    path = os.path.join(watch.run.folder, "logs", f"{step.task}.log")
     task = next(one for one in watch.package.tasks if one.id == step.task)
-    path = os.path.join(folder, "logs", f"{step.task}.log")
     tail = log_tail(path)
-    if not quiet and not step.late and (words := last_words(tail)):
-        print(f"\n{words}\n")
-    told.tell([failure(step, task, tail, os.path.relpath(path), full=watch.full)])
+    fault = failure(step, task, tail, os.path.relpath(path), full=watch.full)
+    if words and not step.late and (more := beyond(tail, fault)):
+        sys.stdout.flush()
+        print(f"{more}\n", file=sys.stderr)
+    told.tell([fault])
 
 
 def _put(path: str, page: bytes, told: Report) -> None:

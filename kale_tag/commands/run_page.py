@@ -4,16 +4,16 @@ import os
 
 from kale_tag import __version__
 from kale_tag.pipeline.compiled import Compiled
-from kale_tag.pipeline.outcome import RunOutcome
-from kale_tag.render.run_failure import clean, last_words
+from kale_tag.pipeline.outcome import Comparison, RunOutcome
+from kale_tag.render.run_failure import clean, failure, last_words
 from kale_tag.render.run_page import StepParts, as_page
 
 KEPT = 100_000
 """Bytes of a long log that the page shows from either end."""
 
 
-def page_of(run: RunOutcome, package: Compiled) -> str:
-    """The page of *run*, which has ended."""
+def page_of(run: RunOutcome, package: Compiled, compared: Comparison | None, *, full: bool) -> str:
+    """The page of *run*, which has ended, and was *compared*; *full*: the disk is."""
     parts = {}
     for task in package.tasks:
         step = next(one for one in run.steps if one.task == task.id)
@@ -22,10 +22,16 @@ def page_of(run: RunOutcome, package: Compiled) -> str:
             if task.report
             else b""
         )
-        log = _read(os.path.join(run.folder, "logs", f"{task.id}.log"), KEPT)
-        why = last_words(log) if step.state == "failed" else ""
-        parts[task.id] = StepParts(page.decode(errors="replace"), clean(log), why)
-    return as_page(run, package.graph, parts, f"kale-tag {__version__}")
+        path = os.path.join(run.folder, "logs", f"{task.id}.log")
+        log = _read(path, KEPT)
+        failed = step.state == "failed"
+        parts[task.id] = StepParts(
+            page.decode(errors="replace"),
+            clean(log),
+            last_words(log) if failed else "",
+            failure(step, task, log, os.path.relpath(path), full=full) if failed else None,
+        )
+    return as_page(run, package.graph, parts, compared, f"kale-tag {__version__}")
 
 
 def _read(path: str, kept: int = 0) -> bytes:

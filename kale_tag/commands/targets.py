@@ -160,8 +160,16 @@ def _no_patches(named: Named) -> Diagnostic | None:
     if named.patches:
         message = f"patches and specs are not applied together: {other} is no patch"
         return error("mixed-paths", message, help="use two commands")
+    note = (
+        "only patches can be reverted: `kale-tag plan SPEC -o patches/` writes them, and `kale-tag "
+        "apply patches/` does what they say"
+    )
+    hint = (
+        "`git checkout NOTEBOOK` takes back what is not committed; `kale-tag plan kale:untag "
+        "NOTEBOOK` takes Kale's tags off"
+    )
     message = f"{other} is no patch, and holds none"
-    return error("mixed-paths", message, help="kale-tag revert takes patches")
+    return error("mixed-paths", message, notes=[note], help=hint)
 
 
 def told_apart(paths: Iterable[str], targets: Targets) -> Named:

@@ -6,7 +6,7 @@ from heapq import heappop, heappush
 from kale_tag.diagnostics import Diagnostic, Label, error
 
 
-def in_order(names: Sequence[str], edges: Mapping[tuple[str, str], Label]) -> list[str]:
+def in_order(names: Sequence[str], edges: Iterable[tuple[str, str]]) -> list[str]:
     """*names* so that each stands behind those it waits for, else in the order they are given."""
     position = {name: number for number, name in enumerate(names)}
     after: dict[str, list[str]] = {name: [] for name in names}

@@ -4,6 +4,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Literal
 
+from kale_tag.diagnostics import Diagnostic
+
 State = Literal["waiting", "running", "done", "reused", "failed", "stopped"]
 """`waiting` at the end of a run: the step did not start. `stopped`: the run was interrupted."""
 
@@ -82,12 +84,21 @@ Verdict = Literal["same", "rounding", "type", "random", "differs"]
 
 
 @dataclass(frozen=True, slots=True)
+class Difference:
+    """The first part of a variable that differs, and what is there; "" if that is not known."""
+
+    place: str
+    notebook: str = ""
+    pipeline: str = ""
+
+
+@dataclass(frozen=True, slots=True)
 class Compared:
     """One variable at the end of a step, in the notebook and in the pipeline.
 
-    *at* is the part of it that differs. `rounding`: but for the last digits of numbers; `type`: it
-    is of a kind of which no more than the type can be compared; `random`: in the notebook alone it
-    is another one at each run.
+    *first* says where they differ, if it is more than that they do. `rounding`: but for the last
+    digits of numbers; `type`: it is of a kind of which no more than the type can be compared;
+    `random`: in the notebook alone it is another one at each run.
     """
 
     step: str
@@ -95,4 +106,24 @@ class Compared:
     verdict: Verdict
     notebook: str
     pipeline: str
-    at: str = ""
+    first: Difference | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Comparison:
+    """A pipeline beside its *notebook*, which took so many *seconds*: the variables *found*.
+
+    They are those at the end of so many *steps*, all that are done. *faults*: the notebook itself
+    stopped.
+    """
+
+    notebook: str
+    seconds: float
+    steps: int
+    found: tuple[Compared, ...]
+    faults: tuple[Diagnostic, ...] = ()
+
+    @property
+    def different(self) -> list[Compared]:
+        """The variables that differ, in the order of the steps."""
+        return [one for one in self.found if one.verdict == "differs"]

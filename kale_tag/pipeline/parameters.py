@@ -5,7 +5,7 @@ import math
 import operator
 from collections.abc import Callable, Sequence
 
-from kale_tag.diagnostics import Diagnostic, error
+from kale_tag.diagnostics import Diagnostic, Label, error
 from kale_tag.pipeline.code import Parsed
 from kale_tag.pipeline.facts import Spot
 from kale_tag.pipeline.model import Parameter, ParameterType
@@ -78,6 +78,7 @@ def read_metrics(cells: Sequence[Parsed]) -> tuple[dict[str, Spot], list[Diagnos
     found: dict[str, Spot] = {}
     faults: list[Diagnostic] = []
     for cell in cells:
+        others: list[Label] = []
         for node in cell.tree.body:
             match node:
                 case ast.Pass() | ast.Expr(value=ast.Constant()):
@@ -89,14 +90,17 @@ def read_metrics(cells: Sequence[Parsed]) -> tuple[dict[str, Spot], list[Diagnos
                 ):
                     found.setdefault(name, Spot(cell, variable))
                 case _:
-                    faults.append(
-                        error(
-                            "not-a-metric",
-                            "a `pipeline-metrics` cell holds lines such as `print(accuracy)`",
-                            cell.place(node),
-                            help="compute the value in a step, and print the variable here",
-                        )
-                    )
+                    others.append(cell.place(node))
+        if others:
+            faults.append(
+                error(
+                    "not-a-metric",
+                    "a `pipeline-metrics` cell holds lines such as `print(accuracy)`",
+                    others[0],
+                    also=others[1:],
+                    help="compute the value in a step, and print the variable here",
+                )
+            )
     return found, faults
 
 

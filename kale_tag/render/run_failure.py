@@ -43,6 +43,21 @@ def last_words(tail: bytes) -> str:
     return "\n".join(line[:500] for line in lines)
 
 
+def beyond(tail: bytes, fault: Diagnostic) -> str:
+    """What the end of a log says beyond *fault*, which is made of it.
+
+    A traceback through more than one place, or an exception of several lines; else what the step
+    printed last.
+    """
+    words = last_words(tail)
+    if not words.startswith(_HEAD):
+        return re.sub(r"(?m)^error: step `[^`]*` .+\n?", "", words).rstrip("\n")
+    first, *others = words[len(_HEAD) + 1 :].split("\n")
+    text = [line for line in others if not line.startswith("    ")]  # the line of the place itself
+    said = fault.labels and _FRAME.search(first) and len(text) == 1 and text[0] in fault.message
+    return "" if said else words
+
+
 def failure(step: StepOutcome, task: Task, tail: bytes, log: str, *, full: bool) -> Diagnostic:
     """What is wrong with *step*; *log* is the path of its log, *full*: the disk is."""
     words = last_words(tail)

@@ -4,13 +4,17 @@ The pages of the steps stand in frames, so that the styles of tables in them sta
 """
 
 import json
+import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from html import escape
 
+from kale_tag.diagnostics import Diagnostic
 from kale_tag.pipeline.graph_svg import as_svg
 from kale_tag.pipeline.model import Pipeline
-from kale_tag.pipeline.outcome import RunOutcome, State, StepOutcome
+from kale_tag.pipeline.outcome import Comparison, RunOutcome, State, StepOutcome
+from kale_tag.render import run_text
+from kale_tag.render.faults import where
 from kale_tag.render.run_text import MARKS, seconds, size
 
 OPEN = 12
@@ -75,10 +79,14 @@ details details{margin:.6rem .8rem;border-color:var(--line)}
 iframe{display:block;width:100%;height:24rem;border:0;background:transparent}
 pre{margin:0;padding:.6rem .8rem;overflow:auto;max-height:32rem;font-size:.86em;
 white-space:pre-wrap;overflow-wrap:anywhere}
+.fault{margin:1rem 0;padding:.5rem .8rem;border:1px solid var(--failed);border-radius:6px}
+.fault a{font-weight:600;color:var(--failed)}.fault pre{padding:0}
 pre.why{border-left:3px solid var(--failed);max-height:none}
 """
-_INNER = "<style>h1,h1+p{display:none}h2:first-of-type{margin-top:.5rem}</style>"
-"""Behind the page of a step: what its heading says, the page of the run has said."""
+_INNER = """<style>h1,h1+p{display:none}h2:first-of-type{margin-top:.5rem}body{padding:0 .8rem}
+.sk-global.sk-top-container{overflow-x:auto!important}</style>"""
+"""Behind the page of a step: what its heading says, the page of the run has said. The boxes of
+scikit-learn have a scroll bar that is always there."""
 
 _SCRIPT = """\
 // A frame is as high as what it shows. The script of the page, not of what cells show.
@@ -117,15 +125,26 @@ class StepParts:
     page: str = ""
     log: str = ""
     why: str = ""
+    fault: Diagnostic | None = None
 
 
-def as_page(run: RunOutcome, graph: Pipeline, parts: Mapping[str, StepParts], made_by: str) -> str:
+def as_page(
+    run: RunOutcome,
+    graph: Pipeline,
+    parts: Mapping[str, StepParts],
+    compared: Comparison | None,
+    made_by: str,
+) -> str:
     """The page of *run*; *graph* is its pipeline, *parts* what each task of it has."""
-    return "".join(f"{line}\n" for line in _page(run, graph, parts, made_by))
+    return "".join(f"{line}\n" for line in _page(run, graph, parts, compared, made_by))
 
 
 def _page(
-    run: RunOutcome, graph: Pipeline, parts: Mapping[str, StepParts], made_by: str
+    run: RunOutcome,
+    graph: Pipeline,
+    parts: Mapping[str, StepParts],
+    compared: Comparison | None,
+    made_by: str,
 ) -> Iterator[str]:
     title = escape(run.pipeline)
     yield '<!doctype html>\n<html lang="en"><head><meta charset="utf-8">'
@@ -139,15 +158,33 @@ def _page(
     yield f"{seconds(run.seconds)} &middot; {when} &middot; {escape(made_by)}</p>"
     if graph.description:
         yield f"<p>{escape(graph.description)}</p>"
+    for step in run.steps:
+        if fault := parts.get(step.task, StepParts()).fault:
+            yield from _fault(step, fault)
     drawing = as_svg(graph, _states(run), heading=False)
     yield f'<h2>Pipeline</h2>\n<div id="graph">{drawing}</div>'
     yield from _metrics(run)
+    if compared is not None:
+        yield from _compared(compared, len(run.steps))
     yield from _steps(run)
     yield from _parameters(run)
     yield "<h2>What the steps show</h2>"
     for step in run.steps:
         yield from _step(step, parts.get(step.task, StepParts()), few=len(run.steps) <= OPEN)
     yield f"<script>\n{_SCRIPT}</script></body></html>"
+
+
+def _fault(step: StepOutcome, fault: Diagnostic) -> Iterator[str]:
+    """Why a step failed, and where in the notebook."""
+    yield f'<div class="fault"><a href="#step-{step.task}">{_words(fault.message)}</a>'
+    for label in fault.labels:
+        yield f"<p>{escape(where(label))}</p>"
+        if label.span:
+            line = label.source.text[label.span.start : label.span.end]
+            yield f"<pre>{escape(line)}</pre>"
+    if fault.help:
+        yield f"<p>{_words(fault.help)}</p>"
+    yield "</div>"
 
 
 def _states(run: RunOutcome) -> dict[str, str]:
@@ -173,6 +210,26 @@ def _metrics(run: RunOutcome) -> Iterator[str]:
             f'title="{escape(str(value))}">{escape(shown)}</td><td>{_link(step)}</td></tr>'
         )
     yield "</table></div>"
+
+
+def _compared(compared: Comparison, steps: int) -> Iterator[str]:
+    yield f"<h2>Compared with the notebook</h2>\n<p>{escape(compared.notebook)}, "
+    yield f"{run_text.beside(compared, steps)}. {_words(run_text.compared(compared))}.</p>"
+    lines = [*run_text.remarks(compared), *(fault.message for fault in compared.faults)]
+    yield from (f"<p>{_words(line)}</p>" for line in lines)
+    if compared.different:
+        yield '<div class="wide"><table id="compared"><tr><th>step</th><th>variable</th>'
+        yield "<th>in the notebook</th><th>in the pipeline</th><th>first difference</th></tr>"
+        for one in compared.different:
+            place, sides = "", (one.notebook, one.pipeline)
+            if one.first:
+                place = one.first.place
+                if one.first.notebook and one.notebook == one.pipeline:
+                    sides = one.first.notebook, one.first.pipeline
+            cells = "".join(f'<td class="value"><code>{escape(side)}</code></td>' for side in sides)
+            yield f"<tr><td>{escape(one.step)}</td><td><code>{escape(one.name)}</code></td>{cells}"
+            yield f'<td class="value">{_words(place)}</td></tr>'
+        yield "</table></div>"
 
 
 def _steps(run: RunOutcome) -> Iterator[str]:
@@ -233,6 +290,11 @@ def _step(step: StepOutcome, parts: StepParts, *, few: bool) -> Iterator[str]:
     if parts.log:
         yield f"<details><summary>Log</summary><pre>{escape(parts.log)}</pre></details>"
     yield "</details>"
+
+
+def _words(text: str) -> str:
+    """A message of ours, in which names stand between backticks."""
+    return re.sub("`([^`]*)`", r"<code>\1</code>", escape(text))
 
 
 def _link(step: StepOutcome) -> str:

@@ -2,7 +2,16 @@
 
 from collections.abc import Iterator, Sequence
 
-from kale_tag.pipeline.outcome import Compared, RunOutcome, State, StepOutcome, Verdict
+from kale_tag.diagnostics import count
+from kale_tag.pipeline.outcome import (
+    Compared,
+    Comparison,
+    Difference,
+    RunOutcome,
+    State,
+    StepOutcome,
+    Verdict,
+)
 from kale_tag.render.style import Style
 
 MARKS: dict[State, tuple[str, str]] = {
@@ -46,16 +55,16 @@ def table(run: RunOutcome, style: Style, *, plain: bool, now: float) -> list[str
 
 def summary(run: RunOutcome) -> str:
     """`7 steps done in 8.1 s`, with what was not."""
-    count = {state: sum(step.state == state for step in run.steps) for state in MARKS}
-    parts = [f"{count['done']} step{'s' * (count['done'] != 1)} done"]
+    number = {state: sum(step.state == state for step in run.steps) for state in MARKS}
+    parts = [f"{count(number['done'], 'step')} done"]
     for state, words in (
         ("reused", "from an earlier run"),
         ("failed", "failed"),
         ("stopped", "stopped"),
         ("waiting", "not started"),
     ):
-        if count[state]:  # type: ignore[index]
-            parts.append(f"{count[state]} {words}")  # type: ignore[index]
+        if number[state]:  # type: ignore[index]
+            parts.append(f"{number[state]} {words}")  # type: ignore[index]
     return f"{', '.join(parts)}, in {seconds(run.seconds)}"
 
 
@@ -72,13 +81,39 @@ def metrics(run: RunOutcome, style: Style) -> Iterator[str]:
 
 REMARKS: dict[Verdict, str] = {
     "rounding": "but for rounding",
-    "type": "compared by its type alone",
-    "random": "the notebook alone gives another one each time",
+    "type": "compared by type alone",
+    "random": "random, as the notebook alone gives others each time",
 }
 
 
-def comparison(found: Sequence[Compared], style: Style) -> Iterator[str]:
-    """Each variable that was compared, a line; two for one that differs."""
+def compared(comparison: Comparison) -> str:
+    """`2 of 7 variables differ, first in the step ...`, or that none does."""
+    total, different = len(comparison.found), comparison.different
+    if not different:
+        return f"{count(total, 'variable')}: none differs"
+    verb = "differs" if len(different) == 1 else "differ"
+    return (
+        f"{len(different)} of {count(total, 'variable')} {verb}, first in the step "
+        f"`{different[0].step}`"
+    )
+
+
+def beside(comparison: Comparison, steps: int) -> str:
+    """What was compared, in a pipeline of so many *steps*."""
+    done = comparison.steps
+    what = "the pipeline" if done == steps else f"the {count(done, 'step')} done"
+    return f"run from top to bottom in {seconds(comparison.seconds)}, beside {what}"
+
+
+def remarks(comparison: Comparison) -> Iterator[str]:
+    """What is to be known of the variables that do not differ, by their number."""
+    for verdict, words in REMARKS.items():
+        if number := sum(one.verdict == verdict for one in comparison.found):
+            yield f"{number} {words}"
+
+
+def differences(found: Sequence[Compared], style: Style) -> Iterator[str]:
+    """Each variable that was compared, a line; more for one that differs."""
     steps = max((len(one.step) for one in found), default=0)
     names = max((len(one.name) for one in found), default=0)
     for one in found:
@@ -88,9 +123,28 @@ def comparison(found: Sequence[Compared], style: Style) -> Iterator[str]:
             remark = style.dim(f"  ({REMARKS[one.verdict]})") if one.verdict in REMARKS else ""
             yield f"{mark} {where}  {one.notebook}{remark}"
             continue
-        part = f" at {one.name}{one.at}" if one.at else ""
-        yield f"{style.red('!')} {where}  notebook  {one.notebook}"
-        yield f"  {' ' * len(where)}  pipeline  {one.pipeline}{style.dim(part)}"
+        first, *others = _sides(one)
+        yield f"{style.red('!')} {where}  {first}"
+        for line in others:
+            yield f"  {' ' * len(where)}  {line}"
+
+
+def _sides(one: Compared) -> Iterator[str]:
+    """What a variable that differs is in the notebook and in the pipeline, and where they part."""
+    if one.notebook == one.pipeline:
+        yield one.notebook
+    else:
+        yield f"notebook  {one.notebook}"
+        yield f"pipeline  {one.pipeline}"
+    if one.first:
+        yield first_difference(one.first)
+
+
+def first_difference(part: Difference) -> str:
+    """`at rows[3]: 1.0 in the notebook, 2.0 in the pipeline`."""
+    if not part.notebook:
+        return part.place
+    return f"{part.place}: {part.notebook} in the notebook, {part.pipeline} in the pipeline"
 
 
 def seconds(number: float) -> str:

@@ -3,23 +3,18 @@
 import ast
 import contextlib
 import json
-import math
 import os
 import subprocess
 import sys
-from array import array
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
 from kale_tag.diagnostics import Label, Source, UserError, error
 from kale_tag.pipeline.compiled import Compiled, Task
-from kale_tag.pipeline.outcome import Compared, Verdict
+from kale_tag.pipeline.outcome import Compared
 from kale_tag.pipeline.step_command import ARGUMENT
-
-TOLERANCE = 1e-9
-"""Relative difference of two numbers with fractions that still are the same: sums that several
-threads make are not exact to the last digits."""
+from kale_tag.runners.differences import difference, verdict_of
 
 _SNAPSHOT = os.path.join(os.path.dirname(os.path.abspath(__file__)), "snapshot.py")
 _CALL = (
@@ -41,9 +36,9 @@ def watched(package: Compiled) -> Compiled:
         container: dict[str, Any] = dict(task.executor)
         command, args = list(container["command"]), list(container["args"])
         spec = json.loads(args[1])
-        spec["cells"].append(["functions", _last_cell(task), 1])
+        spec["cells"].append(["", _last_cell(task), 1])
         args[1] = json.dumps(spec, ensure_ascii=False)
-        text = f"# %% functions, cell {_last_cell(task)}\n{_call(task)}\n"
+        text = f"# %% compare\n{_call(task)}\n"
         last = args[-1] if len(args) > 3 else command[3]  # RUNTIME SPEC INPUT CELLS...
         if len((last + text).encode()) > ARGUMENT:
             args.append(text)
@@ -141,10 +136,11 @@ def compare(
     twice.
     """
     found: list[Compared] = []
+    folders = notebook, pipeline
     random: set[tuple[str, str]] = set()
     for task in package.tasks:
-        sides = [_read(folder, task.id) for folder in (notebook, pipeline)]
-        others = [(folder, _read(folder, task.id)) for folder in again]
+        sides = [_read(folder, task) for folder in folders]
+        others = [(folder, _read(folder, task)) for folder in again]
         givers = _givers(task)
         dice = not random.isdisjoint(givers.values())
         variables = {variable: name for name, variable in task.variables.items()}
@@ -153,14 +149,18 @@ def compare(
             ours, theirs = (side.get(name, _NOTHING) for side in sides)
             if theirs["short"] == NOT_DEFINED and name not in crossing:
                 continue  # it may bind it, and did not; what is there in the notebook is older
-            verdict, at = _verdict(ours, theirs, (notebook, pipeline))
+            verdict, path = verdict_of(ours, theirs, folders)
             if verdict == "differs":
                 thrown = givers[name] in random if name in givers else dice
                 if thrown or _changes(ours, name, notebook, others):
                     verdict = "random"
                     random.add((task.id, variables.get(name, "")))
                 dice = dice and not (name in givers and verdict == "differs")
-            found.append(Compared(task.title, name, verdict, ours["short"], theirs["short"], at))
+            first = None
+            if verdict == "differs":
+                first = difference(name, path, ours, theirs, folders)
+            shorts = ours["short"], theirs["short"]
+            found.append(Compared(task.title, name, verdict, *shorts, first))
     return found
 
 
@@ -226,33 +226,18 @@ def _imports_only(python: str) -> bool:
     return all(isinstance(one, ast.Import | ast.ImportFrom) for one in body)
 
 
-def _read(folder: str, step: str) -> dict[str, dict[str, Any]]:
+def snapshot_of(folder: str, task: Task) -> str:
+    """The file in *folder* that has the variables at the end of *task*."""
+    return os.path.join(folder, f"{task.id}.json")
+
+
+def _read(folder: str, task: Task) -> dict[str, dict[str, Any]]:
     try:
-        with open(os.path.join(folder, f"{step}.json"), encoding="utf-8") as file:
+        with open(snapshot_of(folder, task), encoding="utf-8") as file:
             found: dict[str, dict[str, Any]] = json.load(file)
             return found
     except FileNotFoundError:
         return {}
-
-
-def _verdict(
-    ours: Mapping[str, Any], theirs: Mapping[str, Any], folders: tuple[str, str]
-) -> tuple[Verdict, str]:
-    """How two sets of leaves compare, and the path of the first that differs."""
-    left, right = ours["leaves"], theirs["leaves"]
-    worst: Verdict = "same"
-    for path in dict.fromkeys((*left, *right)):
-        one, other = left.get(path), right.get(path)
-        if one is None or other is None or one[0] != other[0]:
-            return "differs", path
-        if one[0] == "type":
-            worst = "type"
-        if one[:2] == other[:2]:
-            continue
-        if not _close(one, other, folders):
-            return "differs", path
-        worst = "rounding" if worst == "same" else worst
-    return worst, ""
 
 
 def _changes(
@@ -263,27 +248,9 @@ def _changes(
 ) -> bool:
     """Whether a variable of the notebook is another one when it runs again."""
     return any(
-        _verdict(ours, other.get(name, _NOTHING), (notebook, folder))[0] == "differs"
+        verdict_of(ours, other.get(name, _NOTHING), (notebook, folder))[0] == "differs"
         for folder, other in others
     )
-
-
-def _close(one: Sequence[str], other: Sequence[str], folders: tuple[str, str]) -> bool:
-    """Whether two leaves that are not equal are so but for rounding."""
-    if one[0] == "float":
-        return _near(float.fromhex(one[1]), float.fromhex(other[1]))
-    if one[0] != "array" or not one[2] or not other[2]:
-        return False
-    sides = []
-    for leaf, folder in ((one, folders[0]), (other, folders[1])):
-        with open(os.path.join(folder, leaf[2]), "rb") as file:
-            sides.append(array("d", file.read()))
-    return len(sides[0]) == len(sides[1]) and all(map(_near, *sides))
-
-
-def _near(one: float, other: float) -> bool:
-    both_nan = one != one and other != other  # noqa: PLR0124  NaN alone is not itself
-    return both_nan or math.isclose(one, other, rel_tol=TOLERANCE, abs_tol=1e-12)
 
 
 def _notebook_fault(out: str, err: str, name: str, cells: Mapping[int, str]) -> Any:  # noqa: ANN401  a Diagnostic

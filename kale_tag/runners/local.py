@@ -6,6 +6,7 @@ its code out of the runner (which stops at bytes that are not UTF-8, and changes
 """
 
 import contextlib
+import itertools
 import json
 import os
 import selectors
@@ -22,6 +23,7 @@ from typing import Any, Literal
 from kale_tag.diagnostics import UserError, error
 from kale_tag.pipeline.compiled import Compiled
 from kale_tag.pipeline.ir_yaml import to_yaml
+from kale_tag.pipeline.order import in_order
 from kale_tag.pipeline.step_command import EXECUTOR_INPUT
 
 TICK = 0.1
@@ -147,7 +149,30 @@ def _guarded(run: LocalRun) -> str:
         words = ["python3", "-I", "-S", "-c", _GUARD, task.id, limit, "kfp.dsl.executor_main"]
         container = {**task.executor, "command": words, "args": [EXECUTOR_INPUT]}
         executors[f"exec-{task.id}"] = {"container": container}
-    return to_yaml([{**run.package.spec, "deploymentSpec": {"executors": executors}}], {})
+    spec = run.package.spec
+    components = {
+        name: {**one, "dag": _one_by_one(one["dag"])} if "dag" in one else one
+        for name, one in spec["components"].items()
+    }
+    root = {**spec["root"], "dag": _one_by_one(spec["root"]["dag"])}
+    changed = {"components": components, "deploymentSpec": {"executors": executors}, "root": root}
+    return to_yaml([{**spec, **changed}], {})
+
+
+def _one_by_one(dag: Mapping[str, Any]) -> dict[str, Any]:
+    """The same tasks, each behind the one before it in the notebook.
+
+    The runner takes those that do not wait for each other in an order that differs between runs.
+    """
+    tasks = dag["tasks"]
+    waits = {name: set(task.get("dependentTasks", ())) for name, task in tasks.items()}
+    order = in_order(list(tasks), [(one, name) for name, found in waits.items() for one in found])
+    for before, name in itertools.pairwise(order):
+        waits[name].add(before)
+    chained = {
+        name: {**task, "dependentTasks": sorted(waits[name])} for name, task in tasks.items()
+    }
+    return {**dag, "tasks": chained}
 
 
 def _write_commands(run: LocalRun, folder: str) -> None:

@@ -1,9 +1,13 @@
 """What variables hold, in a form that two processes can compare.
 
-Steps and notebooks load this program. A value becomes leaves, each under the path that leads to it:
-`model.coef_[0]` is a number with fractions (compared with tolerance), or text (compared exactly),
-or an array of numbers with fractions, whose values go into a file; or of a kind of which only
-the type can be compared.
+Steps and notebooks load this program. A value becomes leaves, each under the path that leads to it,
+such as `.coef_[0]`. A leaf is
+
+- `float`, a number with fractions, which is compared with tolerance,
+- `exact`, a text,
+- `array`, many numbers with fractions, or `values`, many others: their digest, the file that has
+  them, and their shape,
+- `type`, of which only the type can be compared.
 """
 
 import array
@@ -13,13 +17,22 @@ import json
 import os
 import sys
 import types
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 Above = tuple[int, ...]
 
 LEAVES = 20_000
 """Of one variable; what has more is compared by these alone."""
+
+MARK = "\x1f"
+"""Behind it stands in a path what is no part of the value, but its type or the like."""
+
+TEXT = 2000
+"""Characters of a text that are kept; of a longer one the beginning and its digest."""
+
+VALUES = 1_000_000
+"""Of one array or list; where there are more, it is not said which of them differ."""
 
 LONG = 1000
 """Longer lists of plain values are compared as a whole."""
@@ -60,7 +73,8 @@ def short(value: Any) -> str:
     except Exception:  # noqa: BLE001  see above
         text = kind_of(value)
     if " at 0x" in text:
-        text = kind_of(value)
+        text = kind_of(value).removeprefix("builtins.")
+        text += f" {value.__qualname__}" if isinstance(value, types.FunctionType) else ""
     return text if len(text) <= 60 else f"{text[:59]}\u2026"
 
 
@@ -91,12 +105,12 @@ class Writer:
 
     def exact(self, path: str, text: str) -> None:
         """Add text that must be the same."""
-        self.leaf(path, "exact", text if len(text) <= 200 else f"{text[:40]}... {digest(text)}")
+        self.leaf(path, "exact", text if len(text) <= TEXT else f"{text[:TEXT]}... {digest(text)}")
 
     def add(self, value: Any, path: str, above: Above) -> None:
         """Add *value*, which is reached by *path*; *above* are the ids of what it is in."""
         if len(self.leaves) >= LEAVES:
-            self.leaves.setdefault("...", ["exact", "more"])
+            self.leaves.setdefault(" and so on", ["exact", "more"])
             return
         kind = kind_of(value)
         if value is None or isinstance(value, (bool, int, str, bytes, bytearray)):
@@ -126,21 +140,21 @@ class Writer:
         elif kind == "numpy.ndarray":
             self.array(value, path, above)
         elif hasattr(value, "dtype") and kind.startswith("numpy."):
-            self.exact(f"{path}.dtype", str(value.dtype))
+            self.exact(f"{path}{MARK}dtype", str(value.dtype))
             self.add(value.item(), path, above)
         elif kind.startswith("pandas.") and self.pandas(value, path, above):
             pass
         elif kind.startswith("torch.") and hasattr(value, "detach"):
-            self.exact(f"{path}.dtype", str(value.dtype))
+            self.exact(f"{path}{MARK}dtype", str(value.dtype))
             self.array(value.detach().cpu().numpy(), path, above)
         elif isinstance(value, (list, tuple)) and type(value).__reduce_ex__ is object.__reduce_ex__:
-            self.exact(f"{path}.type", f"{kind} of {len(value)}")
+            self.exact(f"{path}{MARK}type", f"{kind} of {len(value)}")
             self.items(value, path, above)
         elif isinstance(value, (set, frozenset)):
-            self.exact(f"{path}.type", f"{kind} of {len(value)}")
+            self.exact(f"{path}{MARK}type", f"{kind} of {len(value)}")
             self.items(sorted(value, key=lambda one: (kind_of(one), repr(one))), path, above)
         elif type(value) is dict:
-            self.exact(f"{path}.type", f"{kind} of {len(value)}")
+            self.exact(f"{path}{MARK}type", f"{kind} of {len(value)}")
             for key, entry in value.items():
                 self.add(entry, f"{path}[{key!r}]", above)
         else:
@@ -151,43 +165,53 @@ class Writer:
         if len(values) > LONG:
             kinds = {type(one) for one in values}
             if kinds == {float}:
-                self.floats(array.array("d", values).tobytes(), path)
+                self.floats(array.array("d", values).tobytes(), path, (len(values),))
                 return
             if kinds <= {int, str, bool, type(None), bytes}:
-                self.exact(path, f"{digest(repr(values))}")
+                self.values(digest(repr(values)), values, path, (len(values),))
                 return
         for number, one in enumerate(values):
             self.add(one, f"{path}[{number}]", above)
 
     def array(self, value: Any, path: str, above: Above) -> None:
         """Add an array of NumPy."""
-        self.exact(f"{path}.type", f"array {value.dtype} {value.shape}")
+        self.exact(f"{path}{MARK}type", f"array {value.dtype} {value.shape}")
         kind = value.dtype.kind
         if kind in "fc":
             wide = value.astype("c16" if kind == "c" else "f8", copy=False)
-            self.floats(wide.tobytes(), path)
+            self.floats(wide.tobytes(), path, value.shape)
         elif kind in "biuSUmM":
-            self.exact(path, digest(value.tobytes()))
+            self.values(digest(value.tobytes()), value.ravel(), path, value.shape)
         elif value.dtype.names:
             for name in value.dtype.names:
                 self.array(value[name], f"{path}[{name!r}]", above)
         else:
             self.items(value.ravel().tolist(), path, above)
 
-    def floats(self, data: bytes, path: str) -> None:
+    def floats(self, data: bytes, path: str, shape: Sequence[int]) -> None:
         """An array of doubles."""
         file = ""
         if len(data) <= ARRAY_BYTES:
             file = f"{self.prefix}.{len(self.leaves)}.f8"
             with open(file, "wb") as out:
                 out.write(data)
-        self.leaf(path, "array", digest(data), os.path.basename(file))
+        self.leaf(path, "array", digest(data), os.path.basename(file), " ".join(map(str, shape)))
+
+    def values(self, sha256: str, values: Any, path: str, shape: Sequence[int]) -> None:
+        """Many other values, as a list, a tuple or an array of one dimension."""
+        file = ""
+        if len(values) <= VALUES:
+            file = f"{self.prefix}.{len(self.leaves)}.json"
+            plain = values.tolist() if hasattr(values, "tolist") else values
+            with open(file, "w", encoding="utf-8") as out:
+                json.dump([repr(one) for one in plain], out)
+        self.leaf(path, "values", sha256, os.path.basename(file), " ".join(map(str, shape)))
 
     def pandas(self, value: Any, path: str, above: Above) -> bool:
         """Add a table, a column or an index; whether it was one."""
         axes = getattr(value, "ndim", 0)
         if axes == 2 and hasattr(value, "columns"):
-            self.exact(f"{path}.type", f"{kind_of(value)} {value.shape}")
+            self.exact(f"{path}{MARK}type", f"{kind_of(value)} {value.shape}")
             self.add(value.columns, f"{path}.columns", above)
             self.add(value.index, f"{path}.index", above)
             for number, name in enumerate(value.columns):
@@ -195,7 +219,7 @@ class Writer:
             return True
         if axes == 1 and hasattr(value, "to_numpy"):
             self.exact(
-                f"{path}.type", f"{kind_of(value)} {len(value)} {getattr(value, 'name', '')!r}"
+                f"{path}{MARK}type", f"{kind_of(value)} {len(value)} {getattr(value, 'name', '')!r}"
             )
             if hasattr(value, "index"):
                 self.add(value.index, f"{path}.index", above)
@@ -205,8 +229,9 @@ class Writer:
 
     def column(self, value: Any, path: str, above: Above) -> None:
         """Add the values of a column of pandas."""
-        self.exact(f"{path}.dtype", str(value.dtype))
+        self.exact(f"{path}{MARK}dtype", str(value.dtype))
         plain = value.to_numpy()
+        path += ".iloc" if hasattr(value, "iloc") else ""
         if plain.dtype.kind == "O":
             self.items(plain.tolist(), path, above)
         else:
@@ -215,14 +240,16 @@ class Writer:
     def function(self, value: Any, path: str, above: Above) -> None:
         """Add a function: its code, its defaults, what it has closed over."""
         self.exact(
-            f"{path}.code", f"function {value.__qualname__} {digest(code_text(value.__code__))}"
+            f"{path}{MARK}code",
+            f"function {value.__qualname__} {digest(code_text(value.__code__))}",
         )
-        self.add(value.__defaults__, f"{path}.defaults", above)
-        for number, cell in enumerate(value.__closure__ or ()):
+        self.add(value.__defaults__, f"{path}.__defaults__", above)
+        for name, cell in zip(value.__code__.co_freevars, value.__closure__ or (), strict=True):
+            inner = f"{path}, where `{name}`"
             try:
-                self.add(cell.cell_contents, f"{path}.closure[{number}]", above)
+                self.add(cell.cell_contents, inner, above)
             except ValueError:
-                self.exact(f"{path}.closure[{number}]", "empty")
+                self.exact(inner, "empty")
 
     def reduced(self, value: Any, kind: str, path: str, above: Above) -> None:
         """Any other object, by what pickle would save of it."""
@@ -231,14 +258,14 @@ class Writer:
         except Exception:  # noqa: BLE001  it cannot be pickled
             self.leaf(path, "type", kind)
             return
-        self.exact(f"{path}.type", kind)
+        self.exact(f"{path}{MARK}type", kind)
         if isinstance(made, str):
             self.exact(path, made)
             return
         _, arguments, state, items, pairs = (*made, None, None, None)[:5]
         new = getattr(made[0], "__name__", "") in ("__newobj__", "__newobj_ex__", "_reconstructor")
         for number, one in enumerate(arguments[1:] if new else arguments):
-            self.add(one, f"{path}({number})", above)
+            self.add(one, f"{path}, argument {number} of what makes it", above)
         slots = isinstance(state, tuple) and len(state) == 2 and isinstance(state[1], dict)
         for part in state if slots else (state,):
             if isinstance(part, dict):
@@ -249,7 +276,7 @@ class Writer:
                         above,
                     )
             elif part is not None:
-                self.add(part, f"{path}.state", above)
+                self.add(part, f"{path}, its state", above)
         for number, one in enumerate(itertools.islice(items or (), LEAVES)):
             self.add(one, f"{path}[{number}]", above)
         for name, one in itertools.islice(pairs or (), LEAVES):

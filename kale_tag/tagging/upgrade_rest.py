@@ -82,15 +82,20 @@ def _parameters(notebook: Notebook, index: int, places: Places) -> Iterator[Diag
 
 def _metrics(notebook: Notebook, index: int, places: Places) -> Iterator[Diagnostic]:
     """Lines in `pipeline-metrics` that are not `print(name)`."""
-    for line, text in enumerate(notebook.source(index).splitlines()):
-        if text.strip() and not _METRIC.fullmatch(text):
-            yield warning(
-                "not-a-metric",
-                f"cell {index}: `pipeline-metrics` takes lines `print(name)` only, the name in "
-                "lower case; Kale 2.3 stops at anything else",
-                places.cell(index, line),
-                help="move the line into the last step",
-            )
+    others = [
+        places.cell(index, line)
+        for line, text in enumerate(notebook.source(index).splitlines())
+        if text.strip() and not _METRIC.fullmatch(text)
+    ]
+    if others:
+        yield warning(
+            "not-a-metric",
+            f"cell {index}: `pipeline-metrics` takes lines `print(name)` only, the name in lower "
+            "case; Kale 2.3 stops at anything else",
+            others[0],
+            also=others[1:],
+            help=f"move the line{'s' * (len(others) > 1)} into the last step",
+        )
 
 
 _SHARED = {

@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Mapping, Sequence
 
 from kale_tag import tags
-from kale_tag.steps import PATH_KEY
+from kale_tag.metadata import PATH_KEY
 from kale_tag.tagging.choose import FILLED, Part
 from kale_tag.tagging.combine import Combined, Entry, Given, Member
 from kale_tag.tagging.draft import Block, Draft, Lost, Role

@@ -10,6 +10,11 @@ PIP = re.compile(
 COMMANDS = {"ls", "cat", "cp", "mv", "rm", "mkdir", "rmdir", "conda", "mamba"}
 NOTHING = {"matplotlib", "load_ext", "reload_ext", "autoreload", "aimport", "config"}
 TIMED = {"time", "prun", "memit", "lprun", "mprun"}
+CALL = re.compile(
+    r"(?:\S.* = (?=get_ipython\(\)\.\w+_cell))?get_ipython\(\)\.(system|getoutput|\w+_magic)"
+    r"\(((?:'(?:[^'\\]|\\.)*'(?:, )?)+)\)$",
+    re.MULTILINE,
+)
 
 
 class Lines(list):
@@ -60,6 +65,7 @@ class Shell:
 
     def __init__(self, ns, page, ends):
         self.user_ns, self.page, self.ends, self.last = ns, page, ends, os.getcwd()
+        page.written = as_written
 
     def system(self, command):
         self.tell(self.run(self.expand(command, sys._getframe(1))))
@@ -229,6 +235,17 @@ class Shell:
         print(f"{span(min(runs))} per loop (best of {len(runs)} runs, {loops} loops each)")
         result = types.SimpleNamespace(best=min(runs), worst=max(runs), all_runs=runs, loops=loops)
         return result if "o" in options else None
+
+
+def as_written(source):
+    """A cell in IPython's own syntax, as its user wrote it."""
+
+    def back(found):
+        name, *rest = ast.literal_eval(f"({found[2]},)")
+        mark = "%" if "line" in found[1] else "%%" if rest else "!"
+        return mark + "\n".join((" ".join((name, *rest[:1])).rstrip(), *rest[1:]))
+
+    return CALL.sub(back, source)
 
 
 def timeit_options(line):

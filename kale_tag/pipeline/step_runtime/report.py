@@ -12,7 +12,7 @@ h2{font-size:1rem}
 pre{padding:.5rem .8rem;white-space:pre-wrap;overflow-wrap:anywhere}
 .source{background:#8882}
 .error{border-left:3px solid #d33}
-div{overflow:auto}
+body>div{overflow:auto}
 img{max-width:100%%}
 td,th{padding:.1rem .6rem;text-align:right}
 </style>
@@ -24,7 +24,7 @@ td,th{padding:.1rem .6rem;text-align:right}
 class Page:
     """The parts of the page; `capture` may hold back what is printed and shown."""
 
-    capture = None
+    capture, written = None, str
 
     def __init__(self):
         self.parts, self.printed = [], bytearray()
@@ -54,7 +54,7 @@ class Page:
             if str(getattr(NS.get("display"), "__module__", "")).startswith("IPython."):
                 NS["display"] = self.display
 
-        source = pre(source.rstrip(), "source")
+        source = pre(self.written(source).rstrip(), "source")
         if kind != "step":
             source = f"<details><summary>{kind}</summary>{source}</details>"
         self.add("", source)

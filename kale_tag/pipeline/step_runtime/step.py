@@ -36,7 +36,7 @@ def compile_cell(source, name):
 def run_cell(kind, cell, source):
     name = f"{SPEC['notebook']}, cell {cell}"
     linecache.cache[name] = len(source), None, source.splitlines(True), name
-    if PAGE:
+    if PAGE and kind:
         PAGE.begin(kind, cell, source)
     try:
         for code in compile_cell(source, name):

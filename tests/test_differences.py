@@ -1,0 +1,116 @@
+"""Where two values differ, in words: as they are taken down, read back and compared."""
+
+import datetime as dt
+import json
+from collections.abc import Callable
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import numpy as np
+import pandas as pd  # type: ignore[import-untyped]
+import pytest
+
+from kale_tag.render.run_text import first_difference
+from kale_tag.runners import snapshot
+from kale_tag.runners.differences import difference, verdict_of
+
+
+def function(*, lo: int = 0, step: int = 1, more: bool = False) -> Callable[..., int]:
+    """A function that has closed over *lo*, has the default *step*, or has *more* code."""
+    if more:
+        return lambda by=step: lo + by + 1
+    return lambda by=step: lo + by
+
+
+def matrix(kind: str, *, changed: int = 0) -> Any:
+    """An array of two rows and three columns."""
+    found = np.arange(6).astype(kind).reshape(2, 3)
+    if changed:
+        found[1, 2] += changed
+    return found
+
+
+def table(**columns: list[Any]) -> Any:
+    """A table of two rows."""
+    return pd.DataFrame({"a": [1.0, 2.0], "b": ["x", "y"]} | columns)
+
+
+BOTH = "{} in the notebook, {} in the pipeline"
+LONG = list(range(5000))
+PAIRS: list[tuple[object, object, str]] = [
+    (1, 2, ""),
+    (1, True, ""),
+    (1, 1.0, ""),
+    ("a", b"a", ""),
+    ([1, 2], [1], ""),
+    ([1, 2], (1, 2), ""),
+    ([[1], 2], [[], 2], "at x[0]: " + BOTH.format("list of 1", "list of 0")),
+    (LONG, LONG[1:], ""),
+    (LONG, LONG[:-1], "at x: " + BOTH.format("list of 5000", "list of 4999")),
+    ([1, [2.0]], [1, [3.0]], "at x[1][0]: " + BOTH.format("2.0", "3.0")),
+    ({"k": [1]}, {"k": [None]}, "at x['k'][0]: " + BOTH.format("1", "None")),
+    ({"k": 1}, {"l": 1}, "at x['k']: " + BOTH.format("1", "not there")),
+    ("a" * 90 + "b" + "c" * 90, "a" * 90 + "d" + "c" * 90, "at x: …" + "a" * 30 + "b"),
+    (LONG, [*LONG[:-1], 0], "at x[4999]: " + BOTH.format("4999", "0")),
+    ([*map(float, LONG)], [1.5, *map(float, LONG[1:])], "at x[0]: " + BOTH.format("0.0", "1.5")),
+    (matrix("f8"), matrix("f8", changed=1), "at x[1, 2]: " + BOTH.format("5.0", "6.0")),
+    (matrix("i4"), matrix("i4", changed=1), "at x[1, 2]: " + BOTH.format("5", "6")),
+    (matrix("c8"), matrix("c8", changed=1), "at x[1, 2]: " + BOTH.format("5.0", "6.0")),
+    (matrix("U1"), matrix("U2"), "at x: " + BOTH.format("array <U1 (2, 3)", "array <U2 (2, 3)")),
+    (np.array(1.0), np.array(2.0), "at x: " + BOTH.format("1.0", "2.0")),
+    (np.float32(1), np.float64(1), "at x, its dtype: " + BOTH.format("float32", "float64")),
+    (np.array([1, "a"], object), np.array([1, "b"], object), "at x[1]: "),
+    (table(), table(a=[1.0, 3.0]), "at x['a'].iloc[1]: " + BOTH.format("2.0", "3.0")),
+    (table(), table(b=["x", "z"]), "at x['b'].iloc[1]: " + BOTH.format("'y'", "'z'")),
+    (table(), table(a=[1, 2]), "at x['a'], its dtype: " + BOTH.format("float64", "int64")),
+    (table(), table(c=[1, 2]), ""),
+    (table(), table().set_index(pd.Index([0, 7])), "at x.index[1]: "),
+    (table()["a"], table()["a"].rename("n"), "at x: "),
+    (function(), function(lo=1), "at x, where `lo`: " + BOTH.format("0", "1")),
+    (function(), function(step=2), "at x.__defaults__[0]: " + BOTH.format("1", "2")),
+    (function(), function(more=True), "in the code of x"),
+    (SimpleNamespace(a=1), SimpleNamespace(a=2), "at x.a: " + BOTH.format("1", "2")),
+    (SimpleNamespace(a=1), SimpleNamespace(b=1), "at x.a: " + BOTH.format("1", "not there")),
+    (dt.date(2024, 1, 1), dt.date(2025, 1, 1), "at x, argument 0 of what makes it: "),
+]
+
+
+@pytest.fixture
+def said(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[object, object], str]:
+    """What is said of two values of a variable `x` that differ."""
+
+    def says(one: object, other: object) -> str:
+        sides, folders = [], []
+        for name, value in (("notebook", one), ("pipeline", other)):
+            folder = tmp_path / name
+            folder.mkdir()
+            monkeypatch.setenv("KALE_TAG_SNAPSHOTS", str(folder))
+            snapshot.snapshot({"x": value}, ["x"], "step")
+            sides.append(json.loads((folder / "step.json").read_text("utf-8"))["x"])
+            folders.append(str(folder))
+        both = (folders[0], folders[1])
+        verdict, path = verdict_of(sides[0], sides[1], both)
+        assert verdict == "differs"
+        found = difference("x", path, sides[0], sides[1], both)
+        return first_difference(found) if found else ""
+
+    return says
+
+
+@pytest.mark.parametrize(("one", "other", "words"), PAIRS)
+def test_where(
+    said: Callable[[object, object], str], one: object, other: object, words: str
+) -> None:
+    """The place as Python would name it, and the values there; nothing of how it is taken down."""
+    text = said(one, other)
+    assert text.startswith(words)
+    assert bool(text) == bool(words)
+    assert text.isprintable()
+    assert "builtins." not in text
+
+
+def test_too_many(said: Callable[[object, object], str], monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of what is too large to keep, it is said that it differs, not where."""
+    monkeypatch.setattr(snapshot, "VALUES", 5)
+    assert said(matrix("i4"), matrix("i4", changed=1)) == "in x"
