@@ -315,10 +315,18 @@ def test_what_cannot_be_saved(tmp_path: Path) -> None:
             "'_thread.lock' object"
         ),
         advice,
-        "error: step `train` does not define `gone`, which a later step reads",
     ]
+    assert made.metadata("gone")["format"] == "unbound"
     assert made.metadata("fine")["format"] == "json"
     assert "make it a list" in made.report
+
+
+def test_what_is_not_bound_stays_so(tmp_path: Path) -> None:
+    """A variable that the step did not bind after all is not there in the next one, either."""
+    gave = run(tmp_path / "give", ["if False: maybe = 1"], outs=["maybe"])
+    assert (gave.code, gave.err) == (0, "")
+    read = run(tmp_path / "read", ["print('maybe' in globals())"], ins=taken(gave, "maybe"))
+    assert (read.code, read.out, read.err) == (0, "False\n", "")
 
 
 def test_without_cloudpickle(tmp_path: Path) -> None:

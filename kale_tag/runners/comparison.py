@@ -4,6 +4,7 @@ import ast
 import contextlib
 import json
 import os
+import pathlib
 import subprocess
 import sys
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -104,26 +105,26 @@ def run_notebook(
     with open(path, "w", encoding="utf-8") as file:
         json.dump(cells, file)
     host = os.path.join(os.path.dirname(_SNAPSHOT), "notebook_host.py")
-    process = subprocess.Popen(  # noqa: S603  our own program
-        [sys.executable, "-P", host, path, folder, str(seconds)],
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        stdin=subprocess.DEVNULL,
-        cwd=work,
-        env=environ,
-        start_new_session=True,
-        text=True,
-        errors="replace",
-    )
-    try:
-        out, err = process.communicate()
-    except BaseException:
-        _end_session(process.pid)
-        process.wait()
-        raise
-    _end_session(process.pid)
+    # Files, not pipes, which processes that the cells leave running would hold open.
+    logs = [os.path.join(folder, f"notebook.{stream}") for stream in ("out", "err")]
+    with open(logs[0], "wb") as out, open(logs[1], "wb") as err:
+        process = subprocess.Popen(  # noqa: S603  our own program
+            [sys.executable, "-P", host, path, folder, str(seconds)],
+            stdout=out,
+            stderr=err,
+            stdin=subprocess.DEVNULL,
+            cwd=work,
+            env=environ,
+            start_new_session=True,
+        )
+        try:
+            process.wait()
+        finally:
+            _end_session(process.pid)
+            process.wait()
     if process.returncode:
-        raise UserError(_notebook_fault(out, err, name, dict(cells)))
+        said, complained = (pathlib.Path(log).read_text("utf-8", "replace") for log in logs)
+        raise UserError(_notebook_fault(said, complained, name, dict(cells)))
 
 
 def compare(

@@ -58,7 +58,7 @@ def run_cells():
         if kind == "step" and not SHARED:
             SHARED.update(NS)
             for name in SPEC.get("in", ()):
-                NS[name] = load(name)
+                take(name)
         source = "\n".join(lines[1 : count + 1])
         del lines[: count + 1]
         if source.strip():

@@ -23,7 +23,7 @@ def objects(name):
 
 
 def save_together(names):
-    left = {name: objects(name) for name in names}
+    left = {name: objects(name) for name in names if name in NS}
     while left:
         first, held = left.popitem()
         group = [first]
