@@ -225,9 +225,8 @@ class Wants:
             new.label.with_text(f"{_role(new)}, because this rule selects cell {index}"),
             also=[old.label.with_text(f"{_role(old)}, because this rule selects cell {index}")],
             notes=[f"cell {index}: `{first_line(self.view.source(index))}`"],
-            help="a cell belongs to one step; make one of the two selectors narrower"
-            if both_steps
-            else "make one of the two selectors narrower",
+            help=f"{'a cell belongs to one step; ' if both_steps else ''}make one of the two "
+            "selectors narrower: `not: {source: PATTERN}` leaves out what the other one selects",
         )
 
     def _added_and_removed(self, index: int, text: str, added: Label, removed: Label) -> Diagnostic:
