@@ -2,7 +2,7 @@
 
 import os
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from kale_tag import files, tags
 from kale_tag.commands import patches
@@ -161,7 +161,7 @@ class _Work:
                 return
             done = retag(self.rename, file.data, path, Target({"stem": ""}), fast=False)
         except UserError as fault:
-            self.found.faults += fault.diagnostics
+            self._unusable(path, fault)
             return
         edits = [
             Edit(places.tag(change.holder, at), f"cell {change.holder}", tag, renamed)
@@ -172,6 +172,19 @@ class _Work:
         ]
         if done.data is not None:
             self.found.files.append(Changed(file, edits, done.data))
+
+    def _unusable(self, path: str, fault: UserError) -> None:
+        """A notebook that cannot be used stops the renaming, unless it does not mention the name."""
+        try:
+            file = files.read(path)
+        except UserError:
+            file = None
+        if file is None or self.old.encode() in file.data:
+            self.found.faults += fault.diagnostics
+            return
+        note = f"it does not mention `{self.old}`, and is left alone"
+        look = [replace(one, severity="warning", notes=(note,)) for one in fault.diagnostics]
+        self.found.files.append(Changed(file, look=look))
 
     def check_specs(self) -> None:
         """Hold the renamed specs against themselves and against the notebooks that they are for."""
