@@ -174,7 +174,7 @@ class _Work:
             self.found.files.append(Changed(file, edits, done.data))
 
     def _unusable(self, path: str, fault: UserError) -> None:
-        """A notebook that cannot be used stops the renaming, unless it does not mention the name."""
+        """A notebook that cannot be used stops the renaming if it mentions the name."""
         try:
             file = files.read(path)
         except UserError:
