@@ -463,16 +463,19 @@ def bare(data: bytes) -> bytes:
 def test_a_clean_merge_is_right(cells: list[Any], data: st.DataObject) -> None:
     """It has the tags of both sides, and for the rest what Git makes of it.
 
-    With tags and without, that is: in cells that look alike Git takes a line for another one, and
-    lines of tags between them change which.
+    No two cells look alike: there Git takes a line for another one, and which of them, lines of
+    tags between them change.
     """
     edits = [data.draw(st.lists(sources, min_size=len(cells), max_size=len(cells))) for _ in "ot"]
     names = "abcdef"[: len(cells)]
-    base = {name: (one[0], one[1]) for name, one in zip(names, cells, strict=True)}
-    versions = [base]
-    for side, texts in enumerate(edits, 2):
-        changed = zip(names, texts, cells, strict=True)
-        versions.append({name: (text, one[side]) for name, text, one in changed})
+    texts = [[one[0] for one in cells], *edits]
+    versions = [
+        {
+            name: ("".join(f"{name} {line}" for line in text.splitlines(keepends=True)), one[side])
+            for name, text, one in zip(names, of, cells, strict=True)
+        }
+        for side, of in enumerate(texts, 1)
+    ]
     found = merged(tuple(map(of_cells, versions)), "a.ipynb", 7, LABELS)  # type: ignore[arg-type]
     plain = merge_as_git([bare(of_cells(one)) for one in versions])
     whole = merge_as_git([of_cells(one) for one in versions])
