@@ -1,6 +1,7 @@
 """The pipelines of the notebooks on a command line: tagged in memory, read, built."""
 
 import os
+import sys
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
@@ -8,7 +9,7 @@ from dataclasses import dataclass
 from kale_tag import files
 from kale_tag.commands import batch
 from kale_tag.commands.targets import STDIN, Task, find_targets
-from kale_tag.diagnostics import Diagnostic, Label, UserError, error
+from kale_tag.diagnostics import Diagnostic, Label, UserError, count, error
 from kale_tag.notebook import Notebook
 from kale_tag.pipeline.build import Load, build_pipeline
 from kale_tag.pipeline.model import Pipeline
@@ -69,7 +70,19 @@ def build(paths: Sequence[str], finish: Finish, *, jobs: int, quiet: bool) -> li
     built = list(batch.each(work.on, targets.tasks, jobs=jobs, quiet=quiet))
     named = {files.identity(path) for path in paths if path != STDIN}
     inner = frozenset[str]().union(*(one.inner for one in built)) - named
-    return [one for one in built if one.name == STDIN or files.identity(one.name) not in inner]
+    built = [one for one in built if one.name == STDIN or files.identity(one.name) not in inner]
+    bare = {one.name for one in built if _is_bare(one) and files.identity(one.name) not in named}
+    if not bare or len(bare) == len(built):
+        return built
+    if not quiet:
+        some = f"{count(len(bare), 'notebook')} without a step left out"
+        print(f"{some}: `kale-tag extract` proposes specs", file=sys.stderr)
+    return [one for one in built if one.name not in bare]
+
+
+def _is_bare(one: Built) -> bool:
+    """Whether a notebook has no step, and nothing else is wrong with it."""
+    return one.failed and all(fault.code == "no-step" for fault in one.diagnostics)
 
 
 @dataclass(frozen=True, slots=True)

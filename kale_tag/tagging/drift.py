@@ -69,8 +69,19 @@ def tag_drift(drift: Drift) -> Iterator[Diagnostic]:
     people = read()
     ```
     """
-    for change in drift.plan.changes:
-        if change.holder is not None and not _is_dropped_in_panel(change):
+    changes = [one for one in drift.plan.changes if one.holder is not None]
+    notebook = drift.places.notebook
+    every = (listed(notebook.metadata_of(cell)) for cell in range(len(notebook.types)))
+    if len(changes) > 1 and not any(is_kales(tag) for tags in every for tag in tags):
+        yield found(
+            "tag-drift",
+            f"no cell is tagged yet: {drift.spec.source.name} tags {len(changes)} cells",
+            drift.places.metadata(changes[0].holder, ("tags",)),
+            help=drift.mend,
+        )
+        return
+    for change in changes:
+        if not _is_dropped_in_panel(change):
             yield _cell(drift, "tag-drift", change, drift.mend)
 
 

@@ -75,12 +75,15 @@ def remarks(draft: Draft) -> Iterator[Diagnostic]:
     """A warning for each tag and setting that the spec of *draft* cannot give."""
     places = Places(draft.notebook)
     name = draft.notebook.name
+    ruled = {cell for block in draft.blocks for cell in block.cells}
     for lost in draft.lost:
+        goes = lost.cell in ruled and lost.what.startswith("`")
         where = "" if lost.cell is None else f" of cell {lost.cell}"
         yield warning(
             "not-in-spec",
             f"{lost.what}{where} of {name} is not in the spec: {lost.why}",
             _place(places, lost),
+            help="a rule selects the cell, so `kale-tag apply` takes it off" if goes else "",
         )
 
 
