@@ -124,6 +124,9 @@ class Dataflow:
         """The unit uses *name*, if *through* is given in a function of that name."""
         unit = self.units[number]
         unit.used.add(name)
+        if self.callables.is_volatile(name) and unit.inner is None:
+            unit.changes[name] = max(Change.MAYBE, unit.changes.get(name, Change.NONE))
+            unit.block.touches.setdefault(name, read.spot)
         if name in unit.sought and (unit.sought[name] or not read.sure):
             return
         unit.sought[name] = read.sure
