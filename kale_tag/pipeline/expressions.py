@@ -175,7 +175,10 @@ class Expressions(Values):
             for value in given if known is None else ():
                 self.alias(key, dict.fromkeys(self.roots(value), False))
             if not self.bodies and "@" not in key:
-                self.block.value(key).mentions |= set(names_in(node))
+                own = self.block.value(key)
+                own.mentions |= set(names_in(node))
+                for value in given:  # `stages.append(lambda x: x * k)` needs `k` later
+                    self.keep(key, self.value(value), inert=own.inert)
 
     def _ipython(self, node: ast.Call) -> bool:
         """What IPython's syntax was turned into; whether *node* is of that kind."""
