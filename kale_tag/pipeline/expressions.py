@@ -1,9 +1,6 @@
 """What expressions, functions and classes do with names, and where values come from."""
 
 import ast
-import re
-import string
-from collections.abc import Iterator
 
 from kale_tag.pipeline import calls
 from kale_tag.pipeline.calls import Change
@@ -11,26 +8,23 @@ from kale_tag.pipeline.facts import (
     Body,
     Call,
     Effects,
-    Import,
     names_in,
 )
-from kale_tag.pipeline.magics import CODE_MAGICS
-from kale_tag.pipeline.origins import Values
 from kale_tag.pipeline.scope import State, local_names, nonlocals, targets_in
+from kale_tag.pipeline.texts import Texts, literal_code
 
 Function = ast.FunctionDef | ast.AsyncFunctionDef | ast.Lambda
 Comprehension = ast.ListComp | ast.SetComp | ast.DictComp | ast.GeneratorExp
 
-_SHELL = re.compile(r"\$\{?([^\W\d]\w*)")
-_OPTIONS = re.compile(r"(?:-[A-Za-z]+\s*\d*\s+)*")
 _DYNAMIC = frozenset(["eval", "exec", "globals", "locals", "vars"])
 
 
-class Expressions(Values):
+class Expressions(Texts):
     """Expressions, wherever they stand."""
 
     def expr(self, node: ast.AST | None) -> None:
         """Walks over an expression."""
+        self.in_texts(node)
         match node:
             case None | ast.Constant():
                 pass
@@ -94,7 +88,7 @@ class Expressions(Values):
 
     def call(self, node: ast.Call) -> None:
         """A call: what it is given may be changed by it, and functions may be called by it."""
-        if self._ipython(node):
+        if self.ipython(node):
             return
         self.in_call += 1
         func = node.func
@@ -106,7 +100,7 @@ class Expressions(Values):
         self.in_call -= 1
         self.note_called(func)
         if isinstance(func, ast.Name) and func.id in _DYNAMIC and self.key(func.id) == func.id:
-            self.block.dynamic = True
+            self.block.dynamic = self.block.dynamic or literal_code(node) is None
         self._note_call(node, given)
 
     def note_called(self, func: ast.expr) -> None:
@@ -180,51 +174,6 @@ class Expressions(Values):
                 for value in given:  # `stages.append(lambda x: x * k)` needs `k` later
                     self.keep(key, self.value(value), inert=own.inert)
 
-    def _ipython(self, node: ast.Call) -> bool:
-        """What IPython's syntax was turned into; whether *node* is of that kind."""
-        func = node.func
-        if not (
-            isinstance(func, ast.Attribute)
-            and isinstance(func.value, ast.Call)
-            and isinstance(func.value.func, ast.Name)
-            and func.value.func.id == "get_ipython"
-        ):
-            return False
-        texts = [one.value for one in node.args if isinstance(one, ast.Constant)]
-        words = [text for text in texts if isinstance(text, str)]
-        if func.attr in {"run_line_magic", "begin_cell_magic"} and words[:1]:
-            name, code = words[0], "".join(words[1:2])
-            if name == "run":  # it may bind anything
-                self.block.stars.append(Import("", 0, "*", self.spot(node)))
-            if name in CODE_MAGICS:
-                self.inline(_OPTIONS.sub("", code, count=1), node)
-                return True
-            words = [code]
-        elif func.attr == "run_cell_magic":
-            words = words[1:2]
-        for text in words:
-            self._expanded(text, node)
-        return True
-
-    def inline(self, code: str, node: ast.AST) -> None:
-        """Code in a text, which runs where *node* stands."""
-        raise NotImplementedError
-
-    def _expanded(self, text: str, node: ast.AST) -> None:
-        """Names in the text of a shell command; what cannot be expanded stays as it is."""
-        self.guards += 1
-        for name in _SHELL.findall(text):
-            self.load(name, node)
-        for expression in _braces(text):
-            try:
-                tree = ast.parse(expression.strip(), mode="eval")
-            except (SyntaxError, ValueError, RecursionError):
-                continue
-            for part in ast.walk(tree):
-                ast.copy_location(part, node)
-            self.expr(tree.body)
-        self.guards -= 1
-
     # Functions and classes
 
     def defaults(self, arguments: ast.arguments) -> None:
@@ -295,12 +244,3 @@ class Expressions(Values):
 
 def _is(node: ast.expr | None, *, value: bool) -> bool:
     return isinstance(node, ast.Constant) and node.value is value
-
-
-def _braces(text: str) -> Iterator[str]:
-    try:
-        for _, expression, _, _ in string.Formatter().parse(text):
-            if expression:
-                yield expression
-    except ValueError:
-        return
