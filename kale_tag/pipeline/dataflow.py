@@ -46,6 +46,9 @@ class Dataflow:
         self.free: dict[str, list[tuple[int, Read, str]]] = {}
         self.outer: tuple[Dataflow, int] | None = None
         self.from_outside: dict[str, list[Body]] = {}
+        for name in shared.called:
+            for body in self.shared_carriers.bodies(name):
+                shared.maybe |= body.binds.keys() - shared.bound
 
     def solve(self, units: Iterable[Unit]) -> None:
         """Finds what each unit takes and gives; what nobody gives is left in `free`."""
@@ -108,11 +111,16 @@ class Dataflow:
                 for unit in self.units:
                     if unit.inner is None:
                         unit.parameters.add(name)
-            elif read.sure and not self._at_hand(name) and not shared.stars:
-                step = next((one.name for one in self.units if name in one.block.binds), None)
-                self.faults.append(faults.shared_needs(name, read, step))
+            elif read.sure and not shared.stars:
+                self._shared_needs_step(name, read)
             for body in self.shared_carriers.bodies(name):
                 todo += [(one, Read(own.spot, False)) for one, own in body.reads.items()]
+
+    def _shared_needs_step(self, name: str, read: Read) -> None:
+        step = next((one.name for one in self.units if name in one.block.binds), None)
+        from_step = step and name in self.shared.bound and not read.late  # `x = x + 1`
+        if from_step or not self._at_hand(name):
+            self.faults.append(faults.shared_needs(name, read, step))
 
     def _at_hand(self, name: str) -> bool:
         shared = self.shared
@@ -141,7 +149,7 @@ class Dataflow:
         elif (repeated := _repeatable(self.units[giver].block, name)) and unit.inner is None:
             unit.carried.setdefault(name, repeated)
         elif name in (block := self.units[giver].block).deleted and name not in block.bound:
-            if read.sure:
+            if read.sure and name not in BUILTINS:
                 by, spot = self.units[giver].name, block.deleted[name]
                 self.faults.append(faults.deleted(name, unit.name, read, by, spot))
         else:

@@ -8,6 +8,7 @@ from kale_tag.pipeline.facts import (
     Body,
     Call,
     Effects,
+    Read,
     names_in,
 )
 from kale_tag.pipeline.scope import State, local_names, nonlocals, targets_in
@@ -52,7 +53,7 @@ class Expressions(Texts):
         body = self.function(node, "lambda")
         if self.in_call and not self.bodies:
             for name, read in body.reads.items():
-                self.read(name, read)
+                self.read(name, Read(read.spot, read.sure, late=True))
             self._merge(body.effects)
 
     def _merge(self, effects: Effects) -> None:

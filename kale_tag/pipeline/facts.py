@@ -40,10 +40,14 @@ class Spot:
 
 @dataclass(frozen=True, slots=True)
 class Read:
-    """A name is read that may not be bound; *sure*: it is not bound, and must be."""
+    """A name is read that may not be bound; *sure*: it is not bound, and must be.
+
+    *late*: more may be bound by then, as it is in a loop or in a function.
+    """
 
     spot: Spot
     sure: bool
+    late: bool = False
 
 
 @dataclass(frozen=True, slots=True)

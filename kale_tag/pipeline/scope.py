@@ -109,7 +109,7 @@ class Names:
         sure = read.sure and not self.guards and name not in state.maybe
         known = block.reads.get(name)
         if known is None or (sure and not known.sure):
-            block.reads[name] = Read(read.spot, sure)
+            block.reads[name] = Read(read.spot, sure, read.late or self.depth > 0)
 
     def store(self, name: str, node: ast.AST) -> str:
         """*name* is bound here; its key."""
@@ -130,7 +130,7 @@ class Names:
         block.binds[name] = self.spot(node)
         block.first.setdefault(name, self.time)
         block.deleted.pop(name, None)
-        if self.frames:  # a walrus in a comprehension, which may have nothing to go over
+        if self.frames:  # in a class; or a walrus in a comprehension that goes over nothing
             state.maybe |= {name} - state.bound
         else:
             state.bound.add(name)

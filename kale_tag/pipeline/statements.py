@@ -6,6 +6,7 @@ from kale_tag.pipeline import calls
 from kale_tag.pipeline.calls import Change
 from kale_tag.pipeline.expressions import Expressions
 from kale_tag.pipeline.facts import RESULT, VOLATILE, Body, Import, Value, is_local
+from kale_tag.pipeline.scope import local_names
 
 _EXITS = frozenset(["exit", "quit", "sys.exit", "os._exit"])
 
@@ -186,6 +187,7 @@ class Statements(Expressions):
         whole = Body(node.name, whole=True)
         special = []
         frame = self.frame("class")
+        frame.globals = {name for one in node.body for name in local_names(one)[0]}
         frame.names |= {one.name for one in getattr(node, "type_params", ())}
         self.frames.append(frame)
         for statement in node.body:
