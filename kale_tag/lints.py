@@ -77,6 +77,8 @@ SEVERITIES: Final[Mapping[str, Severity]] = {
     "missed-change": "warning",
     "split-step": "warning",
     "late-shared-cell": "warning",
+    "lost-state": "warning",
+    "shared-state": "warning",
     # how its steps run
     "invalid-quantity": "error",
     "unknown-resource": "error",

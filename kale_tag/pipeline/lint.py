@@ -15,6 +15,7 @@ from kale_tag.pipeline import (
     lint_references,
     lint_resources,
     lint_settings,
+    lint_state,
     lint_variables,
 )
 from kale_tag.pipeline.study import Study
@@ -25,6 +26,7 @@ LINTS = (
     *lint_outputs.LINTS,
     *lint_order.LINTS,
     *lint_places.LINTS,
+    *lint_state.LINTS,
     *lint_resources.LINTS,
     *lint_settings.LINTS,
     *lint_names.LINTS,

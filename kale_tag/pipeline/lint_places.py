@@ -181,13 +181,16 @@ def missed_change(study: Study) -> Iterator[Diagnostic]:
         if any(unit.inner is not None for unit in units):
             continue
         for unit in units:
-            for name in sorted(unit.ins.keys() | unit.parameters):
+            shared = unit.block.reads.keys() & part.flow.shared.values.keys()
+            for name in sorted(unit.ins.keys() | unit.parameters | shared):
+                is_definition = name in shared and part.flow.shared.values[name].bodies
                 at = _first_use(part, unit, name)
                 above = {
                     number: spot
                     for number, other in enumerate(units)
                     if other is not unit
                     and other.changes.get(name, Change.NONE) > Change.MAYBE
+                    and (name in other.binds or not is_definition)
                     and (spot := _where(other, name)) is not None
                     and _number(spot.cell) < at
                 }
@@ -198,7 +201,8 @@ def missed_change(study: Study) -> Iterator[Diagnostic]:
 
 def _missed(part: Part, unit: Unit, name: str, changer: str, spot: Spot) -> Diagnostic:
     giver = unit.ins.get(name, -1)
-    origin = f"from step `{part.flow.units[giver].name}`" if giver >= 0 else "as the parameter"
+    origin = "as the parameter" if name in unit.parameters else "from a shared cell"
+    origin = f"from step `{part.flow.units[giver].name}`" if giver >= 0 else origin
     read = unit.block.reads.get(name)
     place = spot.label("changed here")
     return found(
