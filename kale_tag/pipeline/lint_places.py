@@ -67,10 +67,9 @@ def _seen(part: Part, cell: Parsed, name: str, above: Iterable[Block], own: Bloc
     at, units = _number(cell), part.flow.units
     if any(name in one.binds and not _same(name, one, own) for one in above):
         users = [unit.name for unit in _steps(part) if _uses_above(part, unit, name, at)]
-        one = (
-            f"step {listed(users)}, which stands" if len(users) == 1 else f"steps {listed(users)},"
-        )
-        return f"{one} above, see{'s' if len(users) == 1 else ''} its `{name}`" if users else ""
+        if len(users) == 1:
+            return f"step `{users[0]}`, which stands above, sees its `{name}`"
+        return f"steps {listed(users)}, above, see its `{name}`" if users else ""
     for unit in _steps(part):
         giver = unit.ins.get(name, -1)
         spot = units[giver].binds.get(name) if giver >= 0 else None
