@@ -27,7 +27,7 @@ READERS = words(
     " replace"
     " startswith endswith format encode decode find rfind isdigit isalpha splitlines"
     " capitalize zfill"
-    " union intersection difference issubset issuperset read readline readlines"
+    " union intersection difference issubset issuperset"
     # numpy and pandas; `inplace=True` is looked at where it is given
     " abs agg aggregate all any apply applymap argmax argmin argsort assign astype between corr"
     " corrwith cov cummax cummin cumprod cumsum describe diff dot drop_duplicates dropna"
@@ -82,6 +82,12 @@ SPOILERS = words(
 SPOILING_METHODS = words("readinto recv_into shuffle")
 """Methods that change what they are given: `rng.shuffle(x)`."""
 
+UFUNCS = words(
+    "add subtract multiply divide true_divide floor_divide power mod maximum minimum"
+    " logical_and logical_or bitwise_and bitwise_or"
+)
+"""Functions of numpy that fill the third array they are given."""
+
 FILLED = words("ax axes buf cax file fp out random_state rng stream")
 """Keywords of what a function writes to, draws on or takes numbers from."""
 
@@ -101,7 +107,7 @@ FRESH = READERS - {
     "numpy",
     "ravel",
     "transpose",
-}
+} | words("read readline readlines")
 """Methods whose result shares nothing with their object that could be changed through it."""
 
 SHARERS = words(

@@ -226,6 +226,8 @@ class Dataflow:
         for key, change in self.callables.of_body(body).items():
             if "@" not in key and change:
                 unit.changes[key] = max(change, unit.changes.get(key, Change.NONE))
+                if (given := unit.block.given.get(body.name)) is not None:
+                    unit.carriers.hold(key, given)  # `@register` of the notebook's own
         for name, spot in body.binds.items():
             unit.binds.setdefault(name, spot)
             unit.changes[name] = Change.SURE

@@ -2,10 +2,10 @@
 
 from collections.abc import Iterable
 
-from kale_tag.pipeline.calls import FILLED, SPOILING_METHODS, Change
+from kale_tag.pipeline.calls import FILLED, SPOILING_METHODS, UFUNCS, Change
 from kale_tag.pipeline.facts import (
     CONTAINER,
-    COPY,
+    METHOD,
     RESULT,
     VOLATILE,
     Block,
@@ -29,6 +29,7 @@ class Callables:
         self.links: dict[str, dict[str, bool]] = {}
         self.kinds: dict[str, frozenset[str]] = {}
         blocks = list(blocks)
+        self.classes = frozenset(name for block in blocks for name in block.special)
         for block in blocks:
             for name, bodies in block.functions.items():
                 self.functions.setdefault(name, []).extend(bodies)
@@ -130,6 +131,9 @@ class Callables:
         }
         own = call.receiver or frozenset()
         others = frozenset().union(*(keys for _, keys in call.arguments))
+        if own & self.classes:  # `map(Log.clear, logs)`
+            own, others = frozenset(), own | others
+            changed = {not one for one in changed}
         for keys, is_changed in ((own, True in changed or call.known), (others, False in changed)):
             for key in keys if is_changed else ():
                 yield key, Change.MAYBE
@@ -149,11 +153,11 @@ class Callables:
     def _roots(self, key: str, effects: Effects) -> dict[str, bool]:
         if key.endswith(RESULT):
             return self.links.get(key, {})
-        if key.endswith(COPY):
-            copied = key.removesuffix(COPY)
-            kinds = {copied, *(one for one, same in effects.behind(copied).items() if same)}
-            shallow = any(CONTAINER in self._kinds(one) for one in kinds)
-            return {copied: False} if shallow else {}
+        owner, is_method, method = key.rpartition(METHOD)
+        if is_method:
+            kinds = {owner, *(one for one, same in effects.behind(owner).items() if same)}
+            shallow = method == "copy" and any(CONTAINER in self._kinds(one) for one in kinds)
+            return {owner: False} if shallow or method in self.methods else {}
         return effects.aliases.get(key, {})
 
 
@@ -163,8 +167,14 @@ def _unknown(call: Call) -> Iterable[tuple[str, Change]]:
             yield key, Change.MAYBE if call.known is None else call.known
     spoils = call.receiver is not None and call.name in SPOILING_METHODS
     for place, keys in call.arguments:
-        change = Change.MAYBE if call.known is None or spoils or place in FILLED else Change.NONE
+        filled = place in FILLED or (place == 2 and _is_ufunc(call.name))
+        change = Change.MAYBE if call.known is None or spoils or filled else Change.NONE
         if call.known is Change.LIKELY and call.receiver is None and place == 0:
             change = Change.LIKELY
         for key in keys:
             yield key, Change.LIKELY if place == "out" else change
+
+
+def _is_ufunc(path: str) -> bool:
+    module, _, name = path.rpartition(".")
+    return module == "numpy" and name in UFUNCS

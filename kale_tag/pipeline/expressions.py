@@ -9,6 +9,8 @@ from kale_tag.pipeline.facts import (
     Call,
     Effects,
     Read,
+    Value,
+    is_local,
     names_in,
 )
 from kale_tag.pipeline.scope import State, local_names, nonlocals, targets_in
@@ -103,6 +105,9 @@ class Expressions(Texts):
         if isinstance(func, ast.Name) and func.id in _DYNAMIC and self.key(func.id) == func.id:
             self.block.dynamic = self.block.dynamic or literal_code(node) is None
         self._note_call(node, given)
+        if isinstance(func, ast.Name) and self.key(func.id) == func.id and not self.bodies:
+            for _, value in given:
+                self.block.given.setdefault(func.id, Value()).add(self.value(value))
 
     def note_called(self, func: ast.expr) -> None:
         """A function of that name runs now, so what it reads must be there."""
@@ -169,7 +174,10 @@ class Expressions(Texts):
         for key in self.roots(holder):
             for value in given if known is None else ():
                 self.alias(key, dict.fromkeys(self.roots(value), False))
-            if not self.bodies and "@" not in key:
+            if is_local(key):
+                for value in given:
+                    self.keep(key, self.value(value))
+            elif not self.bodies and "@" not in key:
                 own = self.block.value(key)
                 own.mentions |= set(names_in(node))
                 for value in given:  # `stages.append(lambda x: x * k)` needs `k` later

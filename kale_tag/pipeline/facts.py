@@ -2,7 +2,7 @@
 
 A *key* is a name of the notebook, such as `df`, or that of a local variable, such as `df@3`,
 where 3 is the number of the function's scope. `f@()` stands for what calls of `f` give back,
-`df@copy` for what `df.copy()` gives, `@...` for a kind of object.
+`df@.copy` for what `df.copy()` gives, `@...` for a kind of object.
 """
 
 import ast
@@ -14,7 +14,7 @@ from kale_tag.pipeline.calls import Change
 from kale_tag.pipeline.code import Parsed
 
 RESULT = "@()"
-COPY = "@copy"
+METHOD = "@."
 VOLATILE = "@volatile"
 """An object that any use may change: see `calls.is_volatile`."""
 CONTAINER = "@container"
@@ -170,8 +170,8 @@ class Block:
     at last. *since* says when a name was bound for certain, *first* when first of all, *binds*
     where last, *touches* where its object was first changed. *imports* gives what a name was
     imported as, *stars* are `import *`, *modules* all imports at any depth. *special* are methods
-    of classes that Python calls by itself, such as `__len__`. *dynamic*: names may be used in ways
-    that cannot be seen.
+    of classes that Python calls by itself, such as `__len__`, *given* is what functions are called
+    with, all together. *dynamic*: names may be used in ways that cannot be seen.
     """
 
     reads: dict[str, Read] = field(default_factory=dict)
@@ -192,6 +192,7 @@ class Block:
     functions: dict[str, list[Body]] = field(default_factory=dict)
     methods: dict[str, list[Body]] = field(default_factory=dict)
     special: dict[str, list[Body]] = field(default_factory=dict)
+    given: dict[str, Value] = field(default_factory=dict)
     dynamic: bool = False
     trailing: str | None = None
 

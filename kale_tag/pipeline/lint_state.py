@@ -139,6 +139,8 @@ def _made_anew(part: Part) -> Iterator[Diagnostic]:
             users = _users(part, name)
             fresh = path in FRESH or path.startswith(("secrets.", "numpy.random.", "random."))
             moves = calls.is_volatile(path) and path != "collections.defaultdict"
+            if path in part.flow.shared.functions and path not in part.flow.shared.special:
+                moves = part.flow.callables.is_volatile(name)  # a closure, or a generator
             if len(users) > 1 and (fresh or moves):
                 why = "starts anew" if moves else "has another value"
                 yield found(

@@ -13,7 +13,7 @@ from kale_tag.pipeline import calls
 from kale_tag.pipeline.calls import Change
 from kale_tag.pipeline.facts import (
     CONTAINER,
-    COPY,
+    METHOD,
     RESULT,
     VOLATILE,
     Block,
@@ -183,9 +183,9 @@ class Names:
             case ast.BoolOp(values=parts):
                 return self._parts(parts, keep=True)
             case ast.Tuple(elts=parts):
-                return self._parts(parts)
+                return self.held(parts)
             case ast.List(elts=parts) | ast.Set(elts=parts) | ast.Dict(values=parts):
-                return {**self._parts(parts), CONTAINER: True}
+                return {**self.held(parts), CONTAINER: True}
             case ast.Call():
                 return self._given_back(node)
             case ast.ListComp() | ast.SetComp() | ast.DictComp():
@@ -217,12 +217,12 @@ class Names:
     def _given_by_method(
         self, node: ast.Call, func: ast.Attribute, given: Iterable[ast.expr]
     ) -> dict[str, bool]:
-        if func.attr == "copy":
-            return {f"{key}{COPY}": False for key in self.roots(func.value)}
         if func.attr in calls.PLOTS:
             axes = [one.value for one in node.keywords if one.arg == "ax"]
             return {**self._parts(axes, keep=True), VOLATILE: True}
-        found = {} if func.attr in calls.FRESH else self._parts([func.value, *given])
+        if func.attr in calls.FRESH or func.attr == "copy":
+            return {f"{key}{METHOD}{func.attr}": False for key in self.roots(func.value)}
+        found = self._parts([func.value, *given])
         return {**found, VOLATILE: True} if func.attr in calls.AXES else found
 
     def _parts(self, nodes: Iterable[ast.expr], *, keep: bool = False) -> dict[str, bool]:
@@ -230,6 +230,14 @@ class Names:
         for node in nodes:
             for key, direct in self.roots(node).items():
                 found[key] = found.get(key, False) or (direct and keep)
+        return found
+
+    def held(self, nodes: Iterable[ast.expr]) -> dict[str, bool]:
+        """What a container of *nodes* shares with them; one with an iterator in it is volatile."""
+        found: dict[str, bool] = {}
+        for node in nodes:
+            for key, direct in self.roots(node).items():
+                found[key] = found.get(key, False) or (direct and key == VOLATILE)
         return found
 
     def path(self, node: ast.expr) -> str:

@@ -7,6 +7,7 @@ from kale_tag.pipeline.calls import Change
 from kale_tag.pipeline.expressions import Expressions
 from kale_tag.pipeline.facts import RESULT, VOLATILE, Body, Import, Value, is_local
 from kale_tag.pipeline.scope import local_names
+from kale_tag.pipeline.texts import is_namespace
 
 _EXITS = frozenset(["exit", "quit", "sys.exit", "os._exit"])
 
@@ -40,6 +41,10 @@ class Statements(Expressions):
                         self.assign_part(part, value)
             case ast.Starred(value=inner):
                 self.assign_part(inner, value)
+            case ast.Subscript(value=space, slice=ast.Constant(value=str(name))) if (
+                is_namespace(space) and not self.frames
+            ):
+                self.assign(ast.copy_location(ast.Name(name, ast.Store()), target), value)
             case ast.Attribute(value=inner) | ast.Subscript(value=inner):
                 self.expr(inner)
                 if isinstance(target, ast.Subscript):
@@ -66,7 +71,7 @@ class Statements(Expressions):
         self.change(holder, Change.SURE)
         made = self.value(value)
         for key in self.roots(holder):
-            self.alias(key, dict.fromkeys(self.roots(value), False))
+            self.alias(key, self.held([value] if value else ()))
             kept = made.inert
             self.keep(key, made, inert=key in self.block.values and self.block.values[key].inert)
             made.inert = kept
@@ -179,13 +184,17 @@ class Statements(Expressions):
         if "@" not in name:
             self.block.functions.setdefault(node.name, []).append(body)
             self.results(node.name, body)
+            for one in node.decorator_list:
+                if isinstance(one, ast.Name) and not self.bodies:
+                    self.block.given.setdefault(one.id, Value()).add(Value([body]))
 
     def class_(self, node: ast.ClassDef) -> None:
         """A class: its own code runs now, that of its methods when they are called."""
         for part in (*node.decorator_list, *node.bases, *(one.value for one in node.keywords)):
             self.expr(part)
         whole = Body(node.name, whole=True)
-        special = []
+        special: list[Body] = []
+        held = Value()  # by its attributes
         frame = self.frame("class")
         frame.globals = {name for one in node.body for name in local_names(one)[0]}
         frame.names |= {one.name for one in getattr(node, "type_params", ())}
@@ -204,10 +213,13 @@ class Statements(Expressions):
                     special.append(method)
             else:
                 self.statement(statement)
+                if isinstance(statement, (ast.Assign, ast.AnnAssign)):
+                    held.add(self.value(statement.value))
         self.frames.pop()
         name = self.store(node.name, node)
         whole.returns.bodies.append(whole)
         made = Value([whole])
+        made.add(held)
         for part in (*node.decorator_list, *node.bases):
             made.add(self.value(part))
         made.inert = True

@@ -32,10 +32,10 @@ class Texts(Values):
                 for text in _literals(query):
                     self._load_all(_QUERIED.findall(text), node)
             case ast.Call(func=ast.Attribute(value=ast.Constant(value=str(text)), attr="format")):
-                if any(_is_namespace(one.value) for one in node.keywords):
+                if any(is_namespace(one.value) for one in node.keywords):
                     self._expanded(text, node)
             case ast.BinOp(left=ast.Constant(value=str(text)), op=ast.Mod(), right=right):
-                self._load_all(_PERCENT.findall(text) if _is_namespace(right) else (), node)
+                self._load_all(_PERCENT.findall(text) if is_namespace(right) else (), node)
             case (
                 ast.Subscript(value=holder, slice=ast.Constant(value=str(name)))
                 | ast.Call(
@@ -43,7 +43,7 @@ class Texts(Values):
                 )
                 | ast.Compare(left=ast.Constant(value=str(name)), comparators=[holder])
             ):
-                self._load_all([name] if _is_namespace(holder) else (), node)
+                self._load_all([name] if is_namespace(holder) else (), node)
             case _:
                 pass
 
@@ -123,7 +123,8 @@ def literal_code(node: ast.Call) -> str | None:
             return None
 
 
-def _is_namespace(node: ast.expr) -> bool:
+def is_namespace(node: ast.expr) -> bool:
+    """Whether it is `globals()` or the like."""
     match node:
         case ast.Call(func=ast.Name(id=name), args=[]):
             return name in _NAMESPACES
