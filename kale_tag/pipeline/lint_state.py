@@ -28,7 +28,7 @@ def lost_state(study: Study) -> Iterator[Diagnostic]:
     those that the process started with.
 
     Mend: Put the line into an `imports` cell, which runs in front of every step. For random numbers,
-    `random_state=` and a generator of your own (`rng = numpy.random.default_rng(0)`) say it better.
+    `random_state=`, or a generator that a step makes and hands on, says it better.
 
     Example:
     ```python train.ipynb
@@ -57,16 +57,19 @@ def lost_state(study: Study) -> Iterator[Diagnostic]:
                     if other != name and state not in one.places and own.is_above(one, state)
                 ]
                 if users and state not in shared:
-                    one = users[1:] and "which depend on it, run in processes of their own"
                     yield found(
                         "lost-state",
-                        f"step `{name}` sets {in_words(state)}, and step"
-                        f"{'s' if users[1:] else ''} {listed(users)}, "
-                        f"{one or 'which depends on it, runs in a process of its own'}",
+                        f"step `{name}` sets {in_words(state)}, and {_lost(users)}",
                         labels[0],
                         also=labels[1:5],
                         help="put it into an `imports` cell, which runs in front of every step",
                     )
+
+
+def _lost(users: Sequence[str]) -> str:
+    if len(users) > 1:
+        return f"steps {listed(users)}, which depend on it, run in processes of their own"
+    return f"step `{users[0]}`, which depends on it, runs in a process of its own"
 
 
 class _Set:
