@@ -74,6 +74,11 @@ SEVERITIES: Final[Mapping[str, Severity]] = {
     "redundant-prev": "warning",
     "missing-prev": "warning",
     "unshared-file": "warning",
+    "missed-change": "warning",
+    "split-step": "warning",
+    "late-shared-cell": "warning",
+    "lost-state": "warning",
+    "shared-state": "warning",
     # how its steps run
     "invalid-quantity": "error",
     "unknown-resource": "error",

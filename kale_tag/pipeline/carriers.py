@@ -30,6 +30,11 @@ class Carriers:
         self.todo.append(((name, False), list(bodies)))
         self._spread()
 
+    def hold(self, name: str, value: Value) -> None:
+        """*name* may be, or hold, what *value* is."""
+        self._feed((name, False), value)
+        self._spread()
+
     def _feed(self, node: Node, value: Value) -> None:
         self.todo.append((node, value.bodies))
         for name in sorted(value.aliases):

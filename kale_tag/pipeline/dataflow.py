@@ -49,6 +49,9 @@ class Dataflow:
         self.free: dict[str, list[tuple[int, Read, str]]] = {}
         self.outer: tuple[Dataflow, int] | None = None
         self.from_outside: dict[str, list[Body]] = {}
+        for name in shared.called:
+            for body in self.shared_carriers.bodies(name):
+                shared.maybe |= body.binds.keys() - shared.bound
 
     def solve(self, units: Iterable[Unit]) -> None:
         """Finds what each unit takes and gives; what nobody gives is left in `free`."""
@@ -116,11 +119,16 @@ class Dataflow:
                 for unit in self.units:
                     if unit.inner is None:
                         unit.parameters.add(name)
-            elif read.sure and not self._at_hand(name) and not shared.stars:
-                step = next((one.name for one in self.units if name in one.block.binds), None)
-                self.faults.append(faults.shared_needs(name, read, step))
+            elif read.sure and not shared.stars:
+                self._shared_needs_step(name, read)
             for body in self.shared_carriers.bodies(name):
                 todo += [(one, Read(own.spot, False)) for one, own in body.reads.items()]
+
+    def _shared_needs_step(self, name: str, read: Read) -> None:
+        step = next((one.name for one in self.units if name in one.block.binds), None)
+        from_step = step and name in self.shared.bound and not read.late  # `x = x + 1`
+        if from_step or not self._at_hand(name):
+            self.faults.append(faults.shared_needs(name, read, step))
 
     def _at_hand(self, name: str) -> bool:
         shared = self.shared
@@ -132,6 +140,9 @@ class Dataflow:
         """The unit uses *name*, if *through* is given in a function of that name."""
         unit = self.units[number]
         unit.used.add(name)
+        if self.callables.is_volatile(name) and unit.inner is None:
+            unit.changes[name] = max(Change.MAYBE, unit.changes.get(name, Change.NONE))
+            unit.block.touches.setdefault(name, read.spot)
         if name in unit.sought and (unit.sought[name] or not read.sure):
             return
         unit.sought[name] = read.sure
@@ -146,7 +157,7 @@ class Dataflow:
         elif (repeated := _repeatable(self.units[giver].block, name)) and unit.inner is None:
             unit.carried.setdefault(name, repeated)
         elif name in (block := self.units[giver].block).deleted and name not in block.bound:
-            if read.sure:
+            if read.sure and name not in BUILTINS:
                 by, spot = self.units[giver].name, block.deleted[name]
                 self.faults.append(faults.deleted(name, unit.name, read, by, spot))
         else:
@@ -224,6 +235,8 @@ class Dataflow:
             if "@" not in key and change:
                 unit.altered.add(key)
                 unit.changes[key] = max(change, unit.changes.get(key, Change.NONE))
+                if (given := unit.block.given.get(body.name)) is not None:
+                    unit.carriers.hold(key, given)  # `@register` of the notebook's own
         for name, spot in body.binds.items():
             unit.binds.setdefault(name, spot)
             unit.changes[name] = Change.SURE

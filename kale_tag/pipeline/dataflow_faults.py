@@ -1,5 +1,6 @@
 """What can be wrong with the variables of a pipeline, in words."""
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -30,6 +31,8 @@ def undefined(
     """A step uses a name that no step before it binds."""
     how = f" through `{through}`" if through else ""
     message = f"step `{step}` uses `{name}`{how}, which no step before it defines"
+    if _is_result(name):
+        message = f"step `{step}` uses `{name}`, in which Jupyter keeps the results of cells"
     if binder is None:
         return error("undefined-name", message, read.spot.label(), help=_how_to_bind(name))
     where = {
@@ -51,9 +54,13 @@ def undefined(
 
 
 def _how_to_bind(name: str) -> str:
-    if name.strip("_") == "" or name in {"In", "Out"}:
-        return "results of other cells are not kept: give them names"
+    if _is_result(name):
+        return "a pipeline does not keep them: give the result a name"
     return f"bind `{name}` in a step, and name that step in `prev`"
+
+
+def _is_result(name: str) -> bool:
+    return re.fullmatch(r"_+|_i*\d*|In|Out", name) is not None
 
 
 def two_givers(

@@ -1,31 +1,33 @@
 """What expressions, functions and classes do with names, and where values come from."""
 
 import ast
-import re
-import string
-from collections.abc import Iterator
 
 from kale_tag.pipeline import calls
 from kale_tag.pipeline.calls import Change
-from kale_tag.pipeline.facts import Body, Call, Effects, Import, Value, names_in
-from kale_tag.pipeline.magics import CODE_MAGICS
-from kale_tag.pipeline.scope import Names, State, local_names, nonlocals, targets_in
+from kale_tag.pipeline.facts import (
+    Body,
+    Call,
+    Effects,
+    Read,
+    Value,
+    is_local,
+    names_in,
+)
+from kale_tag.pipeline.scope import State, local_names, nonlocals, targets_in
+from kale_tag.pipeline.texts import Texts, literal_code
 
 Function = ast.FunctionDef | ast.AsyncFunctionDef | ast.Lambda
 Comprehension = ast.ListComp | ast.SetComp | ast.DictComp | ast.GeneratorExp
 
-_SHELL = re.compile(r"\$\{?([^\W\d]\w*)")
-_OPTIONS = re.compile(r"(?:-[A-Za-z]+\s*\d*\s+)*")
 _DYNAMIC = frozenset(["eval", "exec", "globals", "locals", "vars"])
-_TEXTS = frozenset(["bool", "float", "hash", "id", "int", "len", "ord", "repr", "round", "str"])
-"""Functions whose result nothing can change."""
 
 
-class Expressions(Names):
+class Expressions(Texts):
     """Expressions, wherever they stand."""
 
     def expr(self, node: ast.AST | None) -> None:
         """Walks over an expression."""
+        self.in_texts(node)
         match node:
             case None | ast.Constant():
                 pass
@@ -40,6 +42,9 @@ class Expressions(Names):
                 self.assign(node.target, node.value)
             case ast.ListComp() | ast.SetComp() | ast.DictComp() | ast.GeneratorExp():
                 self.comprehension(node)
+            case ast.Yield(value=value) | ast.YieldFrom(value=value):
+                self.expr(value)
+                self.gives_back(value, part=True)
             case _:
                 for child in ast.iter_child_nodes(node):
                     self.expr(child)
@@ -50,7 +55,7 @@ class Expressions(Names):
         body = self.function(node, "lambda")
         if self.in_call and not self.bodies:
             for name, read in body.reads.items():
-                self.read(name, read)
+                self.read(name, Read(read.spot, read.sure, late=True))
             self._merge(body.effects)
 
     def _merge(self, effects: Effects) -> None:
@@ -86,7 +91,7 @@ class Expressions(Names):
 
     def call(self, node: ast.Call) -> None:
         """A call: what it is given may be changed by it, and functions may be called by it."""
-        if self._ipython(node):
+        if self.ipython(node):
             return
         self.in_call += 1
         func = node.func
@@ -98,8 +103,11 @@ class Expressions(Names):
         self.in_call -= 1
         self.note_called(func)
         if isinstance(func, ast.Name) and func.id in _DYNAMIC and self.key(func.id) == func.id:
-            self.block.dynamic = True
+            self.block.dynamic = self.block.dynamic or literal_code(node) is None
         self._note_call(node, given)
+        if isinstance(func, ast.Name) and self.key(func.id) == func.id and not self.bodies:
+            for _, value in given:
+                self.block.given.setdefault(func.id, Value()).add(self.value(value))
 
     def note_called(self, func: ast.expr) -> None:
         """A function of that name runs now, so what it reads must be there."""
@@ -110,24 +118,54 @@ class Expressions(Names):
                 self.block.called.setdefault(func.id, self.time)
 
     def _note_call(self, node: ast.Call, given: list[tuple[int | str, ast.expr]]) -> None:
-        func = node.func
+        func, path = node.func, self.path(node.func)
         arguments = tuple((place, frozenset(self.roots(value))) for place, value in given)
-        path = self.path(func)
+        flags = {one.arg: one.value for one in node.keywords if one.arg}
         if path or not isinstance(func, ast.Attribute):
-            call = Call(path, calls.of_function(path), None, arguments)
+            copies = not _is(flags.get("copy"), value=False)
+            call = Call(path, calls.of_function(path) if copies else None, None, arguments)
+            if "." not in path and not (isinstance(func, ast.Name) and func.id in self.modules):
+                self.change(func, Change.MAYBE)  # an object that is called may change itself
         else:
-            flag = next((one.value for one in node.keywords if one.arg == "inplace"), None)
-            inplace = None if flag is None else not _is(flag, value=False)
-            known = calls.of_method(func.attr, inplace=inplace)
-            call = Call(func.attr, known, frozenset(self.roots(func.value)), arguments)
+            flag = flags.get("inplace")
+            known = calls.of_method(
+                func.attr, inplace=None if flag is None else not _is(flag, value=False)
+            )
+            owner = func.value
+            if isinstance(owner, ast.Name) and owner.id in calls.TYPES and given[:1]:
+                owner = given[0][1]  # `list.append(rows, 1)`
+            call = Call(func.attr, known, frozenset(self.roots(owner)), arguments)
             if known is not Change.NONE:
-                self._holds(node, func.value, [value for _, value in given], known)
+                self._holds(node, owner, [value for _, value in given], known)
+        self._note(call, node)
+        for at, (_, value) in enumerate(given):
+            others = [keys for other, (_, keys) in enumerate(arguments) if other != at]
+            applied = bool(path) or call.known is None  # what `df.apply` gives it is a copy
+            self._hand(value, frozenset().union(*others) if applied else frozenset(), node)
+
+    def _note(self, call: Call, node: ast.AST) -> None:
         for effects in self.effects():
             effects.calls.append(call)
         if not self.bodies:
-            for keys in (call.receiver or (), *(keys for _, keys in arguments)):
+            for keys in (call.receiver or (), *(keys for _, keys in call.arguments)):
                 for key in keys:
                     self.block.touches.setdefault(key, self.spot(node))
+
+    def _hand(self, value: ast.expr, others: frozenset[str], node: ast.AST) -> None:
+        """What a call is given may be a function, which is then called with what else is given."""
+        match value:
+            case ast.Lambda():
+                for key in self.body_of[value].parameters:
+                    self.alias(key, dict.fromkeys(others, False))
+            case ast.Name(id=name) if self.key(name) == name and others:
+                self._note(Call(name, Change.NONE, None, ((0, others),), handed=True), node)
+            case ast.Attribute(value=owner, attr=attr) if not self.path(value):
+                known = calls.of_method(attr, inplace=None)
+                known = known if known is Change.LIKELY else Change.NONE
+                receiver = frozenset(self.roots(owner))
+                self._note(Call(attr, known, receiver, ((0, others),), handed=True), node)
+            case _:
+                pass
 
     def _holds(
         self, node: ast.Call, holder: ast.expr, given: list[ast.expr], known: Change | None
@@ -136,53 +174,14 @@ class Expressions(Names):
         for key in self.roots(holder):
             for value in given if known is None else ():
                 self.alias(key, dict.fromkeys(self.roots(value), False))
-            if not self.bodies and "@" not in key:
-                self.block.value(key).mentions |= set(names_in(node))
-
-    def _ipython(self, node: ast.Call) -> bool:
-        """What IPython's syntax was turned into; whether *node* is of that kind."""
-        func = node.func
-        if not (
-            isinstance(func, ast.Attribute)
-            and isinstance(func.value, ast.Call)
-            and isinstance(func.value.func, ast.Name)
-            and func.value.func.id == "get_ipython"
-        ):
-            return False
-        texts = [one.value for one in node.args if isinstance(one, ast.Constant)]
-        words = [text for text in texts if isinstance(text, str)]
-        if func.attr in {"run_line_magic", "begin_cell_magic"} and words[:1]:
-            name, code = words[0], "".join(words[1:2])
-            if name == "run":  # it may bind anything
-                self.block.stars.append(Import("", 0, "*", self.spot(node)))
-            if name in CODE_MAGICS:
-                self.inline(_OPTIONS.sub("", code, count=1), node)
-                return True
-            words = [code]
-        elif func.attr == "run_cell_magic":
-            words = words[1:2]
-        for text in words:
-            self._expanded(text, node)
-        return True
-
-    def inline(self, code: str, node: ast.AST) -> None:
-        """Code in a text, which runs where *node* stands."""
-        raise NotImplementedError
-
-    def _expanded(self, text: str, node: ast.AST) -> None:
-        """Names in the text of a shell command; what cannot be expanded stays as it is."""
-        self.guards += 1
-        for name in _SHELL.findall(text):
-            self.load(name, node)
-        for expression in _braces(text):
-            try:
-                tree = ast.parse(expression.strip(), mode="eval")
-            except (SyntaxError, ValueError, RecursionError):
-                continue
-            for part in ast.walk(tree):
-                ast.copy_location(part, node)
-            self.expr(tree.body)
-        self.guards -= 1
+            if is_local(key):
+                for value in given:
+                    self.keep(key, self.value(value))
+            elif not self.bodies and "@" not in key:
+                own = self.block.value(key)
+                own.mentions |= set(names_in(node))
+                for value in given:  # `stages.append(lambda x: x * k)` needs `k` later
+                    self.keep(key, self.value(value), inert=own.inert)
 
     # Functions and classes
 
@@ -199,8 +198,10 @@ class Expressions(Names):
 
     def function(self, node: Function, name: str) -> Body:
         """The body of a function: what it does when it is called."""
-        body = self.body_of[node] = Body(name)
         frame = self.frame("function")
+        body = self.body_of[node] = Body(name, scope=frame.number)
+        if self.bodies:
+            self.bodies[-1].nested.append(body)
         code: list[ast.stmt] = [] if isinstance(node, ast.Lambda) else node.body
         arguments = node.args
         names = [one.arg for one in (*arguments.posonlyargs, *arguments.args)]
@@ -217,15 +218,23 @@ class Expressions(Names):
         frame.names -= {one for part in code for one in nonlocals(part) if one in outer}
         frame.names |= {*names, *others, *stars}
         frame.names |= {one.name for one in getattr(node, "type_params", ())}
+        defaults = [
+            *zip(reversed(names), reversed(arguments.defaults), strict=False),
+            *zip(others, arguments.kw_defaults, strict=True),
+        ]
+        given = {one: self.roots(default) for one, default in defaults}
         self.frames.append(frame)
         body.parameters = [self.key(one) for one in names]
         body.keywords = {one: self.key(one) for one in (*names, *others)}
         self.bodies.append(body)
+        for one, roots in given.items():
+            self.alias(self.key(one), roots)
         state, self.state, depth = self.state, State(), self.depth
         in_call, self.in_call = self.in_call, 0
         if isinstance(node, ast.Lambda):
             self.expr(node.body)
             body.returns.add(self.value(node.body))
+            self.gives_back(node.body)
         else:
             self.statements(code)
         self.state, self.depth, self.in_call = state, depth, in_call
@@ -241,71 +250,6 @@ class Expressions(Names):
         """*target* is bound to *value*, or to a part of it."""
         raise NotImplementedError
 
-    # Values
 
-    def value(self, node: ast.expr | None) -> Value:
-        """Where the value of an expression comes from."""
-        made = Value(inert=self._inert(node))
-        if node is not None:
-            made.mentions |= set(names_in(node))
-            self._collect(node, made)
-        return made
-
-    def _collect(  # noqa: C901, PLR0912  one case for each kind of node
-        self, node: ast.AST, made: Value
-    ) -> None:
-        match node:
-            case ast.Name(id=name):
-                key = self.key(name)
-                if key == name:
-                    made.aliases.add(name)
-                elif key in self.local_values:
-                    made.add(self.local_values[key])
-            case ast.Lambda():
-                if node in self.body_of:
-                    made.bodies.append(self.body_of[node])
-            case ast.Call(func=func):
-                if isinstance(func, ast.Name) and self.key(func.id) == func.id:
-                    made.called.add(func.id)
-                elif isinstance(func, ast.Attribute) and not self.path(func):
-                    self._collect(func.value, made)
-                for argument in (*node.args, *(one.value for one in node.keywords)):
-                    self._collect(argument, made)
-            case ast.Attribute(value=inner) | ast.Subscript(value=inner) | ast.Await(value=inner):
-                self._collect(inner, made)
-            case ast.Compare() | ast.JoinedStr() | ast.Constant():
-                pass
-            case _:
-                for child in ast.iter_child_nodes(node):
-                    self._collect(child, made)
-
-    def _inert(self, node: ast.expr | None) -> bool:  # noqa: PLR0911  see `_collect`
-        match node:
-            case ast.Constant() | ast.JoinedStr() | ast.Lambda() | ast.Compare():
-                return True
-            case ast.UnaryOp(operand=operand):
-                return self._inert(operand)
-            case ast.BinOp(left=left, right=right):
-                return self._inert(left) and self._inert(right)
-            case ast.Name(id=name):
-                return name in self.block.values and self.block.values[name].inert
-            case ast.Tuple(elts=parts):
-                return all(map(self._inert, parts))
-            case ast.Call(func=func):
-                path = self.path(func)
-                return path in _TEXTS or path.startswith("os.path.")
-            case _:
-                return False
-
-
-def _is(node: ast.expr, *, value: bool) -> bool:
+def _is(node: ast.expr | None, *, value: bool) -> bool:
     return isinstance(node, ast.Constant) and node.value is value
-
-
-def _braces(text: str) -> Iterator[str]:
-    try:
-        for _, expression, _, _ in string.Formatter().parse(text):
-            if expression:
-                yield expression
-    except ValueError:
-        return

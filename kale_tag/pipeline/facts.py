@@ -1,7 +1,8 @@
 """What a piece of code does with names: records, filled by `scope.py`.
 
 A *key* is a name of the notebook, such as `df`, or that of a local variable, such as `df@3`,
-where 3 is the number of the function's scope.
+where 3 is the number of the function's scope. `f@()` stands for what calls of `f` give back,
+`df@.copy` for what `df.copy()` gives, `@...` for a kind of object.
 """
 
 import ast
@@ -11,6 +12,18 @@ from dataclasses import dataclass, field
 from kale_tag.diagnostics import Label
 from kale_tag.pipeline.calls import Change
 from kale_tag.pipeline.code import Parsed
+
+RESULT = "@()"
+METHOD = "@."
+VOLATILE = "@volatile"
+"""An object that any use may change: see `calls.is_volatile`."""
+CONTAINER = "@container"
+"""An object whose `copy` is shallow."""
+
+
+def is_local(key: str) -> bool:
+    """Whether *key* is that of a local variable."""
+    return "@" in key and key[-1].isdigit()
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,10 +40,14 @@ class Spot:
 
 @dataclass(frozen=True, slots=True)
 class Read:
-    """A name is read that may not be bound; *sure*: it is not bound, and must be."""
+    """A name is read that may not be bound; *sure*: it is not bound, and must be.
+
+    *late*: more may be bound by then, as it is in a loop or in a function.
+    """
 
     spot: Spot
     sure: bool
+    late: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,13 +77,14 @@ class Call:
     """A call of what the notebook may define: of the function *name* or, of *receiver*, a method.
 
     *arguments* are positions or keywords and the keys of what is given. *known* is what `calls`
-    says of it.
+    says of it. *handed*: it is given to another function, which may call it with any of these.
     """
 
     name: str
     known: Change | None
     receiver: frozenset[str] | None
     arguments: tuple[tuple[int | str, frozenset[str]], ...]
+    handed: bool = False
 
 
 @dataclass(slots=True, eq=False)
@@ -79,6 +97,19 @@ class Effects:
     changes: dict[str, Change] = field(default_factory=dict)
     aliases: dict[str, dict[str, bool]] = field(default_factory=dict)
     calls: list[Call] = field(default_factory=list)
+
+    def behind(self, key: str) -> dict[str, bool]:
+        """The names, results and kinds that *key* stands for, through local variables."""
+        found: dict[str, bool] = {}
+        todo = [(key, True)]
+        while todo:
+            one, direct = todo.pop()
+            for root, same in self.aliases.get(one, {}).items():
+                if root not in found or (same and direct and not found[root]):
+                    found[root] = same and direct
+                    if is_local(root):
+                        todo.append((root, same and direct))
+        return {root: same for root, same in found.items() if not is_local(root)}
 
 
 @dataclass(slots=True, eq=False)
@@ -110,8 +141,9 @@ class Body:
     """The code of a function, or of all methods of a class: it runs when it is called.
 
     *reads* and *binds* are names of the notebook, *called* those that it calls by themselves.
-    *parameters* are keys, *keywords* maps a parameter's name to its key. *whole*: of a class, of
-    which a call runs some methods only.
+    *parameters* are keys, *keywords* maps a parameter's name to its key. *scope* is the number of
+    its own, *nested* are the functions in it. *whole*: of a class, of which a call runs some
+    methods only.
     """
 
     name: str
@@ -124,6 +156,8 @@ class Body:
     keywords: dict[str, str] = field(default_factory=dict)
     returns: Value = field(default_factory=Value)
     modules: list[Import] = field(default_factory=list)
+    scope: int = 0
+    nested: list["Body"] = field(default_factory=list)
 
 
 @dataclass(slots=True, eq=False)
@@ -135,8 +169,10 @@ class Block:
     that they bind for certain, *maybe* those that they may bind, *deleted* those that they delete
     at last. *since* says when a name was bound for certain, *first* when first of all, *binds*
     where last, *touches* where its object was first changed. *imports* gives what a name was
-    imported as, *stars* are `import *`, *modules* all imports at any depth. *dynamic*: names may be
-    used in ways that cannot be seen. *pairs* are variables that may share an object in the end.
+    imported as, *stars* are `import *`, *modules* all imports at any depth. *special* are methods
+    of classes that Python calls by itself, such as `__len__`, *given* is what functions are called
+    with, all together. *dynamic*: names may be used in ways that cannot be seen. *pairs* are
+    variables that may share an object in the end.
     """
 
     reads: dict[str, Read] = field(default_factory=dict)
@@ -156,6 +192,8 @@ class Block:
     modules: list[Import] = field(default_factory=list)
     functions: dict[str, list[Body]] = field(default_factory=dict)
     methods: dict[str, list[Body]] = field(default_factory=dict)
+    special: dict[str, list[Body]] = field(default_factory=dict)
+    given: dict[str, Value] = field(default_factory=dict)
     dynamic: bool = False
     trailing: str | None = None
     pairs: dict[str, set[str]] = field(default_factory=dict)

@@ -96,6 +96,7 @@ class _Flow(Statements):
                 self.expr(value)
                 if self.bodies:
                     self.bodies[-1].returns.add(self.value(value))
+                self.gives_back(value)
                 self.state.dead = True
             case ast.Expr(value=value):
                 self.expression_(value)

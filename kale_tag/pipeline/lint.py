@@ -10,9 +10,11 @@ from kale_tag.pipeline import (
     lint_names,
     lint_order,
     lint_outputs,
+    lint_places,
     lint_references,
     lint_resources,
     lint_settings,
+    lint_state,
     lint_variables,
 )
 from kale_tag.pipeline.study import Study
@@ -22,6 +24,8 @@ LINTS = (
     *lint_variables.LINTS,
     *lint_outputs.LINTS,
     *lint_order.LINTS,
+    *lint_places.LINTS,
+    *lint_state.LINTS,
     *lint_resources.LINTS,
     *lint_settings.LINTS,
     *lint_names.LINTS,

@@ -23,6 +23,19 @@ READERS = words(
 )
 """The last part of the names of functions and methods that write or read a file they are told."""
 
+OF_PATHS = words("read_bytes read_text rename stat unlink write_bytes write_text")
+"""Methods of a path, which is the file."""
+
+TAKERS = words(
+    "os.path.getsize os.remove os.rename os.replace os.stat os.unlink"
+    " shutil.copy shutil.copy2 shutil.copyfile shutil.copytree shutil.move shutil.rmtree"
+    " shutil.unpack_archive"
+)
+"""Functions that need the file that they are given first."""
+
+MOVERS = words("copy copy2 copyfile copytree move rename replace")
+"""The last part of the names of those that write the one that they are given second."""
+
 
 def redundant_prev(study: Study) -> Iterator[Diagnostic]:
     """Finds a `prev:` that says what others say already.
@@ -68,7 +81,7 @@ def redundant_prev(study: Study) -> Iterator[Diagnostic]:
 
 
 def missing_prev(study: Study) -> Iterator[Diagnostic]:
-    """Finds a step that reads a file of a volume which another writes, and does not wait for it.
+    """Finds a step that uses a file of a volume which another writes, and does not wait for it.
 
     Why: The steps may run side by side, or the wrong way round: nothing but the order of the cells
     in the notebook puts one behind the other.
@@ -95,7 +108,7 @@ def missing_prev(study: Study) -> Iterator[Diagnostic]:
                 writer = others[-1]
                 yield found(
                     "missing-prev",
-                    f"step `{read.step}` reads `{read.path}`, which step `{writer.step}` writes, "
+                    f"step `{read.step}` uses `{read.path}`, which step `{writer.step}` writes, "
                     "and does not wait for it",
                     read.label,
                     also=[writer.label.with_text("written here")],
@@ -104,7 +117,7 @@ def missing_prev(study: Study) -> Iterator[Diagnostic]:
 
 
 def unshared_file(study: Study) -> Iterator[Diagnostic]:
-    """Finds a step that reads a file which another step writes into its own container.
+    """Finds a step that uses a file which another step writes into its own container.
 
     Why: Each step runs in a container of its own, which ends with it, files and all. In the
     notebook both steps see one folder.
@@ -127,7 +140,7 @@ def unshared_file(study: Study) -> Iterator[Diagnostic]:
                 writer = read.writers[-1]
                 yield found(
                     "unshared-file",
-                    f"step `{read.step}` reads `{read.path}`, which step `{writer.step}` writes "
+                    f"step `{read.step}` uses `{read.path}`, which step `{writer.step}` writes "
                     "into a container of its own",
                     read.label,
                     also=[writer.label.with_text("written here")],
@@ -190,12 +203,17 @@ def _note(
     known: Mapping[str, str],
     modules: Mapping[str, str],
 ) -> None:
-    name = node.func.attr if isinstance(node.func, ast.Attribute) else dotted(node.func, modules)
-    name = name.rpartition(".")[2]
-    if name not in WRITERS | READERS:
-        return
+    path = dotted(node.func, modules)
+    name = node.func.attr if isinstance(node.func, ast.Attribute) else path.rpartition(".")[2]
     holder = node.func.value if isinstance(node.func, ast.Attribute) else None
-    if holder is not None and name in {"write_text", "write_bytes", "read_text", "read_bytes"}:
+    if path in TAKERS:
+        for number, one in enumerate(node.args[: 2 if name in MOVERS else 1]):
+            if taken := as_file(text_of(one, known, modules)):
+                (files.writes if number else files.reads).setdefault(taken, cell.place(node))
+        return
+    if name not in WRITERS | READERS | OF_PATHS:
+        return
+    if holder is not None and name in OF_PATHS:
         where = [holder]
     elif name in {"open", "dump"} and holder is not None and dotted(holder, modules) not in modules:
         where = [*node.args[:2], holder]

@@ -1,22 +1,23 @@
 """Lints of what steps may use: limits and requests that no cluster takes, and those not there."""
 
 import ast
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 
 from kale_tag.diagnostics import Diagnostic, Label, listed
 from kale_tag.lints import found
 from kale_tag.pipeline.calls import words
+from kale_tag.pipeline.paths import dotted
 from kale_tag.pipeline.study import Part, Study
 from kale_tag.pipeline.units import Unit
 
-HEAVY = words(
-    "accelerate catboost fastai jax keras lightgbm mxnet pytorch_lightning pyspark"
-    " sentence_transformers tensorflow torch transformers xgboost"
-)
-"""Modules that are imported for work that takes gigabytes."""
+TRAINING = words("backward cuda fine_tune fit_generator fit_one_cycle train_on_batch")
+"""Methods that train large models, or move them to a GPU."""
 
-TRAINING = words("fit fit_generator partial_fit train")
-"""Methods that train a model."""
+TRAINERS = words("accelerate lightning pytorch_lightning transformers trl")
+"""Modules whose trainers train large models."""
+
+DEVICES = words("accelerator device device_type task_type tree_method")
+"""Parameters that say whether a GPU is used, `cuda`, `gpu` or `gpu_hist`."""
 
 
 def invalid_quantity(study: Study) -> Iterator[Diagnostic]:
@@ -129,11 +130,11 @@ def request_of_device(study: Study) -> Iterator[Diagnostic]:
 
 
 def no_limits(study: Study) -> Iterator[Diagnostic]:
-    """Finds steps that train models, and say nothing of what they need.
+    """Finds steps that train large models or use a GPU, and say nothing of what they need.
 
-    Why: Without a limit or a request the step gets what the namespace gives to all. It waits
-    where there is a quota, shares a node with whatever else runs there, and is the first to be
-    killed when memory runs out.
+    Why: Without a limit or a request the step gets what the namespace gives to all, which is no
+    GPU. It waits where there is a quota, shares a node with whatever else runs there, and is the
+    first to be killed when memory runs out.
 
     Mend: Say what the step needs: `limits: {cpu: 4, memory: 8Gi}` in the rule of a spec, or
     `steps_defaults` for all steps.
@@ -143,7 +144,7 @@ def no_limits(study: Study) -> Iterator[Diagnostic]:
     # %% tags=imports
     import torch
     # %% tags=step:train
-    model = torch.nn.Linear(1000, 1000)
+    model = torch.nn.Linear(1000, 1000).cuda()
     print(model)
     ```
     """
@@ -158,8 +159,9 @@ def no_limits(study: Study) -> Iterator[Diagnostic]:
         names = [name for name, _ in places]
         yield found(
             "no-limits",
-            f"step{'s' if names[1:] else ''} {listed(names)} may need much memory, and "
-            f"{'have' if names[1:] else 'has'} no limit or request",
+            f"step{'s' if names[1:] else ''} {listed(names)} "
+            f"{'train large models or use GPUs' if names[1:] else 'trains a large model or uses a GPU'}"
+            f", and {'have' if names[1:] else 'has'} no limit or request",
             places[0][1],
             also=[label for _, label in places[1:]],
             help="`limits: {cpu: 4, memory: 8Gi}` in the rule of a spec, or `steps_defaults`",
@@ -167,22 +169,41 @@ def no_limits(study: Study) -> Iterator[Diagnostic]:
 
 
 def _heavy(part: Part, unit: Unit) -> Label | None:
-    """Where the unit uses a module of `HEAVY`, or trains something."""
+    """Where the unit plainly trains a large model, or uses a GPU."""
     modules = part.flow.modules
     for cell in part.draft.cells[unit.name]:
         for node in part.nodes(cell):
-            if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute):
-                if node.func.attr in TRAINING:
-                    return cell.place(node)
-            elif isinstance(node, ast.Name):
-                if modules.get(node.id, "").partition(".")[0] in HEAVY:
-                    return cell.place(node)
-            elif isinstance(node, (ast.Import, ast.ImportFrom)):
-                named = [one.name for one in node.names] if isinstance(node, ast.Import) else []
-                named += [node.module or ""] if isinstance(node, ast.ImportFrom) else []
-                if any(name.partition(".")[0] in HEAVY for name in named):
-                    return cell.place(node)
+            if isinstance(node, ast.Call) and (_trains(node, modules) or _on_gpu(node, modules)):
+                return cell.place(node)
     return None
+
+
+def _trains(node: ast.Call, modules: Mapping[str, str]) -> bool:
+    path = dotted(node.func, modules)
+    if path.partition(".")[0] in TRAINERS and path.endswith(("Trainer", "Accelerator")):
+        return True
+    if not isinstance(node.func, ast.Attribute):
+        return False
+    given = {one.arg for one in node.keywords}
+    method = node.func.attr
+    return method in TRAINING or (method == "fit" and bool(given & {"epochs", "steps_per_epoch"}))
+
+
+def _on_gpu(node: ast.Call, modules: Mapping[str, str]) -> bool:
+    """`model.to("cuda")`, `torch.device("cuda")`, `XGBClassifier(tree_method="gpu_hist")`."""
+    moves = isinstance(node.func, ast.Attribute) and node.func.attr == "to"
+    if moves or dotted(node.func, modules) == "torch.device":
+        return any(_says_gpu(one) for value in node.args for one in ast.walk(value))
+    named: list[tuple[object, ast.expr]] = [(one.arg, one.value) for one in node.keywords]
+    for value in (*node.args, *(one.value for one in node.keywords)):
+        if isinstance(value, ast.Dict):
+            keys = (one.value if isinstance(one, ast.Constant) else None for one in value.keys)
+            named += zip(keys, value.values, strict=True)
+    return any(name in DEVICES and _says_gpu(value) for name, value in named)
+
+
+def _says_gpu(node: ast.AST) -> bool:
+    return isinstance(node, ast.Constant) and str(node.value).lower().startswith(("cuda", "gpu"))
 
 
 LINTS = (

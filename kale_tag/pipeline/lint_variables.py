@@ -2,13 +2,15 @@
 
 import ast
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 
 from kale_tag.diagnostics import Diagnostic, Label
 from kale_tag.lints import found
+from kale_tag.pipeline import calls
 from kale_tag.pipeline.code import Parsed
 from kale_tag.pipeline.facts import Spot
 from kale_tag.pipeline.model import Parameter, SubPipeline
+from kale_tag.pipeline.paths import dotted
 from kale_tag.pipeline.study import Part, Study
 
 SHOWN = 5
@@ -104,7 +106,7 @@ def unused_variable(study: Study) -> Iterator[Diagnostic]:
     somebody meant to save, or a name that was changed in one place only.
 
     Mend: Use it, save it, or do not compute it. `del NAME`, or a name that starts with `_`, says
-    that it is not wanted.
+    that it is not wanted. Of figures and axes, and of what is another variable, nothing is said.
 
     Example:
     ```python train.ipynb
@@ -121,7 +123,7 @@ def unused_variable(study: Study) -> Iterator[Diagnostic]:
         for name, cells in part.draft.cells.items():
             lost = {
                 variable: label
-                for variable, label in _assigned(cells)
+                for variable, label in _assigned(cells, part.flow.modules)
                 if variable not in used and not re.search(rf"\b{variable}\b", unread)
             }
             if lost:
@@ -179,7 +181,7 @@ def _not_run(part: Part) -> str:
     return "\n".join(notebook.source(cell) for cell in cells)
 
 
-def _assigned(cells: list[Parsed]) -> Iterator[tuple[str, Label]]:
+def _assigned(cells: list[Parsed], modules: Mapping[str, str]) -> Iterator[tuple[str, Label]]:
     """The variables that cells assign by themselves: not as one of several, nor in a loop."""
     for cell in cells:
         for node in cell.tree.body:
@@ -190,8 +192,19 @@ def _assigned(cells: list[Parsed]) -> Iterator[tuple[str, Label]]:
                     value = node.value
                 case _:
                     continue
-            if value is not None and not name.startswith("_"):
+            if value is not None and not name.startswith("_") and not _is_handle(value, modules):
                 yield name, cell.place(target)
+
+
+def _is_handle(value: ast.expr, modules: Mapping[str, str]) -> bool:
+    """Whether it is another variable, or a picture that is drawn: nothing is lost with the name."""
+    if not isinstance(value, ast.Call):
+        return isinstance(value, ast.Name)
+    func = value.func
+    if dotted(func, modules).partition(".")[0] in {"matplotlib", "seaborn", "plotly"}:
+        return True
+    parts = [one.attr for one in ast.walk(func) if isinstance(one, ast.Attribute)]
+    return any(one in calls.PLOTS | calls.AXES for one in parts)
 
 
 def unused_parameter(study: Study) -> Iterator[Diagnostic]:

@@ -57,7 +57,7 @@ def distribution(path: str, own: Mapping[str, str], local: Collection[str] = ())
         if part in own:
             return own[part]
     top = path.partition(".")[0]
-    if top in local or top in _standard() or top.startswith("_"):
+    if top in local or top in standard_modules() or top.startswith("_"):
         return ""
     parts = path.split(".")
     if parts[:2] == ["google", "cloud"] and len(parts) > 2:
@@ -130,5 +130,6 @@ def _namespaces() -> frozenset[str]:
 
 
 @cache
-def _standard() -> frozenset[str]:
+def standard_modules() -> frozenset[str]:
+    """The modules that come with Python."""
     return frozenset(distributions.STANDARD.split())

@@ -11,7 +11,18 @@ from typing import TYPE_CHECKING
 
 from kale_tag.pipeline import calls
 from kale_tag.pipeline.calls import Change
-from kale_tag.pipeline.facts import Block, Body, Effects, Read, Spot, Value
+from kale_tag.pipeline.facts import (
+    CONTAINER,
+    METHOD,
+    RESULT,
+    VOLATILE,
+    Block,
+    Body,
+    Effects,
+    Read,
+    Spot,
+    Value,
+)
 
 if TYPE_CHECKING:
     from kale_tag.pipeline.code import Parsed
@@ -98,7 +109,7 @@ class Names:
         sure = read.sure and not self.guards and name not in state.maybe
         known = block.reads.get(name)
         if known is None or (sure and not known.sure):
-            block.reads[name] = Read(read.spot, sure)
+            block.reads[name] = Read(read.spot, sure, read.late or self.depth > 0)
 
     def store(self, name: str, node: ast.AST) -> str:
         """*name* is bound here; its key."""
@@ -106,7 +117,10 @@ class Names:
         if frame is not None and name not in frame.globals:
             if frame.kind == "class":
                 frame.names.add(name)
-            return self.key(name)
+            key = self.key(name)
+            if frame.kind == "function" and name not in frame.names:  # `nonlocal`
+                self.change_key(key, Change.SURE)
+            return key
         if self.bodies:
             for body in self.bodies:
                 body.binds[name] = self.spot(node)
@@ -116,7 +130,7 @@ class Names:
         block.binds[name] = self.spot(node)
         block.first.setdefault(name, self.time)
         block.deleted.pop(name, None)
-        if self.frames:  # a walrus in a comprehension, which may have nothing to go over
+        if self.frames:  # in a class; or a walrus in a comprehension that goes over nothing
             state.maybe |= {name} - state.bound
         else:
             state.bound.add(name)
@@ -136,10 +150,14 @@ class Names:
     def change(self, node: ast.expr, change: Change) -> None:
         """The object behind *node*, or a part of it, is changed."""
         for key in self.roots(node):
-            for effects in self.effects():
-                effects.changes[key] = max(change, effects.changes.get(key, Change.NONE))
+            self.change_key(key, change)
             if not self.bodies:
                 self.block.touches.setdefault(key, self.spot(node))
+
+    def change_key(self, key: str, change: Change) -> None:
+        """The object behind *key* is changed."""
+        for effects in self.effects():
+            effects.changes[key] = max(change, effects.changes.get(key, Change.NONE))
 
     def alias(self, key: str, roots: Mapping[str, bool]) -> None:
         """*key* may be, or share a part of, *roots*."""
@@ -164,28 +182,62 @@ class Names:
                 return self.roots(first) | self.roots(second)
             case ast.BoolOp(values=parts):
                 return self._parts(parts, keep=True)
-            case ast.Tuple(elts=parts) | ast.List(elts=parts) | ast.Set(elts=parts):
-                return self._parts(parts)
-            case ast.Dict(values=parts):
-                return self._parts(parts)
-            case ast.Call(func=func):
-                given = [*node.args, *(keyword.value for keyword in node.keywords)]
-                path = self.path(func)
-                if path and calls.of_function(path) is Change.NONE and path not in {"iter", "zip"}:
-                    return self._parts(given) if path in {"enumerate", "reversed"} else {}
-                if isinstance(func, ast.Attribute) and not path:
-                    return {} if func.attr in calls.FRESH else self._parts([func.value, *given])
-                return self._parts(given)
-            case ast.ListComp() | ast.SetComp() | ast.GeneratorExp():
-                return self._parts([one.iter for one in node.generators])
+            case ast.Tuple(elts=parts):
+                return self.held(parts)
+            case ast.List(elts=parts) | ast.Set(elts=parts) | ast.Dict(values=parts):
+                return {**self.held(parts), CONTAINER: True}
+            case ast.Call():
+                return self._given_back(node)
+            case ast.ListComp() | ast.SetComp() | ast.DictComp():
+                return {**self._parts(one.iter for one in node.generators), CONTAINER: True}
+            case ast.GeneratorExp():
+                return {**self._parts(one.iter for one in node.generators), VOLATILE: True}
             case _:
                 return {}
+
+    def _given_back(self, node: ast.Call) -> dict[str, bool]:
+        """The keys whose objects the result of a call may be, or share a part of."""
+        func, path = node.func, self.path(node.func)
+        given = [*node.args, *(keyword.value for keyword in node.keywords)]
+        if isinstance(func, ast.Attribute) and not path:
+            return self._given_by_method(node, func, given)
+        found: dict[str, bool] = {}
+        if calls.of_function(path) is not Change.NONE or calls.shares(path):
+            found = self._parts(given)
+        if calls.is_volatile(path):
+            found[VOLATILE] = True
+        if calls.is_container(path):
+            found[CONTAINER] = True
+        if path and "." not in path:
+            found[f"{path}{RESULT}"] = True
+        elif not path:
+            found |= self._parts([func])
+        return found
+
+    def _given_by_method(
+        self, node: ast.Call, func: ast.Attribute, given: Iterable[ast.expr]
+    ) -> dict[str, bool]:
+        if func.attr in calls.PLOTS:
+            axes = [one.value for one in node.keywords if one.arg == "ax"]
+            return {**self._parts(axes, keep=True), VOLATILE: True}
+        if func.attr in calls.FRESH or func.attr == "copy":
+            return {f"{key}{METHOD}{func.attr}": False for key in self.roots(func.value)}
+        found = self._parts([func.value, *given])
+        return {**found, VOLATILE: True} if func.attr in calls.AXES else found
 
     def _parts(self, nodes: Iterable[ast.expr], *, keep: bool = False) -> dict[str, bool]:
         found: dict[str, bool] = {}
         for node in nodes:
             for key, direct in self.roots(node).items():
                 found[key] = found.get(key, False) or (direct and keep)
+        return found
+
+    def held(self, nodes: Iterable[ast.expr]) -> dict[str, bool]:
+        """What a container of *nodes* shares with them; one with an iterator in it is volatile."""
+        found: dict[str, bool] = {}
+        for node in nodes:
+            for key, direct in self.roots(node).items():
+                found[key] = found.get(key, False) or (direct and key == VOLATILE)
         return found
 
     def path(self, node: ast.expr) -> str:

@@ -2,9 +2,12 @@
 
 import ast
 
+from kale_tag.pipeline import calls
 from kale_tag.pipeline.calls import Change
 from kale_tag.pipeline.expressions import Expressions
-from kale_tag.pipeline.facts import Body, Import, Value
+from kale_tag.pipeline.facts import RESULT, VOLATILE, Body, Import, Value, is_local
+from kale_tag.pipeline.scope import local_names
+from kale_tag.pipeline.texts import is_namespace
 
 _EXITS = frozenset(["exit", "quit", "sys.exit", "os._exit"])
 
@@ -12,7 +15,6 @@ _EXITS = frozenset(["exit", "quit", "sys.exit", "os._exit"])
 class Statements(Expressions):
     """Statements without branches."""
 
-    top: ast.stmt | None = None  # the statement of the cell, if that does nothing but import
     optional = False  # another import takes the place of one that fails
 
     def statement(self, node: ast.stmt) -> None:
@@ -26,6 +28,8 @@ class Statements(Expressions):
                 key = self.store(name, target)
                 self.alias(key, self.roots(value))
                 self.keep(key, self.value(value))
+                if isinstance(value, ast.Lambda) and not is_local(key):
+                    self.results(name, self.body_of[value])
             case ast.Tuple(elts=parts) | ast.List(elts=parts):
                 paired = isinstance(value, (ast.Tuple, ast.List)) and len(value.elts) == len(parts)
                 starred = any(isinstance(part, ast.Starred) for part in parts)
@@ -37,6 +41,10 @@ class Statements(Expressions):
                         self.assign_part(part, value)
             case ast.Starred(value=inner):
                 self.assign_part(inner, value)
+            case ast.Subscript(value=space, slice=ast.Constant(value=str(name))) if (
+                is_namespace(space) and not self.frames
+            ):
+                self.assign(ast.copy_location(ast.Name(name, ast.Store()), target), value)
             case ast.Attribute(value=inner) | ast.Subscript(value=inner):
                 self.expr(inner)
                 if isinstance(target, ast.Subscript):
@@ -52,6 +60,8 @@ class Statements(Expressions):
             return
         key = self.store(target.id, target)
         self.alias(key, dict.fromkeys(self.roots(value), False))
+        if isinstance(value, ast.Call) and self.path(value.func) == calls.PAIR:
+            self.alias(key, {VOLATILE: True})
         made = self.value(value)
         made.inert = False
         self.keep(key, made)
@@ -61,19 +71,10 @@ class Statements(Expressions):
         self.change(holder, Change.SURE)
         made = self.value(value)
         for key in self.roots(holder):
-            self.alias(key, dict.fromkeys(self.roots(value), False))
+            self.alias(key, self.held([value] if value else ()))
             kept = made.inert
             self.keep(key, made, inert=key in self.block.values and self.block.values[key].inert)
             made.inert = kept
-
-    def keep(self, key: str, made: Value, *, inert: bool | None = None) -> None:
-        """Notes where the value of a key comes from."""
-        if inert is not None:
-            made = Value(made.bodies, made.aliases, made.called, made.mentions, inert)
-        if "@" in key:
-            self.local_values.setdefault(key, Value()).add(made)
-        elif not self.bodies and self.top is None:  # `x = None` where an import failed is no value
-            self.block.value(key).add(made)
 
     def annotated_(self, node: ast.AnnAssign) -> None:
         """`x: int = 1`; without a value it binds nothing."""
@@ -172,18 +173,30 @@ class Statements(Expressions):
         made = Value([body])
         for decorator in node.decorator_list:
             made.add(self.value(decorator))
-        made.inert = True
+        # A call may change what a default value or a decorator holds.
+        defaults = (*node.args.defaults, *(one for one in node.args.kw_defaults if one))
+        made.inert = not node.decorator_list and all(
+            self._inert(one) or (isinstance(one, ast.Attribute) and self.path(one))
+            for one in defaults
+        )
         made.mentions |= set(body.reads)
         self.keep(name, made)
         if "@" not in name:
             self.block.functions.setdefault(node.name, []).append(body)
+            self.results(node.name, body)
+            for one in node.decorator_list:
+                if isinstance(one, ast.Name) and not self.bodies:
+                    self.block.given.setdefault(one.id, Value()).add(Value([body]))
 
     def class_(self, node: ast.ClassDef) -> None:
         """A class: its own code runs now, that of its methods when they are called."""
         for part in (*node.decorator_list, *node.bases, *(one.value for one in node.keywords)):
             self.expr(part)
         whole = Body(node.name, whole=True)
+        special: list[Body] = []
+        held = Value()  # by its attributes
         frame = self.frame("class")
+        frame.globals = {name for one in node.body for name in local_names(one)[0]}
         frame.names |= {one.name for one in getattr(node, "type_params", ())}
         self.frames.append(frame)
         for statement in node.body:
@@ -195,20 +208,30 @@ class Statements(Expressions):
                 self.guards -= 1
                 self.defaults(statement.args)
                 frame.names.add(statement.name)
-                self._method(statement, whole)
+                method = self._method(statement, whole)
+                if _is_special(statement):
+                    special.append(method)
             else:
                 self.statement(statement)
+                if isinstance(statement, (ast.Assign, ast.AnnAssign)):
+                    held.add(self.value(statement.value))
         self.frames.pop()
         name = self.store(node.name, node)
         whole.returns.bodies.append(whole)
         made = Value([whole])
+        made.add(held)
         for part in (*node.decorator_list, *node.bases):
             made.add(self.value(part))
         made.inert = True
         made.mentions |= set(whole.reads)
         self.keep(name, made)
+        if "@" not in name:
+            bases = {f"{one.id}{RESULT}": True for one in node.bases if isinstance(one, ast.Name)}
+            volatile = any(calls.is_volatile(self.path(one)) for one in node.bases)
+            self.alias(f"{name}{RESULT}", bases | ({VOLATILE: True} if volatile else {}))
+            self.block.special.setdefault(name, []).extend(special)
 
-    def _method(self, node: ast.FunctionDef | ast.AsyncFunctionDef, whole: Body) -> None:
+    def _method(self, node: ast.FunctionDef | ast.AsyncFunctionDef, whole: Body) -> Body:
         self.bodies.append(whole)
         body = self.function(node, node.name)
         self.bodies.pop()
@@ -220,6 +243,7 @@ class Statements(Expressions):
             maker = Body(whole.name, effects=body.effects, keywords=body.keywords)
             maker.parameters = body.parameters[1:]
             self.block.functions.setdefault(whole.name, []).append(maker)
+        return body
 
     def inline(self, code: str, node: ast.AST) -> None:
         """Code in a text, which runs where *node* stands."""
@@ -230,3 +254,14 @@ class Statements(Expressions):
         for part in ast.walk(tree):
             ast.copy_location(part, node)
         self.statements(tree.body)
+
+
+_MAKING = calls.words("__init__ __new__ __init_subclass__ __post_init__ __reduce__ __getstate__")
+_COMPUTED = calls.words("property cached_property functools.cached_property")
+
+
+def _is_special(node: ast.FunctionDef | ast.AsyncFunctionDef) -> bool:
+    """Whether Python runs a method where no call of it stands: `len(x)`, `x[0]`, `x.name`."""
+    if any(ast.unparse(one) in _COMPUTED for one in node.decorator_list):
+        return True
+    return node.name.startswith("__") and node.name.endswith("__") and node.name not in _MAKING
