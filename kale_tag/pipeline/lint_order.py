@@ -188,6 +188,8 @@ def _files(part: Part, cells: list[Parsed]) -> _Files:
     modules = part.flow.modules
     known = {one.name: one.default for one in part.draft.parameters if isinstance(one.default, str)}
     known |= _texts(part.draft.shared, modules)
+    for others in part.draft.cells.values():  # a step before may give the name of a folder
+        known |= _texts(others, modules)
     known |= _texts(cells, modules)
     for cell in cells:
         for node in part.nodes(cell):
