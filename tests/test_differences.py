@@ -114,3 +114,20 @@ def test_too_many(said: Callable[[object, object], str], monkeypatch: pytest.Mon
     """Of what is too large to keep, it is said that it differs, not where."""
     monkeypatch.setattr(snapshot, "VALUES", 5)
     assert said(matrix("i4"), matrix("i4", changed=1)) == "in x"
+
+
+def code_of(source: str, *before: str) -> str:
+    """The code of `f`, defined in a cell of *source* behind the cells *before*."""
+    names: dict[str, Any] = {}
+    for cell in (*before, source):
+        exec(cell, names)
+    return snapshot.code_text(names["f"].__code__)
+
+
+def test_code_is_compared_by_what_it_does() -> None:
+    """Not by its cell, where Python calls methods of what is imported in another way."""
+    body = "def f(x, y):\n    for one in x:\n        if one > y:\n            return M.sqrt(one)\n"
+    assert code_of(f"import math as M\n{body}") == code_of(body, "import math as M")
+    assert code_of(body) != code_of(body.replace(">", "<"))
+    assert code_of(body) != code_of(body.replace("sqrt", "cos"))
+    assert code_of("def f(a, b): return a + b") != code_of("def f(a, b): return a - b")

@@ -11,6 +11,7 @@ such as `.coef_[0]`. A leaf is
 """
 
 import array
+import dis
 import hashlib
 import itertools
 import json
@@ -285,12 +286,25 @@ class Writer:
 
 
 def code_text(code: types.CodeType) -> str:
-    """What of a code object does not depend on where it stands."""
+    """What of a code object depends neither on where it stands nor on what else is in its cell."""
     constants = [
         code_text(one) if isinstance(one, types.CodeType) else f"{type(one).__name__} {one!r}"
         for one in code.co_consts
     ]
-    return repr((code.co_name, code.co_code, constants, code.co_names, code.co_varnames))
+    # What the same cell imports has its methods called in another way than other objects.
+    steps = [
+        (one.opname.replace("LOAD_METHOD", "LOAD_ATTR"), _argument(one))
+        for one in dis.get_instructions(code)
+        if one.opname not in {"PUSH_NULL", "PRECALL", "NOP", "CACHE"}
+    ]
+    return repr((code.co_name, steps, constants, code.co_names, code.co_varnames))
+
+
+def _argument(one: dis.Instruction) -> object:
+    """The argument of an instruction, as far as it does not depend on how long others are."""
+    if one.opcode in dis.hasjrel or one.opcode in dis.hasjabs:
+        return None
+    return one.argval if isinstance(one.argval, str) and one.opcode not in dis.hasconst else one.arg
 
 
 if __name__ == "__main__":
