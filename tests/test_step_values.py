@@ -45,6 +45,11 @@ def closure(n):
     return g
 class Local(Acc):
     def own(self): return self.get() + 1
+def recursive():
+    def inner(n): return 1 if n < 2 else n * inner(n - 1)
+    return inner
+class Sub(Local):
+    def get(self): return super().get() + 1
 import contextlib, functools
 @dataclass
 class Place:
@@ -65,6 +70,8 @@ KINDS = {
     "lam": ("lambda x: scale(x) + 1", "o(1) == 4", "cloudpickle"),
     "clos": ("closure(5)", "o(1) == 9", "cloudpickle"),
     "local_class": ("Local(1)", "o.own() == 4 and isinstance(o, Acc)", "cloudpickle"),
+    "recursive": ("recursive()", "o(5) == 120", "cloudpickle"),
+    "super": ("Sub(4)", "o.get() == 13", "cloudpickle"),
     "made_class": ("Place(3)", "repr(o) == 'Place(x=3)' and o.x == 3", "cloudpickle"),
     "manager": ("opened", "o().__enter__() == 3", "cloudpickle"),
     "sk": (
@@ -200,6 +207,14 @@ TOGETHER = {
     "frame": ("a = pd.DataFrame({'x': [1]})\nb = [a]", "b[0] is a", True),
     "array": ("a = np.zeros(2)\nb = a", "a is b", True),
     "function": ("a = closure(1)\nb = [a]", "b[0] is a", True),
+    "closures": (
+        (
+            "def make():\n n = 0\n def up():\n  nonlocal n\n  n += 1\n return up, lambda: n\n"
+            "a, b = make()"
+        ),
+        "(a(), a(), b())[2] == 2",
+        True,
+    ),
     "model": (
         (
             "from sklearn.pipeline import Pipeline\n"

@@ -73,24 +73,29 @@ def link(pairs: Pairs, one: str, other: str) -> None:
 
 
 def _returned(function: ast.FunctionDef) -> Iterator[tuple[int, int]]:
-    walker = _Walker({})
+    walker = _Walker({}, inside=True)
     for statement in function.body:
         walker.statement(statement)
     last = function.body[-1]
     value = last.value if isinstance(last, ast.Return) else None
     parts = value.elts if isinstance(value, ast.Tuple) else []
+    own = {one.arg for one in ast.walk(function.args) if isinstance(one, ast.arg)}
+    own |= {name for statement in function.body for name in targets_in(statement)}
     held = [{*_held(part)} for part in parts]
-    for place, names in enumerate(held):
-        near = names.union(*(walker.pairs.get(name, ()) for name in names))
-        yield from ((place, after) for after in range(place + 1, len(held)) if near & held[after])
+    near = [names.union(*(walker.pairs.get(name, ()) for name in names)) & own for names in held]
+    for place, names in enumerate(near):
+        yield from ((place, after) for after in range(place + 1, len(near)) if names & near[after])
 
 
 class _Walker:
     """Goes over statements in their order."""
 
-    def __init__(self, returns: Mapping[str, Sequence[tuple[int, int]]]) -> None:
-        """Start with no variables."""
+    def __init__(
+        self, returns: Mapping[str, Sequence[tuple[int, int]]], *, inside: bool = False
+    ) -> None:
+        """Start with no variables; *inside* of a function others close over its variables."""
         self.returns = returns
+        self.inside = inside
         self.pairs: Pairs = {}
 
     def statement(self, node: ast.stmt) -> None:  # noqa: C901, PLR0912  one case a statement
@@ -113,6 +118,9 @@ class _Walker:
                 for item in items:
                     if item.optional_vars is not None:
                         self.assign(item.optional_vars, item.context_expr)
+            case ast.FunctionDef(name=name) if self.inside:
+                for named in _names(node):
+                    link(self.pairs, name, named)
             case ast.Delete(targets=targets):
                 self.bind(one.id for one in targets if isinstance(one, ast.Name))
             case _:
@@ -173,6 +181,11 @@ def _root(node: ast.expr) -> str:
     return node.id if isinstance(node, ast.Name) else ""
 
 
+def _names(node: ast.AST) -> set[str]:
+    """All names in *node*, read or bound."""
+    return {one.id for one in ast.walk(node) if isinstance(one, ast.Name)}
+
+
 def _called(node: ast.expr) -> str:
     """The name of the function that is called, without its module."""
     func = node.func if isinstance(node, ast.Call) else None
@@ -204,6 +217,8 @@ def _held(node: ast.expr) -> Iterator[str]:  # noqa: C901, PLR0912  one case for
         case ast.IfExp(body=first, orelse=second):
             yield from _held(first)
             yield from _held(second)
+        case ast.Lambda(body=body):  # which shares what it closes over, in a function
+            yield from _names(body)
         case ast.Call(func=func):
             name = _called(node)
             if name in _HOLDERS or (name[:1].isupper() and name not in _COPIERS):

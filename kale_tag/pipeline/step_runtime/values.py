@@ -104,10 +104,13 @@ class Main:
 
 
 def in_main(made):
-    """What makes a function that sees the variables of its caller's step, as in a notebook."""
-    build, (code, _, *rest), state, *more = made
-    state[1]["__globals__"] = {}
-    return (build, (code, Main(), *rest), state, *more)
+    """What makes a function that sees the variables of its caller's step, as in a notebook.
+
+    And that shares what it has closed over with the others that have.
+    """
+    build, (code, _, *rest, _), state, *more = made
+    cells, state[1]["__globals__"], state[1]["__closure__"] = state[1]["__closure__"], {}, None
+    return (build, (code, Main(), *rest, cells), state, *more)
 
 
 def make_pickler():
@@ -123,6 +126,11 @@ def make_pickler():
         def reducer_override(self, value):
             if isinstance(value, types.ModuleType):
                 return importlib.import_module, (value.__name__,)
+            if cloud and isinstance(value, types.CellType):
+                empty = sys.modules[cloud.Pickler.__module__]._make_empty_cell
+                if value == types.CellType():
+                    return empty, ()
+                return empty, (), (None, {"cell_contents": value.cell_contents})
             function = isinstance(value, types.FunctionType)
             if (function or isinstance(value, type)) and value.__module__ == "__main__":
                 found = types.SimpleNamespace(**SHARED)
