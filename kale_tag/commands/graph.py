@@ -17,6 +17,10 @@ from kale_tag.pipeline.graph_text import as_text
 ENDINGS = {"text": ".txt", "mermaid": ".mmd", "dot": ".dot", "svg": ".svg", "json": ".json"}
 
 
+NOT_DRAWN = ("volume-type", "two-volumes", "invalid-mount-point")
+"""Codes of faults that no drawing shows."""
+
+
 def graph(  # noqa: PLR0913  one parameter an option
     paths: Paths,
     *,
@@ -43,7 +47,7 @@ def graph(  # noqa: PLR0913  one parameter an option
         "svg": lambda one: as_svg(one.of),
         "json": lambda one: graphs.as_json(one.of),
     }
-    built = build(paths, drawings[format], jobs=jobs, quiet=quiet)
+    built = build(paths, drawings[format], jobs=jobs, quiet=quiet, but=NOT_DRAWN)
     good = [one for one in built if not one.failed]
     paths_of = {one.name: _path(output, one.name, format) for one in good if to_file}
     _refuse_one_file(paths_of, output)

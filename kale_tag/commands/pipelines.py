@@ -2,7 +2,7 @@
 
 import os
 import sys
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 
@@ -57,16 +57,18 @@ Finish = Callable[[Built], object]
 """Makes something of what is built, in the process that has built it; may raise `UserError`."""
 
 
-def build(paths: Sequence[str], finish: Finish, *, jobs: int, quiet: bool) -> list[Built]:
+def build(
+    paths: Sequence[str], finish: Finish, *, jobs: int, quiet: bool, but: Collection[str] = ()
+) -> list[Built]:
     """Every notebook that *paths* stand for, in order, with its pipeline or what is wrong.
 
-    A notebook that another one here refers to stands for itself only if it is named. Raises
-    `UserError` where *paths* cannot be understood.
+    That is all *but* faults of these codes. A notebook that another one here refers to stands for
+    itself only if it is named. Raises `UserError` where *paths* cannot be understood.
     """
     targets = find_targets(paths, alone=True)
     if targets.faults:
         raise UserError(*targets.faults)
-    work = _Work(reader(targets.tasks, targets.stdin, batch.watch()), finish)
+    work = _Work(reader(targets.tasks, targets.stdin, batch.watch()), finish, but)
     built = list(batch.each(work.on, targets.tasks, jobs=jobs, quiet=quiet))
     named = {files.identity(path) for path in paths if path != STDIN}
     inner = frozenset[str]().union(*(one.inner for one in built)) - named
@@ -151,6 +153,7 @@ def reader(
 class _Work:
     reader: Reader
     finish: Finish
+    but: Collection[str]
 
     def on(self, task: Task) -> Built:
         built = Built(task.name)
@@ -160,7 +163,8 @@ class _Work:
             built.diagnostics += warnings
             name = STDIN_NOTEBOOK if task.name == STDIN else task.name
             local = files.modules_in(os.path.dirname(name))
-            pipeline = build_pipeline(notebook, options, self.reader.loader(inner), local)
+            load = self.reader.loader(inner)
+            pipeline = build_pipeline(notebook, options, load, local, but=self.but)
             built.pipeline, built.specs = pipeline, len(task.steps)
             built.sources = (*sources, *inner.items())
             built.diagnostics += pipeline.warnings

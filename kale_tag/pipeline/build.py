@@ -42,25 +42,35 @@ class Built:
 
 
 def build_pipeline(
-    notebook: Notebook, options: CompileOptions, load: Load, local: Collection[str] = ()
+    notebook: Notebook,
+    options: CompileOptions,
+    load: Load,
+    local: Collection[str] = (),
+    *,
+    but: Collection[str] = (),
 ) -> Pipeline:
     """The pipeline that *notebook* makes; see `build`."""
-    return build(notebook, options, load, local).pipeline
+    return build(notebook, options, load, local, but=but).pipeline
 
 
 def build(
-    notebook: Notebook, options: CompileOptions, load: Load, local: Collection[str] = ()
+    notebook: Notebook,
+    options: CompileOptions,
+    load: Load,
+    local: Collection[str] = (),
+    *,
+    but: Collection[str] = (),
 ) -> Built:
     """The pipeline that *notebook* makes, and how that was found out.
 
     *load* gives the notebook of a path, which is relative to what the name of *notebook* is
     relative to; it is told where the path stands. *local* are the names of modules beside the
-    notebook. Raises `UserError` with every fault that was found.
+    notebook. Raises `UserError` with every fault that was found, *but* for those of these codes.
     """
     draft = read_draft(notebook, options)
     inner, faults = _referenced(draft, options, load)
     faults = [*draft.faults, *faults]
-    raise_faults(faults)
+    raise_faults([fault for fault in faults if fault.code not in but])
     flow, order = _solve(draft, inner)
     raise_faults(sorted(flow.faults, key=_position))
     pipeline = Results(draft, flow, order, options, local, inner).pipeline()
