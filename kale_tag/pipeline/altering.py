@@ -18,6 +18,7 @@ def alter_together(flow: "Dataflow", number: int) -> None:
     """
     unit = flow.units[number]
     todo, done = sorted(unit.altered & unit.ins.keys() & flow.sharers.keys()), set()
+    givers, links = {number}, []
     while todo:
         name = todo.pop()
         if name in done:
@@ -25,10 +26,14 @@ def alter_together(flow: "Dataflow", number: int) -> None:
         done.add(name)
         for earlier, other in _shared_with(flow, number, name):
             todo.append(other)
-            link(unit.pairs, name, other)
-            for who in (earlier, number):
-                for one in (name, other):
-                    _may_change(flow, who, one)
+            givers.add(earlier)
+            links.append((name, other))
+    # Whichever of them is the last to give one of these gives all, or they would be apart.
+    for who in sorted(givers) if links else ():
+        for name in sorted(done):
+            _may_change(flow, who, name)
+        for name, other in links:
+            link(flow.units[who].pairs, name, other)
     for name in sorted(done & unit.ins.keys()):
         spot = flow.where(number, name)
         if spot is not None:
@@ -60,6 +65,8 @@ def wanted_names(blocks: Iterable[Block]) -> set[str]:
 def note_sharer(flow: "Dataflow", number: int) -> None:
     """The unit lets variables share objects, of which two at least are used elsewhere."""
     unit = flow.units[number]
+    for name in unit.block.rebound:
+        flow.rebinders[name] = flow.rebinders.get(name, 0) | 1 << number
     for name, others in unit.block.pairs.items():
         if name in flow.wanted and others & flow.wanted:
             flow.sharers.setdefault(name, []).append(number)
@@ -69,8 +76,11 @@ def note_sharer(flow: "Dataflow", number: int) -> None:
 
 def _lasts(flow: "Dataflow", earlier: int, number: int, name: str) -> bool:
     """Whether no unit between the two binds *name* anew."""
-    binders = flow.changers[name].binders if name in flow.changers else 0
-    return not binders & flow.units[number].before & ~(flow.units[earlier].before | 1 << earlier)
+    return (
+        not flow.rebinders.get(name, 0)
+        & flow.units[number].before
+        & ~(flow.units[earlier].before | 1 << earlier)
+    )
 
 
 def _may_change(flow: "Dataflow", number: int, name: str) -> None:

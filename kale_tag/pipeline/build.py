@@ -133,7 +133,7 @@ def _solve(draft: Draft, inner: Mapping[str, Draft]) -> tuple[Dataflow, list[str
     blocks = {name: read_block(own, modules) for name, own in draft.cells.items()}
     returns = returned_pairs(cells)
     for name, block in blocks.items():
-        block.pairs = shared_names(draft.cells[name], returns)
+        block.pairs, block.rebound = shared_names(draft.cells[name], returns)
     children = {name: _solve(child, {})[0] for name, child in inner.items()}
     for name, child in children.items():
         faults = [*child.faults, *inner[name].faults]

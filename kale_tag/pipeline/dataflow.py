@@ -43,6 +43,7 @@ class Dataflow:
         self.starred: list[int] = []  # units with an `import *`
         self.changers: dict[str, Changers] = {}
         self.wanted: set[str] = set()
+        self.rebinders: dict[str, int] = {}  # the units, as bits, after which it is another object
         self.sharers: dict[str, list[int]] = {}  # units after which a variable may share an object
         self.callables = Callables([shared])
         self.faults: list[Diagnostic] = []

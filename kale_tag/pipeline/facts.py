@@ -172,7 +172,7 @@ class Block:
     imported as, *stars* are `import *`, *modules* all imports at any depth. *special* are methods
     of classes that Python calls by itself, such as `__len__`, *given* is what functions are called
     with, all together. *dynamic*: names may be used in ways that cannot be seen. *pairs* are
-    variables that may share an object in the end.
+    variables that may share an object in the end, *rebound* those that stand for another one.
     """
 
     reads: dict[str, Read] = field(default_factory=dict)
@@ -197,6 +197,7 @@ class Block:
     dynamic: bool = False
     trailing: str | None = None
     pairs: dict[str, set[str]] = field(default_factory=dict)
+    rebound: set[str] = field(default_factory=set)
 
     def value(self, name: str) -> Value:
         """Where the value of *name* comes from, to be added to."""

@@ -59,7 +59,8 @@ class Values(Names):
             case ast.BinOp(left=left, right=right):
                 return self._inert(left) and self._inert(right)
             case ast.Name(id=name):
-                return name in self.block.values and self.block.values[name].inert
+                known = self.block.values.get(name)
+                return known is not None and known.inert and name in self.block.binds
             case ast.Tuple(elts=parts):
                 return all(map(self._inert, parts))
             case ast.Call(func=func):

@@ -19,7 +19,9 @@ Pairs = dict[str, set[str]]
 _KEEPERS = calls.words("append add appendleft insert setdefault update put")
 """Methods that keep what they are given in their object."""
 
-_HOLDERS = calls.words("partial iter enumerate zip reversed map filter chain cycle")
+_HOLDERS = calls.words(
+    "partial iter enumerate zip reversed map filter chain cycle list tuple set dict sorted copy"
+)
 """Functions whose result holds what they are given; so do classes, whose names are in capitals."""
 
 _COPIERS = calls.words("DataFrame Series Index Path Counter Decimal Fraction")
@@ -31,13 +33,16 @@ _TOGETHER = calls.words("subplots")
 
 def shared_names(
     cells: Iterable[Parsed], returns: Mapping[str, Sequence[tuple[int, int]]]
-) -> Pairs:
-    """Which variables may share an object after *cells*; *returns* is that of `returned_pairs`."""
+) -> tuple[Pairs, set[str]]:
+    """Which variables may share an object after *cells*, and which stand for others than before.
+
+    *returns* is that of `returned_pairs`.
+    """
     walker = _Walker(returns)
     for cell in cells:
         for statement in cell.tree.body:
             walker.statement(statement)
-    return walker.pairs
+    return walker.pairs, walker.bound
 
 
 def returned_pairs(cells: Iterable[Parsed]) -> dict[str, list[tuple[int, int]]]:
@@ -97,6 +102,7 @@ class _Walker:
         self.returns = returns
         self.inside = inside
         self.pairs: Pairs = {}
+        self.bound: set[str] = set()
 
     def statement(self, node: ast.stmt) -> None:  # noqa: C901, PLR0912  one case a statement
         """What one statement binds, and what it lets share."""
@@ -170,6 +176,7 @@ class _Walker:
     def bind(self, names: Iterable[str]) -> None:
         """*names* stand for other objects from here on."""
         for name in names:
+            self.bound.add(name)
             for other in self.pairs.pop(name, ()):
                 self.pairs[other].discard(name)
 
@@ -204,7 +211,7 @@ def _held(node: ast.expr) -> Iterator[str]:  # noqa: C901, PLR0912  one case for
             yield name
         case ast.Attribute():
             yield from filter(None, [_root(node)])
-        case ast.Subscript(value=value, slice=ast.Constant(value=int())):
+        case ast.Subscript(value=value, slice=ast.Constant(value=int()) | ast.Slice()):
             yield from filter(None, [_root(value)])
         case ast.Starred(value=value) | ast.NamedExpr(value=value) | ast.Await(value=value):
             yield from _held(value)
