@@ -56,7 +56,8 @@ def scaled(value):
 """
 
 START = (
-    'n = {n}\nrows = [{n}, 2, 3]\npoint = Point({n})\ntally = Tally(label)\nboth = ([*rows], "é")'
+    'n = {n}\nrows = [{n}, 2, 3]\npoint = Point({n})\ntally = Tally(label)\nboth = ([*rows], "é")\n'
+    "alias, pair = rows, [rows, point]"
 )
 
 STATEMENTS = (
@@ -90,6 +91,15 @@ STATEMENTS = (
     "big = list(map(float, range(1200)))\nsome = {{*rows, -{n}}}",
     "raw = bytes(rows[:1] * 3) if 0 <= rows[0] < 256 else b''",
     "x = y = None\nz = complex({n}, 1)",
+    # objects with several names
+    "alias.append({n})",
+    "alias = rows",
+    "alias = list(alias)",
+    "pair = [alias, point]",
+    "pair[0].append({n})",
+    "pair[1].x += {n}",
+    "for one in pair[:1]:\n    one.append({n})",
+    "inner = pair[0]\ngrow(inner, {n})",
 )
 
 
