@@ -169,8 +169,7 @@ class _Walker:
     def keep(self, holder: str, value: ast.expr) -> None:
         """The object of *holder* is now one of those in *value*, or holds them."""
         for name in _held(value):
-            others = self.pairs.get(name, set()) if isinstance(value, ast.Name) else set()
-            for other in {name, *others}:
+            for other in {name, *self.pairs.get(name, ())}:
                 link(self.pairs, holder, other)
 
     def bind(self, names: Iterable[str]) -> None:
@@ -211,7 +210,7 @@ def _held(node: ast.expr) -> Iterator[str]:  # noqa: C901, PLR0912  one case for
             yield name
         case ast.Attribute():
             yield from filter(None, [_root(node)])
-        case ast.Subscript(value=value, slice=ast.Constant(value=int()) | ast.Slice()):
+        case ast.Subscript(value=value, slice=ast.Constant(value=int())):
             yield from filter(None, [_root(value)])
         case ast.Starred(value=value) | ast.NamedExpr(value=value) | ast.Await(value=value):
             yield from _held(value)
