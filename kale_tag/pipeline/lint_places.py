@@ -39,6 +39,8 @@ def late_shared_cell(study: Study) -> Iterator[Diagnostic]:
     ```
     """
     for part in study.parts:
+        if not _any_below(part):
+            continue
         above: list[Block] = []
         for cell in sorted(part.draft.shared, key=_number):
             block = read_block([cell], part.flow.modules)
@@ -54,6 +56,12 @@ def late_shared_cell(study: Study) -> Iterator[Diagnostic]:
             above.append(block)
 
 
+def _any_below(part: Part) -> bool:
+    """Whether a shared cell stands below the first cell of a step."""
+    last = max(map(_number, part.draft.shared), default=-1)
+    return any(_number(cells[0]) < last for cells in part.draft.cells.values() if cells)
+
+
 def _changed(block: Block) -> Iterator[tuple[str, Spot]]:
     """What a cell binds or, by a method that is known to, changes."""
     yield from block.binds.items()
@@ -66,11 +74,11 @@ def _seen(part: Part, cell: Parsed, name: str, above: Iterable[Block], own: Bloc
     """Which steps see another value of *name* than in the notebook, in words; "" for none."""
     at, units = _number(cell), part.flow.units
     if any(name in one.binds and not _same(name, one, own) for one in above):
-        users = [unit.name for unit in _steps(part) if _uses_above(part, unit, name, at)]
+        users = [unit.name for unit in part.units if _uses_above(part, unit, name, at)]
         if len(users) == 1:
             return f"step `{users[0]}`, which stands above, sees its `{name}`"
         return f"steps {listed(users)}, above, see its `{name}`" if users else ""
-    for unit in _steps(part):
+    for unit in part.units:
         giver = unit.ins.get(name, -1)
         spot = units[giver].binds.get(name) if giver >= 0 else None
         if spot is not None and _number(spot.cell) < at < _first_use(part, unit, name):
@@ -114,14 +122,23 @@ def split_step(study: Study) -> Iterator[Diagnostic]:
     ```
     """
     for part in study.parts:
-        for unit in _steps(part):
+        for unit in part.units:
             cells = part.draft.cells[unit.name]
             for above, cell in pairwise(cells):
-                block = read_block([cell], part.flow.modules)
-                for other in _steps(part):
-                    numbers = [_number(one) for one in part.draft.cells[other.name]]
-                    if any(_number(cells[0]) < one < _number(cell) for one in numbers):
+                if between := _between(part, unit, _number(cells[0]), _number(cell)):
+                    block = read_block([cell], part.flow.modules)
+                    for other in between:
                         yield from _out_of_order(part, unit, other, block, above)
+
+
+def _between(part: Part, unit: Unit, first: int, last: int) -> list[Unit]:
+    """The other steps that have a cell between two numbers."""
+    return [
+        other
+        for other in part.units
+        if other is not unit
+        and any(first < _number(one) < last for one in part.draft.cells[other.name])
+    ]
 
 
 def _out_of_order(
@@ -212,10 +229,6 @@ def _missed(part: Part, unit: Unit, name: str, changer: str, spot: Spot) -> Diag
         also=[] if read is None else [place],
         help=f"add `prev: {changer}` to `{unit.name}`, or give one of the two another name",
     )
-
-
-def _steps(part: Part) -> Iterator[Unit]:
-    return (unit for unit in part.flow.units if unit.inner is None)
 
 
 def _number(cell: Parsed) -> int:

@@ -48,7 +48,7 @@ def lost_state(study: Study) -> Iterator[Diagnostic]:
             for node in part.nodes(cell)
             for state in settings(node, modules)
         }
-        every = {unit.name: _Set(part, unit) for unit in part.flow.units if unit.inner is None}
+        every = {unit.name: _Set(part, unit) for unit in part.units}
         for name, own in every.items():
             for state, labels in own.places.items():
                 users = [
@@ -183,8 +183,7 @@ def _kept_defaults(part: Part) -> Iterator[Diagnostic]:
 
 def _users(part: Part, name: str) -> Sequence[str]:
     """The steps that use a variable of the shared cells."""
-    units = [unit for unit in part.flow.units if unit.inner is None]
-    return [unit.name for unit in units if name in unit.used and name not in unit.ins]
+    return [unit.name for unit in part.units if name in unit.used and name not in unit.ins]
 
 
 def _changed_definitions(part: Part) -> Iterator[Diagnostic]:

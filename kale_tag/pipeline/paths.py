@@ -18,6 +18,13 @@ def dotted(node: ast.expr, modules: Mapping[str, str]) -> str:
     return ""
 
 
+def root_of(node: ast.expr) -> str:
+    """The variable of `x`, `x[0]` or `x.y[0]`; "" for other expressions."""
+    while isinstance(node, ast.Subscript | ast.Attribute):
+        node = node.value
+    return node.id if isinstance(node, ast.Name) else ""
+
+
 def text_of(  # noqa: PLR0911  one case a kind of node
     node: ast.expr, known: Mapping[str, str], modules: Mapping[str, str]
 ) -> str:

@@ -9,7 +9,7 @@ from collections.abc import Iterable, Iterator, Mapping
 
 from kale_tag.pipeline.calls import AXES, PLOTS, words
 from kale_tag.pipeline.packages import standard_modules
-from kale_tag.pipeline.paths import dotted
+from kale_tag.pipeline.paths import dotted, root_of
 
 _SETTERS: Mapping[str, str] = {
     "random.seed": "random",
@@ -128,7 +128,7 @@ def _assigned(target: ast.expr, modules: Mapping[str, str]) -> Iterator[str]:
     path = dotted(holder, modules)
     if path == "decimal.getcontext" or _is_context(target, modules):
         yield "decimal"
-    elif "." not in path or not isinstance(holder, ast.Attribute) or _root(holder) not in modules:
+    elif "." not in path or not isinstance(holder, ast.Attribute) or root_of(holder) not in modules:
         return
     elif path == "os.environ":
         if isinstance(target, ast.Subscript):
@@ -148,12 +148,6 @@ def _is_context(target: ast.expr, modules: Mapping[str, str]) -> bool:
             return dotted(func, modules) == "decimal.getcontext"
         case _:
             return False
-
-
-def _root(node: ast.expr) -> str:
-    while isinstance(node, ast.Attribute):
-        node = node.value
-    return node.id if isinstance(node, ast.Name) else ""
 
 
 def depends(state: str, nodes: Iterable[ast.AST], modules: Mapping[str, str]) -> ast.AST | None:

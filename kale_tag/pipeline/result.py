@@ -76,6 +76,7 @@ class Results:
         self.importers = [number for number, one in enumerate(flow.units) if one.block.imports]
         self.parts = parts_of(draft.shared)
         self.fixed = fixed_names(draft.shared, self.parts)
+        self.methods = attributes(draft.shared)
         blocks = (flow.shared, *(unit.block for unit in flow.units))
         self.imported = self._requirements(one for block in blocks for one in block.modules)
         self.provenance = Provenance(flow)
@@ -114,16 +115,11 @@ class Results:
             caching=settings.caching,
             ttl=self.options.ttl,
             pip_index_urls=self.options.pip_index_urls,
-            warnings=(
-                *settings.warnings,
-                *draft.tagged.warnings,
-                *faults,
-                *self._of_inner(),
-            ),
+            warnings=(*settings.warnings, *draft.tagged.warnings, *faults, *self._unkept()),
         )
 
-    def _of_inner(self) -> Iterable[Diagnostic]:
-        """What is to be said of the notebooks that this one refers to."""
+    def _unkept(self) -> Iterable[Diagnostic]:
+        """Settings on a cell that refers to a notebook are refused; its notebook's own, dropped."""
         for child in self.inner.values():
             yield from child.settings.warnings
             yield from child.tagged.warnings
@@ -268,13 +264,17 @@ class Results:
             if unit.before >> number & 1:  # it may hold values that are made there
                 for name, known in self.flow.units[number].block.imports.items():
                     imports += known if name in names else []
-        cells = [*self.draft.shared, *self.draft.cells[unit.name]]
-        methods = attributes(cells, left_out)
-        found = completed(self._requirements(imports), methods, self.imported)
+        found = completed(self._requirements(imports), self._methods(unit, left_out), self.imported)
         if gives_code(self.flow, self.position[unit.name]):
             found.add("cloudpickle")
         found |= self._of_other_notebooks(unit)
         return tuple(sorted(found, key=str.lower))
+
+    def _methods(self, unit: Unit, left_out: list[Part]) -> set[str]:
+        """The attributes that stand in the code of a step."""
+        gone = {(part.cell, part.first) for part in left_out}
+        kept = (names for place, names in self.methods.items() if place not in gone)
+        return set().union(*kept, *attributes(self.draft.cells[unit.name]).values())
 
     def _requirements(self, imports: Iterable[Import]) -> tuple[str, ...]:
         return requirements(imports, self.options.distributions, self.local)

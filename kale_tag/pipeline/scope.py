@@ -5,7 +5,7 @@ only. `expressions.py`, `statements.py` and `flow.py` add one thing after anothe
 """
 
 import ast
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
@@ -226,18 +226,18 @@ class Names:
         return {**found, VOLATILE: True} if func.attr in calls.AXES else found
 
     def _parts(self, nodes: Iterable[ast.expr], *, keep: bool = False) -> dict[str, bool]:
-        found: dict[str, bool] = {}
-        for node in nodes:
-            for key, direct in self.roots(node).items():
-                found[key] = found.get(key, False) or (direct and keep)
-        return found
+        return self._shared(nodes, lambda _: keep)
 
     def held(self, nodes: Iterable[ast.expr]) -> dict[str, bool]:
         """What a container of *nodes* shares with them; one with an iterator in it is volatile."""
+        return self._shared(nodes, lambda key: key == VOLATILE)
+
+    def _shared(self, nodes: Iterable[ast.expr], same: Callable[[str], bool]) -> dict[str, bool]:
+        """The keys behind *nodes*: True for an object itself, if *same* says that it stays so."""
         found: dict[str, bool] = {}
         for node in nodes:
             for key, direct in self.roots(node).items():
-                found[key] = found.get(key, False) or (direct and key == VOLATILE)
+                found[key] = found.get(key, False) or (direct and same(key))
         return found
 
     def path(self, node: ast.expr) -> str:

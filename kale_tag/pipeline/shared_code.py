@@ -64,17 +64,15 @@ def fixed_names(cells: Sequence[Parsed], parts: Sequence[Part]) -> set[str]:
     }
 
 
-def attributes(cells: Sequence[Parsed], left_out: Collection[Part]) -> set[str]:
-    """The attributes, methods above all, that stand in *cells* but for what is *left_out*."""
-    gone = {(part.cell, part.first) for part in left_out}
-    return {
-        one.attr
-        for cell in cells
-        for node in cell.tree.body
-        if (cell, _first(node)) not in gone
-        for one in ast.walk(node)
-        if isinstance(one, ast.Attribute)
-    }
+def attributes(cells: Sequence[Parsed]) -> dict[tuple[Parsed, int], frozenset[str]]:
+    """The attributes, methods above all, in each statement of *cells*: by cell and first line."""
+    found: dict[tuple[Parsed, int], frozenset[str]] = {}
+    for cell in cells:
+        for node in cell.tree.body:
+            names = {one.attr for one in ast.walk(node) if isinstance(one, ast.Attribute)}
+            place = cell, _first(node)
+            found[place] = found.get(place, frozenset()) | names
+    return found
 
 
 def _at_once(node: ast.stmt) -> frozenset[str]:

@@ -11,6 +11,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 from kale_tag.pipeline import calls
 from kale_tag.pipeline.code import Parsed
+from kale_tag.pipeline.paths import root_of
 from kale_tag.pipeline.scope import SCOPES, targets_in
 
 Pairs = dict[str, set[str]]
@@ -113,7 +114,7 @@ class _Walker:
             case ast.AnnAssign(target=target, value=ast.expr() as value):
                 self.assign(target, value)
             case ast.Expr(value=ast.Call(func=ast.Attribute(value=holder, attr=attr)) as call):
-                if attr in _KEEPERS and (root := _root(holder)):
+                if attr in _KEEPERS and (root := root_of(holder)):
                     for one in _given(call):
                         self.keep(root, one)
             case ast.For(target=target, iter=over) | ast.AsyncFor(target=target, iter=over):
@@ -147,7 +148,7 @@ class _Walker:
             self.keep(target.id, value)
         elif isinstance(target, ast.Tuple | ast.List):
             self.unpack(target.elts, value)
-        elif root := _root(target):
+        elif root := root_of(target):
             self.keep(root, value)
 
     def unpack(self, targets: Sequence[ast.expr], value: ast.expr) -> None:
@@ -180,13 +181,6 @@ class _Walker:
                 self.pairs[other].discard(name)
 
 
-def _root(node: ast.expr) -> str:
-    """The variable of `x`, `x[0]` or `x.y[0]`."""
-    while isinstance(node, ast.Subscript | ast.Attribute):
-        node = node.value
-    return node.id if isinstance(node, ast.Name) else ""
-
-
 def _names(node: ast.AST) -> set[str]:
     """All names in *node*, read or bound."""
     return {one.id for one in ast.walk(node) if isinstance(one, ast.Name)}
@@ -209,9 +203,9 @@ def _held(node: ast.expr) -> Iterator[str]:  # noqa: C901, PLR0912  one case for
         case ast.Name(id=name):
             yield name
         case ast.Attribute():
-            yield from filter(None, [_root(node)])
+            yield from filter(None, [root_of(node)])
         case ast.Subscript(value=value, slice=ast.Constant(value=int())):
-            yield from filter(None, [_root(value)])
+            yield from filter(None, [root_of(value)])
         case ast.Starred(value=value) | ast.NamedExpr(value=value) | ast.Await(value=value):
             yield from _held(value)
         case ast.Tuple(elts=parts) | ast.List(elts=parts) | ast.Set(elts=parts):
@@ -231,6 +225,6 @@ def _held(node: ast.expr) -> Iterator[str]:  # noqa: C901, PLR0912  one case for
                 for part in _given(node):
                     yield from _held(part)
             elif name in {"parameters", "values", "items"} and isinstance(func, ast.Attribute):
-                yield from filter(None, [_root(func.value)])
+                yield from filter(None, [root_of(func.value)])
         case _:
             pass

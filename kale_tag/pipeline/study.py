@@ -34,6 +34,11 @@ class Part:
         return self.walked[cell]
 
     @property
+    def units(self) -> list[Unit]:
+        """The steps that are no references, in an order in which they can run."""
+        return [unit for unit in self.flow.units if unit.inner is None]
+
+    @property
     def steps(self) -> Iterator[tuple[Unit, Step]]:
         """The steps that are no references, with what is known of their variables."""
         units = {unit.name: unit for unit in self.flow.units}

@@ -5,11 +5,13 @@ import os
 import tempfile
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeVar
 
 from kale_tag.diagnostics import Diagnostic, UserError, error
 from kale_tag.runners.declared import RunnablePackage, quietly
 from kale_tag.runners.health import Answer, Endpoint, connection_fault, status_fault
+
+Found = TypeVar("Found")
 
 TIMEOUT = (5.0, 20.0)
 """Seconds for connecting, and for each wait on an answer."""
@@ -68,14 +70,13 @@ class Cluster:
         *digest* is that of the package; it stands in the description of the version.
         """
         pipeline_id = self._pipeline(package)
-        if version := self._version(pipeline_id, name, digest):
-            return version
         doing = f"take the version {name}"
-        with tempfile.TemporaryDirectory(prefix="kale-tag-") as folder:
-            path = os.path.join(folder, "pipeline.yaml")
-            with open(path, "wb") as file:
-                file.write(package.data)
-            try:
+
+        def make() -> Version:
+            with tempfile.TemporaryDirectory(prefix="kale-tag-") as folder:
+                path = os.path.join(folder, "pipeline.yaml")
+                with open(path, "wb") as file:
+                    file.write(package.data)
                 made = self._ask(
                     doing,
                     self.client.pipeline_uploads.upload_pipeline_version,
@@ -84,14 +85,9 @@ class Cluster:
                     pipelineid=pipeline_id,
                     description=f"sha256:{digest}",
                 )
-            except UserError as fault:
-                # Somebody may have uploaded the same a moment ago.
-                if fault.diagnostics[0].code == "taken":
-                    version = self._version(pipeline_id, name, digest)
-                    if version:
-                        return version
-                raise
-        return Version(pipeline_id, self._id(made.pipeline_version_id, doing), name, new=True)
+            return Version(pipeline_id, self._id(made.pipeline_version_id, doing), name, new=True)
+
+        return _found_or_made(lambda: self._version(pipeline_id, name, digest), make)
 
     def experiment(self, name: str) -> str:
         """The id of the experiment *name*; made if it is not there."""
@@ -99,7 +95,7 @@ class Cluster:
         body = self.client.api_models.V2beta1Experiment(
             display_name=name, namespace=self.namespace or None
         )
-        made = self._found_or_made(
+        made = self._named_or_made(
             "experiments",
             api.experiment_service_list_experiments,
             api.experiment_service_create_experiment,
@@ -186,7 +182,7 @@ class Cluster:
             description=package.description or None,
             namespace=self.namespace or None,
         )
-        made = self._found_or_made(
+        made = self._named_or_made(
             "pipelines",
             api.pipeline_service_list_pipelines,
             api.pipeline_service_create_pipeline,
@@ -209,7 +205,7 @@ class Cluster:
             )
         return Version(pipeline_id, found[0].pipeline_version_id, name, new=False)
 
-    def _found_or_made(
+    def _named_or_made(
         self,
         kind: str,
         list_all: Callable[..., Any],
@@ -219,17 +215,10 @@ class Cluster:
         """The one of *kind* in the namespace that has the name of *body*, or *body* made."""
         name = body.display_name
         where = {"namespace": self.namespace} if self.namespace else {}
-        if found := self._named(kind, list_all, name, **where):
-            return found[0]
-        try:
-            return self._ask(f"make the {kind.removesuffix('s')} {name}", create, body)
-        except UserError as fault:
-            # Somebody may have made it a moment ago.
-            if fault.diagnostics[0].code == "taken" and (
-                found := self._named(kind, list_all, name, **where)
-            ):
-                return found[0]
-            raise
+        return _found_or_made(
+            lambda: next(iter(self._named(kind, list_all, name, **where)), None),
+            lambda: self._ask(f"make the {kind.removesuffix('s')} {name}", create, body),
+        )
 
     def _named(
         self, kind: str, list_all: Callable[..., Any], name: str, *args: object, **kwargs: object
@@ -273,6 +262,18 @@ class Cluster:
         if not _is_record(self.client.runs.run_service_get_run.__self__.api_client.last_response):
             raise UserError(_no_sense(self.endpoint, doing))
         return answer
+
+
+def _found_or_made(find: Callable[[], Found | None], make: Callable[[], Found]) -> Found:
+    """What is there already, or is made; somebody else may make it in between."""
+    if found := find():
+        return found
+    try:
+        return make()
+    except UserError as fault:
+        if fault.diagnostics[0].code == "taken" and (found := find()):
+            return found
+        raise
 
 
 def _schedule_of(run: Any) -> tuple[str, str, dict[str, object]]:  # noqa: ANN401  kfp's model
