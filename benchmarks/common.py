@@ -14,10 +14,10 @@ from collections.abc import Callable, Iterator, Sequence
 
 from kale_tag import files
 from kale_tag.diagnostics import Source, UserError
-from kale_tag.tagging.change import Target
-from kale_tag.tagging.model import Spec
-from kale_tag.tagging.retag import retag
-from kale_tag.tagging.spec import read_spec
+from kale_tag.plan.carry_out import retag
+from kale_tag.spec.change import Target
+from kale_tag.spec.model import Spec
+from kale_tag.spec.read import read_spec
 
 SPEC = r"""version: 1
 cells:

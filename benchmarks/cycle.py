@@ -35,9 +35,9 @@ from common import (
 )
 
 from kale_tag import files
-from kale_tag.commands import batch
-from kale_tag.commands.targets import Targets, Task
-from kale_tag.tagging.retag import retag
+from kale_tag.commands.shared import batch
+from kale_tag.commands.shared.targets import Targets, Task
+from kale_tag.plan.carry_out import retag
 
 LIMIT = "limit: read, parse, match, write"
 NAIVE = "nbformat (naive)"

@@ -13,10 +13,10 @@ from importlib import resources
 from pathlib import Path
 from typing import Any, get_args
 
-from kale_tag.cleaners.facts import CLEANERS, Cleaner, Part
 from kale_tag.cli import COMMANDS, command
 from kale_tag.commands.lint_pages import index, pages, upgrade_pages
-from kale_tag.commands.options import Argument, Option
+from kale_tag.commands.shared.options import Argument, Option
+from kale_tag.lint.cleaner_programs import CLEANERS, Cleaner, Part
 
 DOCS = Path(__file__).parent
 RULES = DOCS / "rules"

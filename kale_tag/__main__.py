@@ -11,7 +11,7 @@ def _textconv() -> bool:
     """
     if sys.argv[1:4] != ["git", "textconv", "--"] or len(sys.argv) != 5:
         return False
-    from kale_tag.render.textconv import textconv  # noqa: PLC0415  see above
+    from kale_tag.git.textconv import textconv  # noqa: PLC0415  see above
 
     try:
         with open(sys.argv[4], "rb") as file:

@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, get_args
 
 from kale_tag import __version__
-from kale_tag.commands.options import Argument, Option
+from kale_tag.commands.shared.options import Argument, Option
 from kale_tag.diagnostics import Diagnostic, UserError
 
 COMMANDS = (
@@ -62,7 +62,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         code = _run(words)
         sys.stdout.flush()
     except UserError as fault:
-        from kale_tag.commands.report import say  # noqa: PLC0415  for faults only
+        from kale_tag.commands.shared.report import say  # noqa: PLC0415  for faults only
 
         for diagnostic in fault.diagnostics:
             say(diagnostic)
@@ -194,7 +194,7 @@ def _run_typer(words: list[str]) -> int:
 
 def _wrong_usage(words: list[str], otherwise: str) -> Diagnostic:
     """What is wrong with *words*; what typer says of them stands in *otherwise*."""
-    from kale_tag.commands import usage  # noqa: PLC0415  for slips only
+    from kale_tag.commands.shared import usage  # noqa: PLC0415  for slips only
 
     name, *rest = words
     if name not in COMMANDS:

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from kale_tag.pipeline.model import Pipeline, Step
+from kale_tag.kale.pipeline import Pipeline, Step
 
 
 def in_kales_words(pipeline: Pipeline) -> dict[str, Any]:

@@ -11,8 +11,8 @@ from typing import Any
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 
-from kale_tag.notebook import Notebook
-from kale_tag.read_notebook import read_notebook
+from kale_tag.notebook.model import Notebook
+from kale_tag.notebook.read import read_notebook
 
 ENGINES = ("json", "msgspec")
 EXAMPLES = int(os.environ.get("KALE_TAG_EXAMPLES", "150"))

@@ -2,7 +2,8 @@
 
 from typing import Any
 
-from kale_tag.pipeline.model import (
+from kale_tag.compiler.runtime import Runtime
+from kale_tag.kale.pipeline import (
     Code,
     CodeKind,
     Parameter,
@@ -14,7 +15,6 @@ from kale_tag.pipeline.model import (
     SubPipeline,
     Volume,
 )
-from kale_tag.pipeline.runtime import Runtime
 
 RUNTIME = Runtime({"magics": "import os\n", "step": "import sys\nprint(sys.argv[1:])\n"})
 """In place of the real one where it does not matter."""

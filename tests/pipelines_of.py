@@ -6,14 +6,14 @@ from typing import Any
 
 from notebooks import from_percent
 
+from kale_tag.compiler.build import build_pipeline
 from kale_tag.diagnostics import Label, UserError
-from kale_tag.notebook import Notebook
-from kale_tag.pipeline.build import build_pipeline
-from kale_tag.pipeline.model import Pipeline, Step, StepSettings
-from kale_tag.read_notebook import read_notebook
-from kale_tag.render.faults import as_text
+from kale_tag.kale.pipeline import Pipeline, Step, StepSettings
+from kale_tag.kale.settings import CompileOptions
+from kale_tag.notebook.model import Notebook
+from kale_tag.notebook.read import read_notebook
+from kale_tag.render.diagnostics import as_text
 from kale_tag.render.style import Style
-from kale_tag.settings import CompileOptions
 
 
 def pipeline_of(

@@ -10,8 +10,8 @@ from typing import Any
 
 from notebooks import from_percent
 
-from kale_tag.pipeline.outcome import RunOutcome
-from kale_tag.runners.run_folder import read_run
+from kale_tag.run.run_folder import read_run
+from kale_tag.run.run_record import RunOutcome
 
 ROOT = Path(__file__).parent.parent
 

@@ -7,9 +7,9 @@ from typing import Any
 
 from hypothesis import strategies as st
 
-from kale_tag import settings
-from kale_tag.lints import SEVERITIES
-from kale_tag.tagging import compile_section, rule, spec
+from kale_tag.kale import settings
+from kale_tag.rules import SEVERITIES
+from kale_tag.spec import compile_section, read, rule
 
 Spec = dict[str, Any]
 Place = tuple[Any, Any]
@@ -220,8 +220,8 @@ SPEC: dict[str, st.SearchStrategy[Any]] = {
     "pipeline": some_of(PIPELINE),
     "cells": st.lists(rules(), min_size=1, max_size=3),
     "rename": mapping(ANY_TEXT, st.sampled_from(["a", "_b", "load2"])),
-    "unmatched": st.sampled_from(spec.UNMATCHED),
-    "legacy": st.sampled_from(spec.LEGACY),
+    "unmatched": st.sampled_from(read.UNMATCHED),
+    "legacy": st.sampled_from(read.LEGACY),
     "compile": some_of(COMPILE),
     "ignore": mapping(st.sampled_from(sorted(SEVERITIES)), TEXTS),
 }
@@ -366,7 +366,7 @@ def samples() -> Iterator[tuple[str, Spec, Place]]:
 # Damage.
 
 WORDS = sorted(
-    {*spec.KEYS, *rule.KEYS, *settings.FIELDS, *settings.VOLUME_FIELDS, "name", "path", "stem"}
+    {*read.KEYS, *rule.KEYS, *settings.FIELDS, *settings.VOLUME_FIELDS, "name", "path", "stem"}
     | {*settings.SECURITY_FIELDS, *settings.KATIB_FIELDS, *rule.KINDS, "key", "value"}
     | {*compile_section.KEYS, *compile_section.STEP_KEYS}
 )

@@ -17,7 +17,7 @@ import pytest
 from kfp_stub import Stub, serving
 from submitting import prepare, submitted
 
-from kale_tag.runners import health, kubeflow
+from kale_tag.cluster import client, health
 
 JSON = "application/json"
 SLACK = 15.0
@@ -28,7 +28,7 @@ SLACK = 15.0
 def _folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     prepare(tmp_path, monkeypatch)
     monkeypatch.setattr(health, "SECONDS", 1.0)
-    monkeypatch.setattr(kubeflow, "TIMEOUT", (1.0, 1.0))
+    monkeypatch.setattr(client, "TIMEOUT", (1.0, 1.0))
 
 
 def the_fault(
@@ -286,6 +286,6 @@ def test_a_certificate_that_changes(
     """kfp's own client meets the same trust: its words are as plain as those of the check."""
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.load_cert_chain(certificate)
-    monkeypatch.setattr("kale_tag.runners.connect.check", lambda _endpoint: False)
+    monkeypatch.setattr("kale_tag.cluster.connect.check", lambda _endpoint: False)
     with serving(Stub(), context) as server:
         assert the_fault(server, capsys)["code"] == "untrusted-certificate"

@@ -20,7 +20,7 @@ import pytest
 from notebooks import from_percent
 
 from kale_tag.cli import COMMANDS, main
-from kale_tag.tagging import rule
+from kale_tag.spec import rule
 
 CASES = Path(__file__).parent / "cases"
 README = Path(__file__).parent.parent / "README.md"

@@ -20,12 +20,12 @@ import kale_tag
 from kale_tag.cli import main
 from kale_tag.commands.lint_pages import LINTS, no_page, pages, upgrade_pages
 from kale_tag.diagnostics import Label, Source, Span, UserError, error
-from kale_tag.lines import BLOCK, Lines
-from kale_tag.lints import SEVERITIES, Finding, code_of
-from kale_tag.read_notebook import read_notebook
+from kale_tag.kale.checks import lint
+from kale_tag.notebook.lines import BLOCK, Lines
+from kale_tag.notebook.read import read_notebook
 from kale_tag.render.github import as_command
 from kale_tag.render.sarif import FINGERPRINT, as_sarif
-from kale_tag.tagging.lint import lint
+from kale_tag.rules import SEVERITIES, Finding, code_of
 
 HERE = Path(__file__).parent
 ROOT = Path(kale_tag.__file__).parent

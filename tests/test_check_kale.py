@@ -14,9 +14,9 @@ from test_kale import kale, seen
 
 from kale_tag.commands.lint_pages import pages
 from kale_tag.diagnostics import UserError
-from kale_tag.read_notebook import read_notebook
-from kale_tag.tagging.lint import lint
-from kale_tag.tagging.tagged import Tagged
+from kale_tag.kale.checks import lint
+from kale_tag.kale.view import Tagged
+from kale_tag.notebook.read import read_notebook
 
 __all__ = ["kale"]
 pytestmark = pytest.mark.slow

@@ -23,24 +23,24 @@ from test_check import SARIF_SCHEMA, SETTINGS, found
 from test_pipelines import BLOCK, DOCUMENTS, options_of
 
 import kale_tag
-from kale_tag.cell_places import in_files
 from kale_tag.cli import main
-from kale_tag.commands import pipelines
 from kale_tag.commands.check_pipeline import POINTLESS
-from kale_tag.commands.targets import find_targets
+from kale_tag.commands.shared import pipelines
+from kale_tag.commands.shared.targets import find_targets
+from kale_tag.compiler.build import build_pipeline
+from kale_tag.compiler.package import package
 from kale_tag.diagnostics import Diagnostic, Label, Source, Span, UserError, error
-from kale_tag.lints import SEVERITIES, code_of
-from kale_tag.notebook import Notebook
-from kale_tag.pipeline import lint
-from kale_tag.pipeline.build import build_pipeline
-from kale_tag.pipeline.lint_outputs import UNPICKLABLE
-from kale_tag.pipeline.package import package
-from kale_tag.pipeline.study import study
-from kale_tag.places import Places
-from kale_tag.read_notebook import read_notebook
-from kale_tag.settings import CompileOptions
-from kale_tag.tagging.lint import has_kale_tags
-from kale_tag.tagging.lint import lint as lint_tags
+from kale_tag.kale.checks import has_kale_tags
+from kale_tag.kale.checks import lint as lint_tags
+from kale_tag.kale.settings import CompileOptions
+from kale_tag.lint import pipelines as lint
+from kale_tag.lint.context import study
+from kale_tag.lint.outputs import UNPICKLABLE
+from kale_tag.lint.places import in_files
+from kale_tag.notebook.model import Notebook
+from kale_tag.notebook.places import Places
+from kale_tag.notebook.read import read_notebook
+from kale_tag.rules import SEVERITIES, code_of
 
 EXAMPLES = Path(__file__).parent.parent / "examples"
 HEAD = f"# %metadata {json.dumps({'kubeflow_notebook': SETTINGS})}\n"
@@ -229,7 +229,8 @@ def _check_places(faults: list[Diagnostic], places: dict[str, Places]) -> None:
 def test_all_that_compile_says_is_known_to_check() -> None:
     """Every code that stands in the compiler is that of a lint, under the same name."""
     codes = set()
-    for path in (Path(kale_tag.__file__).parent / "pipeline").glob("*.py"):
+    root = Path(kale_tag.__file__).parent
+    for path in (*root.glob("analysis/*.py"), *root.glob("compiler/*.py"), *root.glob("lint/*.py")):
         for node in ast.walk(ast.parse(path.read_text("utf-8"))):
             if isinstance(node, ast.Call) and node.args:
                 name = getattr(node.func, "attr", getattr(node.func, "id", ""))

@@ -13,13 +13,13 @@ from notebooks import from_percent
 from repositories import Repository, isolate
 from ruamel.yaml import YAML
 
-from kale_tag.cleaners.config import config_of
-from kale_tag.cleaners.facts import CLEANERS, Cleaner
-from kale_tag.cleaners.lint import Cleaning, tag_eating_cleaner
-from kale_tag.cleaners.words import Use, find, losses, of_hook, split
 from kale_tag.cli import main
 from kale_tag.commands.check_cleaners import _NAMES, CONFIGS
 from kale_tag.diagnostics import Label, Source
+from kale_tag.lint.cleaner_config import config_of
+from kale_tag.lint.cleaner_programs import CLEANERS, Cleaner
+from kale_tag.lint.cleaner_words import Use, find, losses, of_hook, split
+from kale_tag.lint.cleaners import Cleaning, tag_eating_cleaner
 
 ROOT = Path(__file__).parent.parent
 SETTINGS = {"pipeline_name": "p", "experiment_name": "e"}

@@ -14,7 +14,7 @@ from notebooks import from_percent
 
 from kale_tag import __version__, cli
 from kale_tag.cli import COMMANDS, command, main, read_plainly, typer_app
-from kale_tag.splice import splice
+from kale_tag.notebook.splice import splice
 
 SPEC = "version: 1\ncells:\n  - {source: fit, step: train}\n"
 NOTEBOOK = from_percent("# %%\nmodel.fit(x)\n")
@@ -298,7 +298,7 @@ def test_a_bug_is_called_a_bug(
         right = splice(notebook, wanted)
         return right.replace(b"(y)", b"(z)")
 
-    monkeypatch.setattr("kale_tag.tagging.retag.splice", broken)
+    monkeypatch.setattr("kale_tag.plan.carry_out.splice", broken)
     assert main(["apply", "spec.yaml", "."]) == 3
 
     out, err = capsys.readouterr()
@@ -362,7 +362,7 @@ def test_the_bar_and_the_results(folder: Path, command: str) -> None:
     for number in range(30):
         (folder / f"n{number}.ipynb").write_bytes(NOTEBOOK)
     program = (
-        "import sys; from kale_tag.commands import batch; batch.BAR_SECONDS = 0\n"
+        "import sys; from kale_tag.commands.shared import batch; batch.BAR_SECONDS = 0\n"
         "from kale_tag.cli import main; sys.exit(main(sys.argv[1:]))"
     )
     ours, theirs = os.openpty()

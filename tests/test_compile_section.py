@@ -1,8 +1,8 @@
 """`compile` in a spec, as the compiler gets it."""
 
 from kale_tag.diagnostics import Label, Source, Span
-from kale_tag.settings import CompileOptions, StepOptions
-from kale_tag.tagging.spec import read_spec
+from kale_tag.kale.settings import CompileOptions, StepOptions
+from kale_tag.spec.read import read_spec
 
 BASE = """\
 version: 1

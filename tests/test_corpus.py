@@ -10,13 +10,13 @@ import pytest
 
 from kale_tag.cli import main
 from kale_tag.diagnostics import Label, Source, UserError
-from kale_tag.notebook import Notebook
-from kale_tag.read_notebook import read_notebook
-from kale_tag.tagging.change import Target
-from kale_tag.tagging.model import Spec
-from kale_tag.tagging.patch import operations
-from kale_tag.tagging.retag import retag
-from kale_tag.tagging.spec import read_spec
+from kale_tag.notebook.model import Notebook
+from kale_tag.notebook.read import read_notebook
+from kale_tag.plan.carry_out import retag
+from kale_tag.plan.patch import operations
+from kale_tag.spec.change import Target
+from kale_tag.spec.model import Spec
+from kale_tag.spec.read import read_spec
 
 BROKEN = 12  # nbformat 2 and 3, and what is no JSON: see MANIFEST.tsv of the corpus
 VARIABLES = {"stem": "nb", "name": "nb.ipynb", "dir": ".", "parent": "corpus"}

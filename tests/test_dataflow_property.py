@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from pipelines_of import pipeline_of
 
 from kale_tag.diagnostics import UserError
-from kale_tag.pipeline.model import Pipeline, Step
+from kale_tag.kale.pipeline import Pipeline, Step
 
 WATCHED = ("x", "y", "z", "l", "m", "d", "base")
 

@@ -16,17 +16,17 @@ from hypothesis import strategies as st
 from notebooks import cell, from_percent, notebook, to_bytes
 
 from kale_tag.cli import main
+from kale_tag.compare.diff import NotebookDiff, StepChange, diff_notebooks
 from kale_tag.diagnostics import Label, Source, UserError, error
-from kale_tag.notebook import Notebook
-from kale_tag.read_notebook import read_notebook
+from kale_tag.notebook.model import Notebook
+from kale_tag.notebook.read import read_notebook
+from kale_tag.notebook.splice import same
+from kale_tag.render.diagnostics import one_line
 from kale_tag.render.diff import Compared, as_json, as_text
 from kale_tag.render.diff_graph import graph_after, graph_before
 from kale_tag.render.diff_markdown import LIMIT, as_markdown, code
-from kale_tag.render.faults import one_line
 from kale_tag.render.setting import differences
 from kale_tag.render.style import Style
-from kale_tag.splice import same
-from kale_tag.tagging.diff import NotebookDiff, StepChange, diff_notebooks
 
 TAGS = st.lists(
     st.sampled_from(["step:a", "step:b", "prev:a", "skip", "imports", "limit:cpu:1", "x", "x|`"]),

@@ -13,11 +13,11 @@ import pytest
 from packages import documents, inlined
 from pipelines import FULL, NESTED, RUNTIME, TWO_INNER, chain, code, pipeline, step
 
-from kale_tag.pipeline.dsl import literal, to_dsl
-from kale_tag.pipeline.dsl_settings import cannot_compile
-from kale_tag.pipeline.ir_yaml import to_yaml
-from kale_tag.pipeline.model import Parameter, Pipeline
-from kale_tag.pipeline.package import package
+from kale_tag.compiler.dsl import literal, to_dsl
+from kale_tag.compiler.dsl_settings import cannot_compile
+from kale_tag.compiler.ir_yaml import to_yaml
+from kale_tag.compiler.package import package
+from kale_tag.kale.pipeline import Parameter, Pipeline
 
 NEWER = {"secretNameParameter", "pvcNameParameter", "optional"}
 """Fields that kfp writes beside the older ones that mean the same; we write the older ones."""

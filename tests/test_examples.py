@@ -12,7 +12,7 @@ import pytest
 from runs import environment, newest, run
 
 from kale_tag.cli import main
-from kale_tag.runners import run_folder
+from kale_tag.run import run_folder
 
 EXAMPLES = Path(__file__).parent.parent / "examples"
 EXPECTED = Path(__file__).parent / "examples"

@@ -16,31 +16,31 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from notebooks import cell, notebook, to_bytes
 
-from kale_tag import tags
 from kale_tag.cli import main
 from kale_tag.commands.mend_proposal import mend_proposal
+from kale_tag.compiler.build import build_pipeline
 from kale_tag.diagnostics import Label, Source, UserError
-from kale_tag.notebook import Notebook
-from kale_tag.pipeline.build import build_pipeline
-from kale_tag.read_notebook import read_notebook
-from kale_tag.settings import CompileOptions, check
-from kale_tag.tagging import template
-from kale_tag.tagging.cell_code import read_code
-from kale_tag.tagging.choose import BY, Part, choose
-from kale_tag.tagging.combine import Member, NoFitError, combine
-from kale_tag.tagging.draft import Draft
-from kale_tag.tagging.extract import draft, extract, remarks, share
-from kale_tag.tagging.plan import plan
-from kale_tag.tagging.propose import step_name
-from kale_tag.tagging.read_tags import has_kale_tags
-from kale_tag.tagging.retag import retag
-from kale_tag.tagging.select import View
-from kale_tag.tagging.source_pattern import candidates, literal
-from kale_tag.tagging.spec import read_spec, target_for
-from kale_tag.tagging.write_spec import write_spec
-from kale_tag.tagging.yaml_text import Measure, Regex, comment, entries, flow, text
-from kale_tag.tagging.yaml_tree import Mapping, Scalar, plain, read_yaml
-from kale_tag.tagging.yaml_tree import Sequence as List
+from kale_tag.extract.cell_code import read_code
+from kale_tag.extract.choose import BY, Part, choose
+from kale_tag.extract.combine import Member, NoFitError, combine
+from kale_tag.extract.draft import Draft
+from kale_tag.extract.extract import draft, extract, remarks, share
+from kale_tag.extract.propose import step_name
+from kale_tag.extract.read_tags import has_kale_tags
+from kale_tag.extract.source_pattern import candidates, literal
+from kale_tag.extract.write_spec import write_spec
+from kale_tag.fields.yaml_tree import Mapping, Scalar, plain, read_yaml
+from kale_tag.fields.yaml_tree import Sequence as List
+from kale_tag.kale import tags
+from kale_tag.kale.settings import CompileOptions, check
+from kale_tag.notebook.model import Notebook
+from kale_tag.notebook.read import read_notebook
+from kale_tag.plan.carry_out import retag
+from kale_tag.plan.plan import plan
+from kale_tag.plan.select import View
+from kale_tag.spec import template
+from kale_tag.spec.read import read_spec, target_for
+from kale_tag.spec.yaml_write import Measure, Regex, comment, entries, flow, text
 
 EXAMPLES = int(os.environ.get("KALE_TAG_EXAMPLES", "100"))
 FUZZ = settings(
@@ -346,7 +346,7 @@ def test_a_wrong_spec_is_our_bug(
         cells = [cell(f"{name}()", metadata={"tags": [f"step:{name}"]})]
         (tmp_path / f"{name}.ipynb").write_bytes(to_bytes(notebook(cells)))
     monkeypatch.setattr(
-        "kale_tag.tagging.extract.write_spec",
+        "kale_tag.extract.extract.write_spec",
         lambda made: write_spec(made).replace("step: a", "step: c"),
     )
     monkeypatch.chdir(tmp_path)

@@ -9,9 +9,9 @@ import pytest
 from notebooks import from_percent
 from repositories import Repository, isolate
 
-from kale_tag import git_attributes
 from kale_tag.cli import main
 from kale_tag.commands import git_drivers
+from kale_tag.git import attributes as git_attributes
 
 LINE = "*.ipynb diff=kale-tag merge=kale-tag\n"
 NOTEBOOK = from_percent("# %% tags=step:load\nx = 1\n")

@@ -17,12 +17,12 @@ from repositories import Repository, isolate
 
 from kale_tag.commands import git_merge as command
 from kale_tag.commands.git_merge import merged
-from kale_tag.git import GitError
-from kale_tag.git_merge import LABELS, GitMerge, Labels, merge_as_git
-from kale_tag.notebook import MISSING
-from kale_tag.read_notebook import read_notebook
-from kale_tag.render.textconv import textconv
-from kale_tag.splice import splice
+from kale_tag.git.merge import LABELS, GitMerge, Labels, merge_as_git
+from kale_tag.git.revisions import GitError
+from kale_tag.git.textconv import textconv
+from kale_tag.notebook.model import MISSING
+from kale_tag.notebook.read import read_notebook
+from kale_tag.notebook.splice import splice
 
 Patch = pytest.MonkeyPatch
 Capture = pytest.CaptureFixture[str]
@@ -122,7 +122,7 @@ def test_an_old_git(alone: Repository, monkeypatch: Patch) -> None:
     def refuse(*_words: object) -> GitMerge:
         raise GitError(129, "usage: git merge-tree")
 
-    monkeypatch.setattr("kale_tag.git_merge._by_merge_tree", refuse)
+    monkeypatch.setattr("kale_tag.git.merge._by_merge_tree", refuse)
     assert [merge_as_git(three, 8) for three in versions] == new
     assert [one.clean for one in new] == [True, False, False, False, True]
 
@@ -592,5 +592,5 @@ def test_diff_is_quick(driven: Repository) -> None:
         text=True,
         check=True,
     )
-    heavy = {"typer", "subprocess", "msgspec", "ruamel.yaml", "difflib", "kale_tag.tagging.plan"}
+    heavy = {"typer", "subprocess", "msgspec", "ruamel.yaml", "difflib", "kale_tag.plan.plan"}
     assert not heavy & set(done.stdout.split())

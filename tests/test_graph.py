@@ -10,11 +10,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from pipelines import FULL, NESTED, chain, pipeline, step
 
-from kale_tag.pipeline.graph import Edge, as_dot, as_json, as_mermaid, edges, flowchart
-from kale_tag.pipeline.graph_layout import Size, layout
-from kale_tag.pipeline.graph_svg import as_svg
-from kale_tag.pipeline.graph_text import as_text
-from kale_tag.pipeline.model import Pipeline
+from kale_tag.graph.graph import Edge, as_dot, as_json, as_mermaid, edges, flowchart
+from kale_tag.graph.layout import Size, layout
+from kale_tag.graph.svg import as_svg
+from kale_tag.graph.text import as_text
+from kale_tag.kale.pipeline import Pipeline
 
 SVG = "{http://www.w3.org/2000/svg}"
 

@@ -9,11 +9,11 @@ import pytest
 from notebooks import cell, notebook, to_bytes
 from pipelines_of import line_of
 
+from kale_tag.compiler.build import build_pipeline
 from kale_tag.diagnostics import UserError
-from kale_tag.pipeline.build import build_pipeline
-from kale_tag.pipeline.model import Pipeline, Step
-from kale_tag.read_notebook import read_notebook
-from kale_tag.settings import CompileOptions
+from kale_tag.kale.pipeline import Pipeline, Step
+from kale_tag.kale.settings import CompileOptions
+from kale_tag.notebook.read import read_notebook
 
 
 def built(*cells: tuple[str, str]) -> Pipeline:

@@ -11,18 +11,18 @@ import pytest
 from kale_words import compare, in_kales_words
 from notebooks import cell, notebook, to_bytes
 
+from kale_tag.analysis.flow import read_block
+from kale_tag.analysis.source import Parsed, read_code
+from kale_tag.compiler.build import build_pipeline
+from kale_tag.compiler.parameters import read_metrics, read_parameters
+from kale_tag.compiler.requirements import requirements
+from kale_tag.compiler.settings import env_name
 from kale_tag.diagnostics import Label, UserError
-from kale_tag.notebook import Notebook
-from kale_tag.pipeline.build import build_pipeline
-from kale_tag.pipeline.code import Parsed, read_code
-from kale_tag.pipeline.flow import read_block
-from kale_tag.pipeline.model import Pipeline, Step
-from kale_tag.pipeline.packages import requirements
-from kale_tag.pipeline.parameters import read_metrics, read_parameters
-from kale_tag.pipeline.pipeline_settings import env_name
-from kale_tag.pipeline.tagged import read_tagged
-from kale_tag.read_notebook import read_notebook
-from kale_tag.settings import CompileOptions
+from kale_tag.kale.pipeline import Pipeline, Step
+from kale_tag.kale.read_tagged import read_tagged
+from kale_tag.kale.settings import CompileOptions
+from kale_tag.notebook.model import Notebook
+from kale_tag.notebook.read import read_notebook
 
 CASES = json.loads((Path(__file__).parent / "kale_cases.json").read_text("utf-8"))
 

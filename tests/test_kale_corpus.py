@@ -12,12 +12,12 @@ import pytest
 from kale_words import compare, in_kales_words
 from test_kale import ORACLE, kale  # noqa: F401  a fixture
 
+from kale_tag.compiler.build import build_pipeline
 from kale_tag.diagnostics import Label, UserError
-from kale_tag.notebook import Notebook
-from kale_tag.pipeline.build import build_pipeline
-from kale_tag.pipeline.model import Pipeline, Step
-from kale_tag.read_notebook import read_notebook
-from kale_tag.settings import CompileOptions
+from kale_tag.kale.pipeline import Pipeline, Step
+from kale_tag.kale.settings import CompileOptions
+from kale_tag.notebook.model import Notebook
+from kale_tag.notebook.read import read_notebook
 
 pytestmark = pytest.mark.slow
 

@@ -12,9 +12,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from test_kale import kale  # noqa: F401  a fixture
 
+from kale_tag.analysis.ipython import IDLE_MAGICS, to_python
+from kale_tag.analysis.source import read_code
 from kale_tag.diagnostics import Source, UserError
-from kale_tag.pipeline.code import read_code
-from kale_tag.pipeline.magics import IDLE_MAGICS, to_python
 
 
 def rewritten(text: str) -> str:

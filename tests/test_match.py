@@ -10,10 +10,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 from notebooks import cell, from_percent, notebook, to_bytes
 
+from kale_tag.compare.match import Pair, match_cells
 from kale_tag.diagnostics import UserError
-from kale_tag.notebook import Notebook
-from kale_tag.read_notebook import read_notebook
-from kale_tag.tagging.match import Pair, match_cells
+from kale_tag.notebook.model import Notebook
+from kale_tag.notebook.read import read_notebook
 
 SOURCES = st.sampled_from(["", "a", "b", "c", "d", "e"])
 IDS = st.sampled_from([None, "p", "q", "r", "s"])

@@ -8,11 +8,11 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 from notebooks import cell, notebook, to_bytes
 
-from kale_tag.notebook import MISSING, Notebook
-from kale_tag.read_notebook import read_notebook
-from kale_tag.tagging.merge import Merge, merge
-from kale_tag.tagging.merge_tags import merge_tags
-from kale_tag.tagging.three_way import Versions
+from kale_tag.compare.merge import Merge, merge
+from kale_tag.compare.merge_tags import merge_tags
+from kale_tag.compare.three_way import Versions
+from kale_tag.notebook.model import MISSING, Notebook
+from kale_tag.notebook.read import read_notebook
 
 NONE = "-"
 """Stands for a cell without `tags` in the tables."""

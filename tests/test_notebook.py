@@ -12,10 +12,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 from layouts import ENGINES, FUZZ, exact, files, nodes, read, text_of
 
-from kale_tag import notebook_msgspec
 from kale_tag.diagnostics import Diagnostic, UserError
-from kale_tag.json_value import HugeInt
-from kale_tag.notebook import MISSING, Notebook
+from kale_tag.notebook import read_msgspec
+from kale_tag.notebook.json_value import HugeInt
+from kale_tag.notebook.model import MISSING, Notebook
 
 each_engine = pytest.mark.parametrize("engine", ENGINES)
 
@@ -312,7 +312,7 @@ def test_addresses_are_not_trusted(monkeypatch: pytest.MonkeyPatch) -> None:
     """Where addresses lie, the spans are found in another way."""
     data = (CELL % '""').encode()
     monkeypatch.setattr(
-        notebook_msgspec, "address", lambda buffer: 5 if isinstance(buffer, bytes) else 8
+        read_msgspec, "address", lambda buffer: 5 if isinstance(buffer, bytes) else 8
     )
     notebook = read(data, "msgspec")
     assert notebook.fast
@@ -365,10 +365,10 @@ def test_memory(engine: str) -> None:
 
 def test_import_is_cheap() -> None:
     """Importing what every command needs loads none of the slow packages."""
-    program = "import sys, kale_tag.read_notebook, kale_tag.splice; print(*sys.modules)"
+    program = "import sys, kale_tag.notebook.read, kale_tag.notebook.splice; print(*sys.modules)"
     loaded = subprocess.run(
         [sys.executable, "-c", program], capture_output=True, check=True, text=True
     ).stdout.split()
-    assert "kale_tag.splice" in loaded
+    assert "kale_tag.notebook.splice" in loaded
     slow = {"msgspec", "ctypes", "nbformat", "jsonschema", "jsonpatch", "rich", "typer", "difflib"}
     assert not slow & set(loaded)

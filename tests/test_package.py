@@ -14,9 +14,11 @@ from packages import check, documents, inlined
 from pipelines import FULL, NESTED, RUNTIME, TWO_INNER, chain, code, pipeline, step
 from test_dsl import compiled, older
 
+from kale_tag.compiler.ir_yaml import to_yaml
+from kale_tag.compiler.package import package
+from kale_tag.compiler.package_text import Origin, as_text
 from kale_tag.diagnostics import Label, Source, UserError
-from kale_tag.pipeline.ir_yaml import to_yaml
-from kale_tag.pipeline.model import (
+from kale_tag.kale.pipeline import (
     Parameter,
     Pipeline,
     Secret,
@@ -25,8 +27,6 @@ from kale_tag.pipeline.model import (
     SubPipeline,
     Volume,
 )
-from kale_tag.pipeline.package import package
-from kale_tag.pipeline.package_text import Origin, as_text
 
 GOLDEN = Path(__file__).parent / "golden"
 ORIGIN = Origin((("demo.ipynb", "0" * 64), ("demo.yaml", "1" * 64)), "kale-tag compile demo.yaml")

@@ -13,19 +13,19 @@ from notebooks import from_percent, to_bytes
 from test_retag import FUZZ, notebooks
 
 from kale_tag.cli import main
-from kale_tag.commands.patches import name_below
+from kale_tag.commands.shared.patches import name_below
 from kale_tag.diagnostics import Source, UserError
-from kale_tag.notebook import MISSING, Notebook
-from kale_tag.read_notebook import read_notebook
-from kale_tag.render.faults import as_text as fault_text
+from kale_tag.notebook.model import MISSING, Notebook
+from kale_tag.notebook.read import read_notebook
+from kale_tag.notebook.splice import same
+from kale_tag.plan.apply_patch import apply_patch
+from kale_tag.plan.carry_out import carry_out, repatch
+from kale_tag.plan.invert_patch import inverted
+from kale_tag.plan.patch import Operation, as_text, operations, prove_patch
+from kale_tag.plan.read_patch import Patch, read_patch
+from kale_tag.render.diagnostics import as_text as fault_text
 from kale_tag.render.style import Style
-from kale_tag.splice import same
-from kale_tag.tagging.apply_patch import apply_patch
-from kale_tag.tagging.change import Change
-from kale_tag.tagging.invert_patch import inverted
-from kale_tag.tagging.patch import Operation, as_text, operations, prove_patch
-from kale_tag.tagging.read_patch import Patch, read_patch
-from kale_tag.tagging.retag import carry_out, repatch
+from kale_tag.spec.change import Change
 
 values = st.recursive(
     st.none()

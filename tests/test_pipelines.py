@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 from pipelines_of import in_words
 
-from kale_tag.settings import CompileOptions, StepOptions
+from kale_tag.kale.settings import CompileOptions, StepOptions
 
 DOCUMENTS = sorted((Path(__file__).parent / "pipelines").glob("*.md"))
 BLOCK = re.compile(

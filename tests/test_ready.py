@@ -9,15 +9,15 @@ from test_check_kale import OTHER_REASONS
 from test_corpus import VARIABLES, canonical
 from test_kale import kale, seen
 
-from kale_tag.commands.ready import ready_names, ready_spec
-from kale_tag.commands.targets import spec_of
+from kale_tag.commands.shared.ready import ready_names, ready_spec
+from kale_tag.commands.shared.targets import spec_of
 from kale_tag.diagnostics import UserError
-from kale_tag.read_notebook import read_notebook
-from kale_tag.steps import outline
-from kale_tag.tagging.change import Target
-from kale_tag.tagging.lint import lint
-from kale_tag.tagging.retag import retag
-from kale_tag.tagging.tagged import Tagged
+from kale_tag.kale.checks import lint
+from kale_tag.kale.outline import outline
+from kale_tag.kale.view import Tagged
+from kale_tag.notebook.read import read_notebook
+from kale_tag.plan.carry_out import retag
+from kale_tag.spec.change import Target
 
 __all__ = ["kale"]
 

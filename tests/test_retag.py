@@ -10,15 +10,15 @@ from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 from notebooks import cell, notebook, to_bytes
 
-from kale_tag import tags
 from kale_tag.diagnostics import Diagnostic, Label, Source, UserError
-from kale_tag.render.faults import as_text
+from kale_tag.kale import tags
+from kale_tag.plan.carry_out import retag
+from kale_tag.plan.patch import operations
+from kale_tag.render.diagnostics import as_text
 from kale_tag.render.style import Style
-from kale_tag.tagging.change import Target
-from kale_tag.tagging.model import Spec
-from kale_tag.tagging.patch import operations
-from kale_tag.tagging.retag import retag
-from kale_tag.tagging.spec import read_spec
+from kale_tag.spec.change import Target
+from kale_tag.spec.model import Spec
+from kale_tag.spec.read import read_spec
 
 EXAMPLES = int(os.environ.get("KALE_TAG_EXAMPLES", "300"))
 FUZZ = settings(

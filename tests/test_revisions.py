@@ -10,9 +10,9 @@ from typing import Any
 import pytest
 from notebooks import from_percent
 
-from kale_tag import git
 from kale_tag.cli import main
 from kale_tag.diagnostics import UserError
+from kale_tag.git import revisions
 
 Capture = pytest.CaptureFixture[str]
 
@@ -449,13 +449,13 @@ def test_reads_only_what_differs(monkeypatch: pytest.MonkeyPatch) -> None:
     commit({f"{number}.ipynb": A for number in range(50)})
     commit({"7.ipynb": B, "8.ipynb": None})
     read: list[str] = []
-    original = git.Blobs.read
+    original = revisions.Blobs.read
 
-    def noted(self: git.Blobs, blob: str, name: str) -> bytes:
+    def noted(self: revisions.Blobs, blob: str, name: str) -> bytes:
         read.append(name)
         return original(self, blob, name)
 
-    monkeypatch.setattr(git.Blobs, "read", noted)
+    monkeypatch.setattr(revisions.Blobs, "read", noted)
 
     assert main(["diff", "HEAD~1", "HEAD"]) == 0
     assert read == ["HEAD~1:7.ipynb", "HEAD:7.ipynb", "HEAD~1:8.ipynb"]
@@ -463,25 +463,25 @@ def test_reads_only_what_differs(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_functions(two: Path, tmp_path: Path) -> None:
     """What the functions give beyond the command."""
-    found = git.repository()
+    found = revisions.repository()
 
-    assert found == git.Repository("", str(two), shallow=False)
-    assert git.repository(str(two / "nb")) == git.Repository(
+    assert found == revisions.Repository("", str(two), shallow=False)
+    assert revisions.repository(str(two / "nb")) == revisions.Repository(
         str(two / "nb"), str(two), shallow=False
     )
-    assert git.repository(str(tmp_path)) is None
+    assert revisions.repository(str(tmp_path)) is None
     assert found is not None
-    tree = git.resolve(found, "main")
-    assert git.resolve(found, "main:b.ipynb").kind == "blob"
-    assert [one.path for one in git.notebooks_at(found, tree.id)] == [
+    tree = revisions.resolve(found, "main")
+    assert revisions.resolve(found, "main:b.ipynb").kind == "blob"
+    assert [one.path for one in revisions.notebooks_at(found, tree.id)] == [
         "b.ipynb", "nb/a.ipynb", "nb/plain.ipynb",
     ]  # fmt: skip
-    assert [one.path for one in git.notebooks_at(found, tree.id, ["nb/*n*"])] == [
+    assert [one.path for one in revisions.notebooks_at(found, tree.id, ["nb/*n*"])] == [
         "nb/a.ipynb", "nb/plain.ipynb",
     ]  # fmt: skip
-    with git.Blobs(found) as blobs:
-        for one in git.notebooks_at(found, tree.id):
+    with revisions.Blobs(found) as blobs:
+        for one in revisions.notebooks_at(found, tree.id):
             assert blobs.read(one.id or "", "x") == Path(one.path).read_bytes()
         with pytest.raises(UserError, match="the content of x"):
             blobs.read("1" * 40, "x")
-        assert blobs.read(git.resolve(found, "main:b.ipynb").id, "x") == B
+        assert blobs.read(revisions.resolve(found, "main:b.ipynb").id, "x") == B

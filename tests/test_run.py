@@ -9,11 +9,11 @@ import pytest
 from packages import check
 from pipelines import FULL, NESTED, TWO_INNER, pipeline, step
 
-from kale_tag.pipeline.model import Parameter, Pipeline
-from kale_tag.pipeline.package import package
-from kale_tag.pipeline.package_text import Origin, as_text
-from kale_tag.pipeline.runtime import pack
-from kale_tag.pipeline.runtime_text import load_runtime
+from kale_tag.compiler.package import package
+from kale_tag.compiler.package_text import Origin, as_text
+from kale_tag.compiler.runtime import pack
+from kale_tag.compiler.runtime_text import load_runtime
+from kale_tag.kale.pipeline import Parameter, Pipeline
 
 with warnings.catch_warnings():
     warnings.simplefilter("ignore")
@@ -109,7 +109,7 @@ def test_dollars(run: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> N
 
 def test_packed(run: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     """A pipeline whose runtime is packed runs as well as any."""
-    monkeypatch.setattr("kale_tag.pipeline.package.MUCH", 0)
+    monkeypatch.setattr("kale_tag.compiler.package.MUCH", 0)
     assert "12.0" in run(NESTED, alpha=2.0)
 
 

@@ -16,13 +16,13 @@ from hypothesis import strategies as st
 from pipelines_of import pipeline_of
 from runs import put, run
 
+from kale_tag.compiler.package import package
+from kale_tag.compiler.read_package import Compiled, FromPipeline, read_compiled
+from kale_tag.compiler.runtime_text import load_runtime
+from kale_tag.compiler.step_command import EXECUTOR_INPUT
 from kale_tag.diagnostics import UserError
-from kale_tag.pipeline.compiled import Compiled, FromPipeline, read_compiled
-from kale_tag.pipeline.package import package
-from kale_tag.pipeline.runtime_text import load_runtime
-from kale_tag.pipeline.step_command import EXECUTOR_INPUT
-from kale_tag.runners import snapshot
-from kale_tag.runners.comparison import compare, compared_names, environment, watched
+from kale_tag.run.compare import snapshot
+from kale_tag.run.compare.comparison import compare, compared_names, environment, watched
 
 REAL = load_runtime()
 

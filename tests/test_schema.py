@@ -27,13 +27,13 @@ from spec_strategies import (
     valid_specs,
 )
 
-from kale_tag import settings, tags
-from kale_tag.commands.ready import is_ready, ready_spec
+from kale_tag.commands.shared.ready import is_ready, ready_spec
 from kale_tag.diagnostics import Diagnostic, Label, Source, UserError
-from kale_tag.lints import SEVERITIES
-from kale_tag.tagging import compile_section, rule, spec, template
-from kale_tag.tagging.spec import read_spec
-from kale_tag.tagging.yaml_tree import plain, read_yaml
+from kale_tag.fields.yaml_tree import plain, read_yaml
+from kale_tag.kale import settings, tags
+from kale_tag.rules import SEVERITIES
+from kale_tag.spec import compile_section, read, rule, template
+from kale_tag.spec.read import read_spec
 
 ROOT = Path(__file__).parent.parent
 SCHEMA: dict[str, Any] = json.loads((ROOT / "kale_tag/spec.schema.json").read_text("utf-8"))
@@ -176,7 +176,7 @@ def no_file(name: str, _: Label) -> Source:
     return Source(name, "version: 1\n")
 
 
-def reader_says(text: str, load: spec.Load = no_file) -> list[Diagnostic]:
+def reader_says(text: str, load: read.Load = no_file) -> list[Diagnostic]:
     """What the reader says of *text* itself that JSON Schema could say too."""
     source = Source("spec.yaml", text)
     try:
@@ -196,7 +196,7 @@ def schema_says(text: str) -> list[ValidationError]:
     return list(VALIDATOR.iter_errors(None if tree is None else plain(tree)))
 
 
-def assert_agree(text: str, load: spec.Load = no_file) -> bool:
+def assert_agree(text: str, load: read.Load = no_file) -> bool:
     """Fails where the two judge differently; whether *text* is right in form."""
     reader, schema = reader_says(text, load), schema_says(text)
     assert bool(reader) == bool(schema), "\n".join(
@@ -291,7 +291,7 @@ def keys(pointer: str) -> set[str]:
 @pytest.mark.parametrize(
     ("pointer", "known"),
     [
-        ("#", spec.KEYS),
+        ("#", read.KEYS),
         ("#/definitions/rule", rule.KEYS),
         ("#/definitions/not", rule.SELECTORS),
         ("#/definitions/pipeline", settings.FIELDS),
@@ -312,8 +312,8 @@ def test_schema_and_reader_know_the_same_keys(pointer: str, known: tuple[str, ..
 @pytest.mark.parametrize(
     ("pointer", "words"),
     [
-        ("#/properties/unmatched", spec.UNMATCHED),
-        ("#/properties/legacy", spec.LEGACY),
+        ("#/properties/unmatched", read.UNMATCHED),
+        ("#/properties/legacy", read.LEGACY),
         (
             "#/properties/compile/properties/artifacts/additionalProperties",
             compile_section.ARTIFACTS,

@@ -2,7 +2,7 @@
 
 from pipelines_of import pipeline_of
 
-from kale_tag.pipeline.model import Step
+from kale_tag.kale.pipeline import Step
 
 
 def _run(step: Step) -> dict[str, object]:

@@ -27,9 +27,9 @@ from layouts import (
 from nbformat import v4
 
 from kale_tag.diagnostics import UserError
-from kale_tag.json_value import HugeInt
-from kale_tag.notebook import MISSING
-from kale_tag.splice import ProofError, Wanted, prove, same, splice
+from kale_tag.notebook.json_value import HugeInt
+from kale_tag.notebook.model import MISSING
+from kale_tag.notebook.splice import ProofError, Wanted, prove, same, splice
 
 each_engine = pytest.mark.parametrize("engine", ENGINES)
 

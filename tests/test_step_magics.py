@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 from step_harness import RUNTIME, run, words
 
+from kale_tag.analysis.ipython import to_python
 from kale_tag.diagnostics import Source
-from kale_tag.pipeline.magics import to_python
 
 I = "get_ipython()"  # noqa: E741
 

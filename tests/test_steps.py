@@ -3,9 +3,9 @@
 import pytest
 from notebooks import from_percent
 
-from kale_tag.read_notebook import read_notebook
-from kale_tag.steps import Outline, Role, Step, outline, role_of
-from kale_tag.tags import Tag
+from kale_tag.kale.outline import Outline, Role, Step, outline, role_of
+from kale_tag.kale.tags import Tag
+from kale_tag.notebook.read import read_notebook
 
 
 def of(percent: str) -> Outline:

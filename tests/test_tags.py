@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from kale_tag import tags
+from kale_tag.kale import tags
 
 NAMES = st.from_regex(tags.NAME, fullmatch=True)
 

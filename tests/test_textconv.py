@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from notebooks import cell, from_percent, notebook, to_bytes
 
-from kale_tag.render.textconv import textconv
+from kale_tag.git.textconv import textconv
 
 PERCENT = (
     '# %metadata {"kubeflow_notebook": {"pipeline_name": "p", "base_image": "x"}}\n'

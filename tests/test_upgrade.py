@@ -14,13 +14,13 @@ from notebooks import cell, notebook, to_bytes
 from test_corpus import canonical, spec_of
 from test_kale import kale, seen
 
-from kale_tag import tags
 from kale_tag.cli import main
 from kale_tag.diagnostics import UserError
-from kale_tag.read_notebook import read_notebook
-from kale_tag.steps import Outline, outline
-from kale_tag.tagging.change import Target
-from kale_tag.tagging.retag import Retagged, retag
+from kale_tag.kale import tags
+from kale_tag.kale.outline import Outline, outline
+from kale_tag.notebook.read import read_notebook
+from kale_tag.plan.carry_out import Retagged, retag
+from kale_tag.spec.change import Target
 
 __all__ = ["kale"]
 

@@ -1,6 +1,6 @@
 """`kale-tag apply`: write what a spec or a reviewed patch asks for."""
 
-from kale_tag.commands.options import (
+from kale_tag.commands.shared.options import (
     AllOrNothing,
     Color,
     Format,
@@ -11,7 +11,7 @@ from kale_tag.commands.options import (
     Reanchor,
     Verbose,
 )
-from kale_tag.commands.write import Options, write
+from kale_tag.commands.shared.write import Options, write
 
 
 def apply(  # noqa: PLR0913  one parameter an option

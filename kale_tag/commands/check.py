@@ -7,11 +7,11 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from kale_tag import files
-from kale_tag.commands import batch
 from kale_tag.commands.check_cleaners import find_cleaners
 from kale_tag.commands.check_pipeline import Sound, check_pipeline, pointless
-from kale_tag.commands.check_targets import find_checks
-from kale_tag.commands.options import (
+from kale_tag.commands.shared import batch
+from kale_tag.commands.shared.check_targets import find_checks
+from kale_tag.commands.shared.options import (
     CheckFormat,
     CheckPaths,
     Color,
@@ -21,25 +21,25 @@ from kale_tag.commands.options import (
     Silenced,
     Strict,
 )
-from kale_tag.commands.report import say, style_for
-from kale_tag.commands.targets import STDIN, Task
+from kale_tag.commands.shared.report import say, style_for
+from kale_tag.commands.shared.targets import STDIN, Task
 from kale_tag.diagnostics import Diagnostic, UserError, count
-from kale_tag.lints import Finding
-from kale_tag.notebook import Notebook
-from kale_tag.places import Places
-from kale_tag.read_notebook import read_notebook, scan_again
-from kale_tag.render import faults
+from kale_tag.kale.checks import has_kale_tags, lint
+from kale_tag.kale.settings import CompileOptions
+from kale_tag.kale.view import Tagged
+from kale_tag.notebook.model import Notebook
+from kale_tag.notebook.places import Places
+from kale_tag.notebook.read import read_notebook, scan_again
+from kale_tag.notebook.splice import splice
+from kale_tag.plan.drift import drift
+from kale_tag.plan.plan import plan
+from kale_tag.render import diagnostics
 from kale_tag.render.github import as_command
 from kale_tag.render.style import Style
-from kale_tag.settings import CompileOptions
-from kale_tag.splice import splice
-from kale_tag.tagging.drift import drift
-from kale_tag.tagging.lint import has_kale_tags, lint
-from kale_tag.tagging.plan import plan
-from kale_tag.tagging.tagged import Tagged
+from kale_tag.rules import Finding
 
 if TYPE_CHECKING:
-    from kale_tag.commands.pipelines import Reader
+    from kale_tag.commands.shared.pipelines import Reader
 
 
 def check(  # noqa: PLR0913  one parameter an option
@@ -123,17 +123,17 @@ def _together(checked: list[_Checked]) -> Iterator[list[Finding]]:
     names: dict[str, list[Diagnostic]] = {}
     roots = [one for one in checked if one.name == STDIN or files.identity(one.name) not in inside]
     if len(roots) > 1:
-        from kale_tag.pipeline.lint_names import one_pipeline_name  # noqa: PLC0415  starts slowly
+        from kale_tag.lint.names import one_pipeline_name  # noqa: PLC0415  starts slowly
 
         for fault in one_pipeline_name(one.sound.named for one in roots if one.sound.named):
             names.setdefault(fault.labels[0].source.name, []).append(fault)
     for one in checked:
-        faults = [*one.own]
+        diagnostics = [*one.own]
         if one in roots:
-            faults += [*one.sound.faults, *names.get(one.name, ())]
-        by_place = {fault: _place(fault, one.name) for fault in faults}
-        faults.sort(key=by_place.__getitem__)
-        yield [*map(one.finding, faults), *one.drift]
+            diagnostics += [*one.sound.faults, *names.get(one.name, ())]
+        by_place = {fault: _place(fault, one.name) for fault in diagnostics}
+        diagnostics.sort(key=by_place.__getitem__)
+        yield [*map(one.finding, diagnostics), *one.drift]
 
 
 @dataclass(slots=True)
@@ -188,8 +188,8 @@ class _Work:
         if not has_kale_tags(tagged) or (tagged is notebook and pointless(codes)):
             return
         # The compiler takes as long to import as all that check does else.
-        from kale_tag.commands.pipelines import reader  # noqa: PLC0415
-        from kale_tag.tagging.compile_section import merged  # noqa: PLC0415
+        from kale_tag.commands.shared.pipelines import reader  # noqa: PLC0415
+        from kale_tag.spec.compile_section import merged  # noqa: PLC0415
 
         options = CompileOptions()
         for spec, _ in task.steps:
@@ -263,9 +263,9 @@ class _Report:
 
     def _print(self, one: Finding) -> None:
         if not one.silenced:
-            print(faults.as_text(one.fault, self.style), end="\n\n")
+            print(diagnostics.as_text(one.fault, self.style), end="\n\n")
         elif self.verbose:
-            print(self.style.dim(faults.as_silenced(one.fault, one.silenced)), end="\n\n")
+            print(self.style.dim(diagnostics.as_silenced(one.fault, one.silenced)), end="\n\n")
 
     def close(self) -> None:
         """Print the document of the formats that are one, else the summary."""

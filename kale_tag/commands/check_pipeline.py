@@ -7,19 +7,19 @@ from functools import cache
 from typing import TYPE_CHECKING
 
 from kale_tag import files
-from kale_tag.cell_places import in_files
-from kale_tag.commands.targets import STDIN
+from kale_tag.commands.shared.targets import STDIN
 from kale_tag.diagnostics import Diagnostic, Label, UserError, error
-from kale_tag.metadata import SETTINGS_KEY
-from kale_tag.notebook import Notebook
-from kale_tag.places import Places
-from kale_tag.read_notebook import read_notebook
-from kale_tag.settings import CompileOptions
+from kale_tag.kale.metadata import SETTINGS_KEY
+from kale_tag.kale.settings import CompileOptions
+from kale_tag.lint.places import in_files
+from kale_tag.notebook.model import Notebook
+from kale_tag.notebook.places import Places
+from kale_tag.notebook.read import read_notebook
 
 if TYPE_CHECKING:
-    from kale_tag.commands.pipelines import Reader
-    from kale_tag.pipeline.lint_names import Named
-    from kale_tag.pipeline.runtime import Runtime
+    from kale_tag.commands.shared.pipelines import Reader
+    from kale_tag.compiler.runtime import Runtime
+    from kale_tag.lint.names import Named
 
 POINTLESS = frozenset(
     [
@@ -53,10 +53,10 @@ def check_pipeline(
     Places are those of the file *on_disk*. *said* are the codes of what lints of tags have found.
     """
     # With all that compiles, a third of the time that check takes to start, and not always needed.
-    from kale_tag.commands.pipelines import STDIN_NOTEBOOK  # noqa: PLC0415
-    from kale_tag.pipeline.lint import lint  # noqa: PLC0415
-    from kale_tag.pipeline.lint_names import Named  # noqa: PLC0415
-    from kale_tag.pipeline.study import study  # noqa: PLC0415
+    from kale_tag.commands.shared.pipelines import STDIN_NOTEBOOK  # noqa: PLC0415
+    from kale_tag.lint.context import study  # noqa: PLC0415
+    from kale_tag.lint.names import Named  # noqa: PLC0415
+    from kale_tag.lint.pipelines import lint  # noqa: PLC0415
 
     if tagged.name == STDIN:
         tagged = read_notebook(tagged.data, STDIN_NOTEBOOK, fast=tagged.fast)
@@ -110,6 +110,6 @@ def _places_of(names: Collection[str], reader: "Reader") -> dict[str, Places]:
 
 @cache
 def _runtime() -> "Runtime":
-    from kale_tag.pipeline.runtime_text import load_runtime  # noqa: PLC0415  see above
+    from kale_tag.compiler.runtime_text import load_runtime  # noqa: PLC0415  see above
 
     return load_runtime()

@@ -5,16 +5,15 @@ import re
 from collections.abc import Iterator, Mapping, Sequence
 
 from kale_tag import files
-from kale_tag import git_attributes as attributes
-from kale_tag import git_config as config
-from kale_tag.cleaners.config import Config, config_of
-from kale_tag.cleaners.facts import CLEANERS, Cleaner
-from kale_tag.cleaners.hooks import hooks
-from kale_tag.cleaners.lint import Cleaning, tag_eating_cleaner
-from kale_tag.cleaners.words import Use, find, split
 from kale_tag.commands.check_cleaners import PRE_COMMIT, shown
 from kale_tag.diagnostics import Diagnostic, Label, Source, Span, UserError
-from kale_tag.git import GitError
+from kale_tag.git import attributes, config
+from kale_tag.git.revisions import GitError
+from kale_tag.lint.cleaner_config import Config, config_of
+from kale_tag.lint.cleaner_hooks import hooks
+from kale_tag.lint.cleaner_programs import CLEANERS, Cleaner
+from kale_tag.lint.cleaner_words import Use, find, split
+from kale_tag.lint.cleaners import Cleaning, tag_eating_cleaner
 
 
 def faults(

@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from kale_tag import files
-from kale_tag.commands.options import (
+from kale_tag.commands.shared.options import (
     Builders,
     Check,
     Color,
@@ -18,16 +18,16 @@ from kale_tag.commands.options import (
     Quiet,
     Verbose,
 )
-from kale_tag.commands.pipelines import STDIN_NOTEBOOK, Built, build
-from kale_tag.commands.report import Report, style_for
-from kale_tag.commands.targets import STDIN
+from kale_tag.commands.shared.pipelines import STDIN_NOTEBOOK, Built, build
+from kale_tag.commands.shared.report import Report, style_for
+from kale_tag.commands.shared.targets import STDIN
+from kale_tag.compiler.dsl import to_dsl
+from kale_tag.compiler.dsl_settings import cannot_compile
+from kale_tag.compiler.package import package
+from kale_tag.compiler.package_text import Origin, as_text, changed_sources, size_warnings
+from kale_tag.compiler.runtime import Runtime
+from kale_tag.compiler.runtime_text import load_runtime
 from kale_tag.diagnostics import Label, Source, UserError, count, error, warning
-from kale_tag.pipeline.dsl import to_dsl
-from kale_tag.pipeline.dsl_settings import cannot_compile
-from kale_tag.pipeline.package import package
-from kale_tag.pipeline.package_text import Origin, as_text, changed_sources, size_warnings
-from kale_tag.pipeline.runtime import Runtime
-from kale_tag.pipeline.runtime_text import load_runtime
 from kale_tag.render.style import Style
 
 ENDINGS = {

@@ -8,17 +8,17 @@ from dataclasses import replace
 from functools import partial
 from typing import TypeVar
 
-from kale_tag.commands.options import Color, DiffFormat, ExitCode, Limit, Quiet, Unchanged
-from kale_tag.commands.options import Versions as Words
-from kale_tag.commands.report import say, style_for
-from kale_tag.commands.revisions import find_versions
-from kale_tag.commands.versions import Comparison, Version, Versions
+from kale_tag.commands.shared.options import Color, DiffFormat, ExitCode, Limit, Quiet, Unchanged
+from kale_tag.commands.shared.options import Versions as Words
+from kale_tag.commands.shared.report import say, style_for
+from kale_tag.commands.shared.revisions import find_versions
+from kale_tag.commands.shared.versions import Comparison, Version, Versions
+from kale_tag.compare.diff import diff_notebooks
 from kale_tag.diagnostics import UserError, error
-from kale_tag.notebook import Notebook
-from kale_tag.read_notebook import read_notebook
+from kale_tag.notebook.model import Notebook
+from kale_tag.notebook.read import read_notebook
 from kale_tag.render import diff as render
 from kale_tag.render.diff import Compared
-from kale_tag.tagging.diff import diff_notebooks
 
 T = TypeVar("T")
 

@@ -6,20 +6,20 @@ from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 
 from kale_tag import files
-from kale_tag.commands.batch import is_worth_msgspec
 from kale_tag.commands.mend_proposal import mend_proposal
-from kale_tag.commands.options import By, NotebookPaths, Propose, Quiet, SpecOutput
-from kale_tag.commands.report import say
-from kale_tag.commands.targets import STDIN, Targets, Task, path_variables, told_apart
+from kale_tag.commands.shared.batch import is_worth_msgspec
+from kale_tag.commands.shared.options import By, NotebookPaths, Propose, Quiet, SpecOutput
+from kale_tag.commands.shared.report import say
+from kale_tag.commands.shared.targets import STDIN, Targets, Task, path_variables, told_apart
 from kale_tag.diagnostics import Diagnostic, Label, Source, UserError, count, error
-from kale_tag.notebook import Notebook
-from kale_tag.read_notebook import read_notebook
-from kale_tag.splice import ProofError
-from kale_tag.tagging.combine import Combined, Member
-from kale_tag.tagging.extract import draft, remarks, share
-from kale_tag.tagging.extract import extract as as_text
-from kale_tag.tagging.read_tags import has_kale_tags
-from kale_tag.tagging.select import View
+from kale_tag.extract.combine import Combined, Member
+from kale_tag.extract.extract import draft, remarks, share
+from kale_tag.extract.extract import extract as as_text
+from kale_tag.extract.read_tags import has_kale_tags
+from kale_tag.notebook.model import Notebook
+from kale_tag.notebook.read import read_notebook
+from kale_tag.notebook.splice import ProofError
+from kale_tag.plan.select import View
 
 SHOWN = 5
 """How many specs a message speaks of."""

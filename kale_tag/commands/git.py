@@ -2,7 +2,7 @@
 
 import sys
 
-from kale_tag.commands.options import Attributes, Everywhere, Format, GitAction, GitFiles
+from kale_tag.commands.shared.options import Attributes, Everywhere, Format, GitAction, GitFiles
 from kale_tag.diagnostics import Diagnostic, UserError, error
 
 
@@ -50,7 +50,7 @@ def git(
 
 def _textconv(name: str) -> int:
     from kale_tag.files import read  # noqa: PLC0415  see above
-    from kale_tag.render.textconv import textconv  # noqa: PLC0415  see above
+    from kale_tag.git.textconv import textconv  # noqa: PLC0415  see above
 
     data = textconv(read(name).data)
     sys.stdout.buffer.write(data)

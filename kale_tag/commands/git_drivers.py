@@ -13,11 +13,10 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Literal
 
-from kale_tag import git_attributes as attributes
-from kale_tag import git_config as config
-from kale_tag.commands.report import say
+from kale_tag.commands.shared.report import say
 from kale_tag.diagnostics import Diagnostic, Label, Source, UserError, count, error, warning
-from kale_tag.git import GitError
+from kale_tag.git import attributes, config
+from kale_tag.git.revisions import GitError
 
 NAME = "kale-tag"
 PATTERN = "*.ipynb"

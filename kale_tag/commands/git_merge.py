@@ -7,15 +7,14 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from kale_tag import files
-from kale_tag.commands.report import say
+from kale_tag.commands.shared.report import say
+from kale_tag.compare.merge import CellConflict, Merge, unexpected
+from kale_tag.compare.merge import merge as merge_meaning
 from kale_tag.diagnostics import Diagnostic, Label, Source, UserError, error, warning
-from kale_tag.git_merge import GitMerge, Hunk, Labels, hunks, merge_as_git
-from kale_tag.notebook import MISSING, Notebook
-from kale_tag.read_notebook import read_notebook
-from kale_tag.splice import prove, splice
-from kale_tag.tagging.merge import CellConflict, Merge, unexpected
-from kale_tag.tagging.merge import merge as merge_meaning
-from kale_tag.tagging.select import first_line
+from kale_tag.git.merge import GitMerge, Hunk, Labels, hunks, merge_as_git
+from kale_tag.notebook.model import MISSING, Notebook, first_line
+from kale_tag.notebook.read import read_notebook
+from kale_tag.notebook.splice import prove, splice
 
 MARKER_SIZE = 7
 

@@ -5,14 +5,14 @@ import sys
 from collections.abc import Mapping
 
 from kale_tag import files
-from kale_tag.commands.options import Builders, Color, Drawing, GraphFormat, Paths, Quiet
-from kale_tag.commands.pipelines import STDIN_NOTEBOOK, Finish, build
-from kale_tag.commands.report import Report, style_for
-from kale_tag.commands.targets import STDIN
+from kale_tag.commands.shared.options import Builders, Color, Drawing, GraphFormat, Paths, Quiet
+from kale_tag.commands.shared.pipelines import STDIN_NOTEBOOK, Finish, build
+from kale_tag.commands.shared.report import Report, style_for
+from kale_tag.commands.shared.targets import STDIN
 from kale_tag.diagnostics import Label, Source, UserError, error
-from kale_tag.pipeline import graph as graphs
-from kale_tag.pipeline.graph_svg import as_svg
-from kale_tag.pipeline.graph_text import as_text
+from kale_tag.graph import graph as graphs
+from kale_tag.graph.svg import as_svg
+from kale_tag.graph.text import as_text
 
 ENDINGS = {"text": ".txt", "mermaid": ".mmd", "dot": ".dot", "svg": ".svg", "json": ".json"}
 

@@ -5,16 +5,17 @@ What `kale-tag upgrade` warns of besides has pages, too.
 
 from collections.abc import Collection, Iterator, Mapping
 
-from kale_tag.cleaners import lint as cleaners
 from kale_tag.diagnostics import Diagnostic, error
-from kale_tag.lints import SEVERITIES, Lint, Page, page
-from kale_tag.pipeline import lint as pipeline
-from kale_tag.pipeline.lint_names import one_pipeline_name
-from kale_tag.tagging import drift, lint
-from kale_tag.tagging.upgrade_warnings import WARNINGS
+from kale_tag.kale import checks
+from kale_tag.lint import cleaners
+from kale_tag.lint import pipelines as pipeline
+from kale_tag.lint.names import one_pipeline_name
+from kale_tag.plan import drift
+from kale_tag.rules import SEVERITIES, Lint, Page, page
+from kale_tag.upgrade.warnings import WARNINGS
 
 LINTS: tuple[Lint, ...] = (
-    *lint.LINTS,
+    *checks.LINTS,
     *pipeline.LINTS,
     one_pipeline_name,
     *drift.LINTS,

@@ -4,13 +4,14 @@ import os
 from collections.abc import Collection, Sequence
 from dataclasses import replace
 
-from kale_tag import files, tags
+from kale_tag import files
 from kale_tag.diagnostics import Diagnostic, Label, UserError, error
-from kale_tag.notebook import Notebook
-from kale_tag.settings import CompileOptions
-from kale_tag.tagging.draft import Block, Draft
-from kale_tag.tagging.extract import tagged
-from kale_tag.tagging.propose import propose
+from kale_tag.extract.draft import Block, Draft
+from kale_tag.extract.extract import tagged
+from kale_tag.extract.propose import propose
+from kale_tag.kale import tags
+from kale_tag.kale.settings import CompileOptions
+from kale_tag.notebook.model import Notebook
 
 
 def mend_proposal(draft: Draft) -> tuple[Draft, Sequence[Diagnostic]]:
@@ -36,7 +37,7 @@ def mend_proposal(draft: Draft) -> tuple[Draft, Sequence[Diagnostic]]:
 def _faults(draft: Draft) -> Sequence[Diagnostic]:
     """What `compile` has against cells of *draft*."""
     # With all that compiles, most of the time that extract takes to start, and for proposals only.
-    from kale_tag.pipeline.build import build_pipeline  # noqa: PLC0415
+    from kale_tag.compiler.build import build_pipeline  # noqa: PLC0415
 
     local = files.modules_in(os.path.dirname(draft.notebook.name))
     try:

@@ -4,8 +4,8 @@ import shlex
 import sys
 from collections.abc import Sequence
 
-from kale_tag.commands import batch
-from kale_tag.commands.options import (
+from kale_tag.commands.shared import batch
+from kale_tag.commands.shared.options import (
     Color,
     Diff,
     Explain,
@@ -17,13 +17,13 @@ from kale_tag.commands.options import (
     Reanchor,
     Verbose,
 )
-from kale_tag.commands.patches import Folder
-from kale_tag.commands.report import Report, style_for
-from kale_tag.commands.targets import STDIN, find_targets
+from kale_tag.commands.shared.patches import Folder
+from kale_tag.commands.shared.report import Report, style_for
+from kale_tag.commands.shared.targets import STDIN, find_targets
 from kale_tag.diagnostics import UserError, count, error
+from kale_tag.plan.carry_out import Retagged
 from kale_tag.render import plan as render
 from kale_tag.render.style import Style
-from kale_tag.tagging.retag import Retagged
 
 
 def plan(  # noqa: PLR0913  one parameter an option

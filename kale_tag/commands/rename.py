@@ -6,16 +6,24 @@ import sys
 from collections.abc import Sequence
 
 from kale_tag import files
-from kale_tag.commands.options import Color, Format, NewName, OldName, Quiet, RenamePaths, Write
 from kale_tag.commands.rename_files import Changed, Everywhere, rename_everywhere
-from kale_tag.commands.report import say, style_for
+from kale_tag.commands.shared.options import (
+    Color,
+    Format,
+    NewName,
+    OldName,
+    Quiet,
+    RenamePaths,
+    Write,
+)
+from kale_tag.commands.shared.report import say, style_for
 from kale_tag.diagnostics import Diagnostic, Label, Source, Span, UserError, count, error, nearest
-from kale_tag.render import faults
+from kale_tag.fields.fields import Form
+from kale_tag.rename.edits import Edit
+from kale_tag.render import diagnostics
 from kale_tag.render.style import Style
-from kale_tag.tagging.form import Form
-from kale_tag.tagging.model import Given
-from kale_tag.tagging.rename import Edit
-from kale_tag.tagging.rule import check_tag
+from kale_tag.spec.model import Given
+from kale_tag.spec.rule import check_tag
 
 
 def rename(  # noqa: PLR0913  one parameter an option
@@ -142,7 +150,7 @@ def _as_json(found: Everywhere, changed: Sequence[Changed], *, written: bool) ->
     looked = [fault for one in found.files for fault in one.look]
     document = {
         "places": places,
-        "diagnostics": [faults.as_value(fault) for fault in (*found.faults, *looked)],
+        "diagnostics": [diagnostics.as_value(fault) for fault in (*found.faults, *looked)],
         "summary": {"files": len(changed), "places": len(places), "written": written},
     }
     return json.dumps(document, indent=1, ensure_ascii=False)

@@ -4,11 +4,11 @@ import os
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
 
-from kale_tag import files, tags
-from kale_tag.commands import patches
-from kale_tag.commands.check_targets import looks_like_a_spec
-from kale_tag.commands.ready import is_ready, ready_spec
-from kale_tag.commands.targets import (
+from kale_tag import files
+from kale_tag.commands.shared import patches
+from kale_tag.commands.shared.check_targets import looks_like_a_spec
+from kale_tag.commands.shared.ready import is_ready, ready_spec
+from kale_tag.commands.shared.targets import (
     STDIN,
     Named,
     Targets,
@@ -17,16 +17,17 @@ from kale_tag.commands.targets import (
     told_apart,
 )
 from kale_tag.diagnostics import Diagnostic, Label, Source, UserError, error
-from kale_tag.places import Places
-from kale_tag.read_notebook import read_notebook
-from kale_tag.tagging.change import Target
-from kale_tag.tagging.model import Given, Spec
-from kale_tag.tagging.patch import ENDING
-from kale_tag.tagging.rename import Edit, Renamed
-from kale_tag.tagging.rename_patch import patch_faults, rename_in_patch
-from kale_tag.tagging.rename_spec import rename_faults, rename_in_spec
-from kale_tag.tagging.retag import retag
-from kale_tag.tagging.spec import read_spec
+from kale_tag.kale import tags
+from kale_tag.notebook.places import Places
+from kale_tag.notebook.read import read_notebook
+from kale_tag.plan.carry_out import retag
+from kale_tag.plan.patch import ENDING
+from kale_tag.rename.edits import Edit, Renamed
+from kale_tag.rename.patch import patch_faults, rename_in_patch
+from kale_tag.rename.spec import rename_faults, rename_in_spec
+from kale_tag.spec.change import Target
+from kale_tag.spec.model import Given, Spec
+from kale_tag.spec.read import read_spec
 
 BOM = b"\xef\xbb\xbf"
 

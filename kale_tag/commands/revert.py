@@ -1,6 +1,6 @@
 """`kale-tag revert`: undo what patches have done."""
 
-from kale_tag.commands.options import (
+from kale_tag.commands.shared.options import (
     AllOrNothing,
     Color,
     Format,
@@ -11,7 +11,7 @@ from kale_tag.commands.options import (
     Reanchor,
     Verbose,
 )
-from kale_tag.commands.write import Options, write
+from kale_tag.commands.shared.write import Options, write
 
 
 def revert(  # noqa: PLR0913  one parameter an option

@@ -9,8 +9,11 @@ from dataclasses import replace
 from functools import partial
 
 from kale_tag import files
-from kale_tag.commands.load_package import Loaded, NotBuiltError, load_package
-from kale_tag.commands.options import (
+from kale_tag.commands.run_compare import check_comparable, compare_runs
+from kale_tag.commands.run_end import finish
+from kale_tag.commands.run_screen import Screen, Watch
+from kale_tag.commands.shared.load_package import Loaded, NotBuiltError, load_package
+from kale_tag.commands.shared.options import (
     Cache,
     Color,
     Compare,
@@ -26,20 +29,17 @@ from kale_tag.commands.options import (
     Timeout,
     Until,
 )
-from kale_tag.commands.report import Report, style_for
-from kale_tag.commands.run_arguments import read_arguments
-from kale_tag.commands.run_compare import check_comparable, compare_runs
-from kale_tag.commands.run_end import finish
-from kale_tag.commands.run_place import RunPlace, place_for
-from kale_tag.commands.run_watch import Screen, Watch
+from kale_tag.commands.shared.report import Report, style_for
+from kale_tag.commands.shared.run_arguments import read_arguments
+from kale_tag.compiler.read_package import Compiled
 from kale_tag.diagnostics import UserError, error, suggest
-from kale_tag.pipeline.compiled import Compiled
-from kale_tag.pipeline.outcome import RunOutcome
-from kale_tag.runners import local
-from kale_tag.runners.comparison import environment, watched
-from kale_tag.runners.missing import missing_packages
-from kale_tag.runners.not_here import not_here
-from kale_tag.runners.run_folder import Reuse, keep_artifacts, reusable, taken, write_run
+from kale_tag.run import local
+from kale_tag.run.cluster_only import not_here
+from kale_tag.run.compare.comparison import environment, watched
+from kale_tag.run.missing_packages import missing_packages
+from kale_tag.run.place import RunPlace, place_for
+from kale_tag.run.run_folder import Reuse, keep_artifacts, reusable, taken, write_run
+from kale_tag.run.run_record import RunOutcome
 
 
 def run(  # noqa: PLR0913  one parameter an option

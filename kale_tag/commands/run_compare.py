@@ -7,21 +7,21 @@ from collections.abc import Mapping
 from dataclasses import replace
 
 from kale_tag import files
-from kale_tag.commands.load_package import Loaded
+from kale_tag.commands.shared.load_package import Loaded
+from kale_tag.compiler.read_package import Compiled
 from kale_tag.diagnostics import Diagnostic, Label, Source, UserError, error
-from kale_tag.pipeline.compiled import Compiled
-from kale_tag.pipeline.model import SubPipeline
-from kale_tag.pipeline.outcome import Comparison, RunOutcome
-from kale_tag.read_notebook import read_notebook
+from kale_tag.kale.pipeline import SubPipeline
+from kale_tag.notebook.read import read_notebook
 from kale_tag.render import run_text
 from kale_tag.render.style import Style
-from kale_tag.runners.comparison import (
+from kale_tag.run.compare.comparison import (
     check_nbclient,
     compare,
     notebook_cells,
     run_notebook,
     snapshot_of,
 )
+from kale_tag.run.run_record import Comparison, RunOutcome
 
 AGAIN = 2
 """How often the notebook runs again where something differs; dice may show the same twice."""

@@ -5,15 +5,15 @@ import sys
 from collections.abc import Callable
 
 from kale_tag import files
-from kale_tag.commands.report import Report
 from kale_tag.commands.run_compare import show
 from kale_tag.commands.run_page import page_of
-from kale_tag.commands.run_watch import Watch
+from kale_tag.commands.run_screen import Watch
+from kale_tag.commands.shared.report import Report
 from kale_tag.diagnostics import UserError, error
-from kale_tag.pipeline.outcome import Comparison, RunOutcome, StepOutcome
 from kale_tag.render import run_text
 from kale_tag.render.run_failure import TAIL, beyond, failure
-from kale_tag.runners import local
+from kale_tag.run import local
+from kale_tag.run.run_record import Comparison, RunOutcome, StepOutcome
 
 
 def finish(  # noqa: PLR0913  what there is to say

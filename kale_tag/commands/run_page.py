@@ -3,10 +3,10 @@
 import os
 
 from kale_tag import __version__
-from kale_tag.pipeline.compiled import Compiled
-from kale_tag.pipeline.outcome import Comparison, RunOutcome
+from kale_tag.compiler.read_package import Compiled
 from kale_tag.render.run_failure import clean, failure, last_words
 from kale_tag.render.run_page import StepParts, as_page
+from kale_tag.run.run_record import Comparison, RunOutcome
 
 KEPT = 100_000
 """Bytes of a long log that the page shows from either end."""

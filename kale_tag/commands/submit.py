@@ -12,7 +12,7 @@ from datetime import datetime
 from typing import TYPE_CHECKING
 
 from kale_tag import files
-from kale_tag.commands.options import (
+from kale_tag.commands.shared.options import (
     CaCert,
     Color,
     Experiment,
@@ -30,14 +30,14 @@ from kale_tag.commands.options import (
     VersionName,
     Wait,
 )
-from kale_tag.commands.packages import Given, one_package
-from kale_tag.commands.parameters import values_of
-from kale_tag.commands.report import Report, style_for
+from kale_tag.commands.shared.packages import Given, one_package
+from kale_tag.commands.shared.parameters import values_of
+from kale_tag.commands.shared.report import Report, style_for
 from kale_tag.diagnostics import Diagnostic, UserError, error
-from kale_tag.render import faults
+from kale_tag.render import diagnostics
 
 if TYPE_CHECKING:
-    from kale_tag.runners.kubeflow import Cluster, Run, Task, Version
+    from kale_tag.cluster.client import Cluster, Run, Task, Version
 
 DIGITS = 12
 """Of the digest in the name of a version: enough that two packages never meet."""
@@ -134,7 +134,7 @@ def submit(  # noqa: PLR0913  one parameter an option
         report.tell(fault.diagnostics)
         code = 3 if any(one.code == "bug" for one in fault.diagnostics) else 2
     if done.as_json:
-        shown = [faults.as_value(fault) for fault in report.diagnostics]
+        shown = [diagnostics.as_value(fault) for fault in report.diagnostics]
         print(json.dumps({**done.value, "diagnostics": shown}, indent=1, ensure_ascii=False))
     return code
 
@@ -173,7 +173,7 @@ def _cron(text: str) -> str:
 
 
 def _connect(host: str, token: str, ca_cert: str, namespace: str) -> "Cluster":
-    from kale_tag.runners.connect import Access, connect  # noqa: PLC0415  slow to import
+    from kale_tag.cluster.connect import Access, connect  # noqa: PLC0415  slow to import
 
     if ca_cert:
         files.read(ca_cert)
@@ -283,7 +283,7 @@ def _wait(cluster: "Cluster", run_id: str, given: Given, report: Report, done: _
 
 def _looks(cluster: "Cluster", run_id: str) -> "Iterator[Run]":
     """The run again and again until it has ended; a server that is away for a while is no end."""
-    from kale_tag.runners.kubeflow import ENDED  # noqa: PLC0415  with its kind
+    from kale_tag.cluster.client import ENDED  # noqa: PLC0415  with its kind
 
     pause, longest = POLL
     away = 0.0

@@ -1,6 +1,6 @@
 """`kale-tag upgrade`: notebooks of Kale 0.x to the language of Kale 2, without a spec."""
 
-from kale_tag.commands.options import (
+from kale_tag.commands.shared.options import (
     AllOrNothing,
     Color,
     Format,
@@ -10,7 +10,7 @@ from kale_tag.commands.options import (
     Quiet,
     Verbose,
 )
-from kale_tag.commands.write import Options, write
+from kale_tag.commands.shared.write import Options, write
 from kale_tag.diagnostics import UserError, error
 
 SPEC = "kale:upgrade"

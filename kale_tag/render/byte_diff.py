@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 
-from kale_tag.notebook import Notebook
+from kale_tag.notebook.model import Notebook
 
 Opcode = tuple[str, int, int, int, int]
 """As in difflib: what happens, to which lines of the old file, and which of the new one."""

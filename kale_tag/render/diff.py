@@ -26,17 +26,17 @@ import json
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
+from kale_tag.compare.diff import CellChange, NotebookDiff, Regrouped, StepChange
 from kale_tag.diagnostics import Diagnostic
-from kale_tag.metadata import PATH_KEY
-from kale_tag.notebook import MISSING
-from kale_tag.render import faults
-from kale_tag.render.faults import one_line
+from kale_tag.kale.metadata import PATH_KEY
+from kale_tag.kale.outline import Step
+from kale_tag.notebook.model import MISSING
+from kale_tag.notebook.splice import same
+from kale_tag.render import diagnostics as faults
+from kale_tag.render.diagnostics import one_line
 from kale_tag.render.setting import as_text as setting_as_text
 from kale_tag.render.setting import as_written, digits
 from kale_tag.render.style import Style
-from kale_tag.splice import same
-from kale_tag.steps import Step
-from kale_tag.tagging.diff import CellChange, NotebookDiff, Regrouped, StepChange
 
 Names = tuple[str, str]
 """What is compared: two revisions, files or folders."""

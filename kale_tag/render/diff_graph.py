@@ -2,9 +2,9 @@
 
 from collections.abc import Iterator, Mapping, Sequence
 
-from kale_tag.mermaid import MAX_CHARACTERS, MAX_EDGES, Edge, Line, Node, flowchart
-from kale_tag.steps import Outline
-from kale_tag.tagging.diff import NotebookDiff
+from kale_tag.compare.diff import NotebookDiff
+from kale_tag.graph.mermaid import MAX_CHARACTERS, MAX_EDGES, Edge, Line, Node, flowchart
+from kale_tag.kale.outline import Outline
 
 # Fill and text are both given, so that they are read on light and on dark pages; the frames differ
 # and each mark stands in the label too, for who sees no colours.

@@ -9,8 +9,10 @@ import re
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
+from kale_tag.compare.diff import CellChange, NotebookDiff, StepChange
 from kale_tag.diagnostics import count
-from kale_tag.notebook import MISSING
+from kale_tag.notebook.model import MISSING
+from kale_tag.render.diagnostics import one_line
 from kale_tag.render.diff import (
     Compared,
     Names,
@@ -21,9 +23,7 @@ from kale_tag.render.diff import (
     path_changes,
 )
 from kale_tag.render.diff_graph import graph_after, graph_before, same_arrows
-from kale_tag.render.faults import one_line
 from kale_tag.render.setting import as_written, differences
-from kale_tag.tagging.diff import CellChange, NotebookDiff, StepChange
 
 LIMIT = 65_536
 """What GitHub takes as one comment, in characters. Sizes are in bytes of UTF-8, to be safe."""

@@ -5,7 +5,7 @@ from collections.abc import Iterable
 from dataclasses import replace
 
 from kale_tag.diagnostics import Diagnostic, count
-from kale_tag.render.faults import where
+from kale_tag.render.diagnostics import where
 
 SHOWN = 3
 """Places that are named behind the first one, which is shown whole."""

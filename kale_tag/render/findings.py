@@ -4,8 +4,8 @@ import json
 from collections.abc import Mapping, Sequence
 
 from kale_tag.diagnostics import Diagnostic
-from kale_tag.lints import Finding
-from kale_tag.render.faults import as_value
+from kale_tag.render.diagnostics import as_value
+from kale_tag.rules import Finding
 
 
 def as_json(

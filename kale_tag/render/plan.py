@@ -3,17 +3,17 @@
 from collections.abc import Iterator, Sequence
 from itertools import groupby
 
-from kale_tag.metadata import PATH_KEY
-from kale_tag.notebook import MISSING, Notebook
+from kale_tag.kale.metadata import PATH_KEY
+from kale_tag.kale.tags import listed
+from kale_tag.notebook.model import MISSING, Notebook, first_line
+from kale_tag.plan.desired_settings import settings_changed
+from kale_tag.plan.patch import operations
+from kale_tag.plan.plan import Plan
+from kale_tag.plan.select import View, why_not
 from kale_tag.render.setting import as_text as setting_as_text
 from kale_tag.render.style import Style
-from kale_tag.tagging.change import Change
-from kale_tag.tagging.model import Rule
-from kale_tag.tagging.patch import operations
-from kale_tag.tagging.plan import Plan
-from kale_tag.tagging.select import View, first_line, why_not
-from kale_tag.tagging.wanted_settings import settings_changed
-from kale_tag.tags import listed
+from kale_tag.spec.change import Change
+from kale_tag.spec.model import Rule
 
 
 def as_text(plan: Plan, notebook: Notebook, style: Style) -> Iterator[str]:

@@ -3,10 +3,10 @@
 import re
 import signal
 
+from kale_tag.compiler.read_package import Task
 from kale_tag.diagnostics import Diagnostic, Label, Source, Span, error
-from kale_tag.pipeline.compiled import Task
-from kale_tag.pipeline.outcome import StepOutcome
 from kale_tag.render.run_text import seconds
+from kale_tag.run.run_record import StepOutcome
 
 TAIL = 65_536
 """Bytes of the end of a log in which the reason is looked for."""

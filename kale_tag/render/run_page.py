@@ -10,12 +10,12 @@ from dataclasses import dataclass
 from html import escape
 
 from kale_tag.diagnostics import Diagnostic
-from kale_tag.pipeline.graph_svg import as_svg
-from kale_tag.pipeline.model import Pipeline
-from kale_tag.pipeline.outcome import Comparison, RunOutcome, State, StepOutcome
+from kale_tag.graph.svg import as_svg
+from kale_tag.kale.pipeline import Pipeline
 from kale_tag.render import run_text
-from kale_tag.render.faults import where
+from kale_tag.render.diagnostics import where
 from kale_tag.render.run_text import MARKS, seconds, size
+from kale_tag.run.run_record import Comparison, RunOutcome, State, StepOutcome
 
 OPEN = 12
 """Of a run with more steps, only those that failed are unfolded."""

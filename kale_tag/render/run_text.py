@@ -3,7 +3,8 @@
 from collections.abc import Iterator, Sequence
 
 from kale_tag.diagnostics import count
-from kale_tag.pipeline.outcome import (
+from kale_tag.render.style import Style
+from kale_tag.run.run_record import (
     Compared,
     Comparison,
     Difference,
@@ -12,7 +13,6 @@ from kale_tag.pipeline.outcome import (
     StepOutcome,
     Verdict,
 )
-from kale_tag.render.style import Style
 
 MARKS: dict[State, tuple[str, str]] = {
     "waiting": ("·", "."),

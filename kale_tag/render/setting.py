@@ -5,11 +5,11 @@ import re
 from collections.abc import Iterator, Mapping, Sequence
 from itertools import takewhile
 
-from kale_tag.json_value import HugeInt
-from kale_tag.notebook import MISSING
-from kale_tag.render.faults import one_line
+from kale_tag.notebook.json_value import HugeInt
+from kale_tag.notebook.model import MISSING
+from kale_tag.notebook.splice import same
+from kale_tag.render.diagnostics import one_line
 from kale_tag.render.style import Style
-from kale_tag.splice import same
 
 Difference = tuple[str, object, object]
 """A path such as `volumes[0].type`, the old value and the new; `MISSING` where there is none."""

@@ -1,0 +1,1 @@
+"""The code of cells to the variables that steps define and use."""

@@ -1,0 +1,102 @@
+"""What can be wrong with the variables of a pipeline, in words."""
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from kale_tag.analysis.model import Read, Spot
+from kale_tag.diagnostics import Diagnostic, error
+
+
+@dataclass(frozen=True, slots=True)
+class Binder:
+    """A step that binds a name, and how it stands to the one that uses it.
+
+    *relation* is `before` where it could run before it, `after` where it runs after it, `below`
+    where its cells stand below, `inside` where one of them is in another notebook.
+    """
+
+    step: str
+    spot: Spot
+    relation: str
+
+
+def undefined(
+    name: str,
+    step: str,
+    read: Read,
+    through: str,
+    binder: Binder | None,
+) -> Diagnostic:
+    """A step uses a name that no step before it binds."""
+    how = f" through `{through}`" if through else ""
+    message = f"step `{step}` uses `{name}`{how}, which no step before it defines"
+    if _is_result(name):
+        message = f"step `{step}` uses `{name}`, in which Jupyter keeps the results of cells"
+    if binder is None:
+        return error("undefined-name", message, read.spot.label(), help=_how_to_bind(name))
+    where = {
+        "after": f"but it runs after `{step}`",
+        "below": f"but it stands below `{step}`",
+    }.get(binder.relation, f"but `{step}` does not run after it")
+    remedy = {
+        "before": f"add `prev: {binder.step}` to `{step}`",
+        "below": f"move it above `{step}`, and add `prev: {binder.step}` to that",
+    }.get(binder.relation, "")
+    cell = binder.spot.cell.code.cell
+    return error(
+        "undefined-name",
+        message,
+        read.spot.label(),
+        notes=[f"step `{binder.step}` (cell {cell}) defines `{name}`, {where}"],
+        help=remedy,
+    )
+
+
+def _how_to_bind(name: str) -> str:
+    if _is_result(name):
+        return "a pipeline does not keep them: give the result a name"
+    return f"bind `{name}` in a step, and name that step in `prev`"
+
+
+def _is_result(name: str) -> bool:
+    return re.fullmatch(r"_+|_i*\d*|In|Out", name) is not None
+
+
+def two_givers(
+    name: str, who: str, read: Read, givers: Sequence[tuple[str, Spot | None]]
+) -> Diagnostic:
+    """Two steps change a variable side by side, and a later one reads it."""
+    steps = " and ".join(f"`{step}`" for step, _ in givers)
+    first, *others = (step for step, _ in givers)
+    return error(
+        "two-givers",
+        f"{who} uses `{name}`, which {steps} both change, and neither runs after the other",
+        read.spot.label("which of them is meant?"),
+        also=[spot.label(f"changed by `{step}`") for step, spot in givers if spot is not None],
+        help=f"let one run after the other (`prev: {first}` on `{others[-1]}`), "
+        "or give the variables two names",
+    )
+
+
+def deleted(name: str, step: str, read: Read, by: str, spot: Spot) -> Diagnostic:
+    """A step uses a name that the step before has deleted."""
+    return error(
+        "deleted-name",
+        f"step `{step}` uses `{name}`, which step `{by}` deletes",
+        read.spot.label(),
+        also=[spot.label("deleted here")],
+        help=f"take out the `del`, or let `{step}` not run after `{by}`",
+    )
+
+
+def shared_needs(name: str, read: Read, step: str | None) -> Diagnostic:
+    """A cell that every step runs first uses what there is not yet."""
+    notes = [f"step `{step}` binds it, after the shared cells have run"] if step else []
+    return error(
+        "undefined-name",
+        f"a cell that runs in front of every step uses `{name}`, which is not defined there",
+        read.spot.label(),
+        notes=notes,
+        help="move this code into a step, or into a function that steps call",
+    )

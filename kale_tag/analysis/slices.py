@@ -1,0 +1,147 @@
+"""The shared cells as each step runs them: without the imports and definitions of other steps.
+
+A step that ran the imports of all others would need all their packages. So an import, a function or
+a class of a shared cell is left out of a step that has no use for it, if another has. What nobody
+names stays everywhere: it may be imported for what it does.
+"""
+
+import ast
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass, replace
+
+from kale_tag.analysis.model import Block, Import, names_in
+from kale_tag.analysis.source import Parsed
+from kale_tag.kale.pipeline import Code
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """An import or definition at the top of a shared cell, on lines of its own, counted from 1.
+
+    *names* are those that it binds, *reads* all that stand in it, *at_once* those of them that
+    must be there when it is run: defaults and annotations of a function, and not its body.
+    """
+
+    cell: Parsed
+    names: frozenset[str]
+    reads: frozenset[str]
+    at_once: frozenset[str]
+    first: int
+    last: int
+
+    def holds(self, one: Import) -> bool:
+        """Whether an import stands in this part."""
+        line = getattr(one.spot.node, "lineno", 0)
+        return one.spot.cell is self.cell and self.first <= line <= self.last
+
+
+def parts_of(cells: Sequence[Parsed]) -> list[Part]:
+    """What of *cells* can be left out without a trace, each with lines of its own."""
+    found = []
+    for cell in cells:
+        lines: dict[int, int] = {}
+        for node in cell.tree.body:
+            for line in range(_first(node), (node.end_lineno or 0) + 1):
+                lines[line] = lines.get(line, 0) + 1
+        for node in cell.tree.body:
+            names = _names(node)
+            first, last = _first(node), node.end_lineno or 0
+            if names and all(lines[line] == 1 for line in range(first, last + 1)):
+                reads = frozenset(names_in(node))
+                found.append(Part(cell, names, reads, _at_once(node) & reads, first, last))
+    return found
+
+
+def fixed_names(cells: Sequence[Parsed], parts: Sequence[Part]) -> set[str]:
+    """The names in what no step can leave out."""
+    parted = {(part.cell, part.first) for part in parts}
+    return {
+        name
+        for cell in cells
+        for node in cell.tree.body
+        if (cell, _first(node)) not in parted
+        for name in names_in(node)
+    }
+
+
+def attributes(cells: Sequence[Parsed]) -> dict[tuple[Parsed, int], frozenset[str]]:
+    """The attributes, methods above all, in each statement of *cells*: by cell and first line."""
+    found: dict[tuple[Parsed, int], frozenset[str]] = {}
+    for cell in cells:
+        for node in cell.tree.body:
+            names = {one.attr for one in ast.walk(node) if isinstance(one, ast.Attribute)}
+            place = cell, _first(node)
+            found[place] = found.get(place, frozenset()) | names
+    return found
+
+
+def _at_once(node: ast.stmt) -> frozenset[str]:
+    if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
+        returns = names_in(node.returns) if node.returns else ()
+        return frozenset((*names_in(node.args), *returns))
+    return frozenset(names_in(node))
+
+
+def _first(node: ast.stmt) -> int:
+    decorators: list[ast.expr] = getattr(node, "decorator_list", [])
+    return min([node.lineno, *(one.lineno for one in decorators)])
+
+
+def _names(node: ast.stmt) -> frozenset[str]:  # noqa: PLR0911  one for each kind of node
+    match node:
+        case ast.Import(names=names):
+            return frozenset(one.asname or one.name.partition(".")[0] for one in names)
+        case ast.ImportFrom(module=module, names=names):
+            if module == "__future__" or names[0].name == "*":
+                return frozenset()
+            return frozenset(one.asname or one.name for one in names)
+        case ast.FunctionDef(name=name, decorator_list=[]):
+            return frozenset([name])
+        case ast.AsyncFunctionDef(name=name, decorator_list=[]):
+            return frozenset([name])
+        case ast.ClassDef(name=name, decorator_list=[], keywords=[]):
+            return frozenset([name])
+        case _:
+            return frozenset()
+
+
+def closure(shared: Block, parts: Sequence[Part], names: Collection[str]) -> set[str]:
+    """*names*, and all names that the shared definitions of them use."""
+    by_name = {name: part for part in parts for name in part.names}
+    found, todo = set(names), list(names)
+    while todo:
+        name = todo.pop()
+        more = set(by_name[name].reads) if name in by_name else set()
+        if name in shared.values:
+            more |= shared.values[name].mentions
+        more -= found
+        todo += more
+        found |= more
+    return found
+
+
+def without(code: Code, left_out: Sequence[Part]) -> Code:
+    """The code of a cell with the lines of the parts blank."""
+    lines = code.python.split("\n")
+    for part in left_out:
+        for number in range(part.first - 1, part.last):
+            lines[number] = ""
+    return replace(code, python="\n".join(lines))
+
+
+def only(cell: Parsed, statements: Sequence[ast.stmt]) -> Code:
+    """The code of a cell with nothing but these statements of it, for a step to repeat."""
+    lines = cell.code.python.split("\n")
+    kept = {
+        number
+        for node in statements
+        for number in range(node.lineno - 1, node.end_lineno or node.lineno)
+    }
+    for number in range(len(lines)):
+        if number not in kept:
+            lines[number] = ""
+    for node in statements:  # of a line with more than one statement, the one
+        if node.lineno == node.end_lineno:
+            whole = cell.code.python.split("\n")[node.lineno - 1].encode()
+            lines[node.lineno - 1] = whole[node.col_offset : node.end_col_offset].decode()
+    return replace(cell.code, python="\n".join(lines[: max(kept) + 1]), kind="step")

@@ -1,0 +1,128 @@
+"""The source of a cell as Python: read, checked, and the places of what stands in it."""
+
+import ast
+import warnings
+from dataclasses import dataclass
+
+from kale_tag.analysis.ipython import to_python
+from kale_tag.diagnostics import Diagnostic, Label, Source, Span, UserError, error
+from kale_tag.kale.pipeline import Code, CodeKind
+
+FLAGS = ast.PyCF_ALLOW_TOP_LEVEL_AWAIT
+"""A cell may await at its top level, as in Jupyter."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Parsed:
+    """The code of one cell and its syntax tree."""
+
+    notebook: str
+    code: Code
+    tree: ast.Module
+
+    @property
+    def source(self) -> Source:
+        """The cell, as a text that places point into."""
+        return Source(self.notebook, self.code.source, self.code.cell)
+
+    def place(self, node: ast.AST) -> Label:
+        """Where *node* stands; of a line that was rewritten, the whole of it."""
+        line = getattr(node, "lineno", 1)
+        column, end = getattr(node, "col_offset", 0), getattr(node, "end_col_offset", 0)
+        if isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)):
+            column = _line(self.code.python, line).find(node.name, column)
+            end = column + len(node.name)
+        elif getattr(node, "end_lineno", line) != line:
+            end = len(_line(self.code.python, line).encode())
+        return Label(self.source, _span(self.code, line, column, end))
+
+
+def read_code(notebook: str, cell: int, source: str, kind: CodeKind = "step") -> Parsed:
+    """The cell number *cell* of *notebook*, whose source is given.
+
+    Raises `UserError` for what is neither Python 3 nor IPython's own syntax.
+    """
+    text = source.replace("\r\n", "\n").replace("\r", "\n")
+    place = Source(notebook, text, cell)
+    python = text
+    tree = _read(text)
+    if isinstance(tree, SyntaxError):
+        python = to_python(place)
+        tree = _read(python) if python != text else tree
+    if isinstance(tree, Exception):
+        raise UserError(_diagnostic(tree, Code(cell, text, python), place))
+    return Parsed(notebook, Code(cell, text, python, kind), tree)
+
+
+def _read(text: str) -> ast.Module | Exception:
+    """The syntax tree of *text*, or what Python has against it."""
+    try:
+        with warnings.catch_warnings():  # of what the user wrote: `"\d"` is not ours to remark on
+            warnings.simplefilter("ignore")
+            tree = compile(text, "<cell>", "exec", FLAGS | ast.PyCF_ONLY_AST, dont_inherit=True)
+            compile(tree, "<cell>", "exec", FLAGS, dont_inherit=True)  # finds `return` at the top
+    except (SyntaxError, ValueError, RecursionError, MemoryError, OverflowError) as fault:
+        return fault
+    assert isinstance(tree, ast.Module)
+    return tree
+
+
+def _diagnostic(fault: Exception, code: Code, source: Source) -> Diagnostic:
+    text = source.text
+    if "\0" in text:
+        at = text.index("\0")
+        return error(
+            "not-python", "the cell holds a NUL character", Label(source, Span(at, at + 1))
+        )
+    if isinstance(fault, UnicodeEncodeError):
+        at = fault.start
+        message = "the cell holds half a character: a surrogate without its other half"
+        return error("not-python", message, Label(source, Span(at, at + 1)))
+    if not isinstance(fault, SyntaxError):
+        return too_deep(source)
+    message = fault.msg.partition(". Perhaps")[0]
+    line = min(max(fault.lineno or 1, 1), text.count("\n") + 1)
+    column = max((fault.offset or 1) - 1, 0)
+    end = (fault.end_offset or 0) - 1 if fault.end_lineno == fault.lineno else 0
+    # `offset` counts characters, as the span does, but for lines that were rewritten.
+    begin = _start(text, line)
+    length = len(_line(text, line))
+    if _line(text, line) != _line(code.python, line):
+        column, end = length - len(_line(text, line).lstrip()), length
+    column = min(column, length)
+    place = Label(source, Span(begin + column, begin + min(max(end, column + 1), length + 1)))
+    if "parentheses in call to 'print'" in message or "parentheses in call to 'exec'" in message:
+        return error(
+            "python-2",
+            "the cell is written for Python 2",
+            place,
+            notes=[f"Python 3 says: {message}"],
+            help="convert it to Python 3 first, for example with the tool `2to3`",
+        )
+    return error("syntax-error", f"the cell is not Python: {message}", place)
+
+
+def too_deep(source: Source) -> Diagnostic:
+    """A cell that Python itself may fail to compile."""
+    return error("not-python", "the cell is nested too deeply", Label(source))
+
+
+def _line(text: str, number: int) -> str:
+    lines = text.split("\n")
+    return lines[number - 1] if number <= len(lines) else ""
+
+
+def _start(text: str, number: int) -> int:
+    return sum(len(line) + 1 for line in text.split("\n")[: number - 1])
+
+
+def _span(code: Code, number: int, column: int, end: int) -> Span:
+    """The span in the source of columns in bytes of a line of the Python code."""
+    written, read = _line(code.source, number), _line(code.python, number)
+    begin = _start(code.source, number)
+    if written != read:
+        return Span(begin + len(written) - len(written.lstrip()), begin + len(written.rstrip()))
+    data = read.encode()
+    start = len(data[:column].decode("utf-8", "replace"))
+    length = len(data[column:end].decode("utf-8", "replace"))
+    return Span(begin + start, begin + start + max(length, 1))

@@ -1,1 +1,0 @@
-"""Programs that clean notebooks: which of them delete Kale's tags, and what keeps them."""

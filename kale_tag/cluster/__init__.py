@@ -1,0 +1,1 @@
+"""A package on a KFP server."""

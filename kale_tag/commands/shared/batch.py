@@ -1,0 +1,310 @@
+"""The loop that commands share: notebook by notebook, a bad one never stops the rest."""
+
+import os
+import signal
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, contextmanager, nullcontext
+from dataclasses import dataclass, field
+from types import FrameType
+from typing import Any, TypeVar
+
+from kale_tag import files
+from kale_tag.commands.shared.patches import name_below
+from kale_tag.commands.shared.targets import STDIN, Targets, Task
+from kale_tag.diagnostics import Diagnostic, Label, Source, UserError, error
+from kale_tag.notebook.model import Notebook
+from kale_tag.notebook.read import read_notebook
+from kale_tag.notebook.splice import ProofError, same
+from kale_tag.plan.carry_out import Choose, Retagged, repatch, retag
+from kale_tag.plan.patch import as_text, operations, prove_patch
+from kale_tag.plan.read_patch import Patch
+from kale_tag.render.byte_diff import unified_diff
+from kale_tag.spec.change import Change, Target
+from kale_tag.spec.model import Rule, Spec
+
+REGEX_SECONDS = 5.0
+"""CPU time after which the patterns of a spec are stopped on one notebook."""
+
+BAR_SECONDS = 0.7
+"""Work that takes longer gets a progress bar on a terminal."""
+
+# msgspec takes as long to import as it saves on some 8 MB or 150 notebooks.
+FAST_BYTES = 8_000_000
+FAST_COUNT = 150
+
+
+Result = TypeVar("Result")
+
+
+@dataclass(slots=True)
+class Outcome:
+    """What became of one notebook; everything that is to be said of it is in here."""
+
+    name: str
+    changed: bool = False
+    cells: set[int] = field(default_factory=set)
+    settings: bool = False
+    text: str = ""
+    diff: bytes = b""
+    patch: str = ""
+    value: list[dict[str, object]] = field(default_factory=list)
+    diagnostics: tuple[Diagnostic, ...] = ()
+    failed: bool = False
+    bug: bool = False
+    staged: files.Staged | None = None
+    output: bytes | None = None
+
+
+Show = Callable[[Outcome, Retagged], None]
+"""Puts into the outcome what a command wants to print of one plan."""
+
+
+@dataclass(frozen=True, slots=True)
+class Run:
+    """How to work: what to show and to make of each plan, whether to write, how many at once.
+
+    *undo* and *reanchor* are for patches. *choose* asks which changes shall be made.
+    """
+
+    show: Show
+    diff: bool = False
+    patch: bool = False
+    undo: bool = False
+    reanchor: bool = False
+    choose: Choose | None = None
+    write: bool = False
+    stage_only: bool = False
+    jobs: int = 1
+    quiet: bool = False
+
+
+def run(targets: Targets, how: Run) -> Iterator[Outcome]:
+    """The outcome of each task, in order, as soon as it is known."""
+    work = _Work(how, targets.stdin, is_worth_msgspec(targets.tasks), watch())
+    return each(work.on, targets.tasks, jobs=how.jobs, quiet=how.quiet)
+
+
+def each(
+    on: Callable[[Task], Result], tasks: Sequence[Task], *, jobs: int, quiet: bool
+) -> Iterator[Result]:
+    """What *on* makes of each task, in order, as soon as it is known; *jobs* at once."""
+    results: Iterable[Result]
+    if jobs > 1 and len(tasks) > 1 and hasattr(os, "fork"):
+        results = _in_processes(on, tasks, jobs)
+    else:
+        results = map(on, tasks)
+    with _stopping():
+        yield from _with_bar(results, len(tasks), quiet=quiet)
+
+
+def watch() -> Callable[[], AbstractContextManager[object]]:
+    """What to enter while patterns run, so that none of them runs forever."""
+    return _Watch if _can_watch() else nullcontext
+
+
+@dataclass(frozen=True, slots=True)
+class _Work:
+    how: Run
+    stdin: bytes
+    fast: bool
+    watch: Callable[[], AbstractContextManager[object]]
+
+    def on(self, task: Task) -> Outcome:
+        outcome = Outcome(task.name)
+        try:
+            self._retag(task, outcome)
+        except UserError as fault:
+            outcome.diagnostics += fault.diagnostics
+            outcome.failed = True
+        except ProofError as fault:
+            outcome.diagnostics += (bug(task.name, str(fault)),)
+            outcome.failed = outcome.bug = True
+        return outcome
+
+    def _retag(self, task: Task, outcome: Outcome) -> None:
+        file = None if task.name == STDIN else files.read(task.name)
+        old = self.stdin if file is None else file.data
+        data = old
+        rules: dict[int | None, tuple[Rule, ...]] = {}
+        steps: list[tuple[Spec, Target] | Patch] = [*task.steps, *task.patches]
+        for step in steps:
+            done = self._step(step, data, task.name)
+            outcome.diagnostics += done.plan.warnings
+            for change in done.plan.changes:
+                rules[change.holder] = (*rules.get(change.holder, ()), *change.rules)
+            self.how.show(outcome, done)
+            data = data if done.data is None else done.data
+        outcome.cells = {holder for holder in rules if holder is not None}
+        outcome.settings = None in rules
+        outcome.changed = data != old
+        if outcome.changed and (self.how.diff or self.how.patch):
+            before, after = (read_notebook(one, task.name, fast=self.fast) for one in (old, data))
+            if self.how.diff:
+                outcome.diff = unified_diff(before, after)
+            else:
+                outcome.patch = _patch(before, after, rules)
+        if file is None:
+            outcome.output = data
+        elif outcome.changed and self.how.write:
+            outcome.diagnostics += (*files.warnings(file),)
+            staged = files.stage(file, data)
+            if self.how.stage_only:
+                outcome.staged = staged
+            else:
+                staged.commit()
+
+    def _step(self, step: tuple[Spec, Target] | Patch, data: bytes, name: str) -> Retagged:
+        how = self.how
+        if isinstance(step, Patch):
+            return repatch(
+                step,
+                data,
+                name,
+                fast=self.fast,
+                undo=how.undo,
+                reanchor=how.reanchor,
+                choose=how.choose,
+            )
+        spec, target = step
+        return retag(spec, data, name, target, fast=self.fast, watch=self.watch, choose=how.choose)
+
+
+def _patch(before: Notebook, after: Notebook, rules: Mapping[int | None, tuple[Rule, ...]]) -> str:
+    """The text of the proven patch from *before* to *after*, which differ where *rules* say."""
+    both = (
+        Change(holder, before.metadata_of(holder), after.metadata_of(holder), by)
+        for holder, by in sorted(rules.items(), key=lambda item: (item[0] is None, item[0] or 0))
+    )
+    changes = [change for change in both if not same(change.before, change.after)]
+    found = operations(changes, before, name_below(before.name))
+    prove_patch(found, before, after)
+    return as_text(found)
+
+
+def bug(name: str, message: str) -> Diagnostic:
+    """What is said where a proof has failed."""
+    return error(
+        "bug",
+        f"this is a bug in kale-tag; nothing was written to {name}: {message}",
+        Label(Source(name)),
+        help="please report it, with the notebook if you can",
+    )
+
+
+def is_worth_msgspec(tasks: Sequence[Task]) -> bool:
+    """Whether *tasks* are enough work to be worth the import of the fast engine."""
+    if len(tasks) >= FAST_COUNT or "msgspec" in sys.modules:
+        return True
+    total = 0
+    for task in tasks:
+        try:
+            total += os.stat(task.name).st_size
+        except (OSError, ValueError):
+            continue
+    return total >= FAST_BYTES
+
+
+@contextmanager
+def _stopping() -> Iterator[None]:
+    """Let the alarm of `_Watch` raise TimeoutError; only where the system can do that."""
+    if not _can_watch():
+        yield
+        return
+
+    def stop(_signal: int, _frame: FrameType | None) -> None:
+        raise TimeoutError
+
+    before = signal.signal(signal.SIGVTALRM, stop)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGVTALRM, before)
+
+
+class _Watch:
+    """Raises TimeoutError when what is done in it takes too long."""
+
+    def __enter__(self) -> None:
+        signal.setitimer(signal.ITIMER_VIRTUAL, REGEX_SECONDS)
+
+    def __exit__(self, *_error: object) -> None:
+        signal.setitimer(signal.ITIMER_VIRTUAL, 0)
+
+
+def _can_watch() -> bool:
+    main = threading.current_thread() is threading.main_thread()
+    return main and hasattr(signal, "setitimer")
+
+
+def _in_processes(
+    on: Callable[[Task], Result], tasks: Sequence[Task], jobs: int
+) -> Iterator[Result]:
+    # Forked: a process that has to import and read everything again loses more than it brings.
+    import multiprocessing  # noqa: PLC0415  slow to import, seldom asked for
+
+    global _inherited  # noqa: PLW0603  what the forked processes start with
+    _inherited = (on, tasks)
+    size = max(1, min(64, len(tasks) // (jobs * 4)))
+    try:
+        with multiprocessing.get_context("fork").Pool(min(jobs, len(tasks))) as pool:
+            yield from pool.imap(_one_inherited, range(len(tasks)), chunksize=size)
+    finally:
+        _inherited = None
+
+
+_inherited: tuple[Callable[[Task], Any], Sequence[Task]] | None = None
+
+
+def _one_inherited(index: int) -> Any:  # noqa: ANN401  what the work gives
+    assert _inherited is not None
+    on, tasks = _inherited
+    return on(tasks[index])
+
+
+def _with_bar(outcomes: Iterable[Result], total: int, *, quiet: bool) -> Iterator[Result]:
+    """*outcomes*, with a bar on the terminal as soon as the work has proved to be long."""
+    if quiet or not sys.stderr.isatty():
+        yield from outcomes
+        return
+    bar = _Bar(total)
+    try:
+        for outcome in outcomes:
+            bar.clear()  # whoever takes the outcome may print
+            yield outcome
+            bar.advance()
+    finally:
+        bar.clear()
+
+
+class _Bar:
+    """One line on standard error; drawn ten times a second at most, so that it costs nothing."""
+
+    def __init__(self, total: int) -> None:
+        self.total = total
+        self.done = 0
+        self.start = time.monotonic()
+        self.drawn = 0.0
+        self.shown = False
+
+    def advance(self) -> None:
+        self.done += 1
+        now = time.monotonic()
+        if now - self.start >= BAR_SECONDS and now - self.drawn >= 0.1:
+            part = self.done / self.total
+            left = (now - self.start) / part * (1 - part)
+            full = "#" * round(30 * part)
+            print(
+                f"[{full:.<30}] {self.done}/{self.total} notebooks, {left:.0f} s left",
+                end="",
+                file=sys.stderr,
+                flush=True,
+            )
+            self.drawn, self.shown = now, True
+
+    def clear(self) -> None:
+        if self.shown:
+            print("\r\033[K", end="", file=sys.stderr, flush=True)
+            self.shown = False

@@ -1,0 +1,179 @@
+"""The pipelines of the notebooks on a command line: tagged in memory, read, built."""
+
+import os
+import sys
+from collections.abc import Callable, Collection, Mapping, Sequence
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+
+from kale_tag import files
+from kale_tag.commands.shared import batch
+from kale_tag.commands.shared.targets import STDIN, Task, find_targets
+from kale_tag.compiler.build import Load, build_pipeline
+from kale_tag.compiler.package_text import notebook_digest, text_digest
+from kale_tag.diagnostics import Diagnostic, Label, UserError, count, error
+from kale_tag.kale.pipeline import Pipeline
+from kale_tag.kale.settings import CompileOptions
+from kale_tag.notebook.model import Notebook
+from kale_tag.notebook.read import read_notebook
+from kale_tag.notebook.splice import ProofError
+from kale_tag.plan.carry_out import retag
+from kale_tag.spec.compile_section import merged
+
+STDIN_NOTEBOOK = "stdin.ipynb"
+
+
+@dataclass(slots=True)
+class Built:
+    """What became of one notebook.
+
+    *sources* are the files that its pipeline is made of, with a digest of each: the notebook, its
+    *specs* specs, and the notebooks that it refers to, whose identities are *inner*. *made* is what
+    a command makes of the pipeline.
+    """
+
+    name: str
+    pipeline: Pipeline | None = None
+    sources: tuple[tuple[str, str], ...] = ()
+    specs: int = 0
+    inner: frozenset[str] = frozenset()
+    made: object = None
+    diagnostics: tuple[Diagnostic, ...] = ()
+    bug: bool = False
+
+    @property
+    def of(self) -> Pipeline:
+        """The pipeline, where there is one."""
+        assert self.pipeline is not None
+        return self.pipeline
+
+    @property
+    def failed(self) -> bool:
+        """Whether there is nothing to go on with."""
+        return self.pipeline is None
+
+
+Finish = Callable[[Built], object]
+"""Makes something of what is built, in the process that has built it; may raise `UserError`."""
+
+
+def build(
+    paths: Sequence[str], finish: Finish, *, jobs: int, quiet: bool, but: Collection[str] = ()
+) -> list[Built]:
+    """Every notebook that *paths* stand for, in order, with its pipeline or what is wrong.
+
+    That is all *but* faults of these codes. A notebook that another one here refers to stands for
+    itself only if it is named. Raises `UserError` where *paths* cannot be understood.
+    """
+    targets = find_targets(paths, alone=True)
+    if targets.faults:
+        raise UserError(*targets.faults)
+    work = _Work(reader(targets.tasks, targets.stdin, batch.watch()), finish, but)
+    built = list(batch.each(work.on, targets.tasks, jobs=jobs, quiet=quiet))
+    named = {files.identity(path) for path in paths if path != STDIN}
+    inner = frozenset[str]().union(*(one.inner for one in built)) - named
+    built = [one for one in built if one.name == STDIN or files.identity(one.name) not in inner]
+    bare = {one.name for one in built if _is_bare(one) and files.identity(one.name) not in named}
+    if not bare or len(bare) == len(built):
+        return built
+    if not quiet:
+        some = f"{count(len(bare), 'notebook')} without a step left out"
+        print(f"{some}: `kale-tag extract` proposes specs", file=sys.stderr)
+    return [one for one in built if one.name not in bare]
+
+
+def _is_bare(one: Built) -> bool:
+    """Whether a notebook has no step, and nothing else is wrong with it."""
+    return one.failed and all(fault.code == "no-step" for fault in one.diagnostics)
+
+
+@dataclass(frozen=True, slots=True)
+class Reader:
+    """Reads notebooks as the specs of a command line tag them; nothing is written.
+
+    *tasks* say which specs go to which notebook, by its identity.
+    """
+
+    tasks: Mapping[str, Task]
+    stdin: bytes
+    fast: bool
+    watch: Callable[[], AbstractContextManager[object]]
+
+    def tagged(
+        self, task: Task
+    ) -> tuple[Notebook, CompileOptions, tuple[tuple[str, str], ...], tuple[Diagnostic, ...]]:
+        """The notebook of *task*, what specs say to the compiler, its sources, and warnings."""
+        stdin = task.name == STDIN
+        name = STDIN_NOTEBOOK if stdin else task.name
+        data = self.stdin if stdin else files.read(task.name).data
+        options = CompileOptions()
+        notebook = read_notebook(data, name, fast=self.fast)
+        sources = [(name, notebook_digest(notebook))]
+        warnings: tuple[Diagnostic, ...] = ()
+        for spec, target in task.steps:
+            done = retag(spec, data, name, target, fast=self.fast, watch=self.watch)
+            warnings += done.plan.warnings
+            if done.data is not None:
+                data = done.data
+                notebook = read_notebook(data, name, fast=self.fast)
+            options = merged(options, spec.compile or CompileOptions())
+            sources.append((spec.source.name, text_digest(spec.source.text)))
+        return notebook, options, tuple(sources), warnings
+
+    def loader(self, sources: dict[str, str]) -> Load:
+        """Loads a notebook that another refers to, tagged too where there is a spec for it.
+
+        The digests of what is loaded are put into *sources*.
+        """
+
+        def load(path: str, at: Label) -> Notebook:
+            task = self.tasks.get(files.identity(path), Task(path))
+            try:
+                notebook, _, found, _ = self.tagged(task)
+            except UserError as fault:
+                first = fault.diagnostics[0]
+                if first.code == "not-read":
+                    raise UserError(error("not-read", first.message, at)) from None
+                raise
+            sources.update(found)
+            return notebook
+
+        return load
+
+
+def reader(
+    tasks: Sequence[Task], stdin: bytes, watch: Callable[[], AbstractContextManager[object]]
+) -> Reader:
+    """A reader of the notebooks of *tasks*."""
+    by_identity = {files.identity(task.name): task for task in tasks}
+    return Reader(by_identity, stdin, batch.is_worth_msgspec(tasks), watch)
+
+
+@dataclass(frozen=True, slots=True)
+class _Work:
+    reader: Reader
+    finish: Finish
+    but: Collection[str]
+
+    def on(self, task: Task) -> Built:
+        built = Built(task.name)
+        inner: dict[str, str] = {}
+        try:
+            notebook, options, sources, warnings = self.reader.tagged(task)
+            built.diagnostics += warnings
+            name = STDIN_NOTEBOOK if task.name == STDIN else task.name
+            local = files.modules_in(os.path.dirname(name))
+            load = self.reader.loader(inner)
+            pipeline = build_pipeline(notebook, options, load, local, but=self.but)
+            built.pipeline, built.specs = pipeline, len(task.steps)
+            built.sources = (*sources, *inner.items())
+            built.diagnostics += pipeline.warnings
+            built.made = self.finish(built)
+        except UserError as fault:
+            built.diagnostics += fault.diagnostics
+            built.pipeline = None
+        except ProofError as fault:
+            built.diagnostics += (batch.bug(task.name, str(fault)),)
+            built.pipeline, built.bug = None, True
+        built.inner = frozenset(map(files.identity, inner))
+        return built

@@ -1,0 +1,119 @@
+"""What commands say of their work: what is wrong, results, summary, exit code."""
+
+import json
+import os
+import sys
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+
+from kale_tag.commands.shared.batch import Outcome
+from kale_tag.diagnostics import Diagnostic, UserError, count
+from kale_tag.render import diagnostics as faults
+from kale_tag.render.digest import digest, errors_last, tally
+from kale_tag.render.style import Color, Style
+
+
+@dataclass(slots=True)
+class Report:
+    """Prints diagnostics to standard error, each once, and keeps the outcomes.
+
+    What is told is printed at once. What is kept, as work on a batch does, is printed when the
+    report is closed: what many notebooks share is said once then, and errors come last. *unusable*
+    are specs and patches that could not be read.
+    """
+
+    style: Style
+    outcomes: list[Outcome] = field(default_factory=list)
+    unusable: list[str] = field(default_factory=list)
+    diagnostics: dict[Diagnostic, None] = field(default_factory=dict)
+
+    def tell(self, diagnostics: Iterable[Diagnostic]) -> None:
+        """Print *diagnostics*, but none a second time."""
+        for fault in diagnostics:
+            if fault not in self.diagnostics:
+                self.diagnostics[fault] = None
+                sys.stdout.flush()
+                say(fault)
+
+    def keep(self, diagnostics: Iterable[Diagnostic]) -> None:
+        """Take note of *diagnostics*, which `close` prints."""
+        self.diagnostics.update(dict.fromkeys(diagnostics))
+
+    def close(self, *, verbose: bool, quiet: bool) -> None:
+        """Print what was kept, each warning by itself if *verbose*, and count it if it is much."""
+        sys.stdout.flush()
+        for fault in (errors_last if verbose else digest)(self.diagnostics):
+            say(fault)
+        if not quiet and (counted := tally(self.diagnostics)):
+            print(counted, file=sys.stderr)
+
+    def add(self, outcome: Outcome) -> None:
+        """Take an outcome, and keep what is wrong with it."""
+        self.keep(outcome.diagnostics)
+        self.outcomes.append(outcome)
+
+    def fail(self, outcome: Outcome, fault: UserError) -> None:
+        """Take note that *outcome*, which was added before, has failed after all."""
+        outcome.failed = True
+        self.keep(fault.diagnostics)
+
+    @property
+    def changed(self) -> list[Outcome]:
+        """The notebooks that change, or were changed."""
+        return [one for one in self.outcomes if one.changed and not one.failed]
+
+    @property
+    def failed(self) -> list[Outcome]:
+        """The notebooks that could not be worked on."""
+        return [one for one in self.outcomes if one.failed]
+
+    def as_json(self, *, written: bool) -> str:
+        """Everything as one JSON document."""
+        changed, failed = len(self.changed), len(self.failed)
+        document = {
+            "notebooks": [
+                {
+                    "notebook": one.name,
+                    "changed": one.changed,
+                    "failed": one.failed,
+                    "plans": one.value,
+                }
+                for one in self.outcomes
+            ],
+            "diagnostics": [faults.as_value(fault) for fault in self.diagnostics],
+            "summary": {
+                "changed": changed,
+                "unchanged": len(self.outcomes) - changed - failed,
+                "failed": failed,
+                "written": written,
+            },
+        }
+        return json.dumps(document, indent=1, ensure_ascii=False)
+
+    def summary(self, verb: str) -> str:
+        """`2 changed, 1 unchanged, 0 failed`; *verb* is `changed` or `to change`."""
+        changed, failed = len(self.changed), len(self.failed)
+        left = len(self.outcomes) - changed - failed
+        unusable = f", {count(len(self.unusable), 'file')} unusable" if self.unusable else ""
+        return f"{changed} {verb}, {left} unchanged, {failed} failed{unusable}"
+
+    @property
+    def exit_code(self) -> int:
+        """0 done, 2 something given could not be used, 3 a bug of ours."""
+        if any(one.bug for one in self.outcomes):
+            return 3
+        return 2 if any(fault.severity == "error" for fault in self.diagnostics) else 0
+
+
+def say(fault: Diagnostic) -> None:
+    """Print one diagnostic to standard error."""
+    style = style_for("auto", sys.stderr.isatty())
+    print(faults.as_text(fault, style), end="\n\n", file=sys.stderr)
+
+
+def style_for(color: Color, terminal: bool) -> Style:  # noqa: FBT001  what the stream says of itself
+    """Colours as asked for; `auto` means on a terminal where NO_COLOR is not set."""
+    if color != "auto":
+        return Style(color=color == "always")
+    plain = os.environ.get("NO_COLOR") or os.environ.get("TERM") == "dumb"
+    return Style(color=terminal and not plain)

@@ -1,0 +1,247 @@
+"""What the words of `kale-tag diff` mean, files or revisions told apart as Git does."""
+
+import os
+import shlex
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass
+
+from kale_tag import files
+from kale_tag.commands.shared.versions import (
+    STDIN,
+    Comparison,
+    Version,
+    Versions,
+    file_reader,
+    file_version,
+    files_compared,
+    no_pointer,
+)
+from kale_tag.diagnostics import Diagnostic, UserError, error, warning
+from kale_tag.git import revisions as git
+
+WORK_TREE = "the work tree"
+
+
+@dataclass(frozen=True, slots=True)
+class _Side:
+    """One side in Git: what it is called, how its paths are prefixed; no *found*: the work tree."""
+
+    name: str
+    prefix: str
+    found: git.Object | None
+
+
+def find_versions(words: Sequence[str], stack: ExitStack) -> Comparison:
+    """The pairs of notebooks that *words*, the arguments of the command, stand for.
+
+    What Git has is read when it is asked for, until *stack* is left. Raises `UserError` when the
+    words cannot be understood, or name what is not there.
+    """
+    given = list(words)
+    limits: list[str] | None = None
+    if "--" in given:
+        at = given.index("--")
+        given, limits = given[:at], given[at + 1 :]
+    repo = None if limits is None and _are_notebooks(given) else _repository()
+    revisions, paths = _told_apart(given, repo, only_revisions=limits is not None)
+    if not revisions and limits is None and (len(paths) > 1 or paths == [STDIN]):
+        return files_compared(paths)
+    if repo is None:
+        raise UserError(_no_repository(words))
+    before, after = _sides(repo, revisions)
+    blobs = stack.enter_context(git.Blobs(repo))
+    if "blob" in {side.found.kind for side in (before, after) if side.found is not None}:
+        return _blobs_compared(before, after, limits or paths, blobs)
+    if STDIN in paths:
+        message = "standard input is one notebook; a revision has many"
+        raise UserError(error("not-comparable", message, help="kale-tag diff REVISION:FILE -"))
+    return _trees_compared(repo, before, after, limits or paths, blobs)
+
+
+def _are_notebooks(words: Sequence[str]) -> bool:
+    """Whether *words* are two notebooks, for which Git need not be asked, nor be there."""
+    return len(words) == 2 and all(
+        word == STDIN or (word.endswith(".ipynb") and os.path.isfile(word)) for word in words
+    )
+
+
+def _repository() -> git.Repository | None:
+    try:
+        return git.repository()
+    except UserError as fault:
+        if any(one.code == "no-git" for one in fault.diagnostics):
+            return None
+        raise
+
+
+def _told_apart(
+    words: Sequence[str], repo: git.Repository | None, *, only_revisions: bool
+) -> tuple[list[str], list[str]]:
+    """The revisions and the paths of *words*; revisions come first."""
+    if only_revisions:
+        return list(words), []
+    revisions: list[str] = []
+    paths: list[str] = []
+    for word in words:
+        is_path = word == STDIN or os.path.lexists(word)
+        if not paths and repo is not None and _is_known(repo, word):
+            if is_path:
+                raise UserError(_ambiguous(word))
+            revisions.append(word)
+        elif is_path:
+            paths.append(word)
+        else:
+            raise UserError(_neither(word, repo, behind=bool(paths)))
+    return revisions, paths
+
+
+def _is_known(repo: git.Repository, word: str) -> bool:
+    if git.is_revision(repo, word):
+        return True
+    ends = _ends(word)
+    return ends is not None and all(git.is_revision(repo, end) for end in ends[:2])
+
+
+def _ends(word: str) -> tuple[str, str, str] | None:
+    """Both ends of a range and its dots; what is left out is HEAD. None where it is no range."""
+    for dots in ("...", ".."):
+        start, found, end = word.partition(dots)
+        if found and word != dots and not start.endswith("/") and not end.startswith("/"):
+            return start or "HEAD", end or "HEAD", dots
+    return None
+
+
+def _sides(repo: git.Repository, revisions: Sequence[str]) -> tuple[_Side, _Side]:
+    if len(revisions) > 2:
+        message = f"{len(revisions)} revisions are named: {', '.join(revisions)}"
+        hint = "name one or two; what follows `--` is a path"
+        raise UserError(error("too-many-revisions", message, help=hint))
+    if len(revisions) == 2:
+        return _side(repo, revisions[0]), _side(repo, revisions[1])
+    word = revisions[0] if revisions else "HEAD"
+    ends = None if git.is_revision(repo, word) else _ends(word)
+    if ends is None:
+        return _side(repo, word), _Side(WORK_TREE, "", None)
+    start, end, dots = ends
+    if dots == "..":
+        return _side(repo, start), _side(repo, end)
+    base = git.merge_base(repo, start, end)
+    name = f"the merge base of {start} and {end}"
+    return _Side(name, f"{base[:12]}:", git.resolve(repo, base)), _side(repo, end)
+
+
+def _side(repo: git.Repository, revision: str) -> _Side:
+    return _Side(revision, f"{revision}:", git.resolve(repo, revision))
+
+
+def _blobs_compared(
+    before: _Side, after: _Side, paths: Sequence[str], blobs: git.Blobs
+) -> Comparison:
+    """`REVISION:FILE` against another, or against a file."""
+    sides = [side.found for side in (before, after)]
+    if any(one is not None and one.kind == "tree" for one in sides) or len(paths) != (
+        1 if sides[1] is None else 0
+    ):
+        message = "a revision that names one file is compared with another one, or with a file"
+        raise UserError(error("not-comparable", message, help="kale-tag diff REVISION:FILE FILE"))
+    old, new = (
+        _of_blob(blobs, one.id, side.name, side.name) if one is not None else file_version(paths[0])
+        for one, side in zip(sides, (before, after), strict=True)
+    )
+    both = Versions(old, new, same=sides[0] == sides[1], paired=True)
+    return Comparison(before.name, new.name, [both])
+
+
+def _trees_compared(
+    repo: git.Repository, before: _Side, after: _Side, limits: Sequence[str], blobs: git.Blobs
+) -> Comparison:
+    if after.found is None and repo.top is None:
+        message = "there is no work tree here to compare with"
+        hint = f"name two revisions: kale-tag diff {before.name} OTHER"
+        raise UserError(error("no-work-tree", message, help=hint))
+    trees = [side.found.id if side.found is not None else None for side in (before, after)]
+    result = Comparison(before.name, after.name)
+    for changed in git.changed_notebooks(repo, trees[0] or "", trees[1], limits):
+        versions = Versions(
+            _version(repo, before, changed.before, blobs),
+            _version(repo, after, changed.after, blobs),
+            same=_is_same(changed),
+        )
+        if versions.before or versions.after:
+            result.versions.append(versions)
+    if limits and not result.versions:
+        result.warnings += _nothing_there(repo, [tree for tree in trees if tree], limits)
+    return result
+
+
+def _version(
+    repo: git.Repository, side: _Side, found: git.Blob | None, blobs: git.Blobs
+) -> Version | None:
+    if found is None or files.CHECKPOINTS in found.path.split("/"):
+        return None
+    path = os.path.join(repo.top or "", found.path)
+    # Git knows the id of a file that it has hashed, in search of renames, without having it; and a
+    # file that a sparse checkout leaves out is in Git only.
+    if found.id is None or (side.found is None and os.path.lexists(path)):
+        name = os.path.relpath(path)
+        return Version(found.path, name, file_reader(name))
+    return _of_blob(blobs, found.id, found.path, f"{side.prefix}{found.path}")
+
+
+def _of_blob(blobs: git.Blobs, blob: str, path: str, name: str) -> Version:
+    return Version(path, name, lambda: no_pointer(blobs.read(blob, name), name), committed=True)
+
+
+def _is_same(changed: git.Changed) -> bool:
+    before, after = changed.before, changed.after
+    return before is not None and after is not None and before.id == after.id is not None
+
+
+def _nothing_there(
+    repo: git.Repository, trees: Sequence[str], limits: Sequence[str]
+) -> Iterator[Diagnostic]:
+    for limit in limits:
+        if not any(git.notebooks_at(repo, tree, [limit]) for tree in trees):
+            message = f"there is no notebook under `{limit}` in what is compared"
+            hint = "paths count from the current folder"
+            if os.path.lexists(limit):
+                hint = f"Git does not know it: `git add -N {shlex.quote(limit)}`"
+            yield warning("no-notebooks", message, help=hint)
+
+
+def _ambiguous(word: str) -> Diagnostic:
+    return error(
+        "ambiguous-argument",
+        f"`{word}` is both a revision and a path",
+        help=f"`{word} --` is the revision; `-- {word}`, or `./{word}`, the path",
+    )
+
+
+def _neither(word: str, repo: git.Repository | None, *, behind: bool) -> Diagnostic:
+    message = f"there is no file or folder {word}"
+    if repo is None:
+        return error("not-found", message)
+    if behind and _is_known(repo, word):
+        hint = "revisions come first, paths behind `--`"
+        return error("not-found", f"{message}; a revision cannot stand behind a path", help=hint)
+    if behind or word.endswith(".ipynb"):
+        return error("not-found", message, help="behind `--` a path may be one that only Git has")
+    ends = _ends(word)
+    for end in ends[:2] if ends else (word,):
+        try:
+            git.resolve(repo, end)
+        except UserError as fault:
+            told = fault.diagnostics[0]
+            message = told.message if ends else f"{told.message}, and there is no such path"
+            return error(told.code, message, notes=told.notes, help=told.help)
+    return error("not-found", message)
+
+
+def _no_repository(words: Sequence[str]) -> Diagnostic:
+    what = f"; what is {words[0]} to be compared with?" if len(words) == 1 else ""
+    return error(
+        "no-repository",
+        f"this folder is in no Git repository{what}",
+        help="kale-tag diff A.ipynb B.ipynb compares two files",
+    )

@@ -1,0 +1,371 @@
+"""What the paths on a command line stand for: which specs go to which notebooks."""
+
+import glob
+import os
+import posixpath
+import sys
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
+
+from kale_tag import files
+from kale_tag.commands.shared import patches
+from kale_tag.commands.shared.ready import is_ready, ready_spec
+from kale_tag.diagnostics import Diagnostic, Label, Source, Span, UserError, error
+from kale_tag.plan.patch import ENDING
+from kale_tag.plan.read_patch import Patch
+from kale_tag.spec.change import Target
+from kale_tag.spec.model import Entry, Spec
+from kale_tag.spec.read import read_spec, target_for
+
+STDIN = "-"
+DEFAULT_SPEC = "kale-tag.yaml"
+DEFAULT_FOLDER = "specs"
+
+
+@dataclass(slots=True)
+class Task:
+    """One notebook and the specs or patches for it, in order; *name* is how the user reached it."""
+
+    name: str
+    steps: list[tuple[Spec, Target]] = field(default_factory=list)
+    patches: list[Patch] = field(default_factory=list)
+
+
+@dataclass(slots=True)
+class Targets:
+    """What there is to do, and what could not be understood; *unusable* are specs and patches."""
+
+    tasks: list[Task] = field(default_factory=list)
+    faults: list[Diagnostic] = field(default_factory=list)
+    stdin: bytes = b""
+    unusable: list[str] = field(default_factory=list)
+
+
+@dataclass(slots=True)
+class Named:
+    """The paths of a command line, told apart.
+
+    *only_these* says that notebooks were named, found or not: then a spec must not go to those
+    that it names itself, or a slip of the hand would change them all. *patches* are given as their
+    paths, and their paths below the folder that was named.
+    """
+
+    specs: list[str] = field(default_factory=list)
+    patches: dict[str, str] = field(default_factory=dict)
+    notebooks: list[str] = field(default_factory=list)
+    folders: list[str] = field(default_factory=list)
+    only_these: bool = False
+
+
+def find_targets(
+    paths: Sequence[str], *, patches_only: bool = False, alone: bool = False
+) -> Targets:
+    """The notebooks that *paths* stand for, each with its specs or patches.
+
+    With *alone*, notebooks that are named without a spec have none. Raises `UserError` only when
+    there is nothing to work with; other faults are in the answer.
+    """
+    targets = Targets()
+    named = told_apart(paths, targets)
+    if named.patches or patches_only:
+        _read_patches(named, targets)
+        return targets
+    if named.specs:
+        _add_folders(named, targets)
+        _read_specs(named, targets, found=False)
+        return targets
+    named.specs = [spec for folder in named.folders for spec in files.specs_in(folder)]
+    if not named.specs:
+        _add_folders(named, targets)
+        if targets.faults:
+            return targets
+        if alone and named.only_these:
+            found = {files.identity(name): name for name in named.notebooks if name != STDIN}
+            targets.tasks = [Task(name) for name in found.values()]
+            targets.tasks += [Task(STDIN)] * (STDIN in named.notebooks)
+            return targets
+        named.specs = _needed_specs()
+    _read_specs(named, targets, found=True)
+    if not targets.tasks and not targets.faults:
+        first = named.specs[0]
+        message = f"{first} names no notebooks"
+        if len(named.specs) > 1:
+            message = f"none of {', '.join(named.specs)} names notebooks"
+        targets.faults.append(error("no-notebooks", message, help=_which_notebook(first)))
+    return targets
+
+
+def _which_notebook(spec: str) -> str:
+    """How to say which notebooks *spec* is for, with one that lies beside it."""
+    folder = os.path.dirname(spec)
+    beside = (name for name in files.notebooks_in(folder or ".") if os.path.dirname(name) == folder)
+    name = next(beside, "")
+    shown = os.path.basename(name) or "NAME.ipynb"
+    return (
+        f"write `notebooks: [{shown}]` into it, or name them behind it: {spec} {name or 'NOTEBOOK'}"
+    )
+
+
+def _read_specs(named: Named, targets: Targets, *, found: bool) -> None:
+    """Make the tasks; specs that were *found*, not named, go only where they themselves say."""
+    tasks: dict[str, Task] = {}
+    for path in named.specs:
+        try:
+            spec = spec_of(spec_source(path, targets.stdin))
+            if found and not spec.notebooks and not named.only_these:
+                continue  # a base that others extend
+            _add_tasks(tasks, spec, named, found=found)
+        except UserError as fault:
+            targets.faults += fault.diagnostics
+            targets.unusable.append(path)
+    targets.tasks = list(tasks.values())
+    if targets.faults:
+        return
+    for name in named.notebooks:
+        if name != STDIN and files.identity(name) not in tasks:
+            message = f"no spec here names {name} under `notebooks`"
+            targets.faults.append(error("no-spec", message, help="name the spec too"))
+
+
+def _read_patches(named: Named, targets: Targets) -> None:
+    """Make the tasks of patches: each for the notebook that it names, or the one that is named."""
+    if wrong := _no_patches(named):
+        targets.faults.append(wrong)
+        return
+    only = {files.identity(name): name for name in named.notebooks}
+    alone = len(named.patches) == len(only) == 1
+    tasks: dict[str, Task] = {}
+    for path, below in named.patches.items():
+        try:
+            data = targets.stdin if path == STDIN else files.read(path).data
+            patch = patches.read("stdin" if path == STDIN else path, data)
+            name = named.notebooks[0] if alone else patches.notebook_of(patch, below)
+        except UserError as fault:
+            targets.faults += fault.diagnostics
+            targets.unusable.append(path)
+            continue
+        if patch.operations and (not only or files.identity(name) in only):
+            tasks.setdefault(files.identity(name), Task(name)).patches.append(patch)
+    targets.tasks = list(tasks.values())
+    lost = () if targets.faults or alone else (only[key] for key in only.keys() - tasks.keys())
+    targets.faults += (error("no-patch", f"no patch here is for {name}") for name in sorted(lost))
+
+
+def _no_patches(named: Named) -> Diagnostic | None:
+    """What is wrong where patches are wanted, and others are named or none."""
+    if not named.specs and not named.folders:
+        hint = "kale-tag plan SPEC -o FOLDER writes them"
+        return None if named.patches else error("no-patch", "no patch is named", help=hint)
+    other = (*named.specs, *named.folders)[0]
+    if named.patches:
+        message = f"patches and specs are not applied together: {other} is no patch"
+        return error("mixed-paths", message, help="use two commands")
+    note = (
+        "only patches can be reverted: `kale-tag plan SPEC -o patches/` writes them, and `kale-tag "
+        "apply patches/` does what they say"
+    )
+    hint = (
+        "`git checkout NOTEBOOK` takes back what is not committed; `kale-tag plan kale:untag "
+        "NOTEBOOK` takes Kale's tags off"
+    )
+    message = f"{other} is no patch, and holds none"
+    return error("mixed-paths", message, notes=[note], help=hint)
+
+
+def told_apart(paths: Iterable[str], targets: Targets) -> Named:
+    """What each of *paths* is; faults, and what stands on standard input, go into *targets*."""
+    named = Named()
+    for path in paths:
+        known = len(named.specs) + len(named.folders) + len(named.patches)
+        if path == STDIN:
+            if targets.stdin:
+                targets.faults.append(error("two-stdin", "`-` can be given once"))
+                continue
+            targets.stdin = sys.stdin.buffer.read()
+            _by_content(path, targets.stdin, named, targets)
+        elif os.path.isdir(path):
+            _by_folder(path, named)
+        elif path.endswith(ENDING):
+            named.patches[path] = ""
+        elif is_ready(path) or path.endswith((".yaml", ".yml")):
+            named.specs.append(path)
+        elif path.endswith(".ipynb") and not glob.has_magic(path):
+            named.notebooks.append(path)
+        elif os.path.exists(path):
+            _by_file(path, named, targets)
+        elif glob.has_magic(path) and (found := files.matching(path, "")):
+            named.notebooks += found
+        else:
+            message = f"there is no {'match for' if glob.has_magic(path) else 'file'} {path}"
+            hint = "check the path; a pattern is quoted, as in 'nb/*.ipynb'"
+            targets.faults.append(error("not-found", message, help=hint))
+        named.only_these |= len(named.specs) + len(named.folders) + len(named.patches) == known
+    return named
+
+
+def _by_folder(path: str, named: Named) -> None:
+    """A folder of patches stands for them; any other for the notebooks, or the specs, in it."""
+    inside = files.below(path, ENDING)
+    if inside and not files.notebooks_in(path):
+        named.patches.update((name, os.path.relpath(name, path)) for name in inside)
+    else:
+        named.folders.append(path)
+
+
+def _by_file(path: str, named: Named, targets: Targets) -> None:
+    if path.endswith(".ipynb"):
+        named.notebooks.append(path)
+        return
+    try:
+        _by_content(path, files.read(path).data, named, targets)
+    except UserError as fault:
+        targets.faults += fault.diagnostics
+
+
+def _by_content(path: str, data: bytes, named: Named, targets: Targets) -> None:
+    start = data[:4096].removeprefix(b"\xef\xbb\xbf").lstrip()
+    if start.startswith(b"{"):
+        named.notebooks.append(path)
+    elif start.startswith(b"["):
+        named.patches[path] = ""
+    elif b"version:" in data[:4096] or path == STDIN:
+        named.specs.append(path)
+    else:
+        message = f"{path} is neither a spec nor a notebook nor a patch"
+        hint = "a spec has `version: 1`, a notebook and a patch are JSON"
+        targets.faults.append(error("not-usable", message, Label(Source(path)), help=hint))
+
+
+def _add_folders(named: Named, targets: Targets) -> None:
+    """Let each folder stand for the notebooks below it."""
+    for folder in named.folders:
+        inside = files.notebooks_in(folder)
+        if not inside:
+            message = f"there is no notebook below {folder}"
+            targets.faults.append(error("no-notebooks", message, Label(Source(folder))))
+        named.notebooks += inside
+        named.only_these = True
+
+
+def default_specs() -> list[str]:
+    """The specs that are meant where none is named."""
+    found = [DEFAULT_SPEC] if os.path.exists(DEFAULT_SPEC) else []
+    return found + files.specs_in(DEFAULT_FOLDER)
+
+
+def _needed_specs() -> list[str]:
+    found = default_specs()
+    if not found:
+        raise UserError(
+            error(
+                "no-spec",
+                f"no spec is named, and there is no {DEFAULT_SPEC} and none in {DEFAULT_FOLDER}/",
+                help="name both: SPEC NOTEBOOK; `kale-tag extract NOTEBOOK -o SPEC` writes a spec",
+            )
+        )
+    return found
+
+
+def spec_source(path: str, stdin: bytes) -> Source:
+    """The text of the spec *path*. Raises `UserError` when it cannot be read."""
+    if is_ready(path):
+        return ready_spec(path)
+    return files.as_text("stdin", stdin) if path == STDIN else files.read_text(path)
+
+
+def spec_of(source: Source) -> Spec:
+    """The spec in *source*. Raises `UserError` with all that is wrong with it."""
+
+    def load(base: str, at: Label) -> Source:
+        try:
+            return ready_spec(base) if is_ready(base) else files.read_text(base)
+        except UserError as fault:
+            why = fault.diagnostics[0]
+            hint = why.help if is_ready(base) else ""
+            raise UserError(error("not-read", why.message, at, help=hint)) from None
+
+    return read_spec(source, load)
+
+
+def _add_tasks(tasks: dict[str, Task], spec: Spec, named: Named, *, found: bool) -> None:
+    """Add *spec* to the tasks of its notebooks: those named, else those that it names itself."""
+    listed = listed_by(spec, required=not named.only_these)
+    if not named.only_these:
+        if not spec.notebooks:
+            raise UserError(
+                error(
+                    "no-notebooks",
+                    "this spec names no notebooks",
+                    Label(spec.source),
+                    help=_which_notebook(spec.source.name),
+                )
+            )
+        if not listed:
+            message = "`notebooks` names none that is not excluded"
+            raise UserError(error("no-notebooks", message, _whole(spec.notebooks)))
+        names = {key: name for key, (name, _) in listed.items()}
+    elif found and spec.notebooks:
+        names = {files.identity(name): name for name in named.notebooks}
+        names = {key: name for key, name in names.items() if key in listed}
+    else:
+        names = {STDIN if n == STDIN else files.identity(n): n for n in named.notebooks}
+    for key, name in names.items():
+        entries = listed[key][1] if key in listed else []
+        task = tasks.setdefault(key, Task(name))
+        task.steps.append((spec, target_of(spec, name, entries)))
+
+
+def listed_by(spec: Spec, *, required: bool) -> dict[str, tuple[str, list[Entry]]]:
+    """The notebooks that *spec* names, by identity, each with the entries that name it."""
+    found: dict[str, tuple[str, list[Entry]]] = {}
+    faults = []
+    for entry in spec.notebooks:
+        names = files.matching(entry.pattern, entry.folder)
+        if not names and required and not entry.exclude:
+            faults.append(
+                error(
+                    "no-notebooks",
+                    f"`{entry.pattern}` matches no notebook in {entry.folder or 'this folder'}",
+                    entry.label,
+                    help="paths are relative to the spec; hidden folders do not take part",
+                )
+            )
+        for name in names:
+            key = files.identity(name)
+            if entry.exclude:
+                found.pop(key, None)
+            else:
+                found.setdefault(key, (name, []))[1].append(entry)
+    if faults:
+        raise UserError(*faults)
+    return found
+
+
+def _whole(entries: Sequence[Entry]) -> Label:
+    """The place of the list that holds *entries*, from the first to the last of them."""
+    first, last = entries[0].label, entries[-1].label
+    if first.span is None or last.span is None:
+        return first
+    return Label(first.source, Span(first.span.start, last.span.end))
+
+
+def target_of(spec: Spec, name: str, entries: Sequence[Entry]) -> Target:
+    """What *spec* says for the notebook *name*, which *entries* of its list name."""
+    return target_for(
+        spec, dict(path_variables(name, posixpath.dirname(spec.source.name))), entries
+    )
+
+
+def path_variables(name: str, folder: str) -> Iterator[tuple[str, str]]:
+    """What `${stem}` and the like stand for in the notebook *name*, for a spec in *folder*."""
+    path = "stdin.ipynb" if name == STDIN else name
+    base = os.path.basename(path)
+    yield "name", base
+    yield "stem", os.path.splitext(base)[0]
+    place = os.path.dirname(os.path.abspath(path))
+    yield "parent", os.path.basename(place)
+    try:
+        relative = os.path.relpath(place, folder or ".")
+    except ValueError:  # another drive of Windows
+        relative = place
+    yield "dir", relative.replace(os.sep, "/")

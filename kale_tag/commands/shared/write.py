@@ -1,0 +1,142 @@
+"""What `apply`, `revert` and `upgrade` share: write what is asked for, and say what was done."""
+
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from kale_tag.commands.shared import batch
+from kale_tag.commands.shared.ask import Asker
+from kale_tag.commands.shared.report import Report, style_for
+from kale_tag.commands.shared.targets import STDIN, find_targets
+from kale_tag.diagnostics import UserError, count, error
+from kale_tag.plan.carry_out import Retagged
+from kale_tag.render import plan as render
+from kale_tag.render.style import Color, Style
+
+
+@dataclass(frozen=True, slots=True)
+class Options:
+    """The options of these commands; *verb* says what is done to a notebook: `changed`.
+
+    *shows* says to show each change as `plan` does.
+    """
+
+    verb: str
+    undo: bool = False
+    reanchor: bool = False
+    interactive: bool = False
+    all_or_nothing: bool = False
+    as_json: bool = False
+    jobs: int = 1
+    quiet: bool = False
+    shows: bool = False
+    verbose: bool = False
+    color: Color = "auto"
+
+
+def write(paths: Sequence[str], options: Options) -> int:
+    """Do it; the exit code."""
+    if options.interactive:
+        _check_interactive(paths, options)
+    report = Report(style_for(options.color, sys.stdout.isatty()))
+    targets = find_targets(paths, patches_only=options.undo)
+    report.keep(targets.faults)
+    report.unusable = targets.unusable
+    how = batch.Run(
+        _show(options, report.style),
+        undo=options.undo,
+        reanchor=options.reanchor,
+        choose=Asker(report.style) if options.interactive else None,
+        write=True,
+        stage_only=options.all_or_nothing,
+        jobs=options.jobs,
+        quiet=options.quiet or options.interactive,
+    )
+    try:
+        for outcome in batch.run(targets, how):
+            report.add(outcome)
+            if not options.all_or_nothing:
+                _print(outcome, report, options)
+        written = not options.all_or_nothing or _commit(report)
+    finally:
+        for outcome in report.outcomes:
+            if outcome.staged is not None:
+                outcome.staged.discard()
+        report.close(verbose=options.verbose, quiet=options.quiet)
+    for outcome in report.outcomes if options.all_or_nothing and written else ():
+        _print(outcome, report, options)
+    _print_end(report, options, written=written)
+    return report.exit_code
+
+
+def _check_interactive(paths: Sequence[str], options: Options) -> None:
+    clash = "--format json" if options.as_json else "--jobs" if options.jobs > 1 else ""
+    if STDIN in paths:
+        clash = "`-`, because the answers come from standard input"
+    if clash:
+        raise UserError(error("bad-options", f"--interactive cannot go with {clash}"))
+
+
+def _show(options: Options, style: Style) -> batch.Show:
+    def show(outcome: batch.Outcome, done: Retagged) -> None:
+        if options.as_json:
+            value = render.as_value(done.plan, done.notebook)
+            outcome.value.append({"spec": done.spec, **value})
+            return
+        if options.verbose or options.shows:
+            lines = render.as_text(done.plan, done.notebook, style)
+            outcome.text += "".join(f"{line}\n" for line in lines)
+        outcome.text += "".join(f"{line}\n" for line in render.moved(done.plan, style))
+
+    return show
+
+
+def _print_end(report: Report, options: Options, *, written: bool) -> None:
+    # Where a notebook goes to standard output, nothing else may.
+    out = sys.stderr if any(one.name == STDIN for one in report.outcomes) else sys.stdout
+    if options.as_json:
+        print(report.as_json(written=written), file=out)
+    elif report.outcomes and not options.quiet:
+        left = "" if written else "; nothing was written"
+        verb = options.verb if written else "to change"
+        print(f"{report.summary(verb)}{left}", file=out)
+
+
+def _print(outcome: batch.Outcome, report: Report, options: Options) -> None:
+    """Print the notebook itself where it came from standard input, else a line about it."""
+    text = not options.as_json and not options.quiet
+    if outcome.output is not None:
+        sys.stdout.buffer.write(outcome.output)
+        sys.stdout.flush()
+    elif text and outcome.changed and not outcome.failed:
+        parts = [count(len(outcome.cells), "cell")] if outcome.cells else []
+        if outcome.settings:
+            parts.append("settings")
+        name = report.style.bold(outcome.name)
+        print(f"{options.verb} {name}: {' and '.join(parts)}")
+        print(outcome.text, end="")
+    elif text and options.verbose and not outcome.failed:
+        print(report.style.dim(f"unchanged {outcome.name}"))
+
+
+def _commit(report: Report) -> bool:
+    """Put all new files in place, or none where any notebook failed; whether it was done.
+
+    Every file is looked at before the first is replaced, so that one that was saved meanwhile
+    stops them all.
+    """
+    staged = [one.staged for one in report.outcomes if one.staged is not None]
+    try:
+        for one in staged:
+            one.check()
+    except UserError as fault:
+        report.keep(fault.diagnostics)
+    if report.exit_code:
+        return False
+    for outcome in report.outcomes:
+        if outcome.staged is not None:
+            try:
+                outcome.staged.commit()
+            except UserError as fault:
+                report.fail(outcome, fault)
+    return True

@@ -1,0 +1,1 @@
+"""Differences between two notebooks, and merges of three."""

@@ -1,0 +1,1 @@
+"""A tagged notebook to a pipeline, the pipeline to a KFP package, and back."""

@@ -1,0 +1,320 @@
+"""What was found out about a notebook, as the records of `model.py`."""
+
+from collections.abc import Collection, Iterable, Mapping
+from dataclasses import replace
+from typing import get_args
+
+from kale_tag.analysis.dataflow import Dataflow
+from kale_tag.analysis.model import Import
+from kale_tag.analysis.provenance import Provenance, gives_code
+from kale_tag.analysis.sharing import groups
+from kale_tag.analysis.slices import (
+    Part,
+    attributes,
+    closure,
+    fixed_names,
+    only,
+    parts_of,
+    without,
+)
+from kale_tag.analysis.units import Unit
+from kale_tag.compiler.read import Draft
+from kale_tag.compiler.requirements import completed, import_faults, requirements
+from kale_tag.compiler.settings import raise_faults
+from kale_tag.compiler.step_settings import Sorted, step_settings
+from kale_tag.diagnostics import Diagnostic, warning
+from kale_tag.kale.pipeline import (
+    ArtifactType,
+    Code,
+    Parameter,
+    Pipeline,
+    Step,
+    StepSettings,
+    SubPipeline,
+)
+from kale_tag.kale.read_tagged import cell_label
+from kale_tag.kale.settings import CompileOptions, StepOptions
+
+TYPES: tuple[ArtifactType, ...] = get_args(ArtifactType)
+
+ARTIFACTS: tuple[tuple[str, ArtifactType], ...] = (
+    ("model", "Model"),
+    ("dataset", "Dataset"),
+    ("data", "Dataset"),
+    ("metrics", "Metrics"),
+)
+"""Part of a variable's name in lower case, and the type of its artifact: what Kale documents, in
+`processors/constants.py`; its `ClassificationMetrics` are none of ours."""
+
+
+class Results:
+    """One notebook, all of whose variables are known."""
+
+    def __init__(  # noqa: PLR0913, PLR0917  all that there is
+        self,
+        draft: Draft,
+        flow: Dataflow,
+        order: list[str],
+        options: CompileOptions,
+        local: Collection[str],
+        inner: Mapping[str, Draft],
+        around: "Results | None" = None,
+    ) -> None:
+        """Keep all, and find out which step runs what of the shared cells."""
+        self.draft = draft
+        self.flow = flow
+        self.order = order
+        self.options = options
+        self.local = local
+        self.inner = inner
+        self.around = around
+        self.units = {unit.name: unit for unit in flow.units}
+        self.position = {name: number for number, name in enumerate(order)}
+        self.before: dict[str, set[str]] = {name: set() for name in order}
+        for before, after in draft.edges:
+            self.before[after].add(before)
+        self.importers = [number for number, one in enumerate(flow.units) if one.block.imports]
+        self.parts = parts_of(draft.shared)
+        self.fixed = fixed_names(draft.shared, self.parts)
+        self.methods = attributes(draft.shared)
+        blocks = (flow.shared, *(unit.block for unit in flow.units))
+        self.imported = self._requirements(one for block in blocks for one in block.modules)
+        self.provenance = Provenance(flow)
+        self.needs = {unit.name: self._names(number) for number, unit in enumerate(flow.units)}
+        every: set[str] = set().union(*self.needs.values())
+        # What nobody names stays everywhere, and so does what it cannot be defined without.
+        staying = [part.at_once for part in self.parts if not part.names & every]
+        fixed = closure(flow.shared, self.parts, frozenset().union(*staying))
+        self.parts = [part for part in self.parts if part.names & every and not part.names & fixed]
+        self.left_out = {name: self._left_out(unit) for name, unit in self.units.items()}
+        cut = [part.cell for parts in self.left_out.values() for part in parts]
+        whole = [cell not in cut for cell in draft.shared]
+        self.common = whole.index(False) if False in whole else len(whole)
+
+    def pipeline(self, parameters: Iterable[Parameter] = ()) -> Pipeline:
+        """The pipeline; *parameters* are more that it has than the notebook says."""
+        draft, settings = self.draft, self.draft.settings
+        own = {one.name: one for one in draft.parameters}
+        own.update({one.name: one for one in parameters})
+        steps = tuple(self._unit(self.units[name]) for name in self.order)
+        imports = [*self.flow.shared.modules]
+        imports += [one for unit in self.flow.units for one in unit.block.modules]
+        local = [name for name in self.local if name not in self.options.distributions]
+        faults = list(import_faults(imports, local))
+        raise_faults([fault for fault in faults if fault.severity == "error"])
+        return Pipeline(
+            name=settings.name,
+            notebook=draft.notebook.name,
+            description=settings.description,
+            experiment=settings.experiment,
+            parameters=tuple(own.values()),
+            shared=tuple(cell.code for cell in draft.shared[: self.common]),
+            steps=steps,
+            volumes=settings.volumes,
+            security=settings.security,
+            caching=settings.caching,
+            ttl=self.options.ttl,
+            pip_index_urls=self.options.pip_index_urls,
+            warnings=(*settings.warnings, *draft.tagged.warnings, *faults, *self._unkept()),
+        )
+
+    def _unkept(self) -> Iterable[Diagnostic]:
+        """Settings on a cell that refers to a notebook are refused; its notebook's own, dropped."""
+        for child in self.inner.values():
+            yield from child.settings.warnings
+            yield from child.tagged.warnings
+            if child.settings.volumes:
+                yield warning(
+                    "setting-not-kept",
+                    f"the volumes of {child.notebook.name} give way to those of the notebook "
+                    "that refers to it",
+                    cell_label(child.notebook, 0),
+                )
+
+    # Steps
+
+    def _unit(self, unit: Unit) -> Step | SubPipeline:
+        if unit.inner is not None:
+            return self._sub(unit, unit.inner)
+        draft = self.draft
+        step = draft.outline.step(unit.name)
+        assert step is not None
+        left_out = self.left_out[unit.name]
+        carried, code = self._carried(unit)
+        shared = [
+            without(cell.code, [part for part in left_out if part.cell is cell])
+            for cell in draft.shared[self.common :]
+        ]
+        own = [cell.code for cell in draft.cells[unit.name]]
+        return Step(
+            name=unit.name,
+            code=(*shared, *code, *own),
+            prev=self._prev(unit),
+            ins=self._ins(unit),
+            outs=self._outs(unit),
+            parameters=self._parameters(unit),
+            together=tuple(map(tuple, groups(unit.pairs, unit.outs))),
+            metrics=tuple(unit.metrics),
+            packages=self._packages(unit, left_out, carried),
+            settings=self._settings(unit.name),
+            label=cell_label(draft.notebook, step.cells[0]),
+        )
+
+    def _settings(self, name: str) -> StepSettings:
+        around = self.around
+        defaults, image = self.draft.settings.defaults, self.draft.settings.base_image
+        if around is not None:
+            defaults = _over(defaults, around.draft.settings.defaults)
+            image = image or around.draft.settings.base_image
+        options = self.options.steps.get(name, StepOptions()) if around is None else StepOptions()
+        given = self.draft.tagged.given[name]
+        return step_settings(given, defaults, image, options)
+
+    def _prev(self, unit: Unit) -> tuple[str, ...]:
+        found = self.before[unit.name] | set(self._ins(unit).values()) - {""}
+        return tuple(sorted(found, key=self.position.__getitem__))
+
+    def _ins(self, unit: Unit) -> dict[str, str]:
+        units = self.flow.units
+        return {
+            name: units[giver].name if giver >= 0 else ""
+            for name, giver in sorted(unit.ins.items())
+        }
+
+    def _outs(self, unit: Unit) -> dict[str, ArtifactType]:
+        return {name: self._artifact(name) for name in sorted(unit.outs)}
+
+    def _artifact(self, name: str) -> ArtifactType:
+        given = self.options.artifacts.get(name)
+        for known in TYPES:
+            if given == known:
+                return known
+        lower = name.lower()
+        return next((type_ for word, type_ in ARTIFACTS if word in lower), "Artifact")
+
+    def _parameters(self, unit: Unit) -> tuple[str, ...]:
+        return tuple(name for name in self.flow.parameters if name in unit.parameters)
+
+    def _sub(self, unit: Unit, flow: Dataflow) -> SubPipeline:
+        used = {name for one in flow.units for name in one.parameters}
+        unit.parameters |= used & set(self.flow.parameters)
+        within = self._within(unit)
+        taken = [self.flow.parameters[name] for name in self._parameters(unit)]
+        settings = self.draft.settings
+        pipeline = replace(
+            within.pipeline(taken),
+            experiment=settings.experiment,
+            volumes=settings.volumes,
+            security=settings.security,
+            caching=settings.caching,
+        )
+        step = self.draft.outline.step(unit.name)
+        assert step is not None
+        return SubPipeline(
+            name=unit.name,
+            pipeline=pipeline,
+            prev=self._prev(unit),
+            ins=self._ins(unit),
+            outs=self._outs(unit),
+            parameters=self._parameters(unit),
+            label=cell_label(self.draft.notebook, step.cells[0]),
+        )
+
+    # Code and packages
+
+    def _names(self, number: int) -> set[str]:
+        """All names that a step needs: those it uses, and those its inputs are made with."""
+        unit = self.flow.units[number]
+        if unit.inner is not None:
+            return set()
+        names = unit.used | unit.block.reads.keys() | self.fixed
+        names |= self.provenance.of_inputs(number)
+        return closure(self.flow.shared, self.parts, names)
+
+    def _left_out(self, unit: Unit) -> list[Part]:
+        if unit.inner is not None or unit.block.dynamic or self.flow.shared.dynamic:
+            return []
+        needed = self.needs[unit.name]
+        return [part for part in self.parts if not part.names & needed]
+
+    def _carried(self, unit: Unit) -> tuple[list[Import], list[Code]]:
+        """The imports of other steps that this one repeats."""
+        carried = list(unit.carried.values())
+        code = []
+        for cell in dict.fromkeys(one.spot.cell for one in carried):
+            here = [one for one in carried if one.spot.cell is cell]
+            statements = {one.statement for one in here if one.statement is not None}
+            if statements:
+                ordered = [node for node in cell.tree.body if node in statements]
+                code.append(only(cell, ordered))
+        return carried, code
+
+    def _packages(self, unit: Unit, left_out: list[Part], carried: list[Import]) -> tuple[str, ...]:
+        settings = self._settings(unit.name)
+        if settings.packages is not None:
+            return settings.packages
+        if self.options.packages is not None:
+            return self.options.packages
+        shared = [
+            one for one in self.flow.shared.modules if not any(part.holds(one) for part in left_out)
+        ]
+        imports = [*shared, *unit.block.modules, *carried]
+        names = self.needs[unit.name]
+        for number in self.importers:
+            if unit.before >> number & 1:  # it may hold values that are made there
+                for name, known in self.flow.units[number].block.imports.items():
+                    imports += known if name in names else []
+        found = completed(self._requirements(imports), self._methods(unit, left_out), self.imported)
+        if gives_code(self.flow, self.position[unit.name]):
+            found.add("cloudpickle")
+        found |= self._of_other_notebooks(unit)
+        return tuple(sorted(found, key=str.lower))
+
+    def _methods(self, unit: Unit, left_out: list[Part]) -> set[str]:
+        """The attributes that stand in the code of a step."""
+        gone = {(part.cell, part.first) for part in left_out}
+        kept = (names for place, names in self.methods.items() if place not in gone)
+        return set().union(*kept, *attributes(self.draft.cells[unit.name]).values())
+
+    def _requirements(self, imports: Iterable[Import]) -> tuple[str, ...]:
+        return requirements(imports, self.options.distributions, self.local)
+
+    def _of_other_notebooks(self, unit: Unit) -> set[str]:
+        """What the steps of other notebooks install that give this one a variable."""
+        found: set[str] = set()
+        for name, giver in unit.ins.items():
+            if giver >= 0:
+                inner = self.flow.units[giver].inner
+                number = None if inner is None else inner.end_giver(name)
+                if number is not None:
+                    within = self._within(self.flow.units[giver])
+                    found |= set(within.packages(within.flow.units[number].name))
+            elif self.around is not None:
+                outer = self.around
+                sub = next(one for one in outer.flow.units if one.inner is self.flow)
+                from_ = outer.flow.units[sub.ins[name]] if sub.ins.get(name, -1) >= 0 else None
+                if from_ is not None and from_.inner is None:
+                    found |= set(outer.packages(from_.name))
+        return found
+
+    def packages(self, name: str) -> tuple[str, ...]:
+        """What the step of that name installs."""
+        unit = self.units[name]
+        return self._packages(unit, self.left_out[name], list(unit.carried.values()))
+
+    def _within(self, unit: Unit) -> "Results":
+        """The results of a notebook that this one refers to."""
+        assert unit.inner is not None
+        order = [one.name for one in unit.inner.units]
+        child = self.inner[unit.name]
+        return Results(child, unit.inner, order, self.options, self.local, {}, self)
+
+
+def _over(own: Sorted, outer: Sorted) -> Sorted:
+    """The defaults of a notebook inside another: its own go before those around it."""
+    made = Sorted()
+    for defaults in (outer, own):
+        for kind in defaults.values.values():
+            for tag in kind.values():
+                made.put(tag)
+    return made

@@ -1,0 +1,203 @@
+"""A tagged notebook to a `Pipeline`: the semantics of Kale 2.3, or a clear refusal.
+
+Where Kale is known to hurt its users the right thing is done instead (`facts/kale.md` section 5):
+producers are chosen by what they bind, tags on later cells of a step count, a step takes the
+parameters that it uses, and what would fail in the container is refused here.
+"""
+
+import posixpath
+from collections.abc import Callable, Collection, Iterator, Mapping
+from dataclasses import dataclass
+
+from kale_tag.analysis.dataflow import Dataflow
+from kale_tag.analysis.flow import imported_names, read_block
+from kale_tag.analysis.model import Block
+from kale_tag.analysis.order import cycle, in_order, masks
+from kale_tag.analysis.sharing import returned_pairs, shared_names
+from kale_tag.analysis.units import Unit
+from kale_tag.compiler.assemble import Results
+from kale_tag.compiler.read import Draft, read_draft
+from kale_tag.compiler.settings import raise_faults
+from kale_tag.compiler.undefined import place_metrics, undefined_names
+from kale_tag.diagnostics import Diagnostic, Label, UserError, error
+from kale_tag.kale.pipeline import Pipeline
+from kale_tag.kale.read_tagged import cell_label
+from kale_tag.kale.settings import CompileOptions
+from kale_tag.notebook.model import Notebook
+
+Load = Callable[[str, Label], Notebook]
+
+
+@dataclass(frozen=True, slots=True)
+class Built:
+    """A pipeline, and what is known of the notebook that makes it: its cells, and its variables.
+
+    *inner* are the notebooks that it refers to, by the names of the references.
+    """
+
+    pipeline: Pipeline
+    draft: Draft
+    flow: Dataflow
+    inner: Mapping[str, Draft]
+
+
+def build_pipeline(
+    notebook: Notebook,
+    options: CompileOptions,
+    load: Load,
+    local: Collection[str] = (),
+    *,
+    but: Collection[str] = (),
+) -> Pipeline:
+    """The pipeline that *notebook* makes; see `build`."""
+    return build(notebook, options, load, local, but=but).pipeline
+
+
+def build(
+    notebook: Notebook,
+    options: CompileOptions,
+    load: Load,
+    local: Collection[str] = (),
+    *,
+    but: Collection[str] = (),
+) -> Built:
+    """The pipeline that *notebook* makes, and how that was found out.
+
+    *load* gives the notebook of a path, which is relative to what the name of *notebook* is
+    relative to; it is told where the path stands. *local* are the names of modules beside the
+    notebook. Raises `UserError` with every fault that was found, *but* for those of these codes.
+    """
+    draft = read_draft(notebook, options)
+    inner, faults = _referenced(draft, options, load)
+    faults = [*draft.faults, *faults]
+    raise_faults([fault for fault in faults if fault.code not in but])
+    flow, order = _solve(draft, inner)
+    raise_faults(sorted(flow.faults, key=_position))
+    pipeline = Results(draft, flow, order, options, local, inner).pipeline()
+    return Built(pipeline, draft, flow, inner)
+
+
+def _position(fault: Diagnostic) -> tuple[str, int, int]:
+    if not fault.labels:
+        return ("", 0, 0)
+    first = fault.labels[0]
+    start = first.span.start if first.span else 0
+    return (first.source.name, first.source.cell or 0, start)
+
+
+def _referenced(
+    draft: Draft, options: CompileOptions, load: Load
+) -> tuple[dict[str, Draft], list[Diagnostic]]:
+    """The notebooks that this one refers to, by the name of the reference."""
+    found: dict[str, Draft] = {}
+    faults: list[Diagnostic] = []
+    notebook = draft.notebook
+    folder = posixpath.dirname(notebook.name)
+    for step in draft.outline.steps:
+        if not step.notebook:
+            continue
+        at = cell_label(notebook, step.cells[0])
+        path = posixpath.normpath(posixpath.join(folder, step.notebook))
+        if path == posixpath.normpath(notebook.name):
+            message = f"`notebook:{step.name}` refers to the notebook that it stands in"
+            faults.append(error("reference-cycle", message, at))
+            continue
+        try:
+            child = read_draft(load(path, at), options, name=step.name.replace("_", "-"))
+        except UserError as fault:
+            faults += fault.diagnostics
+            continue
+        faults += child.faults
+        faults += _nested(child, step.name)
+        found[step.name] = child
+    return found, faults
+
+
+def _nested(child: Draft, name: str) -> Iterator[Diagnostic]:
+    for step in child.outline.steps:
+        if step.notebook is not None:
+            yield error(
+                "nested-reference",
+                f"`notebook:{step.name}` stands in a notebook that is itself referred to, as "
+                f"`notebook:{name}`; Kale takes one level",
+                cell_label(child.notebook, step.cells[0]),
+                help="refer to both from the outermost notebook",
+            )
+
+
+def _solve(draft: Draft, inner: Mapping[str, Draft]) -> tuple[Dataflow, list[str]]:
+    """The variables of the notebook, and of those inside; the steps in their order."""
+    cells = [*draft.shared, *(cell for step in draft.cells.values() for cell in step)]
+    modules = imported_names(cells)
+    shared = read_block(draft.shared, modules)
+    blocks = {name: read_block(own, modules) for name, own in draft.cells.items()}
+    returns = returned_pairs(cells)
+    for name, block in blocks.items():
+        block.pairs, block.rebound = shared_names(draft.cells[name], returns)
+    children = {name: _solve(child, {})[0] for name, child in inner.items()}
+    for name, child in children.items():
+        faults = [*child.faults, *inner[name].faults]
+        raise_faults(faults)
+    edges = dict(draft.edges)
+    if children:
+        edges |= _composition(draft, blocks, children, shared)
+    names = [step.name for step in draft.outline.steps]
+    if (fault := cycle(names, edges)) is not None:
+        raise UserError(fault)
+    order = in_order(names, edges)
+    units = [
+        Unit(name, blocks.get(name) or Block(), before, children.get(name))
+        for name, before in zip(order, masks(order, edges), strict=True)
+    ]
+    parameters = {one.name: one for one in draft.parameters}
+    flow = Dataflow(shared, parameters, modules)
+    for number, unit in enumerate(units):
+        if unit.inner is not None:
+            unit.inner.outer = (flow, number)
+    flow.solve(units)
+    draft.edges.update(edges)
+    if draft.is_root:
+        flow.faults += undefined_names(draft, flow)
+        flow.faults += place_metrics(draft, flow)
+        for name, child_flow in children.items():
+            flow.faults += [*child_flow.faults, *place_metrics(inner[name], child_flow)]
+    return flow, order
+
+
+def _composition(
+    draft: Draft, blocks: Mapping[str, Block], children: Mapping[str, Dataflow], shared: Block
+) -> dict[tuple[str, str], Label]:
+    """The edges between the steps of a notebook with references: Kale's rules.
+
+    A unit runs after each that gives it a variable, and steps run in the order in which they stand;
+    two references with nothing between them may run side by side.
+    """
+    needs: dict[str, set[str]] = {}
+    gives: dict[str, set[str]] = {}
+    for step in draft.outline.steps:
+        name = step.name
+        if name in children:
+            reads = children[name].open_reads()
+            needs[name] = {one for one, read in reads.items() if read.sure}
+            gives[name] = set(children[name].summary()[1]) - set(reads)
+        else:
+            reads = blocks[name].reads
+            given = shared.bound | {one.name for one in draft.parameters}
+            needs[name] = {one for one, read in reads.items() if read.sure} - given
+            gives[name] = set(blocks[name].binds) - set(reads)
+    edges: dict[tuple[str, str], Label] = {}
+    steps = draft.outline.steps
+    for position, step in enumerate(steps):
+        for other in steps:
+            if other.name != step.name and needs[step.name] & gives[other.name]:
+                both = min(needs[step.name] & gives[other.name])
+                if step.name in children or other.name in children:
+                    at = cell_label(draft.notebook, step.cells[0], f"it uses `{both}`")
+                    edges[other.name, step.name] = at
+        for later in steps[position + 1 :]:
+            if step.name in children and later.name in children:
+                continue
+            edges.setdefault(
+                (step.name, later.name), cell_label(draft.notebook, later.cells[0], "it is below")
+            )
+    return edges

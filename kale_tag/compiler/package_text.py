@@ -1,0 +1,106 @@
+"""A package as the text of a file: the header, and the documents as YAML or JSON."""
+
+import hashlib
+import json
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Final
+
+from kale_tag.compiler.ir_yaml import to_yaml
+from kale_tag.compiler.manifest import resources
+from kale_tag.compiler.package import Package
+from kale_tag.diagnostics import Diagnostic, Label, Source, warning
+from kale_tag.kale import tags
+from kale_tag.kale.pipeline import Pipeline
+from kale_tag.notebook.model import Notebook
+
+FORMATS = ("yaml", "json", "manifest")
+
+LARGE: Final = 1_000_000
+"""Bytes of all containers; etcd takes 1.5 MiB for the workflow that KFP makes of them, and more
+than these is in it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Origin:
+    """What a package is made of: names relative to its folder, each with a digest.
+
+    *command* makes it again in that folder. No path of the machine, time or version is in here, so
+    that the package is the same wherever it is made.
+    """
+
+    sources: Sequence[tuple[str, str]]
+    command: str
+
+
+def as_text(made: Package, pipeline: Pipeline, origin: Origin, form: str) -> str:
+    """The package *made* of *pipeline* as a file of the format *form*, one of `FORMATS`."""
+    if form == "json":
+        # With a platform, in the form in which KFP's own API has the two in one value.
+        value: object = made.spec
+        if made.platform is not None:
+            value = {"pipeline_spec": made.spec, "platform_spec": made.platform}
+        return json.dumps(value, ensure_ascii=False, indent=1) + "\n"
+    documents = resources(made, pipeline) if form == "manifest" else made.documents
+    return _header(pipeline, origin) + to_yaml(documents, made.shared)
+
+
+def size_warnings(size: int, name: str) -> Iterator[Diagnostic]:
+    """The remark on a package of *size* bytes, of the notebook *name*, that clusters may refuse."""
+    if size > LARGE:
+        yield warning(
+            "large-package",
+            f"the steps of the pipeline are {size:,} bytes to a cluster; clusters may refuse "
+            f"workflows of {LARGE:,} and more",
+            Label(Source(name)),
+            help="join steps, put code into a package, or make two pipelines of it",
+        )
+
+
+def notebook_digest(notebook: Notebook) -> str:
+    """The SHA-256 of what a package is made of: sources, tags and settings, no outputs."""
+    metadata = notebook.metadata
+    settings = metadata.get("kubeflow_notebook") if isinstance(metadata, dict) else None
+    cells = []
+    for cell in notebook.cells:
+        if cell.cell_type == "code":
+            held = cell.metadata
+            path = held.get("notebook_path") if isinstance(held, dict) else None
+            cells.append([cell.source, tags.listed(held), path])
+    text = json.dumps([settings, cells], sort_keys=True)
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+def text_digest(text: str) -> str:
+    """The SHA-256 of a text file, however Git ends its lines on this machine."""
+    return hashlib.sha256(text.replace("\r\n", "\n").encode(errors="replace")).hexdigest()
+
+
+def changed_sources(old: str, new: str) -> list[str]:
+    """The names of the sources whose digest stands in the header of *new* and not in *old*'s."""
+    before = set(_source_lines(old))
+    return [line.split()[2] for line in _source_lines(new) if line not in before]
+
+
+def _source_lines(text: str) -> list[str]:
+    return [line for line in text.split("\n", 40)[:40] if line.startswith("# From: ")]
+
+
+def _header(pipeline: Pipeline, origin: Origin) -> str:
+    lines = ["PIPELINE DEFINITION", f"Name: {pipeline.name}"]
+    first, *more = pipeline.description.strip().split("\n")
+    if first:
+        lines += [f"Description: {first}", *(f"             {line}" for line in more)]
+    if pipeline.experiment:
+        lines.append(f"Experiment: {pipeline.experiment}")
+    lines += [f"From: {name} sha256:{digest}" for name, digest in origin.sources]
+    lines.append(f"Made by: {origin.command}")
+    return "".join(f"# {_printable(line)}\n" for line in lines)
+
+
+def _printable(line: str) -> str:
+    """*line* without what ends a comment, and without the marks that runners replace."""
+    shown = "".join(
+        letter if letter.isprintable() else f"\\u{ord(letter):04x}" for letter in line.rstrip()
+    )
+    return shown.replace("{{", "{ {")

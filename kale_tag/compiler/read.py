@@ -1,0 +1,107 @@
+"""A notebook as far as its cells say by themselves: blocks, code, parameters, settings, `prev`."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+
+from kale_tag.analysis.model import Spot
+from kale_tag.analysis.source import Parsed, read_code
+from kale_tag.compiler.parameters import read_metrics, read_parameters
+from kale_tag.compiler.settings import PipelineSettings, kernel_fault, read_settings
+from kale_tag.compiler.step_settings import setting_faults
+from kale_tag.diagnostics import Diagnostic, Label, Source, UserError, error, suggest
+from kale_tag.kale.outline import Outline
+from kale_tag.kale.pipeline import CodeKind, Parameter
+from kale_tag.kale.read_tagged import Tagged, cell_label, has_code, prev_faults, read_tagged
+from kale_tag.kale.settings import CompileOptions
+from kale_tag.notebook.model import Notebook
+
+
+@dataclass(slots=True)
+class Draft:
+    """What the cells of one notebook say; *faults* is empty where it can be built on.
+
+    *cells* are those of each step that is no reference, *skipped* what no step runs, for remarks.
+    *edges* maps two steps, of which the second waits for the first, to where that is said.
+    """
+
+    notebook: Notebook
+    tagged: Tagged
+    settings: PipelineSettings
+    is_root: bool
+    shared: list[Parsed] = field(default_factory=list)
+    cells: dict[str, list[Parsed]] = field(default_factory=dict)
+    parameters: list[Parameter] = field(default_factory=list)
+    metrics: dict[str, Spot] = field(default_factory=dict)
+    edges: dict[tuple[str, str], Label] = field(default_factory=dict)
+    faults: list[Diagnostic] = field(default_factory=list)
+
+    @property
+    def outline(self) -> Outline:
+        """The blocks of the notebook."""
+        return self.tagged.outline
+
+
+def read_draft(notebook: Notebook, options: CompileOptions, name: str = "") -> Draft:
+    """Reads *notebook*; *name* is that of the pipeline where another notebook refers to it."""
+    if (fault := kernel_fault(notebook)) is not None:
+        raise UserError(fault)
+    tagged = read_tagged(notebook)
+    settings = read_settings(notebook, name)
+    draft = Draft(notebook, tagged, settings, not name)
+    draft.faults += [*settings.faults, *tagged.faults]
+    outline = tagged.outline
+    if not outline.steps:
+        draft.faults.append(_no_steps(notebook))
+    draft.shared = _read(draft, outline.shared.get("imports", ()), "imports")
+    draft.shared += _read(draft, outline.shared.get("functions", ()), "functions")
+    for step in outline.steps:
+        draft.faults += setting_faults(notebook, step.name, tagged.given[step.name])
+        if step.notebook is None:
+            draft.cells[step.name] = _read(draft, step.cells, "step")
+        for given in tagged.prev(step.name):
+            edge = (given.tag.parts[0], step.name)
+            draft.edges.setdefault(edge, cell_label(notebook, given.cell))
+    draft.faults += prev_faults(tagged)
+    parameters = _read(draft, outline.shared.get("pipeline-parameters", ()), "step")
+    draft.parameters, faults = read_parameters(parameters)
+    metrics = _read(draft, outline.shared.get("pipeline-metrics", ()), "step")
+    draft.metrics, more = read_metrics(metrics)
+    draft.faults += [*faults, *more]
+    if draft.is_root:
+        draft.faults += _unknown_steps(draft, options)
+    return draft
+
+
+def _read(draft: Draft, cells: Iterable[int], kind: CodeKind) -> list[Parsed]:
+    notebook, found = draft.notebook, []
+    for cell in cells:
+        try:
+            found.append(read_code(notebook.name, cell, notebook.source(cell), kind))
+        except UserError as fault:
+            draft.faults += fault.diagnostics
+    return found
+
+
+def _no_steps(notebook: Notebook) -> Diagnostic:
+    code = [n for n, kind in enumerate(notebook.types) if kind == "code"]
+    hint = "it has no code, either"
+    if any(has_code(notebook.source(cell)) for cell in code):
+        hint = f"tag its cells with a spec; `kale-tag extract {notebook.name}` writes one"
+    return error(
+        "no-step",
+        f"{notebook.name} has no step: no cell is tagged `step:NAME`",
+        Label(Source(notebook.name)),
+        help=hint,
+    )
+
+
+def _unknown_steps(draft: Draft, options: CompileOptions) -> Iterable[Diagnostic]:
+    names = [step.name for step in draft.outline.steps]
+    for name, step in options.steps.items():
+        if names and name not in names:
+            yield error(
+                "unknown-step",
+                f"`compile` in the spec names `{name}`, which is no step of {draft.notebook.name}",
+                step.label or Label(Source(draft.notebook.name)),
+                help=suggest(name, names, "steps:"),
+            )

@@ -1,0 +1,130 @@
+"""The requirements of a step: the distributions of the modules that it imports.
+
+The mapping is data of ours, not that of the environment, so that a package is the same wherever it
+is compiled. Versions are not said: they are the spec's, under `compile`.
+"""
+
+import re
+from collections.abc import Collection, Iterable, Iterator, Mapping
+from functools import cache
+
+from kale_tag.analysis import distributions
+from kale_tag.analysis.distributions import standard_modules
+from kale_tag.analysis.model import Import
+from kale_tag.diagnostics import Diagnostic, error, warning
+
+
+def requirements(
+    imports: Iterable[Import], own: Mapping[str, str], local: Collection[str] = ()
+) -> tuple[str, ...]:
+    """What pip has to install for *imports*, sorted.
+
+    *own* maps a module, or a part of one, to its distribution, "" for none, and goes before what is
+    known. *local* are modules that stand beside the notebook.
+    """
+    found = set()
+    for one in imports:
+        if one.level or one.optional or not one.module:
+            continue
+        for path in _paths(one):
+            name = distribution(path, own, local)
+            if name:
+                found.add(name)
+    return tuple(sorted(found, key=str.lower))
+
+
+def completed(
+    found: Collection[str], methods: Collection[str], notebook: Collection[str]
+) -> set[str]:
+    """*found*, what a step imports, with what that uses and does not require.
+
+    `load_iris(as_frame=True)` of scikit-learn makes a data frame of pandas, if the *notebook* has
+    that; `df.plot()` needs matplotlib, if *methods*, the attributes that the step uses, say so.
+    """
+    known = {*found}
+    for one, other in _pairs(distributions.COMPANIONS):
+        if one in known and other in notebook:
+            known.add(other)
+    for one, other in _pairs(distributions.NEEDED):
+        name, _, method = one.partition(".")
+        if name in known and (not method or method in methods):
+            known.add(other)
+    return known
+
+
+def distribution(path: str, own: Mapping[str, str], local: Collection[str] = ()) -> str:
+    """The distribution that has the module of that dotted *path*, "" where pip has none to give."""
+    for part in _prefixes(path):
+        if part in own:
+            return own[part]
+    top = path.partition(".")[0]
+    if top in local or top in standard_modules() or top.startswith("_"):
+        return ""
+    parts = path.split(".")
+    if parts[:2] == ["google", "cloud"] and len(parts) > 2:
+        return f"google-cloud-{parts[2]}".replace("_", "-")
+    known = _known()
+    for part in _prefixes(path):
+        if part in known:
+            return known[part]
+    return re.sub(r"[-_.]+", "-", top).lower()
+
+
+def import_faults(imports: Iterable[Import], local: Collection[str]) -> Iterator[Diagnostic]:
+    """Imports that cannot work in a step, each named once."""
+    seen = set()
+    for one in imports:
+        top = one.module.partition(".")[0]
+        if one.level:
+            dots = "." * one.level
+            yield error(
+                "relative-import",
+                f"`from {dots}{one.module} import …` has no package to be relative to",
+                one.spot.label(),
+                help="import the module by its full name, from a distribution that pip can install",
+            )
+        elif top in local and top not in seen:
+            seen.add(top)
+            yield warning(
+                "local-module",
+                f"`{top}` is a module beside the notebook, which the container of a step has not",
+                one.spot.label(),
+                help="move its code into a cell tagged `functions`, or put it into the image "
+                f'and say so in the spec: `compile: {{distributions: {{{top}: ""}}}}`',
+            )
+
+
+def _paths(one: Import) -> Iterator[str]:
+    """The modules that an import may mean: `from google.cloud import storage` is a module, too."""
+    yield (
+        one.module
+        if not _shared(one.module) or not one.attribute
+        else (f"{one.module}.{one.attribute}")
+    )
+
+
+def _shared(module: str) -> bool:
+    """Whether many distributions have parts of *module*."""
+    return module in _namespaces() or module == "google.cloud"
+
+
+def _prefixes(path: str) -> Iterator[str]:
+    while path:
+        yield path
+        path = path.rpartition(".")[0]
+
+
+@cache
+def _known() -> Mapping[str, str]:
+    words = (distributions.PIPREQS + distributions.OWN).split()
+    return {name: given for name, _, given in (word.partition(":") for word in words)}
+
+
+@cache
+def _pairs(text: str) -> tuple[tuple[str, str], ...]:
+    return tuple((one, other) for one, _, other in (word.partition(":") for word in text.split()))
+
+
+@cache
+def _namespaces() -> frozenset[str]:
+    return frozenset(part for name in _known() for part in _prefixes(name.rpartition(".")[0]))

@@ -1,0 +1,83 @@
+"""Which parts of the program that runs a step come along with it.
+
+KFP's server writes the whole program into the workflow once for every step, and etcd takes 1.5 MiB
+for a workflow. A step looks alike whatever the others are, but for `tables` and `libraries`: what
+one step writes in a format another must read, so these are for all steps of a pipeline or none.
+"""
+
+import re
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+
+from kale_tag.compiler.requirements import distribution
+
+_IMPORT = re.compile(r"(?m)^\s*(?:from\s+(\w+)|import\s+(.+))")
+_MODELS = re.compile(
+    "torch|keras|tensorflow|xgboost|transformers|diffusers|lightning|fastai|timm|ultralytics"
+)
+"""In the cells of pipelines that may hand on models of PyTorch, Keras or XGBoost."""
+
+_PACKED = '''\
+# The program that runs the step. As the pipeline is large it is packed here, by bz2 and base64;
+# in a package of few steps it stands as it is.
+import base64, bz2
+
+exec(bz2.decompress(base64.b64decode("""
+{packed}""")))
+'''
+
+
+@dataclass(frozen=True, slots=True)
+class Runtime:
+    """The *parts* of the program by name, in their order."""
+
+    parts: Mapping[str, str]
+
+    def for_pipeline(self, sources: Iterable[str]) -> "Runtime":
+        """Without the formats that a pipeline with the cells *sources* has no use for."""
+        text = "\n".join(sources)
+        kept = dict(self.parts)
+        if not _MODELS.search(text):
+            kept.pop("libraries", None)
+        if not any(distribution(module, {}) for module in _modules(text)):
+            kept.pop("tables", None)
+        return Runtime(kept)
+
+    def for_step(self, cells: str, spec: Mapping[str, object]) -> str:
+        """The program for a step of CELLS and SPEC."""
+        values = "in" in spec or "out" in spec
+        magics = "get_ipython" in cells
+        needed = {
+            "artifacts": values or "metrics" in spec or "report" in spec,
+            "values": values,
+            "together": "together" in spec,
+            "tables": values,
+            "libraries": values,
+            "metrics": "metrics" in spec,
+            "parameters": "params" in spec,
+            "loop": "await" in cells or "async" in cells,
+            "report": magics or "report" in spec,
+            "magics": magics,
+        }
+        return _joined(text for name, text in self.parts.items() if needed.get(name, True))
+
+    def whole(self) -> str:
+        """The program with all its parts."""
+        return _joined(self.parts.values())
+
+
+def pack(program: str) -> str:
+    """*program* as a program that holds it in about half of the bytes."""
+    import base64  # noqa: PLC0415  few pipelines are so large
+    import bz2  # noqa: PLC0415  unlike zlib, it gives the same bytes on every machine
+
+    return _PACKED.format(packed=base64.encodebytes(bz2.compress(program.encode())).decode())
+
+
+def _joined(parts: Iterable[str]) -> str:
+    return "\n\n".join(parts)
+
+
+def _modules(text: str) -> Iterable[str]:
+    for one, several in _IMPORT.findall(text):
+        yield from [one] if one else re.findall(r"(?:^|,)\s*(\w+)", several)

@@ -1,0 +1,145 @@
+"""How each step runs: its tags over the notebook's `steps_defaults` over the spec's `compile`."""
+
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+
+from kale_tag.diagnostics import Diagnostic, Label, error
+from kale_tag.kale.pipeline import Secret, StepSettings
+from kale_tag.kale.read_tagged import Given, cell_label, parse_tag
+from kale_tag.kale.settings import DEFAULTS_KINDS, StepOptions
+from kale_tag.kale.tags import Tag
+from kale_tag.notebook.model import Notebook
+
+KINDS = (*DEFAULTS_KINDS.values(), "image", "cache", "report")
+
+QUANTITY = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([numkKMGTPE]|[KMGTPE]i|[eE][+-]?\d+)?")
+"""Kubernetes' quantities: `500m`, `2Gi`, `1.5`."""
+
+
+@dataclass(slots=True)
+class Sorted:
+    """Tags by what they set: the value of each key, `""` where the kind has one value."""
+
+    values: dict[str, dict[str, Tag]] = field(default_factory=dict)
+
+    def put(self, tag: Tag) -> None:
+        """Takes the tag in; the last one of a key wins."""
+        self.values.setdefault(tag.kind, {})[key_of(tag)] = tag
+
+    def pairs(self, kind: str) -> dict[str, str]:
+        """Keys and values of the tags of a kind that has both."""
+        return {key: tag.parts[1] for key, tag in self.values.get(kind, {}).items()}
+
+    def one(self, kind: str) -> str:
+        """The value of a kind that has one, "" where nothing is said."""
+        tag = self.values.get(kind, {}).get("")
+        return "" if tag is None else tag.parts[0]
+
+
+def key_of(tag: Tag) -> str:
+    """What a tag sets: two tags of one kind and key contradict each other."""
+    if tag.kind in {"image", "cache", "report"}:
+        return ""
+    return tag.parts[2] if tag.kind == "secret" else tag.parts[0]
+
+
+def step_settings(
+    given: list[Given], defaults: Sorted, base_image: str, options: StepOptions
+) -> StepSettings:
+    """How one step runs."""
+    own = Sorted()
+    for one in given:
+        if one.tag.kind in KINDS:
+            own.put(one.tag)
+    secrets = {**defaults.values.get("secret", {}), **own.values.get("secret", {})}
+    cache = own.one("cache") or defaults.one("cache")
+    return StepSettings(
+        image=own.one("image") or defaults.one("image") or base_image,
+        limits={**defaults.pairs("limit"), **own.pairs("limit")},
+        requests=dict(options.requests),
+        labels={**defaults.pairs("label"), **own.pairs("label")},
+        annotations={**defaults.pairs("annotation"), **own.pairs("annotation")},
+        secrets=tuple(Secret(env, tag.parts[0], tag.parts[1]) for env, tag in secrets.items()),
+        env=dict(options.env),
+        cache=None if not cache else cache == "enabled",
+        report=(own.one("report") or defaults.one("report")) != "disabled",
+        retries=options.retries,
+        timeout=options.timeout,
+        display_name=options.display_name,
+        packages=options.packages,
+    )
+
+
+def setting_faults(notebook: Notebook, name: str, given: list[Given]) -> Iterator[Diagnostic]:
+    """Two cells of one step that contradict each other, and quantities that are none."""
+    known: dict[tuple[str, str], Given] = {}
+    for one in given:
+        if one.tag.kind not in KINDS:
+            continue
+        if one.tag.kind == "limit":
+            yield from quantity_faults(one.tag, cell_label(notebook, one.cell))
+        key = (one.tag.kind, key_of(one.tag))
+        other = known.setdefault(key, one)
+        if other.tag != one.tag:
+            same = other.cell == one.cell
+            yield error(
+                "repeated-setting" if same else "two-settings",
+                f"step `{name}` has both `{other.tag}` and `{one.tag}`",
+                cell_label(notebook, one.cell),
+                also=[] if same else [cell_label(notebook, other.cell)],
+                help="take one of the two tags out",
+            )
+
+
+def quantity_faults(tag: Tag, at: Label) -> Iterator[Diagnostic]:
+    """A limit that is no quantity."""
+    if QUANTITY.fullmatch(tag.parts[1]) is None:
+        yield error(
+            "invalid-quantity",
+            f"`{tag}`: `{tag.parts[1]}` is no quantity",
+            at,
+            help="write a number, if need be with a unit: `1`, `500m`, `2Gi`",
+        )
+
+
+def read_defaults(value: object, at: Label) -> tuple[Sorted, list[Diagnostic]]:
+    """The `steps_defaults` of a notebook, which may also be of the kinds that Kale fails on."""
+    found, faults = Sorted(), []
+    if isinstance(value, dict):
+        texts = list(_as_tags(value))
+    else:
+        texts = [one for one in value if isinstance(one, str)] if isinstance(value, list) else []
+    for text in texts:
+        tag = parse_tag(text)
+        if tag is None or tag.kind not in KINDS:
+            faults.append(
+                error(
+                    "invalid-setting",
+                    f"`{text}` in `steps_defaults` is no setting of a step",
+                    at,
+                    help="it takes `limit:…`, `label:…`, `annotation:…`, `secret:…`, `image:…`, "
+                    "`cache:…` and `report:…`",
+                )
+            )
+        else:
+            if tag.kind == "limit":
+                faults += quantity_faults(tag, at)
+            found.put(tag)
+    return found, faults
+
+
+def _as_tags(value: Mapping[object, object]) -> Iterator[str]:
+    kinds: Mapping[str, str] = DEFAULTS_KINDS
+    for name, entry in value.items():
+        kind = kinds.get(str(name), str(name))
+        if isinstance(entry, dict):
+            for key, one in entry.items():
+                if kind == "secret" and isinstance(one, dict):
+                    yield f"secret:{one.get('secret_name')}:{one.get('secret_key')}:{key}"
+                elif one is not None:
+                    yield f"{kind}:{key}:{one}"
+        elif isinstance(entry, bool):
+            yield f"{kind}:{'enabled' if entry else 'disabled'}"
+        elif entry is not None:
+            yield f"{kind}:{entry}"

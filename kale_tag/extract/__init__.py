@@ -1,0 +1,1 @@
+"""A notebook to the spec that makes its tags."""

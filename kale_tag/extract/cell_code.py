@@ -1,0 +1,306 @@
+"""What the code of one cell does, as far as a proposal needs to know."""
+
+import ast
+import re
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+from kale_tag.kale.outline import first_code_line
+
+_RUNS_CODE = ("%%time", "%%timeit", "%%capture", "%%prun", "%%memit")
+"""Cell magics whose cell is Python."""
+
+_MAGIC = re.compile(r"(\s*)(?:[%!].*|\?.*|.*\?\s*$)")
+_METRIC = re.compile(r"print\(([a-z](?:[_a-z0-9]{0,62}[a-z0-9])?)\)")  # what Kale takes
+
+_DRAWN = {"fig", "ax", "axs", "axes"}
+_PLOTTING = {"plt", "sns", "px", "pyplot", "seaborn", "display", *_DRAWN}
+_LOOKING = {
+    *("head", "tail", "describe", "info", "sample", "value_counts", "nunique", "unique", "corr"),
+    *("plot", "hist", "boxplot", "scatter", "bar", "imshow", "show", "heatmap", "pairplot"),
+    *("barh", "pie", "kde", "box"),
+    *("print", "display", "help", "type", "len", "dir", "summary", "isnull", "isna", "sum"),
+    *("mean", "count", "view", "dtypes", "shape", "columns", "memory_usage"),
+}
+_DERIVING = _LOOKING | {
+    *("sort_values", "sort_index", "groupby", "agg", "reset_index", "nlargest", "nsmallest"),
+    *("pivot_table", "median", "std", "var", "min", "max", "quantile", "round", "abs"),
+    *("sorted", "list", "dict", "set", "str", "float", "int", "range", "zip", "enumerate"),
+}
+"""Calls that make a value of another one, and change nothing."""
+
+_LIBRARIES = {"np", "pd", "numpy", "pandas", *_PLOTTING}
+_SETTINGS = {
+    *("set_option", "set_printoptions", "filterwarnings", "simplefilter", "basicConfig"),
+    *("set_theme", "set_style", "set_palette", "set_context", "use", "set"),
+}
+"""Calls that adjust a library for all that comes."""
+
+_MEASURE = re.compile(
+    r"(?!.*_(?:fn|func|function|df|list|dict|table|curve|matrix)$)(?:.*_)?"
+    r"(?:acc|accuracy|auc|f1|mae|mse|rmse|mape|r2|loss|score|precision|recall)(?:_.*)?"
+)
+"""Names that sound like metrics."""
+
+_SCOPES = (
+    *(ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef, ast.Lambda),
+    *(ast.ListComp, ast.SetComp, ast.DictComp, ast.GeneratorExp),
+)
+"""What is assigned inside of these is theirs."""
+
+WORDS = (
+    (
+        "load_data",
+        r"\bread_\w+\(|\bload_(?!model)\w*\(|\bfetch_\w+\(|\burlretrieve\(|\bdownload\w*\(",
+    ),
+    ("train", r"\.fit\w*\(|\btrain\w*\(|\.backward\("),
+    ("evaluate", r"\.predict\w*\(|\.evaluate\(|\.score\(|_score\(|\bconfusion_matrix\("),
+    ("save", r"\.save\w*\(|\.to_(?:csv|parquet|pickle|sql|json)\(|\bdump\("),
+)
+"""Names of steps by what their code calls, in the order in which a notebook does these things."""
+
+
+@dataclass(frozen=True, slots=True)
+class Code:
+    """What a cell does.
+
+    *kind* is `empty`, `magics`, `imports`, `functions`, `constants`, `metrics`, `look` or `code`.
+    What a `look` computes is for itself, unless another cell needs what it assigns.
+
+    *names* are those that it assigns at the top level, *imports* those that it imports, *needs*
+    those that it reads and that others have to bind. *setup* are the names of what it adjusts, if
+    it does nothing else, apart from imports. *plain* says that all it assigns are numbers and
+    texts; *measures* are those names that sound like metrics; *words* name what it does.
+    """
+
+    kind: str
+    names: tuple[str, ...] = ()
+    imports: frozenset[str] = frozenset()
+    needs: frozenset[str] = frozenset()
+    setup: frozenset[str] = frozenset()
+    plain: bool = False
+    measures: tuple[str, ...] = ()
+    words: tuple[str, ...] = ()
+
+
+def read_code(source: str) -> Code:
+    """What *source*, the code of one cell, does; IPython's own syntax is passed over."""
+    lines = source.splitlines()
+    first = first_code_line(source)
+    if first is None:
+        return Code("empty")
+    start = lines[first].strip()
+    if start.startswith("%%"):
+        if not start.startswith(_RUNS_CODE):
+            return Code("magics")
+        lines[first] = ""
+    plain = "\n".join(_without_magic(line) for line in lines)
+    words = tuple(name for name, calls in WORDS if re.search(calls, plain))
+    try:
+        body = ast.parse(plain).body
+    except (SyntaxError, ValueError, RecursionError, MemoryError):
+        return Code("code", needs=frozenset(re.findall(r"\w+", plain)), words=words)
+    body = [one for one in body if not isinstance(one, ast.Pass)]
+    if not body:
+        return Code("magics")
+    names = tuple(dict.fromkeys(name for one in body for name in _assigned(one)))
+    imports = frozenset(name for one in body for name in _imported(one))
+    measures = tuple(name for one in body for name in _measures(one))
+    kind = _kind(body, source, (*words, *measures))
+    return Code(
+        kind,
+        names,
+        imports,
+        frozenset(_needed(body)),
+        frozenset(_adjusted(body)) - imports if kind == "imports" else frozenset(),
+        all(map(_is_plain, body)),
+        measures,
+        words,
+    )
+
+
+def _without_magic(line: str) -> str:
+    found = _MAGIC.fullmatch(line)
+    return f"{found[1]}pass" if found else line
+
+
+def _kind(body: Sequence[ast.stmt], source: str, results: Sequence[str]) -> str:
+    """The kind of a cell; *results* are words for what it does, and the metrics that it gives."""
+    rest = [one for one in body if not isinstance(one, ast.Import | ast.ImportFrom)]
+    if all(_is_setting(one) or (len(rest) < len(body) and _is_setup(one)) for one in rest):
+        return "imports"
+    if all(isinstance(one, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef) for one in rest):
+        return "functions"
+    if len(rest) == len(body) and all(map(_is_constant, body)):
+        return "constants"
+    if all(_METRIC.fullmatch(line) for line in source.splitlines() if line.strip()):
+        return "metrics"
+    shows = rest == body and any(map(_looks, rest)) and "save" not in results
+    aside = all(_looks(one) or (not results and _derives(one)) for one in rest)
+    return "look" if shows and aside else "code"
+
+
+def _is_setup(one: ast.stmt) -> bool:
+    """Whether it is a bare call such as `sns.set()`: it can go along if `sns` is imported."""
+    match one:
+        case ast.Expr(value=ast.Call(func=ast.Attribute(), args=given, keywords=named)):
+            values = (*given, *(one.value for one in named))
+            return all(isinstance(value, ast.Constant) for value in values)
+        case _:
+            return False
+
+
+def _is_setting(one: ast.stmt) -> bool:
+    """Whether it adjusts a library: `pd.set_option("width", 9)`, `plt.rcParams["dpi"] = 1`."""
+    match one:
+        case ast.Expr(value=ast.Call(func=ast.Attribute(attr=name) as call)):
+            return name in _SETTINGS and _root(call) not in _DRAWN and _is_setup(one)
+        case ast.Assign(targets=[ast.Subscript(value=ast.Attribute(attr="rcParams"))], value=value):
+            return _is_literal(value)
+        case _:
+            return False
+
+
+def _adjusted(body: Sequence[ast.stmt]) -> Iterator[str]:
+    """The names of what the statements of a cell of imports adjust."""
+    for one in body:
+        if isinstance(one, ast.Assign | ast.Expr):
+            yield _root(one.targets[0] if isinstance(one, ast.Assign) else one.value)
+
+
+def _is_literal(value: ast.expr) -> bool:
+    try:
+        return ast.literal_eval(value) is not None
+    except (ValueError, TypeError, SyntaxError, MemoryError, RecursionError):
+        return False
+
+
+def _is_constant(one: ast.stmt) -> bool:
+    """Whether it is `name = literal`."""
+    match one:
+        case ast.Assign(targets=[ast.Name()], value=value):
+            return _is_literal(value)
+        case _:
+            return False
+
+
+def _is_plain(one: ast.stmt) -> bool:
+    """Whether Kale takes it for a pipeline parameter, if it is `name = literal`."""
+    match one:
+        case ast.Assign(value=ast.Constant(value=str() | int() | float())):
+            return True
+        case _:
+            return False
+
+
+def _assigned(node: ast.AST) -> Iterator[str]:
+    if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store):
+        yield node.id
+    if not isinstance(node, _SCOPES):
+        for inner in ast.iter_child_nodes(node):
+            yield from _assigned(inner)
+
+
+def _imported(one: ast.stmt) -> Iterator[str]:
+    if isinstance(one, ast.Import | ast.ImportFrom):
+        for alias in one.names:
+            yield alias.asname or alias.name.partition(".")[0]
+
+
+def _needed(body: Sequence[ast.stmt]) -> Iterator[str]:
+    """The names that are read before they are bound; those in functions count as read there."""
+    bound: set[str] = set()
+    for one in body:
+        for node in ast.walk(one):
+            if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Load):
+                if node.id not in bound:
+                    yield node.id
+            elif isinstance(node, ast.AugAssign) and isinstance(node.target, ast.Name):
+                yield node.target.id
+        bound |= {*_assigned(one), *_imported(one)}
+        if isinstance(one, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef):
+            bound.add(one.name)
+
+
+def _looks(one: ast.stmt) -> bool:
+    """Whether the statement only shows something: a value, a table, a plot."""
+    match one:
+        case ast.Expr(value=value):
+            return _shows(value)
+        case ast.Assign(targets=targets, value=ast.Call(func=call)):
+            return _root(call) in _PLOTTING and all(_names(target) for target in targets)
+        case ast.For(body=body, orelse=[]):
+            return all(map(_looks, body))
+        case ast.With(items=items, body=body):
+            return all(_root(item.context_expr) in _PLOTTING for item in items) and all(
+                map(_looks, body)
+            )
+        case _:
+            return False
+
+
+def _derives(one: ast.stmt) -> bool:
+    """Whether it gives a name to what is made of other values, which stay as they are."""
+    match one:
+        case ast.Assign(targets=[ast.Name()], value=value):
+            calls = [node for node in ast.walk(value) if isinstance(node, ast.Call)]
+            return all(map(_is_pure, calls))
+        case _:
+            return False
+
+
+def _is_pure(call: ast.Call) -> bool:
+    if any(one.arg == "inplace" for one in call.keywords):
+        return False
+    match call.func:
+        case ast.Name(id=name):
+            return name in _DERIVING
+        case ast.Attribute(attr=name) as chain:
+            dice = any(
+                getattr(node, "attr", "") in {"random", "sample"} for node in ast.walk(chain)
+            )
+            return not dice and (name in _DERIVING or _root(chain) in _LIBRARIES)
+        case _:
+            return False
+
+
+def _measures(one: ast.stmt) -> Iterator[str]:
+    """The names that sound like metrics of what the statement gives one value."""
+    several = ast.Dict | ast.List | ast.Set | ast.Tuple | ast.DictComp | ast.ListComp | ast.SetComp
+    match one:
+        case ast.Assign(targets=[ast.Name(id=name)], value=value):
+            if _MEASURE.fullmatch(name) and _METRIC.fullmatch(f"print({name})"):
+                yield from () if isinstance(value, several | ast.Lambda) else (name,)
+        case _:
+            return
+
+
+def _names(target: ast.expr) -> bool:
+    return isinstance(target, ast.Name | ast.Tuple | ast.List)
+
+
+def _shows(value: ast.expr) -> bool:
+    match value:
+        case ast.Call(func=ast.Name(id=name)):
+            return name in _LOOKING or name in _PLOTTING
+        case ast.Call(func=ast.Attribute(attr=name) as call):
+            return name in _LOOKING or _root(call) in _PLOTTING
+        case ast.Attribute(value=inner) | ast.Subscript(value=inner) | ast.Compare(left=inner):
+            return _shows(inner)
+        case ast.Tuple(elts=parts) | ast.List(elts=parts):
+            return all(map(_shows, parts))
+        case ast.BinOp(left=left, right=right):
+            return _shows(left) and _shows(right)
+        case _:
+            return isinstance(value, ast.Name | ast.Constant | ast.JoinedStr)
+
+
+def _root(value: ast.expr) -> str:
+    """The name that a chain of attributes, calls and items starts with."""
+    while not isinstance(value, ast.Name):
+        match value:
+            case ast.Attribute(value=inner) | ast.Call(func=inner) | ast.Subscript(value=inner):
+                value = inner
+            case _:
+                return ""
+    return value.id

@@ -1,0 +1,241 @@
+"""Tags for a notebook that has none: by its headings and its code, in Kale's recommended order."""
+
+import re
+from collections import Counter
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+
+from kale_tag.extract.cell_code import Code, read_code
+from kale_tag.extract.draft import Block, Draft, Role
+from kale_tag.extract.read_settings import read_settings
+from kale_tag.kale import settings, tags
+from kale_tag.notebook.model import MISSING, Notebook
+from kale_tag.plan.select import markdown_headings
+
+NAME_WIDTH = 40
+"""Characters of a step's name that is made of a heading."""
+
+PARAMETERS = "parameters"
+"""Papermill's tag."""
+
+_MARKUP = re.compile(r"<[^>]*>|!?\[([^\]]*)\]\([^)]*\)|[`*$]")
+_NUMBER = re.compile(
+    r"(?:(?:step|part|section|chapter) +)?\d+(?:[.)\-]\d+)*(?:[.:)\-]+| )\s*", re.IGNORECASE
+)
+"""What stands before the words of a numbered heading."""
+
+SHOWN = 5
+"""Metrics that a remark names."""
+
+SKIP = Role("skip")
+
+PLAIN = "Kale 2.3 stops at parameters other than numbers from 0 up, texts and booleans"
+MIXED = "for other steps too, imports are better in a cell of their own, at the top"
+MAGICS = "what is installed belongs into the image"
+
+
+def propose(notebook: Notebook, steps: Collection[int] = ()) -> Draft:
+    """A draft for *notebook*, which is Python and has no Kale tags; its settings are kept.
+
+    The cells *steps* go into steps, whatever they look like. Raises `UserError` where a source
+    cannot be read.
+    """
+    cells = _Cells(notebook, steps)
+    made = cells.blocks()
+    pipeline, lost = read_settings(notebook)
+    if pipeline is None and not lost:
+        pipeline = _name(notebook)
+    final = {}
+    for block in made:
+        for at, index in enumerate(block.cells):
+            more = (tags.Tag("prev", (name,)) for name in block.prev)
+            given = [block.role.tag, *(more if not at else ())]
+            final[index] = (*map(str, given), *tags.listed(notebook.metadata_of(index)))
+    return Draft(notebook, made, final, pipeline, lost, proposed=True, remarks=cells.remarks())
+
+
+@dataclass(slots=True)
+class _Cells:
+    """Gives each code cell of a notebook a role."""
+
+    notebook: Notebook
+    steps: Collection[int]
+    code: dict[int, Code] = field(default_factory=dict)
+    roles: dict[int, Role] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        for index, kind in enumerate(self.notebook.types):
+            if kind == "code" and _is_sound(self.notebook.metadata_of(index)):
+                self.code[index] = read_code(self.notebook.source(index))
+
+    def blocks(self) -> tuple[Block, ...]:
+        """The blocks, in the order of their first cells; steps wait for those before them."""
+        self._give_shared()
+        self._name_steps()
+        made: dict[Role, Block] = {}
+        last = ""
+        for index, role in sorted(self.roles.items()):
+            if role in made:
+                made[role] = replace(made[role], cells=(*made[role].cells, index))
+                continue
+            step = role.kind == "step"
+            made[role] = Block(role, (index,), (last,) if step and last else ())
+            last = role.name if step else last
+        return tuple(replace(block, remarks=tuple(self._remarks(block))) for block in made.values())
+
+    def remarks(self) -> tuple[str, ...]:
+        """What is to be said of the notebook as a whole."""
+        if not self.roles:
+            return ("None of its cells has code that needs a tag.",)
+        steps = [index for index, role in self.roles.items() if role.kind == "step"]
+        if not steps:
+            return ("None of its cells has code that a step could run.",)
+        measures = dict.fromkeys(name for cell in steps for name in self.code[cell].measures)
+        if not measures or Role("pipeline-metrics") in self.roles.values():
+            return ()
+        names = [*measures][:SHOWN]
+        shown = ", ".join(f"`print({name})`" for name in names)
+        return (f"For metrics in Kubeflow, end with a cell that has such lines alone: {shown}",)
+
+    def _give_shared(self) -> None:
+        """Give a role to what is no step: imports, functions, parameters, metrics, exploration."""
+        times = Counter(name for code in self.code.values() for name in code.names)
+        kinds = {"imports": "imports", "functions": "functions", "look": "skip", "magics": "skip"}
+        imported: set[str] = set()
+        for index, code in self.code.items():
+            if index in self.steps or not code.setup <= imported:
+                continue
+            constants = code.kind == "constants"
+            only_here = all(times[name] == 1 for name in code.names)
+            if constants and (only_here or self._is_papermills(index)):
+                self.roles[index] = Role("pipeline-parameters")
+            elif code.kind in kinds:
+                self.roles[index] = Role(kinds[code.kind])
+                imported |= code.imports if code.kind == "imports" else frozenset()
+        for index in reversed(self.code):  # what is skipped gives nothing to those below
+            if self.roles.get(index) == SKIP and self._is_used(index):
+                del self.roles[index]
+        last = max((index for index in self.code if self._is_step(index)), default=-1)
+        for index, code in self.code.items():
+            if code.kind == "metrics" and index not in self.roles and index not in self.steps:
+                at_the_end = 0 <= last < index  # what the last cells print, of steps before them
+                self.roles[index] = Role("pipeline-metrics" if at_the_end else "skip")
+
+    def _is_used(self, index: int) -> bool:
+        """Whether a cell below that is not skipped needs a variable that this one binds."""
+        names = set(self.code[index].names)
+        for below, code in self.code.items():
+            if below > index and self.roles.get(below) != SKIP:
+                if names & code.needs:
+                    return True
+                names -= set(code.names)
+        return False
+
+    def _is_papermills(self, index: int) -> bool:
+        return PARAMETERS in tags.listed(self.notebook.metadata_of(index))
+
+    def _is_step(self, index: int) -> bool:
+        code = self.code[index]
+        runs = index in self.steps or code.kind not in {"empty", "magics", "metrics"}
+        return runs and index not in self.roles
+
+    def _name_steps(self) -> None:
+        """Put each cell of a step below the heading above it, or with what its code does."""
+        cells = [index for index in self.code if self._is_step(index)]
+        sections = _sections(self.notebook, cells)
+        taken: set[str] = set()
+        above: object = None
+        name = ""
+        for index in cells:
+            section = sections.get(index)
+            word = self._word(index, cells)
+            here = section or word
+            if not name or (here and here != above):  # what says nothing goes with what is above
+                title = step_name(section[1]) if section else word
+                name = _free(title or "prepare", taken)
+                above = here
+            self.roles[index] = Role("step", name)
+
+    def _word(self, index: int, cells: Sequence[int]) -> str:
+        """What the code of a cell does; what is read behind a training is no more the data."""
+        above = {word for cell in cells if cell < index for word in self.code[cell].words}
+        behind = bool(above & {"train", "evaluate"})
+        words = self.code[index].words
+        return next((word for word in words if not (behind and word == "load_data")), "")
+
+    def _remarks(self, block: Block) -> Iterator[str]:
+        kind = block.role.kind
+        plain = all(self.code[index].plain for index in block.cells)
+        if kind == "pipeline-parameters" and not plain:
+            yield PLAIN
+        if kind == "step" and any(self.code[index].imports for index in block.cells):
+            yield MIXED
+        magics = (index for index in block.cells if self.code[index].kind == "magics")
+        if any("install" in self.notebook.source(index) for index in magics):
+            yield MAGICS
+
+
+def _free(name: str, taken: set[str]) -> str:
+    """*name*, or one like it that is not in *taken*, which it is from now on."""
+    if name in tags.SPECIAL:
+        name = f"{name}_step"
+    free, number = name, 1
+    while free in taken:
+        number += 1
+        free = f"{name}_{number}"
+    taken.add(free)
+    return free
+
+
+def _is_sound(metadata: object) -> bool:
+    """Whether a cell with this metadata can be given tags."""
+    if metadata is MISSING or metadata is None:
+        return True
+    if not isinstance(metadata, dict):
+        return False
+    found = metadata.get("tags")
+    return found is None or tags.listed(metadata) is found
+
+
+def step_name(heading: str) -> str:
+    """A name for a step of a Markdown heading: `## 2. Load the *data*` gives `load_the_data`."""
+    words = _MARKUP.sub(lambda found: found[1] or "", heading).strip()
+    number = _NUMBER.match(words)
+    bare = words[number.end() :] if number else words
+    name = re.sub(r"_+", "_", tags.valid_name(bare)).rstrip("_")
+    if name.startswith("_"):  # which Kale takes, and Kubeflow Pipelines does not
+        name = f"step{name}"
+    if len(name) > NAME_WIDTH:
+        name = name[:NAME_WIDTH].rpartition("_")[0] or name[:NAME_WIDTH]
+    return name
+
+
+def _sections(notebook: Notebook, cells: Sequence[int]) -> Mapping[int, tuple[int, str]]:
+    """The section of each of *cells*: the number of the cell with its heading, and the heading.
+
+    A section is opened by a heading of the highest level that divides the steps: one title above
+    all of them does not.
+    """
+    found = [
+        (index, level, text)
+        for index, kind in enumerate(notebook.types)
+        if kind == "markdown"
+        for level, text in markdown_headings(notebook.source(index))
+    ]
+    for level in range(1, 7):
+        opening = [(index, text) for index, at, text in found if at <= level and text]
+        sections = {}
+        for cell in cells:
+            above = [one for one in opening if one[0] < cell]
+            if above:
+                sections[cell] = above[-1]
+        if len(set(sections.values())) > 1:
+            return sections
+    return {}
+
+
+def _name(notebook: Notebook) -> dict[str, object] | None:
+    """The settings of a notebook without any: the name that Kale's panel would give it, twice."""
+    base = notebook.name.replace("\\", "/").rpartition("/")[2].removesuffix(".ipynb")
+    name = settings.default_name(base)[:128].strip("-")
+    return {"pipeline_name": name, "experiment_name": name} if name else None

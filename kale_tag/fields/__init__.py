@@ -1,0 +1,1 @@
+"""YAML documents to nodes that know their place, and their fields validated."""

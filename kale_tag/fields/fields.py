@@ -1,0 +1,234 @@
+"""Typed reading of a YAML tree: what is there is returned, what is wrong is noted with its place.
+
+A reader never stops at a fault; it notes it and returns None or nothing, so that one run shows
+every fault of a spec.
+"""
+
+import re
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
+
+from kale_tag.diagnostics import Diagnostic, Label, Span, error, nearest, suggest
+from kale_tag.fields.yaml_tree import Mapping, Node, Scalar
+from kale_tag.fields.yaml_tree import Sequence as List
+
+
+@dataclass(frozen=True, slots=True)
+class Form:
+    """The readers, and the faults that they have noted so far."""
+
+    faults: list[Diagnostic] = field(default_factory=list)
+
+    def fault(
+        self,
+        code: str,
+        message: str,
+        at: Label,
+        *,
+        also: Iterable[Label] = (),
+        help: str = "",  # noqa: A002  the word that users see
+    ) -> None:
+        """Note one fault."""
+        self.faults.append(error(code, message, at, also=also, help=help))
+
+    def record(
+        self, node: Node, keys: Sequence[str], what: str, required: Sequence[str] = ()
+    ) -> dict[str, Node]:
+        """The values of a mapping whose keys are known; unknown and missing ones are noted."""
+        found: dict[str, Node] = {}
+        meant = set()
+        for key, value in self.mapping(node, what):
+            if key.text in keys:
+                found[key.text] = value
+            else:
+                meant.add(nearest(key.text, keys))
+                self.fault(
+                    "unknown-key",
+                    f"{what} has no key `{key.text}`",
+                    key.label,
+                    help=suggest(key.text, keys, "it has"),
+                )
+        for name in required if isinstance(node, Mapping) else ():
+            if name not in found and name not in meant:
+                self.fault("missing-key", f"{what} needs `{name}`", node.label)
+        return found
+
+    def mapping(self, node: Node, what: str) -> Iterator[tuple[Scalar, Node]]:
+        """The entries of a mapping."""
+        if isinstance(node, Mapping):
+            yield from node.entries
+        else:
+            self.fault(
+                "wrong-type",
+                f"{what} must be a mapping, not {kind(node)}",
+                node.label,
+                help="a mapping is written `{key: value}`, or `key: value` a line",
+            )
+
+    def items(self, node: Node, what: str) -> tuple[Node, ...]:
+        """The items of a list."""
+        if isinstance(node, List):
+            return node.items
+        one = node.text if isinstance(node, Scalar) and not node.quoted else ""
+        hint = f"write `[{one}]`" if one else "a list is written `[a, b]`, or `- a` a line"
+        self.fault("wrong-type", f"{what} must be a list, not {kind(node)}", node.label, help=hint)
+        return ()
+
+    def one_or_more(self, node: Node) -> tuple[Node, ...]:
+        """The items of a list, or the node itself where one stands without a list."""
+        return node.items if isinstance(node, List) else (node,)
+
+    def text(self, node: Node, what: str) -> str | None:
+        """Text that is not empty."""
+        if not isinstance(node, Scalar) or not isinstance(node.value, str):
+            self._not_text(node, what)
+            return None
+        if not node.value:
+            self.fault("wrong-value", f"{what} must not be empty", node.label)
+            return None
+        return node.value
+
+    def written(self, node: Node, what: str) -> str | None:
+        """A scalar as it was written: text, or a number or boolean that is to become text."""
+        if isinstance(node, Scalar) and node.value is not None:
+            return node.text
+        wanted = f"{what} must be text or a number"
+        self.fault("wrong-type", f"{wanted}, not {kind(node)}", node.label)
+        return None
+
+    def quantity(self, node: Node, what: str) -> str | None:
+        """A Kubernetes quantity as it was written: text or a number."""
+        if isinstance(node, Scalar) and isinstance(node.value, bool):
+            message = f"{what} must be text or a number, not {kind(node)}"
+            self.fault("wrong-type", message, node.label)
+            return None
+        return self.written(node, what)
+
+    def choice(self, node: Node, words: Sequence[str], what: str) -> str | None:
+        """One of *words*."""
+        if isinstance(node, Scalar) and node.value in words:
+            return str(node.value)
+        text = node.text if isinstance(node, Scalar) else ""
+        self.fault(
+            "wrong-value",
+            f"{what} cannot be {f'`{text}`' if text else kind(node)}",
+            node.label,
+            help=suggest(text, words, "write one of"),
+        )
+        return None
+
+    def number(self, node: Node, what: str, least: int = 0) -> int | None:
+        """A whole number, at least *least*."""
+        value = node.value if isinstance(node, Scalar) else None
+        if not isinstance(value, int) or isinstance(value, bool):
+            got = f"`{value}`" if isinstance(value, float) else kind(node)
+            self.fault("wrong-type", f"{what} must be a whole number, not {got}", node.label)
+        elif value < least:
+            self.fault("wrong-value", f"{what} must be at least {least}", node.label)
+        else:
+            return value
+        return None
+
+    def pattern(self, node: Node, what: str) -> re.Pattern[str] | None:
+        """A regular expression of Python's, compiled with MULTILINE."""
+        text = self.text(node, what)
+        if text is None or not isinstance(node, Scalar):
+            return None
+        if "\b" in text:
+            self.fault(
+                "invalid-regex",
+                f"{what} holds a backspace: in double quotes YAML reads `\\b` so",
+                node.label,
+                help="put regular expressions in single quotes, where a backslash is a backslash",
+            )
+            return None
+        try:
+            return re.compile(text, re.MULTILINE)
+        except re.error as fault:
+            at = inside(node, fault.pos or 0)
+            message, hint = _regex_words(fault, text)
+            self.fault("invalid-regex", message, at, help=hint)
+        except (OverflowError, RecursionError):
+            self.fault("invalid-regex", "the pattern is too large", node.label)
+        return None
+
+    def _not_text(self, node: Node, what: str) -> None:
+        message, hint = f"{what} must be text, not {kind(node)}", ""
+        span = node.label.span
+        first = node.label.source.text[span.start : span.start + 1] if span else ""
+        if isinstance(node, Scalar) and node.text:
+            message = f"{what} must be text; YAML reads `{node.text}` as {kind(node)}"
+            hint = f"quote it: `'{node.text}'`"
+        elif first in {"&", "[", "{"}:
+            hint = f"put a text that starts with `{first}` in quotes"
+            if isinstance(node, List) and [kind(item) for item in node.items] == ["text"]:
+                hint = f"write {what} without the brackets, or {hint}"
+        self.fault("wrong-type", message, node.label, help=hint)
+
+
+def kind(node: Node) -> str:
+    """What *node* is, in words that stand behind `not`."""
+    match node:
+        case Scalar(value=None):
+            return "null"
+        case Scalar(value=bool() as value):
+            return f"the boolean {str(value).lower()}"
+        case Scalar(value=str()):
+            return "text"
+        case Scalar():
+            return "a number"
+        case List():
+            return "a list"
+        case Mapping():
+            return "a mapping"
+
+
+def inside(node: Scalar, position: int) -> Label:
+    """The place of one character of a scalar's value, as exactly as its quoting lets us say."""
+    source, span = node.label.source, node.label.span
+    if span is None:
+        return node.label
+    raw = source.text[span.start : span.end]
+    opening = 1 if node.quoted else 0
+    if raw[opening : len(raw) - opening] != node.value:
+        return node.label  # escapes or folded lines: offsets differ
+    start = min(span.start + opening + position, span.end - 1)
+    return Label(source, Span(start, start + 1))
+
+
+def narrowed(label: Label, text: str) -> Label:
+    """The place of *text* inside *label*, or *label* where it is not written so."""
+    if label.span is None:
+        return label
+    start = label.source.text.find(text, label.span.start, label.span.end)
+    return label if start < 0 else Label(label.source, Span(start, start + len(text)), label.text)
+
+
+_LITERAL = "to match a literal `{letter}`, write `\\{letter}`"
+_INVALID = "not a valid regular expression: {said}"
+_REGEX_WORDS = {
+    "unterminated subpattern": ("the group that opens here is never closed", _LITERAL),
+    "unbalanced parenthesis": ("this `)` closes no group", _LITERAL),
+    "unterminated character set": (
+        "the set of characters that opens here is never closed",
+        _LITERAL,
+    ),
+    "nothing to repeat": ("there is nothing before `{letter}` that it could repeat", _LITERAL),
+    "multiple repeat": ("`{letter}` repeats what is repeated already", _LITERAL),
+    "bad escape": (
+        "`{escape}` means nothing in a regular expression",
+        "a literal backslash is `\\\\`",
+    ),
+    "unknown extension ?<": (_INVALID, "a named group is written `(?P<name>...)`"),
+    "global flags": (_INVALID, "put the flags first, as in `(?i)fit`"),
+    "": (_INVALID, "the syntax is that of Python's `re`"),
+}
+"""Message and help, by a part of what `re` says."""
+
+
+def _regex_words(fault: re.error, text: str) -> Iterator[str]:
+    """Message and help for what `re` says of the pattern *text*."""
+    rest = text[fault.pos or 0 :]
+    found = next(words for part, words in _REGEX_WORDS.items() if part in fault.msg)
+    for words in found:
+        yield words.format(letter=rest[:1] or "(", escape=rest[:2], said=fault.msg)

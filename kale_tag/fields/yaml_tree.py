@@ -1,0 +1,256 @@
+"""YAML text to a tree of values that know where they stand.
+
+ruamel.yaml reads the text and resolves its scalars (YAML 1.2: `on` is text); the tree built here
+adds what a good message needs: the place of every key and value, keys given twice, merge keys.
+"""
+
+import re
+import warnings
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, cast
+
+from kale_tag.diagnostics import Diagnostic, Label, Source, Span, UserError, error
+from kale_tag.fields.yaml_errors import QUOTE, syntax_fault
+
+if TYPE_CHECKING:
+    from ruamel.yaml import YAML
+    from ruamel.yaml.nodes import Node as YamlNode
+    from ruamel.yaml.nodes import ScalarNode
+
+LIMIT = 1_000_000
+"""Characters; a longer file is a mistake (ruamel.yaml reads about 150 kB a second)."""
+
+_PROPERTIES = re.compile(r"(?:[&!]\S*\s+)+")  # an anchor or a tag before the value
+_TAG = re.compile(r"(?:&\S*\s+)?(!\S*)")
+_CORE = "tag:yaml.org,2002:"
+_TYPES = {"int": "a whole number", "float": "a number", "bool": "true or false", "null": "null"}
+_KNOWN = {*_TYPES, "str", "seq", "map", "merge", "value", "timestamp"}
+
+
+@dataclass(frozen=True, slots=True)
+class Scalar:
+    """Text, a number, a boolean or null. *text* is what was written, without quotes."""
+
+    label: Label
+    value: str | int | float | bool | None
+    text: str
+    quoted: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Sequence:
+    """A list."""
+
+    label: Label
+    items: "tuple[Node, ...]"
+
+
+@dataclass(frozen=True, slots=True)
+class Mapping:
+    """Keys and values in the order of the file, merge keys resolved.
+
+    A key is the text that was written, so `1` and `'1'` are one; each stands here once.
+    """
+
+    label: Label
+    entries: "tuple[tuple[Scalar, Node], ...]"
+
+
+Node = Scalar | Sequence | Mapping
+
+
+def read_yaml(source: Source) -> Node | None:
+    """The tree of the one YAML document in *source*, None when it holds nothing.
+
+    Raises `UserError`: not YAML, more than one document, a key given twice, an alias that contains
+    itself, a `!tag`, too long or nested too deeply.
+    """
+    if len(source.text) > LIMIT:
+        raise UserError(
+            error(
+                "too-long",
+                f"the file has {len(source.text):,} characters; a spec may have {LIMIT:,}",
+                Label(source),
+                help="is it a spec? `notebooks` takes patterns, one rule serves many cells",
+            )
+        )
+    from ruamel.yaml import YAML  # noqa: PLC0415  slow to import, needed only here
+    from ruamel.yaml.error import YAMLError  # noqa: PLC0415
+
+    yaml = YAML(typ="safe", pure=True)
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # an anchor used twice: YAML allows it
+            root = yaml.compose(source.text)
+        return None if root is None else _Builder(source, yaml).build(root)
+    except YAMLError as fault:
+        raise UserError(syntax_fault(source, fault)) from None
+    except RecursionError:
+        raise UserError(
+            error("too-deep", "the file is nested too deeply to be read", Label(source))
+        ) from None
+
+
+def plain(node: Node) -> object:
+    """The bare value of *node*: dict, list, text, number, boolean or None."""
+    match node:
+        case Scalar(value=value):
+            return value
+        case Sequence(items=items):
+            return [plain(item) for item in items]
+        case Mapping(entries=entries):
+            return {key.text: plain(value) for key, value in entries}
+
+
+def walk(node: Node) -> Iterator[Node]:
+    """*node* and every node below it."""
+    yield node
+    if isinstance(node, Sequence):
+        for item in node.items:
+            yield from walk(item)
+    elif isinstance(node, Mapping):
+        for _, value in node.entries:
+            yield from walk(value)
+
+
+class _Builder:
+    """Builds each node of ruamel.yaml once, so that nested aliases cost no more than their text."""
+
+    def __init__(self, source: Source, yaml: "YAML") -> None:
+        self.source = source
+        self.yaml = yaml
+        self.done: dict[int, Node] = {}
+        self.size: dict[int, int] = {}
+        self.open: set[int] = set()
+        self.faults: list[Diagnostic] = []
+
+    def build(self, root: "YamlNode") -> Node:
+        """The tree below *root*; every fault of this kind is raised at once."""
+        node = self.node(root)
+        if self.faults:
+            raise UserError(*self.faults)
+        return node
+
+    def node(self, raw: "YamlNode") -> Node:
+        key = id(raw)
+        if key in self.open:
+            raise UserError(
+                error(
+                    "endless-alias",
+                    "this value contains itself",
+                    self.label(raw),
+                    help="an alias `*name` cannot stand inside the value that `&name` marks",
+                )
+            )
+        if key not in self.done:
+            self.open.add(key)
+            self.done[key] = node = self.fresh(raw)
+            self.open.remove(key)
+            # What an alias stands for counts each time it is used: ten lines can mean 10^9 values.
+            below = raw.value if isinstance(raw.value, list) else ()
+            parts = [
+                part
+                for entry in below
+                for part in (entry if isinstance(entry, tuple) else (entry,))
+            ]
+            self.size[key] = 1 + sum(self.size.get(id(part), 1) for part in parts)
+            if self.size[key] > LIMIT:
+                raise UserError(
+                    error(
+                        "too-many-values",
+                        "the aliases in this value stand for more than a million values",
+                        node.label,
+                        help="use fewer aliases inside values that are used by aliases themselves",
+                    )
+                )
+        return self.done[key]
+
+    def fresh(self, raw: "YamlNode") -> Node:
+        label = self.label(raw)
+        tag = str(raw.tag)
+        if not tag.startswith(_CORE) or tag.removeprefix(_CORE) not in _KNOWN:
+            self.faults.append(self.unknown_tag(raw))
+        if not isinstance(raw.value, list):
+            return self.scalar(cast("ScalarNode", raw), tag, label)
+        if tag == f"{_CORE}seq":
+            return Sequence(label, tuple(self.node(item) for item in raw.value))
+        return Mapping(label, tuple(self.entries(raw)))
+
+    def scalar(self, raw: "ScalarNode", tag: str, label: Label) -> Scalar:
+        quoted = raw.style is not None
+        value: str | int | float | bool | None = raw.value
+        wanted = _TYPES.get(tag.removeprefix(_CORE))
+        if not quoted and wanted is not None:
+            try:
+                value = self.yaml.constructor.construct_object(raw)
+            except (ValueError, KeyError):  # `!!int x`, or more digits than Python reads
+                text = raw.value if len(raw.value) <= 40 else f"{raw.value[:39]}…"
+                message = f"`{text}` cannot be read as {wanted}"
+                self.faults.append(error("bad-value", message, label, help="put a text in quotes"))
+        return Scalar(label, value, raw.value, quoted)
+
+    def unknown_tag(self, raw: "YamlNode") -> Diagnostic:
+        start = raw.start_mark.index
+        found = _TAG.match(self.source.text, start)
+        text, span = (found[1], Span(*found.span(1))) if found else (str(raw.tag), None)
+        return error(
+            "unknown-yaml-tag",
+            f"`{text}` is read as a tag of YAML, and means nothing in a spec",
+            Label(self.source, span or Span(start, start + 1)),
+            help=QUOTE.format("!"),
+        )
+
+    def entries(self, raw: "YamlNode") -> Iterator[tuple[Scalar, Node]]:
+        own: dict[str, Scalar] = {}
+        merged: dict[str, tuple[Scalar, Node]] = {}
+        found: list[tuple[Scalar, Node]] = []
+        for raw_key, raw_value in raw.value:
+            if raw_key.tag == f"{_CORE}merge":
+                for key, value in self.merged(raw_value):
+                    merged.setdefault(key.text, (key, value))
+                continue
+            name, value = self.node(raw_key), self.node(raw_value)
+            if not isinstance(name, Scalar):
+                message = "a key must be text, not a list or a mapping"
+                self.faults.append(error("bad-key", message, name.label))
+            elif (first := own.get(name.text)) is not None:
+                self.faults.append(
+                    error(
+                        "duplicate-key",
+                        f"`{name.text}` is given twice; one of them would silently be lost",
+                        name.label,
+                        also=[first.label.with_text("first given here")],
+                        help="merge them, or take one away",
+                    )
+                )
+            else:
+                own[name.text] = name
+                if isinstance(value, Scalar) and value.value is None and not value.text:
+                    value = replace(value, label=self.empty(raw_value, name.label))
+                found.append((name, value))
+        yield from (entry for name, entry in merged.items() if name not in own)
+        yield from found
+
+    def merged(self, raw: "YamlNode") -> Iterator[tuple[Scalar, Node]]:
+        node = self.node(raw)
+        for part in node.items if isinstance(node, Sequence) else (node,):
+            if isinstance(part, Mapping):
+                yield from part.entries
+            else:
+                self.faults.append(
+                    error("bad-merge", "`<<` takes a mapping or a list of mappings", part.label)
+                )
+
+    def empty(self, raw: "YamlNode", key: Label) -> Label:
+        """The place of a value that is not there: its anchor, if it has one, else its key."""
+        label = self.label(raw)
+        span = label.span
+        return label if span and self.source.text.startswith("&", span.start) else key
+
+    def label(self, raw: "YamlNode") -> Label:
+        start, end = raw.start_mark.index, raw.end_mark.index
+        if found := _PROPERTIES.match(self.source.text, start, end):
+            start = found.end()
+        # A block ends where the next token starts; the user sees it end with its last word.
+        return Label(self.source, Span(start, start + len(self.source.text[start:end].rstrip())))

@@ -1,0 +1,1 @@
+"""Git's textconv and merge drivers, revisions and attributes."""

@@ -1,0 +1,181 @@
+"""Attributes files of Git: what a line says, which line counts, and lines of ours."""
+
+import os
+import re
+from collections.abc import Iterator, Sequence
+from fnmatch import fnmatchcase
+from typing import NamedTuple
+
+from kale_tag import files
+from kale_tag.diagnostics import Diagnostic, UserError, error
+from kale_tag.git.config import Repository, get
+from kale_tag.git.revisions import run
+
+
+class Line(NamedTuple):
+    """A line of an attributes file: its pattern, and what it sets, in order."""
+
+    pattern: str
+    attributes: dict[str, str]
+
+
+def global_attributes() -> str:
+    """The attributes file of the user, which may not be there yet."""
+    found = get("core.attributesFile", "--global", path=True)
+    if found is not None:
+        return os.path.abspath(found.value)
+    home = os.environ.get("XDG_CONFIG_HOME") or os.path.join(os.path.expanduser("~"), ".config")
+    return os.path.join(home, "git", "attributes")
+
+
+def effective(names: Sequence[str], paths: Sequence[str], at: str) -> dict[str, dict[str, str]]:
+    """What Git itself says of the attributes *names*, for each of *paths* below *at*.
+
+    `unspecified`, `set`, `unset`, or the value.
+    """
+    data = b"".join(os.fsencode(path) + b"\0" for path in paths)
+    found: dict[str, dict[str, str]] = {path: {} for path in paths}
+    printed = run(["check-attr", "-z", "--stdin", *names], at, data)
+    words = os.fsdecode(printed).split("\0")
+    for path, name, value in zip(words[0::3], words[1::3], words[2::3], strict=False):
+        found[path][name] = value
+    return found
+
+
+def notebooks(at: str) -> list[str]:
+    """The notebooks that Git tracks in the work tree *at*."""
+    return os.fsdecode(run(["ls-files", "-z", "--", "*.ipynb"], at)).split("\0")[:-1]
+
+
+def read_lines(path: str) -> list[str]:
+    """The lines of an attributes file with their ends; none where there is no file."""
+    if not os.path.lexists(path):
+        return []
+    return re.findall(r"[^\n]*\n|[^\n]+", files.read(path).data.decode("utf-8", "surrogateescape"))
+
+
+def parse_line(line: str) -> Line | None:
+    """What a line says, or None for a comment and a blank line."""
+    text = line.strip(" \t\r\n").removeprefix("\ufeff")
+    if not text or text.startswith("#"):
+        return None
+    quoted = re.match(r'"((?:[^"\\]|\\.)*)"', text)
+    pattern, rest = (quoted[1], text[quoted.end() :]) if quoted else (*text.split(None, 1), "")[:2]
+    return Line(pattern, dict(map(_attribute, rest.split())))
+
+
+def _attribute(word: str) -> tuple[str, str]:
+    if word.startswith("-"):
+        return word[1:], "unset"
+    if word.startswith("!"):
+        return word[1:], "unspecified"
+    name, equals, value = word.partition("=")
+    return name, value if equals else "set"
+
+
+def last_line(path: str, name: str, notebook: str) -> str | None:
+    """The last line of an attributes file that sets *name* for *notebook* (relative to it)."""
+    for line in reversed(read_lines(path)):
+        parsed = parse_line(line)
+        if parsed and name in parsed.attributes and _matches(parsed.pattern, notebook):
+            return line.strip()
+    return None
+
+
+def _matches(pattern: str, path: str) -> bool:
+    # As Git does it for all patterns that people write; it is used to name a place only.
+    if "/" not in pattern:
+        return fnmatchcase(os.path.basename(path), pattern)
+    return fnmatchcase(path, pattern.lstrip("/").replace("**/", "*"))
+
+
+def attribute_files(repository: Repository, notebook: str) -> Iterator[tuple[str, str]]:
+    """The attributes files that count for *notebook*, the strongest first.
+
+    With each stands the path of the notebook as its patterns see it.
+    """
+    yield repository.attributes, notebook
+    if not repository.bare:
+        folder = os.path.dirname(notebook)
+        while True:
+            inner = os.path.relpath(notebook, folder) if folder else notebook
+            yield os.path.join(repository.top, folder, ".gitattributes"), inner
+            if not folder:
+                break
+            folder = os.path.dirname(folder)
+    yield global_attributes(), notebook
+    yield "/etc/gitattributes", notebook
+
+
+def origin(repository: Repository, name: str, notebook: str) -> tuple[str, str] | None:
+    """The file, and the line in it, that gives *notebook* the attribute *name*."""
+    for path, inner in attribute_files(repository, notebook):
+        line = last_line(path, name, inner)
+        if line is not None:
+            return path, line
+    return None
+
+
+def add_line(path: str, line: str) -> None:
+    """Append *line* to an attributes file, which is made where there is none.
+
+    `drop_line` makes it undone to the byte.
+    """
+    old = "".join(read_lines(path))
+    end = "\r\n" if "\r\n" in old else "\n"
+    # Where the last line has no end, neither has ours, so that it can be taken out again.
+    new = old + line + end if not old or old.endswith("\n") else old + end + line
+    _write(path, new)
+
+
+def drop_attributes(path: str, pattern: str, attributes: dict[str, str]) -> bool:
+    """Take *attributes* from the lines for just this *pattern*; whether there were any.
+
+    A line that sets nothing else goes, and with the last of all lines the file.
+    """
+    lines = read_lines(path)
+    kept: list[str] = []
+    for line in lines:
+        parsed = parse_line(line)
+        if parsed is None or parsed.pattern != pattern:
+            kept.append(line)
+            continue
+        ours = {name for name, value in attributes.items() if parsed.attributes.get(name) == value}
+        if not ours:
+            kept.append(line)
+        elif len(ours) < len(parsed.attributes):
+            words = "|".join(re.escape(f"{name}={attributes[name]}") for name in sorted(ours))
+            kept.append(re.sub(rf"[ \t]+(?:{words})(?=[ \t\r\n]|$)", "", line))
+        elif not line.endswith("\n") and kept:
+            kept[-1] = kept[-1].removesuffix("\n").removesuffix("\r")
+    if kept == lines:
+        return False
+    if kept:
+        _write(path, "".join(kept))
+    else:
+        _remove(path)
+    return True
+
+
+def _write(path: str, text: str) -> None:
+    data = text.encode("utf-8", "surrogateescape")
+    if os.path.lexists(path):
+        files.stage(files.read(path), data).commit()
+        return
+    try:
+        os.makedirs(os.path.dirname(path) or ".", exist_ok=True)
+        with open(path, "xb") as file:
+            file.write(data)
+    except OSError as fault:
+        raise UserError(_not_written(path, fault)) from None
+
+
+def _remove(path: str) -> None:
+    try:
+        os.unlink(path)
+    except OSError as fault:
+        raise UserError(_not_written(path, fault)) from None
+
+
+def _not_written(path: str, fault: OSError) -> Diagnostic:
+    return error("not-written", f"cannot write {path}: {(fault.strerror or str(fault)).lower()}")

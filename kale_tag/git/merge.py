@@ -1,0 +1,175 @@
+"""Three versions of a file merged by Git itself, to the same bytes as `git merge` gives.
+
+`git merge-file` is not what `git merge` does: it compares lines by another algorithm and joins
+conflicts that lie close together. So the real thing is called, `git merge-tree`, on three commits
+in a repository of its own, where no driver and no attribute of the user's is in force.
+"""
+
+import os
+import re
+import subprocess
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from tempfile import TemporaryDirectory
+from typing import NamedTuple
+
+from kale_tag.git.revisions import GitError, run
+
+NAMES = ("kale-tag-base", "kale-tag-ours", "kale-tag-theirs")
+"""Branches of the repository to merge in; in conflicts they give way to the user's labels."""
+
+# What says where the user's repository is; Git sets it for the programs that it calls.
+_PLACE = (
+    "GIT_DIR",
+    "GIT_WORK_TREE",
+    "GIT_INDEX_FILE",
+    "GIT_COMMON_DIR",
+    "GIT_OBJECT_DIRECTORY",
+    "GIT_ALTERNATE_OBJECT_DIRECTORIES",
+    "GIT_NAMESPACE",
+    "GIT_PREFIX",
+    "GIT_ATTR_SOURCE",
+)
+
+
+class Labels(NamedTuple):
+    """What stands behind the conflict markers."""
+
+    base: str = "base"
+    ours: str = "ours"
+    theirs: str = "theirs"
+
+
+LABELS = Labels()
+
+
+class Hunk(NamedTuple):
+    """What stands between conflict markers, and the line of the first, counted from 1."""
+
+    line: int
+    ours: bytes
+    theirs: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class GitMerge:
+    """The merged file, and whether Git found no conflict in it."""
+
+    data: bytes
+    clean: bool
+
+
+def merge_as_git(
+    versions: Sequence[bytes], marker_size: int = 7, labels: Labels = LABELS
+) -> GitMerge:
+    """The merge of base, ours and theirs, with conflict markers of *marker_size*.
+
+    Runs in the current folder, whose repository's `merge.conflictStyle` counts. Binary files are a
+    conflict in which ours stays, as in Git. Raises `GitError` when Git cannot do it.
+    """
+    base, ours, theirs = versions
+    if ours in (base, theirs) or theirs == base:  # as Git does before it looks at any line
+        return GitMerge(theirs if ours == base else ours, clean=True)
+    style = _conflict_style()
+    with TemporaryDirectory(prefix="kale-tag-") as folder:
+        try:
+            merged = _by_merge_tree(folder, versions, marker_size, style)
+        except GitError:  # Git before 2.38 does not know how
+            return _by_merge_file(folder, versions, marker_size, style, labels)
+    return GitMerge(_relabelled(merged.data, marker_size, labels), merged.clean)
+
+
+def hunks(data: bytes, marker_size: int) -> list[Hunk]:
+    """The conflicts in a merged file."""
+    pattern = rb"^<{%d} (.*?)^={%d}\r?$(.*?)^>{%d} " % ((marker_size,) * 3)
+    return [
+        Hunk(data.count(b"\n", 0, found.start()) + 1, found[1], found[2])
+        for found in re.finditer(pattern, data, re.MULTILINE | re.DOTALL)
+    ]
+
+
+def _conflict_style() -> str:
+    try:
+        return run(["config", "--get", "merge.conflictStyle"]).decode().strip() or "merge"
+    except GitError:
+        return "merge"
+
+
+def _by_merge_tree(
+    folder: str, versions: Sequence[bytes], marker_size: int, style: str
+) -> GitMerge:
+    # The least that Git takes for a repository.
+    for name in ("objects", "refs", "info"):
+        os.mkdir(os.path.join(folder, name))
+    with open(os.path.join(folder, "HEAD"), "w", encoding="ascii") as head:
+        head.write("ref: refs/heads/none\n")
+    with open(os.path.join(folder, "info", "attributes"), "w", encoding="ascii") as attributes:
+        attributes.write(f"* !text !eol !filter !diff !merge conflict-marker-size={marker_size}\n")
+    _git(folder, ["fast-import", "--quiet", "--done"], b"".join(_commits(versions)))
+    words = ["-c", f"merge.conflictStyle={style}", "-c", "merge.renormalize=false"]
+    words += ["merge-tree", "--write-tree", "-z", "--no-messages", *NAMES[1:]]
+    printed = _git(folder, words, conflict=1)
+    tree = printed.data.partition(b"\0")[0].decode("ascii")
+    return GitMerge(_git(folder, ["cat-file", "blob", f"{tree}:file"]).data, printed.clean)
+
+
+def _commits(versions: Sequence[bytes]) -> Iterator[bytes]:
+    for number, (name, data) in enumerate(zip(NAMES, versions, strict=True), 1):
+        yield b"commit refs/heads/%s\nmark :%d\n" % (name.encode(), number)
+        yield b"committer kale-tag <> 0 +0000\ndata 0\n"
+        if number > 1:
+            yield b"from :1\n"
+        yield b"M 100644 inline file\ndata %d\n%s\n" % (len(data), data)
+    yield b"done\n"
+
+
+def _relabelled(data: bytes, marker_size: int, labels: Labels) -> bytes:
+    """*data* with the user's labels in place of the names of our branches."""
+    # The base is called by its abbreviated hash.
+    called = {b"<": NAMES[1], b">": NAMES[2], b"|": "[0-9a-f]{4,64}"}
+    for sign, label in zip(b"|<>", labels, strict=True):
+        mark = bytes([sign])
+        pattern = b"^(%s{%d}) %s(?=\r?$)" % (re.escape(mark), marker_size, called[mark].encode())
+        new = label.encode("utf-8", "surrogateescape").replace(b"\\", rb"\\")
+        data = re.sub(pattern, rb"\1 " + new, data, flags=re.MULTILINE)
+    return data
+
+
+def _by_merge_file(
+    folder: str, versions: Sequence[bytes], marker_size: int, style: str, labels: Labels
+) -> GitMerge:
+    paths = [os.path.join(folder, name) for name in NAMES]
+    for path, data in zip(paths, versions, strict=True):
+        with open(path, "wb") as file:
+            file.write(data)
+    base, ours, theirs = paths
+    words = ["-c", f"merge.conflictStyle={style}", "merge-file", "-p"]
+    words.append(f"--marker-size={marker_size}")
+    for label in (labels.ours, labels.base, labels.theirs):
+        words += ["-L", label]
+    try:
+        return _git("", [*words, ours, base, theirs], conflict=127)
+    except GitError as fault:
+        if "binary" in fault.message.lower():
+            return GitMerge(versions[1], clean=False)
+        raise
+
+
+def _git(folder: str, words: Sequence[str], data: bytes = b"", conflict: int = 0) -> GitMerge:
+    """What Git prints; an exit code of up to *conflict* says that there is one."""
+    place: Mapping[str, str] = {}
+    if folder:
+        place = {"GIT_DIR": folder, "GIT_ATTR_NOSYSTEM": "1"}
+        words = ["-c", f"core.hooksPath={os.devnull}", *words]  # the user's own are not for this
+    inherited = {name: value for name, value in os.environ.items() if name not in _PLACE}
+    done = subprocess.run(  # noqa: S603  the words are ours
+        ["git", *words],  # noqa: S607  the user's own Git, as PATH has it
+        input=data,
+        capture_output=True,
+        check=False,
+        env={**inherited, **place, "LC_ALL": "C"},
+    )
+    if not 0 <= done.returncode <= conflict:
+        said = done.stderr.decode(errors="replace").strip().replace("\n", "; ")
+        raise GitError(done.returncode, said)
+    return GitMerge(done.stdout, clean=done.returncode == 0)

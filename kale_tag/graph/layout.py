@@ -1,0 +1,350 @@
+"""Where the boxes, labels and lines of a drawn graph go: layers from top to bottom.
+
+The method is Sugiyama's: steps in layers, each below those it waits for; long lines cut into
+pieces, one a layer; few crossings by sweeps over the layers; then every layer as near below its
+neighbours as its order and widths let it. A label is a piece of its line that has a width, in a
+layer of its own between two of steps, so that nothing overlaps. It stands right of its line, and
+where it can, straight above the only box that takes, or below the only one that gives: there the
+box has room for it, and the line needs no bend.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from itertools import pairwise
+from math import inf
+
+from kale_tag.graph.graph import Edge
+
+SWEEPS = 12
+GAP = 18.0
+"""Pixels between two neighbours of one layer."""
+
+ARROW, SLOPE, HIGHEST = 18.0, 0.12, 60.0
+"""Pixels between two layers: the least, more for each pixel that a line goes aside, the most."""
+
+PULL = 4.0
+"""How much more than another line one draws a box that can be straight."""
+
+PORT = 10.0
+"""Pixels between the ends of two lines at one box."""
+
+
+@dataclass(frozen=True, slots=True)
+class Size:
+    """What a box or label needs: left and right of its middle or line, and its height."""
+
+    left: float
+    right: float
+    height: float
+
+
+@dataclass(frozen=True, slots=True)
+class Line:
+    """The way of an edge: points from giver to taker, and the middle of the label's left side."""
+
+    edge: Edge
+    points: tuple[tuple[float, float], ...]
+    label: tuple[float, float]
+
+
+@dataclass(frozen=True, slots=True)
+class Layout:
+    """The middles of the boxes by name, the lines, and the size of it all; in pixels."""
+
+    boxes: Mapping[str, tuple[float, float]]
+    lines: tuple[Line, ...]
+    width: float
+    height: float
+
+
+@dataclass(slots=True)
+class _Item:
+    """A box, a label or a piece of a line.
+
+    *above* and *below* are those that it is joined with, *at* is the box that a label stands at,
+    and *left* and *right* are what it needs, for a box with the labels that stand at it.
+    """
+
+    size: Size
+    layer: int
+    left: float
+    right: float
+    above: list[int]
+    below: list[int]
+    at: int | None = None
+    x: float = 0.0
+
+
+NOTHING = Size(0.0, 0.0, 0.0)
+
+
+def layout(
+    names: Sequence[str],
+    edges: Sequence[Edge],
+    boxes: Mapping[str, Size],
+    labels: Mapping[Edge, Size],
+) -> Layout:
+    """Where everything goes. *names* stand in an order in which the steps can run."""
+    items, chains = _items(names, edges, boxes, labels)
+    rows = _ordered(items)
+    _place(items, rows)
+    for _, *pieces, _ in chains:
+        _straighten(items, rows, pieces)
+    left = min((one.x - one.left for one in items), default=0.0)
+    for one in items:
+        one.x -= left
+    tops, bottoms = _levels(items, rows)
+
+    def middle(number: int) -> tuple[float, float]:
+        one = items[number]
+        return one.x, (tops[one.layer] + bottoms[one.layer]) / 2
+
+    ports = _ports(items)
+    lines = []
+    for edge, chain in zip(edges, chains, strict=True):
+        giver, *pieces, taker = chain
+        points = [(ports[giver, pieces[0]], bottoms[items[giver].layer])]
+        for piece in pieces:
+            one = items[piece]
+            points += [(one.x, tops[one.layer]), (one.x, bottoms[one.layer])]
+        points.append((ports[taker, pieces[-1]], tops[items[taker].layer]))
+        lines.append(Line(edge, tuple(points), middle(pieces[0])))
+    return Layout(
+        {name: middle(number) for number, name in enumerate(names)},
+        tuple(lines),
+        max((one.x + one.right for one in items), default=0.0),
+        bottoms[-1] if rows else 0.0,
+    )
+
+
+def _items(
+    names: Sequence[str],
+    edges: Sequence[Edge],
+    boxes: Mapping[str, Size],
+    labels: Mapping[Edge, Size],
+) -> tuple[list[_Item], list[list[int]]]:
+    """The boxes, then the pieces of the lines; and for each edge the way through them."""
+    layers = _layers(names, edges)
+    number = {name: at for at, name in enumerate(names)}
+    items = [_item(boxes[name], 2 * layers[name]) for name in names]
+    chains = []
+    for edge in edges:
+        start, end = number[edge.giver], number[edge.taker]
+        chain = [start]
+        for layer in range(items[start].layer + 1, items[end].layer):
+            size = labels.get(edge, NOTHING) if len(chain) == 1 else NOTHING
+            chain.append(len(items))
+            items.append(_item(size, layer))
+        chain.append(end)
+        for one, other in pairwise(chain):
+            items[one].below.append(other)
+            items[other].above.append(one)
+        chains.append(chain)
+    for giver, label, *_, taker in chains:
+        if len(items[taker].above) == 1:
+            at = taker
+        elif len(items[giver].below) == 1:
+            at = giver
+        else:
+            continue
+        items[label].at = at
+        items[at].left = max(items[at].left, items[label].left)
+        items[at].right = max(items[at].right, items[label].right)
+    return items, chains
+
+
+def _item(size: Size, layer: int) -> _Item:
+    return _Item(size, layer, size.left, size.right, [], [])
+
+
+def _layers(names: Sequence[str], edges: Sequence[Edge]) -> dict[str, int]:
+    """Each step right below the lowest of those it waits for, sources right above the first."""
+    layers = dict.fromkeys(names, 0)
+    takers: dict[str, list[str]] = {name: [] for name in names}
+    waits = set()
+    for edge in edges:  # in the order of the takers, so those of a giver are known before it is met
+        layers[edge.taker] = max(layers[edge.taker], layers[edge.giver] + 1)
+        takers[edge.giver].append(edge.taker)
+        waits.add(edge.taker)
+    for name in names:
+        if name not in waits and takers[name]:
+            layers[name] = min(layers[taker] for taker in takers[name]) - 1
+    return layers
+
+
+def _ordered(items: Sequence[_Item]) -> list[list[int]]:
+    """The items of every layer from left to right, in the order with the fewest crossings met."""
+    rows: list[list[int]] = [[] for _ in range(max((one.layer for one in items), default=-1) + 1)]
+    for number, item in enumerate(items):
+        rows[item.layer].append(number)
+    best, least = [list(row) for row in rows], _crossings(items, rows)
+    for sweep in range(SWEEPS):
+        downwards = sweep % 2 == 0
+        for row in rows[1:] if downwards else reversed(rows[:-1]):
+            _sort_row(items, rows, row, downwards=downwards)
+        crossings = _crossings(items, rows)
+        if crossings < least:
+            best, least = [list(row) for row in rows], crossings
+        if not least:
+            break
+    return best
+
+
+def _sort_row(
+    items: Sequence[_Item], rows: Sequence[list[int]], row: list[int], *, downwards: bool
+) -> None:
+    other = rows[items[row[0]].layer + (-1 if downwards else 1)]
+    place = {number: at for at, number in enumerate(other)}
+    now = {number: at for at, number in enumerate(row)}
+    scale = len(other) / len(row)
+
+    def middle(number: int) -> tuple[float, int]:
+        near = items[number].above if downwards else items[number].below
+        places = [place[one] for one in near]
+        here = now[number] * scale
+        return (sum(places) / len(places) if places else here), now[number]
+
+    row.sort(key=middle)
+
+
+def _crossings(items: Sequence[_Item], rows: Sequence[Sequence[int]]) -> int:
+    """How often two lines cross, over all pairs of layers (Barth, Jünger, Mutzel 2002)."""
+    total = 0
+    for row, under in pairwise(rows):
+        place = {number: at for at, number in enumerate(under)}
+        size = 1
+        while size < len(under):
+            size *= 2
+        tree = [0] * (2 * size)
+        for number in row:
+            ends = sorted(place[one] for one in items[number].below)
+            for end in ends:
+                total += _count_right(tree, size, end)
+            for end in ends:
+                at = end + size
+                while at:
+                    tree[at] += 1
+                    at //= 2
+    return total
+
+
+def _count_right(tree: Sequence[int], size: int, end: int) -> int:
+    """How many lines counted so far end to the right of *end*."""
+    at, found = end + size, 0
+    while at > 1:
+        if at % 2 == 0:
+            found += tree[at + 1]
+        at //= 2
+    return found
+
+
+def _place(items: Sequence[_Item], rows: Sequence[Sequence[int]]) -> None:
+    """Give every item its x: near the middle of its neighbours, in order, with room between."""
+    for row in rows:
+        x = 0.0
+        for number in row:
+            items[number].x = x + items[number].left
+            x += items[number].left + items[number].right + GAP
+    for sweep in range(2 * SWEEPS):
+        downwards = sweep % 2 == 0
+        for row in rows if downwards else reversed(rows):
+            near = [items[n].above if downwards else items[n].below for n in row]
+            _place_row(items, row, near)
+    for row in rows[1::2]:
+        at = [items[n].at for n in row]
+        _place_row(items, row, [[] if box is None else [box] for box in at])
+
+
+def _place_row(items: Sequence[_Item], row: Sequence[int], near: Sequence[Sequence[int]]) -> None:
+    """Place each of *row* as *near* to some others as may be, to all its own if there are none."""
+    wanted, weights = [], []
+    for number, some in zip(row, near, strict=True):
+        one = items[number]
+        others = some or (*one.above, *one.below)
+        pulls = [1.0 if items[n].at is None else PULL for n in others]
+        places = (items[n].x * pull for n, pull in zip(others, pulls, strict=True))
+        wanted.append(sum(places) / sum(pulls) if others else one.x)
+        # What stands at a box stays there; pieces of long lines hold on to each other.
+        weights.append(100.0 if one.at is not None else 4.0 if one.size == NOTHING else 1.0)
+    sides = [(items[number].left, items[number].right) for number in row]
+    for number, x in zip(row, _spread(sides, wanted, weights, GAP), strict=True):
+        items[number].x = x
+
+
+def _straighten(
+    items: Sequence[_Item], rows: Sequence[Sequence[int]], pieces: Sequence[int]
+) -> None:
+    """Put as many *pieces* of a line as have the room straight below each other."""
+    run: list[int] = []
+    low, high = -inf, inf
+    for number in pieces:
+        one, row = items[number], rows[items[number].layer]
+        at = row.index(number)
+        before = [items[n].x + items[n].right + one.left + GAP for n in row[max(at - 1, 0) : at]]
+        behind = [items[n].x - items[n].left - one.right - GAP for n in row[at + 1 : at + 2]]
+        least, most = max([low, *before]), min([high, *behind])
+        if least > most:
+            run, least, most = [], max([-inf, *before]), min([inf, *behind])
+        run, low, high = [*run, number], least, most
+        x = min(max(sum(items[n].x for n in run) / len(run), low), high)
+        for n in run:
+            items[n].x = x
+
+
+def _spread(
+    sides: Sequence[tuple[float, float]],
+    wanted: Sequence[float],
+    weights: Sequence[float],
+    gap: float,
+) -> list[float]:
+    """The places nearest to those *wanted* that keep the order and the gaps (least squares).
+
+    *sides* are what each needs on its left and right. Pool adjacent violators: neighbours that
+    would overlap move as one block.
+    """
+    offsets = [0.0]
+    for (_, right), (left, _) in pairwise(sides):
+        offsets.append(offsets[-1] + right + left + gap)
+    blocks: list[tuple[float, float, int]] = []  # sum of weighted places, weights, count
+    for x, weight, offset in zip(wanted, weights, offsets, strict=True):
+        total, load, count = (x - offset) * weight, weight, 1
+        while blocks and blocks[-1][0] / blocks[-1][1] >= total / load:
+            before = blocks.pop()
+            total, load, count = total + before[0], load + before[1], count + before[2]
+        blocks.append((total, load, count))
+    places = [total / load for total, load, count in blocks for _ in range(count)]
+    return [place + offset for place, offset in zip(places, offsets, strict=True)]
+
+
+def _levels(
+    items: Sequence[_Item], rows: Sequence[Sequence[int]]
+) -> tuple[list[float], list[float]]:
+    """The top and the bottom of every layer: the further aside a line goes, the more room."""
+    tops, bottoms = [], []
+    y = 0.0
+    for row in rows:
+        tops.append(y)
+        bottoms.append(y + max(items[number].size.height for number in row))
+        aside = max(
+            (abs(items[n].x - items[number].x) for number in row for n in items[number].below),
+            default=0.0,
+        )
+        y = bottoms[-1] + min(ARROW + SLOPE * aside, HIGHEST)
+    return tops, bottoms
+
+
+def _ports(items: Sequence[_Item]) -> dict[tuple[int, int], float]:
+    """Where lines leave and reach a box, by the box and the next piece: as straight as may be."""
+    found = {}
+    for number, one in enumerate(items):
+        for near in filter(None, (one.below, one.above)):
+            order = sorted(near, key=lambda n: items[n].x)
+            last = max(len(order) - 1, 1)
+            reach = max(min(one.size.left - PORT, PORT * (len(order) - 1)), 0.0)
+            apart = min(PORT, 2 * reach / last)
+            wanted = [min(max(items[n].x - one.x, -reach), reach) for n in order]
+            places = _spread([(0.0, 0.0)] * len(order), wanted, [1.0] * len(order), apart)
+            for at, (n, place) in enumerate(zip(order, places, strict=True)):
+                least, most = at * apart - reach, at * apart + reach - last * apart
+                found[number, n] = one.x + min(max(place, least), most)
+    return found

@@ -1,0 +1,407 @@
+"""Lints of the tags of one cell: against the language of Kale 2.3, `facts/kale.md` section 1."""
+
+from collections.abc import Iterator
+
+from kale_tag.diagnostics import Diagnostic, listed
+from kale_tag.kale import tags
+from kale_tag.kale.outline import SETTING_KINDS
+from kale_tag.kale.tags import Tag, mended
+from kale_tag.kale.view import Tagged, meant
+from kale_tag.notebook.model import MISSING
+from kale_tag.rules import found
+
+
+def unknown_tag(nb: Tagged) -> Iterator[Diagnostic]:
+    """Finds a tag that looks like Kale's and is not in its language.
+
+    Why: Kale stops at it: `Unrecognized tag`, without saying in which cell. No other tool means
+    anything by such a tag. JupyterLab's panel writes some of them: it marks `Load-Data` as an
+    invalid name and saves it all the same.
+
+    Mend: Write the tag as Kale takes it. In a spec the name is checked before it is written.
+
+    Example:
+    ```python load.ipynb
+    # %% tags=step:Load-Data
+    people = read()
+    ```
+    """
+    for cell in nb.cells:
+        for position, text in enumerate(cell.read):
+            better = ""
+            if tags.is_kales(text):
+                if tags.parse(text) is not None and text != "notebook:":
+                    continue
+                why, better = _refused(text)
+            elif tags.is_legacy(text) or not (better := meant(text)):
+                continue
+            else:
+                why = ""
+            yield found(
+                "unknown-tag",
+                f"cell {cell.index}: `{text}` is no tag of Kale's{why and f': {why}'}",
+                nb.tag(cell, position),
+                help=f"write `{better}`" if better else "",
+            )
+
+
+def _refused(text: str) -> tuple[str, str]:
+    """Why Kale does not take *text*, a tag of one of its kinds, and what it would take instead."""
+    kind, _, rest = text.partition(":")
+    parts = tags.PARTS[kind]
+    given = rest.split(":", len(parts) - 1)
+    if len(given) < len(parts):
+        form = ":".join(part.name.upper().replace(" ", "_") for part in parts)
+        return f"its form is `{kind}:{form}`", ""
+    tag = Tag(kind, tuple(given))
+    for position, part in tags.invalid_parts(tag):
+        better = mended(given[position], part)
+        fixed = Tag(kind, (*given[:position], better, *given[position + 1 :]))
+        ok = better and tags.parse(str(fixed)) is not None
+        return f"as the {part.name} it takes {part.rule}", str(fixed) if ok else ""
+    return "a reference needs a name", ""
+
+
+def legacy_tag(nb: Tagged) -> Iterator[Diagnostic]:
+    r"""Finds a tag of Kale 0.x, such as `block:load` or `prev:load;clean`.
+
+    Why: Kale 2 removed them and stops: `Unrecognized tag`.
+
+    Mend: `block:` is `step:` now, and each `prev:` names one step. The rule
+    `{tagged: 'block:(.+)', step: '\1'}` retags them all.
+
+    Example:
+    ```python old.ipynb
+    # %% tags=block:load
+    people = read()
+    ```
+    """
+    for cell in nb.cells:
+        for position, text in enumerate(cell.read):
+            if tags.is_legacy(text):
+                kind, _, rest = text.partition(":")
+                new = "step" if kind == "block" else kind
+                better = " and ".join(f"`{new}:{name}`" for name in rest.split(";") if name)
+                yield found(
+                    "legacy-tag",
+                    f"cell {cell.index}: `{text}` is a tag of Kale 0.x, on which Kale 2 stops",
+                    nb.tag(cell, position),
+                    help="a cell is one step now" if kind == "step" else f"write {better}",
+                )
+
+
+def foreign_tag(nb: Tagged) -> Iterator[Diagnostic]:
+    """Finds a tag of another tool on a cell of a Kale notebook, where Kale reads it.
+
+    Why: Kale stops at every tag that is not its own, also on cells that belong to no step. It reads
+    code cells only, and stops reading at `imports`, `functions`, `pipeline-parameters`,
+    `pipeline-metrics` and `skip`: behind these any tag may stand.
+
+    Mend: Remove the tag, or let it stand behind one of the five. kale-tag compile passes over such
+    tags; where the notebook goes through it alone, silence this lint in the spec.
+
+    Example:
+    ```python train.ipynb
+    # %% tags=step:train,remove-cell
+    model = fit()
+    ```
+    """
+    for cell in nb.cells:
+        for position, text in enumerate(cell.read):
+            if tags.is_kales(text) or tags.is_legacy(text) or meant(text):
+                continue
+            yield found(
+                "foreign-tag",
+                f"cell {cell.index}: Kale stops at `{text}`, which is no tag of its own",
+                nb.tag(cell, position),
+                help=f"put it behind `{cell.special}`, where Kale does not read on"
+                if cell.special
+                else "remove it; in a spec: `remove`",
+            )
+
+
+def bad_tags(nb: Tagged) -> Iterator[Diagnostic]:
+    """Finds `tags` that are not a list of text, and metadata that is no object.
+
+    Why: Kale stops with a bare `TypeError`, or takes the letters of a text for tags.
+
+    Mend: No notebook editor writes this; repair the cell in a text editor: `"tags": ["step:load"]`.
+
+    Example:
+    ```python load.ipynb
+    # %% {"tags": "step:load"}
+    people = read()
+    # %% tags=step:train
+    model = fit()
+    ```
+    """
+    for index in nb.code:
+        metadata = nb.notebook.metadata_of(index)
+        where: tuple[str | int, ...] = ()
+        if metadata is MISSING:
+            continue
+        if not isinstance(metadata, dict):
+            what = "`metadata` is not an object"
+        elif "tags" not in metadata:
+            continue
+        elif not isinstance(metadata["tags"], list):
+            what, where = "`tags` is not a list", ("tags",)
+        else:
+            odd = (at for at, tag in enumerate(metadata["tags"]) if not isinstance(tag, str))
+            if (position := next(odd, None)) is None:
+                continue
+            what, where = "a tag is not text", ("tags", position)
+        yield found("bad-tags", f"cell {index}: {what}", nb.places.metadata(index, where))
+
+
+def unread_tag(nb: Tagged) -> Iterator[Diagnostic]:
+    """Finds Kale tags that do nothing, since another tag of the cell is the last that Kale reads.
+
+    Why: `imports`, `functions`, `pipeline-parameters`, `pipeline-metrics` and `skip` say all that a
+    cell is. Kale takes the first of them and forgets the rest without a word. JupyterLab's panel
+    leaves such tags behind when a step becomes a skipped cell.
+
+    Mend: Remove what does nothing, or the tag that hides it.
+
+    Example:
+    ```python train.ipynb
+    # %% tags=skip,prev:load,limit:memory:2Gi
+    model = fit()
+    # %% tags=step:load
+    people = read()
+    ```
+    """
+    for cell in nb.cells:
+        if not cell.special:
+            continue
+        stop = len(cell.read)
+        unread = [
+            position
+            for position, text in enumerate(cell.tags)
+            if position != stop
+            and (tags.is_kales(text) or tags.is_legacy(text))
+            and not (position < stop and text.startswith("notebook:"))
+        ]
+        if unread:
+            names = _named([cell.tags[at] for at in unread])
+            yield found(
+                "unread-tag",
+                f"cell {cell.index}: {names} {_do(unread)} nothing on a cell that is "
+                f"`{cell.special}`",
+                nb.tag(cell, unread[0]),
+                also=[nb.tag(cell, stop).with_text("Kale reads no further")],
+                help=f"if it shall be `{cell.special}`, remove {names}; if not, remove "
+                f"`{cell.special}`",
+            )
+
+
+def two_steps(nb: Tagged) -> Iterator[Diagnostic]:
+    """Finds a cell that is given two steps, or a reference to a notebook and something else.
+
+    Why: Kale stops at two `step:` tags, even if they are the same; of a reference and a step, or of
+    two references, it takes the first reference and forgets the rest without a word.
+
+    Mend: Keep one. Code that two steps need belongs into a cell tagged `functions`, or into a copy
+    of the cell for each; Kale 0.1 to 0.3 ran such a cell in both.
+
+    Example:
+    ```python load.ipynb
+    # %% tags=step:load,step:clean
+    people = read()
+    ```
+    """
+    for cell in nb.cells:
+        named = cell.positions("step", "notebook")
+        if cell.special:  # steps before it count for nothing, but a reference does
+            named = [*cell.positions("notebook"), len(cell.read)]
+        if named[1:]:
+            first, *others = named
+            yield found(
+                "two-steps",
+                f"cell {cell.index} is given {_named([cell.tags[at] for at in named])}; "
+                "a cell is one step",
+                nb.tag(cell, others[0]),
+                also=[nb.tag(cell, at) for at in (first, *others[1:])],
+                help="keep one of them; what both need goes into a copy of the cell for each, or "
+                "into a cell tagged `functions`",
+            )
+
+
+def prev_without_step(nb: Tagged) -> Iterator[Diagnostic]:
+    """Finds a `prev:` on a cell that is no step.
+
+    Why: Kale stops: a cell that belongs to the step above it, or that refers to a notebook, cannot
+    wait for a step.
+
+    Mend: Name the step on the cell, or move the tag to the cell that starts the step.
+
+    Example:
+    ```python train.ipynb
+    # %% tags=step:load
+    people = read()
+    # %% tags=prev:load
+    model = fit()
+    ```
+    """
+    yield from _without_step(nb, "prev-without-step", "prev")
+
+
+def setting_without_step(nb: Tagged) -> Iterator[Diagnostic]:
+    """Finds a tag that sets up a step (`limit:`, `image:` and so on) on a cell that is no step.
+
+    Why: Kale stops: only a step can be given settings.
+
+    Mend: Name the step on the cell, or move the tag to the cell that starts the step.
+
+    Example:
+    ```python train.ipynb
+    # %% tags=step:train
+    model = fit()
+    # %% tags=limit:nvidia.com/gpu:1
+    model.score()
+    ```
+    """
+    yield from _without_step(nb, "setting-without-step", *SETTING_KINDS)
+
+
+def _without_step(nb: Tagged, code: str, *kinds: str) -> Iterator[Diagnostic]:
+    for cell in nb.cells:
+        if cell.special or cell.means_a_step or not (stray := cell.positions(*kinds)):
+            continue
+        what = "a reference to a notebook" if cell.positions("notebook") else "no step"
+        names = _named([cell.read[at] for at in stray])
+        yield found(
+            code,
+            f"cell {cell.index}: {names} on a cell that is {what}",
+            nb.tag(cell, stray[0]),
+            also=[nb.tag(cell, at) for at in stray[1:]],
+            help="only a step can have this; name it on this cell: `step:NAME`"
+            if what == "no step"
+            else "take it away; a reference runs in the order of reading",
+        )
+
+
+def reserved_name(nb: Tagged) -> Iterator[Diagnostic]:
+    """Finds a step whose name means something else, to Kale or to Kubeflow Pipelines.
+
+    Why: Kale takes `step:imports`, `step:functions` and `step:skip` for the tags of these names:
+    the step is not there, and nothing says so. A name of underscores alone stops in Kubeflow
+    Pipelines, which wants a letter.
+
+    Mend: Choose another name.
+
+    Example:
+    ```python load.ipynb
+    # %% tags=step:imports
+    people = read()
+    # %% tags=step:train
+    model = fit()
+    ```
+    """
+    for cell in nb.cells:
+        for position in cell.positions("step"):
+            name = cell.read[position].partition(":")[2]
+            if name in tags.SPECIAL:
+                why = f"Kale takes it for the tag `{name}`"
+            elif name and not name.strip("_"):
+                why = "Kubeflow Pipelines wants a letter in it"
+            else:
+                continue
+            yield found(
+                "reserved-name",
+                f"cell {cell.index}: a step cannot be named `{name}`: {why}",
+                nb.tag(cell, position),
+                help="choose another name",
+            )
+
+
+def repeated_setting(nb: Tagged) -> Iterator[Diagnostic]:
+    """Finds a setting that a step is given twice, with two values.
+
+    Why: Kale takes the last one, without a word.
+
+    Mend: Keep the one that you mean.
+
+    Example:
+    ```python train.ipynb
+    # %% tags=step:train,image:python:3.11,image:python:3.12
+    model = fit()
+    ```
+    """
+    for cell in nb.cells:
+        known: dict[tuple[str, ...], int] = {}
+        for position in cell.positions(*SETTING_KINDS):
+            tag = tags.parse(cell.read[position])
+            if tag is None or cell.special:
+                continue
+            key = (tag.kind, *_key(tag))
+            first = known.setdefault(key, position)
+            if cell.read[first] != cell.read[position]:
+                yield found(
+                    "repeated-setting",
+                    f"cell {cell.index}: {' '.join(key)} is given twice; Kale takes "
+                    f"`{cell.read[position]}`",
+                    nb.tag(cell, position),
+                    also=[nb.tag(cell, first).with_text("first given here")],
+                    help="keep one of them",
+                )
+
+
+def colon_lost(nb: Tagged) -> Iterator[Diagnostic]:
+    """Finds a label or an annotation whose value has a colon.
+
+    Why: Kale 2.3 drops the colons: `annotation:url:http://x:80` gives the pod `http//x80`.
+
+    Mend: Find a value without a colon. kale-tag compile keeps colons; where the notebook goes
+    through it alone, silence this lint in the spec.
+
+    Example:
+    ```python train.ipynb
+    # %% tags=step:train,annotation:docs:https://example.com
+    model = fit()
+    ```
+    """
+    for cell in nb.cells:
+        for position in cell.positions("label", "annotation"):
+            tag = tags.parse(cell.read[position])
+            if tag is None or cell.special or ":" not in tag.parts[1]:
+                continue
+            kept = tag.parts[1].replace(":", "")
+            yield found(
+                "colon-lost",
+                f"cell {cell.index}: Kale drops the colons of the {tag.kind} `{tag.parts[0]}`: "
+                f"the pod gets `{kept}`",
+                nb.tag(cell, position),
+                help="find a value without a colon; kale-tag compile keeps it as it is",
+            )
+
+
+def _key(tag: Tag) -> tuple[str, ...]:
+    """What tells a setting from others of its kind."""
+    if tag.kind == "secret":
+        return tag.parts[2:]
+    return tag.parts[:-1]
+
+
+def _named(texts: list[str]) -> str:
+    """`a`, `b` and `c`, each once."""
+    return listed(dict.fromkeys(texts))
+
+
+def _do(many: list[int]) -> str:
+    return "do" if many[1:] else "does"
+
+
+LINTS = (
+    unknown_tag,
+    legacy_tag,
+    foreign_tag,
+    bad_tags,
+    unread_tag,
+    two_steps,
+    prev_without_step,
+    setting_without_step,
+    reserved_name,
+    repeated_setting,
+    colon_lost,
+)

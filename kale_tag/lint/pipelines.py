@@ -1,0 +1,45 @@
+"""All lints of pipelines: whatever stops `compile`, and what will not do what is meant."""
+
+from collections.abc import Collection, Iterator
+from dataclasses import replace
+
+from kale_tag.diagnostics import Diagnostic
+from kale_tag.lint import (
+    cell_order,
+    cells,
+    names,
+    order,
+    outputs,
+    references,
+    resources,
+    settings,
+    state,
+    variables,
+)
+from kale_tag.lint.context import Study
+from kale_tag.rules import SEVERITIES
+
+LINTS = (
+    *cells.LINTS,
+    *variables.LINTS,
+    *outputs.LINTS,
+    *order.LINTS,
+    *cell_order.LINTS,
+    *state.LINTS,
+    *resources.LINTS,
+    *settings.LINTS,
+    *names.LINTS,
+    *references.LINTS,
+)
+
+
+def lint(study: Study, said: Collection[str] = ()) -> Iterator[Diagnostic]:
+    """What is wrong or perilous in the pipeline that was studied.
+
+    *said* are the codes of what the lints of tags have found; nothing is said twice.
+    """
+    found = [fault for one in LINTS for fault in one(study)]
+    yield from found
+    for fault in dict.fromkeys(study.told):
+        if fault not in found and fault.code not in said:
+            yield replace(fault, severity=SEVERITIES[fault.code])

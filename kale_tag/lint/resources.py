@@ -1,0 +1,217 @@
+"""Lints of what steps may use: limits and requests that no cluster takes, and those not there."""
+
+import ast
+from collections.abc import Iterator, Mapping
+
+from kale_tag.analysis.calls import words
+from kale_tag.analysis.paths import dotted
+from kale_tag.analysis.units import Unit
+from kale_tag.diagnostics import Diagnostic, Label, listed
+from kale_tag.lint.context import Part, Study
+from kale_tag.rules import found
+
+TRAINING = words("backward cuda fine_tune fit_generator fit_one_cycle train_on_batch")
+"""Methods that train large models, or move them to a GPU."""
+
+TRAINERS = words("accelerate lightning pytorch_lightning transformers trl")
+"""Modules whose trainers train large models."""
+
+DEVICES = words("accelerator device device_type task_type tree_method")
+"""Parameters that say whether a GPU is used, `cuda`, `gpu` or `gpu_hist`."""
+
+
+def invalid_quantity(study: Study) -> Iterator[Diagnostic]:
+    """Finds a limit or request that is no quantity of Kubernetes, or one that cannot be meant.
+
+    Why: The cluster turns the pod down, and the step never starts. Kale stops with a `NameError`,
+    or leaves the limit out.
+
+    Mend: Write a number, if need be with a unit: `1`, `500m`, `2Gi`.
+
+    Example:
+    ```python train.ipynb
+    # %% tags=step:train,limit:memory:2GB
+    print("training")
+    ```
+    """
+    return study.says("invalid-quantity")
+
+
+def unknown_resource(study: Study) -> Iterator[Diagnostic]:
+    """Finds a limit for something that no cluster has.
+
+    Why: The pod waits forever for a node that has it.
+
+    Mend: The resources are `cpu`, `memory`, and devices, which are named `vendor/device`.
+
+    Example:
+    ```python train.ipynb
+    # %% tags=step:train,limit:gpu:1
+    print("training")
+    ```
+    """
+    return study.says("unknown-resource")
+
+
+def not_expressible(study: Study) -> Iterator[Diagnostic]:
+    """Finds a limit that a package of Kubeflow Pipelines has no room for.
+
+    Why: It is left out: the step runs without it.
+
+    Mend: Set it for the namespace, with a LimitRange of Kubernetes.
+
+    Example:
+    ```python train.ipynb
+    # %% tags=step:train,limit:ephemeral-storage:10Gi
+    print("training")
+    ```
+    """
+    return study.says("not-expressible")
+
+
+def two_accelerators(study: Study) -> Iterator[Diagnostic]:
+    """Finds a step with limits for two types of devices.
+
+    Why: Kubeflow Pipelines has room for one type a step.
+
+    Mend: Keep one. A count of 0 takes back what `steps_defaults` gives.
+
+    Example:
+    ```python train.ipynb
+    # %% tags=step:train,limit:nvidia.com/gpu:1,limit:amd.com/gpu:1
+    print("training")
+    ```
+    """
+    return study.says("two-accelerators")
+
+
+def request_over_limit(study: Study) -> Iterator[Diagnostic]:
+    """Finds a step that requests more than its limit.
+
+    Why: Kubernetes turns the pod down, and the step never starts.
+
+    Mend: Raise the limit, or lower the request.
+
+    Example:
+    ```python train.ipynb
+    # %% tags=step:train,limit:memory:2Gi
+    print("training")
+    ```
+
+    ```yaml spec.yaml
+    version: 1
+    cells: [{index: 0, step: train, limits: {memory: 2Gi}}]
+    compile: {steps: {train: {requests: {memory: 4Gi}}}}
+    ```
+    """
+    return study.says("request-over-limit")
+
+
+def request_of_device(study: Study) -> Iterator[Diagnostic]:
+    """Finds a step that requests a device, and has another limit for it or none.
+
+    Why: Kubernetes gives devices by limit alone, and turns the pod down.
+
+    Mend: Say it in `limits`.
+
+    Example:
+    ```python train.ipynb
+    # %% tags=step:train
+    print("training")
+    ```
+
+    ```yaml spec.yaml
+    version: 1
+    cells: [{index: 0, step: train}]
+    compile: {steps: {train: {requests: {nvidia.com/gpu: 1}}}}
+    ```
+    """
+    return study.says("request-of-device")
+
+
+def no_limits(study: Study) -> Iterator[Diagnostic]:
+    """Finds steps that train large models or use a GPU, and say nothing of what they need.
+
+    Why: Without a limit or a request the step gets what the namespace gives to all, which is no
+    GPU. It waits where there is a quota, shares a node with whatever else runs there, and is the
+    first to be killed when memory runs out.
+
+    Mend: Say what the step needs: `limits: {cpu: 4, memory: 8Gi}` in the rule of a spec, or
+    `steps_defaults` for all steps.
+
+    Example:
+    ```python train.ipynb
+    # %% tags=imports
+    import torch
+    # %% tags=step:train
+    model = torch.nn.Linear(1000, 1000).cuda()
+    print(model)
+    ```
+    """
+    places: list[tuple[str, Label]] = []
+    for part in study.parts:
+        for unit, step in part.steps:
+            settings = step.settings
+            if not settings.limits and not settings.requests:
+                why = _heavy(part, unit)
+                places += [] if why is None else [(unit.name, why)]
+    if places:
+        names = [name for name, _ in places]
+        yield found(
+            "no-limits",
+            f"step{'s' if names[1:] else ''} {listed(names)} "
+            f"{'train large models or use GPUs' if names[1:] else 'trains a large model or uses a GPU'}"
+            f", and {'have' if names[1:] else 'has'} no limit or request",
+            places[0][1],
+            also=[label for _, label in places[1:]],
+            help="`limits: {cpu: 4, memory: 8Gi}` in the rule of a spec, or `steps_defaults`",
+        )
+
+
+def _heavy(part: Part, unit: Unit) -> Label | None:
+    """Where the unit plainly trains a large model, or uses a GPU."""
+    modules = part.flow.modules
+    for cell in part.draft.cells[unit.name]:
+        for node in part.nodes(cell):
+            if isinstance(node, ast.Call) and (_trains(node, modules) or _on_gpu(node, modules)):
+                return cell.place(node)
+    return None
+
+
+def _trains(node: ast.Call, modules: Mapping[str, str]) -> bool:
+    path = dotted(node.func, modules)
+    if path.partition(".")[0] in TRAINERS and path.endswith(("Trainer", "Accelerator")):
+        return True
+    if not isinstance(node.func, ast.Attribute):
+        return False
+    given = {one.arg for one in node.keywords}
+    method = node.func.attr
+    return method in TRAINING or (method == "fit" and bool(given & {"epochs", "steps_per_epoch"}))
+
+
+def _on_gpu(node: ast.Call, modules: Mapping[str, str]) -> bool:
+    """`model.to("cuda")`, `torch.device("cuda")`, `XGBClassifier(tree_method="gpu_hist")`."""
+    moves = isinstance(node.func, ast.Attribute) and node.func.attr == "to"
+    if moves or dotted(node.func, modules) == "torch.device":
+        return any(_says_gpu(one) for value in node.args for one in ast.walk(value))
+    named: list[tuple[object, ast.expr]] = [(one.arg, one.value) for one in node.keywords]
+    for value in (*node.args, *(one.value for one in node.keywords)):
+        if isinstance(value, ast.Dict):
+            keys = (one.value if isinstance(one, ast.Constant) else None for one in value.keys)
+            named += zip(keys, value.values, strict=True)
+    return any(name in DEVICES and _says_gpu(value) for name, value in named)
+
+
+def _says_gpu(node: ast.AST) -> bool:
+    return isinstance(node, ast.Constant) and str(node.value).lower().startswith(("cuda", "gpu"))
+
+
+LINTS = (
+    invalid_quantity,
+    unknown_resource,
+    not_expressible,
+    two_accelerators,
+    request_over_limit,
+    request_of_device,
+    no_limits,
+)

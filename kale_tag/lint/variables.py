@@ -1,0 +1,286 @@
+"""Lints of variables and parameters: who gives them, and who has a use for them."""
+
+import ast
+import re
+from collections.abc import Iterator, Mapping
+
+from kale_tag.analysis import calls
+from kale_tag.analysis.model import Spot
+from kale_tag.analysis.paths import dotted
+from kale_tag.analysis.source import Parsed
+from kale_tag.diagnostics import Diagnostic, Label
+from kale_tag.kale.pipeline import Parameter, SubPipeline
+from kale_tag.lint.context import Part, Study
+from kale_tag.rules import found
+
+SHOWN = 5
+"""Variables that one finding names."""
+
+
+def undefined_name(study: Study) -> Iterator[Diagnostic]:
+    """Finds a variable that a step uses, and that no step before it defines.
+
+    Why: In the notebook every cell sees what all others have made. A step sees what the steps
+    before it give, by its `prev:` and theirs. Kale compiles the notebook, and the step fails with a
+    `NameError`, perhaps after hours.
+
+    Mend: Let the step run after the one that defines the variable, with `prev:`. A name that
+    nothing defines is a slip, or the result of a cell that has been deleted.
+
+    Example:
+    ```python train.ipynb
+    # %% tags=step:load
+    people = [1, 2, 3]
+    # %% tags=step:train
+    print(len(people))
+    ```
+    """
+    return study.says("undefined-name")
+
+
+def two_givers(study: Study) -> Iterator[Diagnostic]:
+    """Finds a variable that two steps change side by side, and that a later one uses.
+
+    Why: In the notebook the lower cell wins. In a pipeline there are two values, and nothing says
+    which is meant; Kale takes the step whose name comes first in the alphabet.
+
+    Mend: Let one of the two run after the other, with `prev:`, or give the variables two names.
+
+    Example:
+    ```python train.ipynb
+    # %% tags=step:load
+    people = [1, 2, 3]
+    # %% tags=step:clean,prev:load
+    people = people[1:]
+    # %% tags=step:sort,prev:load
+    people = sorted(people)
+    # %% tags=step:train,prev:clean,prev:sort
+    print(people)
+    ```
+    """
+    return study.says("two-givers")
+
+
+def deleted_name(study: Study) -> Iterator[Diagnostic]:
+    """Finds a variable that a step uses after a step before it has deleted it.
+
+    Why: It fails in the notebook, too, once its cells are run from the top.
+
+    Mend: Take out the `del`, or let the step not run after the one that deletes.
+
+    Example:
+    ```python train.ipynb
+    # %% tags=step:load
+    people = [1, 2, 3]
+    # %% tags=step:clean,prev:load
+    del people
+    # %% tags=step:train,prev:clean
+    print(people)
+    ```
+    """
+    return study.says("deleted-name")
+
+
+def unknown_metric(study: Study) -> Iterator[Diagnostic]:
+    """Finds a metric that no step computes.
+
+    Why: Kale leaves it out without a word, and the run shows no metric.
+
+    Mend: Correct the name in the `pipeline-metrics` cell, or compute the variable in a step.
+
+    Example:
+    ```python train.ipynb
+    # %% tags=step:train
+    accuracy = 0.9
+    # %% tags=pipeline-metrics
+    print(acuracy)
+    ```
+    """
+    return study.says("unknown-metric")
+
+
+def unused_variable(study: Study) -> Iterator[Diagnostic]:
+    """Finds a variable that a step computes and that nothing in the notebook ever uses.
+
+    Why: The container ends with the step, and what was computed is gone. Often that is a model that
+    somebody meant to save, or a name that was changed in one place only.
+
+    Mend: Use it, save it, or do not compute it. `del NAME`, or a name that starts with `_`, says
+    that it is not wanted. Of figures and axes, and of what is another variable, nothing is said.
+
+    Example:
+    ```python train.ipynb
+    # %% tags=step:train
+    model = sorted([3, 1, 2])
+    print("trained")
+    ```
+    """
+    if not study.parts or any(_is_open(part) for part in study.parts):
+        return
+    used = {name for part in study.parts for name in _used(part)}
+    for part in study.parts:
+        unread = _not_run(part)
+        for name, cells in part.draft.cells.items():
+            lost = {
+                variable: label
+                for variable, label in _assigned(cells, part.flow.modules)
+                if variable not in used and not re.search(rf"\b{variable}\b", unread)
+            }
+            if lost:
+                yield _lost(name, lost)
+
+
+def _lost(step: str, lost: dict[str, Label]) -> Diagnostic:
+    names = [f"`{name}`" for name in lost]
+    listed = ", ".join(names[:SHOWN])
+    listed += f" and {len(names) - SHOWN} more" if len(names) > SHOWN else ""
+    labels = list(lost.values())
+    return found(
+        "unused-variable",
+        f"step `{step}` computes {listed}, and nothing uses {'them' if names[1:] else 'it'}",
+        labels[0],
+        also=labels[1:SHOWN],
+        help="use it, save it, or take it out",
+    )
+
+
+def _is_open(part: Part) -> bool:
+    """Whether names may be used in ways that cannot be seen."""
+    blocks = [part.flow.shared, *(unit.block for unit in part.flow.units)]
+    return any(block.dynamic for block in blocks)
+
+
+def _used(part: Part) -> Iterator[str]:
+    """Every name that any code reads, or that stands in a text: `query("age > @least")`."""
+    draft = part.draft
+    yield from draft.metrics
+    for cells in (draft.shared, *draft.cells.values()):
+        for cell in cells:
+            for node in part.nodes(cell):
+                yield from _read(node)
+
+
+def _read(node: ast.AST) -> Iterator[str]:
+    match node:
+        case ast.Name(id=name, ctx=ast.Load() | ast.Del()):
+            yield name
+        case ast.Constant(value=str(text)):
+            yield from re.findall(r"[^\W\d]\w*", text)
+        case ast.Global(names=names):
+            yield from names
+        case ast.AugAssign(target=ast.Name(id=name)):
+            yield name
+        case _:
+            pass
+
+
+def _not_run(part: Part) -> str:
+    """The code of all cells that no step runs: they use variables in the notebook."""
+    notebook, outline = part.draft.notebook, part.draft.outline
+    cells = (*outline.shared.get("skip", ()), *outline.dropped)
+    return "\n".join(notebook.source(cell) for cell in cells)
+
+
+def _assigned(cells: list[Parsed], modules: Mapping[str, str]) -> Iterator[tuple[str, Label]]:
+    """The variables that cells assign by themselves: not as one of several, nor in a loop."""
+    for cell in cells:
+        for node in cell.tree.body:
+            match node:
+                case ast.Assign(targets=[ast.Name(id=name) as target]):
+                    value: ast.expr | None = node.value
+                case ast.AnnAssign(target=ast.Name(id=name) as target):
+                    value = node.value
+                case _:
+                    continue
+            if value is not None and not name.startswith("_") and not _is_handle(value, modules):
+                yield name, cell.place(target)
+
+
+def _is_handle(value: ast.expr, modules: Mapping[str, str]) -> bool:
+    """Whether it is another variable, or a picture that is drawn: nothing is lost with the name."""
+    if not isinstance(value, ast.Call):
+        return isinstance(value, ast.Name)
+    func = value.func
+    if dotted(func, modules).partition(".")[0] in {"matplotlib", "seaborn", "plotly"}:
+        return True
+    parts = [one.attr for one in ast.walk(func) if isinstance(one, ast.Attribute)]
+    return any(one in calls.PLOTS | calls.AXES for one in parts)
+
+
+def unused_parameter(study: Study) -> Iterator[Diagnostic]:
+    """Finds a parameter of the pipeline that no step uses.
+
+    Why: Whoever starts a run is asked for a value that makes no difference.
+
+    Mend: Take it out of the `pipeline-parameters` cell, or use it.
+
+    Example:
+    ```python train.ipynb
+    # %% tags=pipeline-parameters
+    rate = 0.1
+    # %% tags=step:train
+    print("training")
+    ```
+    """
+    for part in study.parts[:1]:
+        used = {name for step in part.pipeline.steps for name in step.parameters}
+        for sub in part.pipeline.steps:
+            if isinstance(sub, SubPipeline):
+                used |= {one.name for one in sub.pipeline.parameters}
+        used |= {one.name for _, one, _ in _reassigned(part)}  # another lint says that
+        for one in part.pipeline.parameters:
+            if one.name not in used and one.label is not None:
+                yield found(
+                    "unused-parameter",
+                    f"no step uses the parameter `{one.name}`",
+                    one.label,
+                    help="take it out, or use it",
+                )
+
+
+def reassigned_parameter(study: Study) -> Iterator[Diagnostic]:
+    """Finds a step that gives a parameter another value without a look at its own.
+
+    Why: The value that a run is started with has no effect from there on, and nothing says so.
+
+    Mend: Take the assignment out, or give the variable another name.
+
+    Example:
+    ```python train.ipynb
+    # %% tags=pipeline-parameters
+    rate = 0.1
+    # %% tags=step:train
+    rate = 0.5
+    print(rate)
+    ```
+    """
+    for part in study.parts:
+        for unit, one, spot in _reassigned(part):
+            yield found(
+                "reassigned-parameter",
+                f"step `{unit}` assigns `{one.name}`, so that the parameter of that name has no "
+                "effect here",
+                spot.label(),
+                also=[] if one.label is None else [one.label.with_text("the parameter")],
+                help="take the assignment out, or give the variable another name",
+            )
+
+
+def _reassigned(part: Part) -> Iterator[tuple[str, Parameter, Spot]]:
+    """The steps that assign a parameter without reading it first."""
+    for unit in part.flow.units:
+        for one in part.draft.parameters:
+            spot = unit.block.binds.get(one.name)
+            if spot is not None and one.name not in unit.block.reads:
+                yield unit.name, one, spot
+
+
+LINTS = (
+    undefined_name,
+    two_givers,
+    deleted_name,
+    unknown_metric,
+    unused_variable,
+    unused_parameter,
+    reassigned_parameter,
+)

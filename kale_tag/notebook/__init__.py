@@ -1,0 +1,1 @@
+"""Bytes to cells that know their place, and spliced back."""

@@ -1,0 +1,178 @@
+"""What can be wrong with a notebook file, in words."""
+
+import re
+from collections.abc import Mapping
+from shlex import quote
+from typing import Final
+
+from kale_tag.diagnostics import Diagnostic, Label, Source, error
+from kale_tag.notebook.lines import Lines
+
+RESTORE: Final = "restore it, for example with `git checkout -- {name}`"
+CONVERT: Final = "`jupyter nbconvert --to notebook --nbformat 4 --inplace {name}` converts it"
+
+
+def empty(name: str) -> Diagnostic:
+    """No content."""
+    return error(
+        "empty-notebook",
+        f"{name} is empty",
+        Label(Source(name)),
+        help=RESTORE.format(name=quote(name)),
+    )
+
+
+def not_utf8(name: str, data: bytes, offset: int) -> Diagnostic:
+    """Bytes that no UTF-8 text has; the first is at *offset*."""
+    at, line, _ = _place(name, data, offset)
+    utf16 = data.startswith((b"\xff\xfe", b"\xfe\xff"))
+    encoding = "UTF-16" if utf16 else "LATIN1"
+    return error(
+        "not-utf8",
+        f"{name} is not UTF-8: byte 0x{data[offset]:02x} at offset {offset}, line {line}",
+        at,
+        notes=("it starts as UTF-16 does",) if utf16 else (),
+        help=f"if it is {encoding}, `iconv -f {encoding} -t UTF-8 {quote(name)}` converts it",
+    )
+
+
+def not_json(name: str, data: bytes, fault: str, offset: int) -> Diagnostic:
+    """What `json` calls *fault*, or what lies behind it."""
+    if (marker := _conflict(data)) is not None:
+        at, line, _ = _place(name, data, marker)
+        return error(
+            "merge-conflict",
+            f"{name} has an unresolved merge conflict in line {line}",
+            at,
+            help=f"resolve it: `git checkout --ours {quote(name)}` (or `--theirs`) takes one side "
+            "whole, `nbdime mergetool` merges cell by cell",
+        )
+    if _is_cut(data, fault, offset):
+        end = len(data.rstrip()) - 1
+        while data[end] & 0xC0 == 0x80:  # not in the middle of a character
+            end -= 1
+        at, line, column = _place(name, data, end)
+        return error(
+            "not-json",
+            f"{name} ends in the middle of its JSON text, line {line}, column {column}",
+            at.with_text("the file ends here"),
+            help=f"it was cut off while it was saved or copied; {RESTORE.format(name=quote(name))}",
+        )
+    at, line, column = _place(name, data, offset)
+    words = WORDS.get(fault.removesuffix(" at"), fault[:1].lower() + fault[1:])
+    return error(
+        "not-json",
+        f"{name} is not valid JSON: {words}, line {line}, column {column}",
+        at,
+        help=f"correct it in a text editor, or {RESTORE.format(name=quote(name))}",
+    )
+
+
+def too_deep(name: str) -> Diagnostic:
+    """Nesting that Python's `json` cannot read."""
+    return error(
+        "too-deep",
+        f"the JSON of {name} is nested too deeply to be read",
+        Label(Source(name)),
+        notes=("Jupyter cannot open it either",),
+        help="clear the outputs of the cell that holds the nested value",
+    )
+
+
+def not_an_object(name: str) -> Diagnostic:
+    """JSON, but a list, a number, a text."""
+    return error(
+        "not-a-notebook",
+        f"{name} is JSON, but no notebook: it is not an object",
+        Label(Source(name)),
+        help=GIVE_NOTEBOOK,
+    )
+
+
+def no_cells(name: str, *, missing: bool) -> Diagnostic:
+    """`cells` is not there, or is not a list."""
+    what = "has no `cells`" if missing else "has `cells` that are not a list"
+    return error(
+        "not-a-notebook",
+        f"{name} is JSON, but no notebook: it {what}",
+        Label(Source(name)),
+        help=GIVE_NOTEBOOK,
+    )
+
+
+def bad_cell(name: str, data: bytes, index: int, offset: int) -> Diagnostic:
+    """The cell *index*, which stands at *offset*, is not an object."""
+    return error(
+        "not-a-notebook",
+        f"cell {index} of {name} is not an object",
+        _place(name, data, offset)[0],
+        help="remove it in a text editor; cells are counted from 0",
+    )
+
+
+def bad_source(name: str, index: int) -> Diagnostic:
+    """The source of the cell *index* is not text."""
+    return error(
+        "bad-source",
+        f"the source of cell {index} of {name} is neither text nor a list of text",
+        Label(Source(name, cell=index)),
+        help="make it a string or a list of strings in a text editor; cells are counted from 0",
+    )
+
+
+def old_format(name: str, version: str) -> Diagnostic:
+    """A notebook from before 2015."""
+    return error(
+        "old-nbformat",
+        f"{name} is in an old format ({version}); Kale and kale-tag read nbformat 4",
+        Label(Source(name)),
+        help=CONVERT.format(name=quote(name)),
+    )
+
+
+def new_format(name: str, version: float) -> Diagnostic:
+    """A notebook from the future."""
+    return error(
+        "new-nbformat",
+        f"{name} is in a new format (nbformat {version}); Kale and kale-tag read nbformat 4",
+        Label(Source(name)),
+        help=f"upgrade kale-tag, or {CONVERT.format(name=quote(name))}",
+    )
+
+
+def _place(name: str, data: bytes, offset: int) -> tuple[Label, int, int]:
+    # The place of the byte at *offset*, with its line, or a piece of it; its line and column.
+    label = Lines(data).label(name, offset, offset + 1)
+    assert label.span is not None
+    return (label, *label.source.position(label.span.start))
+
+
+def _conflict(data: bytes) -> int | None:
+    # No JSON text has a line that starts so, but other texts have.
+    start = data[:64].removeprefix(b"\xef\xbb\xbf").lstrip()
+    found = _marker(data) if start.startswith((b"{", b"<<<<<<< ")) else None
+    return found and found.start()
+
+
+def _is_cut(data: bytes, fault: str, offset: int) -> bool:
+    rest = data[offset : offset + 16].rstrip()
+    if fault.startswith("Unterminated string") or not rest:
+        return True
+    return len(data.rstrip()) == offset + len(rest) and _beginning(rest) is not None
+
+
+WORDS: Final[Mapping[str, str]] = {
+    "Expecting value": "a value is expected here",
+    "Expecting property name enclosed in double quotes": "a key in double quotes is expected here",
+    "Expecting ',' delimiter": "`,` or the closing bracket is expected here",
+    "Expecting ':' delimiter": "`:` is expected after the key",
+    "Extra data": "the JSON text has ended before this",
+    "Invalid control character": "a control character, such as a line break, within a string",
+    "Invalid \\escape": "an escape that JSON does not know",
+    "Invalid \\uXXXX escape": "`\\u` is followed by four hexadecimal digits",
+}
+
+GIVE_NOTEBOOK: Final = "give a notebook, as Jupyter saves it: an object with a list of `cells`"
+
+_marker = re.compile(rb"^(?:<{7} |>{7} |\|{7} |={7}\r?$)", re.MULTILINE).search
+_beginning = re.compile(rb"-|t|tr|tru|f|fa|fal|fals|n|nu|nul|\\|\\?u[0-9a-fA-F]{0,3}").fullmatch

@@ -1,0 +1,147 @@
+"""What a notebook is: cells, and metadata with a known place in the bytes it was read from."""
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from enum import Enum
+from typing import TYPE_CHECKING, Final
+
+from kale_tag.diagnostics import UserError
+from kale_tag.notebook import errors as faults
+from kale_tag.notebook.json_value import decode
+
+if TYPE_CHECKING:
+    import msgspec
+
+    RawJson = bytes | memoryview | msgspec.Raw  # one value in UTF-8; empty where there is none
+
+
+class _Mark(Enum):
+    MISSING = "missing"
+
+
+MISSING: Final = _Mark.MISSING
+"""The metadata of a cell or a notebook that has no such key."""
+
+BOM: Final = b"\xef\xbb\xbf"
+
+
+@dataclass(slots=True, eq=False, repr=False, kw_only=True)
+class Notebook:
+    """A notebook and the bytes it was read from; *fast* says which engine read them.
+
+    A *holder* of metadata is a cell, given by its 0-based number, or the notebook, given as None.
+    *types* are the types of the cells, "" where the file has no text for one. Sources and metadata
+    are decoded when they are asked for; what is *known* has been, and nobody may change it.
+    """
+
+    name: str
+    data: bytes
+    fast: bool
+    types: list[str]
+    id_of: Callable[[int], str | None]
+    metadata_span: Callable[[int | None], tuple[int, int] | None]
+    raw_source: "Callable[[int], RawJson]"
+    raw_metadata: "Callable[[int | None], RawJson]"
+    read_source: "Callable[[RawJson], object]"
+    known_sources: dict[int, str] = field(default_factory=dict)
+    known_metadata: dict[int | None, object] = field(default_factory=dict)
+
+    @property
+    def cells(self) -> "list[Cell]":
+        """The cells, in their order."""
+        return [Cell(self, index) for index in range(len(self.types))]
+
+    @property
+    def metadata(self) -> object:
+        """The decoded metadata of the notebook, or `MISSING`."""
+        return self.metadata_of(None)
+
+    @property
+    def foreign_language(self) -> str:
+        """The language that the notebook says it is in; "" for Python, or if it says none."""
+        metadata = self.metadata
+        for key, word in (("language_info", "name"), ("kernelspec", "language")):
+            about = metadata.get(key) if isinstance(metadata, dict) else None
+            language = about.get(word) if isinstance(about, dict) else None
+            if isinstance(language, str) and language and "python" not in language.lower():
+                return language
+        return ""
+
+    def metadata_of(self, holder: int | None) -> object:
+        """The decoded metadata of *holder*, whatever its type, or `MISSING`."""
+        if holder not in self.known_metadata:
+            self.known_metadata[holder] = self._decoded(self.raw_metadata(holder))
+        return self.known_metadata[holder]
+
+    def source(self, index: int) -> str:
+        """The source of a cell as one text, empty where there is none.
+
+        Raises `UserError` where it is neither text nor a list of text.
+        """
+        known = self.known_sources.get(index)
+        if known is None:
+            try:
+                lines = self.read_source(self.raw_source(index))
+                known = lines if isinstance(lines, str) else _joined(lines)
+            except (TypeError, ValueError, RecursionError) as fault:
+                known = self._odd_source(index, fault)
+            self.known_sources[index] = known
+        return known
+
+    def _decoded(self, raw: "RawJson") -> object:
+        size = len(raw)
+        if size == 2 and bytes(raw) == b"{}":  # so it is in six cells of ten
+            return {}
+        if not size:
+            return MISSING
+        try:
+            return decode(raw)
+        except RecursionError:
+            raise UserError(faults.too_deep(self.name)) from None
+
+    def _odd_source(self, index: int, fault: Exception) -> str:
+        if not len(self.raw_source(index)):
+            return ""
+        if isinstance(fault, RecursionError):
+            raise UserError(faults.too_deep(self.name)) from None
+        raise UserError(faults.bad_source(self.name, index)) from None
+
+
+def _joined(lines: object) -> str:
+    if not isinstance(lines, list):
+        raise TypeError
+    return "".join(lines)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Cell:
+    """One cell of a notebook."""
+
+    notebook: Notebook
+    index: int
+
+    @property
+    def cell_type(self) -> str:
+        """`code`, `markdown` or `raw`; empty where the file has no text for it."""
+        return self.notebook.types[self.index]
+
+    @property
+    def id(self) -> str | None:
+        """The id, which cells have since nbformat 4.5."""
+        return self.notebook.id_of(self.index)
+
+    @property
+    def source(self) -> str:
+        """The source as one text; see `Notebook.source`."""
+        return self.notebook.source(self.index)
+
+    @property
+    def metadata(self) -> object:
+        """The decoded metadata, or `MISSING`; see `Notebook.metadata_of`."""
+        return self.notebook.metadata_of(self.index)
+
+
+def first_line(source: str, width: int = 40) -> str:
+    """The first line of a cell that is not blank, cut to *width* characters."""
+    line = next((line.strip() for line in source.splitlines() if line.strip()), "")
+    return line if len(line) <= width else f"{line[: width - 1]}…"

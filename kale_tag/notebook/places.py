@@ -1,0 +1,129 @@
+"""Where the parts of a notebook stand in its file, for messages that quote the file's own line."""
+
+import re
+from functools import cached_property
+
+from kale_tag.diagnostics import Label, Source
+from kale_tag.notebook.json_scan import Item, items_at, last, members_at
+from kale_tag.notebook.json_value import skip_space, value_at
+from kale_tag.notebook.lines import Lines
+from kale_tag.notebook.model import BOM, Notebook
+
+Path = tuple[str | int, ...]
+
+_LETTER = re.compile(
+    r"\\u[dD][89abAB][0-9a-fA-F]{2}\\u[dD][c-fC-F][0-9a-fA-F]{2}|\\u.{4}|\\.|[^\\]", re.DOTALL
+)
+"""One character in a string of JSON, however it is written."""
+
+
+class Places:
+    """The places in the file of one notebook; nothing is looked for before it is asked for."""
+
+    def __init__(self, notebook: Notebook) -> None:
+        """Look at *notebook*."""
+        self.notebook = notebook
+        self._lines = Lines(notebook.data)
+
+    def metadata(self, holder: int | None, path: Path = ()) -> Label:
+        """The value at *path*, keys and positions, in the metadata of a cell or of the notebook.
+
+        Of an object or array the place is its key, which says what it is. Where the path leads to
+        nothing, the place is what it leads to last; the cell where that has no metadata.
+        """
+        span = self.notebook.metadata_span(holder)
+        if span is None:
+            return self.cell(holder)
+        raw = self.notebook.data[span[0] : span[1]].decode(errors="replace")
+        start, end = _found(raw, path)
+        at = span[0] + len(raw[:start].encode())
+        return self._lines.label(self.notebook.name, at, at + len(raw[start:end].encode()))
+
+    def tag(self, index: int, position: int) -> Label:
+        """One tag of a cell."""
+        return self.metadata(index, ("tags", position))
+
+    def cell(self, index: int | None, line: int = 0) -> Label:
+        """A line of a cell's source, the cell itself where it has none, or the file."""
+        if index is None:
+            return Label(Source(self.notebook.name))
+        item = self._cells[index]
+        source = last(members_at(self._text, item.start, _skipped)[0], "source")
+        start, end = item.start, item.start + 1
+        if source is not None:
+            start, end = source.start, source.end
+            if self._text[start] == "[" and (items := items_at(self._text, start, _skipped)[0]):
+                start, end, _ = items[min(line, len(items) - 1)]
+        return self._lines.label(self.notebook.name, start, end)
+
+    def source(self, index: int, start: int, end: int) -> Label:
+        r"""The characters from *start* to *end* of a cell's source, as far as a line holds them.
+
+        Both count in the source with `\n` at the end of every line, however the file ends them.
+        """
+        text = self.notebook.source(index)
+        if "\r" in text:
+            ends = [found.end() for found in re.finditer(r"\r\n|.", text, re.DOTALL)]
+            start, end = (ends[min(at, len(ends)) - 1] if at else 0 for at in (start, end))
+        pieces = self._pieces(index)
+        for begin, stop in pieces:
+            raw = self.notebook.data[begin:stop].decode(errors="replace")
+            letters = [found.start() for found in _LETTER.finditer(raw, 1, len(raw) - 1)]
+            if start < len(letters):
+                # A line of the notebook ends in `\n` inside of the string, which is not pointed at.
+                ends = [*letters, len(raw) - 1]
+                last = max(min(end, len(letters)), start + 1)
+                first, after = (len(raw[: ends[at]].encode()) for at in (start, last))
+                return self._lines.label(self.notebook.name, begin + first, begin + after)
+            start, end = start - len(letters), end - len(letters)
+        if not pieces:
+            return self.cell(index)
+        stop = pieces[-1][1]  # behind the last character stands the quote
+        return self._lines.label(self.notebook.name, stop - 1, stop)
+
+    def _pieces(self, index: int) -> list[tuple[int, int]]:
+        """Where the strings stand in the file that make the source of a cell."""
+        source = last(members_at(self._text, self._cells[index].start, _skipped)[0], "source")
+        if source is None:
+            return []
+        if self._text[source.start] == "[":
+            items = items_at(self._text, source.start, _skipped)[0]
+            return [(one.start, one.end) for one in items]
+        return [(source.start, source.end)]
+
+    @cached_property
+    def _text(self) -> str:
+        # One character is one byte in Latin-1, and all that gives JSON its structure is ASCII.
+        return str(self.notebook.data, "latin-1")
+
+    @cached_property
+    def _cells(self) -> list[Item]:
+        start = skip_space(self._text, 3 if self.notebook.data.startswith(BOM) else 0)
+        cells = last(members_at(self._text, start, _skipped)[0], "cells")
+        assert cells is not None  # a notebook has them
+        return items_at(self._text, cells.start, _skipped)[0]
+
+
+def _found(raw: str, path: Path) -> tuple[int, int]:
+    """Where the member or item at *path* stands, as far as it is there."""
+    start, key_end, value, end = 0, 1, 0, len(raw)
+    for part in path:
+        if isinstance(part, str) and raw[value] == "{":
+            member = last(members_at(raw, value, _skipped)[0], part)
+            if member is None:
+                break
+            start, key_end, value, end = member.key_start, member.key_end, member.start, member.end
+        elif isinstance(part, int) and raw[value] == "[":
+            items = items_at(raw, value, _skipped)[0]
+            if part >= len(items):
+                break
+            start, end = items[part].start, items[part].end
+            key_end, value = start + 1, start
+        else:
+            break
+    is_long = raw[value] in "{[" and end - value > 2
+    return start, key_end if is_long else end
+
+
+def _skipped(text: str, start: int) -> tuple[object, int]:
+    return None, value_at(text, start)[1]

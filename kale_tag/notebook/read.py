@@ -1,0 +1,63 @@
+"""Notebook bytes to a `Notebook`, by the engine that suits the amount of work."""
+
+from codecs import utf_8_decode
+
+from kale_tag.diagnostics import UserError
+from kale_tag.notebook import errors as faults
+from kale_tag.notebook.model import Notebook
+from kale_tag.notebook.read_json import scan_with_json
+
+
+def read_notebook(data: bytes, name: str, *, fast: bool = False) -> Notebook:
+    """The notebook that *data*, the content of the file *name*, holds.
+
+    Raises `UserError` when it is not a notebook that can be edited safely. *fast* is worth its
+    import (msgspec) for many or large files only; the result is the same.
+    """
+    if not data or data.isspace():
+        raise UserError(faults.empty(name))
+    if (bad := _not_utf8(data)) is not None:
+        raise UserError(faults.not_utf8(name, data, bad))
+    return scan(data, name, fast=fast)
+
+
+def scan(data: bytes, name: str, *, fast: bool) -> Notebook:
+    """Like `read_notebook`, where *data* is known to be UTF-8, or will be before it is trusted."""
+    if fast:
+        # Imported here: msgspec costs more than all else that one small notebook needs.
+        from kale_tag.notebook.read_msgspec import scan_with_msgspec  # noqa: PLC0415
+
+        if notebook := scan_with_msgspec(data, name):
+            return notebook
+    return scan_with_json(data, name)
+
+
+def scan_again(data: bytes, old: Notebook) -> Notebook:
+    """Like `scan` for *data* that shall be *old* with other metadata, by the same engine.
+
+    What is not metadata may be that of *old*: whoever asks compares the bytes.
+    """
+    if old.fast:
+        from kale_tag.notebook.read_msgspec import scan_again_with_msgspec  # noqa: PLC0415  see `scan`
+
+        if notebook := scan_again_with_msgspec(data, old):
+            return notebook
+    return scan_with_json(data, old.name)
+
+
+def _not_utf8(data: bytes) -> int | None:
+    # The offset of the first byte that is not UTF-8. The file is decoded in blocks, because a text
+    # of the whole of it would be up to four times as large; blocks of ASCII need no decoding.
+    if data.isascii():
+        return None
+    at, size = 0, 1 << 16
+    try:
+        while piece := data[at : at + size]:
+            at += (
+                len(piece)
+                if piece.isascii()
+                else utf_8_decode(piece, "strict", len(piece) < size)[1]
+            )
+    except UnicodeDecodeError as fault:
+        return at + fault.start
+    return None

@@ -1,1 +1,0 @@
-"""From a tagged notebook to a pipeline: steps, the variables between them, the package."""

@@ -1,0 +1,274 @@
+"""What the rules give each cell of one notebook: its role, its tags, and where rules disagree."""
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from functools import cached_property, lru_cache
+
+from kale_tag.diagnostics import Diagnostic, Label, error
+from kale_tag.fields.fields import Form
+from kale_tag.kale import tags
+from kale_tag.kale.outline import role_of
+from kale_tag.notebook.model import first_line
+from kale_tag.plan.select import Selection, View
+from kale_tag.spec import template
+from kale_tag.spec.model import ABOVE, Given, Pattern, Rule
+from kale_tag.spec.rule import check_tag
+
+
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """What the rules want of one cell; *role* None: its Kale tags are not the spec's business.
+
+    *kale_tags* stand in the order in which Kale's UI writes them. The first cell of a step has the
+    settings of the step, as Kale reads them there only.
+    """
+
+    rules: tuple[Rule, ...]
+    role: Given | None = None
+    settings: tuple[Given, ...] = ()
+    add: tuple[str, ...] = ()
+    remove: tuple[Pattern, ...] = ()
+    kale_tags: list[str] = field(init=False)
+    all_tags: list[str] = field(init=False)  # of a cell that has none yet
+
+    def __post_init__(self) -> None:
+        """Spell the tags."""
+        given = (
+            () if self.role is None or self.role.kind == "untag" else (self.role, *self.settings)
+        )
+        spelt = [str(tag) for tag in tags.in_order(one.tag() for one in given)]
+        object.__setattr__(self, "kale_tags", spelt)
+        object.__setattr__(self, "all_tags", [*dict.fromkeys((*spelt, *self.add))])
+
+
+@dataclass(slots=True)
+class _Step:
+    """What the rules say of one step, whichever of its cells they say it at."""
+
+    first: int
+    settings: dict[tuple[str, str], tuple[Given, int]] = field(default_factory=dict)
+    prev: dict[str, Given] = field(default_factory=dict)
+    prev_layer: int = -1
+
+
+class Wants:
+    """The answer for one notebook: `cells` by number, `faults` where there is none."""
+
+    def __init__(
+        self,
+        selections: Sequence[Selection],
+        view: View,
+        variables: Mapping[str, str],
+        *,
+        keeps_others: bool = True,
+    ) -> None:
+        """Put together what *selections* give, holes filled from *variables* and matches.
+
+        *keeps_others* says whether cells that no rule gives anything keep their tags.
+        """
+        self.view = view
+        self.keeps_others = keeps_others
+        self.variables = variables
+        self.faults: list[Diagnostic] = []
+        self.cells: dict[int, Wanted] = {}
+        rules: dict[int, list[Rule]] = {}
+        for found in selections:
+            for index in found.cells:
+                rules.setdefault(index, []).append(found.rule)
+        steps: dict[str, _Step] = {}
+        for index in sorted(rules):
+            selecting = tuple(rules[index])
+            wanted = _wanted_anywhere(selecting) or self._cell(index, selecting)
+            self.cells[index] = wanted
+            if wanted.role is not None and wanted.role.kind == "step":
+                step = steps.setdefault(wanted.role.value, _Step(index))
+                self._add_to_step(step, index, wanted)
+        for name, step in steps.items():
+            if ABOVE in step.prev:
+                self._resolve_above(name, step)
+            settings = (*step.prev.values(), *(given for given, _ in step.settings.values()))
+            if settings:
+                self.cells[step.first] = replace(self.cells[step.first], settings=settings)
+
+    def _resolve_above(self, name: str, step: _Step) -> None:
+        """Put the step that starts above in the place of `step-above`; none above the first."""
+        given = step.prev.pop(ABOVE)
+        starts = [*self._starts]
+        at = starts.index(name)
+        if at:
+            step.prev.setdefault(starts[at - 1], replace(given, value=starts[at - 1]))
+
+    @cached_property
+    def _starts(self) -> dict[str, int]:
+        """The first cell of each step that the notebook will have, in their order."""
+        found: dict[str, int] = {}
+        for index in self.view.code:
+            wanted = self.cells.get(index)
+            name = ""
+            if wanted is not None and wanted.role is not None:
+                name = wanted.role.value if wanted.role.kind in {"step", "notebook"} else ""
+            elif self.keeps_others:
+                name = role_of(self.view.tags(index)).name
+            if name:
+                found.setdefault(name, index)
+        return found
+
+    def _cell(self, index: int, rules: tuple[Rule, ...]) -> Wanted:
+        """What *rules* want of the cell *index*, but for the settings of its step."""
+        remove = [pattern for rule in rules for pattern in rule.remove]
+        role: Given | None = None
+        for rule in _with_a_say(rules):
+            given = rule.role and self._filled(rule.role, rule, index)
+            if role is not None and given is not None and not _same(given, role):
+                self.faults.append(self._two_roles(index, role, given))
+            role = role or given
+        return Wanted(rules, role, (), tuple(self._added(index, rules)), tuple(remove))
+
+    def _added(self, index: int, rules: tuple[Rule, ...]) -> Iterator[str]:
+        """The tags to add, but for those that a file higher up an `extends` chain removes."""
+        for rule in rules:
+            for given in rule.add:
+                text = self._filled(given, rule, index).value
+                removers = [
+                    (other.layer, pattern.label)
+                    for other in rules
+                    for pattern in other.remove
+                    if self.view.whole(pattern, text)
+                ]
+                for layer, label in removers:
+                    if layer == rule.layer:
+                        self.faults.append(self._added_and_removed(index, text, given.label, label))
+                if all(layer <= rule.layer for layer, _ in removers):
+                    yield text
+
+    def _add_to_step(self, step: _Step, index: int, wanted: Wanted) -> None:
+        role = wanted.role
+        for rule in wanted.rules:
+            if rule.role is None or role is None:
+                continue
+            if not _same(self._filled(rule.role, rule, index), role):
+                continue  # a base's rule, overruled
+            if rule.prev is not None and rule.layer >= step.prev_layer:
+                if rule.layer > step.prev_layer:
+                    step.prev.clear()
+                    step.prev_layer = rule.layer
+                for given in rule.prev:
+                    prev = self._filled(given, rule, index)
+                    step.prev.setdefault(prev.value, prev)
+            for given in rule.settings:
+                self._add_setting(step, role, self._filled(given, rule, index), rule.layer)
+
+    def _add_setting(self, step: _Step, role: Given, given: Given, layer: int) -> None:
+        key = (given.kind, given.key)
+        old, old_layer = step.settings.get(key, (given, -1))
+        if old_layer < layer:
+            step.settings[key] = (given, layer)
+        elif old_layer == layer and old.value != given.value:
+            name = f"`{given.kind}`" if not given.key else f"the {given.kind} `{given.key}`"
+            self.faults.append(
+                error(
+                    "conflicting-settings",
+                    f"step `{role.value}` is given two values for {name}",
+                    given.label.with_text(f"`{given.value}`"),
+                    also=[old.label.with_text(f"`{old.value}`")],
+                    help="say it once, in one of the rules",
+                )
+            )
+
+    def _filled(self, given: Given, rule: Rule, index: int) -> Given:
+        """*given* without holes, checked."""
+        if given.is_literal:
+            return given
+        key = given.key
+        try:
+            value = template.fill(given.value, self.variables)
+            if given.kind == "notebook":
+                key = template.fill(key, self.variables)
+        except KeyError as missing:
+            self.faults.append(
+                error(
+                    "unknown-variable",
+                    f"`${{{missing.args[0]}}}` has no value for {self.view.notebook.name}",
+                    given.label,
+                    help="give it under `vars`, for all notebooks or for this one",
+                )
+            )
+            return given
+        if any(template.groups(value)):
+            caught = self.view.caught(rule.selector, index)
+            value = template.expand(value, caught) if caught else ""
+            if given.kind in {"step", "prev", "notebook"}:
+                value = tags.valid_name(value)  # a heading is seldom a valid name as it stands
+        filled = replace(given, value=value, key=key)
+        if given.kind != "add":
+            form = Form()
+            check_tag(form, filled)
+            note = f"from cell {index}: `{first_line(self.view.source(index))}`"
+            if given.kind in {"step", "notebook", "prev"} and not value:
+                form.faults[:] = [self._no_name(index, given)]
+            self.faults += (replace(fault, notes=(note,)) for fault in form.faults)
+        return filled
+
+    def _no_name(self, index: int, given: Given) -> Diagnostic:
+        return error(
+            "invalid-step-name",
+            f"`{given.value}` gives no step name on cell {index} of {self.view.notebook.name}",
+            given.label,
+            help="catch letters or digits with the group, or write the name out",
+        )
+
+    def _two_roles(self, index: int, old: Given, new: Given) -> Diagnostic:
+        both_steps = old.kind == new.kind == "step"
+        what = "two steps" if both_steps else "two things to be"
+        return error(
+            "conflicting-steps" if both_steps else "conflicting-rules",
+            f"cell {index} of {self.view.notebook.name} is given {what}",
+            new.label.with_text(f"{_role(new)}, because this rule selects cell {index}"),
+            also=[old.label.with_text(f"{_role(old)}, because this rule selects cell {index}")],
+            notes=[f"cell {index}: `{first_line(self.view.source(index))}`"],
+            help=f"{'a cell belongs to one step; ' if both_steps else ''}make one of the two "
+            "selectors narrower: `not: {source: PATTERN}` leaves out what the other one selects",
+        )
+
+    def _added_and_removed(self, index: int, text: str, added: Label, removed: Label) -> Diagnostic:
+        return error(
+            "conflicting-rules",
+            f"the tag `{text}` is both added to and removed from cell {index} of "
+            f"{self.view.notebook.name}",
+            added.with_text("added here"),
+            also=[removed.with_text("removed here")],
+            help="make one of the two selectors narrower",
+        )
+
+
+def _with_a_say(rules: Iterable[Rule]) -> list[Rule]:
+    """The rules that give a cell its role: those of the highest file of an `extends` chain."""
+    giving = [rule for rule in rules if rule.role is not None]
+    top = max((rule.layer for rule in giving), default=0)
+    return [rule for rule in giving if rule.layer == top]
+
+
+@lru_cache(maxsize=1024)
+def _wanted_anywhere(rules: tuple[Rule, ...]) -> Wanted | None:
+    """What *rules* want of whatever cell they select; None where that depends on the cell."""
+    roles = [rule.role for rule in _with_a_say(rules) if rule.role is not None]
+    add = [given for rule in rules for given in rule.add]
+    if any(rule.remove for rule in rules) or not all(one.is_literal for one in (*roles, *add)):
+        return None
+    if any(not _same(one, roles[0]) for one in roles):
+        return None
+    return Wanted(rules, roles[0] if roles else None, (), tuple(given.value for given in add))
+
+
+def _same(one: Given, other: Given) -> bool:
+    return (one.kind, one.key, one.value) == (other.kind, other.key, other.value)
+
+
+def _role(given: Given) -> str:
+    match given.kind:
+        case "step" | "notebook":
+            return f"{given.kind} `{given.value}`"
+        case "untag":
+            return "no Kale tag"
+        case kind:
+            return f"`{kind}`"

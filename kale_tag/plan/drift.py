@@ -1,0 +1,233 @@
+"""Where a notebook is not as a spec says, rule by rule."""
+
+import json
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from shlex import quote
+
+from kale_tag.diagnostics import Diagnostic, Label
+from kale_tag.kale.check_settings import PANEL
+from kale_tag.kale.metadata import PATH_KEY, SETTINGS_KEY
+from kale_tag.kale.settings import settings_in
+from kale_tag.kale.tags import is_kales, listed, names_in
+from kale_tag.notebook.model import MISSING
+from kale_tag.notebook.places import Places
+from kale_tag.plan.desired_settings import settings_changed
+from kale_tag.plan.plan import Plan
+from kale_tag.rules import found
+from kale_tag.spec.change import Change, Target
+from kale_tag.spec.model import Spec
+
+WIDTH = 60
+"""Characters of a value in a message."""
+
+
+@dataclass(frozen=True, slots=True)
+class Drift:
+    """What a spec would change in a notebook, and where the parts of the notebook stand."""
+
+    spec: Spec
+    target: Target
+    plan: Plan
+    places: Places
+
+    @property
+    def mend(self) -> str:
+        """How to mend it."""
+        return f"`{self.command}` makes it so; if the notebook is right, correct the spec"
+
+    @property
+    def command(self) -> str:
+        """What to type."""
+        return f"kale-tag apply {quote(self.spec.source.name)} {quote(self.plan.name)}"
+
+
+def drift(spec: Spec, target: Target, plan: Plan, places: Places) -> Iterator[Diagnostic]:
+    """A finding for each cell that *plan* changes, and one for the settings."""
+    subject = Drift(spec, target, plan, places)
+    for one in LINTS:
+        yield from one(subject)
+
+
+def tag_drift(drift: Drift) -> Iterator[Diagnostic]:
+    """Finds a cell whose tags are not those that the rules of a spec give it.
+
+    Why: Somebody changed the notebook, or the spec, and not the other. What was reviewed is not
+    what runs.
+
+    Mend: `kale-tag apply SPEC NOTEBOOK` writes what the spec says; `kale-tag plan` shows it first.
+    If the notebook is right, correct the rule that the finding names.
+
+    Example:
+    ```yaml spec.yaml
+    version: 1
+    cells:
+      - {source: read, step: load}
+    ```
+
+    ```python load.ipynb
+    # %% tags=step:lod
+    people = read()
+    ```
+    """
+    changes = [one for one in drift.plan.changes if one.holder is not None]
+    notebook = drift.places.notebook
+    every = (listed(notebook.metadata_of(cell)) for cell in range(len(notebook.types)))
+    if len(changes) > 1 and not any(is_kales(tag) for tags in every for tag in tags):
+        yield found(
+            "tag-drift",
+            f"no cell is tagged yet: {drift.spec.source.name} tags {len(changes)} cells",
+            drift.places.metadata(changes[0].holder, ("tags",)),
+            help=drift.mend,
+        )
+        return
+    for change in changes:
+        if not _is_dropped_in_panel(change):
+            yield _cell(drift, "tag-drift", change, drift.mend)
+
+
+def setting_drift(drift: Drift) -> Iterator[Diagnostic]:
+    """Finds settings of a notebook that are not those that `pipeline` in a spec gives it.
+
+    Why: Somebody changed the notebook, or the spec, and not the other. JupyterLab's panel writes
+    settings too, as soon as a notebook is opened.
+
+    Mend: `kale-tag apply SPEC NOTEBOOK` writes what the spec says. If the notebook is open, close
+    its tab first: the panel keeps the settings that it has read.
+
+    Example:
+    ```yaml spec.yaml
+    version: 1
+    pipeline: {pipeline_name: churn, experiment_name: churn}
+    ```
+
+    ```python train.ipynb
+    # %metadata {"kubeflow_notebook": {"pipeline_name": "chrun", "experiment_name": "churn"}}
+    # %% tags=step:train
+    model = fit()
+    ```
+    """
+    for change in drift.plan.changes:
+        if change.holder is None and not _is_dropped_in_panel(change):
+            yield _settings(drift, "setting-drift", change, drift.mend)
+
+
+def panel_drift(drift: Drift) -> Iterator[Diagnostic]:
+    """Finds what JupyterLab's panel has dropped of what a spec gives a notebook.
+
+    Why: Kale's extension deletes `base_image` and empties `steps_defaults` whenever a notebook is
+    opened and saved. When a cell is changed in its panel it drops the labels and annotations of the
+    cell and the tags of other tools. The pipeline then runs without them.
+
+    Mend: Close the notebook in JupyterLab, and `kale-tag apply SPEC NOTEBOOK` puts back what is
+    gone. Compile with kale-tag, which is given the spec, or check in CI so that it does not go
+    unseen.
+
+    Example:
+    ```yaml spec.yaml
+    version: 1
+    pipeline: {base_image: 'python:3.12'}
+    cells:
+      - {source: fit, step: train, labels: {team: ml}}
+    ```
+
+    ```python train.ipynb
+    # %metadata {"kubeflow_notebook": {"pipeline_name": "churn", "experiment_name": "churn"}}
+    # %% tags=step:train
+    model = fit()
+    ```
+    """
+    mend = f"close the notebook in JupyterLab; `{drift.command}` puts back what is gone"
+    for change in drift.plan.changes:
+        if _is_dropped_in_panel(change):
+            write = _settings if change.holder is None else _cell
+            yield write(drift, "panel-drift", change, mend)
+
+
+def _is_dropped_in_panel(change: Change) -> bool:
+    """Whether the notebook lacks just what JupyterLab's panel drops: `facts/lab.md` section 1."""
+    if change.holder is None:
+        return all(
+            key in PANEL and old in (MISSING, [], {}, "")
+            for key, old, _ in settings_changed(change)
+        ) and bool(settings_in(change.before))
+    before, after = listed(change.before), listed(change.after)
+    come = [tag for tag in after if tag not in before]
+    dropped = (tag.startswith(("label:", "annotation:")) or not is_kales(tag) for tag in come)
+    same_path = _path(change.before) == _path(change.after)
+    return bool(before) and same_path and set(before) <= set(after) and bool(come) and all(dropped)
+
+
+def _cell(drift: Drift, code: str, change: Change, mend: str) -> Diagnostic:
+    holder = change.holder or 0
+    before, after = listed(change.before), listed(change.after)
+    come = _named([tag for tag in after if tag not in before])
+    gone = _named([tag for tag in before if tag not in after])
+    parts = [f"lacks {come}"] if come else []
+    parts += [f"has {gone}"] if gone else []
+    old, new = _path(change.before), _path(change.after)
+    if old != new:
+        parts.append(f"has the path {_shown(old)} and not {_shown(new)}")
+    if not parts:
+        parts.append(f"has its tags in another order than {_named(after)}")
+    if change.rules:
+        by = ", ".join(dict.fromkeys(rule.place for rule in change.rules))
+        also = [rule.label.with_text("this rule selects the cell") for rule in change.rules]
+    else:
+        by, also = drift.spec.source.name, [*_reasons(drift.spec, before)]
+    return found(
+        code,
+        f"cell {holder} is not as {by} says: it {' and '.join(parts)}",
+        drift.places.metadata(holder, ("tags",)),
+        also=also,
+        help=mend,
+    )
+
+
+def _settings(drift: Drift, code: str, change: Change, mend: str) -> Diagnostic:
+    wanted = drift.target.pipeline or {}
+    keys = [*settings_changed(change)]
+    parts = [_setting(key, old, new) for key, old, new in keys]
+    labels = [wanted[key].label.with_text("asked for here") for key, _, _ in keys if key in wanted]
+    first, old, _ = keys[0]
+    path = (SETTINGS_KEY,) if old is MISSING else (SETTINGS_KEY, first)
+    return found(
+        code,
+        f"the settings are not as {drift.spec.source.name} says: {'; '.join(parts)}",
+        drift.places.metadata(None, path),
+        also=labels,
+        help=mend,
+    )
+
+
+def _setting(key: str, old: object, new: object) -> str:
+    if old is MISSING:
+        return f"`{key}` is missing, it should be {_shown(new)}"
+    if new is MISSING:
+        return f"`{key}` is {_shown(old)}, it should not be there"
+    return f"`{key}` is {_shown(old)}, it should be {_shown(new)}"
+
+
+def _reasons(spec: Spec, before: list[str]) -> Iterator[Label]:
+    """The places of a spec that change a cell which no rule selects: its renames."""
+    for old, given in (spec.rename or {}).items():
+        if any(old in names_in(tag) for tag in before):
+            yield given.label.with_text(f"`{old}` is renamed here")
+
+
+def _path(metadata: object) -> object:
+    return metadata.get(PATH_KEY, MISSING) if isinstance(metadata, Mapping) else MISSING
+
+
+def _named(texts: list[str]) -> str:
+    return ", ".join(f"`{text}`" for text in texts)
+
+
+def _shown(value: object) -> str:
+    if value is MISSING:
+        return "nothing"
+    text = json.dumps(value, ensure_ascii=False)
+    return f"`{text}`" if len(text) <= WIDTH else f"`{text[: WIDTH - 1]}…`"
+
+
+LINTS = (tag_drift, setting_drift, panel_drift)

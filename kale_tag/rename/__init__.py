@@ -1,0 +1,1 @@
+"""Steps renamed in notebooks, patches and specs."""

@@ -1,0 +1,1 @@
+"""A pipeline's variables against those of its notebook."""

@@ -1,0 +1,273 @@
+"""The same variables in a plain notebook and in its pipeline: taken down in both, and compared."""
+
+import ast
+import contextlib
+import json
+import os
+import pathlib
+import subprocess
+import sys
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import replace
+from typing import Any
+
+from kale_tag.compiler.read_package import Compiled, Task
+from kale_tag.compiler.step_command import ARGUMENT
+from kale_tag.diagnostics import Label, Source, UserError, error
+from kale_tag.run.compare.differences import difference, verdict_of
+from kale_tag.run.run_record import Compared
+
+_SNAPSHOT = os.path.join(os.path.dirname(os.path.abspath(__file__)), "snapshot.py")
+_CALL = (
+    '__import__("runpy").run_path(__import__("os").environ["KALE_TAG_SNAPSHOT"])["snapshot"]'
+    '(vars(__import__("sys").modules["__main__"]), {names}, {step!r});'
+)
+
+
+def environment(folder: str) -> dict[str, str]:
+    """What steps and notebook are told, to write into *folder*."""
+    os.makedirs(folder, exist_ok=True)
+    return {"KALE_TAG_SNAPSHOT": _SNAPSHOT, "KALE_TAG_SNAPSHOTS": folder}
+
+
+def watched(package: Compiled) -> Compiled:
+    """The same package, but every step takes down its variables at its end."""
+    tasks = []
+    for task in package.tasks:
+        container: dict[str, Any] = dict(task.executor)
+        command, args = list(container["command"]), list(container["args"])
+        spec = json.loads(args[1])
+        spec["cells"].append(["", _last_cell(task), 1])
+        args[1] = json.dumps(spec, ensure_ascii=False)
+        text = f"# %% compare\n{_call(task)}\n"
+        last = args[-1] if len(args) > 3 else command[3]  # RUNTIME SPEC INPUT CELLS...
+        if len((last + text).encode()) > ARGUMENT:
+            args.append(text)
+        elif len(args) > 3:
+            args[-1] += text
+        else:
+            command[3] += text
+        container |= {"command": command, "args": args}
+        tasks.append(replace(task, executor=container))
+    return replace(package, tasks=tuple(tasks))
+
+
+def notebook_cells(
+    sources: Sequence[str | None], package: Compiled, overrides: str, after: int
+) -> list[tuple[int, str]]:
+    """The code cells of the plain notebook, each with its number, and what takes variables down.
+
+    *sources* are those of all cells, None where a cell is no code. *overrides* is Python that
+    stands behind the cell *after*.
+    """
+    calls: dict[int, list[str]] = {}
+    for task in package.tasks:
+        calls.setdefault(_last_cell(task), []).append(_call(task))
+    cells = [(-1, overrides)] if after < 0 and overrides else []
+    for number, source in enumerate(sources):
+        if source is not None:
+            cells.append((number, source))
+        if number == after and overrides:
+            cells.append((number, overrides))
+        cells += [(number, call) for call in calls.get(number, ())]
+    return cells
+
+
+def check_nbclient() -> None:
+    """Raise `UserError` where no notebook can be run."""
+    from importlib.util import find_spec  # noqa: PLC0415  for comparisons only
+
+    missing = [name for name in ("nbclient", "ipykernel") if find_spec(name) is None]
+    if missing:
+        raise UserError(
+            error(
+                "no-nbclient",
+                f"`--compare` runs the notebook too, with {' and '.join(missing)}, which this "
+                "Python lacks",
+                help=f"{sys.executable} -m pip install 'kale-tag[compare]'",
+            )
+        )
+
+
+def run_notebook(
+    cells: Iterable[tuple[int, str]], name: str, work: str, folder: str, seconds: int
+) -> None:
+    """Run *cells* in a kernel of this Python, in the folder *work*; variables go to *folder*.
+
+    Raises `UserError` with the place if the notebook *name* itself fails.
+    """
+    environ = {"PYTHONHASHSEED": "0", **os.environ, **environment(folder)}  # as in steps
+    for variable in ("IPYTHONDIR", "JUPYTER_CONFIG_DIR", "JUPYTER_DATA_DIR", "JUPYTER_RUNTIME_DIR"):
+        environ[variable] = os.path.join(folder, variable.lower())
+        os.makedirs(environ[variable], exist_ok=True)
+    cells = list(cells)
+    path = os.path.join(folder, "cells.json")
+    with open(path, "w", encoding="utf-8") as file:
+        json.dump(cells, file)
+    host = os.path.join(os.path.dirname(_SNAPSHOT), "notebook_host.py")
+    # Files, not pipes, which processes that the cells leave running would hold open.
+    logs = [os.path.join(folder, f"notebook.{stream}") for stream in ("out", "err")]
+    with open(logs[0], "wb") as out, open(logs[1], "wb") as err:
+        process = subprocess.Popen(  # noqa: S603  our own program
+            [sys.executable, "-P", host, path, folder, str(seconds)],
+            stdout=out,
+            stderr=err,
+            stdin=subprocess.DEVNULL,
+            cwd=work,
+            env=environ,
+            start_new_session=True,
+        )
+        try:
+            process.wait()
+        finally:
+            _end_session(process.pid)
+            process.wait()
+    if process.returncode:
+        said, complained = (pathlib.Path(log).read_text("utf-8", "replace") for log in logs)
+        raise UserError(_notebook_fault(said, complained, name, dict(cells)))
+
+
+def compare(
+    package: Compiled, notebook: str, pipeline: str, again: Sequence[str] = ()
+) -> list[Compared]:
+    """Every variable, as the folders *notebook* and *pipeline* have it.
+
+    *again* are folders of more runs of the notebook. What is not the same in them is random, and so
+    is what a step makes of it, unless it takes something else that differs: dice may show the same
+    twice.
+    """
+    found: list[Compared] = []
+    folders = notebook, pipeline
+    random: set[tuple[str, str]] = set()
+    for task in package.tasks:
+        sides = [_read(folder, task) for folder in folders]
+        others = [(folder, _read(folder, task)) for folder in again]
+        givers = _givers(task)
+        dice = not random.isdisjoint(givers.values())
+        variables = {variable: name for name, variable in task.variables.items()}
+        crossing = _crossing(task)
+        for name in compared_names(task):
+            ours, theirs = (side.get(name, _NOTHING) for side in sides)
+            if theirs["short"] == NOT_DEFINED and name not in crossing:
+                continue  # it may bind it, and did not; what is there in the notebook is older
+            verdict, path = verdict_of(ours, theirs, folders)
+            if verdict == "differs":
+                thrown = givers[name] in random if name in givers else dice
+                if thrown or _changes(ours, name, notebook, others):
+                    verdict = "random"
+                    random.add((task.id, variables.get(name, "")))
+                dice = dice and not (name in givers and verdict == "differs")
+            first = None
+            if verdict == "differs":
+                first = difference(name, path, ours, theirs, folders)
+            shorts = ours["short"], theirs["short"]
+            found.append(Compared(task.title, name, verdict, *shorts, first))
+    return found
+
+
+def compared_names(task: Task) -> list[str]:
+    """The variables of *task*: parameters, what it takes and gives, what its own cells bind."""
+    names = _crossing(task)
+    for code in task.cells:
+        if code.kind == "step":
+            with contextlib.suppress(SyntaxError):
+                names += _bound(ast.parse(code.python))
+    return [name for name in dict.fromkeys(names) if not name.startswith("_")]
+
+
+def _crossing(task: Task) -> list[str]:
+    """The variables that it must have at its end."""
+    spec = json.loads(task.executor["args"][1])
+    names = [*spec.get("params", ()), *spec.get("in", ()), *spec.get("out", ())]
+    return [*names, *spec.get("metrics", {}).values()]
+
+
+def _givers(task: Task) -> dict[str, tuple[str, str]]:
+    """The step and output that each variable comes from which *task* takes."""
+    spec = json.loads(task.executor["args"][1])
+    names = {**spec.get("names", {}), **spec.get("in_names", {})}
+    return {name: task.inputs[names.get(name, name)] for name in spec.get("in", ())}
+
+
+NOT_DEFINED = "not defined"
+_NOTHING: dict[str, Any] = {"short": "not run", "leaves": {"": ["exact", "not run"]}}
+_SCOPES = (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef, ast.Lambda)
+_OWN_NAMES = (ast.ListComp, ast.SetComp, ast.DictComp, ast.GeneratorExp)
+
+
+def _bound(tree: ast.AST) -> Iterator[str]:
+    """The variables that code binds, but for imports, functions and classes."""
+    for node in ast.iter_child_nodes(tree):
+        if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store):
+            yield node.id
+        elif isinstance(node, ast.MatchAs | ast.MatchStar) and node.name:
+            yield node.name
+        elif isinstance(node, ast.MatchMapping) and node.rest:
+            yield node.rest
+        if not isinstance(node, _SCOPES + _OWN_NAMES):
+            yield from _bound(node)
+
+
+def _call(task: Task) -> str:
+    return _CALL.format(names=compared_names(task), step=task.id)
+
+
+def _last_cell(task: Task) -> int:
+    """The last cell of the step itself; an import of another's cell may stand behind it."""
+    own = [code for code in task.cells if code.kind == "step"]
+    real = [code.cell for code in own if not _imports_only(code.python)]
+    return max(real or [code.cell for code in own], default=0)
+
+
+def _imports_only(python: str) -> bool:
+    try:
+        body = ast.parse(python).body
+    except SyntaxError:
+        return False
+    return all(isinstance(one, ast.Import | ast.ImportFrom) for one in body)
+
+
+def snapshot_of(folder: str, task: Task) -> str:
+    """The file in *folder* that has the variables at the end of *task*."""
+    return os.path.join(folder, f"{task.id}.json")
+
+
+def _read(folder: str, task: Task) -> dict[str, dict[str, Any]]:
+    try:
+        with open(snapshot_of(folder, task), encoding="utf-8") as file:
+            found: dict[str, dict[str, Any]] = json.load(file)
+            return found
+    except FileNotFoundError:
+        return {}
+
+
+def _changes(
+    ours: Mapping[str, Any],
+    name: str,
+    notebook: str,
+    others: Iterable[tuple[str, Mapping[str, Mapping[str, Any]]]],
+) -> bool:
+    """Whether a variable of the notebook is another one when it runs again."""
+    return any(
+        verdict_of(ours, other.get(name, _NOTHING), (notebook, folder))[0] == "differs"
+        for folder, other in others
+    )
+
+
+def _notebook_fault(out: str, err: str, name: str, cells: Mapping[int, str]) -> Any:  # noqa: ANN401  a Diagnostic
+    last = out.strip().rpartition("\n")[2]
+    try:
+        number, why = json.loads(last)
+    except ValueError:
+        why = err.strip().rpartition("\n")[2] or "its kernel could not be started"
+        return error("notebook-failed", f"{name} could not be run: {why}")
+    message = f"the notebook itself, run from top to bottom, fails: {why}"
+    at = Label(Source(name, cells.get(number, ""), number)) if number >= 0 else None
+    return error("notebook-failed", message, at)
+
+
+def _end_session(leader: int) -> None:
+    import signal  # noqa: PLC0415  once
+
+    with contextlib.suppress(OSError):
+        os.killpg(leader, signal.SIGKILL)

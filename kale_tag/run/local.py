@@ -1,0 +1,238 @@
+"""A package on this machine: KFP's own local runner, in a process of its own, and what it does.
+
+The package runs as it is, but every step is started by `step_guard.py`, which keeps its output and
+its code out of the runner (which stops at bytes that are not UTF-8, and changes `python3` and
+`/kfp-workspace` in code) and tells us when a step starts and ends.
+"""
+
+import contextlib
+import itertools
+import json
+import os
+import selectors
+import shlex
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Collection, Generator, Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+from kale_tag.analysis.order import in_order
+from kale_tag.compiler.ir_yaml import to_yaml
+from kale_tag.compiler.read_package import Compiled
+from kale_tag.compiler.step_command import EXECUTOR_INPUT
+from kale_tag.diagnostics import UserError, error
+
+TICK = 0.1
+"""Seconds without news after which the one who watches is woken."""
+
+PATIENCE = 10.0
+"""Seconds in which everything that was started must be gone after an interruption."""
+
+NO_KFP = 5
+"""The exit code of the host where kfp cannot be imported."""
+
+_HERE = os.path.dirname(os.path.abspath(__file__))
+_MARK = b"\036kale-tag "
+_GUARD = "import os;p=os.environ['KALE_TAG_GUARD'];exec(compile(open(p).read(),p,'exec'))"
+
+
+@dataclass(frozen=True, slots=True)
+class LocalRun:
+    """What is to run.
+
+    *folder* is the absolute path of the run folder, *work* that in which the steps run.
+    *arguments* have the names of the package. *limits* are seconds for a task, *reused* the tasks
+    whose outputs stand ready in FOLDER/earlier. With *install* the steps install their packages.
+    *environ* is what their environment has beside that of this process.
+    """
+
+    package: Compiled
+    folder: str
+    work: str
+    arguments: Mapping[str, object]
+    limits: Mapping[str, float] = field(default_factory=dict)
+    reused: Collection[str] = ()
+    install: bool = False
+    environ: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Event:
+    """What happened. *task* is the step that started, ended or was reused; *text* a fault of KFP's.
+
+    `tick` says that nothing did. `closed` is the last: *code* is 0 if the pipeline ended well.
+    """
+
+    kind: Literal["start", "end", "reused", "fault", "tick", "closed"]
+    task: str = ""
+    code: int = 0
+    seconds: float = 0.0
+    late: bool = False
+    text: str = ""
+
+
+def check_machine() -> None:
+    """Raise `UserError` where no pipeline can run."""
+    from importlib.util import find_spec  # noqa: PLC0415  for runs only
+
+    if os.name != "posix":
+        hint = "use the Windows Subsystem for Linux"
+        raise UserError(
+            error(
+                "no-shell", "steps are started by a POSIX shell, which Windows has not", help=hint
+            )
+        )
+    if find_spec("kfp") is None:
+        raise UserError(no_kfp(""))
+
+
+def no_kfp(why: str) -> Any:  # noqa: ANN401  a Diagnostic
+    """What is said where KFP's SDK is not there, or *why* it cannot be used."""
+    return error(
+        "no-kfp",
+        "Kubeflow Pipelines' SDK, `kfp`, which runs pipelines, cannot be used here"
+        + (f": {why}" if why else ": it is not installed"),
+        help=f"{sys.executable} -m pip install 'kfp>=2.9,<3'",
+    )
+
+
+def execute(run: LocalRun) -> Generator[Event]:
+    """Run it. Whatever ends this iterator ends all processes that were started."""
+    os.makedirs(os.path.join(run.folder, "logs"), exist_ok=True)
+    package = os.path.join(run.folder, "local.yaml")
+    arguments = os.path.join(run.folder, "arguments.json")
+    commands = os.path.join(run.folder, "commands")
+    _write_commands(run, commands)
+    with open(package, "w", encoding="utf-8") as file:
+        file.write(_guarded(run))
+    with open(arguments, "w", encoding="utf-8") as file:
+        json.dump(run.arguments, file)
+    host = os.path.join(_HERE, "local_host.py")
+    process = subprocess.Popen(  # noqa: S603  our own program
+        [sys.executable, "-P", "-u", host, package, arguments, os.path.join(run.folder, "work")],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        cwd=run.work,
+        env=_environment(run),
+        start_new_session=True,
+    )
+    try:
+        yield from _events(process, os.path.join(run.folder, "kfp.log"))
+    finally:
+        _end(process)
+        os.remove(package)
+        os.remove(arguments)
+        shutil.rmtree(commands)
+
+
+def _environment(run: LocalRun) -> dict[str, str]:
+    own = {"KALE_TAG_RUN": run.folder, "KALE_TAG_GUARD": os.path.join(_HERE, "step_guard.py")}
+    environ = {**os.environ, **run.environ, **own, "KALE_TAG_NO_PIP": "1"}
+    if run.install:
+        del environ["KALE_TAG_NO_PIP"]
+    return environ
+
+
+def _guarded(run: LocalRun) -> str:
+    """The package as YAML for KFP's runner: of every step, the guard stands there alone.
+
+    `python3` is what the runner puts its own Python in place of, the mark is what it asks for.
+    """
+    executors = {}
+    for task in run.package.tasks:
+        limit = "reuse" if task.id in run.reused else f"{run.limits.get(task.id, 0.0):g}"
+        words = ["python3", "-I", "-S", "-c", _GUARD, task.id, limit, "kfp.dsl.executor_main"]
+        container = {**task.executor, "command": words, "args": [EXECUTOR_INPUT]}
+        executors[f"exec-{task.id}"] = {"container": container}
+    spec = run.package.spec
+    components = {
+        name: {**one, "dag": _one_by_one(one["dag"])} if "dag" in one else one
+        for name, one in spec["components"].items()
+    }
+    root = {**spec["root"], "dag": _one_by_one(spec["root"]["dag"])}
+    changed = {"components": components, "deploymentSpec": {"executors": executors}, "root": root}
+    return to_yaml([{**spec, **changed}], {})
+
+
+def _one_by_one(dag: Mapping[str, Any]) -> dict[str, Any]:
+    """The same tasks, each behind the one before it in the notebook.
+
+    The runner takes those that do not wait for each other in an order that differs between runs.
+    """
+    tasks = dag["tasks"]
+    waits = {name: set(task.get("dependentTasks", ())) for name, task in tasks.items()}
+    order = in_order(list(tasks), [(one, name) for name, found in waits.items() for one in found])
+    for before, name in itertools.pairwise(order):
+        waits[name].add(before)
+    chained = {
+        name: {**task, "dependentTasks": sorted(waits[name])} for name, task in tasks.items()
+    }
+    return {**dag, "tasks": chained}
+
+
+def _write_commands(run: LocalRun, folder: str) -> None:
+    """Write the command of every step where the guard finds it."""
+    os.makedirs(folder, exist_ok=True)
+    for task in run.package.tasks:
+        words: list[str] = [*task.executor["command"], *task.executor["args"]]
+        words[2] = words[2].replace("python3", shlex.quote(sys.executable))  # the script
+        with open(os.path.join(folder, task.id), "wb") as file:
+            file.writelines(os.fsencode(f"{word}\0") for word in words)
+
+
+def _events(process: "subprocess.Popen[bytes]", log: str) -> Iterator[Event]:
+    assert process.stdout is not None
+    rest = b""
+    with selectors.DefaultSelector() as selector, open(log, "wb", buffering=0) as noise:
+        selector.register(process.stdout, selectors.EVENT_READ)
+        while True:
+            if not selector.select(TICK):
+                yield Event("tick")
+                continue
+            data = os.read(process.stdout.fileno(), 1 << 16)
+            if not data:
+                break
+            *lines, rest = (rest + data).split(b"\n")
+            for line in lines:
+                _, mark, words = line.partition(_MARK)
+                if mark:
+                    yield _event(words.decode(errors="replace"))
+                else:
+                    with contextlib.suppress(OSError):  # the disk is full: the steps will tell
+                        noise.write(line + b"\n")
+    yield Event("closed", code=process.wait())
+
+
+def _event(text: str) -> Event:
+    kind, _, rest = text.partition(" ")
+    match kind:
+        case "start":
+            return Event("start", rest.split()[0])
+        case "end":
+            task, code, seconds, late = rest.split()
+            return Event("end", task, int(code), float(seconds), late == "late")
+        case "reused":
+            return Event("reused", rest)
+        case _:
+            return Event("fault", text=rest)
+
+
+def _end(process: "subprocess.Popen[bytes]") -> None:
+    """Let the host end what it started, and itself; then make sure."""
+    assert process.stdin is not None
+    assert process.stdout is not None
+    until = time.monotonic() + PATIENCE
+    try:
+        process.stdin.close()
+        while process.poll() is None and time.monotonic() < until:
+            time.sleep(0.01)
+    finally:
+        if process.poll() is None:
+            os.killpg(process.pid, signal.SIGKILL)
+            process.wait()
+        process.stdout.close()

@@ -1,0 +1,340 @@
+"""YAML text to `Spec`; every fault of form is reported here, all at once, each with its place."""
+
+import posixpath
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import replace
+
+from kale_tag.diagnostics import Label, Source, Span, UserError, nearest
+from kale_tag.fields.fields import Form, narrowed
+from kale_tag.fields.yaml_tree import Mapping as MappingNode
+from kale_tag.fields.yaml_tree import Node, Scalar, plain, read_yaml
+from kale_tag.fields.yaml_tree import Sequence as SequenceNode
+from kale_tag.kale import settings
+from kale_tag.kale.settings import CompileOptions
+from kale_tag.rules import SEVERITIES
+from kale_tag.spec import template
+from kale_tag.spec.change import Target
+from kale_tag.spec.compile_section import merged, read_compile
+from kale_tag.spec.cross_checks import check_spec
+from kale_tag.spec.model import Entry, Given, Setting, Spec
+from kale_tag.spec.rule import KINDS, check_tag, read_entries, read_rule
+
+KEYS = (
+    "version",
+    "extends",
+    "notebooks",
+    "vars",
+    "pipeline",
+    "cells",
+    "rename",
+    "unmatched",
+    "legacy",
+    "compile",
+    "ignore",
+)
+UNMATCHED = ("keep", "untag", "skip", "error")
+LEGACY = ("error", "keep", "upgrade")
+
+Load = Callable[[str, Label], Source]
+"""Gives the file that `extends` names at a place; raises `UserError` when it cannot."""
+
+
+def read_spec(source: Source, load: Load) -> Spec:
+    """The spec in *source*; *load* fetches the files that it extends.
+
+    Raises `UserError` with every fault of *source* and its bases, in the order of the lines.
+    """
+    form = Form()
+    spec = Spec(source)
+    for layer, (file, values) in enumerate(_files(form, source, load, (), set())):
+        spec = _add_layer(form, spec, file, values, layer)
+    check_spec(form, spec)
+    if form.faults:
+        unique = dict.fromkeys(form.faults)  # a merge key or an alias shows one fault many times
+        raise UserError(*sorted(unique, key=lambda fault: _order(source, fault.labels[0])))
+    return spec
+
+
+def target_for(spec: Spec, path: Mapping[str, str], entries: Iterable[Entry]) -> Target:
+    """What *spec* says for one notebook, which *entries* of its list name.
+
+    *path* gives the variables that every notebook has.
+    """
+    filled = {**(spec.variables or {})}
+    pipeline = spec.pipeline
+    for entry in entries:
+        filled.update(entry.vars or {})
+        if entry.pipeline is not None:
+            pipeline = merge_settings(pipeline or {}, entry.pipeline)
+    return Target({**filled, **path}, pipeline)
+
+
+def merge_settings(base: Mapping[str, Setting], over: Mapping[str, Setting]) -> dict[str, Setting]:
+    """*base* with *over* on top: mappings merge key by key, anything else is replaced."""
+    merged = dict(base)
+    for key, setting in over.items():
+        old = merged.get(key)
+        value = setting.value if old is None else _merged(old.value, setting.value)
+        merged[key] = Setting(value, setting.label)
+    return merged
+
+
+def _merged(base: object, over: object) -> object:
+    if not isinstance(base, dict) or not isinstance(over, dict):
+        return over
+    return {**base, **{key: _merged(base.get(key), value) for key, value in over.items()}}
+
+
+def _files(
+    form: Form, source: Source, load: Load, trail: tuple[str, ...], seen: set[str]
+) -> Iterator[tuple[Source, dict[str, Node]]]:
+    """The file and its bases, bases first; one that is reached in two ways counts once."""
+    try:
+        root = read_yaml(source)
+    except UserError as fault:
+        form.faults.extend(fault.diagnostics)
+        return
+    if root is None:
+        form.fault(
+            "empty-spec",
+            "the spec is empty",
+            Label(source),
+            help="start with `version: 1` and `cells:`",
+        )
+        return
+    if isinstance(root, MappingNode):  # keys that start with `x-` are the user's, for anchors
+        own = tuple(entry for entry in root.entries if not entry[0].text.startswith("x-"))
+        root = replace(root, entries=own)
+    values = form.record(root, KEYS, "a spec")
+    if not isinstance(root, MappingNode):
+        return
+    _check_version(form, root, values.get("version"))
+    for node in form.one_or_more(values["extends"]) if "extends" in values else ():
+        name = form.text(node, "`extends`")
+        if name is None:
+            continue
+        path = _path_beside(source, name)
+        if path in (*trail, posixpath.normpath(source.name)):
+            chain = " -> ".join((*trail, posixpath.normpath(source.name), path))
+            form.fault(
+                "cycle",
+                f"specs extend each other: {chain}" if trail else f"{path} extends itself",
+                node.label,
+                help="remove one of these `extends` entries" if trail else "remove it",
+            )
+            continue
+        if path in seen:
+            continue
+        seen.add(path)
+        try:
+            base = load(path, node.label)
+        except UserError as fault:
+            hint = "paths are relative to the file that `extends`"
+            form.faults.extend(replace(one, help=one.help or hint) for one in fault.diagnostics)
+            continue
+        yield from _files(form, base, load, (*trail, posixpath.normpath(source.name)), seen)
+    yield source, values
+
+
+def _path_beside(source: Source, name: str) -> str:
+    """The path of the spec *name* that *source* extends; a ready one (`kale:headings`) has none."""
+    if name.startswith("kale:"):
+        return name
+    return posixpath.normpath(posixpath.join(posixpath.dirname(source.name), name))
+
+
+def _check_version(form: Form, root: MappingNode, node: Node | None) -> None:
+    if node is None:
+        first = root.entries[0][0].label if root.entries else root.label
+        form.fault("missing-key", "a spec needs `version: 1`", first, help="put it first")
+    elif not isinstance(node, Scalar) or type(node.value) is not int or node.value != 1:
+        form.fault(
+            "wrong-version",
+            "this kale-tag reads version 1 of the spec language",
+            node.label,
+            help="write `version: 1`",
+        )
+
+
+def _add_layer(form: Form, spec: Spec, file: Source, values: dict[str, Node], layer: int) -> Spec:
+    changes: dict[str, object] = {}
+    if "vars" in values:
+        changes["variables"] = {**(spec.variables or {}), **_vars(form, values["vars"])}
+    if "pipeline" in values:
+        own = _pipeline(form, values["pipeline"])
+        changes["pipeline"] = merge_settings(spec.pipeline or {}, own)
+    if "cells" in values:
+        nodes = form.items(values["cells"], "`cells`")
+        rules = (read_rule(form, node, layer) for node in nodes)
+        changes["rules"] = (*spec.rules, *(rule for rule in rules if rule is not None))
+    if "notebooks" in values:
+        folder = posixpath.dirname(file.name)
+        nodes = form.items(values["notebooks"], "`notebooks`")
+        entries = (_entry(form, node, folder) for node in nodes)
+        changes["notebooks"] = tuple(entry for entry in entries if entry is not None)
+    if "rename" in values:
+        changes["rename"] = {**(spec.rename or {}), **_rename(form, values["rename"])}
+    if "compile" in values:
+        own_compile = read_compile(form, values["compile"])
+        changes["compile"] = merged(spec.compile or CompileOptions(), own_compile)
+    if "ignore" in values:
+        changes["ignore"] = {**(spec.ignore or {}), **_ignore(form, values["ignore"])}
+    if "unmatched" in values:
+        changes["unmatched"] = form.choice(values["unmatched"], UNMATCHED, "`unmatched`") or "keep"
+    if "legacy" in values:
+        changes["legacy"] = form.choice(values["legacy"], LEGACY, "`legacy`") or "error"
+    return replace(spec, **changes)  # type: ignore[arg-type]  # the keys are fields, each of its type
+
+
+def _vars(form: Form, node: Node) -> dict[str, str]:
+    found = {}
+    for key, value in form.mapping(node, "`vars`"):
+        text = form.written(value, f"`{key.text}`")
+        if key.text in template.VARIABLES:
+            form.fault(
+                "reserved-name",
+                f"`{key.text}` stands for a part of the notebook's path already",
+                key.label,
+                help="choose another name",
+            )
+        elif text is not None:
+            found[key.text] = text
+        for hole in template.variables(text or ""):
+            form.fault(
+                "nested-variable",
+                f"`{hole[0]}` is not filled in inside `vars`",
+                narrowed(value.label, hole[0]),
+                help=f"write `{hole[0]}` where `${{{key.text}}}` is used",
+            )
+    return found
+
+
+def _entry(form: Form, node: Node, folder: str) -> Entry | None:
+    if isinstance(node, MappingNode):
+        values = form.record(node, ("path", "pipeline", "vars"), "a notebook", ("path",))
+        path = form.text(values["path"], "`path`") if "path" in values else None
+        if path is None:
+            return None
+        if path.startswith("!"):
+            form.fault(
+                "wrong-value",
+                f"`path` says which notebooks this is for; `{path}` excludes some",
+                values["path"].label,
+                help=f"exclude by a plain entry: `'{path}'`",
+            )
+        return Entry(
+            path,
+            folder,
+            values["path"].label,
+            pipeline=_pipeline(form, values["pipeline"]) if "pipeline" in values else None,
+            vars=_vars(form, values["vars"]) if "vars" in values else None,
+        )
+    text = form.text(node, "a notebook")
+    if text is None:
+        return None
+    if text == "!":
+        message = "`!` excludes the notebooks of a pattern, and none follows"
+        form.fault("wrong-value", message, node.label, help="write one, as in `!scratch/**`")
+    return Entry(text.removeprefix("!"), folder, node.label, exclude=text.startswith("!"))
+
+
+def _rename(form: Form, node: Node) -> dict[str, Given]:
+    found = {}
+    for key, value in form.mapping(node, "`rename`"):
+        new = form.text(value, f"`{key.text}`")
+        if new is None:
+            continue
+        found[key.text] = Given("step", "", new, value.label)
+        check_tag(form, found[key.text])
+    return found
+
+
+def _ignore(form: Form, node: Node) -> dict[str, str]:
+    """The reason for each lint that the spec silences."""
+    found = {}
+    for key, value in form.mapping(node, "`ignore`"):
+        reason = form.text(value, f"the reason for `{key.text}`")
+        if key.text not in SEVERITIES:
+            near = nearest(key.text, SEVERITIES)
+            form.fault(
+                "unknown-key",
+                f"`kale-tag check` has no lint `{key.text}` that could be silenced",
+                key.label,
+                help=f"did you mean `{near}`?" if near else "`kale-tag check --explain list`",
+            )
+        elif reason is not None and not reason.strip():
+            form.fault("wrong-value", f"the reason for `{key.text}` is blank", value.label)
+        elif reason is not None:
+            found[key.text] = reason
+    return found
+
+
+def _pipeline(form: Form, node: Node) -> dict[str, Setting]:
+    found = {}
+    checked = {}
+    for key, value in form.mapping(node, "`pipeline`"):
+        as_list = isinstance(value, SequenceNode) or _is_null(value)
+        if key.text == "steps_defaults" and not as_list:
+            found[key.text] = Setting(_steps_defaults(form, value), value.label)
+        else:
+            found[key.text] = Setting(plain(value), value.label)
+            checked[key.text] = found[key.text].value
+    for fault in settings.check(checked):
+        if not _awaits_holes(node, fault):
+            name, value = _entry_at(node, fault.path)
+            label = name if "unknown" in fault.code else value.label
+            form.fault(fault.code, fault.message, label, help=fault.help)
+    return found
+
+
+def _steps_defaults(form: Form, node: Node) -> dict[str, dict[str, str] | None]:
+    """Kale's list of tags as a mapping of kinds, which merges when it is extended."""
+    merged: dict[str, dict[str, str] | None] = {}
+    for key, value in form.record(node, tuple(KINDS), "`steps_defaults`").items():
+        if _is_null(value):
+            merged[KINDS[key]] = None
+            continue
+        entries = tuple(read_entries(form, key, value))
+        merged[KINDS[key]] = {given.key: given.value for given in entries}
+        for given in entries:
+            for found in template.groups(given.value):
+                form.fault(
+                    "unknown-group",
+                    f"`{found[0]}` stands for a group of a rule's pattern, and no rule is here",
+                    narrowed(given.label, found[0]),
+                )
+    return merged
+
+
+def _is_null(node: Node) -> bool:
+    return isinstance(node, Scalar) and node.value is None
+
+
+def _awaits_holes(node: Node, fault: settings.Fault) -> bool:
+    """Whether *fault* is about a text that is another one when its holes are filled."""
+    paths = [fault.path]
+    if fault.code == "two-experiments":
+        paths.append(("experiment_name",))
+    elif not fault.code.startswith("invalid-"):
+        return False
+    values = (_entry_at(node, path)[1] for path in paths)
+    texts = (value.text for value in values if isinstance(value, Scalar))
+    return any(any(template.variables(text)) for text in texts)
+
+
+def _entry_at(node: Node, path: settings.Path) -> tuple[Label, Node]:
+    """The value at *path* below *node*, and the place of its key or item."""
+    label = node.label
+    for part in path:
+        if isinstance(node, SequenceNode) and isinstance(part, int):
+            node = node.items[part]
+            label = node.label
+        elif isinstance(node, MappingNode):
+            name, node = next(entry for entry in node.entries if entry[0].text == part)
+            label = name.label
+    return label, node
+
+
+def _order(source: Source, label: Label) -> tuple[bool, str, int]:
+    span = label.span or Span(0, 0)
+    return label.source.name == source.name, label.source.name, span.start

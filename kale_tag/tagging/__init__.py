@@ -1,1 +1,0 @@
-"""From a spec and a notebook to a patch: what a notebook shall be tagged with."""

@@ -1,0 +1,125 @@
+"""Why Kale 2.3 does not take a notebook after an upgrade: what only a person can mend.
+
+Tags and settings are what the lints are for; here is what Kale stops at in the code of the cells
+(`facts/kale.md` section 3, and S1 to S6 and P1 in section 5).
+"""
+
+import re
+import warnings
+from collections.abc import Iterator
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+from kale_tag.diagnostics import Diagnostic, warning
+from kale_tag.kale.checks import lint
+from kale_tag.kale.outline import outline
+from kale_tag.notebook.model import Notebook
+from kale_tag.notebook.places import Places
+from kale_tag.upgrade.warnings import ipython_syntax
+
+if TYPE_CHECKING:
+    import ast
+
+_METRIC = re.compile(r"print\([a-z](?:[_a-z0-9]{0,62}[a-z0-9])?\)")
+_IPYTHON = re.compile(r"\s*(?:[%!?]|\w+\s*=\s*[%!]\w)|.*\?\s*$")
+
+
+def left_to_mend(notebook: Notebook) -> Iterator[Diagnostic]:
+    """A warning for each thing in *notebook* that Kale 2.3 refuses, or silently gets wrong."""
+    for fault in lint(notebook):
+        if fault.severity == "error":
+            yield replace(fault, severity="warning")
+    found = outline(notebook)
+    places = Places(notebook)
+    checks = dict.fromkeys((index for step in found.steps for index in step.cells), _syntax)
+    for kind, check in _SHARED.items():
+        checks |= dict.fromkeys(found.shared.get(kind, ()), check)
+    for index in sorted(checks) if found.steps else ():
+        yield from checks[index](notebook, index, places)
+
+
+def _syntax(notebook: Notebook, index: int, places: Places) -> Iterator[Diagnostic]:
+    """The line at which Python stops, of a cell that Kale reads as Python."""
+    line = _stops_at(notebook.source(index))
+    if line is None:
+        return
+    text = [*notebook.source(index).splitlines(), ""][line].strip()
+    if _IPYTHON.match(text):
+        yield ipython_syntax(index, text, places.cell(index, line))
+    else:
+        yield warning(
+            "syntax-error",
+            f"cell {index}: Kale 2.3 stops at code that Python 3 does not take",
+            places.cell(index, line),
+            help="correct it, or tag the cell `skip`",
+        )
+
+
+def _parameters(notebook: Notebook, index: int, places: Places) -> Iterator[Diagnostic]:
+    """Statements in `pipeline-parameters` that are not `name = constant`."""
+    import ast  # noqa: PLC0415  slow to import, needed for upgrades only
+
+    source = notebook.source(index)
+    if _stops_at(source) is not None:
+        yield from _syntax(notebook, index, places)
+        return
+    for statement in _parsed(source).body:
+        match statement:
+            case ast.Assign(
+                targets=[ast.Name()], value=ast.Constant(value=str() | int() | float())
+            ):
+                continue
+            case _:
+                yield warning(
+                    "not-a-parameter",
+                    f"cell {index}: `pipeline-parameters` takes `name = constant` only, the "
+                    "constant a text, True, False, or a number that is not negative; Kale 2.3 "
+                    "stops at anything else",
+                    places.cell(index, statement.lineno - 1),
+                    help="move the line into the step that needs it",
+                )
+
+
+def _metrics(notebook: Notebook, index: int, places: Places) -> Iterator[Diagnostic]:
+    """Lines in `pipeline-metrics` that are not `print(name)`."""
+    others = [
+        places.cell(index, line)
+        for line, text in enumerate(notebook.source(index).splitlines())
+        if text.strip() and not _METRIC.fullmatch(text)
+    ]
+    if others:
+        yield warning(
+            "not-a-metric",
+            f"cell {index}: `pipeline-metrics` takes lines `print(name)` only, the name in lower "
+            "case; Kale 2.3 stops at anything else",
+            others[0],
+            also=others[1:],
+            help=f"move the line{'s' * (len(others) > 1)} into the last step",
+        )
+
+
+_SHARED = {
+    "imports": _syntax,
+    "functions": _syntax,
+    "pipeline-parameters": _parameters,
+    "pipeline-metrics": _metrics,
+}
+
+
+def _stops_at(source: str) -> int | None:
+    """The 0-based line at which *source* is no Python; None if it is."""
+    try:
+        _parsed(source)
+    except SyntaxError as fault:
+        return max((fault.lineno or 1) - 1, 0)
+    except (ValueError, RecursionError, MemoryError):  # a NUL; nested too deeply
+        return 0
+    return None
+
+
+def _parsed(source: str) -> "ast.Module":
+    import ast  # noqa: PLC0415  slow to import, needed for upgrades only
+
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # an escape in a text that a later Python will not take
+        return ast.parse(source)

@@ -1,0 +1,139 @@
+"""The language of Kale 0.x (`block:`, `prev:a;b`, `docker_image`, ...) brought to that of Kale 2.
+
+Source: the parsers of kubeflow-kale 0.2.2, 0.3.4, 0.4.0, 0.5.1 and 0.7.0, and what 2.3.0 takes
+(`facts/kale.md` sections 1.7 and 2.2). What has no equivalent is a warning with its place.
+"""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+
+from kale_tag.diagnostics import Diagnostic, warning
+from kale_tag.kale import tags
+from kale_tag.kale.metadata import SETTINGS_KEY
+from kale_tag.kale.outline import SETTING_KINDS
+from kale_tag.notebook.model import Notebook
+from kale_tag.notebook.places import Places
+from kale_tag.upgrade.names import collisions, names_meant, new_names
+from kale_tag.upgrade.settings import OLD, upgraded_settings
+from kale_tag.upgrade.warnings import Loss, dropped_tag, papermill_tag
+
+BEFORE_EVERY_STEP = ("parameters", "injected-parameters")
+"""Papermill's tags: Kale 0.1 to 0.4 ran their cells before every step, as it does `imports`."""
+
+DATA = ("in", "out")
+"""Tags that named the variables which a step reads and gives, in the oldest notebooks."""
+
+
+@dataclass(frozen=True, slots=True)
+class Upgraded:
+    """A notebook in the language of Kale 2.
+
+    *tags* are those of each code cell whose tags change, *settings* those of the notebook, None
+    where they stay. *cell_warnings* and *setting_warnings* say what could not be kept, for a cell
+    or a key of the settings.
+    """
+
+    tags: Mapping[int, list[str]] = field(default_factory=dict)
+    settings: dict[str, object] | None = None
+    cell_warnings: tuple[tuple[int, Diagnostic], ...] = ()
+    setting_warnings: tuple[tuple[str, Diagnostic], ...] = ()
+
+
+def upgrade(notebook: Notebook, stem: str, chosen: Mapping[str, str]) -> Upgraded:
+    """What changes in *notebook* with Kale 2; nothing where it has nothing to do with Kale.
+
+    *stem* is the file's name without its ending, which a pipeline without a name is named after.
+    *chosen* are the names that the user wants for steps whose old ones are no longer taken.
+    """
+    metadata = notebook.metadata
+    present = metadata.get(SETTINGS_KEY) if isinstance(metadata, dict) else None
+    old = present if isinstance(present, dict) else {}
+    listed = {
+        index: found
+        for index, kind in enumerate(notebook.types)
+        if kind == "code" and (found := tags.listed(notebook.metadata_of(index)))
+    }
+    texts = [text for found in listed.values() for text in found]
+    has_steps = any(text.startswith(("block:", "step:")) for text in texts)
+    if not has_steps and present is None:
+        return Upgraded()
+    places = Places(notebook)
+    names = new_names(listed, chosen)
+    is_old = any(map(tags.is_legacy, texts)) or not OLD.isdisjoint(old)
+    new: dict[int, list[str]] = {}
+    warnings = [*collisions(listed, names, chosen, places)]
+    for index, before in listed.items():
+        after = _tags(before, names, is_old=is_old)
+        if after != before:
+            new[index] = after
+            warnings += ((index, one) for one in _dropped(index, before, after, places))
+    settings: dict[str, object] | None = None
+    losses: list[Loss] = []
+    if present is None or isinstance(present, dict):
+        settings, losses = upgraded_settings(old, stem, has_steps=has_steps and is_old)
+    if not is_old and not new and settings is None:
+        losses = []  # what Kale 2 passes over was said when the notebook was upgraded
+    return Upgraded(
+        new,
+        settings,
+        tuple(sorted(warnings, key=lambda one: one[0])),
+        tuple(
+            (
+                str(loss.path[0]),
+                warning(
+                    loss.code,
+                    loss.message,
+                    places.metadata(None, (SETTINGS_KEY, *loss.path)),
+                    help=loss.help,
+                ),
+            )
+            for loss in losses
+        ),
+    )
+
+
+def _tags(before: Sequence[str], names: Mapping[str, str], *, is_old: bool) -> list[str]:
+    """The tags of one cell, in their order; *is_old* says that the notebook is of Kale 0.x."""
+    after: list[str] = []
+    for text in before:
+        kind, colon, rest = text.partition(":")
+        if kind in {"block", "step"} and colon:
+            after += _step(text, names)
+        elif kind == "prev" and rest:
+            after += [f"prev:{names.get(name, name)}" for name in names_meant(text)]
+        elif kind in DATA and (is_old or colon):
+            continue
+        else:
+            # Kale 2 would stop at these; behind a special tag it does not look at them.
+            if text in BEFORE_EVERY_STEP and is_old and not any(t in tags.SPECIAL for t in after):
+                after.append("imports")
+            after.append(text)
+    if after == list(before):
+        return after
+    others = {text.partition(":")[0] for text in after} & {"prev", *SETTING_KINDS}
+    if "step:" in after and not others:
+        after.remove("step:")  # it says what no tag says: the cell belongs to the block above
+    # What was two tags may have become one; another tool's are none of our business.
+    return [
+        text for at, text in enumerate(after) if text not in after[:at] or not tags.is_kales(text)
+    ]
+
+
+def _step(text: str, names: Mapping[str, str]) -> list[str]:
+    """The tags that `block:...` or `step:...` becomes."""
+    special = text.removeprefix("block:")
+    if special in tags.SPECIAL:
+        return [special]  # as Kale 0.5 to 0.7 read it, and the examples before 0.1 meant it
+    return [f"step:{names.get(name, name)}" for name in names_meant(text)] or ["step:"]
+
+
+def _dropped(
+    index: int, before: Sequence[str], after: Sequence[str], places: Places
+) -> Iterator[Diagnostic]:
+    """What the new tags of a cell do not say, or say in another way than one might want."""
+    for position, text in enumerate(before):
+        kind = text.partition(":")[0]
+        if text in BEFORE_EVERY_STEP and "imports" in after and "imports" not in before:
+            yield papermill_tag(index, text, places.tag(index, position))
+        elif kind in DATA and text not in after:
+            yield dropped_tag(index, text, places.tag(index, position))
