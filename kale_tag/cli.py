@@ -61,10 +61,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         code = _run(words)
         sys.stdout.flush()
-    except UserError as fault:
+    except UserError as exc:
         from kale_tag.commands.shared.report import say  # noqa: PLC0415  for faults only
 
-        for diagnostic in fault.diagnostics:
+        for diagnostic in exc.diagnostics:
             say(diagnostic)
         return 2
     except KeyboardInterrupt:
@@ -179,16 +179,16 @@ def _run_typer(words: list[str]) -> int:
         code = app(words, prog_name="kale-tag", standalone_mode=False)
     except typer.Exit as done:
         return done.exit_code
-    except typer.Abort as fault:
-        raise KeyboardInterrupt from fault
-    except Exception as fault:
-        says = getattr(fault, "format_message", None)  # typer has its own copy of click's errors
+    except typer.Abort as exc:
+        raise KeyboardInterrupt from exc
+    except Exception as exc:
+        says = getattr(exc, "format_message", None)  # typer has its own copy of click's errors
         if says is None:
             raise
         if not words:
             print(says(), file=sys.stderr)  # the help
             return 2
-        raise UserError(_wrong_usage(words, says())) from fault
+        raise UserError(_wrong_usage(words, says())) from exc
     return code if isinstance(code, int) else 0
 
 

@@ -73,7 +73,7 @@ class UserError(Exception):
 
     def __str__(self) -> str:
         """The messages alone, for logs and debuggers."""
-        return "; ".join(fault.message for fault in self.diagnostics)
+        return "; ".join(diagnostic.message for diagnostic in self.diagnostics)
 
 
 def error(  # noqa: PLR0913  a diagnostic has this many parts

@@ -60,9 +60,9 @@ class Staged:
             finally:
                 if lock is not None:
                     os.close(lock)
-        except OSError as fault:
+        except OSError as exc:
             self.discard()
-            raise UserError(_failure("not-written", "write", self.file.name, fault)) from None
+            raise UserError(_failure("not-written", "write", self.file.name, exc)) from None
         except UserError:
             self.discard()
             raise
@@ -71,8 +71,8 @@ class Staged:
         """Raise `UserError` when somebody has changed the file since it was read."""
         try:
             _check_unchanged(self.file)
-        except OSError as fault:
-            raise UserError(_failure("not-written", "write", self.file.name, fault)) from None
+        except OSError as exc:
+            raise UserError(_failure("not-written", "write", self.file.name, exc)) from None
 
     def discard(self) -> None:
         """Take the new content away."""
@@ -91,8 +91,8 @@ def read(name: str) -> File:
             data = _read_all(descriptor, status.st_size)
         finally:
             os.close(descriptor)
-    except (OSError, ValueError) as fault:  # ValueError: a NUL in the name
-        raise UserError(_failure("not-read", "read", name, fault)) from None
+    except (OSError, ValueError) as exc:  # ValueError: a NUL in the name
+        raise UserError(_failure("not-read", "read", name, exc)) from None
     return File(name, path, data, status)
 
 
@@ -105,8 +105,8 @@ def as_text(name: str, data: bytes) -> Source:
     """*data* as UTF-8 text. Raises `UserError` with the place of the first byte that is not."""
     try:
         return Source(name, data.decode("utf-8-sig"))
-    except UnicodeDecodeError as fault:
-        start = fault.start + len(data) - len(fault.object)  # a byte order mark is not counted
+    except UnicodeDecodeError as exc:
+        start = exc.start + len(data) - len(exc.object)  # a byte order mark is not counted
         line = data.count(b"\n", 0, start) + 1
         place = f"byte 0x{data[start]:02x} at offset {start}, line {line}"
         raise UserError(
@@ -147,12 +147,12 @@ def stage(file: File, data: bytes) -> Staged:
             _copy_attributes(file.path, descriptor)
         finally:
             os.close(descriptor)
-    except BaseException as fault:
+    except BaseException as exc:
         if created:
             with contextlib.suppress(OSError):
                 os.unlink(temporary)
-        if isinstance(fault, OSError):
-            raise UserError(_failure("not-written", "write", file.name, fault)) from None
+        if isinstance(exc, OSError):
+            raise UserError(_failure("not-written", "write", file.name, exc)) from None
         raise
     return Staged(file, temporary)
 
@@ -180,8 +180,8 @@ def write(path: str, data: bytes) -> bool:
             with contextlib.suppress(OSError):
                 os.unlink(temporary)
             raise
-    except (OSError, ValueError) as fault:
-        raise UserError(_failure("not-written", "write", path, fault)) from None
+    except (OSError, ValueError) as exc:
+        raise UserError(_failure("not-written", "write", path, exc)) from None
     return True
 
 
@@ -189,8 +189,8 @@ def remove(path: str) -> None:
     """Take the file *path* away. Raises `UserError` when that cannot be done."""
     try:
         os.unlink(path)
-    except OSError as fault:
-        raise UserError(_failure("not-written", "remove", path, fault)) from None
+    except OSError as exc:
+        raise UserError(_failure("not-written", "remove", path, exc)) from None
 
 
 def warnings(file: File) -> list[Diagnostic]:
@@ -284,8 +284,8 @@ def _opened(name: str) -> tuple[str, int]:
     if _NOFOLLOW:
         try:
             return name, os.open(name, _READ | _NOFOLLOW)  # one call for all but links
-        except OSError as fault:
-            if fault.errno != errno.ELOOP:
+        except OSError as exc:
+            if exc.errno != errno.ELOOP:
                 raise
     path = os.path.realpath(name)
     return path, os.open(path, _READ)
@@ -356,6 +356,6 @@ def _not_a_file(name: str, mode: int) -> Diagnostic:
     return error("not-read", f"{name} is {what}", Label(Source(name)))
 
 
-def _failure(code: str, verb: str, name: str, fault: Exception) -> Diagnostic:
-    reason = getattr(fault, "strerror", None) or str(fault)
+def _failure(code: str, verb: str, name: str, diagnostic: Exception) -> Diagnostic:
+    reason = getattr(diagnostic, "strerror", None) or str(diagnostic)
     return error(code, f"cannot {verb} {name}: {reason.lower()}", Label(Source(name)))

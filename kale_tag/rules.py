@@ -62,7 +62,7 @@ SEVERITIES: Final[Mapping[str, Severity]] = {
     "not-a-metric": "error",
     # the variables of the pipeline
     "undefined-name": "error",
-    "two-givers": "error",
+    "two-producers": "error",
     "deleted-name": "error",
     "unknown-metric": "error",
     "unused-variable": "warning",
@@ -127,7 +127,7 @@ DOCS: Final = "https://github.com/kale-tag/kale-tag/blob/main/docs/rules"
 class Finding:
     """One thing found; *silenced* is the reason that a spec gives for not wanting to hear of it."""
 
-    fault: Diagnostic
+    diagnostic: Diagnostic
     silenced: str = ""
 
 
@@ -139,7 +139,7 @@ class Page:
     severity: Severity
     finds: str
     why: str
-    mend: str
+    fix: str
     example: str
 
     @property
@@ -157,7 +157,7 @@ class Page:
         return (
             f"# {self.code}\n\n{self.summary} ({self.severity})\n\n"
             f"## Why it hurts\n\n{self.why}\n\n"
-            f"## How to mend it\n\n{self.mend}\n\n"
+            f"## How to mend it\n\n{self.fix}\n\n"
             f"## Example\n\n{self.example}\n"
         )
 
@@ -189,10 +189,10 @@ def page(lint: Callable[..., object]) -> Page:
     import inspect  # noqa: PLC0415  slow to import, needed for docs only
 
     text = inspect.getdoc(lint) or ""
-    finds, why, mend, example = _PARTS.split(text, maxsplit=3) if text else ("", "", "", "")
+    finds, why, fix, example = _PARTS.split(text, maxsplit=3) if text else ("", "", "", "")
     code = code_of(lint)
     return Page(
-        code, SEVERITIES.get(code, "warning"), finds, *(one.strip() for one in (why, mend, example))
+        code, SEVERITIES.get(code, "warning"), finds, *(one.strip() for one in (why, fix, example))
     )
 
 

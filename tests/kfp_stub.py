@@ -83,9 +83,9 @@ class Stub:
         try:
             self._check_token(request)
             value = self._route(request, path)
-        except RefusedError as fault:
-            said = {"error": str(fault), "code": fault.code, "message": str(fault), "details": []}
-            return fault.status, "application/json", json.dumps(said).encode()
+        except RefusedError as exc:
+            said = {"error": str(exc), "code": exc.code, "message": str(exc), "details": []}
+            return exc.status, "application/json", json.dumps(said).encode()
         return 200, "application/json", json.dumps(value).encode()
 
     def _check_token(self, request: Seen) -> None:
@@ -265,8 +265,8 @@ def strictly(data: bytes) -> dict[str, Any]:
             executors = one["platforms"]["kubernetes"].get("deploymentSpec", {})
             for config in executors.get("executors", {}).values():
                 json_format.ParseDict(config, kubernetes.KubernetesExecutorConfig())
-    except json_format.ParseError as fault:
-        raise RefusedError(400, 3, f"invalid v2 pipeline spec: {fault}") from None
+    except json_format.ParseError as exc:
+        raise RefusedError(400, 3, f"invalid v2 pipeline spec: {exc}") from None
     if spec.schema_version != "2.1.0":
         message = f"KFP only supports schema version 2.1.0, but it has {spec.schema_version}"
         raise RefusedError(400, 3, message)

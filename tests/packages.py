@@ -81,8 +81,8 @@ def _check_dag(component: Any, pipeline: Any) -> None:
     for output, selectors in component.dag.outputs.artifacts.items():
         assert output in component.output_definitions.artifacts
         for selector in selectors.artifact_selectors:
-            giver = pipeline.components[tasks[selector.producer_subtask].component_ref.name]
-            assert selector.output_artifact_key in giver.output_definitions.artifacts
+            producer = pipeline.components[tasks[selector.producer_subtask].component_ref.name]
+            assert selector.output_artifact_key in producer.output_definitions.artifacts
 
 
 def _check_source(value: Any, declared: Any, outer: Any, where: Any) -> None:
@@ -96,8 +96,8 @@ def _check_source(value: Any, declared: Any, outer: Any, where: Any) -> None:
     else:
         source = value.task_output_artifact
         assert source.producer_task in task.dependent_tasks
-        giver = pipeline.components[tasks[source.producer_task].component_ref.name]
-        given = giver.output_definitions.artifacts[source.output_artifact_key]
+        producer = pipeline.components[tasks[source.producer_task].component_ref.name]
+        given = producer.output_definitions.artifacts[source.output_artifact_key]
         assert given.artifact_type == declared.artifact_type
 
 

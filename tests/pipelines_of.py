@@ -41,8 +41,8 @@ def in_words(
     style = Style()
     try:
         pipeline = pipeline_of(percent, options, others, local)
-    except UserError as fault:
-        return "".join(f"{as_text(one, style)}\n" for one in fault.diagnostics)
+    except UserError as exc:
+        return "".join(f"{as_text(one, style)}\n" for one in exc.diagnostics)
     warnings = [as_text(one, style) for one in pipeline.warnings]
     return "".join(f"{line}\n" for line in [*warnings, *lines_of(pipeline)])
 
@@ -64,7 +64,7 @@ def lines_of(pipeline: Pipeline) -> Iterator[str]:
 
 def line_of(step: Any) -> str:
     """A step in one line: `after a; takes x<a; gives z; uses p; reports m; installs n`."""
-    given = [f"{name}<{giver or 'outside'}" for name, giver in step.ins.items()]
+    given = [f"{name}<{producer or 'outside'}" for name, producer in step.ins.items()]
     outs = [name if kind == "Artifact" else f"{name}:{kind}" for name, kind in step.outs.items()]
     parts: dict[str, Any] = {"after": step.prev, "takes": given, "gives": outs}
     parts["uses"] = step.parameters

@@ -38,9 +38,9 @@ def the_fault(
     start = time.monotonic()
     done = submitted(server, capsys, *words, code=code)
     assert time.monotonic() - start < health.SECONDS + SLACK
-    (fault,) = done["diagnostics"]
-    assert fault["help"]
-    return dict(fault)
+    (diagnostic,) = done["diagnostics"]
+    assert diagnostic["help"]
+    return dict(diagnostic)
 
 
 def said(message: str) -> bytes:
@@ -76,9 +76,9 @@ def test_at_once(
 ) -> None:
     """A server that answers the first request wrongly is asked nothing else."""
     with serving(Stub(answers={("GET", "/healthz"): answer})) as server:
-        fault = the_fault(server, capsys)
-        assert fault["code"] == code
-        assert says in "".join(fault["notes"])
+        diagnostic = the_fault(server, capsys)
+        assert diagnostic["code"] == code
+        assert says in "".join(diagnostic["notes"])
         assert len(server.seen) == 1
 
 
@@ -103,9 +103,9 @@ def test_later(
 ) -> None:
     """The same answers to any later request are told as plainly."""
     with serving(Stub(answers={where: answer})) as server:
-        fault = the_fault(server, capsys)
-        assert fault["code"] == code
-        assert says in "".join(fault["notes"])
+        diagnostic = the_fault(server, capsys)
+        assert diagnostic["code"] == code
+        assert says in "".join(diagnostic["notes"])
 
 
 def test_the_wrong_token(capsys: pytest.CaptureFixture[str]) -> None:
@@ -231,9 +231,9 @@ def test_plain_http(capsys: pytest.CaptureFixture[str]) -> None:
     """TLS to a server that has none: write http."""
     with serving(Stub()) as server:
         server.url = server.url.replace("http:", "https:")
-        fault = the_fault(server, capsys)
-        assert fault["code"] == "no-tls"
-        assert "http://localhost" in fault["help"]
+        diagnostic = the_fault(server, capsys)
+        assert diagnostic["code"] == "no-tls"
+        assert "http://localhost" in diagnostic["help"]
 
 
 def test_nobody_there(capsys: pytest.CaptureFixture[str]) -> None:
@@ -266,18 +266,18 @@ def test_tls(certificate: str, capsys: pytest.CaptureFixture[str]) -> None:
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.load_cert_chain(certificate)
     with serving(Stub(), context) as server:
-        fault = the_fault(server, capsys)
-        assert fault["code"] == "untrusted-certificate"
-        assert "self-signed" in fault["message"].replace("self signed", "self-signed")
-        assert "--ca-cert" in fault["help"]
+        diagnostic = the_fault(server, capsys)
+        assert diagnostic["code"] == "untrusted-certificate"
+        assert "self-signed" in diagnostic["message"].replace("self signed", "self-signed")
+        assert "--ca-cert" in diagnostic["help"]
         assert submitted(server, capsys, "--ca-cert", certificate)["run"]
         assert len(server.runs) == 1
 
         server.url = server.url.replace("localhost", "127.0.0.1")
-        fault = the_fault(server, capsys, "--ca-cert", certificate)
-        assert fault["help"] == "use the name that the certificate is for"
-        fault = the_fault(server, capsys, "--ca-cert", "churn.ipynb")
-        assert fault["code"] == "no-certificate"
+        diagnostic = the_fault(server, capsys, "--ca-cert", certificate)
+        assert diagnostic["help"] == "use the name that the certificate is for"
+        diagnostic = the_fault(server, capsys, "--ca-cert", "churn.ipynb")
+        assert diagnostic["code"] == "no-certificate"
 
 
 def test_a_certificate_that_changes(

@@ -48,7 +48,7 @@ def test_every_code_has_one_lint() -> None:
     """Each code is that of one function, and has all the parts of a page."""
     assert Counter(map(code_of, LINTS)) == Counter([*SEVERITIES])
     for page in (*pages().values(), *upgrade_pages().values()):
-        assert all((page.finds, page.why, page.mend, page.example)), page.code
+        assert all((page.finds, page.why, page.fix, page.example)), page.code
         assert re.fullmatch(r"[A-Z`].*\.", page.summary), page.code
 
 
@@ -275,9 +275,11 @@ def test_sarif_of_odd_places(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) ->
         Label(Source("a.ipynb", "x", cell=3), Span(0, 1)),
         Label(Source(os.fsdecode(b"\xff.ipynb"))),
     ]
-    faults = [*(error("cycle", "m", label) for label in labels), error("cycle", "m")]
+    diagnostics = [*(error("cycle", "m", label) for label in labels), error("cycle", "m")]
 
-    document = json.loads(as_sarif([Finding(fault) for fault in faults], [], pages()))
+    document = json.loads(
+        as_sarif([Finding(diagnostic) for diagnostic in diagnostics], [], pages())
+    )
 
     Draft4Validator(SARIF_SCHEMA).validate(document)
     places = [one["locations"][0] for one in document["runs"][0]["results"] if "locations" in one]
@@ -289,14 +291,14 @@ def test_sarif_of_odd_places(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) ->
 
 def test_github_commands() -> None:
     """What GitHub would read as structure is escaped: `%` first, `:` and `,` in properties."""
-    fault = error(
+    diagnostic = error(
         "a-code",
         "100%: one, two\nthree\r",
         Label(Source("a,b:c%.ipynb", "0\n 12"), Span(3, 4)),
         notes=["n"],
         help="h",
     )
-    assert as_command(fault) == (
+    assert as_command(diagnostic) == (
         "::error file=a%2Cb%3Ac%25.ipynb,line=2,col=2,title=a-code::"
         "100%25: one, two%0Athree%0D%0An%0Ahelp: h"
     )
@@ -400,29 +402,29 @@ def test_corpus(corpus: Path) -> None:
     for path in sorted(corpus.glob("*.ipynb")):
         data = path.read_bytes()
         try:
-            faults = [*lint(read_notebook(data, path.name, fast=False))]
+            diagnostics = [*lint(read_notebook(data, path.name, fast=False))]
         except UserError:
             continue
         again = [*lint(read_notebook(data, path.name, fast=True))]
-        assert again == faults
-        codes.update(fault.code for fault in faults)
-        if not faults:
+        assert again == diagnostics
+        codes.update(diagnostic.code for diagnostic in diagnostics)
+        if not diagnostics:
             continue
-        _check_places(data, faults)
+        _check_places(data, diagnostics)
         for other in layouts(json.loads(data.decode("utf-8-sig"))).values():
             found_there = [*lint(read_notebook(other, path.name, fast=False))]
             assert [(one.code, one.message) for one in found_there] == [
-                (one.code, one.message) for one in faults
+                (one.code, one.message) for one in diagnostics
             ]
             _check_places(other, found_there)
     assert codes["legacy-tag"] > 300
     assert codes["foreign-tag"] == 3
 
 
-def _check_places(data: bytes, faults: Any) -> None:
+def _check_places(data: bytes, diagnostics: Any) -> None:
     lines = data.decode("utf-8-sig").split("\n")
-    for fault in faults:
-        label = fault.labels[0]
+    for diagnostic in diagnostics:
+        label = diagnostic.labels[0]
         if label.span is None:
             continue
         line, column = label.source.position(label.span.start)
@@ -430,8 +432,8 @@ def _check_places(data: bytes, faults: Any) -> None:
         assert line == end_line
         shown = lines[line - 1][column - 1 : end - 1]
         assert shown == label.source.text[label.span.start : label.span.end]
-        if fault.code in {"legacy-tag", "foreign-tag", "unknown-tag"}:
-            assert f"`{json.loads(shown)}`" in fault.message
+        if diagnostic.code in {"legacy-tag", "foreign-tag", "unknown-tag"}:
+            assert f"`{json.loads(shown)}`" in diagnostic.message
 
 
 def test_dangling_prev_of_the_corpus(corpus: Path) -> None:
@@ -444,9 +446,12 @@ def test_dangling_prev_of_the_corpus(corpus: Path) -> None:
             continue
         expected = {*_dangling(json.loads(path.read_text("utf-8-sig")))}
         said = {
-            (int(fault.message.split(":")[0].removeprefix("cell ")), fault.message.split("`")[3])
-            for fault in lint(nb)
-            if fault.code == "unknown-prev"
+            (
+                int(diagnostic.message.split(":")[0].removeprefix("cell ")),
+                diagnostic.message.split("`")[3],
+            )
+            for diagnostic in lint(nb)
+            if diagnostic.code == "unknown-prev"
         }
         assert said == expected, path.name
         counted += len(expected)

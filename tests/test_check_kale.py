@@ -93,22 +93,22 @@ def disagreements(
     refused: dict[str, set[str]] = {}
     for name, data in given:
         try:
-            faults = [*lint(read_notebook(data, name))]
+            diagnostics = [*lint(read_notebook(data, name))]
         except UserError:
             continue
         if not Tagged(read_notebook(data, name)).has_kale_tags:
             continue  # nobody means it to be a pipeline; Kale says that there is no step in it
         path = folder / name
         path.write_bytes(data)
-        errors = [fault for fault in faults if fault.severity == "error"]
-        codes[name] = {fault.code for fault in errors}
-        silent = any(FIRST_ONE.search(fault.message) for fault in errors)
+        errors = [diagnostic for diagnostic in diagnostics if diagnostic.severity == "error"]
+        codes[name] = {diagnostic.code for diagnostic in errors}
+        silent = any(FIRST_ONE.search(diagnostic.message) for diagnostic in errors)
         refused[name] = set() if silent else codes[name] & REFUSED
     found = []
     for said in seen(kale, *(folder / name for name in codes)):
         name = said["notebook"]
-        fault = said.get("error")
-        why = f"{fault['type']}: {fault['message']}" if fault else ""
+        diagnostic = said.get("error")
+        why = f"{diagnostic['type']}: {diagnostic['message']}" if diagnostic else ""
         if why and not codes[name] and not OTHER_REASONS.search(why):
             found.append(f"{name}: Kale refuses ({why}), we do not")
         elif not why and refused[name]:

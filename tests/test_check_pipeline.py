@@ -88,7 +88,7 @@ def agree(capsys: pytest.CaptureFixture[str], *words: str) -> tuple[dict[str, An
         if one["severity"] == "error":
             errors.setdefault(one["places"][0]["file"], set()).add(one["code"])
     for done in built:
-        labels = [label for fault in done.diagnostics for label in fault.labels]
+        labels = [label for diagnostic in done.diagnostics for label in diagnostic.labels]
         files = {done.name, *(label.source.name for label in labels if done.failed)}
         said = set().union(*(errors.get(name, set()) for name in files)) - {"tag-drift"}
         if not done.failed:
@@ -124,7 +124,9 @@ def test_the_corpus_as_it_is(corpus: Path, capsys: pytest.CaptureFixture[str]) -
     names = []
     for path in sorted(corpus.glob("*.ipynb")):
         try:
-            codes = {fault.code for fault in lint_tags(read_notebook(path.read_bytes(), "nb"))}
+            codes = {
+                diagnostic.code for diagnostic in lint_tags(read_notebook(path.read_bytes(), "nb"))
+            }
         except UserError:
             continue
         if b'"step:' in path.read_bytes() and "legacy-tag" not in codes:
@@ -185,14 +187,14 @@ def test_documents() -> None:
             return read_notebook(from_percent(others[path]), path)
 
         read = read_notebook(from_percent(text), "nb.ipynb")
-        faults = [*lint.lint(study(read, options, load, local, RUNTIME))]
+        diagnostics = [*lint.lint(study(read, options, load, local, RUNTIME))]
         try:
             package(build_pipeline(read, options, load, local), RUNTIME)
             compiles = True
         except UserError:
             compiles = False
         seen[compiles] += 1
-        stopping = [one.code for one in faults if one.severity == "error"]
+        stopping = [one.code for one in diagnostics if one.severity == "error"]
         kept = {
             "leaked-secret",
             "dropped-code",
@@ -200,19 +202,19 @@ def test_documents() -> None:
         }  # compile warns, or does nothing
         stopping = [code for code in stopping if code not in kept]
         assert compiles == (not stopping), (text, stopping)
-        assert {one.code for one in faults} <= SEVERITIES.keys()
+        assert {one.code for one in diagnostics} <= SEVERITIES.keys()
         places = {"nb.ipynb": Places(read)}
         for name, other in others.items():
             places[name] = Places(read_notebook(from_percent(other), name))
-        _check_places([*faults], places)
+        _check_places([*diagnostics], places)
     assert min(seen.values()) > 20
 
 
-def _check_places(faults: list[Diagnostic], places: dict[str, Places]) -> None:
+def _check_places(diagnostics: list[Diagnostic], places: dict[str, Places]) -> None:
     """Each place in a cell is the same text in the file."""
-    for fault in faults:
+    for diagnostic in diagnostics:
         for label, made in zip(
-            fault.labels, in_files(fault, places, "nb.ipynb").labels, strict=False
+            diagnostic.labels, in_files(diagnostic, places, "nb.ipynb").labels, strict=False
         ):
             if label.source.cell is None or label.span is None:
                 continue
@@ -377,9 +379,9 @@ def test_places_in_cells(
     read = read_notebook(raw, "a.ipynb")
     text = read.source(0).replace("\r\n", "\n").replace("\r", "\n")
     at = data.draw(st.integers(0, len(text)))
-    fault = error("x", "m", Label(Source("a.ipynb", text, 0), Span(at, at + 1)))
+    diagnostic = error("x", "m", Label(Source("a.ipynb", text, 0), Span(at, at + 1)))
 
-    (label,) = in_files(fault, {"a.ipynb": Places(read)}, "a.ipynb").labels
+    (label,) = in_files(diagnostic, {"a.ipynb": Places(read)}, "a.ipynb").labels
 
     assert label.span is not None
     shown = label.source.text[label.span.start : label.span.end]

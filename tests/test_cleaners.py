@@ -138,8 +138,8 @@ def test_the_facts_are_true(
     words = " ".join(word for loss in lost for word in loss.part.args)
     if not lost or use.words[-1:] == ("--fname",) or "<" in command or "nb." in command:
         return
-    mended = f"{command.removesuffix(' --')} {words}"
-    again, _ = ran(mended, files, tmp_path / "b", path)
+    corrected = f"{command.removesuffix(' --')} {words}"
+    again, _ = ran(corrected, files, tmp_path / "b", path)
     still = {loss.part for loss in losses(use)} - {loss.part for loss in lost}
     assert really_kept(again) == (use.cleaner.tags not in still, use.cleaner.settings not in still)
 

@@ -47,8 +47,8 @@ def test_a_token_file_that_is_not_there(
 ) -> None:
     """It is named, in one message."""
     monkeypatch.setenv("KF_PIPELINES_SA_TOKEN_PATH", "nowhere")
-    (fault,) = submitted(server, capsys, code=2)["diagnostics"]
-    assert fault["message"] == "cannot read the token in nowhere: no such file or directory"
+    (diagnostic,) = submitted(server, capsys, code=2)["diagnostics"]
+    assert diagnostic["message"] == "cannot read the token in nowhere: no such file or directory"
 
 
 def test_the_host_of_the_environment(server: Stub, monkeypatch: pytest.MonkeyPatch) -> None:

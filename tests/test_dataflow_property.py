@@ -123,8 +123,8 @@ def run(code: str, space: dict[str, Any]) -> str:
     """Runs code; the kind of error that stopped it, or nothing."""
     try:
         exec(compile(code, "<cell>", "exec"), space)
-    except Exception as fault:  # noqa: BLE001  any that the cells can make
-        return type(fault).__name__
+    except Exception as exc:  # noqa: BLE001  any that the cells can make
+        return type(exc).__name__
     return ""
 
 
@@ -154,27 +154,27 @@ def compare(pipeline: Pipeline) -> Iterator[tuple[str, str]]:  # noqa: C901  one
         ancestors = {one for prev in step.prev for one in before[prev]} | set(step.prev)
         before[step.name] = ancestors
         reference: dict[str, Any] = {"p": 3, **silent}
-        fault = run(everything, reference)
+        diagnostic = run(everything, reference)
         for name in sorted(ancestors, key=first.__getitem__):
-            fault = fault or run(own[name], reference)
+            diagnostic = diagnostic or run(own[name], reference)
             # Of steps side by side one may see in a notebook what the other does, as one of them
             # stands below; there is nothing to compare with then.
-            fault = fault or ("" if seen.get(name) == kept(name, reference) else "mixed")
-        if fault or any(prev not in spaces for prev in ancestors):
+            diagnostic = diagnostic or ("" if seen.get(name) == kept(name, reference) else "mixed")
+        if diagnostic or any(prev not in spaces for prev in ancestors):
             continue  # what a step would find after that is nowhere said
-        fault = run(own[step.name], reference)
+        diagnostic = run(own[step.name], reference)
         seen[step.name] = kept(step.name, reference)
         space: dict[str, Any] = {**silent}
         space |= {name: 3 for name in step.parameters if name == "p"}
         assert not run("\n".join([shared, *parts[step.name]]), space)
-        for name, giver in step.ins.items():
-            if name not in spaces[giver]:
-                yield step.name, f"`{giver}` does not have `{name}`"
+        for name, producer in step.ins.items():
+            if name not in spaces[producer]:
+                yield step.name, f"`{producer}` does not have `{name}`"
             else:
-                space[name] = moved(spaces[giver][name], space)
+                space[name] = moved(spaces[producer][name], space)
         got = run(own[step.name], space)
-        if got != fault:
-            yield step.name, f"{got or 'no error'} instead of {fault or 'none'}"
+        if got != diagnostic:
+            yield step.name, f"{got or 'no error'} instead of {diagnostic or 'none'}"
         if got:
             continue
         spaces[step.name] = space
@@ -190,9 +190,9 @@ def test_steps_do_what_the_notebook_does(percent: str) -> None:
     """Each step sees and leaves the values that the cells before it and its own make."""
     try:
         pipeline = pipeline_of(percent)
-    except UserError as fault:
-        codes = {one.code for one in fault.diagnostics}
-        assert codes <= {"undefined-name", "two-givers", "deleted-name"}, percent
+    except UserError as exc:
+        codes = {one.code for one in exc.diagnostics}
+        assert codes <= {"undefined-name", "two-producers", "deleted-name"}, percent
         return
     assert list(compare(pipeline)) == [], percent
 

@@ -227,9 +227,9 @@ def test_markdown_of_much_text() -> None:
     long = "🎉`|" * 5000
     one = notebook([cell(long, metadata={"tags": [long] * 200})], kubeflow_notebook={long: long})
     found = diff_notebooks(None, read(one))
-    fault = error("not-read", long, Label(Source(long)))
+    diagnostic = error("not-read", long, Label(Source(long)))
     done = [Compared(long, long, diff=found)] * 50
-    done += [Compared(long, long, diagnostics=(fault, fault))] * 50
+    done += [Compared(long, long, diagnostics=(diagnostic, diagnostic))] * 50
 
     text = as_markdown((long, long), done)
 

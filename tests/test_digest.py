@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from kale_tag.diagnostics import Diagnostic, Label, Source
 from kale_tag.render.digest import digest, errors_last, tally
 
-faults = st.builds(
+diagnostics = st.builds(
     lambda severity, code, message, name, way: Diagnostic(
         severity, code, message, (Label(Source(name)),) if name else (), (), way and f"{way} {name}"
     ),
@@ -20,14 +20,14 @@ faults = st.builds(
 )
 
 
-@given(st.lists(faults, unique=True))
+@given(st.lists(diagnostics, unique=True))
 def test_nothing_is_lost(known: list[Diagnostic]) -> None:
     """What is not shown is counted where its like is shown; errors are all shown, and last."""
     shown = digest(known)
-    more = [re.match(r"\d+", note) for fault in shown for note in fault.notes]
+    more = [re.match(r"\d+", note) for diagnostic in shown for note in diagnostic.notes]
     assert len(shown) + sum(int(found[0]) for found in more if found) == len(known)
-    assert [fault for fault in shown if fault.severity == "error"] == [
-        fault for fault in known if fault.severity == "error"
+    assert [diagnostic for diagnostic in shown if diagnostic.severity == "error"] == [
+        diagnostic for diagnostic in known if diagnostic.severity == "error"
     ]
     assert shown == errors_last(shown)
     counted = sum(int(number) for number in re.findall(r"(\d+) (?:error|warning)", tally(known)))
@@ -35,9 +35,13 @@ def test_nothing_is_lost(known: list[Diagnostic]) -> None:
     assert tally(known) or not more
 
 
-@given(st.lists(faults, unique=True))
+@given(st.lists(diagnostics, unique=True))
 def test_one_notebook_is_as_it_was(known: list[Diagnostic]) -> None:
     """Of one notebook everything is shown by itself."""
-    of_one = [fault for fault in known if not fault.labels or fault.labels[0].source.name < "b"]
+    of_one = [
+        diagnostic
+        for diagnostic in known
+        if not diagnostic.labels or diagnostic.labels[0].source.name < "b"
+    ]
     assert digest(of_one) == errors_last(of_one)
     assert tally(of_one) == ""

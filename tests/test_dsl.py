@@ -144,4 +144,7 @@ def test_what_kfp_cannot_compile() -> None:
     """Defaults on which kfp stops are warned of."""
     none = Parameter("none", "list", [1, {"a": None}])
     one = replace(FULL, parameters=(*FULL.parameters, none))
-    assert [fault.message.split("`")[1] for fault in cannot_compile(one)] == ["title", "none"]
+    assert [diagnostic.message.split("`")[1] for diagnostic in cannot_compile(one)] == [
+        "title",
+        "none",
+    ]

@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 from notebooks import cell, notebook, to_bytes
 
 from kale_tag.cli import main
-from kale_tag.commands.mend_proposal import mend_proposal
+from kale_tag.commands.adjust_proposal import adjust_proposal
 from kale_tag.compiler.build import build_pipeline
 from kale_tag.diagnostics import Label, Source, UserError
 from kale_tag.extract.cell_code import read_code
@@ -32,6 +32,7 @@ from kale_tag.extract.write_spec import write_spec
 from kale_tag.fields.yaml_tree import Mapping, Scalar, plain, read_yaml
 from kale_tag.fields.yaml_tree import Sequence as List
 from kale_tag.kale import tags
+from kale_tag.kale.metadata import tags_in
 from kale_tag.kale.settings import CompileOptions, check
 from kale_tag.notebook.model import Notebook
 from kale_tag.notebook.read import read_notebook
@@ -224,7 +225,7 @@ def test_the_schema_takes_it(value: dict[str, Any]) -> None:
 @given(notebooks())
 def test_any_proposal(value: dict[str, Any]) -> None:
     """A proposal is mended, whatever the notebook, and what it tells stands on the rules."""
-    proposal, told = mend_proposal(draft(read_notebook(as_bytes(bare(value)), "nb.ipynb")))
+    proposal, told = adjust_proposal(draft(read_notebook(as_bytes(bare(value)), "nb.ipynb")))
     (made,) = specs_of(Member(proposal, "nb.ipynb", PATH, View(proposal.notebook)))
     for one in told:
         cell = one.labels[0].source.cell
@@ -301,7 +302,7 @@ def test_notebooks_of_one_shape(
             original = originals[stems.index(stem)]
             result = json.loads(applied(written, as_bytes(bare(original)), number, stem=stem))
             for at, tagged in one.draft.tags.items():
-                assert tags.listed(result["cells"][at]["metadata"]) == list(tagged)
+                assert tags_in(result["cells"][at]["metadata"]) == list(tagged)
     assert sum(len(made.members) for made, _ in found) == len(stems)
 
 
@@ -490,8 +491,8 @@ def upgraded(value: dict[str, Any]) -> dict[str, Any]:
     if isinstance(about, dict):
         if "docker_image" in about:
             about["base_image"] = about.pop("docker_image")
-        for fault in [*check(about)]:
-            about.pop(str(fault.path[0]), None)
+        for diagnostic in [*check(about)]:
+            about.pop(str(diagnostic.path[0]), None)
     for one in value["cells"]:
         about = one.get("metadata") or {}
         if isinstance(about.get("tags"), list):
@@ -567,7 +568,7 @@ def test_untagged_notebooks(corpus: Path) -> None:
     """Every untagged notebook of Python gets a proposal that `plan` accepts, most with rules."""
     done = proposed = 0
     for name, data, found in real(corpus, tagged=False):
-        one = Member(mend_proposal(found)[0], name, PATH, View(found.notebook))
+        one = Member(adjust_proposal(found)[0], name, PATH, View(found.notebook))
         for by in ("", "id"):
             (made,) = specs_of(one, by=by)
             spec = read_spec(Source("spec.yaml", made), _no_base)
@@ -585,22 +586,22 @@ def test_proposals_compile(corpus: Path) -> None:
     The others have no code for a step, or code that is not Python's or uses what nobody defines.
     """
     compiled = 0
-    faults: Counter[str] = Counter()
+    diagnostics: Counter[str] = Counter()
     for name, data, found in real(corpus, tagged=False):
-        draft, told = mend_proposal(found)
+        draft, told = adjust_proposal(found)
         (made,) = specs_of(Member(draft, name, PATH, View(found.notebook)))
         result = read_notebook(applied(made, data), name)
         try:
             build_pipeline(result, CompileOptions(), _no_reference)
             compiled += 1
             assert not told
-        except UserError as fault:
-            for one in fault.diagnostics:
-                faults[one.code] += 1
+        except UserError as exc:
+            for one in exc.diagnostics:
+                diagnostics[one.code] += 1
                 cell = one.labels[0].source.cell
                 roles = draft.tags.get(-1 if cell is None else cell, ())
                 assert not set(roles) & {"imports", "functions", "pipeline-parameters"}, one
-    assert compiled >= 115, faults
+    assert compiled >= 115, diagnostics
 
 
 def _no_reference(_path: str, _at: Label) -> Notebook:

@@ -414,7 +414,7 @@ def test_a_result_that_is_not_right(
     versions = (tagged("step:a"), tagged("step:a", "prev:x"), tagged("step:a", "prev:y"))
     found = merged(versions, "a.ipynb", 7, LABELS)
     assert (found.data, found.clean) == (wrong, False)
-    assert [fault.code for fault in found.faults] == [code]
+    assert [diagnostic.code for diagnostic in found.diagnostics] == [code]
 
 
 def test_called_by_hand(alone: Repository, monkeypatch: Patch, capsys: Capture) -> None:

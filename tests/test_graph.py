@@ -24,13 +24,13 @@ def pipelines(draw: st.DrawFn) -> Pipeline:
     """A pipeline of any shape."""
     steps: list[Any] = []
     for number in range(draw(st.integers(1, 14))):
-        givers = draw(st.sets(st.integers(0, number - 1), max_size=4)) if number else set()
+        producers = draw(st.sets(st.integers(0, number - 1), max_size=4)) if number else set()
         ins = {
-            f"v{giver}_{count}": f"s{giver}"
-            for giver in sorted(givers)
+            f"v{producer}_{count}": f"s{producer}"
+            for producer in sorted(producers)
             for count in range(draw(st.integers(0, 2)))
         }
-        prev = tuple(f"s{giver}" for giver in sorted(givers))
+        prev = tuple(f"s{producer}" for producer in sorted(producers))
         steps.append(step(f"s{number}", prev=prev, ins=ins))
     return pipeline(*steps)
 
@@ -145,8 +145,8 @@ def test_nothing_overlaps(one: Pipeline) -> None:
         heights = [y for _, y in line.points]
         assert heights == sorted(heights)
         for end, (x, y), side in (
-            (line.edge.giver, line.points[0], 17),
-            (line.edge.taker, line.points[-1], -17),
+            (line.edge.producer, line.points[0], 17),
+            (line.edge.consumer, line.points[-1], -17),
         ):
             middle, level = made.boxes[end]
             assert y == pytest.approx(level + side)
@@ -202,7 +202,7 @@ def test_a_fan_is_straight() -> None:
     labels = {edge: Size(6, 110, 28) for edge in edges(one)}
     made = layout(list(boxes), edges(one), boxes, labels)
     for line in made.lines:
-        branch = line.edge.taker if line.edge.giver == "load" else line.edge.giver
+        branch = line.edge.consumer if line.edge.producer == "load" else line.edge.producer
         assert line.label[0] == pytest.approx(made.boxes[branch][0])
 
 
@@ -228,9 +228,9 @@ def test_fifty_steps_fit() -> None:
     steps: list[Any] = [step("load")]
     for row in range(7):
         for column in range(7):
-            giver = f"r{row - 1}_{(column * 3 + 1) % 7}" if row else "load"
-            ins = {f"data_{row}_{column}": giver}
-            steps.append(step(f"r{row}_{column}", prev=(giver,), ins=ins))
+            producer = f"r{row - 1}_{(column * 3 + 1) % 7}" if row else "load"
+            ins = {f"data_{row}_{column}": producer}
+            steps.append(step(f"r{row}_{column}", prev=(producer,), ins=ins))
     root = ET.fromstring(as_svg(pipeline(*steps)))
     assert float(root.attrib["width"]) < 1200
     assert float(root.attrib["height"]) < 1200

@@ -77,9 +77,9 @@ def test_what_is_no_code_is_refused(source: str, code: str, marked: str | None) 
     with pytest.raises(UserError) as refused:
         built(("step:a", "y = 1"), ("step:b", source))
 
-    fault = refused.value.diagnostics[0]
-    label = fault.labels[0]
-    assert fault.code == code
+    diagnostic = refused.value.diagnostics[0]
+    label = diagnostic.labels[0]
+    assert diagnostic.code == code
     assert label.source.cell == 1
     if marked is not None:
         assert label.span is not None

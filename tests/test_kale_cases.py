@@ -74,7 +74,10 @@ DIFFERENCES = {
 REFUSED = {
     "golden-mount_pvc": (NO_EDGE, "undefined-name"),
     "comp-plain-unaffected": (NO_EDGE, "undefined-name"),
-    "join-two-writers": ("Kale takes the alphabetically first of two writers (D2)", "two-givers"),
+    "join-two-writers": (
+        "Kale takes the alphabetically first of two writers (D2)",
+        "two-producers",
+    ),
 }
 """What Kale compiles and we refuse, why, and with which fault."""
 
@@ -108,7 +111,7 @@ def test_notebook(case: dict[str, Any]) -> None:
     if "error" in expected or case["id"] in REFUSED:
         with pytest.raises(UserError) as refused:
             built(case)
-        codes = {fault.code for fault in refused.value.diagnostics}
+        codes = {diagnostic.code for diagnostic in refused.value.diagnostics}
         assert "error" in expected or codes == {REFUSED[case["id"]][1]}
         return
 
@@ -162,7 +165,7 @@ def test_tags(case: dict[str, Any]) -> None:
         _notebook([{"type": "code", "tags": case["tags"], "source": ""}], "p.ipynb")
     )
     expected = case["expect"]
-    ours = [fault.code for fault in found.faults]
+    ours = [diagnostic.code for diagnostic in found.diagnostics]
     lenient = any(TAG_DIFFERENCES.get(tag) for tag in case["tags"])
     if "error" in expected:
         assert bool(ours) is not lenient
@@ -192,11 +195,11 @@ def _parsed(code: str) -> list[Parsed]:
 @pytest.mark.parametrize("case", CASES["parameters"], ids=lambda case: case["code"])
 def test_parameters(case: dict[str, Any]) -> None:
     """Same names, types and values; same refusals, but for what is plainly a parameter."""
-    found, faults = read_parameters(_parsed(case["code"]))
+    found, diagnostics = read_parameters(_parsed(case["code"]))
     if "error" in case["expect"]:
-        assert bool(faults) is not bool(PARAMETER_DIFFERENCES.get(case["code"]))
+        assert bool(diagnostics) is not bool(PARAMETER_DIFFERENCES.get(case["code"]))
     else:
-        assert not faults
+        assert not diagnostics
         assert {one.name: [one.type, one.default] for one in found} == case["expect"]
 
 
@@ -214,14 +217,14 @@ def test_metrics(case: dict[str, Any]) -> None:
     """Same variables, under their own names; same refusals but for blanks and remarks."""
     code, expected = case["code"], case["expect"]
     try:
-        found, faults = read_metrics(_parsed(code))
+        found, diagnostics = read_metrics(_parsed(code))
     except UserError:
         assert expected["error"] == "SyntaxError"
         return
     if "error" in expected:
-        assert bool(faults) is not (code in METRIC_DIFFERENCES)
+        assert bool(diagnostics) is not (code in METRIC_DIFFERENCES)
     else:
-        assert not faults
+        assert not diagnostics
         assert list(found) == list(expected.values())
 
 

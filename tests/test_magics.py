@@ -101,9 +101,9 @@ def test_what_a_step_cannot_run(cell: str, code: str, marked: str) -> None:
     with pytest.raises(UserError) as refused:
         rewritten(cell)
 
-    (fault,) = refused.value.diagnostics
-    (label,) = fault.labels
-    assert fault.code == code
+    (diagnostic,) = refused.value.diagnostics
+    (label,) = diagnostic.labels
+    assert diagnostic.code == code
     assert label.span is not None
     assert cell[label.span.start : label.span.end] == marked
 

@@ -18,7 +18,7 @@ NONE = "-"
 """Stands for a cell without `tags` in the tables."""
 
 
-def listed(text: str) -> object:
+def tags_in(text: str) -> object:
     """`step:a prev:b` as a list of tags."""
     return MISSING if text == NONE else text.split()
 
@@ -57,9 +57,9 @@ def listed(text: str) -> object:
 )
 def test_tags(base: str, ours: str, theirs: str, merged: str) -> None:
     """Tags on which the two sides do not contradict each other merge, in one version of all."""
-    found = merge_tags(Versions(*map(listed, (base, ours, theirs))))
+    found = merge_tags(Versions(*map(tags_in, (base, ours, theirs))))
     assert not found.conflicts
-    assert found.versions == Versions(*[listed(merged)] * 3)
+    assert found.versions == Versions(*[tags_in(merged)] * 3)
 
 
 @pytest.mark.parametrize(
@@ -105,9 +105,9 @@ def test_conflicts(
     base: str, ours: str, theirs: str, versions: tuple[str, str, str], what: str
 ) -> None:
     """Where they contradict each other each version keeps its own tag, in the same place."""
-    found = merge_tags(Versions(*map(listed, (base, ours, theirs))))
+    found = merge_tags(Versions(*map(tags_in, (base, ours, theirs))))
     assert [conflict.what for conflict in found.conflicts] == [what]
-    assert found.versions == Versions(*map(listed, versions))
+    assert found.versions == Versions(*map(tags_in, versions))
 
 
 def read(cells: Mapping[str, str], **settings: Any) -> Notebook:

@@ -24,13 +24,13 @@ def fault_of(data: bytes, engine: str) -> Diagnostic:
     with pytest.raises(UserError) as caught:
         read(data, engine)
     assert caught.value.__context__ is None, "the text of the whole file would be kept"
-    (fault,) = caught.value.diagnostics
-    return fault
+    (diagnostic,) = caught.value.diagnostics
+    return diagnostic
 
 
-def place_of(fault: Diagnostic) -> tuple[int, int, str]:
+def place_of(diagnostic: Diagnostic) -> tuple[int, int, str]:
     """The line, the column and the text that the caret of *fault* points at."""
-    (label,) = fault.labels
+    (label,) = diagnostic.labels
     assert label.span is not None
     line, column = label.source.position(label.span.start)
     return line, column, label.source.text[label.span.start : label.span.end]
@@ -89,14 +89,14 @@ FAULTS: list[tuple[bytes, str, str]] = [
 @pytest.mark.parametrize(("data", "code", "words"), FAULTS)
 def test_fault(data: bytes, code: str, words: str, engine: str) -> None:
     """Each fault has its code, says what is wrong in the words of the user, and how to go on."""
-    fault = fault_of(data, engine)
-    assert (fault.code, fault.severity) == (code, "error")
-    assert words in fault.message
-    assert fault.help
-    assert fault.labels
-    assert not fault.message.endswith(".")
-    assert not fault.help.endswith(".")
-    for label in fault.labels:
+    diagnostic = fault_of(data, engine)
+    assert (diagnostic.code, diagnostic.severity) == (code, "error")
+    assert words in diagnostic.message
+    assert diagnostic.help
+    assert diagnostic.labels
+    assert not diagnostic.message.endswith(".")
+    assert not diagnostic.help.endswith(".")
+    for label in diagnostic.labels:
         assert len(label.source.text) <= 2 * 100 + 1
         assert "\n" not in label.source.text
 
@@ -125,11 +125,11 @@ def test_place_of_fault(text: str, place: tuple[int, int, str], engine: str) -> 
 def test_place_in_a_long_line(before: str, engine: str) -> None:
     """Of a huge line a piece is shown, the caret true within it, the message true in the file."""
     text = '{"a":\n"' + before * 5_000 + '" !' + " " * 5_000 + "}"
-    fault = fault_of(text.encode(), engine)
-    line, _, character = place_of(fault)
+    diagnostic = fault_of(text.encode(), engine)
+    line, _, character = place_of(diagnostic)
     assert (line, character) == (2, "!")
-    assert "line 2, column 5004" in fault.message
-    assert "\ufffd" not in fault.labels[0].source.text
+    assert "line 2, column 5004" in diagnostic.message
+    assert "\ufffd" not in diagnostic.labels[0].source.text
 
 
 @each_engine
@@ -139,10 +139,10 @@ def test_bad_source(source: str, engine: str) -> None:
     notebook = read((CELL % source).encode(), engine)
     with pytest.raises(UserError) as caught:
         _ = notebook.cells[0].source
-    (fault,) = caught.value.diagnostics
-    assert fault.code == "bad-source"
-    assert "cell 0" in fault.message
-    assert fault.labels[0].source.cell == 0
+    (diagnostic,) = caught.value.diagnostics
+    assert diagnostic.code == "bad-source"
+    assert "cell 0" in diagnostic.message
+    assert diagnostic.labels[0].source.cell == 0
 
 
 @each_engine
@@ -297,8 +297,8 @@ def test_refuses_what_json_refuses(data: bytes) -> None:
     for engine in ENGINES:
         try:
             notebook = read(data, engine)
-        except UserError as fault:
-            (diagnostic,) = fault.diagnostics
+        except UserError as exc:
+            (diagnostic,) = exc.diagnostics
             assert diagnostic.code in allowed
             told.append(diagnostic)
         else:

@@ -61,7 +61,7 @@ def refusals(one: Pipeline) -> list[str]:
     """Codes and messages of what stops the package of *one*."""
     with pytest.raises(UserError) as caught:
         package(one, RUNTIME)
-    return [f"{fault.code}: {fault.message}" for fault in caught.value.diagnostics]
+    return [f"{diagnostic.code}: {diagnostic.message}" for diagnostic in caught.value.diagnostics]
 
 
 @pytest.mark.parametrize("name", PACKAGES)
@@ -365,9 +365,9 @@ def test_refused_settings(settings: dict[str, Any], said: str) -> None:
     one = pipeline(step("a", settings=StepSettings(**settings), label=AT))
     with pytest.raises(UserError) as caught:
         package(one, RUNTIME)
-    (fault,) = caught.value.diagnostics
-    assert said in fault.message
-    assert fault.labels == (AT,)
+    (diagnostic,) = caught.value.diagnostics
+    assert said in diagnostic.message
+    assert diagnostic.labels == (AT,)
 
 
 @pytest.mark.parametrize(

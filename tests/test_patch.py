@@ -104,7 +104,7 @@ def test_there_and_back(
 
 def check_texts(refused: UserError) -> None:
     """Every fault can be printed."""
-    assert all(fault_text(fault, Style()) for fault in refused.diagnostics)
+    assert all(fault_text(diagnostic, Style()) for diagnostic in refused.diagnostics)
 
 
 paths = st.sampled_from(
@@ -162,10 +162,10 @@ def test_any_text_is_a_patch_or_a_message(text: str) -> None:
     try:
         read_patch(Source("a.patch.json", text))
     except UserError as refused:
-        for fault in refused.diagnostics:
-            spans = [label.span for label in fault.labels if label.span is not None]
+        for diagnostic in refused.diagnostics:
+            spans = [label.span for label in diagnostic.labels if label.span is not None]
             assert all(0 <= span.start <= span.end <= len(text) for span in spans)
-            assert fault_text(fault, Style())
+            assert fault_text(diagnostic, Style())
 
 
 TWO = from_percent("# %% id=load\nload()\n# %% id=fit\nfit()\n# %% id=show\nshow()\n")

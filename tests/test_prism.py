@@ -118,8 +118,8 @@ def asked(server: Stub, path: str, body: object = None) -> int:
     try:
         with urllib.request.urlopen(request) as answer:
             return int(answer.status)
-    except urllib.error.HTTPError as fault:
-        return fault.code
+    except urllib.error.HTTPError as exc:
+        return exc.code
 
 
 @pytest.mark.slow

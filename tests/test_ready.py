@@ -85,9 +85,12 @@ def test_what_they_propose_is_sound(corpus: Path, name: str) -> None:
     for path, data in notebooks.items():
         made = applied(name, data, path)
         assert made is not None, path
-        for fault in lint(read_notebook(made, path)):
-            if fault.severity == "error" and fault.code not in {"foreign-tag", "bad-tags"}:
-                found.setdefault(fault.code, []).append(path)
+        for diagnostic in lint(read_notebook(made, path)):
+            if diagnostic.severity == "error" and diagnostic.code not in {
+                "foreign-tag",
+                "bad-tags",
+            }:
+                found.setdefault(diagnostic.code, []).append(path)
     assert found.keys() <= {"no-step"}, found
     assert len(found.get("no-step", ())) < 4, found  # nothing but definitions, or Julia's
     assert len(notebooks) > 180
@@ -104,8 +107,8 @@ def test_kale_takes_what_they_propose(kale: Path, corpus: Path, tmp_path: Path, 
             (tmp_path / path).write_bytes(made)
     taken, found = 0, []
     for said in seen(kale, *sorted(tmp_path.glob("*.ipynb"))):
-        fault = said.get("error")
-        why = f"{fault['type']}: {fault['message']}" if fault else ""
+        diagnostic = said.get("error")
+        why = f"{diagnostic['type']}: {diagnostic['message']}" if diagnostic else ""
         taken += said["ok"]
         if why and not OTHER_REASONS.search(why) and not NOT_THEIRS.search(why):
             found.append(f"{said['notebook']}: {why}")

@@ -237,11 +237,16 @@ def test_any_text_is_a_spec_or_a_message(text: str) -> None:
     def load(_path: str, _at: Label) -> Source:
         raise UserError
 
-    faults: tuple[Diagnostic, ...] = ()
+    diagnostics: tuple[Diagnostic, ...] = ()
     try:
         read_spec(Source("spec.yaml", text), load)
     except UserError as refused:
-        faults = refused.diagnostics
-    spans = [label.span for fault in faults for label in fault.labels if label.span is not None]
+        diagnostics = refused.diagnostics
+    spans = [
+        label.span
+        for diagnostic in diagnostics
+        for label in diagnostic.labels
+        if label.span is not None
+    ]
     assert all(0 <= span.start <= span.end <= len(text) for span in spans)
-    assert all(as_text(fault, Style()) for fault in faults)
+    assert all(as_text(diagnostic, Style()) for diagnostic in diagnostics)

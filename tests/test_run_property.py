@@ -145,10 +145,13 @@ def run_steps(one: Compiled, folder: Path) -> None:
             "artifacts": {
                 name: {
                     "artifacts": [
-                        {"uri": str(folder / giver / output), "metadata": metadata[giver][output]}
+                        {
+                            "uri": str(folder / producer / output),
+                            "metadata": metadata[producer][output],
+                        }
                     ]
                 }
-                for name, (giver, output) in task.inputs.items()
+                for name, (producer, output) in task.inputs.items()
             },
         }
         outputs = {
@@ -193,9 +196,9 @@ def check(percent: str) -> None:
     """Assert that every variable of every step is the same on both ways."""
     try:
         one = compiled(percent)
-    except UserError as fault:
+    except UserError as exc:
         # Whether a name is there can hang on what a cell finds; that is told, and not run.
-        told = {diagnostic.code for diagnostic in fault.diagnostics}
+        told = {diagnostic.code for diagnostic in exc.diagnostics}
         assume(not told <= {"undefined-name", "deleted-name"})
         raise
     with TemporaryDirectory() as name:

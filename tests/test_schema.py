@@ -67,17 +67,17 @@ BEYOND = {
 where there is no tree, there is nothing to ask."""
 
 
-def beyond(fault: Diagnostic) -> bool:
+def beyond(diagnostic: Diagnostic) -> bool:
     """Whether JSON Schema cannot see *fault*: by its code, or one of two that share a code."""
-    if fault.code in BEYOND:
+    if diagnostic.code in BEYOND:
         return True
-    assert fault.code in FORM, f"a new code: can JSON Schema see `{fault.code}`?"
-    if fault.message.startswith("the range `"):
+    assert diagnostic.code in FORM, f"a new code: can JSON Schema see `{diagnostic.code}`?"
+    if diagnostic.message.startswith("the range `"):
         return True  # `6-4`: two numbers inside one text, compared
-    label = fault.labels[0]
+    label = diagnostic.labels[0]
     written = label.source.text[label.span.start : label.span.end] if label.span else ""
     # `+1` and `1e-3` reach a schema as 1 and 0.001; Kale gets the text, and takes no sign in it.
-    return fault.code == "invalid-quantity" and _is_number(written) and float(written) >= 0
+    return diagnostic.code == "invalid-quantity" and _is_number(written) and float(written) >= 0
 
 
 def _is_number(text: str) -> bool:
@@ -181,10 +181,10 @@ def reader_says(text: str, load: read.Load = no_file) -> list[Diagnostic]:
     source = Source("spec.yaml", text)
     try:
         read_spec(source, load)
-    except UserError as fault:
+    except UserError as exc:
         return [
             found
-            for found in fault.diagnostics
+            for found in exc.diagnostics
             if found.labels[0].source.name == source.name and not beyond(found)
         ]
     return []
@@ -202,8 +202,8 @@ def assert_agree(text: str, load: read.Load = no_file) -> bool:
     assert bool(reader) == bool(schema), "\n".join(
         (
             text,
-            f"the reader says {[f'{fault.code}: {fault.message}' for fault in reader]},",
-            f"the schema says {[f'{fault.json_path}: {fault.message}' for fault in schema]}",
+            f"the reader says {[f'{one.code}: {one.message}' for one in reader]},",
+            f"the schema says {[f'{one.json_path}: {one.message}' for one in schema]}",
         )
     )
     return not reader
@@ -279,8 +279,8 @@ def test_every_example_and_default_is_valid() -> None:
         offered = [*schema.get("examples", ())]
         offered += [schema["default"]] if "default" in schema else []
         for value in offered:
-            faults = list(VALIDATOR.evolve(schema=_in_python(schema)).iter_errors(value))
-            assert not faults, f"{path}: {value}: {faults}"
+            diagnostics = list(VALIDATOR.evolve(schema=_in_python(schema)).iter_errors(value))
+            assert not diagnostics, f"{path}: {value}: {diagnostics}"
 
 
 def keys(pointer: str) -> set[str]:

@@ -488,8 +488,8 @@ def test_corpus() -> None:
         before = path.read_bytes()
         try:
             notebook = read(before)
-        except UserError as fault:
-            refused |= {diagnostic.code for diagnostic in fault.diagnostics}
+        except UserError as exc:
+            refused |= {diagnostic.code for diagnostic in exc.diagnostics}
             continue
         plain = json.loads(text_of(before))
         codes = [index for index, cell in enumerate(notebook.cells) if cell.cell_type == "code"]

@@ -183,16 +183,16 @@ def test_a_run_that_fails(server: Stub, capsys: pytest.CaptureFixture[str]) -> N
     server.states = [state("RUNNING"), failed]
     done = submitted(server, capsys, "--wait", code=1)
 
-    (fault,) = done["diagnostics"]
-    assert fault["message"] == "the run has failed: `train` failed"
-    assert fault["notes"] == ["`train`: exit status 1"]
+    (diagnostic,) = done["diagnostics"]
+    assert diagnostic["message"] == "the run has failed: `train` failed"
+    assert diagnostic["notes"] == ["`train`: exit status 1"]
     assert done["run"]["state"] == "FAILED"
     assert [one["state"] for one in done["run"]["steps"]] == ["SUCCEEDED", "FAILED"]
 
     server.states = [state("CANCELED", error="by hand")]
     server.looks.clear()
-    (fault,) = submitted(server, capsys, "--wait", code=1)["diagnostics"]
-    assert (fault["message"], fault["notes"]) == ("the run was cancelled", ["by hand"])
+    (diagnostic,) = submitted(server, capsys, "--wait", code=1)["diagnostics"]
+    assert (diagnostic["message"], diagnostic["notes"]) == ("the run was cancelled", ["by hand"])
 
 
 def test_interrupted(
@@ -261,8 +261,8 @@ def test_recurring(server: Stub, capsys: pytest.CaptureFixture[str]) -> None:
 def test_users_kept_apart(server: Stub, capsys: pytest.CaptureFixture[str]) -> None:
     """A server with profiles needs a namespace, and everything goes there."""
     server.multi_user = True
-    (fault,) = submitted(server, capsys, code=2)["diagnostics"]
-    assert fault["code"] == "no-namespace"
+    (diagnostic,) = submitted(server, capsys, code=2)["diagnostics"]
+    assert diagnostic["code"] == "no-namespace"
 
     assert submit(server, "--namespace", "anna") == 0
     assert submit(server, "-n", "bert") == 0

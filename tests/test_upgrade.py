@@ -17,6 +17,7 @@ from test_kale import kale, seen
 from kale_tag.cli import main
 from kale_tag.diagnostics import UserError
 from kale_tag.kale import tags
+from kale_tag.kale.metadata import tags_in
 from kale_tag.kale.outline import Outline, outline
 from kale_tag.notebook.read import read_notebook
 from kale_tag.plan.carry_out import Retagged, retag
@@ -184,7 +185,7 @@ def kale_notebooks(corpus: Path) -> list[tuple[str, bytes]]:
                 tag
                 for one in book.cells
                 if one.cell_type == "code"
-                for tag in tags.listed(one.metadata)
+                for tag in tags_in(one.metadata)
             ]
         except UserError:
             continue
@@ -280,8 +281,8 @@ def unnamed(kale: Path, folder: Path, given: dict[str, bytes]) -> tuple[int, lis
         if said["ok"]:
             taken += 1
             continue
-        fault = said["error"]
-        why = f"{fault['type']}: {fault['message']}"
+        diagnostic = said["error"]
+        why = f"{diagnostic['type']}: {diagnostic['message']}"
         named = next((codes for reason, codes in REASONS.items() if re.search(reason, why)), set())
         if not named & codes[name]:
             found.append(f"{name}: {why}, and the upgrade warned of {sorted(codes[name])}")

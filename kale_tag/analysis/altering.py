@@ -18,7 +18,7 @@ def alter_together(flow: "Dataflow", number: int) -> None:
     """
     unit = flow.units[number]
     todo, done = sorted(unit.altered & unit.ins.keys() & flow.sharers.keys()), set()
-    givers, links = {number}, []
+    producers, links = {number}, []
     while todo:
         name = todo.pop()
         if name in done:
@@ -26,10 +26,10 @@ def alter_together(flow: "Dataflow", number: int) -> None:
         done.add(name)
         for earlier, other in _shared_with(flow, number, name):
             todo.append(other)
-            givers.add(earlier)
+            producers.add(earlier)
             links.append((name, other))
     # Whichever of them is the last to give one of these gives all, or they would be apart.
-    for who in sorted(givers) if links else ():
+    for who in sorted(producers) if links else ():
         for name in sorted(done):
             _may_change(flow, who, name)
         for name, other in links:

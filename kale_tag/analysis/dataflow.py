@@ -11,7 +11,7 @@ them anew (see `sharing`).
 from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING
 
-from kale_tag.analysis import errors as faults
+from kale_tag.analysis import errors
 from kale_tag.analysis.altering import alter_together, note_sharer, wanted_names
 from kale_tag.analysis.calls import Change
 from kale_tag.analysis.carriers import Carriers
@@ -46,7 +46,7 @@ class Dataflow:
         self.rebinders: dict[str, int] = {}  # the units, as bits, after which it is another object
         self.sharers: dict[str, list[int]] = {}  # units after which a variable may share an object
         self.callables = Callables([shared])
-        self.faults: list[Diagnostic] = []
+        self.diagnostics: list[Diagnostic] = []
         self.free: dict[str, list[tuple[int, Read, str]]] = {}
         self.outer: tuple[Dataflow, int] | None = None
         self.from_outside: dict[str, list[Body]] = {}
@@ -129,7 +129,7 @@ class Dataflow:
         step = next((one.name for one in self.units if name in one.block.binds), None)
         from_step = step and name in self.shared.bound and not read.late  # `x = x + 1`
         if from_step or not self._at_hand(name):
-            self.faults.append(faults.shared_needs(name, read, step))
+            self.diagnostics.append(errors.shared_needs(name, read, step))
 
     def _at_hand(self, name: str) -> bool:
         shared = self.shared
@@ -149,22 +149,22 @@ class Dataflow:
         unit.sought[name] = read.sure
         if name in unit.ins or name in unit.parameters:
             return
-        known_faults = len(self.faults)
-        giver = self.giver(name, unit.before, read, f"step `{unit.name}`")
-        if len(self.faults) > known_faults:
+        known_diagnostics = len(self.diagnostics)
+        producer = self.producer(name, unit.before, read, f"step `{unit.name}`")
+        if len(self.diagnostics) > known_diagnostics:
             return
-        if giver is None:
+        if producer is None:
             self._not_given(number, name, read, through)
-        elif (repeated := _repeatable(self.units[giver].block, name)) and unit.inner is None:
+        elif (repeated := _repeatable(self.units[producer].block, name)) and unit.inner is None:
             unit.carried.setdefault(name, repeated)
-        elif name in (block := self.units[giver].block).deleted and name not in block.bound:
+        elif name in (block := self.units[producer].block).deleted and name not in block.bound:
             if read.sure and name not in BUILTINS:
-                by, spot = self.units[giver].name, block.deleted[name]
-                self.faults.append(faults.deleted(name, unit.name, read, by, spot))
+                by, spot = self.units[producer].name, block.deleted[name]
+                self.diagnostics.append(errors.deleted(name, unit.name, read, by, spot))
         else:
-            unit.ins[name] = giver
-            self.give(giver, name)
-            bodies = list(self.bodies(giver, name))
+            unit.ins[name] = producer
+            self.give(producer, name)
+            bodies = list(self.bodies(producer, name))
             unit.carriers.add(name, bodies)
             if unit.inner is not None:
                 unit.inner.take(name, bodies)
@@ -247,12 +247,12 @@ class Dataflow:
         unit = self.units[number]
         if unit.inner is None:
             return unit.carriers.bodies(name)
-        giver = unit.inner.end_giver(name)
-        return () if giver is None else unit.inner.bodies(giver, name)
+        producer = unit.inner.end_producer(name)
+        return () if producer is None else unit.inner.bodies(producer, name)
 
     # Who gives
 
-    def giver(self, name: str, before: int, read: Read | None, who: str) -> int | None:
+    def producer(self, name: str, before: int, read: Read | None, who: str) -> int | None:
         """The unit among *before* whose value of *name* is the notebook's; None: there is none.
 
         Two that may be it are a fault where *read* is sure.
@@ -271,7 +271,7 @@ class Dataflow:
         if len(last) > 1 and not self._same_import(name, last):
             if read is not None and read.sure:
                 found = [(self.units[one].name, self.where(one, name)) for one in last]
-                self.faults.append(faults.two_givers(name, who, read, found))
+                self.diagnostics.append(errors.two_producers(name, who, read, found))
             return None
         return last[-1] if last else None
 
@@ -373,9 +373,9 @@ class Dataflow:
 
     def give_out(self, name: str) -> None:
         """*name* is given to the outside by the last step that binds it."""
-        giver = self.end_giver(name)
-        if giver is not None:
-            self.give(giver, name)
+        producer = self.end_producer(name)
+        if producer is not None:
+            self.give(producer, name)
 
     def give_at_end(self, number: int, name: str) -> None:
         """The unit has the value of *name* at its end, whether or not it gives it to others."""
@@ -386,9 +386,9 @@ class Dataflow:
                 unit.sought.pop(name, None)
                 self.need(number, name, Read(spot, False), "")
 
-    def end_giver(self, name: str, read: Read | None = None) -> int | None:
+    def end_producer(self, name: str, read: Read | None = None) -> int | None:
         """The unit that has the value of *name* when all is done."""
-        return self.giver(name, (1 << len(self.units)) - 1, read, "`pipeline-metrics`")
+        return self.producer(name, (1 << len(self.units)) - 1, read, "`pipeline-metrics`")
 
 
 def _star_of(block: Block) -> Import | None:

@@ -63,17 +63,17 @@ def _is_result(name: str) -> bool:
     return re.fullmatch(r"_+|_i*\d*|In|Out", name) is not None
 
 
-def two_givers(
-    name: str, who: str, read: Read, givers: Sequence[tuple[str, Spot | None]]
+def two_producers(
+    name: str, who: str, read: Read, producers: Sequence[tuple[str, Spot | None]]
 ) -> Diagnostic:
     """Two steps change a variable side by side, and a later one reads it."""
-    steps = " and ".join(f"`{step}`" for step, _ in givers)
-    first, *others = (step for step, _ in givers)
+    steps = " and ".join(f"`{step}`" for step, _ in producers)
+    first, *others = (step for step, _ in producers)
     return error(
-        "two-givers",
+        "two-producers",
         f"{who} uses `{name}`, which {steps} both change, and neither runs after the other",
         read.spot.label("which of them is meant?"),
-        also=[spot.label(f"changed by `{step}`") for step, spot in givers if spot is not None],
+        also=[spot.label(f"changed by `{step}`") for step, spot in producers if spot is not None],
         help=f"let one run after the other (`prev: {first}` on `{others[-1]}`), "
         "or give the variables two names",
     )

@@ -16,9 +16,9 @@ class Provenance:
     def of_inputs(self, number: int) -> set[str]:
         """What the unit of that number needs to read what it takes."""
         found: set[str] = set()
-        for name, giver in self.flow.units[number].ins.items():
-            if giver >= 0:
-                found |= self._of(giver, name)
+        for name, producer in self.flow.units[number].ins.items():
+            if producer >= 0:
+                found |= self._of(producer, name)
         return found
 
     def _of(self, number: int, name: str) -> frozenset[str]:

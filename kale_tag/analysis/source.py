@@ -61,29 +61,29 @@ def _read(text: str) -> ast.Module | Exception:
             warnings.simplefilter("ignore")
             tree = compile(text, "<cell>", "exec", FLAGS | ast.PyCF_ONLY_AST, dont_inherit=True)
             compile(tree, "<cell>", "exec", FLAGS, dont_inherit=True)  # finds `return` at the top
-    except (SyntaxError, ValueError, RecursionError, MemoryError, OverflowError) as fault:
-        return fault
+    except (SyntaxError, ValueError, RecursionError, MemoryError, OverflowError) as exc:
+        return exc
     assert isinstance(tree, ast.Module)
     return tree
 
 
-def _diagnostic(fault: Exception, code: Code, source: Source) -> Diagnostic:
+def _diagnostic(diagnostic: Exception, code: Code, source: Source) -> Diagnostic:
     text = source.text
     if "\0" in text:
         at = text.index("\0")
         return error(
             "not-python", "the cell holds a NUL character", Label(source, Span(at, at + 1))
         )
-    if isinstance(fault, UnicodeEncodeError):
-        at = fault.start
+    if isinstance(diagnostic, UnicodeEncodeError):
+        at = diagnostic.start
         message = "the cell holds half a character: a surrogate without its other half"
         return error("not-python", message, Label(source, Span(at, at + 1)))
-    if not isinstance(fault, SyntaxError):
+    if not isinstance(diagnostic, SyntaxError):
         return too_deep(source)
-    message = fault.msg.partition(". Perhaps")[0]
-    line = min(max(fault.lineno or 1, 1), text.count("\n") + 1)
-    column = max((fault.offset or 1) - 1, 0)
-    end = (fault.end_offset or 0) - 1 if fault.end_lineno == fault.lineno else 0
+    message = diagnostic.msg.partition(". Perhaps")[0]
+    line = min(max(diagnostic.lineno or 1, 1), text.count("\n") + 1)
+    column = max((diagnostic.offset or 1) - 1, 0)
+    end = (diagnostic.end_offset or 0) - 1 if diagnostic.end_lineno == diagnostic.lineno else 0
     # `offset` counts characters, as the span does, but for lines that were rewritten.
     begin = _start(text, line)
     length = len(_line(text, line))

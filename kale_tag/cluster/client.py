@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
-from kale_tag.cluster.health import Answer, Endpoint, connection_fault, status_fault
+from kale_tag.cluster.health import Answer, Endpoint, connection_diagnostic, status_diagnostic
 from kale_tag.cluster.package import RunnablePackage, quietly
 from kale_tag.diagnostics import Diagnostic, UserError, error
 
@@ -248,14 +248,14 @@ class Cluster:
         try:
             with quietly():
                 answer = call(*args, _request_timeout=TIMEOUT, **kwargs)
-        except api.ApiException as fault:
-            raise UserError(_refusal(self.endpoint, fault, doing)) from None
-        except (api.rest.urllib3.exceptions.HTTPError, ValueError, AttributeError) as fault:
+        except api.ApiException as exc:
+            raise UserError(_refusal(self.endpoint, exc, doing)) from None
+        except (api.rest.urllib3.exceptions.HTTPError, ValueError, AttributeError) as exc:
             # kfp's client fails in its own handling of errors whose text is not UTF-8, or none.
-            if isinstance(fault.__context__, api.ApiException):
-                raise UserError(_refusal(self.endpoint, fault.__context__, doing)) from None
-            known = connection_fault(self.endpoint, fault)
-            if known is None and isinstance(fault, AttributeError):
+            if isinstance(exc.__context__, api.ApiException):
+                raise UserError(_refusal(self.endpoint, exc.__context__, doing)) from None
+            known = connection_diagnostic(self.endpoint, exc)
+            if known is None and isinstance(exc, AttributeError):
                 raise
             raise UserError(known or _no_sense(self.endpoint, doing)) from None
         # It takes any text for a record in which all is None.
@@ -270,8 +270,8 @@ def _found_or_made(find: Callable[[], Found | None], make: Callable[[], Found]) 
         return found
     try:
         return make()
-    except UserError as fault:
-        if fault.diagnostics[0].code == "taken" and (found := find()):
+    except UserError as exc:
+        if exc.diagnostics[0].code == "taken" and (found := find()):
             return found
         raise
 
@@ -298,13 +298,13 @@ def _message(status: Any) -> str:  # noqa: ANN401  kfp's model
     return " ".join((status.message or "").split()) if status else ""
 
 
-def _refusal(endpoint: Endpoint, fault: Any, doing: str) -> Diagnostic:  # noqa: ANN401  ApiException
-    if not fault.status:
-        return connection_fault(endpoint, fault) or _no_sense(endpoint, doing)
-    body = fault.body or ""
+def _refusal(endpoint: Endpoint, diagnostic: Any, doing: str) -> Diagnostic:  # noqa: ANN401  ApiException
+    if not diagnostic.status:
+        return connection_diagnostic(endpoint, diagnostic) or _no_sense(endpoint, doing)
+    body = diagnostic.body or ""
     text = body.decode(errors="replace") if isinstance(body, bytes) else body
-    kind = (fault.headers or {}).get("Content-Type", "")
-    return status_fault(endpoint, Answer(fault.status, kind, text=text), doing)
+    kind = (diagnostic.headers or {}).get("Content-Type", "")
+    return status_diagnostic(endpoint, Answer(diagnostic.status, kind, text=text), doing)
 
 
 def _is_record(response: Any) -> bool:  # noqa: ANN401  kfp's own

@@ -116,9 +116,9 @@ def _client(access: Access, host: str) -> Any:  # noqa: ANN401  a kfp.Client
                 # With kubectl's configuration comes the certificate of its cluster.
                 ssl_ca_cert=trusted if host or access.ca_cert else None,
             )
-    except Exception as fault:  # noqa: BLE001  kfp, Google's login and kubectl's plug-ins say not what
+    except Exception as exc:  # noqa: BLE001  kfp, Google's login and kubectl's plug-ins say not what
         message = "kfp's own configuration cannot be used"
-        said = " ".join(str(fault).split())[:300] or type(fault).__name__
+        said = " ".join(str(exc).split())[:300] or type(exc).__name__
         hint = f"`--host URL` and {TOKEN} are all that is needed"
         raise UserError(error("kfp-configuration", message, notes=[said], help=hint)) from None
 
@@ -179,8 +179,8 @@ def _token_file() -> str:
         if path:
             with open(path, encoding="utf-8"):
                 pass
-    except OSError as fault:
-        message = f"cannot read the token in {path}: {(fault.strerror or str(fault)).lower()}"
+    except OSError as exc:
+        message = f"cannot read the token in {path}: {(exc.strerror or str(exc)).lower()}"
         hint = f"check the path in {TOKEN_FILE}, or put a token into {TOKEN}"
         raise UserError(error("not-read", message, help=hint)) from None
     return path

@@ -88,7 +88,7 @@ def check(endpoint: Endpoint) -> bool:
     if 300 <= answer.status < 400 or (answer.status == 200 and answer.is_html):
         raise UserError(_a_page(endpoint, answer))
     if answer.status != 200:
-        raise UserError(status_fault(endpoint, answer, "connect"))
+        raise UserError(status_diagnostic(endpoint, answer, "connect"))
     try:
         said = json.loads(answer.text)
     except ValueError:
@@ -105,33 +105,33 @@ def within(seconds: float, work: Callable[[], Result], endpoint: Endpoint) -> Re
     time limit of their own.
     """
     done: list[Result] = []
-    faults: list[Exception] = []
+    diagnostics: list[Exception] = []
 
     def run() -> None:
         try:
             done.append(work())
-        except Exception as fault:  # noqa: BLE001  raised again by who waits
-            faults.append(fault)
+        except Exception as exc:  # noqa: BLE001  raised again by who waits
+            diagnostics.append(exc)
 
     thread = threading.Thread(target=run, daemon=True)
     thread.start()
     thread.join(seconds)
     if done:
         return done[0]
-    fault = faults[0] if faults else TimeoutError()
-    known = connection_fault(endpoint, fault)
+    diagnostic = diagnostics[0] if diagnostics else TimeoutError()
+    known = connection_diagnostic(endpoint, diagnostic)
     if known is None:
-        raise fault
+        raise diagnostic
     raise UserError(known)
 
 
-def connection_fault(endpoint: Endpoint, fault: BaseException) -> Diagnostic | None:
+def connection_diagnostic(endpoint: Endpoint, diagnostic: BaseException) -> Diagnostic | None:
     """What is said of *fault*, where it or what is behind it is one of the network; else None."""
     from http.client import HTTPException  # noqa: PLC0415  slow to import
 
     server = endpoint.url
-    faults = _linked(fault)
-    for one in faults:
+    diagnostics = _linked(diagnostic)
+    for one in diagnostics:
         match one:
             case ssl.SSLCertVerificationError():
                 return _certificate(endpoint, one)
@@ -158,11 +158,11 @@ def connection_fault(endpoint: Endpoint, fault: BaseException) -> Diagnostic | N
                 )
             case _:
                 continue
-    last = faults[-1]
+    last = diagnostics[-1]
     return _broken(endpoint, last) if isinstance(last, OSError | HTTPException) else None
 
 
-def status_fault(  # noqa: PLR0911  one for each kind of answer
+def status_diagnostic(  # noqa: PLR0911  one for each kind of answer
     endpoint: Endpoint, answer: Answer, doing: str
 ) -> Diagnostic:
     """What is said where the server refuses to *doing*, a verb such as `connect`."""
@@ -238,11 +238,11 @@ def _trust(endpoint: Endpoint) -> ssl.SSLContext:
         context = ssl.create_default_context(cafile=endpoint.ca_cert or None)
         if endpoint.cert_file:
             context.load_cert_chain(endpoint.cert_file, endpoint.key_file or None)
-    except OSError as fault:  # SSLError is one
+    except OSError as exc:  # SSLError is one
         name = endpoint.ca_cert
         if endpoint.cert_file:
             name += f" or {endpoint.cert_file}"
-        why = (fault.strerror or str(fault)).lower()
+        why = (exc.strerror or str(exc)).lower()
         message = f"{name} cannot be used as a certificate: {why}"
         raise UserError(error("no-certificate", message, help="it must be in PEM form")) from None
     return context
@@ -288,8 +288,8 @@ def _no_api(endpoint: Endpoint, what: str) -> Diagnostic:
     )
 
 
-def _certificate(endpoint: Endpoint, fault: ssl.SSLCertVerificationError) -> Diagnostic:
-    why = str(getattr(fault, "verify_message", "") or fault)
+def _certificate(endpoint: Endpoint, diagnostic: ssl.SSLCertVerificationError) -> Diagnostic:
+    why = str(getattr(diagnostic, "verify_message", "") or diagnostic)
     hint = "`--ca-cert FILE` names the certificate of who signed it (PEM)"
     if "expired" in why or "not yet valid" in why:
         hint = "it has to be renewed by who runs the server; check the clock of this machine too"
@@ -301,21 +301,21 @@ def _certificate(endpoint: Endpoint, fault: ssl.SSLCertVerificationError) -> Dia
     return error("untrusted-certificate", message, help=hint)
 
 
-def _no_tls(endpoint: Endpoint, fault: ssl.SSLError) -> Diagnostic:
+def _no_tls(endpoint: Endpoint, diagnostic: ssl.SSLError) -> Diagnostic:
     plain = endpoint.url.replace("https://", "http://", 1)
     return error(
         "no-tls",
         f"{endpoint.url} does not speak TLS as it should",
-        notes=[str(fault.reason or fault).lower().replace("_", " ")],
+        notes=[str(diagnostic.reason or diagnostic).lower().replace("_", " ")],
         help=f"write {plain} if the server has no TLS",
     )
 
 
-def _broken(endpoint: Endpoint, fault: BaseException) -> Diagnostic:
+def _broken(endpoint: Endpoint, diagnostic: BaseException) -> Diagnostic:
     hint = "is it an API server of Kubeflow Pipelines? try again"
     if endpoint.url.startswith("http://"):
         hint = f"if the server speaks TLS, write https://{endpoint.url.removeprefix('http://')}"
-    said = getattr(fault, "strerror", None) or str(fault) or type(fault).__name__
+    said = getattr(diagnostic, "strerror", None) or str(diagnostic) or type(diagnostic).__name__
     return error(
         "no-answer",
         f"{endpoint.url} ends the connection without an answer",
@@ -324,10 +324,10 @@ def _broken(endpoint: Endpoint, fault: BaseException) -> Diagnostic:
     )
 
 
-def _linked(fault: BaseException) -> list[BaseException]:
+def _linked(diagnostic: BaseException) -> list[BaseException]:
     """*fault* and what is behind it; urllib and urllib3 wrap the errors of the network."""
     found: list[BaseException] = []
-    waiting = [fault]
+    waiting = [diagnostic]
     while waiting:
         one = waiting.pop(0)
         if one not in found:

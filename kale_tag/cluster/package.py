@@ -61,8 +61,8 @@ def read_package(name: str, data: bytes) -> RunnablePackage:
             text = data.decode("utf-8-sig")
             component = components.load_component_from_text(text)
             spec: Any = component.pipeline_spec
-        except Exception as fault:  # noqa: BLE001  kfp does not say what it raises at foreign text
-            raise UserError(_damaged(name, fault)) from None
+        except Exception as exc:  # noqa: BLE001  kfp does not say what it raises at foreign text
+            raise UserError(_damaged(name, exc)) from None
     if not spec.pipeline_info.name:
         raise UserError(_damaged(name, ValueError("the pipeline has no name")))
     taken = spec.root.input_definitions.parameters
@@ -122,12 +122,12 @@ def _other_form(name: str, data: bytes) -> Diagnostic | None:
     return None
 
 
-def _damaged(name: str, fault: Exception) -> Diagnostic:
-    said = " ".join(str(fault).split())[:300] or type(fault).__name__
+def _damaged(name: str, diagnostic: Exception) -> Diagnostic:
+    said = " ".join(str(diagnostic).split())[:300] or type(diagnostic).__name__
     return error(
         "not-a-package",
         f"{name} is not a package that Kubeflow Pipelines 2 can read",
         Label(Source(name)),
-        notes=[f"it has no {said}" if isinstance(fault, KeyError) else said],
+        notes=[f"it has no {said}" if isinstance(diagnostic, KeyError) else said],
         help="make it again: `kale-tag compile NOTEBOOK`",
     )

@@ -73,7 +73,7 @@ def check(  # noqa: PLR0913  one parameter an option
         specs=checks.specs,
     )
     report.tell(checks.unusable)
-    report.add(Finding(fault) for fault in checks.faults)
+    report.add(Finding(diagnostic) for diagnostic in checks.diagnostics)
     watch = batch.watch()
     work = _Work(checks.stdin, batch.is_worth_msgspec(checks.tasks), watch, checks.tasks)
     checked = [*batch.each(work.on, checks.tasks, jobs=jobs, quiet=quiet)]
@@ -84,7 +84,7 @@ def check(  # noqa: PLR0913  one parameter an option
     kales = [one for one in checked if one.is_kales and one.name != STDIN]
     reasons = {code: reason for one in kales for code, reason in one.reasons.items()}
     cleaners = find_cleaners(one.name for one in kales)
-    report.add(Finding(fault, reasons.get(fault.code, "")) for fault in cleaners)
+    report.add(Finding(diagnostic, reasons.get(diagnostic.code, "")) for diagnostic in cleaners)
     report.close()
     if report.unusable:
         return 2
@@ -108,9 +108,9 @@ class _Checked:
     reasons: dict[str, str] = field(default_factory=dict)
     unusable: tuple[Diagnostic, ...] = ()
 
-    def finding(self, fault: Diagnostic) -> Finding:
+    def finding(self, diagnostic: Diagnostic) -> Finding:
         """*fault*, silenced where a spec says so."""
-        return Finding(fault, self.reasons.get(fault.code, ""))
+        return Finding(diagnostic, self.reasons.get(diagnostic.code, ""))
 
 
 def _together(checked: list[_Checked]) -> Iterator[list[Finding]]:
@@ -125,13 +125,13 @@ def _together(checked: list[_Checked]) -> Iterator[list[Finding]]:
     if len(roots) > 1:
         from kale_tag.lint.names import one_pipeline_name  # noqa: PLC0415  starts slowly
 
-        for fault in one_pipeline_name(one.sound.named for one in roots if one.sound.named):
-            names.setdefault(fault.labels[0].source.name, []).append(fault)
+        for diagnostic in one_pipeline_name(one.sound.named for one in roots if one.sound.named):
+            names.setdefault(diagnostic.labels[0].source.name, []).append(diagnostic)
     for one in checked:
         diagnostics = [*one.own]
         if one in roots:
-            diagnostics += [*one.sound.faults, *names.get(one.name, ())]
-        by_place = {fault: _place(fault, one.name) for fault in diagnostics}
+            diagnostics += [*one.sound.diagnostics, *names.get(one.name, ())]
+        by_place = {diagnostic: _place(diagnostic, one.name) for diagnostic in diagnostics}
         diagnostics.sort(key=by_place.__getitem__)
         yield [*map(one.finding, diagnostics), *one.drift]
 
@@ -150,8 +150,8 @@ class _Work:
             data = self.stdin if task.name == STDIN else files.read(task.name).data
             notebook = read_notebook(data, task.name, fast=self.fast)
             checked.own = [*lint(notebook)]
-        except UserError as fault:
-            checked.unusable = fault.diagnostics
+        except UserError as exc:
+            checked.unusable = exc.diagnostics
             return checked
         checked.is_kales = bool(task.steps) or Tagged(notebook).is_kales
         for spec, _ in task.steps:
@@ -171,8 +171,8 @@ class _Work:
             try:
                 with self.watch():
                     made = plan(spec, notebook, target)
-            except UserError as fault:
-                checked.drift += map(Finding, fault.diagnostics)
+            except UserError as exc:
+                checked.drift += map(Finding, exc.diagnostics)
                 return None
             checked.drift += map(checked.finding, drift(spec, target, made, places))
             if made.changes:
@@ -184,7 +184,9 @@ class _Work:
         self, task: Task, notebook: Notebook, tagged: Notebook, checked: _Checked
     ) -> None:
         """Looks at the pipeline, where there is one that anybody can mean."""
-        codes = {fault.code: checked.reasons.get(fault.code, "") for fault in checked.own}
+        codes = {
+            diagnostic.code: checked.reasons.get(diagnostic.code, "") for diagnostic in checked.own
+        }
         if not has_kale_tags(tagged) or (tagged is notebook and pointless(codes)):
             return
         # The compiler takes as long to import as all that check does else.
@@ -199,8 +201,8 @@ class _Work:
         checked.sound = check_pipeline(notebook, tagged, options, self.reader, codes)
 
 
-def _place(fault: Diagnostic, name: str) -> tuple[bool, str, int, int]:
-    label = fault.labels[0]
+def _place(diagnostic: Diagnostic, name: str) -> tuple[bool, str, int, int]:
+    label = diagnostic.labels[0]
     line, column = label.source.position(label.span.start) if label.span else (0, 0)
     return label.source.name != name, label.source.name, line, column
 
@@ -235,37 +237,37 @@ class _Report:
         return sum(1 for one in self.findings if one.silenced)
 
     def _count(self, severity: str) -> int:
-        kept = (one.fault for one in self.findings if not one.silenced)
-        return sum(1 for fault in kept if fault.severity == severity)
+        kept = (one.diagnostic for one in self.findings if not one.silenced)
+        return sum(1 for diagnostic in kept if diagnostic.severity == severity)
 
     def tell(self, unusable: Iterable[Diagnostic]) -> None:
         """Print what could not be used, each fault once."""
-        for fault in unusable:
-            if fault in self.unusable:
+        for diagnostic in unusable:
+            if diagnostic in self.unusable:
                 continue
-            self.unusable[fault] = None
+            self.unusable[diagnostic] = None
             if self.format == "github":
-                print(as_command(fault))
+                print(as_command(diagnostic))
             else:
                 sys.stdout.flush()
-                say(fault)
+                say(diagnostic)
 
     def add(self, findings: Iterable[Finding]) -> None:
         """Keep *findings*, and print them where they are printed one by one."""
         for one in findings:
             self.findings.append(one)
-            if self.quiet and one.fault.severity != "error" and not self.strict:
+            if self.quiet and one.diagnostic.severity != "error" and not self.strict:
                 continue
             if self.format == "text":
                 self._print(one)
             elif self.format == "github" and not one.silenced:
-                print(as_command(one.fault))
+                print(as_command(one.diagnostic))
 
     def _print(self, one: Finding) -> None:
         if not one.silenced:
-            print(diagnostics.as_text(one.fault, self.style), end="\n\n")
+            print(diagnostics.as_text(one.diagnostic, self.style), end="\n\n")
         elif self.verbose:
-            print(self.style.dim(diagnostics.as_silenced(one.fault, one.silenced)), end="\n\n")
+            print(self.style.dim(diagnostics.as_silenced(one.diagnostic, one.silenced)), end="\n\n")
 
     def close(self) -> None:
         """Print the document of the formats that are one, else the summary."""
@@ -298,7 +300,9 @@ class _Report:
         parts += [f"{self.silenced} silenced"] if self.silenced else []
         where = [count(self.notebooks, "notebook")] if self.notebooks or not self.specs else []
         where += [count(self.specs, "spec")] if self.specs else []
-        names = {fault.labels[0].source.name for fault in self.unusable if fault.labels}
+        names = {
+            diagnostic.labels[0].source.name for diagnostic in self.unusable if diagnostic.labels
+        }
         unusable = f"; {count(len(names), 'file')} unusable" if names else ""
         print(f"{', '.join(parts)} in {' and '.join(where)}{unusable}")
 

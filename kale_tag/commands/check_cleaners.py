@@ -44,7 +44,7 @@ def find_cleaners(notebooks: Iterable[str]) -> Iterator[Diagnostic]:
         if found or filtered:
             from kale_tag.commands import cleanings  # noqa: PLC0415  see the module
 
-            yield from cleanings.faults(top, paths, found, filtered=filtered)
+            yield from cleanings.diagnostics(top, paths, found, filtered=filtered)
 
 
 def shown(top: str, name: str) -> str:

@@ -36,7 +36,7 @@ POINTLESS = frozenset(
 class Sound:
     """What was found in a pipeline, what it is called, and the files of notebooks inside of it."""
 
-    faults: tuple[Diagnostic, ...] = ()
+    diagnostics: tuple[Diagnostic, ...] = ()
     named: "Named | None" = None
     inner: frozenset[str] = frozenset()
 
@@ -66,22 +66,24 @@ def check_pipeline(
     def loaded(path: str, at: Label) -> Notebook:
         try:
             return load(path, at)
-        except UserError as fault:
-            first = fault.diagnostics[0]
+        except UserError as exc:
+            first = exc.diagnostics[0]
             text = f"the notebook that is referred to cannot be used: {first.message}"
             raise UserError(error("unreadable-reference", text, at, help=first.help)) from None
 
     local = files.modules_in(os.path.dirname(tagged.name))
     found = study(tagged, options, loaded, local, _runtime())
     places = {tagged.name: Places(on_disk)}
-    faults = [*lint(found, said)]
-    places |= _places_of({name for name in _names(faults) if name in inner}, reader)
+    diagnostics = [*lint(found, said)]
+    places |= _places_of({name for name in _names(diagnostics) if name in inner}, reader)
     named = None
     if found.parts:
         at = places[tagged.name].metadata(None, (SETTINGS_KEY, "pipeline_name"))
         named = Named(on_disk.name, found.parts[0].pipeline.name, at)
     return Sound(
-        tuple(dict.fromkeys(in_files(fault, places, tagged.name) for fault in faults)),
+        tuple(
+            dict.fromkeys(in_files(diagnostic, places, tagged.name) for diagnostic in diagnostics)
+        ),
         named,
         frozenset(map(files.identity, inner)),
     )
@@ -95,9 +97,9 @@ def pointless(codes: Mapping[str, str]) -> bool:
     return any(code in POINTLESS and not reason for code, reason in codes.items())
 
 
-def _names(faults: Collection[Diagnostic]) -> Iterator[str]:
-    for fault in faults:
-        for label in fault.labels:
+def _names(diagnostics: Collection[Diagnostic]) -> Iterator[str]:
+    for diagnostic in diagnostics:
+        for label in diagnostic.labels:
             yield label.source.name
 
 

@@ -16,7 +16,7 @@ from kale_tag.lint.cleaner_words import Use, find, split
 from kale_tag.lint.cleaners import Cleaning, tag_eating_cleaner
 
 
-def faults(
+def diagnostics(
     top: str, paths: Sequence[str], found: Mapping[str, bytes], *, filtered: bool
 ) -> Iterator[Diagnostic]:
     """What deletes tags or settings of the notebooks *paths* in the work tree *top*.

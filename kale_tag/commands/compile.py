@@ -84,8 +84,8 @@ def compile(  # noqa: A001, PLR0913  the command's name; one parameter an option
     for one in built:
         try:
             wrote = [(file, _write(file)) for file in _files(one)]
-        except UserError as fault:
-            one.diagnostics += fault.diagnostics
+        except UserError as exc:
+            one.diagnostics += exc.diagnostics
             one.pipeline, wrote = None, []
         report.keep(one.diagnostics)
         for file, new in wrote:

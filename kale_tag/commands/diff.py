@@ -55,12 +55,12 @@ def diff(  # noqa: PLR0913  one parameter an option
     done: list[Compared] = []
     with ExitStack() as stack:
         comparison = find_versions(paths, stack)
-        for fault in comparison.warnings:
-            say(fault)
+        for diagnostic in comparison.warnings:
+            say(diagnostic)
         for one in _compared(comparison):
-            for fault in one.diagnostics:
+            for diagnostic in one.diagnostics:
                 sys.stdout.flush()
-                say(fault)
+                say(diagnostic)
             done.append(one)
             if format == "text" and not quiet:
                 for line in render.as_text(one, style, verbose=verbose):
@@ -113,19 +113,19 @@ def _tried(one: Compared, work: Callable[[], T]) -> T | None:
     """What *work* gives; None where it could not be done, and *one* says why."""
     try:
         return work()
-    except UserError as fault:
-        one.diagnostics += fault.diagnostics
+    except UserError as exc:
+        one.diagnostics += exc.diagnostics
         return None
 
 
 def _read(data: bytes, version: Version, *, fast: bool) -> Notebook:
     try:
         return read_notebook(data, version.name, fast=fast or len(data) >= FAST_BYTES)
-    except UserError as fault:
+    except UserError as exc:
         if not version.committed:
             raise
         hint = f"it was committed so: `git show {shlex.quote(version.name)}` prints it"
-        raise UserError(*(replace(one, help=hint) for one in fault.diagnostics)) from None
+        raise UserError(*(replace(one, help=hint) for one in exc.diagnostics)) from None
 
 
 def _print_end(names: render.Names, done: list[Compared], format: str, *, quiet: bool) -> None:  # noqa: A002  the option's name

@@ -6,7 +6,7 @@ from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 
 from kale_tag import files
-from kale_tag.commands.mend_proposal import mend_proposal
+from kale_tag.commands.adjust_proposal import adjust_proposal
 from kale_tag.commands.shared.batch import is_worth_msgspec
 from kale_tag.commands.shared.options import By, NotebookPaths, Propose, Quiet, SpecOutput
 from kale_tag.commands.shared.report import say
@@ -44,7 +44,7 @@ def extract(
     targets = Targets()
     names = _notebooks(paths, targets)
     report = _Report(quiet=quiet)
-    report.tell(targets.faults)
+    report.tell(targets.diagnostics)
     notebooks = [*_read(names, targets.stdin, report)]
     wanted, notes = _wanted(notebooks, set(paths), propose=propose)
     folder = output if _is_folder(output) else os.path.dirname(output)
@@ -54,25 +54,25 @@ def extract(
         try:
             found = draft(notebook)
             if found.proposed:
-                found, faults = mend_proposal(found)
-                report.tell(replace(one, severity="warning") for one in faults)
+                found, diagnostics = adjust_proposal(found)
+                report.tell(replace(one, severity="warning") for one in diagnostics)
             report.tell(remarks(found))
             path = "" if name == STDIN else _relative(name, folder)
             variables = dict(path_variables(name, folder))
             members.append(Member(found, path, variables, View(notebook)))
-        except UserError as fault:
-            report.tell(fault.diagnostics)
+        except UserError as exc:
+            report.tell(exc.diagnostics)
     specs = []
     for made, reason in share(members, "" if by == "auto" else by):
         try:
             text = as_text(made, "spec.yaml")
             specs.append((made, reason, text.encode()))
-        except ProofError as fault:
-            report.bug(made.members[0].draft.notebook.name, str(fault))
+        except ProofError as exc:
+            report.bug(made.members[0].draft.notebook.name, str(exc))
     try:
         _write(specs, output, quiet=quiet)
-    except UserError as fault:
-        report.tell(fault.diagnostics)
+    except UserError as exc:
+        report.tell(exc.diagnostics)
     report.notes(notes)
     return report.exit_code
 
@@ -122,7 +122,7 @@ def _notebooks(paths: Sequence[str], targets: Targets) -> list[str]:
     named = told_apart(paths, targets)
     for other in (*named.specs, *named.patches):
         message = f"{'stdin' if other == STDIN else other} is no notebook"
-        targets.faults.append(
+        targets.diagnostics.append(
             error("not-usable", message, help="extract makes specs, and takes notebooks alone")
         )
     found = list(named.notebooks)
@@ -130,7 +130,7 @@ def _notebooks(paths: Sequence[str], targets: Targets) -> list[str]:
         inside = files.notebooks_in(folder)
         if not inside:
             message = f"there is no notebook below {folder}"
-            targets.faults.append(error("no-notebooks", message, Label(Source(folder))))
+            targets.diagnostics.append(error("no-notebooks", message, Label(Source(folder))))
         found += inside
     once = {STDIN if name == STDIN else files.identity(name): name for name in reversed(found)}
     return [*reversed(once.values())]
@@ -142,8 +142,8 @@ def _read(names: Sequence[str], stdin: bytes, report: _Report) -> Iterator[Noteb
         try:
             data = stdin if name == STDIN else files.read(name).data
             yield read_notebook(data, name, fast=fast)
-        except UserError as fault:
-            report.tell(fault.diagnostics)
+        except UserError as exc:
+            report.tell(exc.diagnostics)
 
 
 def _wanted(
@@ -205,7 +205,7 @@ def _write(specs: Sequence[tuple[Combined, str, bytes]], output: str, *, quiet: 
             sys.stdout.flush()
             sys.stdout.buffer.write(data)
         return
-    faults: list[Diagnostic] = []
+    diagnostics: list[Diagnostic] = []
     taken: set[str] = set()
     proposals = 0
     for made, reason, data in specs:
@@ -213,12 +213,12 @@ def _write(specs: Sequence[tuple[Combined, str, bytes]], output: str, *, quiet: 
         try:
             _put(path, data, made, reason, quiet=quiet)
             proposals += made.members[0].draft.proposed
-        except UserError as fault:
-            faults += fault.diagnostics
+        except UserError as exc:
+            diagnostics += exc.diagnostics
     if proposals and not quiet:
         print(_read_first(proposals, len(specs)))
-    if faults:
-        raise UserError(*faults)
+    if diagnostics:
+        raise UserError(*diagnostics)
 
 
 def _put(path: str, data: bytes, made: Combined, reason: str, *, quiet: bool) -> None:

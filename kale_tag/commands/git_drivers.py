@@ -61,9 +61,9 @@ def find_target(attributes_file: str, *, everywhere: bool) -> Target:
     """Where to install. Raises `UserError` outside of a repository, unless *everywhere*."""
     try:
         repository = config.find_repository()
-    except GitError as fault:
+    except GitError as exc:
         if not everywhere:
-            raise UserError(_no_repository(fault)) from None
+            raise UserError(_no_repository(exc)) from None
         repository = None
     if everywhere:
         file = attributes_file or attributes.global_attributes()
@@ -100,8 +100,8 @@ def settings(kind: Kind) -> dict[str, str]:
 
 def install(target: Target) -> int:
     """Install both drivers, as far as no other is in their place; 1 where one is."""
-    faults = {kind: fault for kind in KINDS if (fault := _foreign(target, kind))}
-    kinds = [kind for kind in KINDS if kind not in faults]
+    diagnostics = {kind: diagnostic for kind in KINDS if (diagnostic := _foreign(target, kind))}
+    kinds = [kind for kind in KINDS if kind not in diagnostics]
     missing = [kind for kind in kinds if not _is_named(target, kind)]
     if missing:
         words = " ".join(f"{kind}={NAME}" for kind in missing)
@@ -115,11 +115,11 @@ def install(target: Target) -> int:
         print(f"  settings:   {_shown(main.file if main else '')}")
         print(f"  attributes: {_shown(target.attributes)}")
     for kind in kinds:
-        if target.repository and (fault := _overruled(target.repository, kind)):
-            say(fault)
-    for fault in faults.values():
-        say(fault)
-    return 1 if faults else 0
+        if target.repository and (diagnostic := _overruled(target.repository, kind)):
+            say(diagnostic)
+    for diagnostic in diagnostics.values():
+        say(diagnostic)
+    return 1 if diagnostics else 0
 
 
 def uninstall(target: Target) -> int:
@@ -334,11 +334,11 @@ def _shown(path: str) -> str:
     return path if near.startswith(os.pardir) else near
 
 
-def _no_repository(fault: GitError) -> Diagnostic:
-    if "not a git repository" in fault.message:
+def _no_repository(diagnostic: GitError) -> Diagnostic:
+    if "not a git repository" in diagnostic.message:
         return error(
             "no-repository",
             "this folder is in no Git repository",
             help="go to a repository, or give `--global` to do it for all of yours",
         )
-    return error("no-repository", f"Git cannot use the repository here: {fault.message}")
+    return error("no-repository", f"Git cannot use the repository here: {diagnostic.message}")

@@ -25,7 +25,7 @@ class Outcome:
 
     data: bytes
     clean: bool
-    faults: tuple[Diagnostic, ...] = ()
+    diagnostics: tuple[Diagnostic, ...] = ()
 
 
 def merge(words: Sequence[str]) -> int:
@@ -44,8 +44,8 @@ def merge(words: Sequence[str]) -> int:
     outcome = merged(versions, path, marker_size, labels)
     if outcome.data != ours.data:
         files.stage(ours, outcome.data).commit()
-    for fault in outcome.faults:
-        say(fault)
+    for diagnostic in outcome.diagnostics:
+        say(diagnostic)
     print("clean" if outcome.clean else "conflict")
     return 0 if outcome.clean else 1
 
@@ -85,11 +85,11 @@ def _by_meaning(
     ]
     by_git = merge_as_git(agreed, marker_size, labels)
     left = hunks(by_git.data, marker_size)
-    faults = [_conflict(found, notebooks[1], labels, left) for found in made.conflicts]
-    if by_git.clean and not faults:
-        faults += _proof(made, notebooks, by_git)
+    diagnostics = [_conflict(found, notebooks[1], labels, left) for found in made.conflicts]
+    if by_git.clean and not diagnostics:
+        diagnostics += _proof(made, notebooks, by_git)
     remarks = (_given_twice(name, path) for name in made.twice)
-    return Outcome(by_git.data, by_git.clean and not faults, (*faults, *remarks))
+    return Outcome(by_git.data, by_git.clean and not diagnostics, (*diagnostics, *remarks))
 
 
 def _spliced(notebook: Notebook, wanted: dict[int | None, object]) -> bytes:
@@ -104,8 +104,8 @@ def _proof(made: Merge, notebooks: Sequence[Notebook], by_git: GitMerge) -> Iter
     try:
         result = read_notebook(by_git.data, ours.name)
         wrong = list(unexpected(made, ours, theirs, result))
-    except UserError as fault:
-        yield from fault.diagnostics
+    except UserError as exc:
+        yield from exc.diagnostics
         return
     for cell in wrong:
         what = "the settings are" if cell is None else f"the tags of cell {cell} are"

@@ -54,7 +54,7 @@ def plan(  # noqa: PLR0913  one parameter an option
     show = _as_value(explain) if format == "json" else _as_text(explain, style)
     report = Report(style)
     targets = find_targets(paths)
-    report.keep(targets.faults)
+    report.keep(targets.diagnostics)
     report.unusable = targets.unusable
     how = batch.Run(
         show,
@@ -71,8 +71,8 @@ def plan(  # noqa: PLR0913  one parameter an option
             if folder is not None and not outcome.failed:
                 try:
                     folder.add(outcome.name, outcome.patch)
-                except UserError as fault:
-                    report.fail(outcome, fault)
+                except UserError as exc:
+                    report.fail(outcome, exc)
             if quiet or outcome.failed or format == "json" or output == STDIN:
                 continue
             if diff:

@@ -50,19 +50,19 @@ def rename(  # noqa: PLR0913  one parameter an option
     _check_names(old, new)
     found = rename_everywhere(paths, old, new)
     changed = [one for one in found.files if one.edits]
-    if not changed and not found.faults:
-        found.faults.append(_nowhere(old, found))
-    looked = [fault for one in found.files for fault in one.look]
+    if not changed and not found.diagnostics:
+        found.diagnostics.append(_nowhere(old, found))
+    looked = [diagnostic for one in found.files for diagnostic in one.look]
     style = style_for(color, sys.stdout.isatty())
     if not quiet and format == "text":
         for one in changed:
             for edit in one.edits:
                 print(_line(edit, style))
     sys.stdout.flush()
-    for fault in dict.fromkeys((*found.faults, *looked)):
-        say(fault)
-    written = write and not found.faults and _write(changed)
-    failed = bool(found.faults) or (write and not written)
+    for diagnostic in dict.fromkeys((*found.diagnostics, *looked)):
+        say(diagnostic)
+    written = write and not found.diagnostics and _write(changed)
+    failed = bool(found.diagnostics) or (write and not written)
     if format == "json":
         print(_as_json(found, changed, written=written))
     elif changed and not quiet:
@@ -81,11 +81,11 @@ def _check_names(old: str, new: str) -> None:
     line = Source("the command line", f"{old} {new}")
     check_tag(form, Given("step", "", new, Label(line, Span(len(old) + 1, len(line.text)))))
     if not new:
-        form.faults[:] = [error("invalid-step-name", "the new name is empty")]
+        form.diagnostics[:] = [error("invalid-step-name", "the new name is empty")]
     if old == new:
-        form.faults.append(error("bad-options", f"`{old}` is called so already"))
-    if form.faults:
-        raise UserError(*form.faults)
+        form.diagnostics.append(error("bad-options", f"`{old}` is called so already"))
+    if form.diagnostics:
+        raise UserError(*form.diagnostics)
 
 
 def _nowhere(old: str, found: Everywhere) -> Diagnostic:
@@ -122,8 +122,8 @@ def _write(changed: Sequence[Changed]) -> bool:
             new.check()
         for new in staged:
             new.commit()
-    except UserError as fault:
-        for diagnostic in fault.diagnostics:
+    except UserError as exc:
+        for diagnostic in exc.diagnostics:
             say(diagnostic)
         return False
     finally:
@@ -147,10 +147,12 @@ def _as_json(found: Everywhere, changed: Sequence[Changed], *, written: bool) ->
                     "after": edit.after,
                 }
             )
-    looked = [fault for one in found.files for fault in one.look]
+    looked = [diagnostic for one in found.files for diagnostic in one.look]
     document = {
         "places": places,
-        "diagnostics": [diagnostics.as_value(fault) for fault in (*found.faults, *looked)],
+        "diagnostics": [
+            diagnostics.as_value(diagnostic) for diagnostic in (*found.diagnostics, *looked)
+        ],
         "summary": {"files": len(changed), "places": len(places), "written": written},
     }
     return json.dumps(document, indent=1, ensure_ascii=False)

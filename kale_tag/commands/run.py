@@ -77,9 +77,9 @@ def run(  # noqa: PLR0913  one parameter an option
         raise UserError(error("no-time", message))
     try:
         loaded = load_package(paths)
-    except NotBuiltError as fault:
-        told.tell(fault.diagnostics)
-        return fault.code
+    except NotBuiltError as exc:
+        told.tell(exc.diagnostics)
+        return exc.code
     told.tell(loaded.warnings)
     if compare:
         _check_whole(start, cache=cache)
@@ -182,8 +182,8 @@ def _reused(
     for run in place.earlier:
         try:
             return taken(package, given, run, wanted)
-        except UserError as fault:
-            refused = refused or fault
+        except UserError as exc:
+            refused = refused or exc
     assert refused is not None
     raise refused
 

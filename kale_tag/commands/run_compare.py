@@ -60,14 +60,14 @@ def compare_runs(loaded: Loaded, package: Compiled, run: RunOutcome, timeout: in
     def execute(folder: str) -> tuple[Diagnostic, ...]:
         try:
             run_notebook(cells, loaded.name, work, folder, timeout)
-        except UserError as fault:
-            return fault.diagnostics
+        except UserError as exc:
+            return exc.diagnostics
         return ()
 
     started = time.monotonic()
-    faults = execute(plain)
+    diagnostics = execute(plain)
     spent = time.monotonic() - started
-    if faults:  # it did not come to the end of every step
+    if diagnostics:  # it did not come to the end of every step
         taken = (one for one in reached.tasks if os.path.exists(snapshot_of(plain, one)))
         reached = replace(reached, tasks=tuple(taken))
     found = compare(reached, plain, steps)
@@ -78,7 +78,7 @@ def compare_runs(loaded: Loaded, package: Compiled, run: RunOutcome, timeout: in
         execute(others[-1])
         found = compare(reached, plain, steps, others)
     shutil.rmtree(home, ignore_errors=True)
-    return Comparison(loaded.name, spent, len(reached.tasks), tuple(found), faults)
+    return Comparison(loaded.name, spent, len(reached.tasks), tuple(found), diagnostics)
 
 
 def show(comparison: Comparison, steps: int, style: Style, *, verbose: bool) -> None:

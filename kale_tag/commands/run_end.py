@@ -42,8 +42,8 @@ def finish(  # noqa: PLR0913  what there is to say
     if watch.code and not failed:
         _runner_failed(watch, told)
     done = watch.run.state == "done"
-    if compared and compared.faults:
-        told.tell(compared.faults)
+    if compared and compared.diagnostics:
+        told.tell(compared.diagnostics)
         return 2 if done else 1
     return 0 if done and not (compared and compared.different) else 1
 
@@ -72,19 +72,19 @@ def _step_failed(watch: Watch, step: StepOutcome, told: Report, *, words: bool) 
     path = os.path.join(watch.run.folder, "logs", f"{step.task}.log")
     task = next(one for one in watch.package.tasks if one.id == step.task)
     tail = log_tail(path)
-    fault = failure(step, task, tail, os.path.relpath(path), full=watch.full)
-    if words and not step.late and (more := beyond(tail, fault)):
+    diagnostic = failure(step, task, tail, os.path.relpath(path), full=watch.full)
+    if words and not step.late and (more := beyond(tail, diagnostic)):
         sys.stdout.flush()
         print(f"{more}\n", file=sys.stderr)
-    told.tell([fault])
+    told.tell([diagnostic])
 
 
 def _put(path: str, page: bytes, told: Report) -> None:
     """Write the page; that it cannot be written does not make a run fail."""
     try:
         files.write(path, page)
-    except UserError as fault:
-        told.tell(fault.diagnostics)
+    except UserError as exc:
+        told.tell(exc.diagnostics)
 
 
 def log_tail(path: str) -> bytes:
@@ -104,6 +104,6 @@ def _last_line(path: str) -> str:
 def _runner_failed(watch: Watch, told: Report) -> None:
     """Say that KFP's runner stopped, and no step did."""
     log = os.path.relpath(os.path.join(watch.run.folder, "kfp.log"))
-    why = watch.fault or _last_line(log) or f"exit code {watch.code}"
+    why = watch.diagnostic or _last_line(log) or f"exit code {watch.code}"
     message = f"KFP's local runner stopped before the pipeline was done: {why}"
     told.tell([error("runner-failed", message, notes=[f"what it said: {log}"])])

@@ -32,7 +32,7 @@ class Watch:
     reused: Mapping[str, Reuse]
     screen: "Screen"
     steps: dict[str, StepOutcome] = field(default_factory=dict)
-    fault: str = ""
+    diagnostic: str = ""
     code: int = 0
     full: bool = False
     clock: float = field(default_factory=time.monotonic)
@@ -51,7 +51,7 @@ class Watch:
     def on(self, event: Event) -> None:
         """Take in what happened, and show it."""
         if event.kind == "fault":
-            self.fault = event.text
+            self.diagnostic = event.text
         elif event.kind == "closed":
             self.code = event.code
         elif event.kind != "tick":

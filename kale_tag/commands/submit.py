@@ -130,11 +130,11 @@ def submit(  # noqa: PLR0913  one parameter an option
                 title = run_name or f"{given.package.pipeline} {datetime.now():%Y-%m-%d %H-%M-%S}"  # noqa: DTZ005  for people, as KFP's SDK has it
                 run_id = _start(cluster, place, title, values, done)
                 code = _wait(cluster, run_id, given, report, done) if wait else 0
-    except UserError as fault:
-        report.tell(fault.diagnostics)
-        code = 3 if any(one.code == "bug" for one in fault.diagnostics) else 2
+    except UserError as exc:
+        report.tell(exc.diagnostics)
+        code = 3 if any(one.code == "bug" for one in exc.diagnostics) else 2
     if done.as_json:
-        shown = [diagnostics.as_value(fault) for fault in report.diagnostics]
+        shown = [diagnostics.as_value(diagnostic) for diagnostic in report.diagnostics]
         print(json.dumps({**done.value, "diagnostics": shown}, indent=1, ensure_ascii=False))
     return code
 
@@ -268,8 +268,8 @@ def _wait(cluster: "Cluster", run_id: str, given: Given, report: Report, done: _
         print(f"interrupted; the run goes on: {url}", file=sys.stderr)
         _keep(done, run, given)
         return 130
-    except UserError as fault:
-        first, *more = fault.diagnostics
+    except UserError as exc:
+        first, *more = exc.diagnostics
         note = f"the run goes on: {url}"
         raise UserError(_with_note(first, note), *more) from None
     assert run is not None
@@ -290,9 +290,9 @@ def _looks(cluster: "Cluster", run_id: str) -> "Iterator[Run]":
     while True:
         try:
             run = cluster.look(run_id)
-        except UserError as fault:
+        except UserError as exc:
             away = away or time.monotonic()
-            code = fault.diagnostics[0].code
+            code = exc.diagnostics[0].code
             if code not in PASSING or time.monotonic() - away > PATIENCE:
                 raise
         else:
@@ -353,8 +353,10 @@ def _and(words: Sequence[str]) -> str:
     return " and ".join(filter(None, [", ".join(words[:-1]), *words[-1:]]))
 
 
-def _with_note(fault: Diagnostic, note: str) -> Diagnostic:
-    return error(fault.code, fault.message, notes=(*fault.notes, note), help=fault.help)
+def _with_note(diagnostic: Diagnostic, note: str) -> Diagnostic:
+    return error(
+        diagnostic.code, diagnostic.message, notes=(*diagnostic.notes, note), help=diagnostic.help
+    )
 
 
 def _clock(seconds: float) -> str:

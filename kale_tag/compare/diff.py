@@ -6,9 +6,8 @@ from dataclasses import dataclass
 from typing import Literal
 
 from kale_tag.compare.match import Pair, match_cells
-from kale_tag.kale.metadata import PATH_KEY, SETTINGS_KEY
+from kale_tag.kale.metadata import PATH_KEY, SETTINGS_KEY, tags_in
 from kale_tag.kale.outline import Outline, Step, outline
-from kale_tag.kale.tags import listed
 from kale_tag.notebook.model import MISSING, Notebook, first_line
 from kale_tag.notebook.splice import same
 
@@ -156,7 +155,7 @@ def _cell(notebook: Notebook | None, index: int | None) -> Cell | None:
         return None
     metadata = notebook.metadata_of(index)
     path = metadata.get(PATH_KEY, MISSING) if isinstance(metadata, dict) else MISSING
-    return Cell(index, notebook.id_of(index), "", tuple(listed(metadata)), path)
+    return Cell(index, notebook.id_of(index), "", tuple(tags_in(metadata)), path)
 
 
 def _with_line(notebook: Notebook | None, cell: Cell | None) -> Cell | None:

@@ -4,7 +4,7 @@ from collections.abc import Iterable, Mapping
 
 from kale_tag.compare.match import Pair
 from kale_tag.compare.merge_tags import Names
-from kale_tag.kale import tags
+from kale_tag.kale.metadata import tags_in
 from kale_tag.kale.outline import role_of
 from kale_tag.notebook.model import Notebook
 
@@ -82,12 +82,12 @@ def _contested(ours: Mapping[str, str], theirs: Mapping[str, str]) -> set[str]:
 def _step_name(notebook: Notebook, index: int) -> str:
     if notebook.types[index] != "code":
         return ""
-    role = role_of(tags.listed(notebook.metadata_of(index)))
+    role = role_of(tags_in(notebook.metadata_of(index)))
     return role.name if role.kind in NAMED else ""
 
 
 def _step_names(notebook: Notebook) -> set[str]:
     """All names that steps have, those of a second step on a cell too, which Kale refuses."""
-    cells = (tags.listed(notebook.metadata_of(index)) for index in range(len(notebook.types)))
+    cells = (tags_in(notebook.metadata_of(index)) for index in range(len(notebook.types)))
     parts = (tag.partition(":") for listed in cells for tag in listed)
     return {name for kind, _, name in parts if kind in NAMED and name}

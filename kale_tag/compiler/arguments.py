@@ -28,21 +28,21 @@ def given_arguments(
     """
     known = {one.name: one for one in parameters}
     found: dict[str, object] = {}
-    faults: list[Diagnostic] = []
+    diagnostics: list[Diagnostic] = []
     for text in texts:
         name, equals, value = text.partition("=")
         if not equals:
             message = f"`{text}` gives no value: a parameter is given as NAME=VALUE"
             hint = f"write -p {text}=VALUE" if text in known else _help_for(text, known)
-            faults.append(error("no-value", message, help=hint))
+            diagnostics.append(error("no-value", message, help=hint))
         elif (parameter := known.get(name)) is None:
-            faults.append(_unknown(name, known, None))
+            diagnostics.append(_unknown(name, known, None))
         else:
             try:
                 found[name] = check_argument(parameter, _READERS[parameter.type](value))
-            except ValueError as fault:
-                faults.append(_wrong(parameter, value, str(fault), None))
-    return found, faults
+            except ValueError as exc:
+                diagnostics.append(_wrong(parameter, value, str(exc), None))
+    return found, diagnostics
 
 
 def file_arguments(
@@ -51,17 +51,17 @@ def file_arguments(
     """The same for values that stand in a file, each with the places of its name and of itself."""
     known = {one.name: one for one in parameters}
     found: dict[str, object] = {}
-    faults: list[Diagnostic] = []
+    diagnostics: list[Diagnostic] = []
     for name, (name_label, label, value) in values.items():
         parameter = known.get(name)
         if parameter is None:
-            faults.append(_unknown(name, known, name_label))
+            diagnostics.append(_unknown(name, known, name_label))
             continue
         try:
             found[name] = check_argument(parameter, value)
-        except ValueError as fault:
-            faults.append(_wrong(parameter, value, str(fault), label))
-    return found, faults
+        except ValueError as exc:
+            diagnostics.append(_wrong(parameter, value, str(exc), label))
+    return found, diagnostics
 
 
 def with_defaults(
@@ -91,14 +91,14 @@ def check_argument(parameter: Parameter, value: object) -> object:
 
 
 def _check_arrives(value: object) -> None:
-    for message in _faults(value):
+    for message in _diagnostics(value):
         raise ValueError(message)
     if isinstance(value, list | dict) and holds_none(value):
         # The type is right; it is the value that kfp.local cannot take.
         raise ValueError("it has null in it, which KFP's local runner does not take")
 
 
-def _faults(value: object) -> Iterator[str]:
+def _diagnostics(value: object) -> Iterator[str]:
     """Why *value*, or what is in it, would not arrive as it is."""
     match value:
         case bool() | None:
@@ -111,10 +111,10 @@ def _faults(value: object) -> Iterator[str]:
             sign = "NUL" if "\0" in value else "`{{`"
             yield f"it has {sign} in it, which does not reach a container as it is"
         case list():
-            yield from itertools.chain.from_iterable(map(_faults, value))
+            yield from itertools.chain.from_iterable(map(_diagnostics, value))
         case dict():
             yield from (f"its key {key!r} is not text" for key in value if type(key) is not str)
-            yield from itertools.chain.from_iterable(map(_faults, (*value, *value.values())))
+            yield from itertools.chain.from_iterable(map(_diagnostics, (*value, *value.values())))
         case _:
             pass
 
@@ -137,8 +137,8 @@ def _boolean(text: str) -> object:
 def _json(text: str) -> object:
     try:
         value: object = json.loads(text)
-    except ValueError as fault:
-        raise ValueError(f"it is not JSON: {fault}") from None
+    except ValueError as exc:
+        raise ValueError(f"it is not JSON: {exc}") from None
     return value
 
 

@@ -19,8 +19,8 @@ from kale_tag.analysis.slices import (
 )
 from kale_tag.analysis.units import Unit
 from kale_tag.compiler.read import Draft
-from kale_tag.compiler.requirements import completed, import_faults, requirements
-from kale_tag.compiler.settings import raise_faults
+from kale_tag.compiler.requirements import completed, import_diagnostics, requirements
+from kale_tag.compiler.settings import raise_diagnostics
 from kale_tag.compiler.step_settings import Sorted, step_settings
 from kale_tag.diagnostics import Diagnostic, warning
 from kale_tag.kale.pipeline import (
@@ -100,8 +100,10 @@ class Results:
         imports = [*self.flow.shared.modules]
         imports += [one for unit in self.flow.units for one in unit.block.modules]
         local = [name for name in self.local if name not in self.options.distributions]
-        faults = list(import_faults(imports, local))
-        raise_faults([fault for fault in faults if fault.severity == "error"])
+        diagnostics = list(import_diagnostics(imports, local))
+        raise_diagnostics(
+            [diagnostic for diagnostic in diagnostics if diagnostic.severity == "error"]
+        )
         return Pipeline(
             name=settings.name,
             notebook=draft.notebook.name,
@@ -115,7 +117,7 @@ class Results:
             caching=settings.caching,
             ttl=self.options.ttl,
             pip_index_urls=self.options.pip_index_urls,
-            warnings=(*settings.warnings, *draft.tagged.warnings, *faults, *self._unkept()),
+            warnings=(*settings.warnings, *draft.tagged.warnings, *diagnostics, *self._unkept()),
         )
 
     def _unkept(self) -> Iterable[Diagnostic]:
@@ -177,8 +179,8 @@ class Results:
     def _ins(self, unit: Unit) -> dict[str, str]:
         units = self.flow.units
         return {
-            name: units[giver].name if giver >= 0 else ""
-            for name, giver in sorted(unit.ins.items())
+            name: units[producer].name if producer >= 0 else ""
+            for name, producer in sorted(unit.ins.items())
         }
 
     def _outs(self, unit: Unit) -> dict[str, ArtifactType]:
@@ -282,12 +284,12 @@ class Results:
     def _of_other_notebooks(self, unit: Unit) -> set[str]:
         """What the steps of other notebooks install that give this one a variable."""
         found: set[str] = set()
-        for name, giver in unit.ins.items():
-            if giver >= 0:
-                inner = self.flow.units[giver].inner
-                number = None if inner is None else inner.end_giver(name)
+        for name, producer in unit.ins.items():
+            if producer >= 0:
+                inner = self.flow.units[producer].inner
+                number = None if inner is None else inner.end_producer(name)
                 if number is not None:
-                    within = self._within(self.flow.units[giver])
+                    within = self._within(self.flow.units[producer])
                     found |= set(within.packages(within.flow.units[number].name))
             elif self.around is not None:
                 outer = self.around

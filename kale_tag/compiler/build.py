@@ -17,7 +17,7 @@ from kale_tag.analysis.sharing import returned_pairs, shared_names
 from kale_tag.analysis.units import Unit
 from kale_tag.compiler.assemble import Results
 from kale_tag.compiler.read import Draft, read_draft
-from kale_tag.compiler.settings import raise_faults
+from kale_tag.compiler.settings import raise_diagnostics
 from kale_tag.compiler.undefined import place_metrics, undefined_names
 from kale_tag.diagnostics import Diagnostic, Label, UserError, error
 from kale_tag.kale.pipeline import Pipeline
@@ -68,19 +68,19 @@ def build(
     notebook. Raises `UserError` with every fault that was found, *but* for those of these codes.
     """
     draft = read_draft(notebook, options)
-    inner, faults = _referenced(draft, options, load)
-    faults = [*draft.faults, *faults]
-    raise_faults([fault for fault in faults if fault.code not in but])
+    inner, diagnostics = _referenced(draft, options, load)
+    diagnostics = [*draft.diagnostics, *diagnostics]
+    raise_diagnostics([diagnostic for diagnostic in diagnostics if diagnostic.code not in but])
     flow, order = _solve(draft, inner)
-    raise_faults(sorted(flow.faults, key=_position))
+    raise_diagnostics(sorted(flow.diagnostics, key=_position))
     pipeline = Results(draft, flow, order, options, local, inner).pipeline()
     return Built(pipeline, draft, flow, inner)
 
 
-def _position(fault: Diagnostic) -> tuple[str, int, int]:
-    if not fault.labels:
+def _position(diagnostic: Diagnostic) -> tuple[str, int, int]:
+    if not diagnostic.labels:
         return ("", 0, 0)
-    first = fault.labels[0]
+    first = diagnostic.labels[0]
     start = first.span.start if first.span else 0
     return (first.source.name, first.source.cell or 0, start)
 
@@ -90,7 +90,7 @@ def _referenced(
 ) -> tuple[dict[str, Draft], list[Diagnostic]]:
     """The notebooks that this one refers to, by the name of the reference."""
     found: dict[str, Draft] = {}
-    faults: list[Diagnostic] = []
+    diagnostics: list[Diagnostic] = []
     notebook = draft.notebook
     folder = posixpath.dirname(notebook.name)
     for step in draft.outline.steps:
@@ -100,17 +100,17 @@ def _referenced(
         path = posixpath.normpath(posixpath.join(folder, step.notebook))
         if path == posixpath.normpath(notebook.name):
             message = f"`notebook:{step.name}` refers to the notebook that it stands in"
-            faults.append(error("reference-cycle", message, at))
+            diagnostics.append(error("reference-cycle", message, at))
             continue
         try:
             child = read_draft(load(path, at), options, name=step.name.replace("_", "-"))
-        except UserError as fault:
-            faults += fault.diagnostics
+        except UserError as exc:
+            diagnostics += exc.diagnostics
             continue
-        faults += child.faults
-        faults += _nested(child, step.name)
+        diagnostics += child.diagnostics
+        diagnostics += _nested(child, step.name)
         found[step.name] = child
-    return found, faults
+    return found, diagnostics
 
 
 def _nested(child: Draft, name: str) -> Iterator[Diagnostic]:
@@ -136,14 +136,14 @@ def _solve(draft: Draft, inner: Mapping[str, Draft]) -> tuple[Dataflow, list[str
         block.pairs, block.rebound = shared_names(draft.cells[name], returns)
     children = {name: _solve(child, {})[0] for name, child in inner.items()}
     for name, child in children.items():
-        faults = [*child.faults, *inner[name].faults]
-        raise_faults(faults)
+        diagnostics = [*child.diagnostics, *inner[name].diagnostics]
+        raise_diagnostics(diagnostics)
     edges = dict(draft.edges)
     if children:
         edges |= _composition(draft, blocks, children, shared)
     names = [step.name for step in draft.outline.steps]
-    if (fault := cycle(names, edges)) is not None:
-        raise UserError(fault)
+    if (diagnostic := cycle(names, edges)) is not None:
+        raise UserError(diagnostic)
     order = in_order(names, edges)
     units = [
         Unit(name, blocks.get(name) or Block(), before, children.get(name))
@@ -157,10 +157,10 @@ def _solve(draft: Draft, inner: Mapping[str, Draft]) -> tuple[Dataflow, list[str
     flow.solve(units)
     draft.edges.update(edges)
     if draft.is_root:
-        flow.faults += undefined_names(draft, flow)
-        flow.faults += place_metrics(draft, flow)
+        flow.diagnostics += undefined_names(draft, flow)
+        flow.diagnostics += place_metrics(draft, flow)
         for name, child_flow in children.items():
-            flow.faults += [*child_flow.faults, *place_metrics(inner[name], child_flow)]
+            flow.diagnostics += [*child_flow.diagnostics, *place_metrics(inner[name], child_flow)]
     return flow, order
 
 

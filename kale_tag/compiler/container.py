@@ -164,9 +164,9 @@ def _measured(
 ) -> float | None:
     try:
         return measure(text)
-    except BadQuantityError as fault:
-        message = f"the {what} of step `{step.name}` cannot be used: {fault.message}"
-        notes.refuse("invalid-quantity", message, step.label, help=fault.remedy)
+    except BadQuantityError as exc:
+        message = f"the {what} of step `{step.name}` cannot be used: {exc.message}"
+        notes.refuse("invalid-quantity", message, step.label, help=exc.remedy)
         return None
 
 

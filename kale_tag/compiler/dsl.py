@@ -164,9 +164,9 @@ class _Writer:
         self.lines.append(f"class {name}(typing.NamedTuple):")
         arguments = []
         for variable, output in scope.outputs.items():
-            giver = scope.last_giver(variable)
-            self.lines.append(f"    {output}: dsl.{giver.type}")
-            arguments.append(f"{output}={_task(giver.giver)}.outputs[{giver.name!r}]")
+            producer = scope.last_producer(variable)
+            self.lines.append(f"    {output}: dsl.{producer.type}")
+            arguments.append(f"{output}={_task(producer.producer)}.outputs[{producer.name!r}]")
         self.lines += ["", ""]
         return name, ", ".join(arguments)
 
@@ -190,8 +190,8 @@ class _Writer:
             for variable in unit.ins:
                 given = scope.given(unit, variable)
                 source = given.name
-                if given.giver:
-                    source = f"{_task(given.giver)}.outputs[{given.name!r}]"
+                if given.producer:
+                    source = f"{_task(given.producer)}.outputs[{given.name!r}]"
                 arguments.append(f"{own.ins[variable]}={source}")
             if own.filler:
                 arguments.append(f"{own.filler}={FILLER_VALUE!r}")

@@ -31,13 +31,13 @@ def cannot_compile(root: Pipeline) -> Iterator[Diagnostic]:
     """Warn of defaults on which KFP's own compiler stops (seen with kfp 2.9 to 2.17)."""
     for parameter in root.parameters:
         default = parameter.default
-        fault = ""
+        diagnostic = ""
         if isinstance(default, str) and "\n" in default:
-            fault = "a line break, with which kfp writes a package that is not YAML"
+            diagnostic = "a line break, with which kfp writes a package that is not YAML"
         elif isinstance(default, list | dict) and holds_none(default):
-            fault = "None, on which kfp stops"
-        if fault:
-            message = f"the default of the parameter `{parameter.name}` has {fault}"
+            diagnostic = "None, on which kfp stops"
+        if diagnostic:
+            message = f"the default of the parameter `{parameter.name}` has {diagnostic}"
             yield warning(
                 "not-in-dsl",
                 message,

@@ -36,7 +36,7 @@ class Interface:
 class Given:
     """An artifact as a step finds it: who gives it ("": it comes from outside), its name, type."""
 
-    giver: str
+    producer: str
     name: str
     type: ArtifactType
 
@@ -64,16 +64,16 @@ class Scope:
 
     def given(self, unit: Step | SubPipeline, variable: str) -> Given:
         """Where *unit* has its input *variable* from."""
-        giver = unit.ins[variable]
-        if not giver:
+        producer = unit.ins[variable]
+        if not producer:
             return self.outside[variable]
-        other = next(one for one in self.pipeline.steps if one.name == giver)
-        return Given(giver, self.units[giver].outs[variable], other.outs[variable])
+        other = next(one for one in self.pipeline.steps if one.name == producer)
+        return Given(producer, self.units[producer].outs[variable], other.outs[variable])
 
-    def last_giver(self, variable: str) -> Given:
+    def last_producer(self, variable: str) -> Given:
         """The step whose value of *variable* is the pipeline's own."""
-        givers = [one for one in self.pipeline.steps if variable in one.outs]
-        last = givers[-1]
+        producers = [one for one in self.pipeline.steps if variable in one.outs]
+        last = producers[-1]
         return Given(last.name, self.units[last.name].outs[variable], last.outs[variable])
 
 

@@ -9,7 +9,7 @@ from kale_tag.diagnostics import Diagnostic, Label, error, warning
 class Notes:
     """The faults and warnings noted so far."""
 
-    faults: list[Diagnostic] = field(default_factory=list)
+    diagnostics: list[Diagnostic] = field(default_factory=list)
     warnings: list[Diagnostic] = field(default_factory=list)
 
     def refuse(
@@ -22,7 +22,7 @@ class Notes:
     ) -> None:
         """Note what a cluster would refuse, or what would not do there what the user means."""
         places = [label for label in also if label is not None]
-        self.faults.append(error(code, message, at, also=places if at else (), help=help))
+        self.diagnostics.append(error(code, message, at, also=places if at else (), help=help))
 
     def warn(
         self,

@@ -79,8 +79,8 @@ def package(pipeline: Pipeline, runtime: Runtime) -> Package:
         unit = next(one for one in pipeline.steps if task_name(one.name) == pipeline.name)
         message = f"step `{unit.name}` has the name of the pipeline; KFP's SDK mixes the two up"
         notes.refuse("name-of-pipeline", message, unit.label, help="rename one of them")
-    if notes.faults:
-        raise UserError(*notes.faults, *notes.warnings)
+    if notes.diagnostics:
+        raise UserError(*notes.diagnostics, *notes.warnings)
     info: dict[str, object] = {"name": pipeline.name}
     if pipeline.description:
         info["description"] = pipeline.description
@@ -238,7 +238,7 @@ class _Maker:
         return f"comp-{label}"
 
     def _check_code(self, cells: Sequence[Code], scope: Scope) -> None:
-        self.notes.faults += step_command.faults(cells, scope.pipeline.notebook)
+        self.notes.diagnostics += step_command.diagnostics(cells, scope.pipeline.notebook)
 
     def _executor(self, step: Step, label: str, scope: Scope) -> None:
         notes = self.notes
@@ -364,17 +364,20 @@ def _component_name(scope: Scope, task: str) -> str:
 
 def _selected(inner: Scope) -> Iterator[tuple[str, dict[str, object]]]:
     for variable, output in inner.outputs.items():
-        giver = inner.last_giver(variable)
-        selector = {"producerSubtask": task_name(giver.giver), "outputArtifactKey": giver.name}
+        producer = inner.last_producer(variable)
+        selector = {
+            "producerSubtask": task_name(producer.producer),
+            "outputArtifactKey": producer.name,
+        }
         yield output, {"artifactSelectors": [selector]}
 
 
 def _source(given: Given) -> dict[str, object]:
-    if not given.giver:
+    if not given.producer:
         return {"componentInputArtifact": given.name}
     return {
         "taskOutputArtifact": {
-            "producerTask": task_name(given.giver),
+            "producerTask": task_name(given.producer),
             "outputArtifactKey": given.name,
         }
     }

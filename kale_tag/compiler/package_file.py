@@ -11,10 +11,10 @@ def documents(source: Source) -> list[object]:
     if text.lstrip().startswith("{"):
         try:
             value = json.loads(text)
-        except ValueError as fault:
-            at = getattr(fault, "pos", 0)
+        except ValueError as exc:
+            at = getattr(exc, "pos", 0)
             label = Label(source, Span(at, at + 1))
-            raise UserError(error("not-a-package", f"it is no JSON: {fault}", label)) from None
+            raise UserError(error("not-a-package", f"it is no JSON: {exc}", label)) from None
         if isinstance(value, dict) and "pipeline_spec" in value:
             return [value["pipeline_spec"], value.get("platform_spec")]
         return [value]
@@ -23,9 +23,9 @@ def documents(source: Source) -> list[object]:
     loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
     try:
         return list(yaml.load_all(text, loader))
-    except yaml.YAMLError as fault:
-        mark = getattr(fault, "problem_mark", None)
+    except yaml.YAMLError as exc:
+        mark = getattr(exc, "problem_mark", None)
         at = mark.index if mark is not None else 0
-        why = getattr(fault, "problem", None) or "it cannot be read"
+        why = getattr(exc, "problem", None) or "it cannot be read"
         label = Label(source, Span(at, at + 1))
         raise UserError(error("not-a-package", f"it is no YAML: {why}", label)) from None

@@ -10,7 +10,7 @@ from kale_tag.compiler.ir_yaml import to_yaml
 from kale_tag.compiler.manifest import resources
 from kale_tag.compiler.package import Package
 from kale_tag.diagnostics import Diagnostic, Label, Source, warning
-from kale_tag.kale import tags
+from kale_tag.kale.metadata import tags_in
 from kale_tag.kale.pipeline import Pipeline
 from kale_tag.notebook.model import Notebook
 
@@ -66,7 +66,7 @@ def notebook_digest(notebook: Notebook) -> str:
         if cell.cell_type == "code":
             held = cell.metadata
             path = held.get("notebook_path") if isinstance(held, dict) else None
-            cells.append([cell.source, tags.listed(held), path])
+            cells.append([cell.source, tags_in(held), path])
     text = json.dumps([settings, cells], sort_keys=True)
     return hashlib.sha256(text.encode()).hexdigest()
 

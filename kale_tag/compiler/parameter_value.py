@@ -14,7 +14,7 @@ EXACT = 2**53
 def check_parameter(parameter: Parameter, notes: Notes) -> None:
     """Note why the default of *parameter* would not arrive as it is."""
     what = f"the default of the parameter `{parameter.name}`"
-    for message, remedy in _faults(parameter.default):
+    for message, remedy in _diagnostics(parameter.default):
         notes.refuse("parameter-value", f"{what} {message}", parameter.label, help=remedy)
     if isinstance(parameter.default, list | dict) and holds_none(parameter.default):
         message = f"{what} has None in it, which kfp's local runner and compiler do not take"
@@ -50,7 +50,7 @@ def holds_none(value: object) -> bool:
             return False
 
 
-def _faults(value: object) -> Iterator[tuple[str, str]]:
+def _diagnostics(value: object) -> Iterator[tuple[str, str]]:
     match value:
         case int() if abs(value) > EXACT:
             yield (
@@ -61,14 +61,14 @@ def _faults(value: object) -> Iterator[tuple[str, str]]:
             yield f"is {value}, which JSON does not have", f"write it as text, `'{value}'`"
         case list():
             for entry in value:
-                yield from _faults(entry)
+                yield from _diagnostics(entry)
         case dict():
             for key, entry in value.items():
                 if not isinstance(key, str):
                     yield f"has the key `{key!r}`; keys of parameters are text", "write it as text"
                 elif len(key) > KEY_LENGTH // 6:  # an escape has up to six letters
                     yield f"has a key of {len(key)} characters", "use shorter keys"
-                yield from _faults(entry)
+                yield from _diagnostics(entry)
         case _ if not isinstance(value, bool | int | float | str | None):
             yield f"is a {type(value).__name__}, which a parameter cannot be", ""
         case _:

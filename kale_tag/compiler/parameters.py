@@ -60,23 +60,23 @@ class NotLiteralError(Exception):
 def read_parameters(cells: Sequence[Parsed]) -> tuple[list[Parameter], list[Diagnostic]]:
     """The parameters that *cells* assign, in the order of their names' first assignment."""
     found: dict[str, Parameter] = {}
-    faults: list[Diagnostic] = []
+    diagnostics: list[Diagnostic] = []
     for cell in cells:
         for node in cell.tree.body:
             try:
                 parameter = _parameter(cell, node)
-            except NotLiteralError as fault:
-                faults.append(_fault(cell, fault))
+            except NotLiteralError as exc:
+                diagnostics.append(_diagnostic(cell, exc))
                 continue
             if parameter is not None:
                 found[parameter.name] = parameter
-    return list(found.values()), faults
+    return list(found.values()), diagnostics
 
 
 def read_metrics(cells: Sequence[Parsed]) -> tuple[dict[str, Spot], list[Diagnostic]]:
     """The variables that *cells* print, each with its place."""
     found: dict[str, Spot] = {}
-    faults: list[Diagnostic] = []
+    diagnostics: list[Diagnostic] = []
     for cell in cells:
         others: list[Label] = []
         for node in cell.tree.body:
@@ -92,7 +92,7 @@ def read_metrics(cells: Sequence[Parsed]) -> tuple[dict[str, Spot], list[Diagnos
                 case _:
                     others.append(cell.place(node))
         if others:
-            faults.append(
+            diagnostics.append(
                 error(
                     "not-a-metric",
                     "a `pipeline-metrics` cell holds lines such as `print(accuracy)`",
@@ -101,7 +101,7 @@ def read_metrics(cells: Sequence[Parsed]) -> tuple[dict[str, Spot], list[Diagnos
                     help="compute the value in a step, and print the variable here",
                 )
             )
-    return found, faults
+    return found, diagnostics
 
 
 def _parameter(cell: Parsed, node: ast.stmt) -> Parameter | None:
@@ -194,8 +194,8 @@ def _computed(node: ast.BinOp) -> object:
         raise NotLiteralError(node, "the value is too large")
     try:
         return _checked(node, compute(left, right))
-    except (ArithmeticError, TypeError, ValueError) as fault:
-        raise NotLiteralError(node, f"the value cannot be computed: {fault}") from None
+    except (ArithmeticError, TypeError, ValueError) as exc:
+        raise NotLiteralError(node, f"the value cannot be computed: {exc}") from None
 
 
 def _length(value: object) -> int:
@@ -220,8 +220,8 @@ def _checked(node: ast.expr, value: object) -> object:
     return value
 
 
-def _fault(cell: Parsed, fault: NotLiteralError) -> Diagnostic:
-    reason = str(fault)
+def _diagnostic(cell: Parsed, diagnostic: NotLiteralError) -> Diagnostic:
+    reason = str(diagnostic)
     message = reason or "the value of a parameter must be a literal, known before the pipeline runs"
     help_ = "" if reason else "compute it in a step, from parameters that are literals"
-    return error("not-a-parameter", message, cell.place(fault.node), help=help_)
+    return error("not-a-parameter", message, cell.place(diagnostic.node), help=help_)

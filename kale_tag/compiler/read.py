@@ -6,12 +6,12 @@ from dataclasses import dataclass, field
 from kale_tag.analysis.model import Spot
 from kale_tag.analysis.source import Parsed, read_code
 from kale_tag.compiler.parameters import read_metrics, read_parameters
-from kale_tag.compiler.settings import PipelineSettings, kernel_fault, read_settings
-from kale_tag.compiler.step_settings import setting_faults
+from kale_tag.compiler.settings import PipelineSettings, kernel_diagnostic, read_settings
+from kale_tag.compiler.step_settings import setting_diagnostics
 from kale_tag.diagnostics import Diagnostic, Label, Source, UserError, error, suggest
 from kale_tag.kale.outline import Outline
 from kale_tag.kale.pipeline import CodeKind, Parameter
-from kale_tag.kale.read_tagged import Tagged, cell_label, has_code, prev_faults, read_tagged
+from kale_tag.kale.read_tagged import Tagged, cell_label, has_code, prev_diagnostics, read_tagged
 from kale_tag.kale.settings import CompileOptions
 from kale_tag.notebook.model import Notebook
 
@@ -33,7 +33,7 @@ class Draft:
     parameters: list[Parameter] = field(default_factory=list)
     metrics: dict[str, Spot] = field(default_factory=dict)
     edges: dict[tuple[str, str], Label] = field(default_factory=dict)
-    faults: list[Diagnostic] = field(default_factory=list)
+    diagnostics: list[Diagnostic] = field(default_factory=list)
 
     @property
     def outline(self) -> Outline:
@@ -43,32 +43,32 @@ class Draft:
 
 def read_draft(notebook: Notebook, options: CompileOptions, name: str = "") -> Draft:
     """Reads *notebook*; *name* is that of the pipeline where another notebook refers to it."""
-    if (fault := kernel_fault(notebook)) is not None:
-        raise UserError(fault)
+    if (diagnostic := kernel_diagnostic(notebook)) is not None:
+        raise UserError(diagnostic)
     tagged = read_tagged(notebook)
     settings = read_settings(notebook, name)
     draft = Draft(notebook, tagged, settings, not name)
-    draft.faults += [*settings.faults, *tagged.faults]
+    draft.diagnostics += [*settings.diagnostics, *tagged.diagnostics]
     outline = tagged.outline
     if not outline.steps:
-        draft.faults.append(_no_steps(notebook))
+        draft.diagnostics.append(_no_steps(notebook))
     draft.shared = _read(draft, outline.shared.get("imports", ()), "imports")
     draft.shared += _read(draft, outline.shared.get("functions", ()), "functions")
     for step in outline.steps:
-        draft.faults += setting_faults(notebook, step.name, tagged.given[step.name])
+        draft.diagnostics += setting_diagnostics(notebook, step.name, tagged.given[step.name])
         if step.notebook is None:
             draft.cells[step.name] = _read(draft, step.cells, "step")
         for given in tagged.prev(step.name):
             edge = (given.tag.parts[0], step.name)
             draft.edges.setdefault(edge, cell_label(notebook, given.cell))
-    draft.faults += prev_faults(tagged)
+    draft.diagnostics += prev_diagnostics(tagged)
     parameters = _read(draft, outline.shared.get("pipeline-parameters", ()), "step")
-    draft.parameters, faults = read_parameters(parameters)
+    draft.parameters, diagnostics = read_parameters(parameters)
     metrics = _read(draft, outline.shared.get("pipeline-metrics", ()), "step")
     draft.metrics, more = read_metrics(metrics)
-    draft.faults += [*faults, *more]
+    draft.diagnostics += [*diagnostics, *more]
     if draft.is_root:
-        draft.faults += _unknown_steps(draft, options)
+        draft.diagnostics += _unknown_steps(draft, options)
     return draft
 
 
@@ -77,8 +77,8 @@ def _read(draft: Draft, cells: Iterable[int], kind: CodeKind) -> list[Parsed]:
     for cell in cells:
         try:
             found.append(read_code(notebook.name, cell, notebook.source(cell), kind))
-        except UserError as fault:
-            draft.faults += fault.diagnostics
+        except UserError as exc:
+            draft.diagnostics += exc.diagnostics
     return found
 
 

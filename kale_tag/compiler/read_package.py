@@ -148,8 +148,8 @@ def read_compiled(documents: Sequence[object], name: str) -> Compiled:
     platform = next((one for one in documents[1:] if isinstance(one, dict)), None)
     try:
         return _Reader(spec, platform).compiled()
-    except (KeyError, TypeError, ValueError, IndexError, AttributeError) as fault:
-        message = f"{name} was changed by hand, or is not whole: {type(fault).__name__} at {fault}"
+    except (KeyError, TypeError, ValueError, IndexError, AttributeError) as exc:
+        message = f"{name} was changed by hand, or is not whole: {type(exc).__name__} at {exc}"
         hint = "make it again with `kale-tag compile`"
         raise UserError(error("broken-package", message, Label(Source(name)), help=hint)) from None
 
@@ -249,7 +249,8 @@ class _Reader:
             else:
                 parameters[name] = Constant(source["runtimeValue"]["constant"])
         artifacts = {
-            name: self._giver(source, scope) for name, source in given.get("artifacts", {}).items()
+            name: self._producer(source, scope)
+            for name, source in given.get("artifacts", {}).items()
         }
         if "dag" in component:
             inner = _Scope(component["dag"], f"{label}--", unit, parameters, artifacts)
@@ -296,7 +297,7 @@ class _Reader:
             )
         )
 
-    def _giver(self, source: Document, scope: _Scope) -> tuple[str, str]:
+    def _producer(self, source: Document, scope: _Scope) -> tuple[str, str]:
         """The task and output that an artifact comes from."""
         if "componentInputArtifact" in source:
             return scope.artifacts[source["componentInputArtifact"]]

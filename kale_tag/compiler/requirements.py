@@ -70,7 +70,7 @@ def distribution(path: str, own: Mapping[str, str], local: Collection[str] = ())
     return re.sub(r"[-_.]+", "-", top).lower()
 
 
-def import_faults(imports: Iterable[Import], local: Collection[str]) -> Iterator[Diagnostic]:
+def import_diagnostics(imports: Iterable[Import], local: Collection[str]) -> Iterator[Diagnostic]:
     """Imports that cannot work in a step, each named once."""
     seen = set()
     for one in imports:

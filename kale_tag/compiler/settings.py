@@ -39,7 +39,7 @@ class PipelineSettings:
     volumes: tuple[Volume, ...] = ()
     security: SecurityContext | None = None
     defaults: Sorted = field(default_factory=Sorted)
-    faults: list[Diagnostic] = field(default_factory=list)
+    diagnostics: list[Diagnostic] = field(default_factory=list)
     warnings: list[Diagnostic] = field(default_factory=list)
 
 
@@ -50,7 +50,7 @@ def read_settings(notebook: Notebook, name: str = "") -> PipelineSettings:
     value = metadata.get(KEY) if isinstance(metadata, dict) else None
     if value is not None and not isinstance(value, dict):
         at = setting_label(notebook, KEY)
-        made.faults.append(error("invalid-setting", f"`{KEY}` must be a mapping", at))
+        made.diagnostics.append(error("invalid-setting", f"`{KEY}` must be a mapping", at))
         return made
     found = {key: entry for key, entry in (value or {}).items() if entry is not None}
     if name:
@@ -60,9 +60,9 @@ def read_settings(notebook: Notebook, name: str = "") -> PipelineSettings:
         found["pipeline_name"] = default or "pipeline"
     _check(notebook, found, made)
     at = setting_label(notebook, "steps_defaults")
-    made.defaults, faults = read_defaults(found.get("steps_defaults"), at)
-    made.faults += faults
-    if not made.faults:
+    made.defaults, diagnostics = read_defaults(found.get("steps_defaults"), at)
+    made.diagnostics += diagnostics
+    if not made.diagnostics:
         _fill(notebook, found, made)
     return made
 
@@ -89,21 +89,23 @@ def setting_label(notebook: Notebook, key: str) -> Label:
 
 
 def _check(notebook: Notebook, found: Mapping[str, object], made: PipelineSettings) -> None:
-    for fault in settings.check(found):
-        top = str(fault.path[0]) if fault.path else KEY
-        if fault.code == "invalid-default" or top == "steps_defaults":
+    for diagnostic in settings.check(found):
+        top = str(diagnostic.path[0]) if diagnostic.path else KEY
+        if diagnostic.code == "invalid-default" or top == "steps_defaults":
             continue  # looked at by `read_defaults`, which takes more
         at = setting_label(notebook, top)
-        if fault.code == "unknown-setting":
-            hint = fault.help
+        if diagnostic.code == "unknown-setting":
+            hint = diagnostic.help
             if top == "docker_image":
                 hint = "Kale 2 calls it `base_image`"
             message = f"`{top}` is not a setting of Kale 2: it has no effect"
             made.warnings.append(warning("unknown-setting", message, at, help=hint))
-        elif top == "katib_metadata" or fault.code == "two-experiments":
+        elif top == "katib_metadata" or diagnostic.code == "two-experiments":
             continue  # neither has a meaning for the package
         else:
-            made.faults.append(error("invalid-setting", fault.message, at, help=fault.help))
+            made.diagnostics.append(
+                error("invalid-setting", diagnostic.message, at, help=diagnostic.help)
+            )
     for key, hint in NOT_KEPT.items():
         if found.get(key):
             made.warnings.append(
@@ -140,7 +142,7 @@ def _volumes(notebook: Notebook, value: object, made: PipelineSettings) -> list[
     for entry in value if isinstance(value, list) else ():
         name, mount = str(entry["name"]), str(entry["mount_point"])
         if entry.get("type", "pvc") != "pvc":
-            made.faults.append(
+            made.diagnostics.append(
                 error(
                     "volume-type",
                     f"a package cannot make the volume `{name}`, of type `{entry['type']}`; it can "
@@ -152,7 +154,7 @@ def _volumes(notebook: Notebook, value: object, made: PipelineSettings) -> list[
             continue
         env = env_name(name) if entry.get("expose_as_env_var") is True else ""
         if env and any(env == other.env for other in kept):
-            made.faults.append(
+            made.diagnostics.append(
                 error(
                     "two-volumes",
                     f"two volumes would both be told in `{env}`",
@@ -169,7 +171,7 @@ def env_name(volume: str) -> str:
     return "KALE_VOLUME_" + re.sub(r"[^A-Z0-9]", "_", volume.upper())
 
 
-def kernel_fault(notebook: Notebook) -> Diagnostic | None:
+def kernel_diagnostic(notebook: Notebook) -> Diagnostic | None:
     """A notebook that is not Python."""
     if not (language := notebook.foreign_language):
         return None
@@ -180,10 +182,10 @@ def kernel_fault(notebook: Notebook) -> Diagnostic | None:
     )
 
 
-def raise_faults(faults: list[Diagnostic]) -> None:
+def raise_diagnostics(diagnostics: list[Diagnostic]) -> None:
     """Raises `UserError` if there are any."""
-    if faults:
-        raise UserError(*faults)
+    if diagnostics:
+        raise UserError(*diagnostics)
 
 
 def _stem(path: str) -> str:

@@ -106,7 +106,7 @@ def pieces(text: str) -> list[str]:
     return [*found, text]
 
 
-def faults(cells: Iterable[Code], notebook: str) -> Iterator[Diagnostic]:
+def diagnostics(cells: Iterable[Code], notebook: str) -> Iterator[Diagnostic]:
     """What of *cells* cannot be an argument of a program, each with its place."""
     for code in cells:
         found = _NO_ARGUMENT.search(code.python)

@@ -71,14 +71,14 @@ def step_settings(
     )
 
 
-def setting_faults(notebook: Notebook, name: str, given: list[Given]) -> Iterator[Diagnostic]:
+def setting_diagnostics(notebook: Notebook, name: str, given: list[Given]) -> Iterator[Diagnostic]:
     """Two cells of one step that contradict each other, and quantities that are none."""
     known: dict[tuple[str, str], Given] = {}
     for one in given:
         if one.tag.kind not in KINDS:
             continue
         if one.tag.kind == "limit":
-            yield from quantity_faults(one.tag, cell_label(notebook, one.cell))
+            yield from quantity_diagnostics(one.tag, cell_label(notebook, one.cell))
         key = (one.tag.kind, key_of(one.tag))
         other = known.setdefault(key, one)
         if other.tag != one.tag:
@@ -92,7 +92,7 @@ def setting_faults(notebook: Notebook, name: str, given: list[Given]) -> Iterato
             )
 
 
-def quantity_faults(tag: Tag, at: Label) -> Iterator[Diagnostic]:
+def quantity_diagnostics(tag: Tag, at: Label) -> Iterator[Diagnostic]:
     """A limit that is no quantity."""
     if QUANTITY.fullmatch(tag.parts[1]) is None:
         yield error(
@@ -105,7 +105,7 @@ def quantity_faults(tag: Tag, at: Label) -> Iterator[Diagnostic]:
 
 def read_defaults(value: object, at: Label) -> tuple[Sorted, list[Diagnostic]]:
     """The `steps_defaults` of a notebook, which may also be of the kinds that Kale fails on."""
-    found, faults = Sorted(), []
+    found, diagnostics = Sorted(), []
     if isinstance(value, dict):
         texts = list(_as_tags(value))
     else:
@@ -113,7 +113,7 @@ def read_defaults(value: object, at: Label) -> tuple[Sorted, list[Diagnostic]]:
     for text in texts:
         tag = parse_tag(text)
         if tag is None or tag.kind not in KINDS:
-            faults.append(
+            diagnostics.append(
                 error(
                     "invalid-setting",
                     f"`{text}` in `steps_defaults` is no setting of a step",
@@ -124,9 +124,9 @@ def read_defaults(value: object, at: Label) -> tuple[Sorted, list[Diagnostic]]:
             )
         else:
             if tag.kind == "limit":
-                faults += quantity_faults(tag, at)
+                diagnostics += quantity_diagnostics(tag, at)
             found.put(tag)
-    return found, faults
+    return found, diagnostics
 
 
 def _as_tags(value: Mapping[object, object]) -> Iterator[str]:

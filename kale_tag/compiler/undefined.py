@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 from dataclasses import replace
 
-from kale_tag.analysis import errors as faults
+from kale_tag.analysis import errors
 from kale_tag.analysis.dataflow import Dataflow
 from kale_tag.analysis.model import Read
 from kale_tag.analysis.scope import local_names
@@ -24,14 +24,16 @@ def undefined_names(draft: Draft, flow: Dataflow) -> Iterator[Diagnostic]:
                 continue
             seen.add((number, name))
             step, function = _inner_step(unit, name, through)
-            fault = faults.undefined(name, step, read, function, _binder(draft, flow, number, name))
-            if not fault.notes:
+            diagnostic = errors.undefined(
+                name, step, read, function, _binder(draft, flow, number, name)
+            )
+            if not diagnostic.notes:
                 note = _not_run(read.spot.cell.notebook == draft.notebook.name, draft, name)
                 near = nearest(name, known)
-                hint = f"did you mean `{near}`?" if near else fault.help
+                hint = f"did you mean `{near}`?" if near else diagnostic.help
                 hint = "tag that cell as a part of a step" if note else hint
-                fault = replace(fault, notes=(note,) if note else (), help=hint)
-            yield fault
+                diagnostic = replace(diagnostic, notes=(note,) if note else (), help=hint)
+            yield diagnostic
 
 
 def _bound_by_call(unit: Unit, name: str) -> bool:
@@ -46,11 +48,11 @@ def _inner_step(unit: Unit, name: str, through: str) -> tuple[str, str]:
     return unit.inner.units[number].name, function
 
 
-def _binder(draft: Draft, flow: Dataflow, number: int, name: str) -> faults.Binder | None:
+def _binder(draft: Draft, flow: Dataflow, number: int, name: str) -> errors.Binder | None:
     """A step that binds the name: the last one above, of those that do not wait for this one."""
     position = {step.name: at for at, step in enumerate(draft.outline.steps)}
     own = position[flow.units[number].name]
-    found: list[tuple[int, int, faults.Binder]] = []
+    found: list[tuple[int, int, errors.Binder]] = []
     for at, unit in enumerate(flow.units):
         if at == number or name not in unit.binds:
             continue
@@ -64,7 +66,7 @@ def _binder(draft: Draft, flow: Dataflow, number: int, name: str) -> faults.Bind
         if flow.units[number].inner or unit.inner:
             relation = "inside"
         order = place if place < own else -place
-        found.append((rank, order, faults.Binder(unit.name, unit.binds[name], relation)))
+        found.append((rank, order, errors.Binder(unit.name, unit.binds[name], relation)))
     return max(found, key=lambda one: one[:2])[2] if found else None
 
 
@@ -86,14 +88,14 @@ def _not_run(here: bool, draft: Draft, name: str) -> str:  # noqa: FBT001  one o
 def place_metrics(draft: Draft, flow: Dataflow) -> Iterator[Diagnostic]:
     """Gives each metric to the step that computes it: the last that binds or changes it."""
     for name, spot in draft.metrics.items():
-        before = len(flow.faults)
-        number = flow.end_giver(name, Read(spot, True))
-        if len(flow.faults) > before:
+        before = len(flow.diagnostics)
+        number = flow.end_producer(name, Read(spot, True))
+        if len(flow.diagnostics) > before:
             continue
         if number is not None:
             while (unit := flow.units[number]).inner is not None:
                 unit.inner.give_out(name)
-                inner = unit.inner.end_giver(name)
+                inner = unit.inner.end_producer(name)
                 assert inner is not None, "a notebook inside that gives it has a step that does"
                 flow, number = unit.inner, inner
             flow.give_at_end(number, name)

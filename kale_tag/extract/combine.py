@@ -106,8 +106,8 @@ def partition(members: Sequence[Member], order: Sequence[str]) -> Iterator[tuple
             try:
                 combine((first, other), order)
                 fitting.append(other)
-            except NoFitError as fault:
-                reasons[id(other)] = str(fault)
+            except NoFitError as exc:
+                reasons[id(other)] = str(exc)
         try:
             made = combine((first, *fitting), order)
         except NoFitError:  # each fits the first, but they do not fit each other
@@ -115,8 +115,8 @@ def partition(members: Sequence[Member], order: Sequence[str]) -> Iterator[tuple
             for other in fitting:
                 try:
                     made = combine((*made.members, other), order)
-                except NoFitError as fault:
-                    reasons[id(other)] = str(fault)
+                except NoFitError as exc:
+                    reasons[id(other)] = str(exc)
         yield made, reason
         left = [other for other in others if id(other) in reasons]
         reason = reasons[id(left[0])] if left else ""

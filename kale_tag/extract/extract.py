@@ -11,7 +11,7 @@ from kale_tag.extract.propose import propose
 from kale_tag.extract.read_tags import has_kale_tags, read_tags
 from kale_tag.extract.write_spec import write_spec
 from kale_tag.kale import tags
-from kale_tag.kale.metadata import PATH_KEY, SETTINGS_KEY
+from kale_tag.kale.metadata import PATH_KEY, SETTINGS_KEY, tags_in
 from kale_tag.kale.settings import settings_in
 from kale_tag.notebook.model import MISSING, Notebook
 from kale_tag.notebook.places import Places
@@ -91,7 +91,7 @@ def _place(places: Places, lost: Lost) -> Label:
     bare = lost.what.strip("`")
     if lost.cell is None:
         return places.metadata(None, (SETTINGS_KEY, bare))
-    found = tags.listed(places.notebook.metadata_of(lost.cell))
+    found = tags_in(places.notebook.metadata_of(lost.cell))
     if bare in found:
         return places.tag(lost.cell, found.index(bare))
     return places.metadata(lost.cell, (PATH_KEY if bare == PATH_KEY else "tags",))
@@ -107,9 +107,9 @@ def _prove(made: Combined, text: str, name: str) -> None:
         for number, member in enumerate(made.members):
             entries = spec.notebooks[number : number + 1]
             _prove_one(spec, member, target_for(spec, member.variables, entries))
-    except UserError as fault:
-        where = fault.diagnostics[0].labels[:1]
-        raise ProofError(f"the spec is refused: {fault} {where}") from fault
+    except UserError as exc:
+        where = exc.diagnostics[0].labels[:1]
+        raise ProofError(f"the spec is refused: {exc} {where}") from exc
 
 
 def _prove_one(spec: Spec, member: Member, target: Target) -> None:
@@ -120,9 +120,9 @@ def _prove_one(spec: Spec, member: Member, target: Target) -> None:
     data = bare if done.data is None else done.data
     after = retag(spec, data, notebook.name, target, fast=notebook.fast).notebook
     for index in range(len(notebook.types)):
-        found = tags.listed(notebook.metadata_of(index))
+        found = tags_in(notebook.metadata_of(index))
         wanted = list(draft.tags.get(index, found))
-        if tags.listed(after.metadata_of(index)) != wanted:
+        if tags_in(after.metadata_of(index)) != wanted:
             raise ProofError(f"the spec gives cell {index} of {notebook.name} other tags")
         whole = not draft.proposed and not any(lost.cell == index for lost in draft.lost)
         if whole and not same(after.metadata_of(index), notebook.metadata_of(index)):
@@ -145,7 +145,7 @@ def stripped(notebook: Notebook) -> bytes:
     wanted: dict[int | None, object] = {}
     for index in range(len(notebook.types)):
         metadata = notebook.metadata_of(index)
-        found = tags.listed(metadata)
+        found = tags_in(metadata)
         if not isinstance(metadata, dict) or not any(map(tags.is_kales, found)):
             continue
         left = [tag for tag in found if not tags.is_kales(tag)]

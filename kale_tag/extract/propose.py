@@ -9,6 +9,7 @@ from kale_tag.extract.cell_code import Code, read_code
 from kale_tag.extract.draft import Block, Draft, Role
 from kale_tag.extract.read_settings import read_settings
 from kale_tag.kale import settings, tags
+from kale_tag.kale.metadata import tags_in
 from kale_tag.notebook.model import MISSING, Notebook
 from kale_tag.plan.select import markdown_headings
 
@@ -50,7 +51,7 @@ def propose(notebook: Notebook, steps: Collection[int] = ()) -> Draft:
         for at, index in enumerate(block.cells):
             more = (tags.Tag("prev", (name,)) for name in block.prev)
             given = [block.role.tag, *(more if not at else ())]
-            final[index] = (*map(str, given), *tags.listed(notebook.metadata_of(index)))
+            final[index] = (*map(str, given), *tags_in(notebook.metadata_of(index)))
     return Draft(notebook, made, final, pipeline, lost, proposed=True, remarks=cells.remarks())
 
 
@@ -132,7 +133,7 @@ class _Cells:
         return False
 
     def _is_papermills(self, index: int) -> bool:
-        return PARAMETERS in tags.listed(self.notebook.metadata_of(index))
+        return PARAMETERS in tags_in(self.notebook.metadata_of(index))
 
     def _is_step(self, index: int) -> bool:
         code = self.code[index]
@@ -194,7 +195,7 @@ def _is_sound(metadata: object) -> bool:
     if not isinstance(metadata, dict):
         return False
     found = metadata.get("tags")
-    return found is None or tags.listed(metadata) is found
+    return found is None or tags_in(metadata) is found
 
 
 def step_name(heading: str) -> str:

@@ -47,8 +47,8 @@ def _lost(present: Mapping[str, object]) -> Iterator[tuple[str, str]]:
             yield key, "it is null, which to Kale is the same as if it were not there"
         elif not _can_be_written(value):
             yield key, "it holds null, or a number that YAML has no words for"
-    for fault in settings.check(present, "Kale 2.3"):
-        yield str(fault.path[0]), f"Kale stops at it: {fault.message}"
+    for diagnostic in settings.check(present, "Kale 2.3"):
+        yield str(diagnostic.path[0]), f"Kale stops at it: {diagnostic.message}"
     if isinstance(present.get("steps_defaults"), dict):
         yield "steps_defaults", "Kale wants a list here"
 

@@ -7,7 +7,7 @@ from kale_tag.diagnostics import UserError, error
 from kale_tag.extract.draft import Block, Draft, Lost, Role
 from kale_tag.extract.read_settings import read_settings
 from kale_tag.kale import tags
-from kale_tag.kale.metadata import PATH_KEY
+from kale_tag.kale.metadata import PATH_KEY, tags_in
 from kale_tag.kale.outline import SETTING_KINDS, role_of
 from kale_tag.kale.tags import Tag
 from kale_tag.notebook.model import Notebook
@@ -23,7 +23,7 @@ def has_kale_tags(notebook: Notebook) -> bool:
         tags.is_kales(tag) or tags.is_legacy(tag)
         for index, kind in enumerate(notebook.types)
         if kind == "code"
-        for tag in tags.listed(notebook.metadata_of(index))
+        for tag in tags_in(notebook.metadata_of(index))
     )
 
 
@@ -57,7 +57,7 @@ class _Reader:
         listed = {
             index: found
             for index in range(len(self.notebook.types))
-            for found in (tags.listed(self.notebook.metadata_of(index)),)
+            for found in (tags_in(self.notebook.metadata_of(index)),)
             if any(map(tags.is_kales, found))
         }
         for index, found in listed.items():
@@ -174,12 +174,12 @@ class _Reader:
         """Why step *role* cannot wait for the step *name*; if it can, it does from now on."""
         if name not in self.names:
             return f"no step is named `{name}`"
-        if name == role.name or role.name in self._waits_for(name):
+        if name == role.name or role.name in self._depends_on(name):
             return "steps would wait for each other in a circle"
         self.edges.setdefault(role.name, set()).add(name)
         return ""
 
-    def _waits_for(self, name: str) -> set[str]:
+    def _depends_on(self, name: str) -> set[str]:
         seen: set[str] = set()
         left = [name]
         while left:
@@ -218,7 +218,7 @@ def _refuse_legacy(notebook: Notebook) -> None:
         (index, position, tag)
         for index, kind in enumerate(notebook.types)
         if kind == "code"
-        for position, tag in enumerate(tags.listed(notebook.metadata_of(index)))
+        for position, tag in enumerate(tags_in(notebook.metadata_of(index)))
         if tags.is_legacy(tag)
     ]
     if not found:

@@ -17,9 +17,9 @@ from kale_tag.fields.yaml_tree import Sequence as List
 class Form:
     """The readers, and the faults that they have noted so far."""
 
-    faults: list[Diagnostic] = field(default_factory=list)
+    diagnostics: list[Diagnostic] = field(default_factory=list)
 
-    def fault(
+    def diagnostic(
         self,
         code: str,
         message: str,
@@ -29,7 +29,7 @@ class Form:
         help: str = "",  # noqa: A002  the word that users see
     ) -> None:
         """Note one fault."""
-        self.faults.append(error(code, message, at, also=also, help=help))
+        self.diagnostics.append(error(code, message, at, also=also, help=help))
 
     def record(
         self, node: Node, keys: Sequence[str], what: str, required: Sequence[str] = ()
@@ -42,7 +42,7 @@ class Form:
                 found[key.text] = value
             else:
                 meant.add(nearest(key.text, keys))
-                self.fault(
+                self.diagnostic(
                     "unknown-key",
                     f"{what} has no key `{key.text}`",
                     key.label,
@@ -50,7 +50,7 @@ class Form:
                 )
         for name in required if isinstance(node, Mapping) else ():
             if name not in found and name not in meant:
-                self.fault("missing-key", f"{what} needs `{name}`", node.label)
+                self.diagnostic("missing-key", f"{what} needs `{name}`", node.label)
         return found
 
     def mapping(self, node: Node, what: str) -> Iterator[tuple[Scalar, Node]]:
@@ -58,7 +58,7 @@ class Form:
         if isinstance(node, Mapping):
             yield from node.entries
         else:
-            self.fault(
+            self.diagnostic(
                 "wrong-type",
                 f"{what} must be a mapping, not {kind(node)}",
                 node.label,
@@ -71,7 +71,9 @@ class Form:
             return node.items
         one = node.text if isinstance(node, Scalar) and not node.quoted else ""
         hint = f"write `[{one}]`" if one else "a list is written `[a, b]`, or `- a` a line"
-        self.fault("wrong-type", f"{what} must be a list, not {kind(node)}", node.label, help=hint)
+        self.diagnostic(
+            "wrong-type", f"{what} must be a list, not {kind(node)}", node.label, help=hint
+        )
         return ()
 
     def one_or_more(self, node: Node) -> tuple[Node, ...]:
@@ -84,7 +86,7 @@ class Form:
             self._not_text(node, what)
             return None
         if not node.value:
-            self.fault("wrong-value", f"{what} must not be empty", node.label)
+            self.diagnostic("wrong-value", f"{what} must not be empty", node.label)
             return None
         return node.value
 
@@ -93,14 +95,14 @@ class Form:
         if isinstance(node, Scalar) and node.value is not None:
             return node.text
         wanted = f"{what} must be text or a number"
-        self.fault("wrong-type", f"{wanted}, not {kind(node)}", node.label)
+        self.diagnostic("wrong-type", f"{wanted}, not {kind(node)}", node.label)
         return None
 
     def quantity(self, node: Node, what: str) -> str | None:
         """A Kubernetes quantity as it was written: text or a number."""
         if isinstance(node, Scalar) and isinstance(node.value, bool):
             message = f"{what} must be text or a number, not {kind(node)}"
-            self.fault("wrong-type", message, node.label)
+            self.diagnostic("wrong-type", message, node.label)
             return None
         return self.written(node, what)
 
@@ -109,7 +111,7 @@ class Form:
         if isinstance(node, Scalar) and node.value in words:
             return str(node.value)
         text = node.text if isinstance(node, Scalar) else ""
-        self.fault(
+        self.diagnostic(
             "wrong-value",
             f"{what} cannot be {f'`{text}`' if text else kind(node)}",
             node.label,
@@ -122,9 +124,9 @@ class Form:
         value = node.value if isinstance(node, Scalar) else None
         if not isinstance(value, int) or isinstance(value, bool):
             got = f"`{value}`" if isinstance(value, float) else kind(node)
-            self.fault("wrong-type", f"{what} must be a whole number, not {got}", node.label)
+            self.diagnostic("wrong-type", f"{what} must be a whole number, not {got}", node.label)
         elif value < least:
-            self.fault("wrong-value", f"{what} must be at least {least}", node.label)
+            self.diagnostic("wrong-value", f"{what} must be at least {least}", node.label)
         else:
             return value
         return None
@@ -135,7 +137,7 @@ class Form:
         if text is None or not isinstance(node, Scalar):
             return None
         if "\b" in text:
-            self.fault(
+            self.diagnostic(
                 "invalid-regex",
                 f"{what} holds a backspace: in double quotes YAML reads `\\b` so",
                 node.label,
@@ -144,12 +146,12 @@ class Form:
             return None
         try:
             return re.compile(text, re.MULTILINE)
-        except re.error as fault:
-            at = inside(node, fault.pos or 0)
-            message, hint = _regex_words(fault, text)
-            self.fault("invalid-regex", message, at, help=hint)
+        except re.error as exc:
+            at = inside(node, exc.pos or 0)
+            message, hint = _regex_words(exc, text)
+            self.diagnostic("invalid-regex", message, at, help=hint)
         except (OverflowError, RecursionError):
-            self.fault("invalid-regex", "the pattern is too large", node.label)
+            self.diagnostic("invalid-regex", "the pattern is too large", node.label)
         return None
 
     def _not_text(self, node: Node, what: str) -> None:
@@ -163,7 +165,7 @@ class Form:
             hint = f"put a text that starts with `{first}` in quotes"
             if isinstance(node, List) and [kind(item) for item in node.items] == ["text"]:
                 hint = f"write {what} without the brackets, or {hint}"
-        self.fault("wrong-type", message, node.label, help=hint)
+        self.diagnostic("wrong-type", message, node.label, help=hint)
 
 
 def kind(node: Node) -> str:
@@ -226,9 +228,9 @@ _REGEX_WORDS = {
 """Message and help, by a part of what `re` says."""
 
 
-def _regex_words(fault: re.error, text: str) -> Iterator[str]:
+def _regex_words(diagnostic: re.error, text: str) -> Iterator[str]:
     """Message and help for what `re` says of the pattern *text*."""
-    rest = text[fault.pos or 0 :]
-    found = next(words for part, words in _REGEX_WORDS.items() if part in fault.msg)
+    rest = text[diagnostic.pos or 0 :]
+    found = next(words for part, words in _REGEX_WORDS.items() if part in diagnostic.msg)
     for words in found:
-        yield words.format(letter=rest[:1] or "(", escape=rest[:2], said=fault.msg)
+        yield words.format(letter=rest[:1] or "(", escape=rest[:2], said=diagnostic.msg)

@@ -15,14 +15,19 @@ _ALIAS = re.compile(r"\*[^\s,\[\]{}]*")
 _KEY_LINE = re.compile(r"\w+(?::\S.*| .*)?")  # a word, and perhaps what was to be its value
 
 
-def syntax_fault(source: Source, fault: Exception) -> Diagnostic:
+def syntax_diagnostic(source: Source, diagnostic: Exception) -> Diagnostic:
     """The fault of *source* on which ruamel.yaml stopped with *fault*."""
-    problem = str(getattr(fault, "problem", None) or getattr(fault, "reason", None) or fault)
-    mark, opened = getattr(fault, "problem_mark", None), getattr(fault, "context_mark", None)
-    offset = mark.index if mark is not None else int(getattr(fault, "position", 0))
+    problem = str(
+        getattr(diagnostic, "problem", None) or getattr(diagnostic, "reason", None) or diagnostic
+    )
+    mark, opened = (
+        getattr(diagnostic, "problem_mark", None),
+        getattr(diagnostic, "context_mark", None),
+    )
+    offset = mark.index if mark is not None else int(getattr(diagnostic, "position", 0))
     offset = min(offset, max(len(source.text.rstrip()) - 1, 0))
     start = opened.index if opened is not None and opened.index < offset else None
-    context = str(getattr(fault, "context", None) or "")
+    context = str(getattr(diagnostic, "context", None) or "")
     stop = _Stop(source, problem, context, offset, start)
     words = next((words for part, words in _WORDS.items() if part in problem), _other)
     return words(stop)
@@ -56,7 +61,7 @@ class _Stop:
     def at(self, offset: int, length: int = 1) -> Label:
         return Label(self.source, Span(offset, min(offset + length, len(self.source.text))))
 
-    def fault(
+    def diagnostic(
         self, message: str, hint: str, at: Label | None = None, also: Iterable[Label] = ()
     ) -> Diagnostic:
         """A fault at *at*, else where it stopped, with where that began."""
@@ -69,15 +74,17 @@ class _Stop:
 def _no_token(stop: _Stop) -> Diagnostic:
     match stop.letter:
         case "`":
-            return stop.fault("plain text cannot start with a backtick", "put the text in quotes")
+            return stop.diagnostic(
+                "plain text cannot start with a backtick", "put the text in quotes"
+            )
         case "\t":
-            return stop.fault("a tab stands here", "YAML is indented by spaces, not by tabs")
+            return stop.diagnostic("a tab stands here", "YAML is indented by spaces, not by tabs")
         case letter:
-            return stop.fault(f"plain text cannot start with `{letter}`", QUOTE.format(letter))
+            return stop.diagnostic(f"plain text cannot start with `{letter}`", QUOTE.format(letter))
 
 
 def _second_document(stop: _Stop) -> Diagnostic:
-    return stop.fault(
+    return stop.diagnostic(
         "a spec is one YAML document; a second one starts here",
         "make two files of it; one may `extends` the other",
         stop.at(stop.offset, 3),
@@ -87,7 +94,7 @@ def _second_document(stop: _Stop) -> Diagnostic:
 def _unknown_alias(stop: _Stop) -> Diagnostic:
     found = _ALIAS.match(stop.source.text, stop.offset)
     alias = found[0] if found else "*"
-    return stop.fault(
+    return stop.diagnostic(
         f"`{alias}` is an alias, and nothing before it is marked `&{alias[1:]}`",
         QUOTE.format("*"),
         stop.at(stop.offset, len(alias)),
@@ -100,7 +107,7 @@ def _no_key_here(stop: _Stop) -> Diagnostic:
     if _KEY_LINE.fullmatch(above.rstrip()):
         hint = "a key, a colon and a space come before a value, as in `version: 1`"
     message = "`:` makes a key of what stands before it, and no key can stand here"
-    return stop.fault(message, hint)
+    return stop.diagnostic(message, hint)
 
 
 def _no_colon(stop: _Stop) -> Diagnostic:
@@ -109,12 +116,14 @@ def _no_colon(stop: _Stop) -> Diagnostic:
     line = stop.source.text[stop.start :].split("\n", 1)[0]
     at = stop.at(stop.start, len(line))
     if line.startswith("<<<<<<< "):
-        return stop.fault("an unresolved merge conflict starts here", "resolve it in an editor", at)
-    return stop.fault("this is neither a key nor part of a value", "a key ends with `:`", at)
+        return stop.diagnostic(
+            "an unresolved merge conflict starts here", "resolve it in an editor", at
+        )
+    return stop.diagnostic("this is neither a key nor part of a value", "a key ends with `:`", at)
 
 
 def _unknown_escape(stop: _Stop) -> Diagnostic:
-    return stop.fault(
+    return stop.diagnostic(
         f"YAML knows no `\\{stop.letter}` in double quotes",
         "put regular expressions in single quotes, where a backslash is a backslash",
         stop.at(stop.offset - 1, 2),
@@ -124,7 +133,7 @@ def _unknown_escape(stop: _Stop) -> Diagnostic:
 def _open_quote(stop: _Stop) -> Diagnostic:
     quote = stop.opening
     message = f"the quote `{quote}` that opens here is never closed"
-    return stop.fault(message, f"close it with `{quote}`", stop.at(stop.begin))
+    return stop.diagnostic(message, f"close it with `{quote}`", stop.at(stop.begin))
 
 
 def _open_bracket(stop: _Stop) -> Diagnostic:
@@ -132,14 +141,14 @@ def _open_bracket(stop: _Stop) -> Diagnostic:
     closing = "]" if opening == "[" else "}"
     still = stop.at(stop.begin).with_text(f"this `{opening}` is still open")
     hint = f"close it with `{closing}`, or {QUOTE.format(opening)}"
-    return stop.fault(f"`,` or `{closing}` is expected before this", hint, also=[still])
+    return stop.diagnostic(f"`,` or `{closing}` is expected before this", hint, also=[still])
 
 
 def _bad_indentation(stop: _Stop) -> Diagnostic:
     what = "mapping" if "mapping" in stop.context else "list"
     first, _ = stop.source.position(stop.begin)
     before = stop.source.text[: stop.offset].rpartition("\n")[2]
-    return stop.fault(
+    return stop.diagnostic(
         f"this does not continue the {what} that starts in line {first}",
         "put the whole value in quotes; inside single quotes, `'` is written twice"
         if before.strip(" -")
@@ -150,27 +159,27 @@ def _bad_indentation(stop: _Stop) -> Diagnostic:
 
 def _block_text(stop: _Stop) -> Diagnostic:
     message = f"`{stop.opening}` starts a block of text, which begins in the next line"
-    return stop.fault(message, QUOTE.format(stop.opening), stop.at(stop.begin))
+    return stop.diagnostic(message, QUOTE.format(stop.opening), stop.at(stop.begin))
 
 
 def _directive(stop: _Stop) -> Diagnostic:
     message = "a line that starts with `%` stands above, and YAML takes it for a directive"
-    return stop.fault(message, QUOTE.format("%"))
+    return stop.diagnostic(message, QUOTE.format("%"))
 
 
 def _control_character(stop: _Stop) -> Diagnostic:
     message = f"the character U+{ord(stop.letter):04X} cannot stand in a YAML file"
-    return stop.fault(message, "remove it")
+    return stop.diagnostic(message, "remove it")
 
 
 def _no_name(stop: _Stop) -> Diagnostic:
     message = f"`{stop.opening}` stands before a name in YAML, and none follows"
-    return stop.fault(message, QUOTE.format(stop.opening), stop.at(stop.begin))
+    return stop.diagnostic(message, QUOTE.format(stop.opening), stop.at(stop.begin))
 
 
 def _other(stop: _Stop) -> Diagnostic:
     """ruamel.yaml's own words, with our quotes."""
-    return stop.fault(re.sub(r"'([^']*)'", r"`\1`", stop.problem.removeprefix("but ")), "")
+    return stop.diagnostic(re.sub(r"'([^']*)'", r"`\1`", stop.problem.removeprefix("but ")), "")
 
 
 _WORDS: dict[str, Callable[[_Stop], Diagnostic]] = {

@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, cast
 
 from kale_tag.diagnostics import Diagnostic, Label, Source, Span, UserError, error
-from kale_tag.fields.yaml_errors import QUOTE, syntax_fault
+from kale_tag.fields.yaml_errors import QUOTE, syntax_diagnostic
 
 if TYPE_CHECKING:
     from ruamel.yaml import YAML
@@ -84,8 +84,8 @@ def read_yaml(source: Source) -> Node | None:
             warnings.simplefilter("ignore")  # an anchor used twice: YAML allows it
             root = yaml.compose(source.text)
         return None if root is None else _Builder(source, yaml).build(root)
-    except YAMLError as fault:
-        raise UserError(syntax_fault(source, fault)) from None
+    except YAMLError as exc:
+        raise UserError(syntax_diagnostic(source, exc)) from None
     except RecursionError:
         raise UserError(
             error("too-deep", "the file is nested too deeply to be read", Label(source))
@@ -123,13 +123,13 @@ class _Builder:
         self.done: dict[int, Node] = {}
         self.size: dict[int, int] = {}
         self.open: set[int] = set()
-        self.faults: list[Diagnostic] = []
+        self.diagnostics: list[Diagnostic] = []
 
     def build(self, root: "YamlNode") -> Node:
         """The tree below *root*; every fault of this kind is raised at once."""
         node = self.node(root)
-        if self.faults:
-            raise UserError(*self.faults)
+        if self.diagnostics:
+            raise UserError(*self.diagnostics)
         return node
 
     def node(self, raw: "YamlNode") -> Node:
@@ -170,7 +170,7 @@ class _Builder:
         label = self.label(raw)
         tag = str(raw.tag)
         if not tag.startswith(_CORE) or tag.removeprefix(_CORE) not in _KNOWN:
-            self.faults.append(self.unknown_tag(raw))
+            self.diagnostics.append(self.unknown_tag(raw))
         if not isinstance(raw.value, list):
             return self.scalar(cast("ScalarNode", raw), tag, label)
         if tag == f"{_CORE}seq":
@@ -187,7 +187,9 @@ class _Builder:
             except (ValueError, KeyError):  # `!!int x`, or more digits than Python reads
                 text = raw.value if len(raw.value) <= 40 else f"{raw.value[:39]}…"
                 message = f"`{text}` cannot be read as {wanted}"
-                self.faults.append(error("bad-value", message, label, help="put a text in quotes"))
+                self.diagnostics.append(
+                    error("bad-value", message, label, help="put a text in quotes")
+                )
         return Scalar(label, value, raw.value, quoted)
 
     def unknown_tag(self, raw: "YamlNode") -> Diagnostic:
@@ -213,9 +215,9 @@ class _Builder:
             name, value = self.node(raw_key), self.node(raw_value)
             if not isinstance(name, Scalar):
                 message = "a key must be text, not a list or a mapping"
-                self.faults.append(error("bad-key", message, name.label))
+                self.diagnostics.append(error("bad-key", message, name.label))
             elif (first := own.get(name.text)) is not None:
-                self.faults.append(
+                self.diagnostics.append(
                     error(
                         "duplicate-key",
                         f"`{name.text}` is given twice; one of them would silently be lost",
@@ -238,7 +240,7 @@ class _Builder:
             if isinstance(part, Mapping):
                 yield from part.entries
             else:
-                self.faults.append(
+                self.diagnostics.append(
                     error("bad-merge", "`<<` takes a mapping or a list of mappings", part.label)
                 )
 

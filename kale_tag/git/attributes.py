@@ -166,16 +166,18 @@ def _write(path: str, text: str) -> None:
         os.makedirs(os.path.dirname(path) or ".", exist_ok=True)
         with open(path, "xb") as file:
             file.write(data)
-    except OSError as fault:
-        raise UserError(_not_written(path, fault)) from None
+    except OSError as exc:
+        raise UserError(_not_written(path, exc)) from None
 
 
 def _remove(path: str) -> None:
     try:
         os.unlink(path)
-    except OSError as fault:
-        raise UserError(_not_written(path, fault)) from None
+    except OSError as exc:
+        raise UserError(_not_written(path, exc)) from None
 
 
-def _not_written(path: str, fault: OSError) -> Diagnostic:
-    return error("not-written", f"cannot write {path}: {(fault.strerror or str(fault)).lower()}")
+def _not_written(path: str, diagnostic: OSError) -> Diagnostic:
+    return error(
+        "not-written", f"cannot write {path}: {(diagnostic.strerror or str(diagnostic)).lower()}"
+    )

@@ -48,12 +48,12 @@ def get(key: str, scope: Scope | None, at: str = "", *, path: bool = False) -> S
     words += [*(["--type=path"] if path else []), "--get", key]
     try:
         origin, value, _ = os.fsdecode(run(words, at)).split("\0")
-    except GitError as fault:
-        if fault.code == 1:
+    except GitError as exc:
+        if exc.code == 1:
             return None
-        if scope == "--global" and "unable to read" in fault.message:  # there is no such file yet
+        if scope == "--global" and "unable to read" in exc.message:  # there is no such file yet
             return None
-        raise UserError(_refused(fault)) from None
+        raise UserError(_refused(exc)) from None
     return Setting(value, os.path.join(at, origin.removeprefix("file:")))
 
 
@@ -70,9 +70,9 @@ def unset(key: str, scope: Scope, at: str = "") -> None:
 def _change(words: Sequence[str], at: str) -> None:
     try:
         run(words, at)
-    except GitError as fault:
-        raise UserError(_refused(fault)) from None
+    except GitError as exc:
+        raise UserError(_refused(exc)) from None
 
 
-def _refused(fault: GitError) -> Diagnostic:
-    return error("git-refused", f"Git could not use its configuration: {fault.message}")
+def _refused(diagnostic: GitError) -> Diagnostic:
+    return error("git-refused", f"Git could not use its configuration: {diagnostic.message}")

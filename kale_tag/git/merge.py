@@ -149,8 +149,8 @@ def _by_merge_file(
         words += ["-L", label]
     try:
         return _git("", [*words, ours, base, theirs], conflict=127)
-    except GitError as fault:
-        if "binary" in fault.message.lower():
+    except GitError as exc:
+        if "binary" in exc.message.lower():
             return GitMerge(versions[1], clean=False)
         raise
 

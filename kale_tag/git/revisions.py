@@ -112,10 +112,10 @@ def repository(at: str = "") -> Repository | None:
     try:
         told = run(["rev-parse", "--is-shallow-repository"], at)
         return Repository(at, root(at), told.strip() == b"true")
-    except GitError as fault:
-        if "not a git repository" in fault.message.lower():
+    except GitError as exc:
+        if "not a git repository" in exc.message.lower():
             return None
-        raise UserError(_refused(fault)) from None
+        raise UserError(_refused(exc)) from None
 
 
 def resolve(repo: Repository, revision: str) -> Object:
@@ -129,8 +129,8 @@ def resolve(repo: Repository, revision: str) -> Object:
             return Object("tree", _verified(repo, f"{found}^{{tree}}"))
         except GitError:
             return Object("blob", _verified(repo, f"{found}^{{blob}}"))
-    except GitError as fault:
-        raise UserError(_unknown(repo, revision, fault)) from None
+    except GitError as exc:
+        raise UserError(_unknown(repo, revision, exc)) from None
 
 
 def is_revision(repo: Repository, word: str) -> bool:
@@ -150,13 +150,13 @@ def merge_base(repo: Repository, one: str, other: str) -> str:
     resolve(repo, other)
     try:
         return run(["merge-base", "--end-of-options", one, other], repo.at).decode().split()[0]
-    except GitError as fault:
-        reason = fault.message or "they share no history"
+    except GitError as exc:
+        reason = exc.message or "they share no history"
         raise UserError(
             error(
                 "no-merge-base",
                 f"`{one}` and `{other}` have no common ancestor here",
-                notes=[f"git says: {reason}"] if fault.message else (),
+                notes=[f"git says: {reason}"] if exc.message else (),
                 help=_DEEPEN if repo.shallow else f"compare them directly: `{one}..{other}`",
             )
         ) from None
@@ -267,14 +267,14 @@ def _verified(repo: Repository, revision: str) -> str:
     return found
 
 
-def _unknown(repo: Repository, revision: str, fault: GitError) -> Diagnostic:
+def _unknown(repo: Repository, revision: str, diagnostic: GitError) -> Diagnostic:
     if revision in {"HEAD", "@"}:
         return error(
             "no-commits",
             "this repository has no commits yet",
             help="compare two notebooks or folders, or commit first",
         )
-    notes = [f"git says: {fault.message}"] if "ambiguous" in fault.message else []
+    notes = [f"git says: {diagnostic.message}"] if "ambiguous" in diagnostic.message else []
     if repo.shallow:
         notes.append(_DEEPEN)
     names = run(["for-each-ref", "--format=%(refname:short)"], repo.at).decode(errors="replace")
@@ -294,8 +294,8 @@ def _changes(repo: Repository, words: Sequence[str], pathspecs: Sequence[str]) -
     plain = ["--raw", "-z", "--no-abbrev", "--no-ext-diff", "--no-textconv", "--no-relative"]
     try:
         told = run([words[0], *plain, *words[1:], "--", *limits], repo.at)
-    except GitError as fault:
-        raise UserError(_refused(fault)) from None
+    except GitError as exc:
+        raise UserError(_refused(exc)) from None
     parts = iter(told.split(b"\0"))
     for head in parts:
         if not head:
@@ -316,5 +316,5 @@ def _notebook(path: str, mode: str, blob: str) -> Blob | None:
     return Blob(path, blob if blob.strip("0") else None)
 
 
-def _refused(fault: GitError) -> Diagnostic:
-    return error("git-refused", f"Git refused: {fault.message}")
+def _refused(diagnostic: GitError) -> Diagnostic:
+    return error("git-refused", f"Git refused: {diagnostic.message}")

@@ -10,7 +10,7 @@ import re
 from codecs import BOM_UTF8
 from collections.abc import Iterator, Mapping, Sequence
 
-from kale_tag.kale.metadata import SETTINGS_KEY, listed
+from kale_tag.kale.metadata import SETTINGS_KEY, tags_in
 from kale_tag.notebook.json_style import JsonStyle
 from kale_tag.notebook.json_value import HugeInt, skip_space, value_at
 
@@ -158,7 +158,7 @@ def _cell(cell: Mapping[str, object]) -> Iterator[str]:
     rest = dict(cell)
     rest.pop("execution_count", None)
     metadata = rest.pop("metadata", {})
-    tags = listed(metadata)
+    tags = tags_in(metadata)
     words = [f"\n{HEAD}"]
     if isinstance(cell.get("cell_type"), str):
         words.append(f"[{_word(rest.pop('cell_type'))}]")

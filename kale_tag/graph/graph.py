@@ -11,8 +11,8 @@ from kale_tag.kale.pipeline import Parameter, Pipeline, Step, SubPipeline
 class Edge:
     """*taker* runs after *giver*, and takes *variables* from it, of which there may be none."""
 
-    giver: str
-    taker: str
+    producer: str
+    consumer: str
     variables: tuple[str, ...] = ()
 
     @property
@@ -26,10 +26,10 @@ def edges(pipeline: Pipeline) -> tuple[Edge, ...]:
     order = {unit.name: number for number, unit in enumerate(pipeline.steps)}
     found = []
     for unit in pipeline.steps:
-        givers = {giver for giver in (*unit.prev, *unit.ins.values()) if giver in order}
-        for giver in sorted(givers, key=order.__getitem__):
-            taken = tuple(name for name, other in unit.ins.items() if other == giver)
-            found.append(Edge(giver, unit.name, taken))
+        producers = {producer for producer in (*unit.prev, *unit.ins.values()) if producer in order}
+        for producer in sorted(producers, key=order.__getitem__):
+            taken = tuple(name for name, other in unit.ins.items() if other == producer)
+            found.append(Edge(producer, unit.name, taken))
     return tuple(found)
 
 
@@ -70,7 +70,7 @@ def as_value(pipeline: Pipeline) -> dict[str, object]:
         "shared": [code.cell for code in pipeline.shared],
         "steps": [_unit_value(unit) for unit in pipeline.steps],
         "edges": [
-            {"from": one.giver, "to": one.taker, "variables": list(one.variables)}
+            {"from": one.producer, "to": one.consumer, "variables": list(one.variables)}
             for one in edges(pipeline)
         ],
         "volumes": [
@@ -137,7 +137,7 @@ def flowchart(units: Sequence[tuple[str, str, bool]], edges: Iterable[Edge]) -> 
         lines.append(f'    {ids[name]}{left}"{_mermaid_text(text)}"{right}')
     for edge in edges:
         arrow = f'-- "{_mermaid_text(edge.text)}" -->' if edge.variables else "-->"
-        lines.append(f"    {ids[edge.giver]} {arrow} {ids[edge.taker]}")
+        lines.append(f"    {ids[edge.producer]} {arrow} {ids[edge.consumer]}")
     return "".join(f"{line}\n" for line in lines)
 
 
@@ -160,7 +160,7 @@ def _dot(pipeline: Pipeline) -> Iterator[str]:
         yield f"    {_dot_text(unit.name)}{f' [{more.strip()}]' if more else ''}"
     for edge in edges(pipeline):
         label = f" [label={_dot_text(edge.text)}]" if edge.variables else " [style=dashed]"
-        yield f"    {_dot_text(edge.giver)} -> {_dot_text(edge.taker)}{label}"
+        yield f"    {_dot_text(edge.producer)} -> {_dot_text(edge.consumer)}{label}"
     yield "}"
 
 

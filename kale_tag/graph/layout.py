@@ -102,12 +102,12 @@ def layout(
     ports = _ports(items)
     lines = []
     for edge, chain in zip(edges, chains, strict=True):
-        giver, *pieces, taker = chain
-        points = [(ports[giver, pieces[0]], bottoms[items[giver].layer])]
+        producer, *pieces, consumer = chain
+        points = [(ports[producer, pieces[0]], bottoms[items[producer].layer])]
         for piece in pieces:
             one = items[piece]
             points += [(one.x, tops[one.layer]), (one.x, bottoms[one.layer])]
-        points.append((ports[taker, pieces[-1]], tops[items[taker].layer]))
+        points.append((ports[consumer, pieces[-1]], tops[items[consumer].layer]))
         lines.append(Line(edge, tuple(points), middle(pieces[0])))
     return Layout(
         {name: middle(number) for number, name in enumerate(names)},
@@ -129,7 +129,7 @@ def _items(
     items = [_item(boxes[name], 2 * layers[name]) for name in names]
     chains = []
     for edge in edges:
-        start, end = number[edge.giver], number[edge.taker]
+        start, end = number[edge.producer], number[edge.consumer]
         chain = [start]
         for layer in range(items[start].layer + 1, items[end].layer):
             size = labels.get(edge, NOTHING) if len(chain) == 1 else NOTHING
@@ -140,11 +140,11 @@ def _items(
             items[one].below.append(other)
             items[other].above.append(one)
         chains.append(chain)
-    for giver, label, *_, taker in chains:
-        if len(items[taker].above) == 1:
-            at = taker
-        elif len(items[giver].below) == 1:
-            at = giver
+    for producer, label, *_, consumer in chains:
+        if len(items[consumer].above) == 1:
+            at = consumer
+        elif len(items[producer].below) == 1:
+            at = producer
         else:
             continue
         items[label].at = at
@@ -160,15 +160,15 @@ def _item(size: Size, layer: int) -> _Item:
 def _layers(names: Sequence[str], edges: Sequence[Edge]) -> dict[str, int]:
     """Each step right below the lowest of those it waits for, sources right above the first."""
     layers = dict.fromkeys(names, 0)
-    takers: dict[str, list[str]] = {name: [] for name in names}
+    consumers: dict[str, list[str]] = {name: [] for name in names}
     waits = set()
     for edge in edges:  # in the order of the takers, so those of a giver are known before it is met
-        layers[edge.taker] = max(layers[edge.taker], layers[edge.giver] + 1)
-        takers[edge.giver].append(edge.taker)
-        waits.add(edge.taker)
+        layers[edge.consumer] = max(layers[edge.consumer], layers[edge.producer] + 1)
+        consumers[edge.producer].append(edge.consumer)
+        waits.add(edge.consumer)
     for name in names:
-        if name not in waits and takers[name]:
-            layers[name] = min(layers[taker] for taker in takers[name]) - 1
+        if name not in waits and consumers[name]:
+            layers[name] = min(layers[consumer] for consumer in consumers[name]) - 1
     return layers
 
 

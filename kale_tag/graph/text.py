@@ -62,16 +62,16 @@ def _graph(pipeline: Pipeline, bold: Bold) -> Iterator[str]:
     coming: dict[str, list[Edge]] = {unit.name: [] for unit in pipeline.steps}
     waiting = dict.fromkeys(coming, 0)
     for edge in edges(pipeline):
-        coming[edge.taker].append(edge)
-        waiting[edge.giver] += 1
+        coming[edge.consumer].append(edge)
+        waiting[edge.producer] += 1
     lanes: list[str] = []  # the step whose line runs in each column, "" for none
     for unit in pipeline.steps:
         taken = coming[unit.name]
-        columns = {lanes.index(edge.giver): edge for edge in taken}
+        columns = {lanes.index(edge.producer): edge for edge in taken}
         ending = set()
         for column, edge in columns.items():
-            waiting[edge.giver] -= 1
-            if not waiting[edge.giver]:
+            waiting[edge.producer] -= 1
+            if not waiting[edge.producer]:
                 ending.add(column)
         own = min(ending, default=-1)
         if own < 0:
@@ -122,7 +122,7 @@ def _labels(taken: list[Edge]) -> str:
     given = [edge for edge in taken if edge.variables]
     if len(taken) == 1:
         return given[0].text if given else ""
-    return "; ".join(f"{edge.giver}: {edge.text}" for edge in given)
+    return "; ".join(f"{edge.producer}: {edge.text}" for edge in given)
 
 
 def _remarks(unit: Step | SubPipeline) -> str:

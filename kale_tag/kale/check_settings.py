@@ -36,7 +36,7 @@ def unknown_setting(nb: Tagged) -> Iterator[Diagnostic]:
     model = fit()
     ```
     """
-    yield from _faults(nb, "unknown-setting")
+    yield from _diagnostics(nb, "unknown-setting")
 
 
 def invalid_setting(nb: Tagged) -> Iterator[Diagnostic]:
@@ -62,7 +62,7 @@ def invalid_setting(nb: Tagged) -> Iterator[Diagnostic]:
             nb.places.metadata(None, (SETTINGS_KEY,)),
             help="remove it, or make it an object: `{}`",
         )
-    yield from _faults(nb, "invalid-setting")
+    yield from _diagnostics(nb, "invalid-setting")
 
 
 def missing_setting(nb: Tagged) -> Iterator[Diagnostic]:
@@ -107,7 +107,7 @@ def two_experiments(nb: Tagged) -> Iterator[Diagnostic]:
     model = fit()
     ```
     """
-    yield from _faults(nb, "two-experiments")
+    yield from _diagnostics(nb, "two-experiments")
 
 
 def panel_loss(nb: Tagged) -> Iterator[Diagnostic]:
@@ -143,18 +143,21 @@ def panel_loss(nb: Tagged) -> Iterator[Diagnostic]:
             )
 
 
-def _faults(nb: Tagged, code: str) -> Iterator[Diagnostic]:
+def _diagnostics(nb: Tagged, code: str) -> Iterator[Diagnostic]:
     """What `settings.check` says, as findings of the lint *code*."""
-    for fault in settings.check(nb.settings, CALLED):
-        if code != (fault.code if fault.code in TELLING else "invalid-setting"):
+    for diagnostic in settings.check(nb.settings, CALLED):
+        if code != (diagnostic.code if diagnostic.code in TELLING else "invalid-setting"):
             continue
-        hint = fault.help
+        hint = diagnostic.help
         if code == "two-experiments":
             hint = "make them the same: JupyterLab's panel takes `experiment` for the truth"
         elif code == "unknown-setting":
             hint = hint if hint.startswith("did you mean") else "remove it; Kale stops at it"
         yield found(
-            code, fault.message, nb.places.metadata(None, (SETTINGS_KEY, *fault.path)), help=hint
+            code,
+            diagnostic.message,
+            nb.places.metadata(None, (SETTINGS_KEY, *diagnostic.path)),
+            help=hint,
         )
 
 

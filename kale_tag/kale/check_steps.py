@@ -173,7 +173,9 @@ def later_prev(nb: Tagged) -> Iterator[Diagnostic]:
     model = fit()
     ```
     """
-    circular = {edge for route in nb.cycles for edge in pairwise(route)} if nb.waits_back else set()
+    circular = (
+        {edge for route in nb.cycles for edge in pairwise(route)} if nb.depends_forward else set()
+    )
     for cell in nb.starts.values():
         for name in cell.role.prev:
             start = nb.starts.get(name)
@@ -204,7 +206,7 @@ def cycle(nb: Tagged) -> Iterator[Diagnostic]:
     model.score()
     ```
     """
-    for route in nb.cycles if nb.waits_back else ():
+    for route in nb.cycles if nb.depends_forward else ():
         waits = [
             nb.prev(nb.starts[step], prev).with_text(f"`{step}` waits for `{prev}`")
             for step, prev in pairwise(route)

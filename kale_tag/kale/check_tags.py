@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from kale_tag.diagnostics import Diagnostic, listed
 from kale_tag.kale import tags
 from kale_tag.kale.outline import SETTING_KINDS
-from kale_tag.kale.tags import Tag, mended
+from kale_tag.kale.tags import Tag, corrected
 from kale_tag.kale.view import Tagged, meant
 from kale_tag.notebook.model import MISSING
 from kale_tag.rules import found
@@ -55,7 +55,7 @@ def _refused(text: str) -> tuple[str, str]:
         return f"its form is `{kind}:{form}`", ""
     tag = Tag(kind, tuple(given))
     for position, part in tags.invalid_parts(tag):
-        better = mended(given[position], part)
+        better = corrected(given[position], part)
         fixed = Tag(kind, (*given[:position], better, *given[position + 1 :]))
         ok = better and tags.parse(str(fixed)) is not None
         return f"as the {part.name} it takes {part.rule}", str(fixed) if ok else ""

@@ -7,7 +7,7 @@ PATH_KEY = "notebook_path"
 """The key of a cell's metadata that holds the path of the notebook it refers to."""
 
 
-def listed(metadata: object) -> list[str]:
+def tags_in(metadata: object) -> list[str]:
     """The tags in the metadata of a cell, [] where there are none that can be read."""
     found = metadata.get("tags") if isinstance(metadata, dict) else None
     return found if isinstance(found, list) and all(isinstance(tag, str) for tag in found) else []

@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from kale_tag.kale import tags
-from kale_tag.kale.metadata import PATH_KEY
+from kale_tag.kale.metadata import PATH_KEY, tags_in
 from kale_tag.kale.tags import Tag
 from kale_tag.notebook.model import Notebook
 
@@ -105,7 +105,7 @@ def outline(notebook: Notebook) -> Outline:
         if cell_type != "code":
             continue
         metadata = notebook.metadata_of(index)
-        role = role_of(tags.listed(metadata))
+        role = role_of(tags_in(metadata))
         if role.kind == "skip":
             shared.setdefault("skip", []).append(index)
             continue

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from kale_tag.diagnostics import Diagnostic, Label, Source, error, suggest, warning
 from kale_tag.kale import tags
+from kale_tag.kale.metadata import tags_in
 from kale_tag.kale.outline import Outline, first_code_line, outline
 from kale_tag.kale.tags import Tag
 from kale_tag.notebook.model import Notebook
@@ -31,7 +32,7 @@ class Tagged:
     notebook: Notebook
     outline: Outline
     given: dict[str, list[Given]]
-    faults: list[Diagnostic]
+    diagnostics: list[Diagnostic]
     warnings: list[Diagnostic]
 
     def prev(self, step: str) -> Iterator[Given]:
@@ -57,18 +58,18 @@ def read_tagged(notebook: Notebook) -> Tagged:
     found = Tagged(notebook, outline(notebook), {}, [], [])
     for cell, kind in enumerate(notebook.types):
         if kind == "code":
-            found.faults.extend(_tag_faults(notebook, cell))
+            found.diagnostics.extend(_tag_diagnostics(notebook, cell))
     for step in found.outline.steps:
         given = found.given[step.name] = []
         for cell in step.cells:
-            listed = tags.listed(notebook.metadata_of(cell))
-            given += [Given(tag, cell) for text in listed if (tag := parse_tag(text)) is not None]
-    found.faults.extend(_reference_faults(found))
+            texts = tags_in(notebook.metadata_of(cell))
+            given += [Given(tag, cell) for text in texts if (tag := parse_tag(text)) is not None]
+    found.diagnostics.extend(_reference_diagnostics(found))
     _left_out(found)
     return found
 
 
-def _tag_faults(notebook: Notebook, cell: int) -> Iterator[Diagnostic]:
+def _tag_diagnostics(notebook: Notebook, cell: int) -> Iterator[Diagnostic]:
     metadata = notebook.metadata_of(cell)
     listed = metadata.get("tags", []) if isinstance(metadata, dict) else []
     at = cell_label(notebook, cell)
@@ -85,10 +86,10 @@ def _tag_faults(notebook: Notebook, cell: int) -> Iterator[Diagnostic]:
                 )
             elif tags.is_kales(text) and parse_tag(text) is None:
                 yield _invalid(text, at)
-        yield from _role_faults([tag for text in listed if (tag := parse_tag(text))], at)
+        yield from _role_diagnostics([tag for text in listed if (tag := parse_tag(text))], at)
 
 
-def _role_faults(read: list[Tag], at: Label) -> Iterator[Diagnostic]:
+def _role_diagnostics(read: list[Tag], at: Label) -> Iterator[Diagnostic]:
     """Tags that do not go together."""
     steps = [tag for tag in read if tag.kind == "step"]
     references = [tag for tag in read if tag.kind == "notebook"]
@@ -127,13 +128,13 @@ def _invalid(text: str, at: Label) -> Diagnostic:
     return error("unknown-tag", f"`{text}` is no tag that Kale takes", at, help=f"write `{form}`")
 
 
-def _reference_faults(found: Tagged) -> Iterator[Diagnostic]:
+def _reference_diagnostics(found: Tagged) -> Iterator[Diagnostic]:
     notebook = found.notebook
     for step in found.outline.steps:
         own = [
             (cell, tag)
             for cell in step.cells
-            for text in tags.listed(notebook.metadata_of(cell))
+            for text in tags_in(notebook.metadata_of(cell))
             if (tag := parse_tag(text)) is not None and tag.kind in {"step", "notebook"}
         ]
         kinds = {tag.kind for _, tag in own if tag.parts != ("",)}
@@ -187,7 +188,7 @@ def _left_out(found: Tagged) -> None:
                 )
             )
         else:
-            found.faults.append(
+            found.diagnostics.append(
                 error(
                     "code-after-reference",
                     "untagged code behind a `notebook:` cell must be followed by a `step:` cell, "
@@ -203,7 +204,7 @@ def has_code(source: str) -> bool:
     return first_code_line(source) is not None
 
 
-def prev_faults(found: Tagged) -> Iterator[Diagnostic]:
+def prev_diagnostics(found: Tagged) -> Iterator[Diagnostic]:
     """`prev` tags that name no step, or one that is defined further down."""
     first = {step.name: step.cells[0] for step in found.outline.steps}
     for step in found.outline.steps:

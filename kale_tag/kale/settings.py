@@ -25,7 +25,7 @@ DEFAULTS_KINDS = {
 
 
 @dataclass(frozen=True, slots=True)
-class Fault:
+class Problem:
     """What is wrong with the value at *path*, a route of keys and positions into the settings."""
 
     path: Path
@@ -34,10 +34,10 @@ class Fault:
     help: str = ""
 
 
-Check = Callable[[object, Path], Iterator[Fault]]
+Check = Callable[[object, Path], Iterator[Problem]]
 
 
-def check(settings: Mapping[str, object], called: str = "`pipeline`") -> Iterator[Fault]:
+def check(settings: Mapping[str, object], called: str = "`pipeline`") -> Iterator[Problem]:
     """Everything in *settings* on which Kale 2.3 stops; a value of None is a missing key.
 
     *called* is what they are called where they stand.
@@ -47,7 +47,7 @@ def check(settings: Mapping[str, object], called: str = "`pipeline`") -> Iterato
     if isinstance(experiment, dict) and isinstance(name, str):
         other = experiment.get("name")
         if isinstance(other, str) and other != name:
-            yield Fault(
+            yield Problem(
                 ("experiment", "name"),
                 "two-experiments",
                 f"the experiment is named `{name}` by `experiment_name` and `{other}` here",
@@ -98,33 +98,33 @@ def initial(settings: Mapping[str, object], stem: str) -> dict[str, object]:
 # The checks. Each is given a value and its path and yields what is wrong.
 
 
-def _text(value: object, path: Path) -> Iterator[Fault]:
+def _text(value: object, path: Path) -> Iterator[Problem]:
     if not isinstance(value, str):
         yield _wrong_type(value, path, "text")
 
 
-def _flag(value: object, path: Path) -> Iterator[Fault]:
+def _flag(value: object, path: Path) -> Iterator[Problem]:
     if not isinstance(value, bool):
         yield _wrong_type(value, path, "true or false")
 
 
-def _number(value: object, path: Path) -> Iterator[Fault]:
+def _number(value: object, path: Path) -> Iterator[Problem]:
     if not isinstance(value, int) or isinstance(value, bool):
         yield _wrong_type(value, path, "a whole number")
 
 
-def _positive(value: object, path: Path) -> Iterator[Fault]:
+def _positive(value: object, path: Path) -> Iterator[Problem]:
     yield from _number(value, path)
     if isinstance(value, int) and not isinstance(value, bool) and value <= 0:
-        yield Fault(path, "invalid-setting", f"`{path[-1]}` must be above 0")
+        yield Problem(path, "invalid-setting", f"`{path[-1]}` must be above 0")
 
 
-def _mapping(value: object, path: Path) -> Iterator[Fault]:
+def _mapping(value: object, path: Path) -> Iterator[Problem]:
     if not isinstance(value, dict):
         yield _wrong_type(value, path, "a mapping")
 
 
-def _experiment(value: object, path: Path) -> Iterator[Fault]:
+def _experiment(value: object, path: Path) -> Iterator[Problem]:
     yield from _mapping(value, path)
     if isinstance(value, dict):
         for key in ("id", "name"):
@@ -132,49 +132,49 @@ def _experiment(value: object, path: Path) -> Iterator[Fault]:
                 yield from _text(value[key], (*path, key))
 
 
-def _any_list(value: object, path: Path) -> Iterator[Fault]:
+def _any_list(value: object, path: Path) -> Iterator[Problem]:
     if not isinstance(value, list):
         yield _wrong_type(value, path, "a list")
 
 
 def _one_of(*words: str) -> Check:
-    def check_word(value: object, path: Path) -> Iterator[Fault]:
+    def check_word(value: object, path: Path) -> Iterator[Problem]:
         if not isinstance(value, str):
             yield _wrong_type(value, path, "text")
         elif value not in words:
             known = [word for word in words if word]
             message = f"`{path[-1]}` cannot be `{value}`"
-            yield Fault(path, "invalid-setting", message, suggest(value, known, "write one of"))
+            yield Problem(path, "invalid-setting", message, suggest(value, known, "write one of"))
 
     return check_word
 
 
-def _matching(pattern: str, rule: str, mend: Callable[[str], str] | None = None) -> Check:
+def _matching(pattern: str, rule: str, fix: Callable[[str], str] | None = None) -> Check:
     grammar = re.compile(pattern)
 
-    def check_text(value: object, path: Path) -> Iterator[Fault]:
+    def check_text(value: object, path: Path) -> Iterator[Problem]:
         if not isinstance(value, str):
             yield _wrong_type(value, path, "text")
         elif grammar.fullmatch(value) is None:
-            better = mend(value) if mend else ""
+            better = fix(value) if fix else ""
             hint = f"write `{better}`" if better and grammar.fullmatch(better) else ""
             field = path[-1] if isinstance(path[-1], str) else "value"
             words = field.replace("_", " ")
-            fault = f"`{value}` is not a valid {words}" if value else f"the {words} is empty"
+            diagnostic = f"`{value}` is not a valid {words}" if value else f"the {words} is empty"
             code = f"invalid-{field.replace('_', '-')}"
-            yield Fault(path, code, f"{fault}: Kale takes {rule}", hint)
+            yield Problem(path, code, f"{diagnostic}: Kale takes {rule}", hint)
 
     return check_text
 
 
-def _pipeline_name(value: object, path: Path) -> Iterator[Fault]:
+def _pipeline_name(value: object, path: Path) -> Iterator[Problem]:
     yield from _matching(
         r"[a-z0-9]([-a-z0-9]*[a-z0-9])?",
         "lower-case letters, digits and `-`, with a letter or digit at both ends",
         default_name,
     )(value, path)
     if isinstance(value, str) and len(value) > 128:
-        yield Fault(
+        yield Problem(
             path,
             "invalid-pipeline-name",
             f"the pipeline name has {len(value)} characters; Kubeflow Pipelines takes 128",
@@ -182,7 +182,7 @@ def _pipeline_name(value: object, path: Path) -> Iterator[Fault]:
 
 
 def _record(fields: Mapping[str, Check], what: str, required: Sequence[str] = ()) -> Check:
-    def check_record(value: object, path: Path) -> Iterator[Fault]:
+    def check_record(value: object, path: Path) -> Iterator[Problem]:
         if not isinstance(value, dict):
             yield _wrong_type(value, path, "a mapping")
             return
@@ -194,7 +194,7 @@ def _record(fields: Mapping[str, Check], what: str, required: Sequence[str] = ()
                 yield from fields[key](entry, (*path, key))
             else:
                 meant.add(nearest(str(key), fields))
-                yield Fault(
+                yield Problem(
                     (*path, key),
                     "unknown-setting",
                     f"{what} has no key `{key}`",
@@ -202,13 +202,13 @@ def _record(fields: Mapping[str, Check], what: str, required: Sequence[str] = ()
                 )
         for key in required:
             if value.get(key) is None and key not in meant:
-                yield Fault(path, "missing-key", f"{what} needs `{key}`")
+                yield Problem(path, "missing-key", f"{what} needs `{key}`")
 
     return check_record
 
 
 def _list_of(check_item: Check) -> Check:
-    def check_list(value: object, path: Path) -> Iterator[Fault]:
+    def check_list(value: object, path: Path) -> Iterator[Problem]:
         if not isinstance(value, list):
             yield _wrong_type(value, path, "a list")
             return
@@ -218,13 +218,13 @@ def _list_of(check_item: Check) -> Check:
     return check_list
 
 
-def _default_tag(value: object, path: Path) -> Iterator[Fault]:
+def _default_tag(value: object, path: Path) -> Iterator[Problem]:
     if not isinstance(value, str):
         yield _wrong_type(value, path, "text")
         return
     tag = tags.parse(value)
     if tag is None or tag.kind not in DEFAULTS_KINDS.values():
-        yield Fault(
+        yield Problem(
             path,
             "invalid-default",
             f"`{value}` is not a default that Kale takes",
@@ -232,7 +232,7 @@ def _default_tag(value: object, path: Path) -> Iterator[Fault]:
         )
 
 
-def _steps_defaults(value: object, path: Path) -> Iterator[Fault]:
+def _steps_defaults(value: object, path: Path) -> Iterator[Problem]:
     if isinstance(value, dict):
         fields = dict.fromkeys(DEFAULTS_KINDS, _mapping)
         yield from _record(fields, "`steps_defaults`")(value, path)
@@ -240,10 +240,10 @@ def _steps_defaults(value: object, path: Path) -> Iterator[Fault]:
         yield from _list_of(_default_tag)(value, path)
 
 
-def _wrong_type(value: object, path: Path, wanted: str) -> Fault:
+def _wrong_type(value: object, path: Path, wanted: str) -> Problem:
     name = next((str(part) for part in reversed(path) if isinstance(part, str)), "the settings")
     which = "each of " if path and isinstance(path[-1], int) else ""
-    return Fault(path, "wrong-type", f"{which}`{name}` must be {wanted}, not {_kind(value)}")
+    return Problem(path, "wrong-type", f"{which}`{name}` must be {wanted}, not {_kind(value)}")
 
 
 def _kind(value: object) -> str:

@@ -8,8 +8,6 @@ import re
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
-from kale_tag.kale.metadata import listed as listed  # noqa: PLC0414  a name of this module, too
-
 SPECIAL = ("imports", "functions", "pipeline-parameters", "pipeline-metrics", "skip")
 """What a cell can be instead of a step; at the first of these Kale stops reading the list."""
 
@@ -158,7 +156,7 @@ def valid_name(text: str) -> str:
     return f"_{name}" if name[:1].isdigit() else name
 
 
-def mended(text: str, part: Part) -> str:
+def corrected(text: str, part: Part) -> str:
     """What Kale would take instead of *text*, "" where there is no telling."""
     match part.name:
         case "step name" | "notebook name":

@@ -7,7 +7,7 @@ from itertools import pairwise
 
 from kale_tag.diagnostics import Label, nearest
 from kale_tag.kale import tags
-from kale_tag.kale.metadata import SETTINGS_KEY
+from kale_tag.kale.metadata import SETTINGS_KEY, tags_in
 from kale_tag.kale.outline import Outline, Role, first_code_line, outline, role_of
 from kale_tag.kale.settings import settings_in
 from kale_tag.notebook.model import Notebook
@@ -55,7 +55,7 @@ class Tagged:
         self.cells = [
             _cell(index, found)
             for index in self.code
-            if (found := tags.listed(notebook.metadata_of(index)))
+            if (found := tags_in(notebook.metadata_of(index)))
         ]
         self.has_kale_tags = any(
             tags.is_kales(tag) or tags.is_legacy(tag) for cell in self.cells for tag in cell.tags
@@ -92,7 +92,7 @@ class Tagged:
         return found
 
     @property
-    def waits_back(self) -> bool:
+    def depends_forward(self) -> bool:
         """Whether a step waits for itself or for one further down; else there can be no cycle."""
         return any(
             name in self.starts and self.starts[name].index >= cell.index
@@ -116,8 +116,8 @@ class Tagged:
         while True:
             try:
                 graphlib.TopologicalSorter(edges).prepare()
-            except graphlib.CycleError as fault:
-                cycle = [str(name) for name in reversed(fault.args[1])][1:]
+            except graphlib.CycleError as exc:
+                cycle = [str(name) for name in reversed(exc.args[1])][1:]
                 first = min(range(len(cycle)), key=lambda at: self.starts[cycle[at]].index)
                 route = [*cycle[first:], *cycle[: first + 1]]
                 found.append(route)

@@ -79,10 +79,12 @@ def _seen(part: Part, cell: Parsed, name: str, above: Iterable[Block], own: Bloc
             return f"step `{users[0]}`, which stands above, sees its `{name}`"
         return f"steps {listed(users)}, above, see its `{name}`" if users else ""
     for unit in part.units:
-        giver = unit.ins.get(name, -1)
-        spot = units[giver].binds.get(name) if giver >= 0 else None
+        producer = unit.ins.get(name, -1)
+        spot = units[producer].binds.get(name) if producer >= 0 else None
         if spot is not None and _number(spot.cell) < at < _first_use(part, unit, name):
-            return f"step `{unit.name}` has `{name}` from step `{units[giver].name}`, not from here"
+            return (
+                f"step `{unit.name}` has `{name}` from step `{units[producer].name}`, not from here"
+            )
     return ""
 
 
@@ -216,9 +218,9 @@ def missed_change(study: Study) -> Iterator[Diagnostic]:
 
 
 def _missed(part: Part, unit: Unit, name: str, changer: str, spot: Spot) -> Diagnostic:
-    giver = unit.ins.get(name, -1)
+    producer = unit.ins.get(name, -1)
     origin = "as the parameter" if name in unit.parameters else "from a shared cell"
-    origin = f"from step `{part.flow.units[giver].name}`" if giver >= 0 else origin
+    origin = f"from step `{part.flow.units[producer].name}`" if producer >= 0 else origin
     read = unit.block.reads.get(name)
     place = spot.label("changed here")
     return found(

@@ -60,7 +60,7 @@ class Study:
 
     def says(self, code: str) -> Iterator[Diagnostic]:
         """What was said under *code*, each thing once."""
-        return (fault for fault in dict.fromkeys(self.told) if fault.code == code)
+        return (diagnostic for diagnostic in dict.fromkeys(self.told) if diagnostic.code == code)
 
 
 def study(
@@ -73,14 +73,14 @@ def study(
     """Builds and packages *notebook*, as `compile` does; for the arguments see `build.build`."""
     try:
         built = build(notebook, options, load, local)
-    except UserError as fault:
-        return Study(fault.diagnostics)
+    except UserError as exc:
+        return Study(exc.diagnostics)
     told: tuple[Diagnostic, ...]
     try:
         made: Package = package(built.pipeline, runtime)
         told = (*made.warnings, *size_warnings(made.size, notebook.name))
-    except UserError as fault:
-        told = (*built.pipeline.warnings, *fault.diagnostics)
+    except UserError as exc:
+        told = (*built.pipeline.warnings, *exc.diagnostics)
     return Study(told, tuple(_parts(built)))
 
 

@@ -26,7 +26,7 @@ READERS = words(
 OF_PATHS = words("read_bytes read_text rename stat unlink write_bytes write_text")
 """Methods of a path, which is the file."""
 
-TAKERS = words(
+CONSUMERS = words(
     "os.path.getsize os.remove os.rename os.replace os.stat os.unlink"
     " shutil.copy shutil.copy2 shutil.copyfile shutil.copytree shutil.move shutil.rmtree"
     " shutil.unpack_archive"
@@ -61,7 +61,7 @@ def redundant_prev(study: Study) -> Iterator[Diagnostic]:
         units = {unit.name: unit for unit in part.flow.units}
         number = {name: position for position, name in enumerate(units)}
         for step in part.pipeline.steps:
-            givers = set(step.ins.values())
+            producers = set(step.ins.values())
             for given in part.draft.tagged.prev(step.name):
                 (name,) = given.tag.parts
                 bit = 1 << number[name]
@@ -70,7 +70,7 @@ def redundant_prev(study: Study) -> Iterator[Diagnostic]:
                     for other in step.prev
                     if other not in {name, step.name} and units[other].before & bit
                 ]
-                if ways and name not in givers:
+                if ways and name not in producers:
                     yield found(
                         "redundant-prev",
                         f"`prev:{name}` of step `{step.name}` says nothing new: it runs after "
@@ -208,7 +208,7 @@ def _note(
     path = dotted(node.func, modules)
     name = node.func.attr if isinstance(node.func, ast.Attribute) else path.rpartition(".")[2]
     holder = node.func.value if isinstance(node.func, ast.Attribute) else None
-    if path in TAKERS:
+    if path in CONSUMERS:
         for number, one in enumerate(node.args[: 2 if name in MOVERS else 1]):
             if taken := as_file(text_of(one, known, modules)):
                 (files.writes if number else files.reads).setdefault(taken, cell.place(node))

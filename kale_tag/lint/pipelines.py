@@ -38,8 +38,8 @@ def lint(study: Study, said: Collection[str] = ()) -> Iterator[Diagnostic]:
 
     *said* are the codes of what the lints of tags have found; nothing is said twice.
     """
-    found = [fault for one in LINTS for fault in one(study)]
+    found = [diagnostic for one in LINTS for diagnostic in one(study)]
     yield from found
-    for fault in dict.fromkeys(study.told):
-        if fault not in found and fault.code not in said:
-            yield replace(fault, severity=SEVERITIES[fault.code])
+    for diagnostic in dict.fromkeys(study.told):
+        if diagnostic not in found and diagnostic.code not in said:
+            yield replace(diagnostic, severity=SEVERITIES[diagnostic.code])

@@ -4,16 +4,15 @@ from collections.abc import Mapping
 from dataclasses import replace
 
 from kale_tag.diagnostics import Diagnostic, Label, Source
-from kale_tag.kale.metadata import SETTINGS_KEY
+from kale_tag.kale.metadata import SETTINGS_KEY, tags_in
 from kale_tag.kale.outline import SETTING_KINDS
-from kale_tag.kale.tags import listed
 from kale_tag.notebook.places import Places
 
 _SPOKEN_OF = {"description": "pipeline_description", "volume": "volumes"}
 """Words of faults that have no place, and the settings that they are about."""
 
 
-def in_files(fault: Diagnostic, places: Mapping[str, Places], notebook: str) -> Diagnostic:
+def in_files(diagnostic: Diagnostic, places: Mapping[str, Places], notebook: str) -> Diagnostic:
     """The same fault; its labels stand in the files of the notebooks that *places* names.
 
     A label in the source of a cell becomes the place of the same characters in the file; a cell as
@@ -21,18 +20,18 @@ def in_files(fault: Diagnostic, places: Mapping[str, Places], notebook: str) -> 
     a place in the settings becomes their key. What has no place is about the settings of
     *notebook*. The message says which cell it is about.
     """
-    if not fault.labels:
-        spoken = [key for word, key in _SPOKEN_OF.items() if word in fault.message]
+    if not diagnostic.labels:
+        spoken = [key for word, key in _SPOKEN_OF.items() if word in diagnostic.message]
         at = places[notebook].metadata(None, (SETTINGS_KEY, *spoken[:1]))
-        return replace(fault, labels=(at,))
-    source = fault.labels[0].source
-    message = fault.message
+        return replace(diagnostic, labels=(at,))
+    source = diagnostic.labels[0].source
+    message = diagnostic.message
     if source.cell is not None and source.name in places and not message.startswith("cell "):
         what = f"cell {source.cell}"
         rest = message.removeprefix("the cell ")
         message = f"{what}: {message}" if rest == message else f"{what} {rest}"
-    labels = tuple(_in_file(label, fault.message, places) for label in fault.labels)
-    return replace(fault, message=message, labels=labels)
+    labels = tuple(_in_file(label, diagnostic.message, places) for label in diagnostic.labels)
+    return replace(diagnostic, message=message, labels=labels)
 
 
 def _in_file(label: Label, message: str, places: Mapping[str, Places]) -> Label:
@@ -53,7 +52,7 @@ def _in_file(label: Label, message: str, places: Mapping[str, Places]) -> Label:
 
 
 def _cell(places: Places, cell: int, message: str) -> Label:
-    tags = listed(places.notebook.metadata_of(cell))
+    tags = tags_in(places.notebook.metadata_of(cell))
     found = [at for at, tag in enumerate(tags) if f"`{tag}`" in message]
     found += [at for at, tag in enumerate(tags) if _sets(tag, message)]
     found += [at for at, tag in enumerate(tags) if tag.startswith(("step:", "notebook:"))]

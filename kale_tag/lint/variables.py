@@ -38,7 +38,7 @@ def undefined_name(study: Study) -> Iterator[Diagnostic]:
     return study.says("undefined-name")
 
 
-def two_givers(study: Study) -> Iterator[Diagnostic]:
+def two_producers(study: Study) -> Iterator[Diagnostic]:
     """Finds a variable that two steps change side by side, and that a later one uses.
 
     Why: In the notebook the lower cell wins. In a pipeline there are two values, and nothing says
@@ -58,7 +58,7 @@ def two_givers(study: Study) -> Iterator[Diagnostic]:
     print(people)
     ```
     """
-    return study.says("two-givers")
+    return study.says("two-producers")
 
 
 def deleted_name(study: Study) -> Iterator[Diagnostic]:
@@ -277,7 +277,7 @@ def _reassigned(part: Part) -> Iterator[tuple[str, Parameter, Spot]]:
 
 LINTS = (
     undefined_name,
-    two_givers,
+    two_producers,
     deleted_name,
     unknown_metric,
     unused_variable,

@@ -36,7 +36,7 @@ def not_utf8(name: str, data: bytes, offset: int) -> Diagnostic:
     )
 
 
-def not_json(name: str, data: bytes, fault: str, offset: int) -> Diagnostic:
+def not_json(name: str, data: bytes, diagnostic: str, offset: int) -> Diagnostic:
     """What `json` calls *fault*, or what lies behind it."""
     if (marker := _conflict(data)) is not None:
         at, line, _ = _place(name, data, marker)
@@ -47,7 +47,7 @@ def not_json(name: str, data: bytes, fault: str, offset: int) -> Diagnostic:
             help=f"resolve it: `git checkout --ours {quote(name)}` (or `--theirs`) takes one side "
             "whole, `nbdime mergetool` merges cell by cell",
         )
-    if _is_cut(data, fault, offset):
+    if _is_cut(data, diagnostic, offset):
         end = len(data.rstrip()) - 1
         while data[end] & 0xC0 == 0x80:  # not in the middle of a character
             end -= 1
@@ -59,7 +59,7 @@ def not_json(name: str, data: bytes, fault: str, offset: int) -> Diagnostic:
             help=f"it was cut off while it was saved or copied; {RESTORE.format(name=quote(name))}",
         )
     at, line, column = _place(name, data, offset)
-    words = WORDS.get(fault.removesuffix(" at"), fault[:1].lower() + fault[1:])
+    words = WORDS.get(diagnostic.removesuffix(" at"), diagnostic[:1].lower() + diagnostic[1:])
     return error(
         "not-json",
         f"{name} is not valid JSON: {words}, line {line}, column {column}",
@@ -154,9 +154,9 @@ def _conflict(data: bytes) -> int | None:
     return found and found.start()
 
 
-def _is_cut(data: bytes, fault: str, offset: int) -> bool:
+def _is_cut(data: bytes, diagnostic: str, offset: int) -> bool:
     rest = data[offset : offset + 16].rstrip()
-    if fault.startswith("Unterminated string") or not rest:
+    if diagnostic.startswith("Unterminated string") or not rest:
         return True
     return len(data.rstrip()) == offset + len(rest) and _beginning(rest) is not None
 

@@ -6,7 +6,7 @@ from enum import Enum
 from typing import TYPE_CHECKING, Final
 
 from kale_tag.diagnostics import UserError
-from kale_tag.notebook import errors as faults
+from kale_tag.notebook import errors
 from kale_tag.notebook.json_value import decode
 
 if TYPE_CHECKING:
@@ -83,8 +83,8 @@ class Notebook:
             try:
                 lines = self.read_source(self.raw_source(index))
                 known = lines if isinstance(lines, str) else _joined(lines)
-            except (TypeError, ValueError, RecursionError) as fault:
-                known = self._odd_source(index, fault)
+            except (TypeError, ValueError, RecursionError) as exc:
+                known = self._odd_source(index, exc)
             self.known_sources[index] = known
         return known
 
@@ -97,14 +97,14 @@ class Notebook:
         try:
             return decode(raw)
         except RecursionError:
-            raise UserError(faults.too_deep(self.name)) from None
+            raise UserError(errors.too_deep(self.name)) from None
 
-    def _odd_source(self, index: int, fault: Exception) -> str:
+    def _odd_source(self, index: int, diagnostic: Exception) -> str:
         if not len(self.raw_source(index)):
             return ""
-        if isinstance(fault, RecursionError):
-            raise UserError(faults.too_deep(self.name)) from None
-        raise UserError(faults.bad_source(self.name, index)) from None
+        if isinstance(diagnostic, RecursionError):
+            raise UserError(errors.too_deep(self.name)) from None
+        raise UserError(errors.bad_source(self.name, index)) from None
 
 
 def _joined(lines: object) -> str:

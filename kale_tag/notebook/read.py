@@ -3,7 +3,7 @@
 from codecs import utf_8_decode
 
 from kale_tag.diagnostics import UserError
-from kale_tag.notebook import errors as faults
+from kale_tag.notebook import errors
 from kale_tag.notebook.model import Notebook
 from kale_tag.notebook.read_json import scan_with_json
 
@@ -15,9 +15,9 @@ def read_notebook(data: bytes, name: str, *, fast: bool = False) -> Notebook:
     import (msgspec) for many or large files only; the result is the same.
     """
     if not data or data.isspace():
-        raise UserError(faults.empty(name))
+        raise UserError(errors.empty(name))
     if (bad := _not_utf8(data)) is not None:
-        raise UserError(faults.not_utf8(name, data, bad))
+        raise UserError(errors.not_utf8(name, data, bad))
     return scan(data, name, fast=fast)
 
 
@@ -58,6 +58,6 @@ def _not_utf8(data: bytes) -> int | None:
                 if piece.isascii()
                 else utf_8_decode(piece, "strict", len(piece) < size)[1]
             )
-    except UnicodeDecodeError as fault:
-        return at + fault.start
+    except UnicodeDecodeError as exc:
+        return at + exc.start
     return None

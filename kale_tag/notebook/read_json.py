@@ -10,7 +10,7 @@ from json import JSONDecodeError
 from typing import Final, NamedTuple
 
 from kale_tag.diagnostics import UserError
-from kale_tag.notebook import errors as faults
+from kale_tag.notebook import errors
 from kale_tag.notebook.json_scan import Member, items_at, last, members_at
 from kale_tag.notebook.json_value import decode, skip_space, value_at
 from kale_tag.notebook.model import BOM, MISSING, Notebook
@@ -43,14 +43,14 @@ def scan_with_json(data: bytes, name: str) -> Notebook:
     try:
         top = _top_of(str(data, "latin-1"))
     except RecursionError:
-        fault = faults.too_deep(name)
+        diagnostic = errors.too_deep(name)
     except JSONDecodeError as wrong:
-        fault = faults.not_json(name, data, wrong.msg, wrong.pos)
+        diagnostic = errors.not_json(name, data, wrong.msg, wrong.pos)
     else:
         if isinstance(top, list):
             return _notebook_of(data, name, top)
-        fault = faults.not_an_object(name)
-    raise UserError(fault)  # here, where the text of the whole file is not kept as its context
+        diagnostic = errors.not_an_object(name)
+    raise UserError(diagnostic)  # here, where the text of the whole file is not kept as its context
 
 
 def _top_of(text: str) -> object:
@@ -106,7 +106,7 @@ def _notebook_of(data: bytes, name: str, top: list[Member]) -> Notebook:
     _check_version(name, top)
     cells, metadata = last(top, "cells"), last(top, "metadata")
     if cells is None or not isinstance(cells.value, list):
-        raise UserError(faults.no_cells(name, missing=cells is None))
+        raise UserError(errors.no_cells(name, missing=cells is None))
     view = memoryview(data)
     own = metadata and (metadata.start, metadata.end)
     types: list[str] = []
@@ -134,7 +134,7 @@ def _notebook_of(data: bytes, name: str, top: list[Member]) -> Notebook:
             if value.text is not None:
                 known_sources[index] = value.text
         else:
-            raise UserError(faults.bad_cell(name, data, index, start))
+            raise UserError(errors.bad_cell(name, data, index, start))
 
     @cache
     def span_of(holder: int | None) -> Span | None:
@@ -184,8 +184,8 @@ def _check_version(name: str, top: list[Member]) -> None:
     version = None if member is None or isinstance(member.value, bool) else member.value
     if isinstance(version, int | float):
         if version < 4:
-            raise UserError(faults.old_format(name, f"nbformat {version}"))
+            raise UserError(errors.old_format(name, f"nbformat {version}"))
         if version >= 5:
-            raise UserError(faults.new_format(name, version))
+            raise UserError(errors.new_format(name, version))
     elif not last(top, "cells") and last(top, "worksheets"):
-        raise UserError(faults.old_format(name, "nbformat 3 or older"))
+        raise UserError(errors.old_format(name, "nbformat 3 or older"))

@@ -9,7 +9,7 @@ from json import JSONEncoder
 from typing import NamedTuple
 
 from kale_tag.diagnostics import UserError
-from kale_tag.notebook import errors as faults
+from kale_tag.notebook import errors
 from kale_tag.notebook.json_scan import Member, items_at, last, members_at
 from kale_tag.notebook.json_style import JsonStyle, line_break
 from kale_tag.notebook.json_value import skip_space, value_at, value_of
@@ -33,7 +33,7 @@ def splice(notebook: Notebook, wanted: Wanted) -> bytes:
     try:
         edits = sorted(_edits(notebook, wanted))
     except RecursionError:
-        raise UserError(faults.too_deep(notebook.name)) from None
+        raise UserError(errors.too_deep(notebook.name)) from None
     if not edits:
         return notebook.data
     view, at = memoryview(notebook.data), 0
@@ -61,9 +61,9 @@ def prove(notebook: Notebook, data: bytes, wanted: Wanted) -> Notebook:
             if not same(new.metadata_of(holder), value):
                 raise ProofError(f"the metadata of {_called(holder)} is not as wanted")
     except RecursionError:
-        raise UserError(faults.too_deep(notebook.name)) from None
-    except (UserError, UnicodeDecodeError) as fault:
-        raise ProofError(f"the result cannot be read: {fault}") from fault
+        raise UserError(errors.too_deep(notebook.name)) from None
+    except (UserError, UnicodeDecodeError) as exc:
+        raise ProofError(f"the result cannot be read: {exc}") from exc
     new.known_sources.update(notebook.known_sources)
     for holder, value in notebook.known_metadata.items():
         if holder not in wanted:

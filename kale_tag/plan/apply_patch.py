@@ -39,7 +39,7 @@ def apply_patch(patch: Patch, notebook: Notebook, *, reanchor: bool = False) -> 
     """
     anchors = Anchors(patch, notebook)
     where, stale = anchors.find(reanchor=reanchor)
-    failed = {fault.operation.cell for fault in stale}
+    failed = {diagnostic.operation.cell for diagnostic in stale}
     document = _document(patch, notebook, where)
     touched: dict[int | None, Operation] = {}
     for one in patch.operations:
@@ -48,8 +48,8 @@ def apply_patch(patch: Patch, notebook: Notebook, *, reanchor: bool = False) -> 
             continue
         try:
             _run(_moved(one, where), document)
-        except Stale as fault:
-            stale.append(replace(fault, operation=one))
+        except Stale as exc:
+            stale.append(replace(exc, operation=one))
             failed.add(cell)
             continue
         for written in map(cell_of, one.written):
@@ -124,8 +124,8 @@ def _run(one: Operation, document: dict[str, object]) -> None:
         plain["value"] = copy.deepcopy(one.value)  # type: ignore[assignment]
     try:
         jsonpatch.JsonPatch([plain]).apply(document, in_place=True)
-    except (jsonpatch.JsonPatchException, jsonpatch.JsonPointerException, TypeError) as fault:
-        raise Stale(one, f"{owner} has no place for {what}", str(fault)) from None
+    except (jsonpatch.JsonPatchException, jsonpatch.JsonPointerException, TypeError) as exc:
+        raise Stale(one, f"{owner} has no place for {what}", str(exc)) from None
 
 
 def _value_at(path: Path, document: object) -> object:

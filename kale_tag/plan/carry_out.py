@@ -64,8 +64,12 @@ def retag(  # noqa: PLR0913  what a spec, a notebook and a run each bring
         chosen = {change.holder for change in made.changes}
         again = replace(again, changes=tuple(c for c in again.changes if c.holder in chosen))
     if again.changes:
-        fault = unsettled(spec, again)
-        raise fault if fault is not None else ProofError(f"{name}: planning again finds changes")
+        diagnostic = unsettled(spec, again)
+        raise (
+            diagnostic
+            if diagnostic is not None
+            else ProofError(f"{name}: planning again finds changes")
+        )
     return Retagged(spec.source.name, notebook, made, proven.data)
 
 
@@ -73,13 +77,13 @@ def _with_rest(made: Plan, spec: Spec, result: Notebook) -> Plan:
     """*made* with a warning for each thing that an upgrade leaves to be mended in *result*."""
     if spec.legacy != "upgrade":
         return made
-    from kale_tag.upgrade.remaining import left_to_mend  # noqa: PLC0415  needed for upgrades only
+    from kale_tag.upgrade.remaining import left_to_fix  # noqa: PLC0415  needed for upgrades only
 
     silenced = spec.ignore or {}
-    rest = [fault for fault in left_to_mend(result) if fault.code not in silenced]
+    rest = [diagnostic for diagnostic in left_to_fix(result) if diagnostic.code not in silenced]
     if made.changes:
         note = "as the upgrade leaves it; the line number is that of the new file"
-        rest = [replace(fault, notes=(*fault.notes, note)) for fault in rest]
+        rest = [replace(diagnostic, notes=(*diagnostic.notes, note)) for diagnostic in rest]
     return replace(made, warnings=(*made.warnings, *rest))
 
 
@@ -147,8 +151,8 @@ def _prove_back(back: Patch, new: Notebook, changes: Iterable[Change], *, reanch
     """Proof that *back* takes *changes*, which have made *new*, back again."""
     try:
         undone = apply_patch(back, new, reanchor=reanchor).changes
-    except UserError as fault:
-        raise ProofError(f"{new.name}: the patch cannot be undone: {fault}") from fault
+    except UserError as exc:
+        raise ProofError(f"{new.name}: the patch cannot be undone: {exc}") from exc
     found = {change.holder: change.after for change in undone}
     wanted = {change.holder: change.before for change in changes}
     if found.keys() != wanted.keys() or not all(same(found[one], wanted[one]) for one in wanted):

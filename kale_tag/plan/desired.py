@@ -69,7 +69,7 @@ class Wants:
         self.view = view
         self.keeps_others = keeps_others
         self.variables = variables
-        self.faults: list[Diagnostic] = []
+        self.diagnostics: list[Diagnostic] = []
         self.cells: dict[int, Wanted] = {}
         rules: dict[int, list[Rule]] = {}
         for found in selections:
@@ -120,7 +120,7 @@ class Wants:
         for rule in _with_a_say(rules):
             given = rule.role and self._filled(rule.role, rule, index)
             if role is not None and given is not None and not _same(given, role):
-                self.faults.append(self._two_roles(index, role, given))
+                self.diagnostics.append(self._two_roles(index, role, given))
             role = role or given
         return Wanted(rules, role, (), tuple(self._added(index, rules)), tuple(remove))
 
@@ -137,7 +137,9 @@ class Wants:
                 ]
                 for layer, label in removers:
                     if layer == rule.layer:
-                        self.faults.append(self._added_and_removed(index, text, given.label, label))
+                        self.diagnostics.append(
+                            self._added_and_removed(index, text, given.label, label)
+                        )
                 if all(layer <= rule.layer for layer, _ in removers):
                     yield text
 
@@ -165,7 +167,7 @@ class Wants:
             step.settings[key] = (given, layer)
         elif old_layer == layer and old.value != given.value:
             name = f"`{given.kind}`" if not given.key else f"the {given.kind} `{given.key}`"
-            self.faults.append(
+            self.diagnostics.append(
                 error(
                     "conflicting-settings",
                     f"step `{role.value}` is given two values for {name}",
@@ -185,7 +187,7 @@ class Wants:
             if given.kind == "notebook":
                 key = template.fill(key, self.variables)
         except KeyError as missing:
-            self.faults.append(
+            self.diagnostics.append(
                 error(
                     "unknown-variable",
                     f"`${{{missing.args[0]}}}` has no value for {self.view.notebook.name}",
@@ -205,8 +207,10 @@ class Wants:
             check_tag(form, filled)
             note = f"from cell {index}: `{first_line(self.view.source(index))}`"
             if given.kind in {"step", "notebook", "prev"} and not value:
-                form.faults[:] = [self._no_name(index, given)]
-            self.faults += (replace(fault, notes=(note,)) for fault in form.faults)
+                form.diagnostics[:] = [self._no_name(index, given)]
+            self.diagnostics += (
+                replace(diagnostic, notes=(note,)) for diagnostic in form.diagnostics
+            )
         return filled
 
     def _no_name(self, index: int, given: Given) -> Diagnostic:

@@ -36,8 +36,8 @@ def settings_changes(
     asks = present is None or any(value is not None for value in wanted.values())
     if not start and target.pipeline is not None and asks:
         wanted = settings.initial(wanted, target.variables["stem"])
-    if faults := [*_faults(notebook, target.pipeline or {}, wanted)]:
-        raise UserError(*faults)
+    if diagnostics := [*_diagnostics(notebook, target.pipeline or {}, wanted)]:
+        raise UserError(*diagnostics)
     new = _merged(start, wanted)
     if same(new, present or {}):
         return []
@@ -84,19 +84,25 @@ def _filled_settings(notebook: Notebook, target: Target) -> dict[str, object]:
     return wanted
 
 
-def _faults(
+def _diagnostics(
     notebook: Notebook, pipeline: Mapping[str, Setting], wanted: Mapping[str, object]
 ) -> Iterator[Diagnostic]:
     """What Kale would not take in *wanted*: what *pipeline* asks for, and what is added to it."""
-    for fault in settings.check(wanted):
-        setting = pipeline.get(str(fault.path[0]))
+    for diagnostic in settings.check(wanted):
+        setting = pipeline.get(str(diagnostic.path[0]))
         if setting is not None:
             note = f"for {notebook.name}"
-            yield error(fault.code, fault.message, setting.label, notes=[note], help=fault.help)
+            yield error(
+                diagnostic.code,
+                diagnostic.message,
+                setting.label,
+                notes=[note],
+                help=diagnostic.help,
+            )
         else:  # only the pipeline's name is made of what we do not know to be right
             spec = next((one.label.source for one in pipeline.values()), Source(notebook.name))
             yield error(
-                fault.code,
+                diagnostic.code,
                 f"the file name of {notebook.name} gives no pipeline name",
                 Label(spec),
                 help="give `pipeline_name` under `pipeline`, or for this notebook under "

@@ -7,9 +7,9 @@ from shlex import quote
 
 from kale_tag.diagnostics import Diagnostic, Label
 from kale_tag.kale.check_settings import PANEL
-from kale_tag.kale.metadata import PATH_KEY, SETTINGS_KEY
+from kale_tag.kale.metadata import PATH_KEY, SETTINGS_KEY, tags_in
 from kale_tag.kale.settings import settings_in
-from kale_tag.kale.tags import is_kales, listed, names_in
+from kale_tag.kale.tags import is_kales, names_in
 from kale_tag.notebook.model import MISSING
 from kale_tag.notebook.places import Places
 from kale_tag.plan.desired_settings import settings_changed
@@ -32,7 +32,7 @@ class Drift:
     places: Places
 
     @property
-    def mend(self) -> str:
+    def fix(self) -> str:
         """How to mend it."""
         return f"`{self.command}` makes it so; if the notebook is right, correct the spec"
 
@@ -72,18 +72,18 @@ def tag_drift(drift: Drift) -> Iterator[Diagnostic]:
     """
     changes = [one for one in drift.plan.changes if one.holder is not None]
     notebook = drift.places.notebook
-    every = (listed(notebook.metadata_of(cell)) for cell in range(len(notebook.types)))
+    every = (tags_in(notebook.metadata_of(cell)) for cell in range(len(notebook.types)))
     if len(changes) > 1 and not any(is_kales(tag) for tags in every for tag in tags):
         yield found(
             "tag-drift",
             f"no cell is tagged yet: {drift.spec.source.name} tags {len(changes)} cells",
             drift.places.metadata(changes[0].holder, ("tags",)),
-            help=drift.mend,
+            help=drift.fix,
         )
         return
     for change in changes:
         if not _is_dropped_in_panel(change):
-            yield _cell(drift, "tag-drift", change, drift.mend)
+            yield _cell(drift, "tag-drift", change, drift.fix)
 
 
 def setting_drift(drift: Drift) -> Iterator[Diagnostic]:
@@ -109,7 +109,7 @@ def setting_drift(drift: Drift) -> Iterator[Diagnostic]:
     """
     for change in drift.plan.changes:
         if change.holder is None and not _is_dropped_in_panel(change):
-            yield _settings(drift, "setting-drift", change, drift.mend)
+            yield _settings(drift, "setting-drift", change, drift.fix)
 
 
 def panel_drift(drift: Drift) -> Iterator[Diagnostic]:
@@ -137,11 +137,11 @@ def panel_drift(drift: Drift) -> Iterator[Diagnostic]:
     model = fit()
     ```
     """
-    mend = f"close the notebook in JupyterLab; `{drift.command}` puts back what is gone"
+    fix = f"close the notebook in JupyterLab; `{drift.command}` puts back what is gone"
     for change in drift.plan.changes:
         if _is_dropped_in_panel(change):
             write = _settings if change.holder is None else _cell
-            yield write(drift, "panel-drift", change, mend)
+            yield write(drift, "panel-drift", change, fix)
 
 
 def _is_dropped_in_panel(change: Change) -> bool:
@@ -151,16 +151,16 @@ def _is_dropped_in_panel(change: Change) -> bool:
             key in PANEL and old in (MISSING, [], {}, "")
             for key, old, _ in settings_changed(change)
         ) and bool(settings_in(change.before))
-    before, after = listed(change.before), listed(change.after)
+    before, after = tags_in(change.before), tags_in(change.after)
     come = [tag for tag in after if tag not in before]
     dropped = (tag.startswith(("label:", "annotation:")) or not is_kales(tag) for tag in come)
     same_path = _path(change.before) == _path(change.after)
     return bool(before) and same_path and set(before) <= set(after) and bool(come) and all(dropped)
 
 
-def _cell(drift: Drift, code: str, change: Change, mend: str) -> Diagnostic:
+def _cell(drift: Drift, code: str, change: Change, fix: str) -> Diagnostic:
     holder = change.holder or 0
-    before, after = listed(change.before), listed(change.after)
+    before, after = tags_in(change.before), tags_in(change.after)
     come = _named([tag for tag in after if tag not in before])
     gone = _named([tag for tag in before if tag not in after])
     parts = [f"lacks {come}"] if come else []
@@ -180,11 +180,11 @@ def _cell(drift: Drift, code: str, change: Change, mend: str) -> Diagnostic:
         f"cell {holder} is not as {by} says: it {' and '.join(parts)}",
         drift.places.metadata(holder, ("tags",)),
         also=also,
-        help=mend,
+        help=fix,
     )
 
 
-def _settings(drift: Drift, code: str, change: Change, mend: str) -> Diagnostic:
+def _settings(drift: Drift, code: str, change: Change, fix: str) -> Diagnostic:
     wanted = drift.target.pipeline or {}
     keys = [*settings_changed(change)]
     parts = [_setting(key, old, new) for key, old, new in keys]
@@ -196,7 +196,7 @@ def _settings(drift: Drift, code: str, change: Change, mend: str) -> Diagnostic:
         f"the settings are not as {drift.spec.source.name} says: {'; '.join(parts)}",
         drift.places.metadata(None, path),
         also=labels,
-        help=mend,
+        help=fix,
     )
 
 

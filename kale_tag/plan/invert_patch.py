@@ -15,7 +15,7 @@ def inverted(patch: Patch) -> Patch:
     or `remove` a `test` must say what was there, as it does in the patches of `kale-tag plan`.
     """
     undo: list[list[Operation]] = []
-    faults: list[Diagnostic] = []
+    diagnostics: list[Diagnostic] = []
     known: dict[Path, object] = {}  # what tests have said and no operation has changed since
     for one in patch.operations:
         if one.op == "test":
@@ -26,11 +26,11 @@ def inverted(patch: Patch) -> Patch:
         if back:
             undo.append(back)
         else:
-            faults.append(_not_reversible(one))
+            diagnostics.append(_not_reversible(one))
         for path in one.written:
             known = {other: value for other, value in known.items() if not _overlap(other, path)}
-    if faults:
-        raise UserError(*faults)
+    if diagnostics:
+        raise UserError(*diagnostics)
     guards = _lasting(patch)
     backwards = (one for back in reversed(undo) for one in back)
     return Patch(patch.source, (*guards, *backwards), patch.notebook)

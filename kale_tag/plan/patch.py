@@ -68,8 +68,8 @@ def prove_patch(patch: Sequence[Operation], old: Notebook, new: Notebook) -> Non
     before, after = _looked_at(patch, old), _looked_at(patch, new)
     try:
         result = jsonpatch.JsonPatch(patch).apply(before, in_place=True)
-    except (jsonpatch.JsonPatchException, jsonpatch.JsonPointerException) as fault:
-        raise ProofError(f"the patch does not fit its own notebook: {fault}") from fault
+    except (jsonpatch.JsonPatchException, jsonpatch.JsonPointerException) as exc:
+        raise ProofError(f"the patch does not fit its own notebook: {exc}") from exc
     if not same(result, after):
         raise ProofError("the patch does not give the planned notebook")
 

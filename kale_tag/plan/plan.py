@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 
 from kale_tag.diagnostics import Diagnostic, Label, Source, UserError, error, suggest, warning
 from kale_tag.kale import tags
-from kale_tag.kale.metadata import PATH_KEY
+from kale_tag.kale.metadata import PATH_KEY, tags_in
 from kale_tag.notebook.model import MISSING, Notebook, first_line
 from kale_tag.plan.desired import Wanted, Wants
 from kale_tag.plan.desired_settings import settings_changes
@@ -71,7 +71,7 @@ def unsettled(spec: Spec, again: Plan) -> UserError | None:
 
 
 def _plan(spec: Spec, view: View, target: Target, earlier: Plan | None, upgraded: Upgraded) -> Plan:
-    faults: list[Diagnostic] = []
+    diagnostics: list[Diagnostic] = []
     wanted: Mapping[int, Wanted]
     if earlier is not None and not any(rule.selector.looks_at_tags for rule in spec.rules):
         selections, wanted = earlier.selections, earlier.wanted
@@ -79,21 +79,21 @@ def _plan(spec: Spec, view: View, target: Target, earlier: Plan | None, upgraded
         selections = select(spec.rules, view, earlier.selections if earlier else ())
         keeps = spec.unmatched in {"keep", "error"}
         wants = Wants(selections, view, target.variables, keeps_others=keeps)
-        faults, wanted = wants.faults, wants.cells
+        diagnostics, wanted = wants.diagnostics, wants.cells
     if earlier is None:
-        faults += (*check_counts(selections, view), *_rename_faults(spec, view))
-    if not faults:
+        diagnostics += (*check_counts(selections, view), *_rename_diagnostics(spec, view))
+    if not diagnostics:
         planner = _Planner(spec, view, wanted)
         changes = planner.changes(check=earlier is None)
-        faults = planner.faults
+        diagnostics = planner.diagnostics
         try:
             changes += settings_changes(view.notebook, target, upgraded.settings)
-        except UserError as fault:
-            faults.extend(fault.diagnostics)
-        if not faults:
+        except UserError as exc:
+            diagnostics.extend(exc.diagnostics)
+        if not diagnostics:
             warnings = (*_still_true(upgraded, wanted, target), *planner.warnings)
             return Plan(view.notebook.name, tuple(changes), selections, wanted, warnings)
-    raise UserError(*dict.fromkeys(faults))
+    raise UserError(*dict.fromkeys(diagnostics))
 
 
 def _still_true(
@@ -109,7 +109,7 @@ def _still_true(
     yield from (one for key, one in upgraded.setting_warnings if key not in named)
 
 
-def _rename_faults(spec: Spec, view: View) -> Iterator[Diagnostic]:
+def _rename_diagnostics(spec: Spec, view: View) -> Iterator[Diagnostic]:
     """Renames that would make one step of two."""
     if not spec.rename:
         return
@@ -142,7 +142,7 @@ class _Planner:
         self.spec = spec
         self.view = view
         self.wanted = wanted
-        self.faults: list[Diagnostic] = []
+        self.diagnostics: list[Diagnostic] = []
         self.warnings: list[Diagnostic] = []
 
     def changes(self, *, check: bool) -> list[Change]:
@@ -172,7 +172,7 @@ class _Planner:
             change = self._change(index, metadata, new, path, wanted)
             if change is not None:
                 found.append(change)
-        if check and not self.faults and any(one.settings for one in self.wanted.values()):
+        if check and not self.diagnostics and any(one.settings for one in self.wanted.values()):
             self._check_steps(final)
         return found
 
@@ -212,7 +212,7 @@ class _Planner:
         named = (rule.selector.tagged for rule in wanted.rules)
         if not untagged and not any(found and found.regex.fullmatch(tag) for found in named):
             rule = wanted.rules[-1]
-            self.faults.append(
+            self.diagnostics.append(
                 error(
                     "legacy-tag",
                     f"cell {index} of {self.view.notebook.name} has the tag `{tag}` of Kale 0.x, "
@@ -232,7 +232,7 @@ class _Planner:
         source = self.view.source(index)
         if mode == "error":
             if source.strip():
-                self.faults.append(
+                self.diagnostics.append(
                     error(
                         "unmatched-cell",
                         f"no rule selects cell {index} of {self.view.notebook.name}",
@@ -258,7 +258,7 @@ class _Planner:
             return None
         old = before if isinstance(before, dict) else {}
         listed = old.get("tags")
-        if listed is not None and tags.listed(old) is not listed:
+        if listed is not None and tags_in(old) is not listed:
             self._bad_metadata(index, "`tags` is not a list of texts", wanted)
             return None
         after = dict(old)
@@ -274,7 +274,7 @@ class _Planner:
 
     def _bad_metadata(self, index: int, message: str, wanted: Wanted | None) -> None:
         also = [wanted.rules[-1].label.with_text("this rule selects the cell")] if wanted else []
-        self.faults.append(
+        self.diagnostics.append(
             error(
                 "bad-metadata",
                 f"{message} in cell {index} of {self.view.notebook.name}",
@@ -296,7 +296,7 @@ class _Planner:
             if wanted.role is None or not wanted.settings:
                 continue
             if (start := first.get(wanted.role.value, index)) < index:
-                self.faults.append(self._shadowed(start, index, wanted.role))
+                self.diagnostics.append(self._shadowed(start, index, wanted.role))
             for given in wanted.settings:
                 if given.kind == "prev":
                     self._check_prev(given, index, first)
@@ -313,7 +313,7 @@ class _Planner:
     def _check_prev(self, given: Given, index: int, first: Mapping[str, int]) -> None:
         name = self.view.notebook.name
         if given.value not in first:
-            self.faults.append(
+            self.diagnostics.append(
                 error(
                     "unknown-step",
                     f"no step of {name} is named `{given.value}`",

@@ -78,8 +78,8 @@ def read_patch(source: Source) -> Patch:
     try:
         start, value = _whole(text)
         items, _ = items_at(text, start, _value_or_members) if isinstance(value, list) else ([], 0)
-    except JSONDecodeError as fault:
-        raise UserError(_not_json(source, fault)) from None
+    except JSONDecodeError as exc:
+        raise UserError(_not_json(source, exc)) from None
     except RecursionError:
         message = f"the JSON of {source.name} is nested too deeply to be read"
         raise UserError(error("too-deep", message, Label(source))) from None
@@ -96,8 +96,8 @@ def read_patch(source: Source) -> Patch:
     operations = [reader.operation(item) for item in items]
     reader.check_guards([one for one in operations if one is not None])
     notebook = reader.notebook(items)
-    if reader.faults:
-        raise UserError(*reader.faults)
+    if reader.diagnostics:
+        raise UserError(*reader.diagnostics)
     return Patch(source, tuple(one for one in operations if one is not None), notebook)
 
 
@@ -119,7 +119,7 @@ def pointer(path: Path) -> str:
 class _Reader:
     def __init__(self, source: Source) -> None:
         self.source = source
-        self.faults: list[Diagnostic] = []
+        self.diagnostics: list[Diagnostic] = []
 
     def operation(self, item: Item) -> Operation | None:
         """One operation, None where it is wrong."""
@@ -129,18 +129,18 @@ class _Reader:
             return None
         if (op := self._op(members, label)) is None:
             return None
-        before = len(self.faults)
+        before = len(self.diagnostics)
         for key in ("path", *MEMBERS[op]):
             if key not in members:
-                self._fault("missing-key", f"`{op}` needs `{key}`", self._of(members["op"]))
+                self._diagnostic("missing-key", f"`{op}` needs `{key}`", self._of(members["op"]))
         path = self._path(members["path"], op) if "path" in members else ()
         origin: Path = ()
         if "from" in MEMBERS[op] and "from" in members:
             origin = self._path(members["from"], op)
             if origin and origin == path[: len(origin)] and (op == "move" or origin == path):
                 message = f"a value cannot be {'moved' if op == 'move' else 'copied'} to itself"
-                self._fault("bad-operation", message, self._of(members["from"]))
-        if len(self.faults) > before:
+                self._diagnostic("bad-operation", message, self._of(members["from"]))
+        if len(self.diagnostics) > before:
             return None
         if "value" not in MEMBERS[op]:
             return Operation(op, path, label, self._of(members["path"]), origin=origin)
@@ -153,7 +153,7 @@ class _Reader:
             if not one.identifies:
                 continue
             if (old := first.setdefault(one.path, one)) is not one:
-                self.faults.append(
+                self.diagnostics.append(
                     error(
                         "duplicate-guard",
                         f"cell {one.path[1]} is tested twice for its {one.path[2]}",
@@ -175,7 +175,7 @@ class _Reader:
         name = member.value
         if not isinstance(name, str) or not name or "\0" in name:
             message = f"`{NOTEBOOK}` must be the path of a notebook"
-            self._fault("bad-notebook", message, self._of(member))
+            self._diagnostic("bad-notebook", message, self._of(member))
             return ""
         parts = re.split(r"[/\\]", name)
         depth = 0
@@ -184,7 +184,7 @@ class _Reader:
             if depth < 0:
                 break
         if depth < 0 or name.startswith(("/", "\\")) or re.match(r"[a-zA-Z]:", name):
-            self._fault(
+            self._diagnostic(
                 "outside-folder",
                 f"`{name}` is outside of the folder that the patch is applied in",
                 self._of(member),
@@ -196,27 +196,29 @@ class _Reader:
     def _members(self, item: Item, label: Label) -> dict[str, Member] | None:
         if not isinstance(item.value, list):
             hint = '{"op": "add", "path": "/cells/0/metadata/tags", "value": ["skip"]}'
-            self._fault("bad-operation", "an operation is an object", label, f"such as `{hint}`")
+            self._diagnostic(
+                "bad-operation", "an operation is an object", label, f"such as `{hint}`"
+            )
             return None
         members: dict[str, Member] = {}
         for member in item.value:
             if member.key in members:
                 message = f"`{member.key}` is given twice in one operation"
-                self._fault("duplicate-key", message, self._key(member))
+                self._diagnostic("duplicate-key", message, self._key(member))
                 return None
             members[member.key] = member
         return members
 
     def _op(self, members: dict[str, Member], label: Label) -> str | None:
         if "op" not in members:
-            self._fault("missing-key", "an operation needs `op`", label)
+            self._diagnostic("missing-key", "an operation needs `op`", label)
             return None
         op = members["op"].value
         if isinstance(op, str) and op in MEMBERS:
             return op
         message = f"JSON Patch has no operation `{op}`" if isinstance(op, str) else "`op` is a text"
         hint = suggest(op if isinstance(op, str) else "", MEMBERS, "there are")
-        self._fault("unknown-operation", message, self._of(members["op"]), hint)
+        self._diagnostic("unknown-operation", message, self._of(members["op"]), hint)
         return None
 
     def _path(self, member: Member, op: str) -> Path:
@@ -248,11 +250,11 @@ class _Reader:
                 )
         if not message:
             return path
-        self._fault(code, message, self._of(member), hint)
+        self._diagnostic(code, message, self._of(member), hint)
         return ()
 
-    def _fault(self, code: str, message: str, at: Label, help: str = "") -> None:  # noqa: A002
-        self.faults.append(error(code, message, at, help=help))
+    def _diagnostic(self, code: str, message: str, at: Label, help: str = "") -> None:  # noqa: A002
+        self.diagnostics.append(error(code, message, at, help=help))
 
     def _of(self, member: Member) -> Label:
         return _at(self.source, member.start, member.end)
@@ -281,9 +283,11 @@ def _at(source: Source, start: int, end: int) -> Label:
     return Label(source, Span(start, end))
 
 
-def _not_json(source: Source, fault: JSONDecodeError) -> Diagnostic:
-    at = min(fault.pos, max(len(source.text.rstrip()) - 1, 0))
-    words = WORDS.get(fault.msg.removesuffix(" at"), fault.msg[:1].lower() + fault.msg[1:])
+def _not_json(source: Source, diagnostic: JSONDecodeError) -> Diagnostic:
+    at = min(diagnostic.pos, max(len(source.text.rstrip()) - 1, 0))
+    words = WORDS.get(
+        diagnostic.msg.removesuffix(" at"), diagnostic.msg[:1].lower() + diagnostic.msg[1:]
+    )
     return error(
         "not-json",
         f"{source.name} is not valid JSON: {words}",

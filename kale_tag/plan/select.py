@@ -6,7 +6,8 @@ from dataclasses import dataclass
 from functools import cached_property
 
 from kale_tag.diagnostics import Diagnostic, Label, error
-from kale_tag.kale.tags import listed, renamed
+from kale_tag.kale.metadata import tags_in
+from kale_tag.kale.tags import renamed
 from kale_tag.notebook.model import Notebook, first_line
 from kale_tag.spec.model import Index, Pattern, Rule, Selector
 
@@ -57,7 +58,7 @@ class View:
     def before_renames(self, index: int) -> list[str]:
         """The tags of a cell, upgraded."""
         known = self._upgraded.get(index)
-        return listed(self.notebook.metadata_of(index)) if known is None else known
+        return tags_in(self.notebook.metadata_of(index)) if known is None else known
 
     @property
     def looks_through(self) -> bool:

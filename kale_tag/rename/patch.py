@@ -33,7 +33,7 @@ def rename_in_patch(source: Source, old: str, new: str) -> Renamed:
     return made
 
 
-def patch_faults(renamed: Renamed, old: str, new: str) -> Iterator[Diagnostic]:
+def patch_diagnostics(renamed: Renamed, old: str, new: str) -> Iterator[Diagnostic]:
     """Why the step cannot be renamed: the patch knows a step of the new name."""
     return collisions(renamed, old, new, "patch", help="apply it first, or make it anew")
 

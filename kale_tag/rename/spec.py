@@ -28,7 +28,7 @@ def rename_in_spec(source: Source, old: str, new: str) -> Renamed:
     return made
 
 
-def rename_faults(renamed: Renamed, old: str, new: str) -> Iterator[Diagnostic]:
+def rename_diagnostics(renamed: Renamed, old: str, new: str) -> Iterator[Diagnostic]:
     """Why the step cannot be renamed: another rule of the spec gives the new name."""
     return collisions(renamed, old, new, "spec", help="renaming would make one step of two")
 

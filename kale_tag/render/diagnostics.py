@@ -15,26 +15,26 @@ WIDTH = 160
 """Columns of a quoted line; of a longer one the part around the fault is shown."""
 
 
-def as_text(fault: Diagnostic, style: Style) -> str:
+def as_text(diagnostic: Diagnostic, style: Style) -> str:
     """One fault in the form of `facts/aesthetics.md` section 8; no line break at the end."""
-    return "\n".join(_lines(fault, style))
+    return "\n".join(_lines(diagnostic, style))
 
 
-def as_silenced(fault: Diagnostic, reason: str) -> str:
+def as_silenced(diagnostic: Diagnostic, reason: str) -> str:
     """One line on a fault that nobody wants to hear of, for *reason*."""
-    place = f" ({where(fault.labels[0])})" if fault.labels else ""
-    return one_line(f"silenced[{fault.code}]: {fault.message}{place}: {reason}")
+    place = f" ({where(diagnostic.labels[0])})" if diagnostic.labels else ""
+    return one_line(f"silenced[{diagnostic.code}]: {diagnostic.message}{place}: {reason}")
 
 
-def as_value(fault: Diagnostic) -> dict[str, object]:
+def as_value(diagnostic: Diagnostic) -> dict[str, object]:
     """One fault for JSON: severity, code, message, places, notes, help."""
     return {
-        "severity": fault.severity,
-        "code": fault.code,
-        "message": fault.message,
-        "places": [_place_value(label) for label in fault.labels],
-        "notes": list(fault.notes),
-        "help": fault.help,
+        "severity": diagnostic.severity,
+        "code": diagnostic.code,
+        "message": diagnostic.message,
+        "places": [_place_value(label) for label in diagnostic.labels],
+        "notes": list(diagnostic.notes),
+        "help": diagnostic.help,
     }
 
 
@@ -60,19 +60,26 @@ def _place_value(label: Label) -> dict[str, object]:
     return value
 
 
-def _lines(fault: Diagnostic, style: Style) -> Iterator[str]:
-    paint = style.red if fault.severity == "error" else style.yellow
-    message = one_line(fault.message)
-    yield style.bold(paint(f"{fault.severity}[{fault.code}]")) + style.bold(f": {message}")
-    gutter = " " * max((len(str(_line(label))) for label in fault.labels if label.span), default=1)
-    primary = fault.labels[0] if fault.labels else None
-    sources = dict.fromkeys((label.source.name, label.source.cell) for label in fault.labels)
+def _lines(diagnostic: Diagnostic, style: Style) -> Iterator[str]:
+    paint = style.red if diagnostic.severity == "error" else style.yellow
+    message = one_line(diagnostic.message)
+    yield style.bold(paint(f"{diagnostic.severity}[{diagnostic.code}]")) + style.bold(
+        f": {message}"
+    )
+    gutter = " " * max(
+        (len(str(_line(label))) for label in diagnostic.labels if label.span), default=1
+    )
+    primary = diagnostic.labels[0] if diagnostic.labels else None
+    sources = dict.fromkeys((label.source.name, label.source.cell) for label in diagnostic.labels)
     for name, cell in sources:
-        group = [x for x in fault.labels if (x.source.name, x.source.cell) == (name, cell)]
+        group = [x for x in diagnostic.labels if (x.source.name, x.source.cell) == (name, cell)]
         arrow = "-->" if primary in group else ":::"
         yield f"{gutter}{style.blue(arrow)} {where(group[0])}"
         yield from _quoted([x for x in group if x.span], primary, gutter, style, paint)
-    for title, texts in (("note", fault.notes), ("help", (fault.help,) if fault.help else ())):
+    for title, texts in (
+        ("note", diagnostic.notes),
+        ("help", (diagnostic.help,) if diagnostic.help else ()),
+    ):
         for text in texts:
             yield f"{gutter} {style.blue('=')} {style.bold(title)}: {one_line(text)}"
 

@@ -32,7 +32,7 @@ from kale_tag.kale.metadata import PATH_KEY
 from kale_tag.kale.outline import Step
 from kale_tag.notebook.model import MISSING
 from kale_tag.notebook.splice import same
-from kale_tag.render import diagnostics as faults
+from kale_tag.render import diagnostics
 from kale_tag.render.diagnostics import one_line
 from kale_tag.render.setting import as_text as setting_as_text
 from kale_tag.render.setting import as_written, digits
@@ -120,7 +120,9 @@ def as_json(names: Names, done: Sequence[Compared]) -> str:
         "before": names[0],
         "after": names[1],
         "notebooks": [_as_value(one) for one in done],
-        "diagnostics": [faults.as_value(fault) for one in done for fault in one.diagnostics],
+        "diagnostics": [
+            diagnostics.as_value(diagnostic) for one in done for diagnostic in one.diagnostics
+        ],
         "summary": {"differ": differ, "unchanged": unchanged, "failed": failed},
     }
     return json.dumps(document, indent=1, ensure_ascii=False, default=digits)

@@ -93,13 +93,13 @@ def _side(name: str) -> str:
 
 
 def _failures(done: Sequence[Compared], failed: int, room: int) -> Iterator[str]:
-    faults = [fault for one in done for fault in one.diagnostics]
-    if faults:
+    diagnostics = [diagnostic for one in done for diagnostic in one.diagnostics]
+    if diagnostics:
         yield f"**{count(failed, 'notebook')} could not be read:**\n\n"
-        shown = _fitting((f"- {code(one.message, width=REASON)}\n" for one in faults), room)
+        shown = _fitting((f"- {code(one.message, width=REASON)}\n" for one in diagnostics), room)
         yield from shown
-        if len(faults) > len(shown):
-            yield f"- and {len(faults) - len(shown)} more\n"
+        if len(diagnostics) > len(shown):
+            yield f"- and {len(diagnostics) - len(shown)} more\n"
         yield "\n"
 
 

@@ -11,9 +11,9 @@ SHOWN = 3
 """Places that are named behind the first one, which is shown whole."""
 
 
-def digest(faults: Iterable[Diagnostic]) -> list[Diagnostic]:
+def digest(diagnostics: Iterable[Diagnostic]) -> list[Diagnostic]:
     """*faults* with a kind of warning that several notebooks share said once, and errors last."""
-    known = [*faults]
+    known = [*diagnostics]
     shared = [one for one in _shared(known) if one[0].severity == "warning"]
     said = dict(zip(known, known, strict=True))
     for first, *others in shared:
@@ -23,43 +23,43 @@ def digest(faults: Iterable[Diagnostic]) -> list[Diagnostic]:
     return errors_last(said.values())
 
 
-def errors_last(faults: Iterable[Diagnostic]) -> list[Diagnostic]:
+def errors_last(diagnostics: Iterable[Diagnostic]) -> list[Diagnostic]:
     """*faults* in their order, but warnings before errors."""
-    return sorted(faults, key=lambda fault: fault.severity == "error")
+    return sorted(diagnostics, key=lambda diagnostic: diagnostic.severity == "error")
 
 
-def tally(faults: Iterable[Diagnostic]) -> str:
+def tally(diagnostics: Iterable[Diagnostic]) -> str:
     """How many of each code there are, where several notebooks share a kind; else ""."""
-    known = [*faults]
+    known = [*diagnostics]
     if not _shared(known):
         return ""
     parts = []
     for severity in ("error", "warning"):
-        codes = Counter(fault.code for fault in known if fault.severity == severity)
+        codes = Counter(diagnostic.code for diagnostic in known if diagnostic.severity == severity)
         if codes:
             each = ", ".join(f"{number} {code}" for code, number in codes.most_common())
             parts.append(f"{count(codes.total(), severity)} ({each})")
     return ", ".join(parts)
 
 
-def _shared(faults: Iterable[Diagnostic]) -> list[list[Diagnostic]]:
+def _shared(diagnostics: Iterable[Diagnostic]) -> list[list[Diagnostic]]:
     """The kinds of *faults* that several notebooks share: of one code, and mended in one way."""
     kinds: dict[tuple[str, str, str], list[Diagnostic]] = {}
-    for fault in faults:
-        if fault.labels:
-            way = fault.help.replace(_name(fault), "")
-            kinds.setdefault((fault.severity, fault.code, way), []).append(fault)
+    for diagnostic in diagnostics:
+        if diagnostic.labels:
+            way = diagnostic.help.replace(_name(diagnostic), "")
+            kinds.setdefault((diagnostic.severity, diagnostic.code, way), []).append(diagnostic)
     return [kind for kind in kinds.values() if len(set(map(_name, kind))) > 1]
 
 
 def _together(first: Diagnostic, others: list[Diagnostic]) -> Diagnostic:
-    places = [where(fault.labels[0]) for fault in others]
+    places = [where(diagnostic.labels[0]) for diagnostic in others]
     notebooks = count(len(set(map(_name, others))), "notebook")
     more = ", ..." if places[SHOWN:] else ""
     note = f"{len(others)} more of this kind, in {notebooks}: {', '.join(places[:SHOWN])}{more}; "
     return replace(first, notes=(*first.notes, f"{note}`--verbose` shows each"))
 
 
-def _name(fault: Diagnostic) -> str:
+def _name(diagnostic: Diagnostic) -> str:
     """The file that a fault is in."""
-    return fault.labels[0].source.name
+    return diagnostic.labels[0].source.name

@@ -13,8 +13,10 @@ def as_json(
 ) -> str:
     """`findings`, each with its reason under `silenced` or null there, `unusable` and `summary`."""
     document = {
-        "findings": [{**as_value(one.fault), "silenced": one.silenced or None} for one in findings],
-        "unusable": [as_value(fault) for fault in unusable],
+        "findings": [
+            {**as_value(one.diagnostic), "silenced": one.silenced or None} for one in findings
+        ],
+        "unusable": [as_value(diagnostic) for diagnostic in unusable],
         "summary": summary,
     }
     return json.dumps(document, indent=1, ensure_ascii=False)

@@ -3,8 +3,7 @@
 from collections.abc import Iterator, Sequence
 from itertools import groupby
 
-from kale_tag.kale.metadata import PATH_KEY
-from kale_tag.kale.tags import listed
+from kale_tag.kale.metadata import PATH_KEY, tags_in
 from kale_tag.notebook.model import MISSING, Notebook, first_line
 from kale_tag.plan.desired_settings import settings_changed
 from kale_tag.plan.patch import operations
@@ -105,7 +104,7 @@ def explained_value(plan: Plan, notebook: Notebook) -> list[dict[str, object]]:
 
 
 def _marks(change: Change, style: Style) -> Iterator[str]:
-    before, after = listed(change.before), listed(change.after)
+    before, after = tags_in(change.before), tags_in(change.after)
     gone = [tag for tag in before if tag not in after]
     come = [tag for tag in after if tag not in before]
     yield from (style.red(f"- {tag}") for tag in gone)
@@ -124,7 +123,7 @@ def _marks(change: Change, style: Style) -> Iterator[str]:
 
 def _cell_value(change: Change, notebook: Notebook) -> dict[str, object]:
     holder = change.holder or 0
-    before, after = listed(change.before), listed(change.after)
+    before, after = tags_in(change.before), tags_in(change.after)
     value: dict[str, object] = {
         "cell": holder,
         "id": notebook.id_of(holder),

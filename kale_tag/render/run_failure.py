@@ -43,7 +43,7 @@ def last_words(tail: bytes) -> str:
     return "\n".join(line[:500] for line in lines)
 
 
-def beyond(tail: bytes, fault: Diagnostic) -> str:
+def beyond(tail: bytes, diagnostic: Diagnostic) -> str:
     """What the end of a log says beyond *fault*, which is made of it.
 
     A traceback through more than one place, or an exception of several lines; else what the step
@@ -54,7 +54,12 @@ def beyond(tail: bytes, fault: Diagnostic) -> str:
         return re.sub(r"(?m)^error: step `[^`]*` .+\n?", "", words).rstrip("\n")
     first, *others = words[len(_HEAD) + 1 :].split("\n")
     text = [line for line in others if not line.startswith("    ")]  # the line of the place itself
-    said = fault.labels and _FRAME.search(first) and len(text) == 1 and text[0] in fault.message
+    said = (
+        diagnostic.labels
+        and _FRAME.search(first)
+        and len(text) == 1
+        and text[0] in diagnostic.message
+    )
     return "" if said else words
 
 

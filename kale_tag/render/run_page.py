@@ -125,7 +125,7 @@ class StepParts:
     page: str = ""
     log: str = ""
     why: str = ""
-    fault: Diagnostic | None = None
+    diagnostic: Diagnostic | None = None
 
 
 def as_page(
@@ -159,8 +159,8 @@ def _page(
     if graph.description:
         yield f"<p>{escape(graph.description)}</p>"
     for step in run.steps:
-        if fault := parts.get(step.task, StepParts()).fault:
-            yield from _fault(step, fault)
+        if diagnostic := parts.get(step.task, StepParts()).diagnostic:
+            yield from _diagnostic(step, diagnostic)
     drawing = as_svg(graph, _states(run), heading=False)
     yield f'<h2>Pipeline</h2>\n<div id="graph">{drawing}</div>'
     yield from _metrics(run)
@@ -174,16 +174,16 @@ def _page(
     yield f"<script>\n{_SCRIPT}</script></body></html>"
 
 
-def _fault(step: StepOutcome, fault: Diagnostic) -> Iterator[str]:
+def _diagnostic(step: StepOutcome, diagnostic: Diagnostic) -> Iterator[str]:
     """Why a step failed, and where in the notebook."""
-    yield f'<div class="fault"><a href="#step-{step.task}">{_words(fault.message)}</a>'
-    for label in fault.labels:
+    yield f'<div class="fault"><a href="#step-{step.task}">{_words(diagnostic.message)}</a>'
+    for label in diagnostic.labels:
         yield f"<p>{escape(where(label))}</p>"
         if label.span:
             line = label.source.text[label.span.start : label.span.end]
             yield f"<pre>{escape(line)}</pre>"
-    if fault.help:
-        yield f"<p>{_words(fault.help)}</p>"
+    if diagnostic.help:
+        yield f"<p>{_words(diagnostic.help)}</p>"
     yield "</div>"
 
 
@@ -215,7 +215,10 @@ def _metrics(run: RunOutcome) -> Iterator[str]:
 def _compared(compared: Comparison, steps: int) -> Iterator[str]:
     yield f"<h2>Compared with the notebook</h2>\n<p>{escape(compared.notebook)}, "
     yield f"{run_text.beside(compared, steps)}. {_words(run_text.compared(compared))}.</p>"
-    lines = [*run_text.remarks(compared), *(fault.message for fault in compared.faults)]
+    lines = [
+        *run_text.remarks(compared),
+        *(diagnostic.message for diagnostic in compared.diagnostics),
+    ]
     yield from (f"<p>{_words(line)}</p>" for line in lines)
     if compared.different:
         yield '<div class="wide"><table id="compared"><tr><th>step</th><th>variable</th>'

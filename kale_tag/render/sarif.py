@@ -32,7 +32,7 @@ def as_sarif(
     What was *unusable* stands among the notifications of the tool. Paths are relative to the
     current folder, columns count characters.
     """
-    others = (fault.fault.code for fault in findings)
+    others = (diagnostic.diagnostic.code for diagnostic in findings)
     codes = [*pages, *dict.fromkeys(code for code in others if code not in pages)]
     numbers = {code: number for number, code in enumerate(codes)}
     seen: Counter[str] = Counter()
@@ -50,7 +50,9 @@ def as_sarif(
         "invocations": [
             {
                 "executionSuccessful": not unusable,
-                "toolExecutionNotifications": [_notification(fault) for fault in unusable],
+                "toolExecutionNotifications": [
+                    _notification(diagnostic) for diagnostic in unusable
+                ],
             }
         ],
         "results": [_result(one, numbers, seen) for one in findings],
@@ -66,45 +68,47 @@ def _rule(code: str, page: Page | None) -> Value:
         "id": code,
         "shortDescription": {"text": page.summary},
         "fullDescription": {"text": f"{page.summary} {page.why}"},
-        "help": {"text": page.mend, "markdown": str(page)},
+        "help": {"text": page.fix, "markdown": str(page)},
         "helpUri": page.url,
         "defaultConfiguration": {"level": page.severity},
     }
 
 
 def _result(one: Finding, numbers: Mapping[str, int], seen: Counter[str]) -> Value:
-    fault = one.fault
+    diagnostic = one.diagnostic
     result: Value = {
-        "ruleId": fault.code,
-        "ruleIndex": numbers[fault.code],
-        "level": fault.severity,
-        "message": {"text": _message(fault)},
-        "partialFingerprints": {FINGERPRINT: _fingerprint(fault, seen)},
+        "ruleId": diagnostic.code,
+        "ruleIndex": numbers[diagnostic.code],
+        "level": diagnostic.severity,
+        "message": {"text": _message(diagnostic)},
+        "partialFingerprints": {FINGERPRINT: _fingerprint(diagnostic, seen)},
     }
-    if fault.labels:
-        result["locations"] = [_location(fault.labels[0])]
-    if fault.labels[1:]:
+    if diagnostic.labels:
+        result["locations"] = [_location(diagnostic.labels[0])]
+    if diagnostic.labels[1:]:
         result["relatedLocations"] = [
             {"id": number, **_location(label), "message": {"text": label.text or "see also"}}
-            for number, label in enumerate(fault.labels[1:], 1)
+            for number, label in enumerate(diagnostic.labels[1:], 1)
         ]
     if one.silenced:
         result["suppressions"] = [{"kind": "external", "justification": one.silenced}]
     return result
 
 
-def _notification(fault: Diagnostic) -> Value:
-    places = {"locations": [_location(fault.labels[0])]} if fault.labels else {}
+def _notification(diagnostic: Diagnostic) -> Value:
+    places = {"locations": [_location(diagnostic.labels[0])]} if diagnostic.labels else {}
     return {
-        "descriptor": {"id": fault.code},
-        "level": fault.severity,
-        "message": {"text": _message(fault)},
+        "descriptor": {"id": diagnostic.code},
+        "level": diagnostic.severity,
+        "message": {"text": _message(diagnostic)},
         **places,
     }
 
 
-def _message(fault: Diagnostic) -> str:
-    return "\n".join((fault.message, *fault.notes, *([fault.help] if fault.help else [])))
+def _message(diagnostic: Diagnostic) -> str:
+    return "\n".join(
+        (diagnostic.message, *diagnostic.notes, *([diagnostic.help] if diagnostic.help else []))
+    )
 
 
 def _location(label: Label) -> Value:
@@ -132,13 +136,13 @@ def _artifact(name: str) -> Value:
     return {"uri": quote(os.fsencode(path.replace(os.sep, "/"))), "uriBaseId": ROOT}
 
 
-def _fingerprint(fault: Diagnostic, seen: Counter[str]) -> str:
+def _fingerprint(diagnostic: Diagnostic, seen: Counter[str]) -> str:
     """What a finding is known by when lines and cells have moved.
 
     That is its code, its file and the text it points at; equal ones are counted.
     """
-    parts = [fault.code]
-    for label in fault.labels[:1]:
+    parts = [diagnostic.code]
+    for label in diagnostic.labels[:1]:
         span = label.span
         parts += [label.source.name, label.source.text[span.start : span.end] if span else ""]
     key = hashlib.sha256("\0".join(parts).encode(errors="surrogateescape")).hexdigest()[:32]

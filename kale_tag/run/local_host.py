@@ -101,9 +101,9 @@ def run(package: str, arguments: str, root: str) -> int:
             given = json.load(file)
         local.init(local.SubprocessRunner(use_venv=False), pipeline_root=root)
         pipeline(**given)
-    except Exception as fault:  # noqa: BLE001  it goes to the log; what it means is told elsewhere
+    except Exception as exc:  # noqa: BLE001  it goes to the log; what it means is told elsewhere
         traceback.print_exc(file=sys.stdout)
-        print("\036kale-tag fault", f"{type(fault).__name__}: {fault}".replace("\n", " "))
+        print("\036kale-tag fault", f"{type(exc).__name__}: {exc}".replace("\n", " "))
         return 1
     finally:
         sweep(patiently=False)

@@ -39,8 +39,8 @@ class RunPlace:
             if self.home:
                 files.write(os.path.join(self.home, ".gitignore"), b"*\n")
             lay_ready(self.folder, reused)
-        except OSError as fault:
-            raise UserError(_no_room(self.folder, fault)) from None
+        except OSError as exc:
+            raise UserError(_no_room(self.folder, exc)) from None
 
     def _make(self) -> None:
         """Make the folder; of two runs of ours in one second, each gets its own."""
@@ -85,7 +85,7 @@ def place_for(keep: str, pipeline: str) -> RunPlace:
     return RunPlace(folder, [run], aside=f"{folder}.earlier")
 
 
-def _no_room(folder: str, fault: OSError) -> Diagnostic:
-    reason = (fault.strerror or str(fault)).lower()
+def _no_room(folder: str, diagnostic: OSError) -> Diagnostic:
+    reason = (diagnostic.strerror or str(diagnostic)).lower()
     message = f"the folder of the run, {folder}, cannot be made: {reason}"
     return error("not-written", message, help="name another one: --keep FOLDER")

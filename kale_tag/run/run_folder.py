@@ -115,8 +115,8 @@ def given_of(
     *arguments* have the names of the package.
     """
     inputs = {}
-    for name, (giver, output) in task.inputs.items():
-        outcome = done.get(giver)
+    for name, (producer, output) in task.inputs.items():
+        outcome = done.get(producer)
         found = outcome and next((one for one in outcome.outputs if one.name == output), None)
         if not found:
             return None
@@ -162,7 +162,7 @@ def taken(
     """
     found: dict[str, Reuse] = {}
     done: dict[str, StepOutcome] = {}
-    faults: list[Diagnostic] = []
+    diagnostics: list[Diagnostic] = []
     for task in package.tasks:
         if task.id not in wanted:
             continue
@@ -176,8 +176,8 @@ def taken(
         if step is not None and not why:
             found[task.id] = Reuse(step, run.folder)
             done[task.id] = step
-        elif all(giver in done for giver, _ in task.inputs.values()):
-            faults.append(
+        elif all(producer in done for producer, _ in task.inputs.values()):
+            diagnostics.append(
                 error(
                     "not-reusable",
                     f"what the step `{task.title}` gave in the earlier run cannot be used: {why}",
@@ -185,8 +185,8 @@ def taken(
                     help=f"start there: --from {task.unit}",
                 )
             )
-    if faults:
-        raise UserError(*faults)
+    if diagnostics:
+        raise UserError(*diagnostics)
     return found
 
 

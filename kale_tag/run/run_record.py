@@ -121,7 +121,7 @@ class Comparison:
     seconds: float
     steps: int
     found: tuple[Compared, ...]
-    faults: tuple[Diagnostic, ...] = ()
+    diagnostics: tuple[Diagnostic, ...] = ()
 
     @property
     def different(self) -> list[Compared]:

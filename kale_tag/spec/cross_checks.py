@@ -38,7 +38,7 @@ def _check_variables(form: Form, spec: Spec) -> None:
     for text, label in texts:
         for hole in template.variables(text):
             if hole[2] not in known:
-                form.fault(
+                form.diagnostic(
                     "unknown-variable",
                     f"nothing is named `{hole[0]}`",
                     narrowed(label, hole[0]),
@@ -66,10 +66,10 @@ def _check_rename(form: Form, spec: Spec) -> None:
     for old, new in rename.items():
         if new.value == old:
             message = f"`{old}` is renamed to itself"
-            form.fault("rename-chain", message, new.label, help="remove this entry")
+            form.diagnostic("rename-chain", message, new.label, help="remove this entry")
         elif (after := rename.get(new.value)) is not None and new.value not in swapped:
             swapped |= {old} if after.value == old else set()
-            form.fault(
+            form.diagnostic(
                 "rename-chain",
                 f"`{old}` becomes `{new.value}`, which is renamed too: applying the spec twice "
                 "would not be the same as once",
@@ -93,11 +93,11 @@ def _check_steps(form: Form, spec: Spec) -> None:
         known = names | {new.value for new in (spec.rename or {}).values()}
         for rule in spec.rules:
             for prev in rule.prev or ():
-                slip = form.faults and nearest(prev.value, known)
+                slip = form.diagnostics and nearest(prev.value, known)
                 certain = spec.unmatched != "keep" or slip
                 known_later = prev.value == ABOVE or template.has_holes(prev.value)
                 if prev.value not in known and certain and not known_later:
-                    form.fault(
+                    form.diagnostic(
                         "unknown-step",
                         f"no step is named `{prev.value}`",
                         prev.label,
@@ -114,13 +114,13 @@ def _check_steps(form: Form, spec: Spec) -> None:
         step |= {one.value: (rule.layer, one.label) for one in rule.prev if one.value != ABOVE}
     try:
         graphlib.TopologicalSorter(edges).prepare()
-    except graphlib.CycleError as fault:
-        cycle = [str(name) for name in reversed(fault.args[1])]
+    except graphlib.CycleError as exc:
+        cycle = [str(name) for name in reversed(exc.args[1])]
         waits = [
             edges[later][earlier][1].with_text(f"`{later}` waits for `{earlier}`")
             for later, earlier in _waits(cycle, edges)
         ]
-        form.fault(
+        form.diagnostic(
             "cycle",
             f"steps wait for each other: {' -> '.join(cycle)}"
             if waits[1:]

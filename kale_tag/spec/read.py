@@ -49,9 +49,13 @@ def read_spec(source: Source, load: Load) -> Spec:
     for layer, (file, values) in enumerate(_files(form, source, load, (), set())):
         spec = _add_layer(form, spec, file, values, layer)
     check_spec(form, spec)
-    if form.faults:
-        unique = dict.fromkeys(form.faults)  # a merge key or an alias shows one fault many times
-        raise UserError(*sorted(unique, key=lambda fault: _order(source, fault.labels[0])))
+    if form.diagnostics:
+        unique = dict.fromkeys(
+            form.diagnostics
+        )  # a merge key or an alias shows one fault many times
+        raise UserError(
+            *sorted(unique, key=lambda diagnostic: _order(source, diagnostic.labels[0]))
+        )
     return spec
 
 
@@ -91,11 +95,11 @@ def _files(
     """The file and its bases, bases first; one that is reached in two ways counts once."""
     try:
         root = read_yaml(source)
-    except UserError as fault:
-        form.faults.extend(fault.diagnostics)
+    except UserError as exc:
+        form.diagnostics.extend(exc.diagnostics)
         return
     if root is None:
-        form.fault(
+        form.diagnostic(
             "empty-spec",
             "the spec is empty",
             Label(source),
@@ -116,7 +120,7 @@ def _files(
         path = _path_beside(source, name)
         if path in (*trail, posixpath.normpath(source.name)):
             chain = " -> ".join((*trail, posixpath.normpath(source.name), path))
-            form.fault(
+            form.diagnostic(
                 "cycle",
                 f"specs extend each other: {chain}" if trail else f"{path} extends itself",
                 node.label,
@@ -128,9 +132,9 @@ def _files(
         seen.add(path)
         try:
             base = load(path, node.label)
-        except UserError as fault:
+        except UserError as exc:
             hint = "paths are relative to the file that `extends`"
-            form.faults.extend(replace(one, help=one.help or hint) for one in fault.diagnostics)
+            form.diagnostics.extend(replace(one, help=one.help or hint) for one in exc.diagnostics)
             continue
         yield from _files(form, base, load, (*trail, posixpath.normpath(source.name)), seen)
     yield source, values
@@ -146,9 +150,9 @@ def _path_beside(source: Source, name: str) -> str:
 def _check_version(form: Form, root: MappingNode, node: Node | None) -> None:
     if node is None:
         first = root.entries[0][0].label if root.entries else root.label
-        form.fault("missing-key", "a spec needs `version: 1`", first, help="put it first")
+        form.diagnostic("missing-key", "a spec needs `version: 1`", first, help="put it first")
     elif not isinstance(node, Scalar) or type(node.value) is not int or node.value != 1:
-        form.fault(
+        form.diagnostic(
             "wrong-version",
             "this kale-tag reads version 1 of the spec language",
             node.label,
@@ -191,7 +195,7 @@ def _vars(form: Form, node: Node) -> dict[str, str]:
     for key, value in form.mapping(node, "`vars`"):
         text = form.written(value, f"`{key.text}`")
         if key.text in template.VARIABLES:
-            form.fault(
+            form.diagnostic(
                 "reserved-name",
                 f"`{key.text}` stands for a part of the notebook's path already",
                 key.label,
@@ -200,7 +204,7 @@ def _vars(form: Form, node: Node) -> dict[str, str]:
         elif text is not None:
             found[key.text] = text
         for hole in template.variables(text or ""):
-            form.fault(
+            form.diagnostic(
                 "nested-variable",
                 f"`{hole[0]}` is not filled in inside `vars`",
                 narrowed(value.label, hole[0]),
@@ -216,7 +220,7 @@ def _entry(form: Form, node: Node, folder: str) -> Entry | None:
         if path is None:
             return None
         if path.startswith("!"):
-            form.fault(
+            form.diagnostic(
                 "wrong-value",
                 f"`path` says which notebooks this is for; `{path}` excludes some",
                 values["path"].label,
@@ -234,7 +238,7 @@ def _entry(form: Form, node: Node, folder: str) -> Entry | None:
         return None
     if text == "!":
         message = "`!` excludes the notebooks of a pattern, and none follows"
-        form.fault("wrong-value", message, node.label, help="write one, as in `!scratch/**`")
+        form.diagnostic("wrong-value", message, node.label, help="write one, as in `!scratch/**`")
     return Entry(text.removeprefix("!"), folder, node.label, exclude=text.startswith("!"))
 
 
@@ -256,14 +260,14 @@ def _ignore(form: Form, node: Node) -> dict[str, str]:
         reason = form.text(value, f"the reason for `{key.text}`")
         if key.text not in SEVERITIES:
             near = nearest(key.text, SEVERITIES)
-            form.fault(
+            form.diagnostic(
                 "unknown-key",
                 f"`kale-tag check` has no lint `{key.text}` that could be silenced",
                 key.label,
                 help=f"did you mean `{near}`?" if near else "`kale-tag check --explain list`",
             )
         elif reason is not None and not reason.strip():
-            form.fault("wrong-value", f"the reason for `{key.text}` is blank", value.label)
+            form.diagnostic("wrong-value", f"the reason for `{key.text}` is blank", value.label)
         elif reason is not None:
             found[key.text] = reason
     return found
@@ -279,11 +283,11 @@ def _pipeline(form: Form, node: Node) -> dict[str, Setting]:
         else:
             found[key.text] = Setting(plain(value), value.label)
             checked[key.text] = found[key.text].value
-    for fault in settings.check(checked):
-        if not _awaits_holes(node, fault):
-            name, value = _entry_at(node, fault.path)
-            label = name if "unknown" in fault.code else value.label
-            form.fault(fault.code, fault.message, label, help=fault.help)
+    for diagnostic in settings.check(checked):
+        if not _awaits_holes(node, diagnostic):
+            name, value = _entry_at(node, diagnostic.path)
+            label = name if "unknown" in diagnostic.code else value.label
+            form.diagnostic(diagnostic.code, diagnostic.message, label, help=diagnostic.help)
     return found
 
 
@@ -298,7 +302,7 @@ def _steps_defaults(form: Form, node: Node) -> dict[str, dict[str, str] | None]:
         merged[KINDS[key]] = {given.key: given.value for given in entries}
         for given in entries:
             for found in template.groups(given.value):
-                form.fault(
+                form.diagnostic(
                     "unknown-group",
                     f"`{found[0]}` stands for a group of a rule's pattern, and no rule is here",
                     narrowed(given.label, found[0]),
@@ -310,12 +314,12 @@ def _is_null(node: Node) -> bool:
     return isinstance(node, Scalar) and node.value is None
 
 
-def _awaits_holes(node: Node, fault: settings.Fault) -> bool:
+def _awaits_holes(node: Node, diagnostic: settings.Problem) -> bool:
     """Whether *fault* is about a text that is another one when its holes are filled."""
-    paths = [fault.path]
-    if fault.code == "two-experiments":
+    paths = [diagnostic.path]
+    if diagnostic.code == "two-experiments":
         paths.append(("experiment_name",))
-    elif not fault.code.startswith("invalid-"):
+    elif not diagnostic.code.startswith("invalid-"):
         return False
     values = (_entry_at(node, path)[1] for path in paths)
     texts = (value.text for value in values if isinstance(value, Scalar))

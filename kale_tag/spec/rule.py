@@ -7,7 +7,7 @@ from kale_tag.diagnostics import Label
 from kale_tag.fields.fields import Form, kind, narrowed
 from kale_tag.fields.yaml_tree import Mapping, Node, Scalar, Sequence
 from kale_tag.kale import tags
-from kale_tag.kale.tags import mended
+from kale_tag.kale.tags import corrected
 from kale_tag.spec import template
 from kale_tag.spec.model import ABOVE, Expect, Given, Index, Pattern, Rule, Selector
 
@@ -37,7 +37,7 @@ def read_rule(form: Form, node: Node, layer: int) -> Rule | None:
     keys = {name.text: name.label for name, _ in node.entries}
     if len(roles) > 1:
         *most, last = (f"`{key}`" for key in roles)
-        form.fault(
+        form.diagnostic(
             "two-roles",
             f"a rule makes its cells one thing; this one has {', '.join(most)} and {last}",
             keys[roles[-1]],
@@ -45,14 +45,14 @@ def read_rule(form: Form, node: Node, layer: int) -> Rule | None:
             help="keep one of them, or make a rule of each for different cells",
         )
     if whole and node.entries and not roles and not {"add", "remove", *SETTINGS} & values.keys():
-        form.fault(
+        form.diagnostic(
             "no-effect",
             "this rule does not say what its cells become",
             label,
             help="give it `tag`, `step`, `notebook` or `untag`, or `add` or `remove`",
         )
     if roles and roles[0] != "untag" and selector.cell_type != "code":
-        form.fault(
+        form.diagnostic(
             "not-code",
             f"`{roles[0]}` is for code cells, the only ones that Kale reads, and "
             f"`cell_type: {selector.cell_type}` selects others",
@@ -61,7 +61,7 @@ def read_rule(form: Form, node: Node, layer: int) -> Rule | None:
         )
     if whole and "step" not in values and (stray := [key for key in SETTINGS if key in values]):
         names = " and ".join(f"`{key}`" for key in stray)
-        form.fault(
+        form.diagnostic(
             "setting-without-step",
             f"{names} belong{'' if stray[1:] else 's'} to a step, and this rule names none",
             keys[stray[0]],
@@ -92,7 +92,7 @@ def _selector(
     """The selector in the known entries *values* of *node*, a rule or what is *negated*."""
     if len(values) == len(node.entries) and not values.keys() & set(SELECTORS):
         names = ", ".join(f"`{key}`" for key in SELECTORS[:-2])
-        form.fault(
+        form.diagnostic(
             "no-selector",
             f"{'`not`' if negated else 'this rule'} does not say which cells",
             _start(node),
@@ -104,7 +104,7 @@ def _selector(
         cell_type = word or cell_type
     for key in ("index", "source", "id"):
         if isinstance(given := values.get(key), Sequence) and not given.items:
-            form.fault(
+            form.diagnostic(
                 "wrong-value",
                 f"`{key}` is an empty list, which would select every cell",
                 given.label,
@@ -141,7 +141,7 @@ def check_tag(form: Form, given: Given, key: Label | None = None) -> None:
     *key* is the place of its key, where that is part of the tag.
     """
     if given.kind == "secret" and "/" not in given.value:
-        form.fault(
+        form.diagnostic(
             "invalid-secret",
             f"`{given.value}` does not name a key of a secret",
             given.label,
@@ -149,7 +149,7 @@ def check_tag(form: Form, given: Given, key: Label | None = None) -> None:
         )
         return
     if given.kind in {"step", "notebook", "prev"} and given.value in tags.SPECIAL:
-        form.fault(
+        form.diagnostic(
             "reserved-name",
             f"a step cannot be named `{given.value}`: Kale takes it for the tag of that name",
             given.label,
@@ -178,11 +178,11 @@ def _check_parts(
         is_key = key is not None and part is key_part
         if is_key or not only_key:
             text = tag.parts[position]
-            better = mended(text, part)
+            better = corrected(text, part)
             hint = f"write `{better}`" if better else ""
             if is_key and template.has_holes(text):
                 hint = "holes are for values; a key is written out"
-            form.fault(
+            form.diagnostic(
                 f"invalid-{part.name.replace(' ', '-')}",
                 f"`{text}` is not a valid {part.name}: Kale takes {part.rule}",
                 key if key is not None and is_key else given.label,
@@ -199,7 +199,7 @@ def _role(form: Form, key: str, node: Node) -> Given | None:
             return next(_texts(form, "step", node), None)
         case "untag":
             if not isinstance(node, Scalar) or node.value is not True:
-                form.fault(
+                form.diagnostic(
                     "wrong-value",
                     "`untag` takes `true` and nothing else",
                     node.label,
@@ -257,7 +257,7 @@ def _added(form: Form, node: Node) -> Iterator[Given]:
         if text is None:
             continue
         if tags.is_kales(text) or tags.is_legacy(text):
-            form.fault(
+            form.diagnostic(
                 "kale-tag-added",
                 f"`{text}` is a tag of Kale's; `add` is for the tags of other tools",
                 item.label,
@@ -265,7 +265,7 @@ def _added(form: Form, node: Node) -> Iterator[Given]:
             )
         elif "," in text:
             message = f"`{text}` is no tag: nbformat allows no comma in one"
-            form.fault("invalid-tag", message, item.label, help="make a list of several tags")
+            form.diagnostic("invalid-tag", message, item.label, help="make a list of several tags")
         else:
             yield Given("add", "", text, item.label)
 
@@ -285,11 +285,11 @@ def _indices(form: Form, node: Node) -> Iterator[Index]:
         elif isinstance(value, str) and (ends := _RANGE.fullmatch(value)):
             if any(len(end.lstrip("-")) > _DIGITS for end in ends.groups()):
                 message = f"a number in `index` has at most {_DIGITS} digits"
-                form.fault("wrong-value", message, item.label)
+                form.diagnostic("wrong-value", message, item.label)
                 continue
             first, last = int(ends[1]), int(ends[2])
             if first > last and (first < 0) == (last < 0):
-                form.fault(
+                form.diagnostic(
                     "wrong-value",
                     f"the range `{value}` is empty",
                     item.label,
@@ -297,7 +297,7 @@ def _indices(form: Form, node: Node) -> Iterator[Index]:
                 )
             yield Index(first, last, item.label)
         else:
-            form.fault(
+            form.diagnostic(
                 "wrong-type",
                 "`index` must be a cell number, a range or a list of these",
                 item.label,
@@ -320,7 +320,7 @@ def _expect(form: Form, node: Node | None, selector: Selector) -> Expect:
     if isinstance(value, int) and not isinstance(value, bool) and value >= 0:
         return Expect(value, value, node.label)
     text = node.text if isinstance(node, Scalar) else ""
-    form.fault(
+    form.diagnostic(
         "wrong-value",
         f"`expect` cannot be {f'`{text}`' if text else kind(node)}: it says how many cells the "
         "rule must select",
@@ -342,14 +342,14 @@ def _check_groups(form: Form, given: tuple[Given, ...], selector: Selector) -> N
                     key not in range(pattern.regex.groups + 1)
                     and key not in pattern.regex.groupindex
                 ):
-                    form.fault(
+                    form.diagnostic(
                         "unknown-group",
                         f"the pattern has no group `{found[0]}`",
                         narrowed(one.label, found[0]),
                         also=[pattern.label.with_text(_groups(pattern))],
                     )
             if not patterns:
-                form.fault(
+                form.diagnostic(
                     "unknown-group",
                     f"`{found[0]}` stands for a group, and no pattern of this rule has one",
                     narrowed(one.label, found[0]),

@@ -64,10 +64,10 @@ def _is_valid(name: str) -> bool:
 
 def _wanted(name: str, chosen: Mapping[str, str]) -> str:
     """What a step that is called *name* is to be called, if no other is."""
-    return chosen.get(name) or _mended(name)
+    return chosen.get(name) or _corrected(name)
 
 
-def _mended(name: str) -> str:
+def _corrected(name: str) -> str:
     better = tags.valid_name(name)
     # Kubeflow Pipelines wants a letter first, and there is nothing to say where no letter is left.
     better = better if better[:1].isalpha() else f"step{better}"

@@ -24,11 +24,11 @@ _METRIC = re.compile(r"print\([a-z](?:[_a-z0-9]{0,62}[a-z0-9])?\)")
 _IPYTHON = re.compile(r"\s*(?:[%!?]|\w+\s*=\s*[%!]\w)|.*\?\s*$")
 
 
-def left_to_mend(notebook: Notebook) -> Iterator[Diagnostic]:
+def left_to_fix(notebook: Notebook) -> Iterator[Diagnostic]:
     """A warning for each thing in *notebook* that Kale 2.3 refuses, or silently gets wrong."""
-    for fault in lint(notebook):
-        if fault.severity == "error":
-            yield replace(fault, severity="warning")
+    for diagnostic in lint(notebook):
+        if diagnostic.severity == "error":
+            yield replace(diagnostic, severity="warning")
     found = outline(notebook)
     places = Places(notebook)
     checks = dict.fromkeys((index for step in found.steps for index in step.cells), _syntax)
@@ -110,8 +110,8 @@ def _stops_at(source: str) -> int | None:
     """The 0-based line at which *source* is no Python; None if it is."""
     try:
         _parsed(source)
-    except SyntaxError as fault:
-        return max((fault.lineno or 1) - 1, 0)
+    except SyntaxError as exc:
+        return max((exc.lineno or 1) - 1, 0)
     except (ValueError, RecursionError, MemoryError):  # a NUL; nested too deeply
         return 0
     return None

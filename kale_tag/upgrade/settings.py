@@ -77,12 +77,12 @@ def _snapshots(old: Mapping[str, object]) -> Iterator[Loss]:
 def _katib(new: dict[str, object]) -> Iterator[Loss]:
     if new.get("katib_run") is True:
         yield no_katib()
-    faults = [*settings.check({"katib_metadata": new.get("katib_metadata")})]
-    if faults:
+    diagnostics = [*settings.check({"katib_metadata": new.get("katib_metadata")})]
+    if diagnostics:
         del new["katib_metadata"]
         yield dropped_setting(
             "katib_metadata",
-            f"is dropped, for Kale 2.3 would stop at it: {faults[0].message}",
+            f"is dropped, for Kale 2.3 would stop at it: {diagnostics[0].message}",
             "Kale 2.3 does nothing with it; what you need of it goes into the experiment for Katib",
         )
 

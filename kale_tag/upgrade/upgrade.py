@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 
 from kale_tag.diagnostics import Diagnostic, warning
 from kale_tag.kale import tags
-from kale_tag.kale.metadata import SETTINGS_KEY
+from kale_tag.kale.metadata import SETTINGS_KEY, tags_in
 from kale_tag.kale.outline import SETTING_KINDS
 from kale_tag.notebook.model import Notebook
 from kale_tag.notebook.places import Places
@@ -51,7 +51,7 @@ def upgrade(notebook: Notebook, stem: str, chosen: Mapping[str, str]) -> Upgrade
     listed = {
         index: found
         for index, kind in enumerate(notebook.types)
-        if kind == "code" and (found := tags.listed(notebook.metadata_of(index)))
+        if kind == "code" and (found := tags_in(notebook.metadata_of(index)))
     }
     texts = [text for found in listed.values() for text in found]
     has_steps = any(text.startswith(("block:", "step:")) for text in texts)

@@ -116,11 +116,11 @@ class _Work:
         outcome = Outcome(task.name)
         try:
             self._retag(task, outcome)
-        except UserError as fault:
-            outcome.diagnostics += fault.diagnostics
+        except UserError as exc:
+            outcome.diagnostics += exc.diagnostics
             outcome.failed = True
-        except ProofError as fault:
-            outcome.diagnostics += (bug(task.name, str(fault)),)
+        except ProofError as exc:
+            outcome.diagnostics += (bug(task.name, str(exc)),)
             outcome.failed = outcome.bug = True
         return outcome
 

@@ -27,7 +27,7 @@ class Checks:
 
     tasks: list[Task] = field(default_factory=list)
     specs: int = 0
-    faults: list[Diagnostic] = field(default_factory=list)
+    diagnostics: list[Diagnostic] = field(default_factory=list)
     unusable: list[Diagnostic] = field(default_factory=list)
     stdin: bytes = b""
 
@@ -42,7 +42,7 @@ def find_checks(paths: Sequence[str]) -> Checks:
     """
     targets = Targets()
     named = told_apart(paths, targets)
-    checks = Checks(unusable=targets.faults, stdin=targets.stdin)
+    checks = Checks(unusable=targets.diagnostics, stdin=targets.stdin)
     checks.unusable += (_is_a_patch(path) for path in named.patches)
     given = [*named.notebooks]
     by_name = {*named.specs}
@@ -79,15 +79,15 @@ def _add(
     """
     try:
         source = spec_source(path, checks.stdin)
-    except UserError as fault:
-        checks.unusable += fault.diagnostics
+    except UserError as exc:
+        checks.unusable += exc.diagnostics
         return
     checks.specs += 1
     try:
         spec = spec_of(source)
         listed = listed_by(spec, required=whole)
-    except UserError as fault:
-        checks.faults += fault.diagnostics
+    except UserError as exc:
+        checks.diagnostics += exc.diagnostics
         return
     for key, (name, entries) in listed.items():
         if whole or key in tasks:

@@ -57,7 +57,7 @@ def load_package(paths: Sequence[str]) -> Loaded:
             return Loaded(path, os.path.dirname(path), source.text, read)
     found = build(paths, finish(load_runtime()), jobs=1, quiet=True)
     if failed := [one for one in found if one.failed]:
-        diagnostics = tuple(fault for one in failed for fault in one.diagnostics)
+        diagnostics = tuple(diagnostic for one in failed for diagnostic in one.diagnostics)
         raise NotBuiltError(3 if any(one.bug for one in failed) else 2, diagnostics)
     if len(found) > 1:
         names = ", ".join(one.name for one in found[:5]) + (", ..." if len(found) > 5 else "")

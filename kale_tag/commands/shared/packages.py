@@ -50,7 +50,7 @@ def _compiled(paths: Sequence[str], *, quiet: bool) -> Given:
     runtime = load_runtime()
     built = build(paths, finish(runtime), jobs=1, quiet=quiet)
     if failed := [one for one in built if one.failed]:
-        raise UserError(*(fault for one in failed for fault in one.diagnostics))
+        raise UserError(*(diagnostic for one in failed for diagnostic in one.diagnostics))
     if len(built) > 1:
         names = ", ".join(one.name for one in built[:5]) + (", ..." if len(built) > 5 else "")
         message = f"{len(built)} notebooks are named, one pipeline is run at a time"

@@ -17,12 +17,12 @@ def values_of(given: Given, texts: Sequence[str], file: str) -> dict[str, object
     """
     declared = given.package.parameters
     parameters = [replace(one, name=given.names.get(one.name, one.name)) for one in declared]
-    values, faults = file_arguments(in_file(file), parameters) if file else ({}, [])
+    values, diagnostics = file_arguments(in_file(file), parameters) if file else ({}, [])
     typed, more = given_arguments(texts, parameters)
     values |= typed
-    faults += more
-    if faults:
-        raise UserError(*faults)
+    diagnostics += more
+    if diagnostics:
+        raise UserError(*diagnostics)
     found = {
         theirs.name: values[ours.name]
         for theirs, ours in zip(declared, parameters, strict=True)

@@ -66,8 +66,8 @@ def build(
     itself only if it is named. Raises `UserError` where *paths* cannot be understood.
     """
     targets = find_targets(paths, alone=True)
-    if targets.faults:
-        raise UserError(*targets.faults)
+    if targets.diagnostics:
+        raise UserError(*targets.diagnostics)
     work = _Work(reader(targets.tasks, targets.stdin, batch.watch()), finish, but)
     built = list(batch.each(work.on, targets.tasks, jobs=jobs, quiet=quiet))
     named = {files.identity(path) for path in paths if path != STDIN}
@@ -84,7 +84,7 @@ def build(
 
 def _is_bare(one: Built) -> bool:
     """Whether a notebook has no step, and nothing else is wrong with it."""
-    return one.failed and all(fault.code == "no-step" for fault in one.diagnostics)
+    return one.failed and all(diagnostic.code == "no-step" for diagnostic in one.diagnostics)
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,8 +130,8 @@ class Reader:
             task = self.tasks.get(files.identity(path), Task(path))
             try:
                 notebook, _, found, _ = self.tagged(task)
-            except UserError as fault:
-                first = fault.diagnostics[0]
+            except UserError as exc:
+                first = exc.diagnostics[0]
                 if first.code == "not-read":
                     raise UserError(error("not-read", first.message, at)) from None
                 raise
@@ -169,11 +169,11 @@ class _Work:
             built.sources = (*sources, *inner.items())
             built.diagnostics += pipeline.warnings
             built.made = self.finish(built)
-        except UserError as fault:
-            built.diagnostics += fault.diagnostics
+        except UserError as exc:
+            built.diagnostics += exc.diagnostics
             built.pipeline = None
-        except ProofError as fault:
-            built.diagnostics += (batch.bug(task.name, str(fault)),)
+        except ProofError as exc:
+            built.diagnostics += (batch.bug(task.name, str(exc)),)
             built.pipeline, built.bug = None, True
         built.inner = frozenset(map(files.identity, inner))
         return built

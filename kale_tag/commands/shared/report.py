@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 
 from kale_tag.commands.shared.batch import Outcome
 from kale_tag.diagnostics import Diagnostic, UserError, count
-from kale_tag.render import diagnostics as faults
+from kale_tag.render import diagnostics
 from kale_tag.render.digest import digest, errors_last, tally
 from kale_tag.render.style import Color, Style
 
@@ -29,11 +29,11 @@ class Report:
 
     def tell(self, diagnostics: Iterable[Diagnostic]) -> None:
         """Print *diagnostics*, but none a second time."""
-        for fault in diagnostics:
-            if fault not in self.diagnostics:
-                self.diagnostics[fault] = None
+        for diagnostic in diagnostics:
+            if diagnostic not in self.diagnostics:
+                self.diagnostics[diagnostic] = None
                 sys.stdout.flush()
-                say(fault)
+                say(diagnostic)
 
     def keep(self, diagnostics: Iterable[Diagnostic]) -> None:
         """Take note of *diagnostics*, which `close` prints."""
@@ -42,8 +42,8 @@ class Report:
     def close(self, *, verbose: bool, quiet: bool) -> None:
         """Print what was kept, each warning by itself if *verbose*, and count it if it is much."""
         sys.stdout.flush()
-        for fault in (errors_last if verbose else digest)(self.diagnostics):
-            say(fault)
+        for diagnostic in (errors_last if verbose else digest)(self.diagnostics):
+            say(diagnostic)
         if not quiet and (counted := tally(self.diagnostics)):
             print(counted, file=sys.stderr)
 
@@ -52,10 +52,10 @@ class Report:
         self.keep(outcome.diagnostics)
         self.outcomes.append(outcome)
 
-    def fail(self, outcome: Outcome, fault: UserError) -> None:
+    def fail(self, outcome: Outcome, diagnostic: UserError) -> None:
         """Take note that *outcome*, which was added before, has failed after all."""
         outcome.failed = True
-        self.keep(fault.diagnostics)
+        self.keep(diagnostic.diagnostics)
 
     @property
     def changed(self) -> list[Outcome]:
@@ -80,7 +80,7 @@ class Report:
                 }
                 for one in self.outcomes
             ],
-            "diagnostics": [faults.as_value(fault) for fault in self.diagnostics],
+            "diagnostics": [diagnostics.as_value(diagnostic) for diagnostic in self.diagnostics],
             "summary": {
                 "changed": changed,
                 "unchanged": len(self.outcomes) - changed - failed,
@@ -102,13 +102,13 @@ class Report:
         """0 done, 2 something given could not be used, 3 a bug of ours."""
         if any(one.bug for one in self.outcomes):
             return 3
-        return 2 if any(fault.severity == "error" for fault in self.diagnostics) else 0
+        return 2 if any(diagnostic.severity == "error" for diagnostic in self.diagnostics) else 0
 
 
-def say(fault: Diagnostic) -> None:
+def say(diagnostic: Diagnostic) -> None:
     """Print one diagnostic to standard error."""
     style = style_for("auto", sys.stderr.isatty())
-    print(faults.as_text(fault, style), end="\n\n", file=sys.stderr)
+    print(diagnostics.as_text(diagnostic, style), end="\n\n", file=sys.stderr)
 
 
 def style_for(color: Color, terminal: bool) -> Style:  # noqa: FBT001  what the stream says of itself

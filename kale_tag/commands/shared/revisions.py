@@ -69,8 +69,8 @@ def _are_notebooks(words: Sequence[str]) -> bool:
 def _repository() -> git.Repository | None:
     try:
         return git.repository()
-    except UserError as fault:
-        if any(one.code == "no-git" for one in fault.diagnostics):
+    except UserError as exc:
+        if any(one.code == "no-git" for one in exc.diagnostics):
             return None
         raise
 
@@ -231,8 +231,8 @@ def _neither(word: str, repo: git.Repository | None, *, behind: bool) -> Diagnos
     for end in ends[:2] if ends else (word,):
         try:
             git.resolve(repo, end)
-        except UserError as fault:
-            told = fault.diagnostics[0]
+        except UserError as exc:
+            told = exc.diagnostics[0]
             message = told.message if ends else f"{told.message}, and there is no such path"
             return error(told.code, message, notes=told.notes, help=told.help)
     return error("not-found", message)

@@ -14,11 +14,11 @@ def read_arguments(package: Compiled, texts: Sequence[str], path: str) -> dict[s
     Raises `UserError` with everything that is wrong with *texts* and the file *path* ("": none).
     """
     from_file: dict[str, object] = {}
-    faults: list[Diagnostic] = []
+    diagnostics: list[Diagnostic] = []
     if path:
-        from_file, faults = file_arguments(in_file(path), package.parameters)
+        from_file, diagnostics = file_arguments(in_file(path), package.parameters)
     found, more = given_arguments(texts, package.parameters)
-    faults += more
-    if faults:
-        raise UserError(*faults)
+    diagnostics += more
+    if diagnostics:
+        raise UserError(*diagnostics)
     return with_defaults({**from_file, **found}, package.parameters)

@@ -36,7 +36,7 @@ class Targets:
     """What there is to do, and what could not be understood; *unusable* are specs and patches."""
 
     tasks: list[Task] = field(default_factory=list)
-    faults: list[Diagnostic] = field(default_factory=list)
+    diagnostics: list[Diagnostic] = field(default_factory=list)
     stdin: bytes = b""
     unusable: list[str] = field(default_factory=list)
 
@@ -77,7 +77,7 @@ def find_targets(
     named.specs = [spec for folder in named.folders for spec in files.specs_in(folder)]
     if not named.specs:
         _add_folders(named, targets)
-        if targets.faults:
+        if targets.diagnostics:
             return targets
         if alone and named.only_these:
             found = {files.identity(name): name for name in named.notebooks if name != STDIN}
@@ -86,12 +86,12 @@ def find_targets(
             return targets
         named.specs = _needed_specs()
     _read_specs(named, targets, found=True)
-    if not targets.tasks and not targets.faults:
+    if not targets.tasks and not targets.diagnostics:
         first = named.specs[0]
         message = f"{first} names no notebooks"
         if len(named.specs) > 1:
             message = f"none of {', '.join(named.specs)} names notebooks"
-        targets.faults.append(error("no-notebooks", message, help=_which_notebook(first)))
+        targets.diagnostics.append(error("no-notebooks", message, help=_which_notebook(first)))
     return targets
 
 
@@ -115,22 +115,22 @@ def _read_specs(named: Named, targets: Targets, *, found: bool) -> None:
             if found and not spec.notebooks and not named.only_these:
                 continue  # a base that others extend
             _add_tasks(tasks, spec, named, found=found)
-        except UserError as fault:
-            targets.faults += fault.diagnostics
+        except UserError as exc:
+            targets.diagnostics += exc.diagnostics
             targets.unusable.append(path)
     targets.tasks = list(tasks.values())
-    if targets.faults:
+    if targets.diagnostics:
         return
     for name in named.notebooks:
         if name != STDIN and files.identity(name) not in tasks:
             message = f"no spec here names {name} under `notebooks`"
-            targets.faults.append(error("no-spec", message, help="name the spec too"))
+            targets.diagnostics.append(error("no-spec", message, help="name the spec too"))
 
 
 def _read_patches(named: Named, targets: Targets) -> None:
     """Make the tasks of patches: each for the notebook that it names, or the one that is named."""
     if wrong := _no_patches(named):
-        targets.faults.append(wrong)
+        targets.diagnostics.append(wrong)
         return
     only = {files.identity(name): name for name in named.notebooks}
     alone = len(named.patches) == len(only) == 1
@@ -140,15 +140,17 @@ def _read_patches(named: Named, targets: Targets) -> None:
             data = targets.stdin if path == STDIN else files.read(path).data
             patch = patches.read("stdin" if path == STDIN else path, data)
             name = named.notebooks[0] if alone else patches.notebook_of(patch, below)
-        except UserError as fault:
-            targets.faults += fault.diagnostics
+        except UserError as exc:
+            targets.diagnostics += exc.diagnostics
             targets.unusable.append(path)
             continue
         if patch.operations and (not only or files.identity(name) in only):
             tasks.setdefault(files.identity(name), Task(name)).patches.append(patch)
     targets.tasks = list(tasks.values())
-    lost = () if targets.faults or alone else (only[key] for key in only.keys() - tasks.keys())
-    targets.faults += (error("no-patch", f"no patch here is for {name}") for name in sorted(lost))
+    lost = () if targets.diagnostics or alone else (only[key] for key in only.keys() - tasks.keys())
+    targets.diagnostics += (
+        error("no-patch", f"no patch here is for {name}") for name in sorted(lost)
+    )
 
 
 def _no_patches(named: Named) -> Diagnostic | None:
@@ -179,7 +181,7 @@ def told_apart(paths: Iterable[str], targets: Targets) -> Named:
         known = len(named.specs) + len(named.folders) + len(named.patches)
         if path == STDIN:
             if targets.stdin:
-                targets.faults.append(error("two-stdin", "`-` can be given once"))
+                targets.diagnostics.append(error("two-stdin", "`-` can be given once"))
                 continue
             targets.stdin = sys.stdin.buffer.read()
             _by_content(path, targets.stdin, named, targets)
@@ -198,7 +200,7 @@ def told_apart(paths: Iterable[str], targets: Targets) -> Named:
         else:
             message = f"there is no {'match for' if glob.has_magic(path) else 'file'} {path}"
             hint = "check the path; a pattern is quoted, as in 'nb/*.ipynb'"
-            targets.faults.append(error("not-found", message, help=hint))
+            targets.diagnostics.append(error("not-found", message, help=hint))
         named.only_these |= len(named.specs) + len(named.folders) + len(named.patches) == known
     return named
 
@@ -218,8 +220,8 @@ def _by_file(path: str, named: Named, targets: Targets) -> None:
         return
     try:
         _by_content(path, files.read(path).data, named, targets)
-    except UserError as fault:
-        targets.faults += fault.diagnostics
+    except UserError as exc:
+        targets.diagnostics += exc.diagnostics
 
 
 def _by_content(path: str, data: bytes, named: Named, targets: Targets) -> None:
@@ -233,7 +235,7 @@ def _by_content(path: str, data: bytes, named: Named, targets: Targets) -> None:
     else:
         message = f"{path} is neither a spec nor a notebook nor a patch"
         hint = "a spec has `version: 1`, a notebook and a patch are JSON"
-        targets.faults.append(error("not-usable", message, Label(Source(path)), help=hint))
+        targets.diagnostics.append(error("not-usable", message, Label(Source(path)), help=hint))
 
 
 def _add_folders(named: Named, targets: Targets) -> None:
@@ -242,7 +244,7 @@ def _add_folders(named: Named, targets: Targets) -> None:
         inside = files.notebooks_in(folder)
         if not inside:
             message = f"there is no notebook below {folder}"
-            targets.faults.append(error("no-notebooks", message, Label(Source(folder))))
+            targets.diagnostics.append(error("no-notebooks", message, Label(Source(folder))))
         named.notebooks += inside
         named.only_these = True
 
@@ -279,8 +281,8 @@ def spec_of(source: Source) -> Spec:
     def load(base: str, at: Label) -> Source:
         try:
             return ready_spec(base) if is_ready(base) else files.read_text(base)
-        except UserError as fault:
-            why = fault.diagnostics[0]
+        except UserError as exc:
+            why = exc.diagnostics[0]
             hint = why.help if is_ready(base) else ""
             raise UserError(error("not-read", why.message, at, help=hint)) from None
 
@@ -318,11 +320,11 @@ def _add_tasks(tasks: dict[str, Task], spec: Spec, named: Named, *, found: bool)
 def listed_by(spec: Spec, *, required: bool) -> dict[str, tuple[str, list[Entry]]]:
     """The notebooks that *spec* names, by identity, each with the entries that name it."""
     found: dict[str, tuple[str, list[Entry]]] = {}
-    faults = []
+    diagnostics = []
     for entry in spec.notebooks:
         names = files.matching(entry.pattern, entry.folder)
         if not names and required and not entry.exclude:
-            faults.append(
+            diagnostics.append(
                 error(
                     "no-notebooks",
                     f"`{entry.pattern}` matches no notebook in {entry.folder or 'this folder'}",
@@ -336,8 +338,8 @@ def listed_by(spec: Spec, *, required: bool) -> dict[str, tuple[str, list[Entry]
                 found.pop(key, None)
             else:
                 found.setdefault(key, (name, []))[1].append(entry)
-    if faults:
-        raise UserError(*faults)
+    if diagnostics:
+        raise UserError(*diagnostics)
     return found
 
 

@@ -37,13 +37,13 @@ def wrong_usage(
             break
         if word == "-" or not word.startswith("-"):
             argument, kind = positional[0]
-            if fault := _wrong_value(argument.metavar, kind, word):
-                return fault
+            if diagnostic := _wrong_value(argument.metavar, kind, word):
+                return diagnostic
             if kind != list[str]:
                 del positional[0]
         elif (flag := word.partition("=")[0]) in options:
-            if fault := _wrong_option(word, *options[flag], rest):
-                return fault
+            if diagnostic := _wrong_option(word, *options[flag], rest):
+                return diagnostic
         elif word.startswith("--") or word[:2] not in options:
             return _unknown_option(flag, [*options, "--help"], f"kale-tag {name}")
     missing = " and ".join(one.metavar for one, kind in positional if kind != list[str])

@@ -40,7 +40,7 @@ def write(paths: Sequence[str], options: Options) -> int:
         _check_interactive(paths, options)
     report = Report(style_for(options.color, sys.stdout.isatty()))
     targets = find_targets(paths, patches_only=options.undo)
-    report.keep(targets.faults)
+    report.keep(targets.diagnostics)
     report.unusable = targets.unusable
     how = batch.Run(
         _show(options, report.style),
@@ -129,14 +129,14 @@ def _commit(report: Report) -> bool:
     try:
         for one in staged:
             one.check()
-    except UserError as fault:
-        report.keep(fault.diagnostics)
+    except UserError as exc:
+        report.keep(exc.diagnostics)
     if report.exit_code:
         return False
     for outcome in report.outcomes:
         if outcome.staged is not None:
             try:
                 outcome.staged.commit()
-            except UserError as fault:
-                report.fail(outcome, fault)
+            except UserError as exc:
+                report.fail(outcome, exc)
     return True

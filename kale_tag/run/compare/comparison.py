@@ -124,7 +124,7 @@ def run_notebook(
             process.wait()
     if process.returncode:
         said, complained = (pathlib.Path(log).read_text("utf-8", "replace") for log in logs)
-        raise UserError(_notebook_fault(said, complained, name, dict(cells)))
+        raise UserError(_notebook_diagnostic(said, complained, name, dict(cells)))
 
 
 def compare(
@@ -142,8 +142,8 @@ def compare(
     for task in package.tasks:
         sides = [_read(folder, task) for folder in folders]
         others = [(folder, _read(folder, task)) for folder in again]
-        givers = _givers(task)
-        dice = not random.isdisjoint(givers.values())
+        producers = _producers(task)
+        dice = not random.isdisjoint(producers.values())
         variables = {variable: name for name, variable in task.variables.items()}
         crossing = _crossing(task)
         for name in compared_names(task):
@@ -152,11 +152,11 @@ def compare(
                 continue  # it may bind it, and did not; what is there in the notebook is older
             verdict, path = verdict_of(ours, theirs, folders)
             if verdict == "differs":
-                thrown = givers[name] in random if name in givers else dice
+                thrown = producers[name] in random if name in producers else dice
                 if thrown or _changes(ours, name, notebook, others):
                     verdict = "random"
                     random.add((task.id, variables.get(name, "")))
-                dice = dice and not (name in givers and verdict == "differs")
+                dice = dice and not (name in producers and verdict == "differs")
             first = None
             if verdict == "differs":
                 first = difference(name, path, ours, theirs, folders)
@@ -182,7 +182,7 @@ def _crossing(task: Task) -> list[str]:
     return [*names, *spec.get("metrics", {}).values()]
 
 
-def _givers(task: Task) -> dict[str, tuple[str, str]]:
+def _producers(task: Task) -> dict[str, tuple[str, str]]:
     """The step and output that each variable comes from which *task* takes."""
     spec = json.loads(task.executor["args"][1])
     names = {**spec.get("names", {}), **spec.get("in_names", {})}
@@ -254,7 +254,7 @@ def _changes(
     )
 
 
-def _notebook_fault(out: str, err: str, name: str, cells: Mapping[int, str]) -> Any:  # noqa: ANN401  a Diagnostic
+def _notebook_diagnostic(out: str, err: str, name: str, cells: Mapping[int, str]) -> Any:  # noqa: ANN401  a Diagnostic
     last = out.strip().rpartition("\n")[2]
     try:
         number, why = json.loads(last)

@@ -39,11 +39,11 @@ def run(path: str, folder: str, seconds: str) -> int:
         with client.setup_kernel():
             for at, cell in enumerate(notebook.cells):
                 client.execute_cell(cell, at)
-    except CellExecutionError as fault:
-        print(json.dumps([cells[at][0], f"{fault.ename}: {fault.evalue}"]))
+    except CellExecutionError as exc:
+        print(json.dumps([cells[at][0], f"{exc.ename}: {exc.evalue}"]))
         return 1
-    except (CellTimeoutError, DeadKernelError) as fault:
-        print(json.dumps([cells[at][0], str(fault).strip().partition("\n")[0]]))
+    except (CellTimeoutError, DeadKernelError) as exc:
+        print(json.dumps([cells[at][0], str(exc).strip().partition("\n")[0]]))
         return 1
     return 0
 
