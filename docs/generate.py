@@ -1,6 +1,6 @@
 """Writes the reference from what the program itself declares; a test holds the two together.
 
-Findings come from the docstrings of the lints, keys of specs from the JSON Schema, commands and
+The list of findings comes from `kale_tag/rules/`, keys of specs from the JSON Schema, commands and
 options from their declarations, cleaners from the facts about them.
 
 python docs/generate.py
@@ -23,7 +23,7 @@ RULES = DOCS / "rules"
 REFERENCE = DOCS / "reference"
 
 RULES_HEAD = """\
-<!-- Written by docs/generate.py from the docstrings; do not edit. -->
+<!-- Written by docs/generate.py from kale_tag/rules/; do not edit. -->
 
 # What `kale-tag check` looks for
 
@@ -63,8 +63,6 @@ def files() -> Iterator[tuple[Path, str]]:
     of_check, of_upgrades = pages(), upgrade_pages()
     lines = (*index(of_check), UPGRADE_HEAD, *index(of_upgrades))
     yield RULES / "README.md", RULES_HEAD + "".join(f"{line}\n" for line in lines)
-    for page in (*of_check.values(), *of_upgrades.values()):
-        yield RULES / f"{page.code}.md", str(page)
     yield REFERENCE / "spec.md", "".join(_spec())
     yield REFERENCE / "commands.md", "".join(_commands())
     yield REFERENCE / "exit-codes.md", "".join(_exit_codes())

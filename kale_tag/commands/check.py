@@ -36,7 +36,7 @@ from kale_tag.plan.plan import plan
 from kale_tag.render import diagnostics
 from kale_tag.render.github import as_command
 from kale_tag.render.style import Style
-from kale_tag.rules import Finding
+from kale_tag.rules.registry import Finding
 
 if TYPE_CHECKING:
     from kale_tag.commands.shared.pipelines import Reader
@@ -323,5 +323,5 @@ def _explain(code: str) -> int:
     if code not in known:
         say(no_page(code, known))
         return 2
-    print(known[code], end="")
+    print(known[code].text, end="")
     return 0

@@ -11,8 +11,7 @@ from kale_tag.lint import cleaners
 from kale_tag.lint import pipelines as pipeline
 from kale_tag.lint.names import one_pipeline_name
 from kale_tag.plan import drift
-from kale_tag.rules import SEVERITIES, Lint, Page, page
-from kale_tag.upgrade.warnings import WARNINGS
+from kale_tag.rules.registry import SEVERITIES, UPGRADE_CODES, Lint, Page, page
 
 LINTS: tuple[Lint, ...] = (
     *checks.LINTS,
@@ -28,14 +27,13 @@ LIKE = 0.88
 
 
 def pages() -> Mapping[str, Page]:
-    """The page of each lint by its code, in the order of the docs."""
-    made = {one.code: one for one in map(page, LINTS)}
-    return {code: made[code] for code in SEVERITIES}
+    """The page of each rule of `check` by its code, in the order of the docs."""
+    return {code: page(code) for code in SEVERITIES}
 
 
 def upgrade_pages() -> Mapping[str, Page]:
     """The page of each warning that is of upgrades only."""
-    return {one.code: one for one in map(page, WARNINGS)}
+    return {code: page(code) for code in UPGRADE_CODES}
 
 
 def index(pages: Mapping[str, Page]) -> Iterator[str]:

@@ -5,23 +5,11 @@ from collections.abc import Iterator
 from kale_tag.diagnostics import Diagnostic
 from kale_tag.kale.metadata import PATH_KEY
 from kale_tag.kale.view import Tagged, TaggedCell, cells_stand, them
-from kale_tag.rules import found
+from kale_tag.rules.registry import found
 
 
 def reference_without_path(nb: Tagged) -> Iterator[Diagnostic]:
-    """Finds a reference to another notebook that does not say where that is.
-
-    Why: Kale looks for the path in the metadata of the cell, `notebook_path`, and stops without it.
-
-    Mend: Give it, relative to this notebook. In a spec: `notebook: {name: prepare, path: p.ipynb}`.
-
-    Example:
-    ```python main.ipynb
-    # %% tags=notebook:prepare
-    # %% tags=step:train
-    model = fit()
-    ```
-    """
+    """A reference to another notebook that does not say where that is."""
     for cell in _references(nb):
         metadata = nb.notebook.metadata_of(cell.index)
         path = metadata.get(PATH_KEY) if isinstance(metadata, dict) else None
@@ -36,21 +24,7 @@ def reference_without_path(nb: Tagged) -> Iterator[Diagnostic]:
 
 
 def code_in_reference(nb: Tagged) -> Iterator[Diagnostic]:
-    """Finds code in a cell that refers to another notebook.
-
-    Why: Kale stops: the cell stands for the other notebook, and its code would never run. Comments
-    are fine; JupyterLab's panel writes one.
-
-    Mend: Move the code to a cell of its own, tagged as a step.
-
-    Example:
-    ```python main.ipynb
-    # %% {"tags": ["notebook:prepare"], "notebook_path": "prepare.ipynb"}
-    print("preparing")
-    # %% tags=step:train
-    model = fit()
-    ```
-    """
+    """Code in a cell that refers to another notebook."""
     for cell in _references(nb):
         if (line := nb.code_line(cell.index)) is not None:
             yield found(
@@ -64,20 +38,7 @@ def code_in_reference(nb: Tagged) -> Iterator[Diagnostic]:
 
 
 def duplicate_name(nb: Tagged) -> Iterator[Diagnostic]:
-    """Finds a name that two references share, or a reference and a step.
-
-    Why: Kale stops: a reference is a step of its own, and its name stands for it alone.
-
-    Mend: Give one of them another name.
-
-    Example:
-    ```python main.ipynb
-    # %% {"tags": ["notebook:prepare"], "notebook_path": "a.ipynb"}
-    # %% {"tags": ["notebook:prepare"], "notebook_path": "b.ipynb"}
-    # %% tags=step:train
-    model = fit()
-    ```
-    """
+    """A name that two references share, or a reference and a step."""
     for cell in nb.cells:
         first = nb.starts.get(cell.role.name)
         if first is None or first is cell:
@@ -94,22 +55,7 @@ def duplicate_name(nb: Tagged) -> Iterator[Diagnostic]:
 
 
 def code_after_reference(nb: Tagged) -> Iterator[Diagnostic]:
-    """Finds untagged cells behind a reference to another notebook that no step follows.
-
-    Why: Such cells belong to the next step. Where another reference comes first, or the notebook
-    ends, Kale stops, even if they are empty.
-
-    Mend: Tag the cell `skip`, delete it, or make it a step.
-
-    Example:
-    ```python main.ipynb
-    # %% tags=step:train
-    model = fit()
-    # %% {"tags": ["notebook:publish"], "notebook_path": "publish.ipynb"}
-    # %%
-    print("done")
-    ```
-    """
+    """Untagged cells behind a reference to another notebook that no step follows."""
     held: list[int] = []
     reference: TaggedCell | None = None  # as long as cells are held for the next step
     for index in nb.code:

@@ -6,7 +6,7 @@ from kale_tag.diagnostics import Diagnostic
 from kale_tag.kale import settings
 from kale_tag.kale.metadata import SETTINGS_KEY
 from kale_tag.kale.view import Tagged
-from kale_tag.rules import found
+from kale_tag.rules.registry import found
 
 CALLED = f"`{SETTINGS_KEY}`"
 REQUIRED = ("pipeline_name", "experiment_name")
@@ -22,38 +22,12 @@ it leaves alone."""
 
 
 def unknown_setting(nb: Tagged) -> Iterator[Diagnostic]:
-    """Finds a setting that Kale 2.3 does not know.
-
-    Why: Kale stops at the first one. Notebooks from Kale 0.x have `docker_image` and others; what
-    other tools put there is no better.
-
-    Mend: Remove it. In a spec: `pipeline: {docker_image: null}`.
-
-    Example:
-    ```python train.ipynb
-    # %metadata {"kubeflow_notebook": {"docker_image": "python:3.7"}}
-    # %% tags=step:train
-    model = fit()
-    ```
-    """
+    """A setting that Kale 2.3 does not know."""
     yield from _diagnostics(nb, "unknown-setting")
 
 
 def invalid_setting(nb: Tagged) -> Iterator[Diagnostic]:
-    """Finds a setting whose value Kale does not take.
-
-    Why: Kale stops, or Kubeflow Pipelines does.
-
-    Mend: Correct the value as the message says. In a spec values are checked before they are
-    written.
-
-    Example:
-    ```python train.ipynb
-    # %metadata {"kubeflow_notebook": {"pipeline_name": "My Pipeline", "enable_caching": "false"}}
-    # %% tags=step:train
-    model = fit()
-    ```
-    """
+    """A setting whose value Kale does not take."""
     present = nb.notebook.metadata
     if isinstance(present, dict) and not isinstance(present.get(SETTINGS_KEY, {}), dict):
         yield found(
@@ -66,21 +40,7 @@ def invalid_setting(nb: Tagged) -> Iterator[Diagnostic]:
 
 
 def missing_setting(nb: Tagged) -> Iterator[Diagnostic]:
-    """Finds a notebook with tags whose pipeline or experiment has no name.
-
-    Why: Kale stops: `Field 'pipeline_name' is required`. Its command line and JupyterLab's panel
-    make up names instead, each another one, so that the pipeline is called differently from place
-    to place. (An empty `experiment_name`, which the panel writes until you choose one, is no fault:
-    Kale compiles the notebook, and `kale-tag submit` runs it in the experiment `Default`.)
-
-    Mend: Name both in the spec: `pipeline: {pipeline_name: churn, experiment_name: churn}`.
-
-    Example:
-    ```python train.ipynb
-    # %% tags=step:train
-    model = fit()
-    ```
-    """
+    """A notebook with tags whose pipeline or experiment has no name."""
     missing = [key for key in REQUIRED if nb.settings.get(key) is None]
     if nb.has_kale_tags and missing:
         names = " or ".join(f"`{key}`" for key in missing)
@@ -93,45 +53,12 @@ def missing_setting(nb: Tagged) -> Iterator[Diagnostic]:
 
 
 def two_experiments(nb: Tagged) -> Iterator[Diagnostic]:
-    """Finds an `experiment` and an `experiment_name` that do not say the same.
-
-    Why: Kale runs the pipeline in the experiment `experiment_name`, until somebody opens the
-    notebook: JupyterLab's panel takes `experiment` for the truth and overwrites the other.
-
-    Mend: Make them the same. In a spec name one of them; the other follows.
-
-    Example:
-    ```python train.ipynb
-    # %metadata {"kubeflow_notebook": {"experiment_name": "new", "experiment": {"name": "old"}}}
-    # %% tags=step:train
-    model = fit()
-    ```
-    """
+    """An `experiment` and an `experiment_name` that do not say the same."""
     yield from _diagnostics(nb, "two-experiments")
 
 
 def panel_loss(nb: Tagged) -> Iterator[Diagnostic]:
-    """Finds a `base_image` and `steps_defaults`, which do not survive JupyterLab's panel.
-
-    Why: Wherever Kale's extension is installed, opening and saving the notebook deletes
-    `base_image` and empties `steps_defaults`, autosave included, and nothing says so.
-
-    Mend: Give the image and the rest to the steps: the tags `image:`, `limit:`, `secret:` stay. Or
-    keep the settings in a spec, let `kale-tag check` see when they are gone (`panel-drift`), and
-    silence this lint there:
-
-    ```yaml
-    pipeline: {base_image: 'python:3.12'}
-    ignore: {panel-loss: the spec keeps them}
-    ```
-
-    Example:
-    ```python train.ipynb
-    # %metadata {"kubeflow_notebook": {"base_image": "python:3.12"}}
-    # %% tags=step:train
-    model = fit()
-    ```
-    """
+    """A `base_image` and `steps_defaults`, which do not survive JupyterLab's panel."""
     for key, (does, stays) in PANEL.items():
         if nb.settings.get(key):
             yield found(

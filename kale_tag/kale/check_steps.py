@@ -8,27 +8,14 @@ from kale_tag.kale import tags
 from kale_tag.kale.outline import SETTING_KINDS
 from kale_tag.kale.view import SHOWN, Tagged, TaggedCell, cells_stand, them
 from kale_tag.notebook.model import MISSING, first_line
-from kale_tag.rules import found
+from kale_tag.rules.registry import found
 
 MANY = 30
 """Steps among which nobody looks for the right one, least of all once for each wrong tag."""
 
 
 def no_step(nb: Tagged) -> Iterator[Diagnostic]:
-    """Finds a notebook that has tags of Kale's, and no step.
-
-    Why: Kale stops: `Task is missing from pipeline`.
-
-    Mend: Tag the cells that do the work: `step:NAME`.
-
-    Example:
-    ```python load.ipynb
-    # %% tags=imports
-    import pandas as pd
-    # %% tags=skip
-    people = pd.read_csv("people.csv")
-    ```
-    """
+    """A notebook that has tags of Kale's, and no step."""
     if nb.has_kale_tags and not nb.starts:
         for cell in nb.cells:
             for position, text in enumerate(cell.tags):
@@ -43,21 +30,7 @@ def no_step(nb: Tagged) -> Iterator[Diagnostic]:
 
 
 def dropped_code(nb: Tagged) -> Iterator[Diagnostic]:
-    """Finds untagged code above the first block: the first step, or cell with imports and the like.
-
-    Why: An untagged cell belongs to the block above it. Where there is none, Kale leaves the code
-    out of the pipeline without a word.
-
-    Mend: Tag the cell: `imports` or `functions` if the steps need it, `skip` if they do not.
-
-    Example:
-    ```python load.ipynb
-    # %%
-    path = "people.csv"
-    # %% tags=step:load
-    people = read(path)
-    ```
-    """
+    """Untagged code above the first block: the first step, or cell with imports and the like."""
     lost = [
         index
         for index in nb.outline.dropped
@@ -77,24 +50,7 @@ def dropped_code(nb: Tagged) -> Iterator[Diagnostic]:
 
 
 def ignored_tag(nb: Tagged) -> Iterator[Diagnostic]:
-    """Finds `prev:` and settings where Kale does not read them: on a later cell of a step.
-
-    Why: Kale reads the dependencies and settings of a step on its first cell. On the others, and on
-    cells tagged `step:` without a name, they do nothing, and nothing says so.
-
-    Mend: Move the tag to the first cell of the step. kale-tag puts it there by itself, whichever
-    cell a rule selects.
-
-    Example:
-    ```python train.ipynb
-    # %% tags=step:load
-    people = read()
-    # %% tags=step:train
-    model = new()
-    # %% tags=step:train,prev:load
-    model.fit(people)
-    ```
-    """
+    """Finds `prev:` and settings where Kale does not read them: on a later cell of a step."""
     for cell in nb.cells:
         if cell.special or not cell.positions("step"):
             continue
@@ -123,21 +79,7 @@ def ignored_tag(nb: Tagged) -> Iterator[Diagnostic]:
 
 
 def unknown_prev(nb: Tagged) -> Iterator[Diagnostic]:
-    """Finds a `prev:` that names no step of the notebook.
-
-    Why: Kale stops: `Step load_dta does not exist`.
-
-    Mend: Correct the name, or remove the tag. After a step was renamed by hand, `rename` in a spec
-    does it in all places.
-
-    Example:
-    ```python train.ipynb
-    # %% tags=step:load_data
-    people = read()
-    # %% tags=step:train,prev:load_dta
-    model = fit(people)
-    ```
-    """
+    """A `prev:` that names no step of the notebook."""
     for cell in nb.starts.values():
         for name in cell.role.prev:
             if name not in nb.starts and tags.parse(f"prev:{name}") is not None:
@@ -159,20 +101,7 @@ def _other_steps(nb: Tagged, cell: TaggedCell, name: str) -> str:
 
 
 def later_prev(nb: Tagged) -> Iterator[Diagnostic]:
-    """Finds a `prev:` that names a step further down.
-
-    Why: Kale reads from the top and stops: `Step train does not exist`, although it does.
-
-    Mend: Move the cells, or remove the tag.
-
-    Example:
-    ```python train.ipynb
-    # %% tags=step:score,prev:train
-    model.score()
-    # %% tags=step:train
-    model = fit()
-    ```
-    """
+    """A `prev:` that names a step further down."""
     circular = (
         {edge for route in nb.cycles for edge in pairwise(route)} if nb.depends_forward else set()
     )
@@ -192,20 +121,7 @@ def later_prev(nb: Tagged) -> Iterator[Diagnostic]:
 
 
 def cycle(nb: Tagged) -> Iterator[Diagnostic]:
-    """Finds steps that wait for each other, or a step that waits for itself.
-
-    Why: No order of the steps is right, and Kale stops.
-
-    Mend: Remove one of the `prev:` tags.
-
-    Example:
-    ```python train.ipynb
-    # %% tags=step:train,prev:score
-    model = fit()
-    # %% tags=step:score,prev:train
-    model.score()
-    ```
-    """
+    """Steps that wait for each other, or a step that waits for itself."""
     for route in nb.cycles if nb.depends_forward else ():
         waits = [
             nb.prev(nb.starts[step], prev).with_text(f"`{step}` waits for `{prev}`")
@@ -223,22 +139,7 @@ def cycle(nb: Tagged) -> Iterator[Diagnostic]:
 
 
 def step_after_metrics(nb: Tagged) -> Iterator[Diagnostic]:
-    """Finds a step right behind a cell tagged `pipeline-metrics`.
-
-    Why: Kale stops: metrics are the result of the whole pipeline, and belong to its end.
-
-    Mend: Move the metrics to the end of the notebook.
-
-    Example:
-    ```python train.ipynb
-    # %% tags=step:train
-    loss = fit()
-    # %% tags=pipeline-metrics
-    print(loss)
-    # %% tags=step:publish
-    publish()
-    ```
-    """
+    """A step right behind a cell tagged `pipeline-metrics`."""
     metrics: TaggedCell | None = None
     for cell in nb.cells:
         if cell.special:

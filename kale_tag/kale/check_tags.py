@@ -8,24 +8,11 @@ from kale_tag.kale.outline import SETTING_KINDS
 from kale_tag.kale.tags import Tag, corrected
 from kale_tag.kale.view import Tagged, meant
 from kale_tag.notebook.model import MISSING
-from kale_tag.rules import found
+from kale_tag.rules.registry import found
 
 
 def unknown_tag(nb: Tagged) -> Iterator[Diagnostic]:
-    """Finds a tag that looks like Kale's and is not in its language.
-
-    Why: Kale stops at it: `Unrecognized tag`, without saying in which cell. No other tool means
-    anything by such a tag. JupyterLab's panel writes some of them: it marks `Load-Data` as an
-    invalid name and saves it all the same.
-
-    Mend: Write the tag as Kale takes it. In a spec the name is checked before it is written.
-
-    Example:
-    ```python load.ipynb
-    # %% tags=step:Load-Data
-    people = read()
-    ```
-    """
+    """A tag that looks like Kale's and is not in its language."""
     for cell in nb.cells:
         for position, text in enumerate(cell.read):
             better = ""
@@ -63,19 +50,7 @@ def _refused(text: str) -> tuple[str, str]:
 
 
 def legacy_tag(nb: Tagged) -> Iterator[Diagnostic]:
-    r"""Finds a tag of Kale 0.x, such as `block:load` or `prev:load;clean`.
-
-    Why: Kale 2 removed them and stops: `Unrecognized tag`.
-
-    Mend: `block:` is `step:` now, and each `prev:` names one step. The rule
-    `{tagged: 'block:(.+)', step: '\1'}` retags them all.
-
-    Example:
-    ```python old.ipynb
-    # %% tags=block:load
-    people = read()
-    ```
-    """
+    r"""A tag of Kale 0.x, such as `block:load` or `prev:load;clean`."""
     for cell in nb.cells:
         for position, text in enumerate(cell.read):
             if tags.is_legacy(text):
@@ -91,21 +66,7 @@ def legacy_tag(nb: Tagged) -> Iterator[Diagnostic]:
 
 
 def foreign_tag(nb: Tagged) -> Iterator[Diagnostic]:
-    """Finds a tag of another tool on a cell of a Kale notebook, where Kale reads it.
-
-    Why: Kale stops at every tag that is not its own, also on cells that belong to no step. It reads
-    code cells only, and stops reading at `imports`, `functions`, `pipeline-parameters`,
-    `pipeline-metrics` and `skip`: behind these any tag may stand.
-
-    Mend: Remove the tag, or let it stand behind one of the five. kale-tag compile passes over such
-    tags; where the notebook goes through it alone, silence this lint in the spec.
-
-    Example:
-    ```python train.ipynb
-    # %% tags=step:train,remove-cell
-    model = fit()
-    ```
-    """
+    """A tag of another tool on a cell of a Kale notebook, where Kale reads it."""
     for cell in nb.cells:
         for position, text in enumerate(cell.read):
             if tags.is_kales(text) or tags.is_legacy(text) or meant(text):
@@ -121,20 +82,7 @@ def foreign_tag(nb: Tagged) -> Iterator[Diagnostic]:
 
 
 def bad_tags(nb: Tagged) -> Iterator[Diagnostic]:
-    """Finds `tags` that are not a list of text, and metadata that is no object.
-
-    Why: Kale stops with a bare `TypeError`, or takes the letters of a text for tags.
-
-    Mend: No notebook editor writes this; repair the cell in a text editor: `"tags": ["step:load"]`.
-
-    Example:
-    ```python load.ipynb
-    # %% {"tags": "step:load"}
-    people = read()
-    # %% tags=step:train
-    model = fit()
-    ```
-    """
+    """Finds `tags` that are not a list of text, and metadata that is no object."""
     for index in nb.code:
         metadata = nb.notebook.metadata_of(index)
         where: tuple[str | int, ...] = ()
@@ -155,22 +103,7 @@ def bad_tags(nb: Tagged) -> Iterator[Diagnostic]:
 
 
 def unread_tag(nb: Tagged) -> Iterator[Diagnostic]:
-    """Finds Kale tags that do nothing, since another tag of the cell is the last that Kale reads.
-
-    Why: `imports`, `functions`, `pipeline-parameters`, `pipeline-metrics` and `skip` say all that a
-    cell is. Kale takes the first of them and forgets the rest without a word. JupyterLab's panel
-    leaves such tags behind when a step becomes a skipped cell.
-
-    Mend: Remove what does nothing, or the tag that hides it.
-
-    Example:
-    ```python train.ipynb
-    # %% tags=skip,prev:load,limit:memory:2Gi
-    model = fit()
-    # %% tags=step:load
-    people = read()
-    ```
-    """
+    """Kale tags that do nothing, since another tag of the cell is the last that Kale reads."""
     for cell in nb.cells:
         if not cell.special:
             continue
@@ -196,20 +129,7 @@ def unread_tag(nb: Tagged) -> Iterator[Diagnostic]:
 
 
 def two_steps(nb: Tagged) -> Iterator[Diagnostic]:
-    """Finds a cell that is given two steps, or a reference to a notebook and something else.
-
-    Why: Kale stops at two `step:` tags, even if they are the same; of a reference and a step, or of
-    two references, it takes the first reference and forgets the rest without a word.
-
-    Mend: Keep one. Code that two steps need belongs into a cell tagged `functions`, or into a copy
-    of the cell for each; Kale 0.1 to 0.3 ran such a cell in both.
-
-    Example:
-    ```python load.ipynb
-    # %% tags=step:load,step:clean
-    people = read()
-    ```
-    """
+    """A cell that is given two steps, or a reference to a notebook and something else."""
     for cell in nb.cells:
         named = cell.positions("step", "notebook")
         if cell.special:  # steps before it count for nothing, but a reference does
@@ -228,39 +148,12 @@ def two_steps(nb: Tagged) -> Iterator[Diagnostic]:
 
 
 def prev_without_step(nb: Tagged) -> Iterator[Diagnostic]:
-    """Finds a `prev:` on a cell that is no step.
-
-    Why: Kale stops: a cell that belongs to the step above it, or that refers to a notebook, cannot
-    wait for a step.
-
-    Mend: Name the step on the cell, or move the tag to the cell that starts the step.
-
-    Example:
-    ```python train.ipynb
-    # %% tags=step:load
-    people = read()
-    # %% tags=prev:load
-    model = fit()
-    ```
-    """
+    """A `prev:` on a cell that is no step."""
     yield from _without_step(nb, "prev-without-step", "prev")
 
 
 def setting_without_step(nb: Tagged) -> Iterator[Diagnostic]:
-    """Finds a tag that sets up a step (`limit:`, `image:` and so on) on a cell that is no step.
-
-    Why: Kale stops: only a step can be given settings.
-
-    Mend: Name the step on the cell, or move the tag to the cell that starts the step.
-
-    Example:
-    ```python train.ipynb
-    # %% tags=step:train
-    model = fit()
-    # %% tags=limit:nvidia.com/gpu:1
-    model.score()
-    ```
-    """
+    """A tag that sets up a step (`limit:`, `image:` and so on) on a cell that is no step."""
     yield from _without_step(nb, "setting-without-step", *SETTING_KINDS)
 
 
@@ -282,22 +175,7 @@ def _without_step(nb: Tagged, code: str, *kinds: str) -> Iterator[Diagnostic]:
 
 
 def reserved_name(nb: Tagged) -> Iterator[Diagnostic]:
-    """Finds a step whose name means something else, to Kale or to Kubeflow Pipelines.
-
-    Why: Kale takes `step:imports`, `step:functions` and `step:skip` for the tags of these names:
-    the step is not there, and nothing says so. A name of underscores alone stops in Kubeflow
-    Pipelines, which wants a letter.
-
-    Mend: Choose another name.
-
-    Example:
-    ```python load.ipynb
-    # %% tags=step:imports
-    people = read()
-    # %% tags=step:train
-    model = fit()
-    ```
-    """
+    """A step whose name means something else, to Kale or to Kubeflow Pipelines."""
     for cell in nb.cells:
         for position in cell.positions("step"):
             name = cell.read[position].partition(":")[2]
@@ -316,18 +194,7 @@ def reserved_name(nb: Tagged) -> Iterator[Diagnostic]:
 
 
 def repeated_setting(nb: Tagged) -> Iterator[Diagnostic]:
-    """Finds a setting that a step is given twice, with two values.
-
-    Why: Kale takes the last one, without a word.
-
-    Mend: Keep the one that you mean.
-
-    Example:
-    ```python train.ipynb
-    # %% tags=step:train,image:python:3.11,image:python:3.12
-    model = fit()
-    ```
-    """
+    """A setting that a step is given twice, with two values."""
     for cell in nb.cells:
         known: dict[tuple[str, ...], int] = {}
         for position in cell.positions(*SETTING_KINDS):
@@ -348,19 +215,7 @@ def repeated_setting(nb: Tagged) -> Iterator[Diagnostic]:
 
 
 def colon_lost(nb: Tagged) -> Iterator[Diagnostic]:
-    """Finds a label or an annotation whose value has a colon.
-
-    Why: Kale 2.3 drops the colons: `annotation:url:http://x:80` gives the pod `http//x80`.
-
-    Mend: Find a value without a colon. kale-tag compile keeps colons; where the notebook goes
-    through it alone, silence this lint in the spec.
-
-    Example:
-    ```python train.ipynb
-    # %% tags=step:train,annotation:docs:https://example.com
-    model = fit()
-    ```
-    """
+    """A label or an annotation whose value has a colon."""
     for cell in nb.cells:
         for position in cell.positions("label", "annotation"):
             tag = tags.parse(cell.read[position])

@@ -12,32 +12,11 @@ from kale_tag.analysis.source import Parsed
 from kale_tag.analysis.units import Unit
 from kale_tag.diagnostics import Diagnostic, listed
 from kale_tag.lint.context import Part, Study
-from kale_tag.rules import found
+from kale_tag.rules.registry import found
 
 
 def late_shared_cell(study: Study) -> Iterator[Diagnostic]:
-    """Finds an `imports` or `functions` cell below a step, which changes what that step sees.
-
-    Why: Such cells run in front of every step, wherever they stand. In the notebook the step above
-    saw what was there before, and the ones below what the cell makes.
-
-    Mend: Move the cell above the steps, let it be a part of a step, or give what it makes another
-    name.
-
-    Example:
-    ```python train.ipynb
-    # %% tags=functions
-    def score(x):
-        return x
-    # %% tags=step:load
-    people = score(1)
-    # %% tags=functions
-    def score(x):
-        return 2 * x
-    # %% tags=step:train,prev:load
-    print(people, score(1))
-    ```
-    """
+    """An `imports` or `functions` cell below a step, which changes what that step sees."""
     for part in study.parts:
         if not _any_below(part):
             continue
@@ -104,25 +83,7 @@ def _uses_above(part: Part, unit: Unit, name: str, at: int) -> bool:
 
 
 def split_step(study: Study) -> Iterator[Diagnostic]:
-    """Finds a step with cells above and below another one, which do not run in that order.
-
-    Why: All cells of a step run together. The step between them takes from it what its last cell
-    makes, or the last cell does not see what the step between them has changed.
-
-    Mend: Let the cell below be a step of its own, which waits for the one between; or move it up.
-
-    Example:
-    ```python train.ipynb
-    # %% tags=step:load
-    people = [1, 2, 3]
-    # %% tags=step:count,prev:load
-    number = len(people)
-    # %% tags=step:load
-    people = people[1:]
-    # %% tags=step:train,prev:count
-    print(people, number)
-    ```
-    """
+    """A step with cells above and below another one, which do not run in that order."""
     for part in study.parts:
         for unit in part.units:
             cells = part.draft.cells[unit.name]
@@ -177,23 +138,7 @@ def _out_of_order(
 
 
 def missed_change(study: Study) -> Iterator[Diagnostic]:
-    """Finds a variable that a step above has changed, and that a step uses without waiting for it.
-
-    Why: In the notebook the step sees the change. In the pipeline it takes the variable from a step
-    that it waits for, as that one has left it.
-
-    Mend: Name the step that changes it in `prev`, or give the changed variable another name.
-
-    Example:
-    ```python train.ipynb
-    # %% tags=step:load
-    people = [1, 2, 3]
-    # %% tags=step:add,prev:load
-    people.append(4)
-    # %% tags=step:train,prev:load
-    print(people)
-    ```
-    """
+    """A variable that a step above has changed, and that a step uses without waiting for it."""
     for part in study.parts:
         units = part.flow.units
         if any(unit.inner is not None for unit in units):

@@ -1,7 +1,7 @@
 """What programs that clean notebooks do to tags and settings, as data.
 
 Nothing here is from hearsay: every line was found by running the program, in the version that
-stands beside it, on a tagged notebook; `tests/test_cleaners.py` runs them again.
+stands beside it, on a tagged notebook; `tests/lint/test_cleaners.py` runs them again.
 """
 
 from collections.abc import Sequence

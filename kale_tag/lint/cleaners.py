@@ -11,7 +11,7 @@ from kale_tag.diagnostics import Diagnostic, Label
 from kale_tag.lint.cleaner_config import Config
 from kale_tag.lint.cleaner_programs import SETTINGS, Cleaner, Option, Part
 from kale_tag.lint.cleaner_words import Loss, Use, losses, says
-from kale_tag.rules import found
+from kale_tag.rules.registry import found
 
 _PLAIN = re.compile(r"[\w./=-]+")  # what YAML takes without quotes inside of [...]
 
@@ -34,32 +34,7 @@ class Cleaning:
 
 
 def tag_eating_cleaner(cleaning: Cleaning) -> Iterator[Diagnostic]:
-    """Finds a program in the repository's set-up that deletes tags or settings of Kale's.
-
-    Why: Programs that clean notebooks before a commit take all metadata for noise. The notebook is
-    right on the screen of whoever tags it, and has no pipeline for everybody else. `check` looks at
-    `.pre-commit-config.yaml`, at Git's filters for the notebooks, and at the configuration of
-    nb-clean, nbdev, databooks, nbstripout, nbstripout-fast, nbwipers, nbmetaclean, nbconvert,
-    jupytext and jq, where a notebook with tags, or with a spec, stands in a work tree of Git.
-
-    Mend: Give the program the option that the message names. Where the program never sees a
-    notebook with tags, silence this in the spec, with that as the reason.
-
-    Example:
-    ```yaml .pre-commit-config.yaml
-    repos:
-      - repo: https://github.com/srstevenson/nb-clean
-        rev: v5.0.0
-        hooks:
-          - id: nb-clean
-    ```
-
-    ```python train.ipynb
-    # %metadata {"kubeflow_notebook": {"pipeline_name": "churn", "experiment_name": "churn"}}
-    # %% tags=step:train
-    model = fit()
-    ```
-    """
+    """A program in the repository's set-up that deletes tags or settings of Kale's."""
     use = cleaning.use
     lost = losses(use)
     if not lost:

@@ -10,7 +10,7 @@ from kale_tag.analysis.source import Parsed
 from kale_tag.diagnostics import Diagnostic, Label
 from kale_tag.kale.read_tagged import cell_label
 from kale_tag.lint.context import Part, Study
-from kale_tag.rules import found
+from kale_tag.rules.registry import found
 
 WRITERS = words(
     "dump export imsave savefig save savetxt savez savez_compressed save_model save_pretrained"
@@ -38,23 +38,7 @@ MOVERS = words("copy copy2 copyfile copytree move rename replace")
 
 
 def redundant_prev(study: Study) -> Iterator[Diagnostic]:
-    """Finds a `prev:` that says what others say already.
-
-    Why: The step waits for another one that itself runs after the one named, and takes no variable
-    from that. The edge is drawn in every picture of the pipeline, and means nothing.
-
-    Mend: Take the tag out.
-
-    Example:
-    ```python train.ipynb
-    # %% tags=step:load
-    people = [1, 2, 3]
-    # %% tags=step:clean,prev:load
-    people = people[1:]
-    # %% tags=step:train,prev:load,prev:clean
-    print(people)
-    ```
-    """
+    """A `prev:` that says what others say already."""
     for part in study.parts:
         if any(unit.inner is not None for unit in part.flow.units):
             continue  # there the order of the cells counts, whatever the tags say
@@ -81,23 +65,7 @@ def redundant_prev(study: Study) -> Iterator[Diagnostic]:
 
 
 def missing_prev(study: Study) -> Iterator[Diagnostic]:
-    """Finds a step that uses a file of a volume which another writes, and does not wait for it.
-
-    Why: The steps may run side by side, or the wrong way round: nothing but the order of the cells
-    in the notebook puts one behind the other.
-
-    Mend: Name the step that writes the file in `prev`.
-
-    Example:
-    ```python train.ipynb
-    # %metadata {"kubeflow_notebook": {"volumes": [{"name": "a", "mount_point": "/data", "type": "pvc"}]}}
-    # %% tags=step:load
-    with open("/data/people.txt", "w") as file:
-        file.write("1 2 3")
-    # %% tags=step:train
-    print(open("/data/people.txt").read())
-    ```
-    """
+    """A step that uses a file of a volume which another writes, and does not wait for it."""
     for part in study.parts:
         units = part.flow.units
         number = {unit.name: position for position, unit in enumerate(units)}
@@ -117,23 +85,7 @@ def missing_prev(study: Study) -> Iterator[Diagnostic]:
 
 
 def unshared_file(study: Study) -> Iterator[Diagnostic]:
-    """Finds a step that uses a file which another step writes into its own container.
-
-    Why: Each step runs in a container of its own, which ends with it, files and all. In the
-    notebook both steps see one folder.
-
-    Mend: Leave the value in a variable: kale-tag takes it from step to step. Or write the file to
-    a volume, which `volumes` in the settings mounts in every step, or to a bucket.
-
-    Example:
-    ```python train.ipynb
-    # %% tags=step:load
-    with open("people.txt", "w") as file:
-        file.write("1 2 3")
-    # %% tags=step:train,prev:load
-    print(open("people.txt").read())
-    ```
-    """
+    """A step that uses a file which another step writes into its own container."""
     for part in study.parts:
         for read in _read_of_others(part):
             if not read.is_kept:

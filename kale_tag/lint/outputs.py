@@ -8,7 +8,7 @@ from kale_tag.analysis.paths import dotted
 from kale_tag.analysis.source import Parsed
 from kale_tag.diagnostics import Diagnostic
 from kale_tag.lint.context import Part, Study
-from kale_tag.rules import found
+from kale_tag.rules.registry import found
 
 UNPICKLABLE: Mapping[str, str] = {
     "open": "an open file",
@@ -57,21 +57,7 @@ _READS = frozenset(["os.environ.get", "os.getenv", "os.environ.pop", "os.environ
 
 
 def unpicklable_output(study: Study) -> Iterator[Diagnostic]:
-    """Finds a variable that goes from one step to another, and cannot be written to a file.
-
-    Why: Between two steps every value is a file. Open files, locks, connections and generators live
-    in one process only: the first of the two steps fails, after all its work.
-
-    Mend: Make it anew in the step that uses it. `list(...)` keeps what a generator gives.
-
-    Example:
-    ```python load.ipynb
-    # %% tags=step:load
-    rows = (number * 2 for number in range(3))
-    # %% tags=step:train,prev:load
-    print(sum(rows))
-    ```
-    """
+    """A variable that goes from one step to another, and cannot be written to a file."""
     for part in study.parts:
         generators = set(_generators(part))
         for unit, step in part.steps:
@@ -150,23 +136,7 @@ def _value(spot: Spot) -> ast.expr | None:
 
 
 def leaked_secret(study: Study) -> Iterator[Diagnostic]:
-    """Finds a secret that a step prints, or gives to another step.
-
-    Why: What goes from step to step is kept in the object store of the cluster, and what is printed
-    in its logs, for everybody who may see the run, and long after it.
-
-    Mend: Give the secret to each step that needs it, with a `secret:` tag, and read it there.
-
-    Example:
-    ```python load.ipynb
-    # %% tags=imports
-    import os
-    # %% tags=step:load,secret:db:password:PASSWORD
-    password = os.environ["PASSWORD"]
-    # %% tags=step:train,prev:load
-    print(len(password))
-    ```
-    """
+    """A secret that a step prints, or gives to another step."""
     for part in study.parts:
         modules = part.flow.modules
         for unit, step in part.steps:

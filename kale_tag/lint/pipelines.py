@@ -17,7 +17,7 @@ from kale_tag.lint import (
     variables,
 )
 from kale_tag.lint.context import Study
-from kale_tag.rules import SEVERITIES
+from kale_tag.rules.registry import SEVERITIES
 
 LINTS = (
     *cells.LINTS,

@@ -8,7 +8,7 @@ from kale_tag.analysis.paths import dotted
 from kale_tag.analysis.units import Unit
 from kale_tag.diagnostics import Diagnostic, Label, listed
 from kale_tag.lint.context import Part, Study
-from kale_tag.rules import found
+from kale_tag.rules.registry import found
 
 TRAINING = words("backward cuda fine_tune fit_generator fit_one_cycle train_on_batch")
 """Methods that train large models, or move them to a GPU."""
@@ -21,133 +21,37 @@ DEVICES = words("accelerator device device_type task_type tree_method")
 
 
 def invalid_quantity(study: Study) -> Iterator[Diagnostic]:
-    """Finds a limit or request that is no quantity of Kubernetes, or one that cannot be meant.
-
-    Why: The cluster turns the pod down, and the step never starts. Kale stops with a `NameError`,
-    or leaves the limit out.
-
-    Mend: Write a number, if need be with a unit: `1`, `500m`, `2Gi`.
-
-    Example:
-    ```python train.ipynb
-    # %% tags=step:train,limit:memory:2GB
-    print("training")
-    ```
-    """
+    """A limit or request that is no quantity of Kubernetes, or one that cannot be meant."""
     return study.says("invalid-quantity")
 
 
 def unknown_resource(study: Study) -> Iterator[Diagnostic]:
-    """Finds a limit for something that no cluster has.
-
-    Why: The pod waits forever for a node that has it.
-
-    Mend: The resources are `cpu`, `memory`, and devices, which are named `vendor/device`.
-
-    Example:
-    ```python train.ipynb
-    # %% tags=step:train,limit:gpu:1
-    print("training")
-    ```
-    """
+    """A limit for something that no cluster has."""
     return study.says("unknown-resource")
 
 
 def not_expressible(study: Study) -> Iterator[Diagnostic]:
-    """Finds a limit that a package of Kubeflow Pipelines has no room for.
-
-    Why: It is left out: the step runs without it.
-
-    Mend: Set it for the namespace, with a LimitRange of Kubernetes.
-
-    Example:
-    ```python train.ipynb
-    # %% tags=step:train,limit:ephemeral-storage:10Gi
-    print("training")
-    ```
-    """
+    """A limit that a package of Kubeflow Pipelines has no room for."""
     return study.says("not-expressible")
 
 
 def two_accelerators(study: Study) -> Iterator[Diagnostic]:
-    """Finds a step with limits for two types of devices.
-
-    Why: Kubeflow Pipelines has room for one type a step.
-
-    Mend: Keep one. A count of 0 takes back what `steps_defaults` gives.
-
-    Example:
-    ```python train.ipynb
-    # %% tags=step:train,limit:nvidia.com/gpu:1,limit:amd.com/gpu:1
-    print("training")
-    ```
-    """
+    """A step with limits for two types of devices."""
     return study.says("two-accelerators")
 
 
 def request_over_limit(study: Study) -> Iterator[Diagnostic]:
-    """Finds a step that requests more than its limit.
-
-    Why: Kubernetes turns the pod down, and the step never starts.
-
-    Mend: Raise the limit, or lower the request.
-
-    Example:
-    ```python train.ipynb
-    # %% tags=step:train,limit:memory:2Gi
-    print("training")
-    ```
-
-    ```yaml spec.yaml
-    version: 1
-    cells: [{index: 0, step: train, limits: {memory: 2Gi}}]
-    compile: {steps: {train: {requests: {memory: 4Gi}}}}
-    ```
-    """
+    """A step that requests more than its limit."""
     return study.says("request-over-limit")
 
 
 def request_of_device(study: Study) -> Iterator[Diagnostic]:
-    """Finds a step that requests a device, and has another limit for it or none.
-
-    Why: Kubernetes gives devices by limit alone, and turns the pod down.
-
-    Mend: Say it in `limits`.
-
-    Example:
-    ```python train.ipynb
-    # %% tags=step:train
-    print("training")
-    ```
-
-    ```yaml spec.yaml
-    version: 1
-    cells: [{index: 0, step: train}]
-    compile: {steps: {train: {requests: {nvidia.com/gpu: 1}}}}
-    ```
-    """
+    """A step that requests a device, and has another limit for it or none."""
     return study.says("request-of-device")
 
 
 def no_limits(study: Study) -> Iterator[Diagnostic]:
-    """Finds steps that train large models or use a GPU, and say nothing of what they need.
-
-    Why: Without a limit or a request the step gets what the namespace gives to all, which is no
-    GPU. It waits where there is a quota, shares a node with whatever else runs there, and is the
-    first to be killed when memory runs out.
-
-    Mend: Say what the step needs: `limits: {cpu: 4, memory: 8Gi}` in the rule of a spec, or
-    `steps_defaults` for all steps.
-
-    Example:
-    ```python train.ipynb
-    # %% tags=imports
-    import torch
-    # %% tags=step:train
-    model = torch.nn.Linear(1000, 1000).cuda()
-    print(model)
-    ```
-    """
+    """Steps that train large models or use a GPU, and say nothing of what they need."""
     places: list[tuple[str, Label]] = []
     for part in study.parts:
         for unit, step in part.steps:

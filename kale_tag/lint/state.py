@@ -10,7 +10,7 @@ from kale_tag.analysis.process_state import depends, in_words, settings
 from kale_tag.analysis.units import Unit
 from kale_tag.diagnostics import Diagnostic, Label, listed
 from kale_tag.lint.context import Part, Study
-from kale_tag.rules import found
+from kale_tag.rules.registry import found
 
 FRESH = calls.words(
     "datetime.date.today datetime.datetime.now datetime.datetime.today datetime.datetime.utcnow"
@@ -21,25 +21,7 @@ FRESH = calls.words(
 
 
 def lost_state(study: Study) -> Iterator[Diagnostic]:
-    """Finds a step that sets what is not a variable, and that another step depends on.
-
-    Why: Each step runs in a process of its own. The seed of a random module, an environment
-    variable, the working directory or an option of a module are not handed on: the step below has
-    those that the process started with.
-
-    Mend: Put the line into an `imports` cell, which runs in front of every step. For random numbers,
-    `random_state=`, or a generator that a step makes and hands on, says it better.
-
-    Example:
-    ```python train.ipynb
-    # %% tags=imports
-    import random
-    # %% tags=step:load
-    random.seed(1)
-    # %% tags=step:train,prev:load
-    print(random.random())
-    ```
-    """
+    """A step that sets what is not a variable, and that another step depends on."""
     for part in study.parts:
         modules = part.flow.modules
         shared = {
@@ -104,26 +86,7 @@ class _Set:
 
 
 def shared_state(study: Study) -> Iterator[Diagnostic]:
-    """Finds what a shared cell makes for the whole notebook, and each step makes anew.
-
-    Why: `imports` and `functions` cells run in front of every step. An identifier, the time or a
-    generator of random numbers is another one in each step, and what a step changes in a class or
-    a function of such a cell is not seen by the steps after it.
-
-    Mend: Make it in a step, so that it is handed on like any variable. What a step sets in a class
-    is better a variable, too.
-
-    Example:
-    ```python train.ipynb
-    # %% tags=imports
-    import uuid
-    RUN = uuid.uuid4()
-    # %% tags=step:load
-    print(RUN)
-    # %% tags=step:train,prev:load
-    print(RUN)
-    ```
-    """
+    """What a shared cell makes for the whole notebook, and each step makes anew."""
     for part in study.parts:
         yield from _made_anew(part)
         yield from _kept_defaults(part)

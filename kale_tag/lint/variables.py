@@ -11,110 +11,34 @@ from kale_tag.analysis.source import Parsed
 from kale_tag.diagnostics import Diagnostic, Label
 from kale_tag.kale.pipeline import Parameter, SubPipeline
 from kale_tag.lint.context import Part, Study
-from kale_tag.rules import found
+from kale_tag.rules.registry import found
 
 SHOWN = 5
 """Variables that one finding names."""
 
 
 def undefined_name(study: Study) -> Iterator[Diagnostic]:
-    """Finds a variable that a step uses, and that no step before it defines.
-
-    Why: In the notebook every cell sees what all others have made. A step sees what the steps
-    before it give, by its `prev:` and theirs. Kale compiles the notebook, and the step fails with a
-    `NameError`, perhaps after hours.
-
-    Mend: Let the step run after the one that defines the variable, with `prev:`. A name that
-    nothing defines is a slip, or the result of a cell that has been deleted.
-
-    Example:
-    ```python train.ipynb
-    # %% tags=step:load
-    people = [1, 2, 3]
-    # %% tags=step:train
-    print(len(people))
-    ```
-    """
+    """A variable that a step uses, and that no step before it defines."""
     return study.says("undefined-name")
 
 
 def two_producers(study: Study) -> Iterator[Diagnostic]:
-    """Finds a variable that two steps change side by side, and that a later one uses.
-
-    Why: In the notebook the lower cell wins. In a pipeline there are two values, and nothing says
-    which is meant; Kale takes the step whose name comes first in the alphabet.
-
-    Mend: Let one of the two run after the other, with `prev:`, or give the variables two names.
-
-    Example:
-    ```python train.ipynb
-    # %% tags=step:load
-    people = [1, 2, 3]
-    # %% tags=step:clean,prev:load
-    people = people[1:]
-    # %% tags=step:sort,prev:load
-    people = sorted(people)
-    # %% tags=step:train,prev:clean,prev:sort
-    print(people)
-    ```
-    """
+    """A variable that two steps change side by side, and that a later one uses."""
     return study.says("two-producers")
 
 
 def deleted_name(study: Study) -> Iterator[Diagnostic]:
-    """Finds a variable that a step uses after a step before it has deleted it.
-
-    Why: It fails in the notebook, too, once its cells are run from the top.
-
-    Mend: Take out the `del`, or let the step not run after the one that deletes.
-
-    Example:
-    ```python train.ipynb
-    # %% tags=step:load
-    people = [1, 2, 3]
-    # %% tags=step:clean,prev:load
-    del people
-    # %% tags=step:train,prev:clean
-    print(people)
-    ```
-    """
+    """A variable that a step uses after a step before it has deleted it."""
     return study.says("deleted-name")
 
 
 def unknown_metric(study: Study) -> Iterator[Diagnostic]:
-    """Finds a metric that no step computes.
-
-    Why: Kale leaves it out without a word, and the run shows no metric.
-
-    Mend: Correct the name in the `pipeline-metrics` cell, or compute the variable in a step.
-
-    Example:
-    ```python train.ipynb
-    # %% tags=step:train
-    accuracy = 0.9
-    # %% tags=pipeline-metrics
-    print(acuracy)
-    ```
-    """
+    """A metric that no step computes."""
     return study.says("unknown-metric")
 
 
 def unused_variable(study: Study) -> Iterator[Diagnostic]:
-    """Finds a variable that a step computes and that nothing in the notebook ever uses.
-
-    Why: The container ends with the step, and what was computed is gone. Often that is a model that
-    somebody meant to save, or a name that was changed in one place only.
-
-    Mend: Use it, save it, or do not compute it. `del NAME`, or a name that starts with `_`, says
-    that it is not wanted. Of figures and axes, and of what is another variable, nothing is said.
-
-    Example:
-    ```python train.ipynb
-    # %% tags=step:train
-    model = sorted([3, 1, 2])
-    print("trained")
-    ```
-    """
+    """A variable that a step computes and that nothing in the notebook ever uses."""
     if not study.parts or any(_is_open(part) for part in study.parts):
         return
     used = {name for part in study.parts for name in _used(part)}
@@ -208,20 +132,7 @@ def _is_handle(value: ast.expr, modules: Mapping[str, str]) -> bool:
 
 
 def unused_parameter(study: Study) -> Iterator[Diagnostic]:
-    """Finds a parameter of the pipeline that no step uses.
-
-    Why: Whoever starts a run is asked for a value that makes no difference.
-
-    Mend: Take it out of the `pipeline-parameters` cell, or use it.
-
-    Example:
-    ```python train.ipynb
-    # %% tags=pipeline-parameters
-    rate = 0.1
-    # %% tags=step:train
-    print("training")
-    ```
-    """
+    """A parameter of the pipeline that no step uses."""
     for part in study.parts[:1]:
         used = {name for step in part.pipeline.steps for name in step.parameters}
         for sub in part.pipeline.steps:
@@ -239,21 +150,7 @@ def unused_parameter(study: Study) -> Iterator[Diagnostic]:
 
 
 def reassigned_parameter(study: Study) -> Iterator[Diagnostic]:
-    """Finds a step that gives a parameter another value without a look at its own.
-
-    Why: The value that a run is started with has no effect from there on, and nothing says so.
-
-    Mend: Take the assignment out, or give the variable another name.
-
-    Example:
-    ```python train.ipynb
-    # %% tags=pipeline-parameters
-    rate = 0.1
-    # %% tags=step:train
-    rate = 0.5
-    print(rate)
-    ```
-    """
+    """A step that gives a parameter another value without a look at its own."""
     for part in study.parts:
         for unit, one, spot in _reassigned(part):
             yield found(

@@ -14,7 +14,7 @@ from kale_tag.notebook.model import MISSING
 from kale_tag.notebook.places import Places
 from kale_tag.plan.desired_settings import settings_changed
 from kale_tag.plan.plan import Plan
-from kale_tag.rules import found
+from kale_tag.rules.registry import found
 from kale_tag.spec.change import Change, Target
 from kale_tag.spec.model import Spec
 
@@ -50,26 +50,7 @@ def drift(spec: Spec, target: Target, plan: Plan, places: Places) -> Iterator[Di
 
 
 def tag_drift(drift: Drift) -> Iterator[Diagnostic]:
-    """Finds a cell whose tags are not those that the rules of a spec give it.
-
-    Why: Somebody changed the notebook, or the spec, and not the other. What was reviewed is not
-    what runs.
-
-    Mend: `kale-tag apply SPEC NOTEBOOK` writes what the spec says; `kale-tag plan` shows it first.
-    If the notebook is right, correct the rule that the finding names.
-
-    Example:
-    ```yaml spec.yaml
-    version: 1
-    cells:
-      - {source: read, step: load}
-    ```
-
-    ```python load.ipynb
-    # %% tags=step:lod
-    people = read()
-    ```
-    """
+    """A cell whose tags are not those that the rules of a spec give it."""
     changes = [one for one in drift.plan.changes if one.holder is not None]
     notebook = drift.places.notebook
     every = (tags_in(notebook.metadata_of(cell)) for cell in range(len(notebook.types)))
@@ -87,56 +68,14 @@ def tag_drift(drift: Drift) -> Iterator[Diagnostic]:
 
 
 def setting_drift(drift: Drift) -> Iterator[Diagnostic]:
-    """Finds settings of a notebook that are not those that `pipeline` in a spec gives it.
-
-    Why: Somebody changed the notebook, or the spec, and not the other. JupyterLab's panel writes
-    settings too, as soon as a notebook is opened.
-
-    Mend: `kale-tag apply SPEC NOTEBOOK` writes what the spec says. If the notebook is open, close
-    its tab first: the panel keeps the settings that it has read.
-
-    Example:
-    ```yaml spec.yaml
-    version: 1
-    pipeline: {pipeline_name: churn, experiment_name: churn}
-    ```
-
-    ```python train.ipynb
-    # %metadata {"kubeflow_notebook": {"pipeline_name": "chrun", "experiment_name": "churn"}}
-    # %% tags=step:train
-    model = fit()
-    ```
-    """
+    """Settings of a notebook that are not those that `pipeline` in a spec gives it."""
     for change in drift.plan.changes:
         if change.holder is None and not _is_dropped_in_panel(change):
             yield _settings(drift, "setting-drift", change, drift.fix)
 
 
 def panel_drift(drift: Drift) -> Iterator[Diagnostic]:
-    """Finds what JupyterLab's panel has dropped of what a spec gives a notebook.
-
-    Why: Kale's extension deletes `base_image` and empties `steps_defaults` whenever a notebook is
-    opened and saved. When a cell is changed in its panel it drops the labels and annotations of the
-    cell and the tags of other tools. The pipeline then runs without them.
-
-    Mend: Close the notebook in JupyterLab, and `kale-tag apply SPEC NOTEBOOK` puts back what is
-    gone. Compile with kale-tag, which is given the spec, or check in CI so that it does not go
-    unseen.
-
-    Example:
-    ```yaml spec.yaml
-    version: 1
-    pipeline: {base_image: 'python:3.12'}
-    cells:
-      - {source: fit, step: train, labels: {team: ml}}
-    ```
-
-    ```python train.ipynb
-    # %metadata {"kubeflow_notebook": {"pipeline_name": "churn", "experiment_name": "churn"}}
-    # %% tags=step:train
-    model = fit()
-    ```
-    """
+    """What JupyterLab's panel has dropped of what a spec gives a notebook."""
     fix = f"close the notebook in JupyterLab; `{drift.command}` puts back what is gone"
     for change in drift.plan.changes:
         if _is_dropped_in_panel(change):

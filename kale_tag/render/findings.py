@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 
 from kale_tag.diagnostics import Diagnostic
 from kale_tag.render.diagnostics import as_value
-from kale_tag.rules import Finding
+from kale_tag.rules.registry import Finding
 
 
 def as_json(

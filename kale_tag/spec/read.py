@@ -11,7 +11,7 @@ from kale_tag.fields.yaml_tree import Node, Scalar, plain, read_yaml
 from kale_tag.fields.yaml_tree import Sequence as SequenceNode
 from kale_tag.kale import settings
 from kale_tag.kale.settings import CompileOptions
-from kale_tag.rules import SEVERITIES
+from kale_tag.rules.registry import SEVERITIES
 from kale_tag.spec import template
 from kale_tag.spec.change import Target
 from kale_tag.spec.compile_section import merged, read_compile

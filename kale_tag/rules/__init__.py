@@ -1,0 +1,1 @@
+"""Every code of a diagnostic: how bad it is, and its page."""

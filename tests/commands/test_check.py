@@ -1,0 +1,497 @@
+"""`kale-tag check`: its docs, its formats, its places in files; against the corpus."""
+
+import ast
+import json
+import os
+import re
+from collections import Counter
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from jsonschema import Draft4Validator
+from notebooks import cell, from_percent, notebook, to_bytes
+from test_cases import _files
+
+import kale_tag
+from kale_tag.cli import main
+from kale_tag.commands.lint_pages import LINTS, no_page, pages, upgrade_pages
+from kale_tag.diagnostics import Label, Source, Span, UserError, error
+from kale_tag.kale.checks import lint
+from kale_tag.notebook.lines import BLOCK, Lines
+from kale_tag.notebook.read import read_notebook
+from kale_tag.render.github import as_command
+from kale_tag.render.sarif import FINGERPRINT, as_sarif
+from kale_tag.rules.registry import SEVERITIES, Finding, code_of
+
+HERE = Path(__file__).parent.parent
+ROOT = Path(kale_tag.__file__).parent
+# OASIS's schema as the npm package @microsoft/jest-sarif 1.0.0-beta.0 (MIT) has it, byte by byte.
+SARIF_SCHEMA = json.loads((HERE / "sarif-2.1.0-rtm.5.json").read_text("utf-8"))
+SETTINGS = {"pipeline_name": "p", "experiment_name": "e"}
+
+
+def found(capsys: pytest.CaptureFixture[str], *words: str) -> dict[str, Any]:
+    """What `kale-tag check` says, as JSON."""
+    main(["check", *words, "--format", "json"])
+    document: dict[str, Any] = json.loads(capsys.readouterr().out)
+    return document
+
+
+# The docs.
+
+
+def test_every_code_has_one_lint() -> None:
+    """Each code is that of one function, and has all the parts of a page."""
+    assert Counter(map(code_of, LINTS)) == Counter([*SEVERITIES])
+    for page in (*pages().values(), *upgrade_pages().values()):
+        assert all((page.summary, page.why, page.fix, page.example)), page.code
+        assert re.fullmatch(r"[A-Z`].*\.", page.summary), page.code
+
+
+LARGE = {"step-too-large", "large-package"}
+"""Lints whose examples would fill a page; see `test_size`."""
+
+
+@pytest.mark.parametrize("code", [code for code in SEVERITIES if code not in LARGE])
+def test_every_example_is_one(
+    code: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """What a page shows as an example is found by the lint of that page."""
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / ".git").mkdir()
+    made = _files(pages()[code].example + "\n", tmp_path)
+    names = [name for name in made if not name.startswith(".")]
+
+    document = found(capsys, *(name for name in names if not name.endswith(".py")))
+
+    assert code in {one["code"] for one in document["findings"]}
+    assert document["summary"]["unusable"] == 0
+
+
+@pytest.mark.parametrize("code", upgrade_pages())
+def test_every_example_of_an_upgrade_is_one(
+    code: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """What the page of such a warning shows is warned of."""
+    monkeypatch.chdir(tmp_path)
+    _files(upgrade_pages()[code].example + "\n", tmp_path)
+
+    main(["plan", "kale:upgrade", "old.ipynb", "--format", "json"])
+    said = json.loads(capsys.readouterr().out)["diagnostics"]
+
+    assert code in {one["code"] for one in said}
+
+
+def test_every_warning_of_an_upgrade_has_a_page_and_a_help() -> None:
+    """Each code that an upgrade warns of is explained, and each message says what to do."""
+    known = {*pages(), *upgrade_pages()}
+    for path in (ROOT / "upgrade").glob("*.py"):
+        for code, call in _codes(path):
+            assert code in known
+            assert len(call.args) > 3 or "help" in {one.arg for one in call.keywords}, code
+
+
+def test_codes_without_a_page_are_not_mistaken_for_others() -> None:
+    """Only slips are guessed at, although hundreds of messages have codes."""
+    known = {*pages(), *upgrade_pages()}
+    codes = {code for path in ROOT.rglob("*.py") for code, _ in _codes(path)}
+    guessed = {code for code in codes - known if no_page(code, known).help.startswith("did you")}
+
+    assert len(codes) > 200
+    assert guessed == {"rename-collision"}  # as upgrades have it: `name-collision`
+    assert "`foreign-tag`" in no_page("foriegn-tag", known).help
+
+
+def _codes(path: Path) -> Iterator[tuple[str, ast.Call]]:
+    """Every code that stands in a file, with the call that makes a message of it."""
+    makers = {
+        "error",
+        "warning",
+        "found",
+        "refuse",
+        "warn",
+        "diagnostic",
+        "_diagnostic",
+        "Problem",
+        "Loss",
+    }
+    for node in ast.walk(ast.parse(path.read_text("utf-8"))):
+        if isinstance(node, ast.Call):
+            name = getattr(node.func, "attr", getattr(node.func, "id", ""))
+            first = node.args[name in {"Problem", "Loss"} :][:1] if name in makers else []
+            yield from ((str(one.value), node) for one in first if isinstance(one, ast.Constant))
+
+
+@pytest.mark.parametrize("code", [code for code in SEVERITIES if code not in LARGE])
+def test_every_lint_has_a_case(code: str) -> None:
+    """Each lint is shown by a case at least."""
+    cases = (path.read_text("utf-8") for path in (HERE / "cases" / "check").glob("*.md"))
+    assert any(f"[{code}]" in text for text in cases)
+
+
+# Exit codes.
+
+
+@pytest.mark.parametrize(
+    ("words", "code"),
+    [
+        (["right.ipynb"], 0),
+        (["wrong.ipynb"], 1),
+        (["warned.ipynb"], 0),
+        (["warned.ipynb", "--strict"], 1),
+        (["right.ipynb", "broken.ipynb"], 2),
+        (["wrong.ipynb", "broken.ipynb"], 2),
+        (["missing.ipynb"], 2),
+        (["spec.yaml", "right.ipynb"], 0),
+        (["wrong.yaml", "right.ipynb"], 1),
+        (["drift.yaml", "right.ipynb"], 1),
+        (["missing.yaml", "right.ipynb"], 2),
+        (["empty"], 2),
+        ([], 2),
+        (["--explain", "cycle"], 0),
+        (["--explain", "cycles"], 2),
+    ],
+)
+@pytest.mark.parametrize("format", ["text", "json", "sarif", "github"])
+def test_exit_codes(
+    words: list[str],
+    code: int,
+    format: str,  # noqa: A002  the option's name
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """0 nothing wrong, 1 something is, 2 something given could not be used, in every format."""
+    monkeypatch.chdir(tmp_path)
+    step = {"tags": ["step:a"]}
+    files = {
+        "right.ipynb": to_bytes(notebook([cell("1", metadata=step)], kubeflow_notebook=SETTINGS)),
+        "wrong.ipynb": from_percent("# %% tags=step:A\n"),
+        "warned.ipynb": to_bytes(
+            notebook(
+                [cell("1", metadata=step)], kubeflow_notebook=SETTINGS | {"base_image": "python"}
+            )
+        ),
+        "broken.ipynb": b"{",
+        "spec.yaml": b"version: 1\ncells: [{index: 0, step: a}]\n",
+        "wrong.yaml": b"version: 2\n",
+        "drift.yaml": b"version: 1\ncells: [{index: 0, step: b}]\n",
+    }
+    for name, data in files.items():
+        (tmp_path / name).write_bytes(data)
+    (tmp_path / "empty").mkdir()
+
+    assert main(["check", *words, "--format", format]) == code
+
+
+def test_standard_input(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """`-` is a notebook, as for the other commands."""
+
+    class Stdin:
+        class buffer:  # noqa: N801  as sys.stdin has it
+            read = staticmethod(lambda: from_percent("# %% tags=step:A\n"))
+
+    monkeypatch.setattr("sys.stdin", Stdin)
+    codes = [one["code"] for one in found(capsys, "-")["findings"]]
+    assert codes == ["unknown-tag", "missing-setting"]
+
+
+# Formats.
+
+
+AWKWARD = "a ünï%20 code,b:c #1?.ipynb"
+
+
+@pytest.fixture
+def awkward(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A folder with a notebook whose name needs escapes, a spec that silences, a broken one."""
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / AWKWARD).write_bytes(
+        from_percent(
+            '# %metadata {"kubeflow_notebook": {"pipeline_name": "p", "experiment_name": "e"}}\n'
+            "# %% tags=step:a,prev:ä,slow\nx\n# %% tags=step:b,prev:a\nx\n# %% tags=step:b,slow\n"
+        )
+    )
+    (tmp_path / "broken.ipynb").write_bytes(b"{")
+    (tmp_path / "spec.yaml").write_text(
+        f"version: 1\nnotebooks: ['{AWKWARD}']\nignore: {{foreign-tag: 'tests, mostly'}}\n"
+        "cells: [{index: 1, step: b}]\n"
+    )
+    (tmp_path / "wrong.yaml").write_text("version: 1\nnotebooks: []\ncell: []\n")
+    return tmp_path
+
+
+def test_sarif(awkward: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """The document is valid by OASIS's schema, and says what the text says."""
+    assert main(["check", ".", "--format", "sarif"]) == 2
+    document = json.loads(capsys.readouterr().out)
+    Draft4Validator(SARIF_SCHEMA).validate(document)
+
+    (run,) = document["runs"]
+    rules = run["tool"]["driver"]["rules"]
+    assert [rule["id"] for rule in rules] == [*SEVERITIES, "unknown-key"]
+    for rule in rules[: len(SEVERITIES)]:
+        assert rule["defaultConfiguration"]["level"] == SEVERITIES[rule["id"]]
+        assert rule["helpUri"].endswith(f"/rules/{rule['id']}.md")
+    results = run["results"]
+    assert all(rules[one["ruleIndex"]]["id"] == one["ruleId"] for one in results)
+    by_code = {one["ruleId"]: one for one in results}
+    assert by_code.keys() == {"unknown-key", "unknown-tag", "foreign-tag", "tag-drift"}
+    assert by_code["foreign-tag"]["suppressions"] == [
+        {"kind": "external", "justification": "tests, mostly"}
+    ]
+    place = by_code["unknown-tag"]["locations"][0]["physicalLocation"]
+    uri = "a%20%C3%BCn%C3%AF%2520%20code%2Cb%3Ac%20%231%3F.ipynb"
+    assert place["artifactLocation"] == {"uri": uri, "uriBaseId": "%SRCROOT%"}
+    region = place["region"]
+    line = (awkward / AWKWARD).read_text("utf-8").splitlines()[region["startLine"] - 1]
+    assert line[region["startColumn"] - 1 : region["endColumn"] - 1] == '"prev:ä"'
+    (related,) = by_code["tag-drift"]["relatedLocations"]
+    assert related["physicalLocation"]["artifactLocation"]["uri"] == "spec.yaml"
+    (invocation,) = run["invocations"]
+    assert not invocation["executionSuccessful"]
+    (said,) = invocation["toolExecutionNotifications"]
+    assert said["descriptor"]["id"] == "not-json"
+
+
+def test_fingerprints_stay(awkward: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Cells and lines that come or go elsewhere do not make a new finding of an old one."""
+
+    def fingerprints() -> list[str]:
+        main(["check", AWKWARD, "--format", "sarif"])
+        (run,) = json.loads(capsys.readouterr().out)["runs"]
+        return sorted(one["partialFingerprints"][FINGERPRINT] for one in run["results"])
+
+    before = fingerprints()
+    value = json.loads((awkward / AWKWARD).read_bytes())
+    value["cells"].insert(0, cell("# nothing\n", "markdown"))
+    (awkward / AWKWARD).write_text(json.dumps(value, indent=4, ensure_ascii=False))
+
+    assert fingerprints() == before
+    assert len(set(before)) == len(before) == 3
+
+
+def test_sarif_of_odd_places(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Files outside of the folder, cells without a line, names that are no text, no place."""
+    monkeypatch.chdir(tmp_path)
+    labels = [
+        Label(Source("../up.ipynb")),
+        Label(Source(str(tmp_path / "in" / "a.ipynb"))),
+        Label(Source("a.ipynb", "x", cell=3), Span(0, 1)),
+        Label(Source(os.fsdecode(b"\xff.ipynb"))),
+    ]
+    diagnostics = [*(error("cycle", "m", label) for label in labels), error("cycle", "m")]
+
+    document = json.loads(
+        as_sarif([Finding(diagnostic) for diagnostic in diagnostics], [], pages())
+    )
+
+    Draft4Validator(SARIF_SCHEMA).validate(document)
+    places = [one["locations"][0] for one in document["runs"][0]["results"] if "locations" in one]
+    artifacts = [one["physicalLocation"]["artifactLocation"] for one in places]
+    assert artifacts[0] == {"uri": f"file://{tmp_path.parent}/up.ipynb"}
+    assert [one["uri"] for one in artifacts[1:]] == ["in/a.ipynb", "a.ipynb", "%FF.ipynb"]
+    assert places[2]["logicalLocations"] == [{"name": "cell 3"}]
+
+
+def test_github_commands() -> None:
+    """What GitHub would read as structure is escaped: `%` first, `:` and `,` in properties."""
+    diagnostic = error(
+        "a-code",
+        "100%: one, two\nthree\r",
+        Label(Source("a,b:c%.ipynb", "0\n 12"), Span(3, 4)),
+        notes=["n"],
+        help="h",
+    )
+    assert as_command(diagnostic) == (
+        "::error file=a%2Cb%3Ac%25.ipynb,line=2,col=2,title=a-code::"
+        "100%25: one, two%0Athree%0D%0An%0Ahelp: h"
+    )
+    assert as_command(error("a-code", "m")) == "::error title=a-code::m"
+
+
+@given(st.text(), st.text(min_size=1))
+def test_github_commands_are_one_line(message: str, name: str) -> None:
+    """Whatever is said of whatever file, it is one command, and can be read back."""
+    command = as_command(error("a-code", message, Label(Source(name))))
+
+    assert len(re.split("[\r\n]", command)) == 1
+    head, _, rest = command.removeprefix("::error ").partition("::")
+    back = {"%0A": "\n", "%0D": "\r", "%3A": ":", "%2C": ",", "%25": "%"}
+
+    def unescaped(text: str) -> str:
+        return re.sub("%(0A|0D|3A|2C|25)", lambda found: back[found[0]], text)
+
+    assert unescaped(rest) == message
+    given_name = head.partition(",")[0].removeprefix("file=")
+    assert unescaped(given_name) == name.replace("\\", "/")
+
+
+def test_json(awkward: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """One document: findings with their reasons, what could not be used, counts."""
+    document = found(capsys, ".")
+
+    assert awkward.exists()
+    assert document["summary"] == {
+        "specs": 2,
+        "notebooks": 1,
+        "errors": 3,
+        "warnings": 0,
+        "silenced": 2,
+        "unusable": 1,
+    }
+    silenced = {one["code"]: one["silenced"] for one in document["findings"]}
+    assert silenced == {
+        "unknown-key": None,
+        "unknown-tag": None,
+        "foreign-tag": "tests, mostly",
+        "tag-drift": None,
+    }
+    assert [one["code"] for one in document["unusable"]] == ["not-json"]
+
+
+@pytest.mark.parametrize("jobs", ["1", "2", "7"])
+def test_jobs(
+    jobs: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """However many processes work, what is found is the same, in the same order."""
+    monkeypatch.chdir(tmp_path)
+    for number in range(20):
+        (tmp_path / f"n{number:02}.ipynb").write_bytes(from_percent("# %% tags=step:A\n"))
+    (tmp_path / "n10.ipynb").write_bytes(b"")
+
+    assert main(["check", ".", "--jobs", jobs, "--format", "json"]) == 2
+
+    document = json.loads(capsys.readouterr().out)
+    assert document["summary"]["errors"] == 38
+    names = [one["places"][0]["file"] for one in document["findings"]]
+    assert names == sorted(names)
+
+
+# Places.
+
+
+@given(st.text("aé😀\n\r", max_size=300), st.data())
+def test_lines_and_columns(text: str, data: st.DataObject) -> None:
+    """A label has the line, the column and the text of its place, wherever blocks begin."""
+    start = data.draw(st.integers(0, max(len(text) - 1, 0)))
+    padding = data.draw(st.sampled_from(["", "x" * (BLOCK - 7), "é\n" * 40, "y" * (2 * BLOCK)]))
+    whole = f"{padding}{text}!"
+    start += len(padding)
+    at = len(whole[:start].encode())
+
+    label = Lines(whole.encode()).label("a", at, at + len(whole[start].encode()))
+
+    assert label.span is not None
+    line, column = whole.count("\n", 0, start) + 1, start - whole.rfind("\n", 0, start)
+    assert label.source.position(label.span.start) == (line, column)
+    shown = label.source.text[label.span.start : label.span.end]
+    assert whole[start] in "\r\n" or shown == whole[start]
+    assert len(label.source.text) <= 250
+
+
+def layouts(value: Any) -> dict[str, bytes]:
+    """A notebook in layouts that JupyterLab does not write."""
+    return {
+        "one line": json.dumps(value).encode(),
+        "indent 4, CRLF": json.dumps(value, indent=4, ensure_ascii=False)
+        .replace("\n", "\r\n")
+        .encode(),
+        "BOM": b"\xef\xbb\xbf" + json.dumps(value, ensure_ascii=False).encode(),
+    }
+
+
+def test_corpus(corpus: Path) -> None:
+    """No notebook stops a lint; each finding on a tag points at that tag, in any layout."""
+    codes: Counter[str] = Counter()
+    for path in sorted(corpus.glob("*.ipynb")):
+        data = path.read_bytes()
+        try:
+            diagnostics = [*lint(read_notebook(data, path.name, fast=False))]
+        except UserError:
+            continue
+        again = [*lint(read_notebook(data, path.name, fast=True))]
+        assert again == diagnostics
+        codes.update(diagnostic.code for diagnostic in diagnostics)
+        if not diagnostics:
+            continue
+        _check_places(data, diagnostics)
+        for other in layouts(json.loads(data.decode("utf-8-sig"))).values():
+            found_there = [*lint(read_notebook(other, path.name, fast=False))]
+            assert [(one.code, one.message) for one in found_there] == [
+                (one.code, one.message) for one in diagnostics
+            ]
+            _check_places(other, found_there)
+    assert codes["legacy-tag"] > 300
+    assert codes["foreign-tag"] == 3
+
+
+def _check_places(data: bytes, diagnostics: Any) -> None:
+    lines = data.decode("utf-8-sig").split("\n")
+    for diagnostic in diagnostics:
+        label = diagnostic.labels[0]
+        if label.span is None:
+            continue
+        line, column = label.source.position(label.span.start)
+        end_line, end = label.source.position(label.span.end)
+        assert line == end_line
+        shown = lines[line - 1][column - 1 : end - 1]
+        assert shown == label.source.text[label.span.start : label.span.end]
+        if diagnostic.code in {"legacy-tag", "foreign-tag", "unknown-tag"}:
+            assert f"`{json.loads(shown)}`" in diagnostic.message
+
+
+def test_dangling_prev_of_the_corpus(corpus: Path) -> None:
+    """Every `prev` that leads nowhere is found: against a count of its own, straight from JSON."""
+    counted = 0
+    for path in sorted(corpus.glob("*.ipynb")):
+        try:
+            nb = read_notebook(path.read_bytes(), path.name)
+        except UserError:
+            continue
+        expected = {*_dangling(json.loads(path.read_text("utf-8-sig")))}
+        said = {
+            (
+                int(diagnostic.message.split(":")[0].removeprefix("cell ")),
+                diagnostic.message.split("`")[3],
+            )
+            for diagnostic in lint(nb)
+            if diagnostic.code == "unknown-prev"
+        }
+        assert said == expected, path.name
+        counted += len(expected)
+    assert counted > 0
+
+
+def _dangling(value: Any) -> Any:
+    first: dict[str, tuple[int, list[str]]] = {}
+    for number, one in enumerate(value["cells"]):
+        tags = (one.get("metadata") or {}).get("tags")
+        if one["cell_type"] != "code" or not isinstance(tags, list):
+            continue
+        special = {"skip", "imports", "functions", "pipeline-parameters", "pipeline-metrics"}
+        names = [tag.partition(":")[2] for tag in tags if re.match("(step|block):.", tag)]
+        if names and not special & set(tags):
+            prev = [name for tag in tags if tag.startswith("prev:") for name in tag[5:].split(";")]
+            first.setdefault(names[0].partition(";")[0], (number, prev))
+    for number, prev in first.values():
+        for name in prev:
+            if name not in first and re.fullmatch("[_a-z][_a-z0-9]*", name):
+                yield number, name
+
+
+def test_the_command_on_the_corpus(corpus: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """The command looks at every notebook, and names those that it cannot read."""
+    assert main(["check", str(corpus), "--format", "sarif"]) == 2
+
+    out, err = capsys.readouterr()
+    document = json.loads(out)
+    Draft4Validator(SARIF_SCHEMA).validate(document)
+    assert "Traceback" not in err
+    (run,) = document["runs"]
+    assert len(run["invocations"][0]["toolExecutionNotifications"]) == 12

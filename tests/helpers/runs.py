@@ -1,0 +1,101 @@
+"""`kale-tag run` on notebooks of a few lines, for tests."""
+
+import json
+import os
+import subprocess
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from notebooks import from_percent
+
+from kale_tag.run.run_folder import read_run
+from kale_tag.run.run_record import RunOutcome
+
+ROOT = Path(__file__).parents[2]
+
+
+@dataclass(frozen=True, slots=True)
+class Ran:
+    """How a run ended: exit code, what was printed, and the record in its folder."""
+
+    code: int
+    out: str
+    err: str
+    folder: Path
+
+    @property
+    def record(self) -> RunOutcome:
+        """The record."""
+        found = read_run(str(self.folder))
+        assert found is not None, self.err
+        return found
+
+    @property
+    def states(self) -> dict[str, str]:
+        """The state of each step."""
+        return {step.title: step.state for step in self.record.steps}
+
+    def log(self, step: str) -> bytes:
+        """What a step printed."""
+        return (self.folder / "logs" / f"{step}.log").read_bytes()
+
+    def value(self, step: str, name: str) -> bytes:
+        """The artifact of a variable."""
+        return (self.folder / "artifacts" / step / name).read_bytes()
+
+
+def put(folder: Path, percent: str, name: str = "nb", **settings: Any) -> Path:
+    """Write a notebook of that pipeline name into *folder*."""
+    given = {"pipeline_name": name, "experiment_name": "x"} | settings
+    text = f"# %metadata {json.dumps({'kubeflow_notebook': given})}\n{percent}"
+    path = folder / f"{name}.ipynb"
+    path.write_bytes(from_percent(text))
+    return path
+
+
+def environment(**more: str) -> dict[str, str]:
+    """The environment of a kale-tag of this work tree."""
+    path = os.pathsep.join(filter(None, [str(ROOT), os.environ.get("PYTHONPATH", "")]))
+    return {**os.environ, "PYTHONPATH": path, **more}
+
+
+def command(*words: object) -> list[str]:
+    """The words that start kale-tag as a process of its own."""
+    return [sys.executable, "-m", "kale_tag", *map(str, words)]
+
+
+def run(at: Path, *words: object, keep: str = "out", timeout: float = 120, **environ: str) -> Ran:
+    """`kale-tag run WORDS --keep KEEP` in the folder *at*."""
+    done = subprocess.run(
+        command("run", *words, *(["--keep", keep] if keep else [])),
+        cwd=at,
+        env=environment(**environ),
+        capture_output=True,
+        text=True,
+        errors="replace",
+        timeout=timeout,
+        check=False,
+    )
+    assert done.returncode in {0, 1, 2}, done.stderr
+    folder = at / keep if keep else newest(at)
+    return Ran(done.returncode, done.stdout, done.stderr, folder)
+
+
+def newest(at: Path) -> Path:
+    """The folder of the last run below *at*."""
+    return max((at / ".kale-tag" / "runs").glob("*/*"))
+
+
+def alive(mark: str) -> list[int]:
+    """The processes whose command line has *mark* in it."""
+    found = []
+    for path in Path("/proc").glob("[0-9]*/cmdline"):
+        try:
+            words = path.read_bytes().decode(errors="replace")
+        except OSError:
+            continue
+        if mark in words and int(path.parent.name) != os.getpid():
+            found.append(int(path.parent.name))
+    return found

@@ -1,0 +1,135 @@
+"""Runs every case under cases/ and the README: files, commands, and exactly what they print.
+
+A case is Markdown: a title, a sentence of why, the files as fenced blocks whose info is language
+and name (a `python` block is a notebook in percent form, see `notebooks.py`), and `console` blocks:
+`$ kale-tag ...` and what follows, standard output, standard error, `[exit N]` unless it is 0.
+`$ diff FILE` shows how a file differs from what it was at the start of the case.
+
+`pytest --update` writes what is printed into the cases; read the diff before you commit it.
+"""
+
+import difflib
+import json
+import re
+import shlex
+from collections.abc import Iterator
+from importlib import resources
+from pathlib import Path
+
+import pytest
+from notebooks import from_percent
+
+from kale_tag.cli import COMMANDS, main
+from kale_tag.spec import rule
+
+CASES = Path(__file__).parent.parent / "cases"
+README = Path(__file__).parents[2] / "README.md"
+BLOCK = re.compile(
+    r"^(?P<fence>```+)(?P<info>[^\n]*)\n(?P<body>.*?)^(?P=fence)\n", re.MULTILINE | re.DOTALL
+)
+
+
+def _files(text: str, folder: Path) -> dict[str, bytes]:
+    """Writes the files of a case; their content by name."""
+    made = {}
+    for block in BLOCK.finditer(text):
+        language, _, name = block["info"].strip().partition(" ")
+        if not name or language == "console":
+            continue
+        body = block["body"]
+        data = from_percent(body) if language == "python" else body.encode()
+        made[name] = data
+        path = folder / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(data)
+    return made
+
+
+def _run(command: str, start: dict[str, bytes], capsys: pytest.CaptureFixture[str]) -> str:
+    program, *words = shlex.split(command)
+    if program == "diff":
+        return "".join(_diff(words[0], start[words[0]]))
+    assert program == "kale-tag", f"a case runs kale-tag and diff, not {program}"
+    code = main(words)
+    out, err = capsys.readouterr()
+    end = f"[exit {code}]\n" if code else ""
+    return f"{out}{err.removesuffix(chr(10)) if err.endswith(chr(10) * 2) else err}{end}"
+
+
+def _diff(name: str, start: bytes) -> Iterator[str]:
+    before = start.decode().splitlines(keepends=True)
+    after = Path(name).read_bytes().decode().splitlines(keepends=True)
+    for line in difflib.unified_diff(before, after, n=1):
+        if not line.startswith(("---", "+++")):
+            yield line if line.endswith("\n") else f"{line}\n"
+
+
+def check(
+    document: Path, folder: Path, capsys: pytest.CaptureFixture[str], *, update: bool
+) -> dict[str, bytes]:
+    """Runs the console blocks of *document* in *folder*; its files as they are at the start."""
+    text = document.read_text("utf-8")
+    start = _files(text, folder)
+    consoles = 0
+
+    def ran(block: re.Match[str]) -> str:
+        nonlocal consoles
+        if block["info"].strip() != "console":
+            return block[0]
+        consoles += 1
+        commands = [line for line in block["body"].splitlines() if line.startswith("$ ")]
+        shown = "".join(f"{line}\n{_run(line[2:], start, capsys)}" for line in commands)
+        return f"{block['fence']}console\n{shown}{block['fence']}\n"
+
+    result = BLOCK.sub(ran, text)
+    if update:
+        document.write_text(result, "utf-8")
+    assert consoles, "a document without a console block shows nothing"
+    assert result == text
+    return start
+
+
+@pytest.mark.parametrize(
+    "case", sorted(CASES.rglob("*.md")), ids=lambda path: str(path.relative_to(CASES))
+)
+def test_case(
+    case: Path,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+    request: pytest.FixtureRequest,
+) -> None:
+    """Each console block of a case is what the program prints."""
+    monkeypatch.chdir(tmp_path)
+    check(case, tmp_path, capsys, update=request.config.getoption("--update"))
+
+
+def test_readme(
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+    request: pytest.FixtureRequest,
+) -> None:
+    """What the README shows is what the program prints, and its diff is a piece of the real one."""
+    monkeypatch.chdir(tmp_path)
+    start = check(README, tmp_path, capsys, update=request.config.getoption("--update"))
+
+    shown = next(
+        b["body"] for b in BLOCK.finditer(README.read_text("utf-8")) if b["info"] == "diff"
+    )
+    name = "titanic.ipynb"
+    before = start[name].decode().splitlines(keepends=True)
+    after = Path(name).read_text("utf-8").splitlines(keepends=True)
+    assert shown in "".join(difflib.unified_diff(before, after))
+
+
+def test_readme_names_everything() -> None:
+    """Every command, option, key of a spec and exit code stands in the README."""
+    text = README.read_text("utf-8")
+    schema = json.loads(resources.files("kale_tag").joinpath("spec.schema.json").read_text("utf-8"))
+    words = [f"kale-tag {name}" for name in COMMANDS]
+    words += [f"`{key}`" for key in schema["properties"]]
+    words += [f"`{key}`" for key in (*rule.SELECTORS, *rule.ROLES, *rule.SETTINGS, "add", "remove")]
+    words += [f"| {code} |" for code in (0, 1, 2, 3, 130)]
+
+    assert [word for word in words if word not in text] == []
