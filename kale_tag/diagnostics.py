@@ -4,7 +4,7 @@ Nothing here prints. `kale_tag.render` turns a `Diagnostic` into text or JSON.
 """
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 
@@ -40,15 +40,17 @@ class Span:
 
 @dataclass(frozen=True, slots=True)
 class Label:
-    """A place, and what it has to do with the fault; without a span it is the file as a whole."""
+    """A place, and what it has to do with the diagnostic."""
 
     source: Source
-    span: Span | None = None
-    text: str = ""
+    span: Span | None = None  # None: the file or the cell as a whole
+    text: str = ""  # a remark on the place
+    path: tuple[str | int, ...] | None = None  # keys and positions in metadata: of the cell that
+    # *source* is, else of the notebook. It finds the place again in the notebook's file.
 
     def with_text(self, text: str) -> "Label":
         """The same place with another remark."""
-        return Label(self.source, self.span, text)
+        return replace(self, text=text)
 
 
 @dataclass(frozen=True, slots=True)

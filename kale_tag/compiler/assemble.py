@@ -32,8 +32,8 @@ from kale_tag.kale.pipeline import (
     StepSettings,
     SubPipeline,
 )
-from kale_tag.kale.read_tagged import cell_label
 from kale_tag.kale.settings import CompileOptions, StepOptions
+from kale_tag.notebook.places import cell_label
 
 TYPES: tuple[ArtifactType, ...] = get_args(ArtifactType)
 

@@ -21,9 +21,9 @@ from kale_tag.compiler.settings import raise_diagnostics
 from kale_tag.compiler.undefined import place_metrics, undefined_names
 from kale_tag.diagnostics import Diagnostic, Label, UserError, error
 from kale_tag.kale.pipeline import Pipeline
-from kale_tag.kale.read_tagged import cell_label
 from kale_tag.kale.settings import CompileOptions
 from kale_tag.notebook.model import Notebook
+from kale_tag.notebook.places import cell_label
 
 Load = Callable[[str, Label], Notebook]
 

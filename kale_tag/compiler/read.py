@@ -11,9 +11,10 @@ from kale_tag.compiler.step_settings import setting_diagnostics
 from kale_tag.diagnostics import Diagnostic, Label, Source, UserError, error, suggest
 from kale_tag.kale.outline import Outline
 from kale_tag.kale.pipeline import CodeKind, Parameter
-from kale_tag.kale.read_tagged import Tagged, cell_label, has_code, prev_diagnostics, read_tagged
+from kale_tag.kale.read_tagged import Tagged, has_code, prev_diagnostics, read_tagged
 from kale_tag.kale.settings import CompileOptions
 from kale_tag.notebook.model import Notebook
+from kale_tag.notebook.places import cell_label
 
 
 @dataclass(slots=True)

@@ -6,10 +6,11 @@ from dataclasses import dataclass, field
 
 from kale_tag.diagnostics import Diagnostic, Label, error
 from kale_tag.kale.pipeline import Secret, StepSettings
-from kale_tag.kale.read_tagged import Given, cell_label, parse_tag
+from kale_tag.kale.read_tagged import Given, parse_tag
 from kale_tag.kale.settings import DEFAULTS_KINDS, StepOptions
 from kale_tag.kale.tags import Tag
 from kale_tag.notebook.model import Notebook
+from kale_tag.notebook.places import cell_label
 
 KINDS = (*DEFAULTS_KINDS.values(), "image", "cache", "report")
 

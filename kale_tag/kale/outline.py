@@ -6,7 +6,7 @@ The rules are those of `facts/kale.md` sections 1.3 to 1.6. Reading is lenient: 
 others to say.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from kale_tag.kale import tags
@@ -135,6 +135,24 @@ def outline(notebook: Notebook) -> Outline:
         {kind: tuple(cells) for kind, cells in shared.items()},
         tuple(dropped),
     )
+
+
+def find_cycle(dependencies: Mapping[str, Iterable[str]]) -> list[str]:
+    """Steps that depend on each other: each of the list on the next, the last is the first again.
+
+    *dependencies* are by step. The cycle starts with the step that comes first there. [] if there
+    is none.
+    """
+    import graphlib  # noqa: PLC0415  needed by few
+
+    try:
+        graphlib.TopologicalSorter(dependencies).prepare()
+    except graphlib.CycleError as exc:
+        found = [str(name) for name in reversed(exc.args[1][1:])]
+        order = [name for name in dependencies if name in found]
+        at = found.index(order[0])
+        return [*found[at:], *found[: at + 1]]
+    return []
 
 
 def first_code_line(source: str) -> int | None:

@@ -4,12 +4,13 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from kale_tag.diagnostics import Diagnostic, Label, Source, error, suggest, warning
+from kale_tag.diagnostics import Diagnostic, Label, error, suggest, warning
 from kale_tag.kale import tags
 from kale_tag.kale.metadata import tags_in
 from kale_tag.kale.outline import Outline, first_code_line, outline
 from kale_tag.kale.tags import Tag
 from kale_tag.notebook.model import Notebook
+from kale_tag.notebook.places import cell_label
 
 LIMIT = re.compile(r"limit:([A-Za-z0-9_\-./]+):([A-Za-z0-9_.+\-]+)")
 """Kubernetes knows more resources than Kale's grammar lets pass: `nvidia.com/mig-1g.5gb`."""
@@ -38,11 +39,6 @@ class Tagged:
     def prev(self, step: str) -> Iterator[Given]:
         """The `prev` tags of a step."""
         return (one for one in self.given[step] if one.tag.kind == "prev")
-
-
-def cell_label(notebook: Notebook, cell: int, text: str = "") -> Label:
-    """A cell as a whole."""
-    return Label(Source(notebook.name, notebook.source(cell), cell), None, text)
 
 
 def parse_tag(text: str) -> Tag | None:

@@ -8,8 +8,8 @@ from kale_tag.analysis.calls import words
 from kale_tag.analysis.paths import as_file, dotted, text_of
 from kale_tag.analysis.source import Parsed
 from kale_tag.diagnostics import Diagnostic, Label
-from kale_tag.kale.read_tagged import cell_label
 from kale_tag.lint.context import Part, Study
+from kale_tag.notebook.places import cell_label
 from kale_tag.rules.registry import found
 
 WRITERS = words(

@@ -1,9 +1,15 @@
-"""Where the parts of a notebook stand in its file, for messages that quote the file's own line."""
+"""Labels of the parts of a notebook, and their places in its file.
+
+A label of a cell, of a tag or of code counts in the cell. `in_files` gives the same label in the
+notebook's file, whose own line is then quoted.
+"""
 
 import re
+from collections.abc import Mapping
+from dataclasses import replace
 from functools import cached_property
 
-from kale_tag.diagnostics import Label, Source
+from kale_tag.diagnostics import Diagnostic, Label, Source
 from kale_tag.notebook.json_scan import Item, items_at, last, members_at
 from kale_tag.notebook.json_value import skip_space, value_at
 from kale_tag.notebook.lines import Lines
@@ -15,6 +21,25 @@ _LETTER = re.compile(
     r"\\u[dD][89abAB][0-9a-fA-F]{2}\\u[dD][c-fC-F][0-9a-fA-F]{2}|\\u.{4}|\\.|[^\\]", re.DOTALL
 )
 """One character in a string of JSON, however it is written."""
+
+
+def cell_label(notebook: Notebook, cell: int, text: str = "") -> Label:
+    """A cell as a whole; *text* is a remark."""
+    return Label(Source(notebook.name, notebook.source(cell), cell), None, text)
+
+
+def tag_label(notebook: Notebook, cell: int, position: int, text: str = "") -> Label:
+    """One tag of a cell."""
+    return replace(cell_label(notebook, cell, text), path=("tags", position))
+
+
+def in_files(diagnostic: Diagnostic, places: Mapping[str, "Places"]) -> Diagnostic:
+    """The same diagnostic with labels in the files of the notebooks that *places* names."""
+    labels = tuple(
+        places[label.source.name].in_file(label) if label.source.name in places else label
+        for label in diagnostic.labels
+    )
+    return replace(diagnostic, labels=labels)
 
 
 class Places:
@@ -33,11 +58,25 @@ class Places:
         """
         span = self.notebook.metadata_span(holder)
         if span is None:
-            return self.cell(holder)
+            return replace(self.cell(holder), path=path if holder is None else None)
         raw = self.notebook.data[span[0] : span[1]].decode(errors="replace")
         start, end = _found(raw, path)
         at = span[0] + len(raw[:start].encode())
-        return self._lines.label(self.notebook.name, at, at + len(raw[start:end].encode()))
+        label = self._lines.label(self.notebook.name, at, at + len(raw[start:end].encode()))
+        return replace(label, path=path) if holder is None else label
+
+    def in_file(self, label: Label) -> Label:
+        """The same place in the file: a route into metadata, code of a cell, or the cell."""
+        cell = label.source.cell
+        if label.path is not None:
+            made = self.metadata(cell, label.path)
+        elif cell is None:
+            return label
+        elif label.span is None:
+            made = self.cell(cell)
+        else:
+            made = self.source(cell, label.span.start, label.span.end)
+        return made.with_text(label.text)
 
     def tag(self, index: int, position: int) -> Label:
         """One tag of a cell."""
