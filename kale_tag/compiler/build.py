@@ -6,13 +6,13 @@ parameters that it uses, and what would fail in the container is refused here.
 """
 
 import posixpath
-from collections.abc import Callable, Collection, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 
 from kale_tag.analysis.dataflow import Dataflow
 from kale_tag.analysis.flow import imported_names, read_block
 from kale_tag.analysis.model import Block
-from kale_tag.analysis.order import cycle, in_order, masks
 from kale_tag.analysis.sharing import returned_pairs, shared_names
 from kale_tag.analysis.units import Unit
 from kale_tag.compiler.assemble import Results
@@ -20,6 +20,7 @@ from kale_tag.compiler.read import Draft, read_draft
 from kale_tag.compiler.settings import raise_diagnostics
 from kale_tag.compiler.undefined import place_metrics, undefined_names
 from kale_tag.diagnostics import Diagnostic, Label, UserError, error
+from kale_tag.kale.order import find_cycle, in_order
 from kale_tag.kale.pipeline import Pipeline
 from kale_tag.kale.settings import CompileOptions
 from kale_tag.notebook.model import Notebook
@@ -142,12 +143,15 @@ def _solve(draft: Draft, inner: Mapping[str, Draft]) -> tuple[Dataflow, list[str
     if children:
         edges |= _composition(draft, blocks, children, shared)
     names = [step.name for step in draft.outline.steps]
-    if (diagnostic := cycle(names, edges)) is not None:
-        raise UserError(diagnostic)
-    order = in_order(names, edges)
+    dependencies: dict[str, list[str]] = {name: [] for name in names}
+    for dependency, name in edges:
+        dependencies[name].append(dependency)
+    if cycle := find_cycle(dependencies):
+        raise UserError(_cycle(cycle, edges))
+    order = in_order(dependencies)
     units = [
         Unit(name, blocks.get(name) or Block(), before, children.get(name))
-        for name, before in zip(order, masks(order, edges), strict=True)
+        for name, before in zip(order, _ancestors(order, dependencies), strict=True)
     ]
     parameters = {one.name: one for one in draft.parameters}
     flow = Dataflow(shared, parameters, modules)
@@ -201,3 +205,28 @@ def _composition(
                 (step.name, later.name), cell_label(draft.notebook, later.cells[0], "it is below")
             )
     return edges
+
+
+def _cycle(cycle: Sequence[str], edges: Mapping[tuple[str, str], Label]) -> Diagnostic:
+    """The error for a cycle of which each step depends on the next."""
+    labels = [
+        edges[dependency, name].with_text(f"`{name}` depends on `{dependency}`")
+        for name, dependency in pairwise(cycle)
+    ]
+    if len(labels) == 1:
+        message = f"step `{cycle[0]}` depends on itself"
+        return error("cycle", message, labels[0].with_text(""), help=f"remove `prev:{cycle[0]}`")
+    message = f"steps depend on each other: {' -> '.join(cycle)}"
+    return error("cycle", message, labels[0], also=labels[1:], help="remove one of these")
+
+
+def _ancestors(order: Sequence[str], dependencies: Mapping[str, Iterable[str]]) -> list[int]:
+    """For each step of *order* the positions of all steps that must run before it, as bits."""
+    position = {name: number for number, name in enumerate(order)}
+    found: list[int] = []
+    for name in order:
+        before = 0
+        for number in (position[dependency] for dependency in dependencies[name]):
+            before |= found[number] | 1 << number
+        found.append(before)
+    return found

@@ -20,11 +20,11 @@ from collections.abc import Collection, Generator, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
-from kale_tag.analysis.order import in_order
 from kale_tag.compiler.ir_yaml import to_yaml
 from kale_tag.compiler.read_package import Compiled
 from kale_tag.compiler.step_command import EXECUTOR_INPUT
 from kale_tag.diagnostics import UserError, error
+from kale_tag.kale.order import in_order
 
 TICK = 0.1
 """Seconds without news after which the one who watches is woken."""
@@ -166,8 +166,7 @@ def _one_by_one(dag: Mapping[str, Any]) -> dict[str, Any]:
     """
     tasks = dag["tasks"]
     waits = {name: set(task.get("dependentTasks", ())) for name, task in tasks.items()}
-    order = in_order(list(tasks), [(one, name) for name, found in waits.items() for one in found])
-    for before, name in itertools.pairwise(order):
+    for before, name in itertools.pairwise(in_order(waits)):
         waits[name].add(before)
     chained = {
         name: {**task, "dependentTasks": sorted(waits[name])} for name, task in tasks.items()
