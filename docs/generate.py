@@ -16,7 +16,7 @@ from typing import Any, get_args
 from kale_tag.cli import COMMANDS, command
 from kale_tag.commands.lint_pages import index, pages, upgrade_pages
 from kale_tag.commands.shared.options import Argument, Option
-from kale_tag.lint.cleaner_programs import CLEANERS, Cleaner, Part
+from kale_tag.lint.cleaners import Cleaner, Fate, cleaners
 
 DOCS = Path(__file__).parent
 RULES = DOCS / "rules"
@@ -194,36 +194,22 @@ def _exit_codes() -> Iterator[str]:
 
 def _cleaners() -> Iterator[str]:
     yield f"{NOTE}# What cleaners do to tags\n\n"
-    yield "Found by running each program on a tagged notebook; the tests run them again.\n\n"
-    yield "| program | tags of cells | `kubeflow_notebook` | ids of cells |\n|---|---|---|---|\n"
-    for cleaner in CLEANERS:
-        parts = (_fate(cleaner, part) for part in (cleaner.tags, cleaner.settings))
-        yield f"| {cleaner.name} {cleaner.seen} | {' | '.join(parts)} | {cleaner.ids} |\n"
+    yield "The tests run each program, in this version, on a tagged notebook.\n\n"
+    yield "| program | tags of cells | `kubeflow_notebook` |\n|---|---|---|\n"
+    for cleaner in cleaners():
+        fates = (_fate(cleaner, fate) for fate in (cleaner.tags, cleaner.settings))
+        yield f"| {cleaner.name} {cleaner.version} | {' | '.join(fates)} |\n"
 
 
-def _fate(cleaner: Cleaner, part: Part) -> str:
-    """What becomes of a part, and the option that says otherwise, for one cell of a table."""
-    if cleaner.name == "jq":
-        return "deleted where the program says so"
-    told = [_said(option.flags, option.key, option.value) for option in part.deleting]
-    if not part.default:
-        if not told:
-            return "kept"
-        return f"kept; deleted by {' or '.join(told)}"
-    keep = f"`{' '.join(part.args)}`"
-    where = ""
-    if part.line:
-        file, value = cleaner.configs[0].name, part.keeping[0].value
-        keep = f"`{part.line} = {value if file.endswith('.ini') else json.dumps([value])}`"
-        where = f" in {file}"
-    when = "deleted when it is made from a text file" if cleaner.when else "**deleted**"
-    return f"{when}; kept with {keep}{where}"
-
-
-def _said(flags: tuple[str, ...], key: str, value: str) -> str:
-    if flags:
-        return f"`{flags[0]} {value}`" if value else f"`{flags[0]}`"
-    return f"`{key} = {json.dumps([value])}`" if value[:1] != "-" else f'`{key} = "{value}"`'
+def _fate(cleaner: Cleaner, fate: Fate) -> str:
+    """What happens to the tags or the settings, and the option that keeps them."""
+    where = f" in {cleaner.config[0]['file']}" if cleaner.config else ""
+    if fate.deletes is True:
+        keep = fate.keeps[0]
+        return f"**deleted**; kept with `{keep}`{'' if keep.startswith('-') else where}"
+    if fate.deletes:
+        return f"kept; deleted by {' or '.join(f'`{one}`' for one in fate.deletes)}"
+    return "kept"
 
 
 def _one_line(text: str) -> str:

@@ -1,32 +1,29 @@
-"""What in the set-up of a repository deletes tags: finds it for `kale-tag check`.
+"""Looks in the set-up of a repository for programs that delete tags: part of `kale-tag check`.
 
-Git is asked only where something names a filter, and files are parsed only where they name a
-cleaner: who has neither pays for a few looks at the disk.
+Git is asked, and files are parsed, only where they name a cleaner: all others pay for a few looks
+at the disk.
 """
 
 import os
 import re
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from functools import cache
+from typing import TYPE_CHECKING
 
 from kale_tag import files
-from kale_tag.diagnostics import Diagnostic, UserError
+from kale_tag.diagnostics import Diagnostic, Label, Source, Span, UserError
+
+if TYPE_CHECKING:
+    from kale_tag.lint.cleaners import Use
 
 PRE_COMMIT = ".pre-commit-config.yaml"
-CONFIGS = (
-    "pyproject.toml",
-    "settings.ini",
-    ".nbwipers.toml",
-    "nbwipers.toml",
-    ".git-nbconfig.yaml",
-    "jupytext.toml",
-)
-"""The files in which cleaners are set up; a test holds them against the facts."""
+CONFIGS = ("pyproject.toml", "settings.ini", ".nbwipers.toml", "nbwipers.toml", "jupytext.toml")
+"""The files of the table, which is not read here."""
 
-_OWN = (".nbwipers.toml", "nbwipers.toml", ".git-nbconfig.yaml", "jupytext.toml", "settings.ini")
-_NAMES = re.compile(
-    rb"nb[-_]?clean|nbdev|databooks|nbstripout|nbwipers|nbmetaclean|nbconvert|jupytext|\bjq\b"
+NAMES = re.compile(
+    rb"nb[-_]?clean|nbdev|databooks|nbstripout|nbwipers|nbmetaclean|nbconvert|jupytext"
 )
+_SHARED = {PRE_COMMIT, "pyproject.toml"}
 
 
 def find_cleaners(notebooks: Iterable[str]) -> Iterator[Diagnostic]:
@@ -35,21 +32,78 @@ def find_cleaners(notebooks: Iterable[str]) -> Iterator[Diagnostic]:
     tops: dict[str, list[str]] = {}
     for name in notebooks:
         path = os.path.realpath(name)
-        top = top_of(os.path.dirname(path))
-        if top:
+        if top := top_of(os.path.dirname(path)):
             tops.setdefault(top, []).append(os.path.relpath(path, top).replace(os.sep, "/"))
     for top, paths in tops.items():
-        found = {name: data for name in (PRE_COMMIT, *CONFIGS) if (data := _named(top, name))}
-        filtered = _may_be_filtered(top, paths)
-        if found or filtered:
-            from kale_tag.commands import cleanings  # noqa: PLC0415  see the module
+        sources = {}
+        for name in (PRE_COMMIT, *CONFIGS):
+            data = _data(os.path.join(top, name))
+            if data and (name not in _SHARED or NAMES.search(data)):
+                sources[name] = data
+        filtered = _may_have_filters(top)
+        if sources or filtered:
+            yield from _diagnostics(top, paths, sources, filtered=filtered)
 
-            yield from cleanings.diagnostics(top, paths, found, filtered=filtered)
+
+def _diagnostics(
+    top: str, paths: Sequence[str], found: Mapping[str, bytes], *, filtered: bool
+) -> Iterator[Diagnostic]:
+    from kale_tag.lint import cleaners  # noqa: PLC0415  few repositories name a cleaner
+
+    sources = {}
+    for name, data in found.items():
+        shown = os.path.normpath(os.path.join(os.path.relpath(top), name))
+        try:
+            sources[name] = files.as_text(shown, data)
+        except UserError:
+            continue  # the cleaner reports that itself
+    uses = [*cleaners.hooks(sources[PRE_COMMIT], paths)] if PRE_COMMIT in sources else []
+    uses += _filters(top, paths) if filtered else []
+    names = {use.cleaner.name for use in uses}
+    for use in uses:
+        config = cleaners.configured(use.cleaner, sources, used=True)
+        yield from cleaners.tag_eating_cleaner(use, config)
+    for cleaner in cleaners.cleaners():
+        config = cleaners.configured(cleaner, sources, used=False)
+        if config and cleaner.name not in names:
+            yield from cleaners.tag_eating_cleaner(config)
 
 
-def shown(top: str, name: str) -> str:
-    """How to call the file *name* in the folder *top*: from where the user is."""
-    return os.path.normpath(os.path.join(os.path.relpath(top), name))
+def _filters(top: str, paths: Sequence[str]) -> "list[Use]":
+    """The cleaners that Git has as filters of notebooks.
+
+    None where there is no Git, or where it refuses the repository or its own configuration.
+    """
+    from kale_tag.git import attributes, config  # noqa: PLC0415  as above
+    from kale_tag.git.revisions import GitError  # noqa: PLC0415
+    from kale_tag.lint import cleaners  # noqa: PLC0415
+
+    uses = []
+    try:
+        given = attributes.effective(["filter"], paths, top).values()
+        for name in dict.fromkeys(values["filter"] for values in given):
+            command = config.get(f"filter.{name}.clean", None, top)
+            if command and (started := cleaners.find(command.value)):
+                cleaner, options = started
+                if cleaner.git and (extra := config.get(cleaner.git[0], None, top)):
+                    options = {**cleaners.options_of([cleaner.git[1], extra.value]), **options}
+                at = _place(command.file, name, top)
+                uses.append(cleaners.Use(cleaner, f"Git's filter `{name}`", at, options))
+    except (GitError, UserError):
+        return []
+    return uses
+
+
+def _place(file: str, name: str, top: str) -> Label:
+    """The head of the section of Git's configuration that sets up the filter *name*."""
+    inside = not os.path.relpath(file, top).startswith("..")
+    shown = os.path.relpath(file) if inside else file
+    try:
+        source = files.as_text(shown, files.read(file).data)
+    except UserError:
+        return Label(Source(shown))
+    head = re.search(rf'\[filter "{re.escape(name)}"\]', source.text)
+    return Label(source, Span(*head.span()) if head else None)
 
 
 def _top(folder: str) -> str:
@@ -62,10 +116,20 @@ def _top(folder: str) -> str:
     return folder
 
 
-def _named(top: str, name: str) -> bytes:
-    """The content of a file that names a cleaner, or is one's own; empty for all others."""
-    data = _data(os.path.join(top, name))
-    return data if name in _OWN or _NAMES.search(data) else b""
+def _may_have_filters(top: str) -> bool:
+    """Whether Git's configuration can name a cleaner: it does, or it includes other files."""
+    git = os.path.join(top, ".git")
+    if os.path.isfile(git):  # a linked work tree, or a submodule: its configuration is elsewhere
+        return True
+    home = os.environ.get("XDG_CONFIG_HOME") or os.path.expanduser("~/.config")
+    configs = (
+        os.path.join(git, "config"),
+        os.path.expanduser("~/.gitconfig"),
+        os.path.join(home, "git", "config"),
+        "/etc/gitconfig",
+    )
+    contents = [_data(path) for path in configs]
+    return any(NAMES.search(data) or b"[include" in data for data in contents)
 
 
 def _data(path: str) -> bytes:
@@ -75,31 +139,3 @@ def _data(path: str) -> bytes:
         return files.read(path).data
     except UserError:
         return b""
-
-
-def _may_be_filtered(top: str, paths: Sequence[str]) -> bool:
-    """Whether a notebook can have a filter; that is looked at as Git does where this is true."""
-    git = os.path.join(top, ".git")
-    if os.path.isfile(git):  # a linked work tree, or a submodule: its attributes are elsewhere
-        return True
-    folders = {""}
-    for path in paths:
-        while (path := os.path.dirname(path)) and path not in folders:
-            folders.add(path)
-    inside = (os.path.join(top, folder, ".gitattributes") for folder in folders)
-    home = os.environ.get("XDG_CONFIG_HOME") or os.path.expanduser("~/.config")
-    attributes = (
-        os.path.join(git, "info", "attributes"),
-        *inside,
-        os.path.join(home, "git", "attributes"),
-        "/etc/gitattributes",
-    )
-    configs = (
-        os.path.join(git, "config"),
-        os.path.expanduser("~/.gitconfig"),
-        os.path.join(home, "git", "config"),
-        "/etc/gitconfig",
-    )
-    return any(b"filter" in _data(path) for path in attributes) or any(
-        b"attributesfile" in _data(path).lower() for path in configs
-    )

@@ -1,174 +1,242 @@
-"""The lint of what cleans notebooks: hooks of pre-commit, filters of Git, and configuration."""
+"""Programs that delete Kale's tags or settings from notebooks; the table is `cleaners.toml`."""
 
-import json
+import functools
+import pkgutil
 import re
-import shlex
-from collections.abc import Iterator, Sequence
+import tomllib
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Literal
 
-from kale_tag.diagnostics import Diagnostic, Label
-from kale_tag.lint.cleaner_config import Config
-from kale_tag.lint.cleaner_programs import SETTINGS, Cleaner, Option, Part
-from kale_tag.lint.cleaner_words import Loss, Use, losses, says
+from kale_tag.diagnostics import Diagnostic, Label, Source, Span, UserError
+from kale_tag.fields import yaml_tree
 from kale_tag.rules.registry import found
 
-_PLAIN = re.compile(r"[\w./=-]+")  # what YAML takes without quotes inside of [...]
+Options = Mapping[str, set[str]]
+"""Options by name, without dashes in front and with `_` for `-`; with the words of their values."""
+
+_ONLY_LOOKS = {"check", "verify", "dry_run"}
+TAGS, SETTINGS = "tags", "kubeflow_notebook"
+_PARTS = {TAGS: "the tags of cells", SETTINGS: f"`{SETTINGS}`, the settings"}
 
 
 @dataclass(frozen=True, slots=True)
-class Cleaning:
-    """A use of a cleaner: where it stands, and its arguments as far as they have places.
+class Fate:
+    """What a program does to the tags, or to the settings."""
 
-    *name* is that of the hook or of the filter, *command* the whole command of a filter.
-    """
+    # true, or the options that delete them
+    deletes: bool | Sequence[str] = ()
+    # the options that keep them, the best first
+    keeps: Sequence[str] = ()
 
-    kind: Literal["hook", "filter", "config"]
+
+@dataclass(frozen=True, slots=True)
+class Cleaner:
+    """One program of the table."""
+
+    # its name, and that of its package
     name: str
+    # the version that the tests run
+    version: str
+    # the words that start it
+    commands: Sequence[str]
+    # what it does to the tags of cells
+    tags: Fate
+    # what it does to the settings of the notebook
+    settings: Fate
+    # the ids of its hooks for pre-commit
+    hooks: Sequence[str] = ()
+    # the files that can hold its options
+    config: Sequence[Mapping[str, str]] = ()
+    # a key of Git's configuration, and the option that it stands for
+    git: Sequence[str] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Use:
+    """A place where a repository uses a cleaner."""
+
+    cleaner: Cleaner
+    # what the message calls it: "the hook `nb-clean`"
+    subject: str
     at: Label
-    use: Use
-    config: Config | None = None
-    args: tuple[tuple[str, Label], ...] = ()
-    also: tuple[Label, ...] = ()
-    command: str = ""
+    options: Options
 
 
-def tag_eating_cleaner(cleaning: Cleaning) -> Iterator[Diagnostic]:
-    """A program in the repository's set-up that deletes tags or settings of Kale's."""
-    use = cleaning.use
-    lost = losses(use)
-    if not lost:
-        return
-    yield found(
-        "tag-eating-cleaner",
-        f"{_subject(cleaning)} {_deletes(use, lost)}",
-        _place(cleaning, lost),
-        also=cleaning.also,
-        notes=[f"seen with {use.cleaner.name} {use.cleaner.seen}"],
-        help="; ".join(_helps(cleaning, lost)),
-    )
-
-
-def _subject(cleaning: Cleaning) -> str:
-    if cleaning.kind == "hook":
-        return f"the hook `{cleaning.name}`"
-    if cleaning.kind == "filter":
-        return f"Git's filter `{cleaning.name}`"
-    return f"{cleaning.name}, as it is set up here,"
-
-
-def _deletes(use: Use, lost: Sequence[Loss]) -> str:
-    parts = [
-        "the tags of cells" if loss.part is use.cleaner.tags else f"`{SETTINGS}`, the settings"
-        for loss in lost
+@functools.cache
+def cleaners() -> Sequence[Cleaner]:
+    """The programs of the table."""
+    text = (pkgutil.get_data("kale_tag.lint", "cleaners.toml") or b"").decode()
+    return [
+        Cleaner(
+            name, **{**entry, "tags": Fate(**entry["tags"]), "settings": Fate(**entry["settings"])}
+        )
+        for name, entry in tomllib.loads(text).items()
     ]
-    if use.only_checks:
-        return f"refuses notebooks with {' and with '.join(parts)}"
-    return f"deletes {' and '.join(parts)}"
 
 
-def _place(cleaning: Cleaning, lost: Sequence[Loss]) -> Label:
-    """The argument that is to blame, or the key in the configuration, or what starts it all."""
-    for option in (loss.cause for loss in lost if loss.cause):
-        for text, label in cleaning.args:
-            if _is_said_by(option, text):
-                return label
-        if cleaning.config and cleaning.kind == "config" and option.key in cleaning.config.values:
-            return cleaning.config.place(option.key)
-    return cleaning.at
+def find(command: str) -> tuple[Cleaner, Options] | None:
+    """The first cleaner that a command line starts, with its options."""
+    for part in re.split(r"[|&;<>()]+", command):
+        words = re.findall(r"[^\s'\"]+", part)
+        names = [re.split(r"[/\\]", word)[-1].partition("@")[0] for word in words]
+        names = [name.removesuffix(".exe") for name in names]
+        for at in range(len(words)):
+            for cleaner in cleaners():
+                for start in map(str.split, cleaner.commands):
+                    if names[at : at + len(start)] == start:
+                        return cleaner, options_of(words[at + len(start) :])
+    return None
 
 
-def _is_said_by(option: Option, text: str) -> bool:
-    if option.pattern:
-        return re.search(option.pattern, text) is not None
-    return text.partition("=")[0] in option.flags
+def options_of(words: Iterable[str]) -> Options:
+    """The options in the words of a command."""
+    given: dict[str, set[str]] = {}
+    names: list[str] = []
+    for word in words:
+        value = word
+        if word.startswith("-"):
+            flag, _, value = word.partition("=")
+            letters = re.fullmatch("-([A-Za-z]{2,})", flag)
+            names = [*letters[1]] if letters else [_name(flag)]
+        for name in names:
+            given.setdefault(name, set()).update(_values(value))
+    return given
 
 
-def _helps(cleaning: Cleaning, lost: Sequence[Loss]) -> Iterator[str]:
-    """What to do: options to add, and those to take away."""
-    add: list[Part] = []
-    lines: list[str] = []
-    for loss in lost:
-        part = loss.part
-        if loss.cause and (not part.args or loss.cause in part.always or loss.cause.inside):
-            yield _take_away(cleaning, loss.cause)
-            if loss.cause not in part.always or not part.default:
-                continue
-            if any(says(cleaning.use, option) for option in part.keeping):
-                continue
-        if part.line:
-            lines.append(_line(cleaning, part))
-        elif part.args:
-            add.append(part)
-    if add:
-        yield _add(cleaning, add)
-    if lines:
-        file = cleaning.config.where if cleaning.config else _home(cleaning.use.cleaner)
-        yield f"write {' and '.join(f'`{line}`' for line in lines)} into {file}"
+def hooks(source: Source, paths: Iterable[str]) -> Iterator[Use]:
+    """The cleaners that a `.pre-commit-config.yaml` runs on one of *paths*.
+
+    There are none in a file that cannot be read: pre-commit reports that itself.
+    """
+    try:
+        root = yaml_tree.read_yaml(source)
+    except UserError:
+        return
+    for repo in _items(root, "repos"):
+        for hook in _items(repo, "hooks"):
+            name = _get(hook, "id")
+            args = " ".join(_text(arg) for arg in _items(hook, "args"))
+            used = find(f"{_text(_get(hook, 'entry'))} {args}")
+            named = next((one for one in cleaners() if _text(name) in one.hooks), None)
+            cleaner, options = used or (named, options_of(re.findall(r"[^\s'\"]+", args)))
+            manual = [_text(stage) for stage in _items(hook, "stages")] == ["manual"]
+            if cleaner and name and not manual and _is_for(paths, root, hook):
+                yield Use(cleaner, f"the hook `{_text(name)}`", name.label, options)
 
 
-def _take_away(cleaning: Cleaning, option: Option) -> str:
-    if option.pattern:
-        return "take that out of the program"
-    flag = next((flag for flag in option.flags if _is_given(flag, cleaning.use.words)), "")
-    where = flag or (cleaning.config.spelled(option.key) if cleaning.config else "")
-    where = where or cleaning.use.cleaner.git_key
-    return f"take `{option.value}` out of `{where}`" if option.inside else f"take `{where}` away"
-
-
-def _is_given(flag: str, words: Sequence[str]) -> bool:
-    if any(word.partition("=")[0] == flag for word in words):
+def _is_for(paths: Iterable[str], *places: yaml_tree.Node | None) -> bool:
+    """Whether the patterns of a hook, and those for all hooks, take one of *paths*."""
+    patterns = [(_text(_get(place, "files")), _text(_get(place, "exclude"))) for place in places]
+    try:
+        return any(
+            all(re.search(some, path) and not (no and re.search(no, path)) for some, no in patterns)
+            for path in paths
+        )
+    except re.error:
         return True
-    return len(flag) == 2 and any(re.match("-[A-Za-z]", one) and flag[1] in one for one in words)
 
 
-def _add(cleaning: Cleaning, parts: Sequence[Part]) -> str:
-    """The options that keep *parts*, in words that can be copied."""
-    if cleaning.kind == "hook":
-        words = [text for text, _ in cleaning.args]
-        for part in parts:
-            words = _joined(words, part)
-        return f"write `args: [{', '.join(map(_in_yaml, words))}]`"
-    options = " ".join(shlex.quote(word) for part in parts for word in part.args)
-    if cleaning.kind == "config":
-        return f"start it with `{options}`"
-    if re.search(r"[|&;<>]", cleaning.command):
-        return f"add `{options}` to its options"
-    command = shlex.quote(f"{cleaning.command} {options}")
-    return f"git config {shlex.quote(f'filter.{cleaning.name}.clean')} {command}"
+def configured(cleaner: Cleaner, sources: Mapping[str, Source], *, used: bool) -> Use | None:
+    """The configuration of *cleaner* in the first of *sources* that has some.
+
+    Where nothing else shows that it is *used*, some files must have a key that only it reads.
+    """
+    for home in cleaner.config:
+        source = sources.get(home["file"])
+        table = _table(source, home.get("table", "")) if source else None
+        if source and table is not None and (used or home.get("key", "") in {"", *table}):
+            options = {
+                _name(key): _values(str(value))
+                for key, value in table.items()
+                if value is not False
+            }
+            head = re.search(rf"(?m)^\[{re.escape(home.get('table', ''))}\]", source.text)
+            at = Label(source, Span(*head.span()) if head else None)
+            return Use(cleaner, f"{cleaner.name}, as it is set up here,", at, options)
+    return None
 
 
-def _joined(words: Sequence[str], part: Part) -> list[str]:
-    """*words* with the options that keep *part*."""
-    flag, equals, value = part.args[0].partition("=")
-    value = value if equals else "".join(part.args[1:2])
-    option = next(option for option in part.keeping if flag in option.flags)
-    given = next((at for at, word in enumerate(words) if word.partition("=")[0] == flag), None)
-    if given is not None and not option.repeats:  # the last use alone would count
-        old = words[given].partition("=")[2]
-        return [*words[:given], flag, *filter(None, [old]), value, *words[given + 1 :]]
-    end = words.index("--") if "--" in words else len(words)
-    return [*words[:end], *part.args, *words[end + ("--" in part.args) :]]
+def tag_eating_cleaner(use: Use, config: Use | None = None) -> Iterator[Diagnostic]:
+    """Finds a program in the repository's set-up that deletes Kale's tags or settings.
+
+    *config* is the configuration that the program reads besides.
+    """
+    options = {**(config.options if config else {}), **use.options}
+    if _ONLY_LOOKS & options.keys():
+        return
+    helps = {}
+    for part, fate in ((TAGS, use.cleaner.tags), (SETTINGS, use.cleaner.settings)):
+        named = [] if isinstance(fate.deletes, bool) else fate.deletes
+        causes = [one for one in named if _is_given(one, options)]
+        kept = any(_is_given(one, options) for one in fate.keeps)
+        if (causes or fate.deletes is True) and not kept:
+            is_named = causes and part in causes[0]
+            remove = f"remove `{causes[0]}`" if is_named or not fate.keeps else ""
+            helps[part] = remove or _keep(use.cleaner, fate.keeps[0], config)
+    if helps:
+        yield found(
+            "tag-eating-cleaner",
+            f"{use.subject} deletes {' and '.join(_PARTS[part] for part in helps)}",
+            use.at,
+            notes=[f"tested with {use.cleaner.name} {use.cleaner.version}"],
+            help="; ".join(helps.values()),
+        )
 
 
-def _line(cleaning: Cleaning, part: Part) -> str:
-    """The line of a TOML or INI file that keeps a part, with what is kept already."""
-    value = next(option.value for option in part.keeping if option.key == part.line)
-    old = cleaning.config.values.get(part.line) if cleaning.config else None
-    kept = [str(item) for item in old] if isinstance(old, list) else []
-    file = cleaning.config.file if cleaning.config else cleaning.use.cleaner.configs[0]
-    if file.name.endswith(".ini"):
-        return f"{part.line} = {' '.join([*kept, value])}"
-    return f"{part.line} = {json.dumps([*kept, value])}"
+def _keep(cleaner: Cleaner, option: str, config: Use | None) -> str:
+    if option.startswith("-"):
+        return f"add `{option}`"
+    key, _, value = option.partition(" ")
+    name = config.at.source.name if config else ""
+    home = next((one for one in cleaner.config if name.endswith(one["file"])), cleaner.config[0])
+    return f"add `{value}` to `{key}` in `[{home['table']}]` of {home['file']}"
 
 
-def _home(cleaner: Cleaner) -> str:
-    file = cleaner.configs[0]
-    return f"`[{file.table}]` of {file.name}"
+def _is_given(option: str, options: Options) -> bool:
+    flag, _, value = option.replace("=", " ").partition(" ")
+    return _name(flag) in options and (not value or value in options[_name(flag)])
 
 
-def _in_yaml(word: str) -> str:
-    return word if _PLAIN.fullmatch(word) and not word.startswith(("-.", "=")) else json.dumps(word)
+def _name(flag: str) -> str:
+    return flag.lstrip("-").replace("-", "_")
+
+
+def _values(text: str) -> set[str]:
+    return set(re.split(r"[\s,{}()\[\]'\"]+", text)) - {""}
+
+
+def _table(source: Source, path: str) -> Mapping[str, object] | None:
+    """A table of a TOML or an INI file; None where there is none."""
+    if source.name.endswith(".ini"):
+        import configparser  # noqa: PLC0415  few repositories have such a file
+
+        parser = configparser.ConfigParser(interpolation=None, default_section="")
+        try:
+            parser.read_string(source.text)
+            return dict(parser[path]) if path in parser else None
+        except configparser.Error:
+            return None
+    try:
+        value: object = tomllib.loads(source.text)
+    except tomllib.TOMLDecodeError:
+        return None
+    for key in filter(None, path.split(".")):
+        value = value.get(key) if isinstance(value, dict) else None
+    return value if isinstance(value, dict) else None
+
+
+def _get(node: yaml_tree.Node | None, key: str) -> yaml_tree.Node | None:
+    entries = node.entries if isinstance(node, yaml_tree.Mapping) else ()
+    return next((value for name, value in entries if name.text == key), None)
+
+
+def _items(node: yaml_tree.Node | None, key: str) -> Sequence[yaml_tree.Node]:
+    value = _get(node, key)
+    return value.items if isinstance(value, yaml_tree.Sequence) else ()
+
+
+def _text(node: yaml_tree.Node | None) -> str:
+    return node.text if isinstance(node, yaml_tree.Scalar) else ""
 
 
 LINTS = (tag_eating_cleaner,)

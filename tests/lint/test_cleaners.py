@@ -1,4 +1,4 @@
-"""The guard against cleaners: its facts against the programs themselves, and real Git filters."""
+"""Programs that delete tags: the table against the programs themselves, and real Git filters."""
 
 import json
 import os
@@ -14,12 +14,17 @@ from repositories import Repository, isolate
 from ruamel.yaml import YAML
 
 from kale_tag.cli import main
-from kale_tag.commands.check_cleaners import _NAMES, CONFIGS
+from kale_tag.commands.check_cleaners import CONFIGS, NAMES
 from kale_tag.diagnostics import Label, Source
-from kale_tag.lint.cleaner_config import config_of
-from kale_tag.lint.cleaner_programs import CLEANERS, Cleaner
-from kale_tag.lint.cleaner_words import Use, find, losses, of_hook, split
-from kale_tag.lint.cleaners import Cleaning, tag_eating_cleaner
+from kale_tag.lint.cleaners import (
+    Cleaner,
+    Use,
+    cleaners,
+    configured,
+    find,
+    options_of,
+    tag_eating_cleaner,
+)
 
 ROOT = Path(__file__).parents[2]
 SETTINGS = {"pipeline_name": "p", "experiment_name": "e"}
@@ -28,11 +33,6 @@ NOTEBOOK = from_percent(
     '{"name": "python3", "display_name": "Python 3", "language": "python"}}\n'
     "# %% id=a tags=step:load\nx = 1\n# %% id=b tags=imports\nimport os\n"
 )
-NAMES = {(cleaner.name, cleaner.seen): cleaner for cleaner in CLEANERS}
-
-# nbdev 2 does not run with what it asks for today.
-NEEDS = {"nbdev-2.4.7": ("fastcore<1.9", "execnb<0.2", "ghapi<1.1")}
-
 # A cleaner and its version, a command, and the files beside it.
 USES: list[tuple[str, str, dict[str, str]]] = [
     (named, use["run"], use.get("files", {}))
@@ -43,23 +43,23 @@ USES: list[tuple[str, str, dict[str, str]]] = [
 ]
 
 
-def use_of(named: str, command: str, files: dict[str, str]) -> tuple[Use, Any]:
-    """What we make of a command, and of the files beside it."""
-    cleaner = NAMES[tuple(named.split())]  # type: ignore[index]
+def lost(named: str, command: str, files: dict[str, str]) -> tuple[bool, bool, str]:
+    """Whether we say that a command keeps tags and settings, and the help."""
+    name, version = named.split()
     *before, last = command.split(" && ")
-    used = find(split(last), cleaner.before - 1 if cleaner.before else None)
-    assert used is not None
-    assert used.cleaner is cleaner
+    started = find(last)
+    assert started is not None
+    cleaner, options = started
+    assert (cleaner.name, cleaner.version) == (name, version)
+    if before and "git config" in before[0]:
+        options = {**options_of([cleaner.git[1], before[0].split()[-1]]), **options}
     sources = {name: Source(name, text) for name, text in files.items()}
-    config = config_of(cleaner, sources)
-    git = {cleaner.git_key: before[0].split()[-1]} if before and "git config" in before[0] else {}
-    return Use(cleaner, used.words, config.values if config else {}, git), config
-
-
-def kept(use: Use) -> tuple[bool, bool]:
-    """Whether we say that tags and settings are kept."""
-    lost = [loss.part for loss in losses(use)]
-    return use.cleaner.tags not in lost, use.cleaner.settings not in lost
+    config = configured(cleaner, sources, used=True)
+    found = [*tag_eating_cleaner(Use(cleaner, "it", Label(Source("x")), options), config)]
+    if not found:
+        return True, True, ""
+    (one,) = found
+    return "the tags" not in one.message, "kubeflow_notebook" not in one.message, one.help
 
 
 # The facts, against the programs.
@@ -71,17 +71,12 @@ def programs() -> Any:
     home = Path(os.environ.get("KALE_TAG_CLEANERS", ROOT / ".venv-cleaners"))
 
     def installed(cleaner: Cleaner) -> str:
-        if cleaner.name == "jq":
-            done = subprocess.run(["sh", "-c", "jq --version"], capture_output=True, check=False)
-            if done.stdout.strip() != f"jq-{cleaner.seen}".encode():
-                pytest.skip(f"there is no jq {cleaner.seen} on this machine")
-            return ""
-        place = home / f"{cleaner.name}-{cleaner.seen}"
+        place = home / f"{cleaner.name}-{cleaner.version}"
         if not (place / "ready").exists():
             subprocess.run([sys.executable, "-m", "venv", place], check=True)
-            wanted = [f"{cleaner.name}=={cleaner.seen}", *NEEDS.get(place.name, ())]
+            wanted = f"{cleaner.name}=={cleaner.version}"
             python = place / "bin" / "python"
-            subprocess.run([python, "-m", "pip", "install", "--quiet", *wanted], check=True)
+            subprocess.run([python, "-m", "pip", "install", "--quiet", wanted], check=True)
             (place / "ready").touch()
         return str(place / "bin")
 
@@ -121,78 +116,66 @@ def really_kept(value: dict[str, Any]) -> tuple[bool, bool]:
 
 @pytest.mark.slow
 @pytest.mark.parametrize(("named", "command", "files"), USES)
-def test_the_facts_are_true(
+def test_the_table_is_true(
     named: str, command: str, files: dict[str, str], programs: Any, tmp_path: Path
 ) -> None:
     """What we say of a command is what the program itself does; with our help it keeps all."""
-    use, _ = use_of(named, command, files)
-    path = programs(use.cleaner)
+    (cleaner,) = (one for one in cleaners() if one.name == named.split(maxsplit=1)[0])
+    path = programs(cleaner)
 
     value, _ = ran(command, files, tmp_path / "a", path)
 
-    assert kept(use) == really_kept(value)
-    if "rm " not in command:
-        ids = {"kept": ["a", "b"], "renumbered": ["0", "1"], "deleted": [None, None]}
-        assert [cell.get("id") for cell in value["cells"]] == ids[use.cleaner.ids]
-    lost = [loss for loss in losses(use) if loss.cause is None and loss.part.args]
-    words = " ".join(word for loss in lost for word in loss.part.args)
-    if not lost or use.words[-1:] == ("--fname",) or "<" in command or "nb." in command:
-        return
-    corrected = f"{command.removesuffix(' --')} {words}"
-    again, _ = ran(corrected, files, tmp_path / "b", path)
-    still = {loss.part for loss in losses(use)} - {loss.part for loss in lost}
-    assert really_kept(again) == (use.cleaner.tags not in still, use.cleaner.settings not in still)
+    *kept, help_ = lost(named, command, files)
+    assert tuple(kept) == really_kept(value)
+    words = [word.removeprefix("add `").removesuffix("`") for word in help_.split("; ")]
+    if help_ and all(word.startswith("-") for word in words) and "nb." not in command:
+        corrected = " ".join([command.removesuffix(" --"), *words])
+        again, _ = ran(corrected, files, tmp_path / "b", path)
+        assert really_kept(again) == (True, True)
 
 
 # What we make of them.
 
 
-def test_every_use_is_told() -> None:
-    """Each cleaner is seen to delete and to keep; the help of each finding makes it none."""
-    seen = {name: set() for name in NAMES}  # type: ignore[var-annotated]
+def test_every_program_is_seen_to_delete_and_to_keep() -> None:
+    """Each program of the table has commands that lose something, with a help, and others."""
+    seen: dict[str, set[bool]] = {f"{one.name} {one.version}": set() for one in cleaners()}
     for named, command, files in USES:
-        use, config = use_of(named, command, files)
-        seen[use.cleaner.name, use.cleaner.seen] |= set(kept(use))
-        cleaning = Cleaning("filter", "f", Label(Source("x")), use, config, command=command)
-        found = [*tag_eating_cleaner(cleaning)]
-        assert bool(found) == (kept(use) != (True, True))
-        assert all(one.help for one in found)
+        tags, settings, help_ = lost(named, command, files)
+        seen[named] |= {tags and settings}
+        assert bool(help_) != (tags and settings)
     assert all(values == {True, False} for values in seen.values())
 
 
 @pytest.mark.parametrize(
-    ("command", "words"),
+    ("command", "options"),
     [
-        ("/usr/bin/nb-clean clean -m", ("clean", "-m")),
-        (r"C:\\bin\\nb-clean.exe clean", ("clean",)),
-        ("python -m nb_clean clean", ("clean",)),
-        ("uvx nb-clean@5.0.0 clean -e", ("clean", "-e")),
-        ("uv run --frozen nb-clean check", ("check",)),
-        ("cat %f | nb-clean clean -m | tee x", ("clean", "-m")),
-        ("bash -c 'nb-clean clean && git add -u'", ("clean",)),
-        ("f() { nb-clean clean; }; f", ("clean",)),
+        ("/usr/bin/nb-clean clean -m", {"m": set()}),
+        (r"C:\\bin\\nb-clean.exe clean", {}),
+        ("python -m nb_clean clean", {}),
+        ("uvx nb-clean@5.0.0 clean -eo", {"e": set(), "o": set()}),
+        ("uv run --frozen nb-clean clean", {}),
+        ("cat %f | nb-clean clean -m | tee x", {"m": set()}),
+        ("bash -c 'nb-clean clean && git add -u'", {}),
+        ("f() { nb-clean clean; }; f", {}),
+        ('nbstripout --extra-keys="a b" --x-y=z', {"extra_keys": {"a", "b"}, "x_y": {"z"}}),
         ("nb-clean add-filter", None),
         ("echo 'unclosed", None),
         ("bash -c", None),
         ("jupyter lab", None),
     ],
 )
-def test_commands(command: str, words: tuple[str, ...] | None) -> None:
-    """A cleaner is found wherever it stands in a command."""
-    use = find(split(command))
-    assert (use and use.words) == words
+def test_commands(command: str, options: dict[str, set[str]] | None) -> None:
+    """A cleaner is found wherever it is in a command, with its options."""
+    started = find(command)
+    assert (started and started[1]) == options
 
 
 def test_the_files_are_looked_at() -> None:
-    """Each file that can set up a cleaner is read, and each name leads to its cleaner."""
-    named = {config.name for cleaner in CLEANERS for config in cleaner.configs}
-    assert named == set(CONFIGS)
-    for cleaner in CLEANERS:
-        words = [" ".join(program) for program in cleaner.programs]
-        words += [hook for hook, _ in cleaner.hooks]
-        assert all(_NAMES.search(word.encode()) for word in (*words, cleaner.name))
-        for hook, run in cleaner.hooks:
-            assert of_hook(hook, cleaner.before - 1 if cleaner.before else None) == run
+    """Each file of the table is read, and each name in it is searched for."""
+    assert {home["file"] for one in cleaners() for home in one.config} == set(CONFIGS)
+    for one in cleaners():
+        assert all(NAMES.search(word.encode()) for word in (*one.commands, *one.hooks, one.name))
 
 
 # Git's filters.
@@ -217,54 +200,58 @@ def said(capsys: pytest.CaptureFixture[str], *words: str) -> list[dict[str, Any]
 
 
 def test_a_filter(repo: Repository, capsys: pytest.CaptureFixture[str]) -> None:
-    """A filter is found at the line that names it, with the command that mends it."""
-    (repo.folder / ".gitattributes").write_text("*.py text\n*.ipynb  filter=nb-clean diff=x\n")
+    """A filter is found where Git's configuration sets it up, if a notebook has it."""
+    (repo.folder / ".gitattributes").write_text("*.ipynb  filter=nb-clean diff=x\n")
     assert said(capsys, "nb/a.ipynb") == []
     repo.git("config", "filter.nb-clean.clean", "nb-clean clean -o")
 
     (one,) = said(capsys, "nb/a.ipynb")
 
     assert one["message"] == "Git's filter `nb-clean` deletes the tags of cells"
-    first, second = one["places"]
-    assert (first["file"], first["line"], first["column"]) == (".gitattributes", 2, 10)
-    assert (second["file"], second["text"]) == (".git/config", "what it runs")
-    assert (
-        "clean = nb-clean clean -o"
-        in (repo.folder / ".git/config").read_text().splitlines()[second["line"] - 1]
+    (place,) = one["places"]
+    lines = (repo.folder / ".git/config").read_text().splitlines()
+    assert place["file"] == ".git/config"
+    assert lines[place["line"] - 1] == '[filter "nb-clean"]'
+    assert one["help"] == "add `--preserve-cell-metadata-field tags`"
+    repo.git(
+        "config", "filter.nb-clean.clean", "nb-clean clean --preserve-cell-metadata-field tags"
     )
-    subprocess.run(["sh", "-c", one["help"]], cwd=repo.folder, check=True)
     assert said(capsys, "nb/a.ipynb") == []
 
 
-@pytest.mark.parametrize("at", ["info", "folder", "global", "file", "linked"])
-def test_where_a_filter_is_named(
+@pytest.mark.parametrize("at", ["info", "folder", "global", "included", "linked"])
+def test_where_a_filter_is_set_up(
     at: str, repo: Repository, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Wherever Git looks for attributes, we do."""
-    line = "*.ipynb filter=jq\n"
+    """Wherever Git looks for attributes and its configuration, we do."""
+    line = "*.ipynb filter=f\n"
     home = Path(os.environ["HOME"])
-    repo.git("config", "filter.jq.clean", "jq '.cells[].metadata = {}'")
+    setting = ["filter.f.clean", "nb-clean clean"]
     if at == "info":
+        repo.git("config", *setting)
         (repo.folder / ".git/info/attributes").write_text(line)
     elif at == "folder":
+        repo.git("config", *setting)
         (repo.folder / "nb/.gitattributes").write_text(line)
     elif at == "global":
+        repo.git("config", "--global", *setting)
         (home / ".config/git").mkdir(parents=True)
         (home / ".config/git/attributes").write_text(line)
-    elif at == "file":
-        (home / "mine").write_text(line)
-        repo.git("config", "--global", "core.attributesFile", "~/mine")
+    elif at == "included":
+        (repo.folder / ".gitattributes").write_text(line)
+        repo.git("config", "include.path", str(home / "mine"))
+        repo.git("config", "--file", str(home / "mine"), *setting)
     else:
+        repo.git("config", *setting)
         repo.commit({"nb/b.ipynb": NOTEBOOK})
         (repo.folder / ".git/info/attributes").write_text(line)
         repo.git("worktree", "add", "-q", "../linked")
         monkeypatch.chdir(repo.folder.parent / "linked")
 
-    (one,) = said(capsys, "nb/a.ipynb")
+    (one,) = said(capsys, "nb")
 
-    assert one["message"] == "Git's filter `jq` deletes the tags of cells"
-    assert one["help"] == "take that out of the program"
-    assert one["places"][0].get("column") == 9
+    assert one["message"] == "Git's filter `f` deletes the tags of cells"
+    assert one["places"][0].get("line")
 
 
 def test_what_a_filter_is_told(repo: Repository, capsys: pytest.CaptureFixture[str]) -> None:
@@ -277,7 +264,7 @@ def test_what_a_filter_is_told(repo: Repository, capsys: pytest.CaptureFixture[s
 
     (one,) = said(capsys, "nb")
 
-    assert one["help"] == "take `cell.metadata.tags` out of `filter.nbstripout.extrakeys`"
+    assert one["help"] == "remove `--extra-keys cell.metadata.tags`"
 
 
 def test_a_filter_of_others(repo: Repository, capsys: pytest.CaptureFixture[str]) -> None:
@@ -292,8 +279,8 @@ def test_a_repository_that_git_refuses(
     repo: Repository, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """Where Git gives no answer, the rest of the check goes on."""
-    (repo.folder / ".gitattributes").write_text("*.ipynb filter=jq\n")
-    (repo.folder / ".git" / "config").write_text("[broken")
+    (repo.folder / ".gitattributes").write_text("*.ipynb filter=nb-clean\n")
+    (repo.folder / ".git" / "config").write_text("[broken nb-clean")
     (repo.folder / ".pre-commit-config.yaml").write_text(
         "repos: [{repo: x, rev: v5, hooks: [{id: nb-clean}]}]\n"
     )
@@ -327,4 +314,4 @@ def test_nothing_is_loaded_without_cleaners(repo: Repository) -> None:
     )
     modules = done.stdout.split()
     assert "kale_tag.commands.check_cleaners" in modules
-    assert not {name for name in modules if name.startswith(("kale_tag.cleaners", "tomllib"))}
+    assert not {name for name in modules if name in {"kale_tag.lint.cleaners", "tomllib"}}
