@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 from hypothesis import settings
+from kale_oracle import python_with_kale
 
 # A machine that is busy is no fault of the code; `make slow` asks for many more examples.
 settings.register_profile(
@@ -40,3 +41,9 @@ def corpus() -> Path:
     if not folder:
         pytest.skip("KALE_TAG_CORPUS names no folder of notebooks")
     return Path(folder)
+
+
+@pytest.fixture(scope="session")
+def kale() -> Path:
+    """A Python that has Kale 2.3.0; tests that want it are skipped where it cannot be."""
+    return python_with_kale()

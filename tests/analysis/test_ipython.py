@@ -10,7 +10,6 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from test_kale import kale  # noqa: F401  a fixture
 
 from kale_tag.analysis.ipython import IDLE_MAGICS, to_python
 from kale_tag.analysis.source import read_code
@@ -175,7 +174,7 @@ def _plain(code: str) -> str | None:
 
 
 @pytest.mark.slow
-def test_ipython_itself(kale: Path, corpus: Path) -> None:  # noqa: F811  the fixture
+def test_ipython_itself(kale: Path, corpus: Path) -> None:
     """On every cell of the corpus without a cell magic IPython's own transformation is the same."""
     cells = []
     for path in sorted(corpus.glob("*.ipynb")):

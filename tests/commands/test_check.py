@@ -10,11 +10,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from cases import write_files
+from findings import SARIF_SCHEMA, SETTINGS, found
 from hypothesis import given
 from hypothesis import strategies as st
 from jsonschema import Draft4Validator
 from notebooks import cell, from_percent, notebook, to_bytes
-from test_cases import _files
 
 import kale_tag
 from kale_tag.cli import main
@@ -29,18 +30,6 @@ from kale_tag.rules.registry import SEVERITIES, Finding, code_of
 
 HERE = Path(__file__).parent.parent
 ROOT = Path(kale_tag.__file__).parent
-# OASIS's schema as the npm package @microsoft/jest-sarif 1.0.0-beta.0 (MIT) has it, byte by byte.
-SARIF_SCHEMA = json.loads((HERE / "sarif-2.1.0-rtm.5.json").read_text("utf-8"))
-SETTINGS = {"pipeline_name": "p", "experiment_name": "e"}
-
-
-def found(capsys: pytest.CaptureFixture[str], *words: str) -> dict[str, Any]:
-    """What `kale-tag check` says, as JSON."""
-    main(["check", *words, "--format", "json"])
-    document: dict[str, Any] = json.loads(capsys.readouterr().out)
-    return document
-
-
 # The docs.
 
 
@@ -63,7 +52,7 @@ def test_every_example_is_one(
     """What a page shows as an example is found by the lint of that page."""
     monkeypatch.chdir(tmp_path)
     (tmp_path / ".git").mkdir()
-    made = _files(pages()[code].example + "\n", tmp_path)
+    made = write_files(pages()[code].example + "\n", tmp_path)
     names = [name for name in made if not name.startswith(".")]
 
     document = found(capsys, *(name for name in names if not name.endswith(".py")))
@@ -78,7 +67,7 @@ def test_every_example_of_an_upgrade_is_one(
 ) -> None:
     """What the page of such a warning shows is warned of."""
     monkeypatch.chdir(tmp_path)
-    _files(upgrade_pages()[code].example + "\n", tmp_path)
+    write_files(upgrade_pages()[code].example + "\n", tmp_path)
 
     main(["plan", "kale:upgrade", "old.ipynb", "--format", "json"])
     said = json.loads(capsys.readouterr().out)["diagnostics"]

@@ -5,27 +5,14 @@ A document is Markdown: `python` blocks are notebooks in percent form (see `note
 the `text` block that follows says what comes of it. `pytest --update` writes these; read the diff.
 """
 
-import json
 import re
 from pathlib import Path
 
 import pytest
-from pipelines_of import in_words
+from cases import BLOCK
+from pipelines_of import DOCUMENTS, in_words, options_of
 
-from kale_tag.kale.settings import CompileOptions, StepOptions
-
-DOCUMENTS = sorted((Path(__file__).parent.parent / "pipelines").glob("*.md"))
-BLOCK = re.compile(
-    r"^(?P<fence>```+)(?P<info>[^\n]*)\n(?P<body>.*?)^(?P=fence)\n", re.MULTILINE | re.DOTALL
-)
-
-
-def options_of(text: str) -> tuple[CompileOptions, tuple[str, ...]]:
-    """The options that a `json` block holds, and the modules beside the notebook."""
-    values = json.loads(text)
-    local = tuple(values.pop("local", ()))
-    steps = {name: StepOptions(**one) for name, one in values.pop("steps", {}).items()}
-    return CompileOptions(steps=steps, **values), local
+from kale_tag.kale.settings import CompileOptions
 
 
 @pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: path.stem)

@@ -1,16 +1,14 @@
 """The pipeline as KFP's DSL compiles, with kfp itself, to the package that we write."""
 
 import ast
-import importlib.util
 import json
 import keyword
-import warnings
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
-from packages import documents, inlined
+from packages import compiled, documents, inlined, older
 from pipelines import FULL, NESTED, RUNTIME, TWO_INNER, chain, code, pipeline, step
 
 from kale_tag.compiler.dsl import literal, to_dsl
@@ -18,9 +16,6 @@ from kale_tag.compiler.dsl_settings import cannot_compile
 from kale_tag.compiler.ir_yaml import to_yaml
 from kale_tag.compiler.package import package
 from kale_tag.kale.pipeline import Parameter, Pipeline
-
-NEWER = {"secretNameParameter", "pvcNameParameter", "optional"}
-"""Fields that kfp writes beside the older ones that mean the same; we write the older ones."""
 
 EXAMPLES = {
     "full": replace(
@@ -55,33 +50,6 @@ EXAMPLES = {
         ),
     ),
 }
-
-
-def compiled(text: str, folder: Path) -> list[dict[str, Any]]:
-    """The documents of the package that kfp makes of the module *text*."""
-    path = folder / "made.py"
-    path.write_text(text, "utf-8")
-    specification = importlib.util.spec_from_file_location("made", path)
-    assert specification is not None
-    assert specification.loader is not None
-    module = importlib.util.module_from_spec(specification)
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        specification.loader.exec_module(module)
-        main = ast.parse(text).body[-1]
-        assert isinstance(main, ast.If)
-        call = main.body[0].value  # type: ignore[attr-defined]
-        module.compiler.Compiler().compile(
-            getattr(module, call.args[0].id), str(folder / "made.yaml")
-        )
-    return documents((folder / "made.yaml").read_text("utf-8"))
-
-
-def older(value: Any) -> Any:
-    """*value* without the fields that are `NEWER`."""
-    if isinstance(value, dict):
-        return {key: older(entry) for key, entry in value.items() if key not in NEWER}
-    return [older(one) for one in value] if isinstance(value, list) else value
 
 
 @pytest.mark.parametrize("one", EXAMPLES.values(), ids=EXAMPLES)

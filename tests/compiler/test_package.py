@@ -10,9 +10,8 @@ from typing import Any
 
 import pytest
 import yaml
-from packages import check, documents, inlined
+from packages import check, compiled, documents, inlined, older
 from pipelines import FULL, NESTED, RUNTIME, TWO_INNER, chain, code, pipeline, step
-from test_dsl import compiled, older
 
 from kale_tag.compiler.ir_yaml import to_yaml
 from kale_tag.compiler.package import package
@@ -28,7 +27,7 @@ from kale_tag.kale.pipeline import (
     Volume,
 )
 
-GOLDEN = Path(__file__).parent.parent / "golden"
+GOLDEN = Path(__file__).parent / "golden"
 ORIGIN = Origin((("demo.ipynb", "0" * 64), ("demo.yaml", "1" * 64)), "kale-tag compile demo.yaml")
 PACKAGES = {
     "full": FULL,

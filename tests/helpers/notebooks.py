@@ -68,3 +68,9 @@ def _headed(kind: str, rest: str) -> dict[str, Any]:
         else:
             raise ValueError(word)
     return made
+
+
+def canonical(value: Any) -> bytes:
+    """What nbformat writes; `test_splice.py` holds that against nbformat itself."""
+    text = json.dumps(value, indent=1, sort_keys=True, ensure_ascii=False, separators=(",", ": "))
+    return f"{text}\n".encode()

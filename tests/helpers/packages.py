@@ -1,8 +1,11 @@
 """Checks a package without the compiler that made it: the protos, KFP's loader, the references."""
 
+import ast
+import importlib.util
 import io
 import json
 import warnings
+from pathlib import Path
 from typing import Any
 
 import yaml
@@ -17,6 +20,8 @@ with warnings.catch_warnings():
     from kfp.pipeline_spec import pipeline_spec_pb2 as protos  # type: ignore[import-untyped]
 
 ARGUMENT = 131_071
+NEWER = {"secretNameParameter", "pvcNameParameter", "optional"}
+"""Fields that kfp writes beside the older ones that mean the same; we write the older ones."""
 
 
 def documents(text: str) -> list[dict[str, Any]]:
@@ -128,3 +133,30 @@ def inlined(spec: dict[str, Any], platform: dict[str, Any] | None = None) -> dic
         "root": component(spec["root"]),
         "config": configs.get("pipelineConfig", {}),
     }
+
+
+def compiled(text: str, folder: Path) -> list[dict[str, Any]]:
+    """The documents of the package that kfp makes of the module *text*."""
+    path = folder / "made.py"
+    path.write_text(text, "utf-8")
+    specification = importlib.util.spec_from_file_location("made", path)
+    assert specification is not None
+    assert specification.loader is not None
+    module = importlib.util.module_from_spec(specification)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        specification.loader.exec_module(module)
+        main = ast.parse(text).body[-1]
+        assert isinstance(main, ast.If)
+        call = main.body[0].value  # type: ignore[attr-defined]
+        module.compiler.Compiler().compile(
+            getattr(module, call.args[0].id), str(folder / "made.yaml")
+        )
+    return documents((folder / "made.yaml").read_text("utf-8"))
+
+
+def older(value: Any) -> Any:
+    """*value* without the fields that are `NEWER`."""
+    if isinstance(value, dict):
+        return {key: older(entry) for key, entry in value.items() if key not in NEWER}
+    return [older(one) for one in value] if isinstance(value, list) else value

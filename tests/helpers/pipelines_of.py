@@ -1,7 +1,9 @@
 """Pipelines of notebooks in percent form, and pipelines in few words, for tests."""
 
+import json
 from collections.abc import Iterator, Mapping
 from dataclasses import fields
+from pathlib import Path
 from typing import Any
 
 from notebooks import from_percent
@@ -9,11 +11,14 @@ from notebooks import from_percent
 from kale_tag.compiler.build import build_pipeline
 from kale_tag.diagnostics import Label, UserError
 from kale_tag.kale.pipeline import Pipeline, Step, StepSettings
-from kale_tag.kale.settings import CompileOptions
+from kale_tag.kale.settings import CompileOptions, StepOptions
 from kale_tag.notebook.model import Notebook
 from kale_tag.notebook.read import read_notebook
 from kale_tag.render.diagnostics import as_text
 from kale_tag.render.style import Style
+
+DOCUMENTS = sorted((Path(__file__).parent.parent / "pipelines").glob("*.md"))
+"""Notebooks, and the pipelines or diagnostics that they make."""
 
 
 def pipeline_of(
@@ -76,3 +81,11 @@ def line_of(step: Any) -> str:
             if value != getattr(StepSettings(), field.name) and field.name != "packages":
                 parts[field.name] = [str(value)]
     return "; ".join(f"{word} {' '.join(names)}" for word, names in parts.items() if names)
+
+
+def options_of(text: str) -> tuple[CompileOptions, tuple[str, ...]]:
+    """The options that a `json` block holds, and the modules beside the notebook."""
+    values = json.loads(text)
+    local = tuple(values.pop("local", ()))
+    steps = {name: StepOptions(**one) for name, one in values.pop("steps", {}).items()}
+    return CompileOptions(steps=steps, **values), local

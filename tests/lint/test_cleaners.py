@@ -37,7 +37,7 @@ NOTEBOOK = from_percent(
 USES: list[tuple[str, str, dict[str, str]]] = [
     (named, use["run"], use.get("files", {}))
     for named, uses in YAML(typ="safe", pure=True)
-    .load(Path(__file__).parent.parent / "cleaners.yaml")
+    .load(Path(__file__).with_name("cleaners.yaml"))
     .items()
     for use in uses
 ]

@@ -14,13 +14,14 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from cases import BLOCK
+from findings import SARIF_SCHEMA, SETTINGS, found
 from hypothesis import given
 from hypothesis import strategies as st
 from jsonschema import Draft4Validator
 from notebooks import cell, from_percent, notebook, to_bytes
 from pipelines import RUNTIME
-from test_build import BLOCK, DOCUMENTS, options_of
-from test_check import SARIF_SCHEMA, SETTINGS, found
+from pipelines_of import DOCUMENTS, options_of
 
 import kale_tag
 from kale_tag.cli import main

@@ -9,8 +9,8 @@ import jsonpatch
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from notebook_strategies import FUZZ, notebooks
 from notebooks import from_percent, to_bytes
-from test_carry_out import FUZZ, notebooks
 
 from kale_tag.cli import main
 from kale_tag.commands.shared.patches import name_below

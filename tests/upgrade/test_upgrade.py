@@ -10,9 +10,8 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from notebooks import cell, notebook, to_bytes
-from test_corpus import canonical, spec_of
-from test_kale import kale, seen
+from kale_oracle import seen
+from notebooks import canonical, cell, notebook, to_bytes
 
 from kale_tag.cli import main
 from kale_tag.diagnostics import UserError
@@ -22,8 +21,7 @@ from kale_tag.kale.outline import Outline, outline
 from kale_tag.notebook.read import read_notebook
 from kale_tag.plan.carry_out import Retagged, retag
 from kale_tag.spec.change import Target
-
-__all__ = ["kale"]
+from specs import spec_of
 
 UPGRADE = spec_of("legacy: upgrade")
 

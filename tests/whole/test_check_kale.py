@@ -8,9 +8,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from cases import BLOCK, CASES
+from kale_oracle import OTHER_REASONS, seen
 from notebooks import cell, from_percent, notebook, to_bytes
-from test_cases import BLOCK, CASES
-from test_kale import kale, seen
 
 from kale_tag.commands.lint_pages import pages
 from kale_tag.diagnostics import UserError
@@ -18,7 +18,6 @@ from kale_tag.kale.checks import lint
 from kale_tag.kale.view import Tagged
 from kale_tag.notebook.read import read_notebook
 
-__all__ = ["kale"]
 pytestmark = pytest.mark.slow
 
 REFUSED = {
@@ -28,13 +27,6 @@ REFUSED = {
     *("code-after-reference", "unknown-setting", "invalid-setting"),
 }
 """The lints of what Kale refuses; the others are of what it silently gets wrong."""
-
-OTHER_REASONS = re.compile(
-    r"SyntaxError|IndentationError|Flakes reported|primitive|single variable assignments|None value"
-    r"|must be comprised|just print statements|could not find a notebook|consumes '"
-    r"|Cycle detected in the composition|is expected to (?:produce|consume)"
-)
-"""What Kale says where code is wrong, or a file is missing: nothing that tags could mend."""
 
 FIRST_ONE = re.compile(r"is given [^;]*`notebook:")
 """Of two references, or a reference and a step, Kale silently takes the first reference."""

@@ -3,32 +3,22 @@
 import json
 import re
 from pathlib import Path
-from typing import Any
 
 import jsonpatch
 import pytest
+from notebooks import canonical
 
 from kale_tag.cli import main
-from kale_tag.diagnostics import Label, Source, UserError
+from kale_tag.diagnostics import Source, UserError
 from kale_tag.notebook.model import Notebook
 from kale_tag.notebook.read import read_notebook
 from kale_tag.plan.carry_out import retag
 from kale_tag.plan.patch import operations
 from kale_tag.spec.change import Target
-from kale_tag.spec.model import Spec
 from kale_tag.spec.read import read_spec
+from specs import VARIABLES, no_base, spec_of
 
 BROKEN = 12  # nbformat 2 and 3, and what is no JSON: see MANIFEST.tsv of the corpus
-VARIABLES = {"stem": "nb", "name": "nb.ipynb", "dir": ".", "parent": "corpus"}
-
-
-def _no_base(_path: str, _label: Label) -> Source:
-    raise AssertionError
-
-
-def spec_of(text: str) -> Spec:
-    """The spec that *text* spells."""
-    return read_spec(Source("spec.yaml", f"version: 1\n{text}"), _no_base)
 
 
 def untagged_code_cell(notebook: Notebook) -> int | None:
@@ -38,12 +28,6 @@ def untagged_code_cell(notebook: Notebook) -> int | None:
         if cell.cell_type == "code" and not (isinstance(metadata, dict) and "tags" in metadata):
             return index
     return None
-
-
-def canonical(value: Any) -> bytes:
-    """What nbformat writes; `test_splice.py` holds that against nbformat itself."""
-    text = json.dumps(value, indent=1, sort_keys=True, ensure_ascii=False, separators=(",", ": "))
-    return f"{text}\n".encode()
 
 
 def test_one_tag_each(corpus: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -140,7 +124,7 @@ def test_a_heavy_spec(corpus: Path, fast: bool) -> None:  # noqa: FBT001
 def test_untag_everything(corpus: Path) -> None:
     """The spec in `specs/untag.yaml` leaves no Kale tag in any notebook, and all other tags."""
     text = (Path(__file__).parents[2] / "specs" / "untag.yaml").read_text("utf-8")
-    spec = read_spec(Source("untag.yaml", text), _no_base)
+    spec = read_spec(Source("untag.yaml", text), no_base)
     kales = re.compile(
         r"(step|prev|block|limit|label|annotation|secret|image|cache|report|notebook):.*|skip|imports"
         r"|functions|pipeline-parameters|pipeline-metrics"

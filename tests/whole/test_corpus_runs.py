@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from runs import Ran, run
 
-DOCUMENT = Path(__file__).parent.parent / "corpus_runs.md"
+DOCUMENT = Path(__file__).parent / "corpus_runs.md"
 SECTION = re.compile(
     r"^## (?P<name>\S+\.ipynb)\n\n(?P<about>.*?)```yaml\n(?P<spec>.*?)```\n\n"
     r"    (?P<result>[^\n]+)$",

@@ -1,4 +1,4 @@
-"""What Kale 2.3.0 gets wrong (facts/kale.md, section 5), each compiled and run here.
+"""What Kale 2.3.0 gets wrong each compiled and run here.
 
 The documents under defects/ name the defects in their titles, `## D1: ...`. A `python` block is a
 notebook in percent form (see `notebooks.py`), `nb.ipynb` unless a path stands behind; other blocks
@@ -12,6 +12,7 @@ import shlex
 from pathlib import Path
 
 import pytest
+from cases import BLOCK
 from launcher import Launcher
 from notebooks import from_percent
 from packages import check
@@ -19,9 +20,6 @@ from packages import check
 from kale_tag.cli import main
 
 DOCUMENTS = sorted((Path(__file__).parent.parent / "defects").glob("*.md"))
-BLOCK = re.compile(
-    r"^(?P<fence>```+)(?P<info>[^\n]*)\n(?P<body>.*?)^(?P=fence)\n", re.MULTILINE | re.DOTALL
-)
 IDS = """
 G1 G2 G3 G4 G5 G6 G7 G8 G9
 D1 D2 D3 D4 D7 D8 D9 D11 D14 D16 D17 D18 D19 D20 D21 D22 D24 D25 D26 D27 D28
@@ -33,8 +31,7 @@ M1 M2 M3 M4 M5 M6
 R1 R2 R3
 X1 X2
 """
-"""All that the facts name, in the table of section 5 and in the text around it; D26 to D28 are
-our own."""
+"""All of them, so that none is lost."""
 
 
 def _sections(document: Path) -> list[str]:

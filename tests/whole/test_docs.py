@@ -5,8 +5,8 @@ import runpy
 from pathlib import Path
 
 import pytest
+from cases import BLOCK, check
 from notebooks import from_percent
-from test_cases import BLOCK, check
 
 from kale_tag.cli import main
 

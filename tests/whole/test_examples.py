@@ -15,7 +15,7 @@ from kale_tag.cli import main
 from kale_tag.run import run_folder
 
 EXAMPLES = Path(__file__).parents[2] / "examples"
-EXPECTED = Path(__file__).parent.parent / "examples"
+EXPECTED = Path(__file__).parent / "examples"
 
 COMMANDS = {
     "hello": ["hello/hello.yaml", "hello/hello.ipynb"],

@@ -1,45 +1,17 @@
-"""Kale 2.3.0 itself reads what we wrote; in a virtual environment of its own, made when needed."""
+"""Kale 2.3.0 itself reads what we wrote."""
 
 import json
-import os
 import shutil
-import subprocess
-import sys
 from pathlib import Path
-from typing import Any
 
 import pytest
+from kale_oracle import seen
 
 from kale_tag.cli import main
 
 ROOT = Path(__file__).parents[2]
-ORACLE = ROOT.parent / "shared" / "oracle" / "kale_ir.py"
-KALE = "kubeflow-kale==2.3.0"
 
 pytestmark = pytest.mark.slow
-
-
-@pytest.fixture(scope="module")
-def kale() -> Path:
-    """A Python that has Kale 2.3.0."""
-    if not ORACLE.exists():
-        pytest.skip("the oracle is not beside the project")
-    home = Path(os.environ.get("KALE_TAG_KALE", ROOT / ".venv-kale"))
-    python = home / "bin" / "python"
-    if not (home / "ready").exists():
-        subprocess.run([sys.executable, "-m", "venv", home], check=True)
-        subprocess.run([python, "-m", "pip", "install", "--quiet", KALE], check=True)
-        (home / "ready").touch()
-    return python
-
-
-def seen(kale: Path, *notebooks: Path) -> list[dict[str, Any]]:
-    """The pipelines that Kale sees in notebooks."""
-    done = subprocess.run(
-        [kale, ORACLE, "--compact", *notebooks], capture_output=True, text=True, check=False
-    )
-    found = json.loads(done.stdout)
-    return found if isinstance(found, list) else [found]
 
 
 def test_kale_reads_the_examples(kale: Path, tmp_path: Path) -> None:

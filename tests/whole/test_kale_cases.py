@@ -24,7 +24,7 @@ from kale_tag.kale.settings import CompileOptions
 from kale_tag.notebook.model import Notebook
 from kale_tag.notebook.read import read_notebook
 
-CASES = json.loads((Path(__file__).parent.parent / "kale_cases.json").read_text("utf-8"))
+CASES = json.loads(Path(__file__).with_name("kale_cases.json").read_text("utf-8"))
 
 READS_ONLY = "a step that only reads or defines a function with a variable does not give it again"
 NO_EDGE = "a variable that no step before gives is refused, where Kale fails in the pod (G7)"

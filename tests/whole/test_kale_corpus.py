@@ -9,8 +9,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from kale_oracle import ORACLE
 from kale_words import compare, in_kales_words
-from test_kale import ORACLE, kale  # noqa: F401  a fixture
 
 from kale_tag.compiler.build import build_pipeline
 from kale_tag.diagnostics import Label, UserError
@@ -120,7 +120,7 @@ def _blocks(pipeline: Pipeline) -> dict[str, list[str]]:
     }
 
 
-def test_the_corpus(kale: Path, corpus: Path) -> None:  # noqa: F811  the fixture
+def test_the_corpus(kale: Path, corpus: Path) -> None:
     """Steps, their cells, order, edges, parameters with values, and the variables between steps."""
     notebooks = [
         path

@@ -15,7 +15,7 @@ from notebooks import to_bytes
 
 from kale_tag.cli import main
 
-LAB = Path(__file__).parent.parent / "lab"
+LAB = Path(__file__).parent / "lab"
 
 
 def _golden(name: str) -> Any:

@@ -5,9 +5,8 @@ import re
 from pathlib import Path
 
 import pytest
-from test_check_kale import OTHER_REASONS
-from test_corpus import VARIABLES, canonical
-from test_kale import kale, seen
+from kale_oracle import OTHER_REASONS, seen
+from notebooks import canonical
 
 from kale_tag.commands.shared.ready import ready_names, ready_spec
 from kale_tag.commands.shared.targets import spec_of
@@ -18,8 +17,7 @@ from kale_tag.kale.view import Tagged
 from kale_tag.notebook.read import read_notebook
 from kale_tag.plan.carry_out import retag
 from kale_tag.spec.change import Target
-
-__all__ = ["kale"]
+from specs import VARIABLES
 
 ROOT = Path(__file__).parents[3]
 
