@@ -14,7 +14,7 @@ from notebooks import to_bytes
 
 from kale_tag.cli import main
 
-HERE = Path(__file__).parent.parent
+HERE = Path(__file__).parent
 PACKAGES = ("fast-json-patch@3", "rfc6902@5")
 
 BROKEN = 13  # nbformat 2 and 3, what is no JSON, tags that are a text: see the corpus' MANIFEST
@@ -163,7 +163,7 @@ def node() -> Path:
     """A folder in which Node finds the packages; made when it is needed."""
     if shutil.which("npm") is None:
         pytest.skip("there is no npm")
-    home = Path(os.environ.get("KALE_TAG_NODE", HERE.parent / ".venv-node"))
+    home = Path(os.environ.get("KALE_TAG_NODE", HERE.parents[1] / ".venv-node"))
     home.mkdir(exist_ok=True)
     if not all((home / "node_modules" / name.split("@")[0]).exists() for name in PACKAGES):
         words = ["npm", "install", "--silent", "--no-audit", "--no-fund", "--prefix", str(home)]
@@ -183,7 +183,7 @@ def test_others_agree(
     assert main(["apply", "patches", "-q"]) == 0
     capsys.readouterr()
     program = node / "apply_patches.mjs"  # packages are looked for beside it
-    shutil.copy(HERE / "node" / program.name, program)
+    shutil.copy(HERE / program.name, program)
     (folder / "before").mkdir()
     lines = []
     for name, data in before.items():
