@@ -10,7 +10,7 @@ import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, get_args
 
-from kale_tag import __version__
+from kale_tag import HOME, __version__
 from kale_tag.commands.shared.options import Argument, Option
 from kale_tag.diagnostics import Diagnostic, UserError
 
@@ -45,7 +45,6 @@ Exit codes:
   0 done, 1 the answer is no, 2 what you gave could not be used, 3 a bug of ours,
   130 interrupted."""
 
-ISSUES = "https://github.com/kale-tag/kale-tag/issues"
 
 Command = Callable[..., int]
 
@@ -80,7 +79,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         traceback.print_exc()
         print(
             f"\nThis is a bug in kale-tag {__version__}; no notebook is half-written. "
-            f"Please report it: {ISSUES}",
+            f"Please report it: {HOME}/issues",
             file=sys.stderr,
         )
         return 3

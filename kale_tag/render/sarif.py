@@ -10,14 +10,13 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from urllib.parse import quote
 
-from kale_tag import __version__
+from kale_tag import HOME, __version__
 from kale_tag.diagnostics import Diagnostic, Label
-from kale_tag.rules.registry import DOCS, Finding, Page
+from kale_tag.rules.registry import Finding, Page
 
 SCHEMA = (
     "https://docs.oasis-open.org/sarif/sarif/v2.1.0/errata01/os/schemas/sarif-schema-2.1.0.json"
 )
-HOME = DOCS.partition("/blob/")[0]
 ROOT = "%SRCROOT%"
 FINGERPRINT = "kaleTagFinding/v1"
 

@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Final, Literal
 
+from kale_tag import HOME
 from kale_tag.diagnostics import Diagnostic, Label
 
 Severity = Literal["error", "warning"]
@@ -130,7 +131,7 @@ UPGRADE_CODES: Final = (
 )
 """The codes of what only an upgrade warns of."""
 
-DOCS: Final = "https://github.com/kale-tag/kale-tag/blob/main/kale_tag/rules"
+DOCS: Final = f"{HOME}/blob/main/kale_tag/rules"
 
 
 @dataclass(frozen=True, slots=True)

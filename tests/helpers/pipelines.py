@@ -102,7 +102,7 @@ FULL = pipeline(
     volumes=(Volume("data", "/data", "KALE_VOLUME_DATA"),),
     security=SecurityContext(65534, 0, run_as_non_root=True),
     ttl=3600,
-    pip_index_urls=("https://pypi.org/simple", "https://example.com/simple"),
+    pip_index_urls=("https://packages.example.com/simple", "https://example.com/simple"),
 )
 
 INNER = pipeline(

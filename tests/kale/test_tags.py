@@ -113,7 +113,7 @@ def test_as_kale_parses(case: dict[str, Any]) -> None:
             assert tags.parse(tag) is None
             return
         if tag.endswith("\n"):
-            assert tags.parse(tag) is None  # Kale takes it and fails later: `facts/kale.md` 1.1
+            assert tags.parse(tag) is None  # Kale takes it and fails later
             continue
         assert tags.parse(tag) is not None
         if tag in tags.SPECIAL:
