@@ -9,7 +9,6 @@ python docs/generate.py
 import inspect
 import json
 from collections.abc import Iterator, Mapping
-from importlib import resources
 from pathlib import Path
 from typing import Any, get_args
 
@@ -17,6 +16,7 @@ from kale_tag.cli import COMMANDS, command
 from kale_tag.commands.lint_pages import index, pages, upgrade_pages
 from kale_tag.commands.shared.options import Argument, Option
 from kale_tag.lint.cleaners import Cleaner, Fate, cleaners
+from kale_tag.spec.schema import spec_schema
 
 DOCS = Path(__file__).parent
 RULES = DOCS / "rules"
@@ -73,7 +73,7 @@ def files() -> Iterator[tuple[Path, str]]:
 
 
 def _spec() -> Iterator[str]:
-    schema = json.loads(resources.files("kale_tag").joinpath("spec.schema.json").read_text("utf-8"))
+    schema = spec_schema()
     rule = schema["definitions"]["rule"]["properties"]
     selectors = [*schema["definitions"]["not"]["properties"]]
     first = [*selectors, "not", "expect"]

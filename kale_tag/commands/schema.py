@@ -1,7 +1,8 @@
 """`kale-tag schema`: the JSON Schema of specs, for editors."""
 
-import sys
-from importlib import resources
+import json
+
+from kale_tag.spec.schema import spec_schema
 
 
 def schema() -> int:
@@ -9,5 +10,5 @@ def schema() -> int:
 
     kale-tag schema > kale-tag.schema.json
     """
-    sys.stdout.write(resources.files("kale_tag").joinpath("spec.schema.json").read_text("utf-8"))
+    print(json.dumps(spec_schema(), indent=2, ensure_ascii=False))
     return 0

@@ -79,17 +79,10 @@ def _slot(text: str, names: Names) -> Slot:
     if text in tags.SPECIAL or text.startswith(("step:", "notebook:", "block:")):
         return ("role",)
     tag = tags.parse(text)
-    match tag:
-        case tags.Tag("prev", (name,)):
-            return ("prev", names.get(name, name))
-        case tags.Tag("limit" | "label" | "annotation" as kind, (key, _)):
-            return (kind, key)
-        case tags.Tag("secret", (_, _, variable)):
-            return ("secret", variable)
-        case tags.Tag("image" | "cache" | "report" as kind):
-            return (kind,)
-        case _:
-            return ("tag", text)
+    if tag is None:
+        return ("tag", text)
+    key = names.get(tag.key, tag.key) if tag.kind == "prev" else tag.key
+    return (tag.kind, key) if key else (tag.kind,)
 
 
 def _place(slot: Slot) -> int:
@@ -101,7 +94,8 @@ def _place(slot: Slot) -> int:
         kind = slot[1].partition(":")[0]
         if not tags.is_kales(slot[1]) and not tags.is_legacy(slot[1]):
             kind = ""
-    return tags.ORDER.index(kind) if kind in tags.ORDER else len(tags.ORDER)
+    order = [*tags.KINDS]
+    return order.index(kind) if kind in order else len(order)
 
 
 def _called(slot: Slot) -> str:

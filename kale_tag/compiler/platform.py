@@ -6,6 +6,7 @@ Spellings are those that every backend since 2.1 reads; the newer ones beside th
 
 from kale_tag.compiler.container import check_mapping
 from kale_tag.compiler.notes import Notes
+from kale_tag.kale import tags
 from kale_tag.kale.pipeline import Pipeline, SecurityContext, Step
 
 
@@ -28,13 +29,13 @@ def executor_config(step: Step, root: Pipeline, notes: Notes) -> dict[str, objec
         made["pvcMount"] = [
             {"constant": volume.name, "mountPath": volume.mount_point} for volume in root.volumes
         ]
-    metadata = {}
-    for what, values in (("label", settings.labels), ("annotation", settings.annotations)):
+    pod: dict[str, dict[str, object]] = {}
+    for what, values in settings.pod.items():
         check_mapping(values, what, step.name, step.label, notes)
-        if values:
-            metadata[f"{what}s"] = dict(values)
-    if metadata:
-        made["podMetadata"] = metadata
+        if values and (place := tags.KINDS[what].pod):
+            outer, inner = place
+            pod.setdefault(outer, {})[inner] = dict(values)
+    made |= pod
     if settings.timeout is not None:
         made["activeDeadlineSeconds"] = str(settings.timeout)
     if root.security is not None and (security := _security(root.security)):

@@ -5,14 +5,13 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 
 from kale_tag.diagnostics import Diagnostic, Label, error
+from kale_tag.kale import tags
 from kale_tag.kale.pipeline import Secret, StepSettings
 from kale_tag.kale.read_tagged import Given, parse_tag
-from kale_tag.kale.settings import DEFAULTS_KINDS, StepOptions
+from kale_tag.kale.settings import StepOptions
 from kale_tag.kale.tags import Tag
 from kale_tag.notebook.model import Notebook
 from kale_tag.notebook.places import cell_label
-
-KINDS = (*DEFAULTS_KINDS.values(), "image", "cache", "report")
 
 QUANTITY = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([numkKMGTPE]|[KMGTPE]i|[eE][+-]?\d+)?")
 """Kubernetes' quantities: `500m`, `2Gi`, `1.5`."""
@@ -26,7 +25,7 @@ class Sorted:
 
     def put(self, tag: Tag) -> None:
         """Takes the tag in; the last one of a key wins."""
-        self.values.setdefault(tag.kind, {})[key_of(tag)] = tag
+        self.values.setdefault(tag.kind, {})[tag.key] = tag
 
     def pairs(self, kind: str) -> dict[str, str]:
         """Keys and values of the tags of a kind that has both."""
@@ -38,20 +37,13 @@ class Sorted:
         return "" if tag is None else tag.parts[0]
 
 
-def key_of(tag: Tag) -> str:
-    """What a tag sets: two tags of one kind and key contradict each other."""
-    if tag.kind in {"image", "cache", "report"}:
-        return ""
-    return tag.parts[2] if tag.kind == "secret" else tag.parts[0]
-
-
 def step_settings(
     given: list[Given], defaults: Sorted, base_image: str, options: StepOptions
 ) -> StepSettings:
     """How one step runs."""
     own = Sorted()
     for one in given:
-        if one.tag.kind in KINDS:
+        if one.tag.kind in tags.SETTING_KINDS:
             own.put(one.tag)
     secrets = {**defaults.values.get("secret", {}), **own.values.get("secret", {})}
     cache = own.one("cache") or defaults.one("cache")
@@ -59,8 +51,11 @@ def step_settings(
         image=own.one("image") or defaults.one("image") or base_image,
         limits={**defaults.pairs("limit"), **own.pairs("limit")},
         requests=dict(options.requests),
-        labels={**defaults.pairs("label"), **own.pairs("label")},
-        annotations={**defaults.pairs("annotation"), **own.pairs("annotation")},
+        pod={
+            kind.name: {**defaults.pairs(kind.name), **own.pairs(kind.name)}
+            for kind in tags.SETTINGS.values()
+            if kind.pod
+        },
         secrets=tuple(Secret(env, tag.parts[0], tag.parts[1]) for env, tag in secrets.items()),
         env=dict(options.env),
         cache=None if not cache else cache == "enabled",
@@ -76,11 +71,11 @@ def setting_diagnostics(notebook: Notebook, name: str, given: list[Given]) -> It
     """Two cells of one step that contradict each other, and quantities that are none."""
     known: dict[tuple[str, str], Given] = {}
     for one in given:
-        if one.tag.kind not in KINDS:
+        if one.tag.kind not in tags.SETTING_KINDS:
             continue
         if one.tag.kind == "limit":
             yield from quantity_diagnostics(one.tag, cell_label(notebook, one.cell))
-        key = (one.tag.kind, key_of(one.tag))
+        key = (one.tag.kind, one.tag.key)
         other = known.setdefault(key, one)
         if other.tag != one.tag:
             same = other.cell == one.cell
@@ -113,7 +108,7 @@ def read_defaults(value: object, at: Label) -> tuple[Sorted, list[Diagnostic]]:
         texts = [one for one in value if isinstance(one, str)] if isinstance(value, list) else []
     for text in texts:
         tag = parse_tag(text)
-        if tag is None or tag.kind not in KINDS:
+        if tag is None or tag.kind not in tags.SETTING_KINDS:
             diagnostics.append(
                 error(
                     "invalid-setting",
@@ -131,9 +126,8 @@ def read_defaults(value: object, at: Label) -> tuple[Sorted, list[Diagnostic]]:
 
 
 def _as_tags(value: Mapping[object, object]) -> Iterator[str]:
-    kinds: Mapping[str, str] = DEFAULTS_KINDS
     for name, entry in value.items():
-        kind = kinds.get(str(name), str(name))
+        kind = tags.DEFAULTS.get(str(name), str(name))
         if isinstance(entry, dict):
             for key, one in entry.items():
                 if kind == "secret" and isinstance(one, dict):

@@ -6,7 +6,6 @@ from dataclasses import dataclass, field
 
 from kale_tag.extract.choose import NoSelectorError, Part, choose
 from kale_tag.extract.draft import Block, Draft
-from kale_tag.extract.read_settings import split
 from kale_tag.kale import settings, tags
 from kale_tag.kale.settings import settings_in
 from kale_tag.notebook.model import MISSING
@@ -208,14 +207,10 @@ def _given(holes: _Holes, alike: Sequence[Block]) -> Given:
     given = []
     for column in zip(*(one.settings for one in alike), strict=True):
         kind = column[0].kind
-        pairs = [_pair(tag) for tag in column]
-        called = tags.valid_name(f"{word}_{pairs[0][0] or kind}")
-        given.append((kind, pairs[0][0], holes.text([value for _, value in pairs], called)))
+        key = column[0].key
+        called = tags.valid_name(f"{word}_{key or kind}")
+        given.append((kind, key, holes.text([tag.value for tag in column], called)))
     return Given(name, path, prev, tuple(given))
-
-
-def _pair(tag: tags.Tag) -> tuple[str, str]:
-    return split(tag) if len(tag.parts) > 1 else ("", tag.parts[0])
 
 
 def _settings(
@@ -292,7 +287,7 @@ def _shape(draft: Draft) -> tuple[object, ...]:
             number.get(block.role.name),
             len(block.cells),
             tuple(number[name] for name in block.prev),
-            tuple((tag.kind, _pair(tag)[0]) for tag in block.settings),
+            tuple((tag.kind, tag.key) for tag in block.settings),
         )
         for block in draft.blocks
     )

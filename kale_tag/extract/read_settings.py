@@ -3,15 +3,12 @@
 import math
 from collections.abc import Iterator, Mapping, Sequence
 
-from kale_tag.diagnostics import Label, Source
 from kale_tag.extract.draft import Lost
 from kale_tag.kale import settings, tags
 from kale_tag.kale.metadata import SETTINGS_KEY
 from kale_tag.kale.settings import settings_in
 from kale_tag.notebook.model import Notebook
 from kale_tag.spec import template
-from kale_tag.spec.model import Given
-from kale_tag.spec.rule import KINDS
 
 ESSENTIAL = tuple(settings.initial({}, ""))
 """What a notebook without settings is given even where the spec does not name it."""
@@ -78,26 +75,16 @@ def _in_order(present: Mapping[str, object]) -> list[str]:
 
 def _structured(defaults: Sequence[object]) -> dict[str, dict[str, str]] | None:
     """`steps_defaults` by kinds; None where the list of tags would come back another one."""
-    plural = {kind: key for key, kind in KINDS.items()}
+    plural = {kind: key for key, kind in tags.DEFAULTS.items()}
     made: dict[str, dict[str, str]] = {}
     for text in defaults:
         tag = tags.parse(str(text))
         if tag is None or tag.kind not in plural or any(template.groups(str(text))):
             return None
-        name, value = split(tag)
-        made.setdefault(plural[tag.kind], {})[name] = value
-    nowhere = Label(Source("steps_defaults"))
+        made.setdefault(plural[tag.kind], {})[tag.key] = tag.value
     again = [
-        str(Given(KINDS[key], name, value, nowhere).tag())
+        str(tags.tag_of(tags.DEFAULTS[key], name, value))
         for key, entries in made.items()
         for name, value in entries.items()
     ]
     return made if again == list(defaults) else None
-
-
-def split(tag: tags.Tag) -> tuple[str, str]:
-    """Name and value of a limit, label, annotation or secret, as a spec writes them."""
-    if tag.kind == "secret":
-        secret, key, variable = tag.parts
-        return variable, f"{secret}/{key}"
-    return tag.parts[0], tag.parts[1]

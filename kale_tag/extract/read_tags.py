@@ -8,7 +8,7 @@ from kale_tag.extract.draft import Block, Draft, Lost, Role
 from kale_tag.extract.read_settings import read_settings
 from kale_tag.kale import tags
 from kale_tag.kale.metadata import PATH_KEY, tags_in
-from kale_tag.kale.outline import SETTING_KINDS, role_of
+from kale_tag.kale.outline import role_of
 from kale_tag.kale.tags import Tag
 from kale_tag.notebook.model import Notebook
 from kale_tag.notebook.places import Places
@@ -82,7 +82,7 @@ class _Reader:
                 made[role] = replace(made[role], cells=(*made[role].cells, index))
                 continue
             prev = tuple(tag.parts[0] for tag in kept if tag.kind == "prev")
-            settings = tuple(tag for tag in kept if tag.kind in SETTING_KINDS)
+            settings = tuple(tag for tag in kept if tag.kind in tags.SETTING_KINDS)
             made[role] = Block(role, (index,), prev, settings)
         return tuple(made.values())
 
@@ -206,11 +206,7 @@ class _Reader:
 def _key(text: str) -> tuple[str, str]:
     """What a tag must not share with another of its cell: kind and name."""
     tag = tags.parse(text)
-    if tag is None or tag.kind in tags.SPECIAL:
-        return "", ""
-    if tag.kind in {"image", "cache", "report"}:
-        return tag.kind, ""
-    return tag.kind, tag.parts[-1 if tag.kind == "secret" else 0]
+    return ("", "") if tag is None else (tag.kind, tag.key)
 
 
 def _refuse_legacy(notebook: Notebook) -> None:

@@ -8,7 +8,6 @@ from kale_tag.extract.draft import Block, Draft, Lost, Role
 from kale_tag.kale import tags
 from kale_tag.kale.metadata import PATH_KEY
 from kale_tag.notebook.model import first_line
-from kale_tag.spec.rule import KINDS
 from kale_tag.spec.yaml_write import WIDTH, Measure, Regex, comment, entries, flow, text
 
 SHOWN = 5
@@ -191,11 +190,10 @@ def _gives(role: Role, given: Given, *, whole: bool) -> dict[str, object]:
         return made
     if given.prev:
         made["prev"] = given.prev[0] if len(given.prev) == 1 else list(given.prev)
-    for key, kind in KINDS.items():
-        found = {name: Measure(value) for what, name, value in given.settings if what == kind}
-        if found:
-            made[key] = found
-    for kind in ("image", "cache", "report"):
-        if values := [value for what, _, value in given.settings if what == kind]:
-            made[kind] = values[0]
+    for key, kind in tags.SETTINGS.items():
+        own = [(name, value) for what, name, value in given.settings if what == kind.name]
+        if own and kind.key is None:
+            made[key] = own[0][1]
+        elif own:
+            made[key] = {name: Measure(value) for name, value in own}
     return made

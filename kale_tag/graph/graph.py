@@ -4,6 +4,7 @@ import json
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
+from kale_tag.kale import tags
 from kale_tag.kale.pipeline import Parameter, Pipeline, Step, SubPipeline
 
 
@@ -108,8 +109,11 @@ def _unit_value(unit: Step | SubPipeline) -> dict[str, object]:
         "image": settings.image,
         "limits": dict(settings.limits),
         "requests": dict(settings.requests),
-        "labels": dict(settings.labels),
-        "annotations": dict(settings.annotations),
+        **{
+            key: dict(settings.pod.get(kind.name, {}))
+            for key, kind in tags.SETTINGS.items()
+            if kind.pod
+        },
         "secrets": {one.env: f"{one.name}/{one.key}" for one in settings.secrets},
         "env": dict(settings.env),
         "cache": settings.cache,

@@ -5,7 +5,6 @@ from itertools import pairwise
 
 from kale_tag.diagnostics import Diagnostic, suggest
 from kale_tag.kale import tags
-from kale_tag.kale.outline import SETTING_KINDS
 from kale_tag.kale.view import SHOWN, Tagged, TaggedCell, cells_stand, them
 from kale_tag.notebook.model import MISSING, first_line
 from kale_tag.rules.registry import found
@@ -57,7 +56,7 @@ def ignored_tag(nb: Tagged) -> Iterator[Diagnostic]:
         first = nb.starts.get(cell.role.name)
         known: Sequence[str] = first.read if first is not None else ()
         ignored = [
-            at for at in cell.positions("prev", *SETTING_KINDS) if cell.read[at] not in known
+            at for at in cell.positions("prev", *tags.SETTING_KINDS) if cell.read[at] not in known
         ]
         if first is cell or not ignored:
             continue

@@ -4,7 +4,6 @@ from collections.abc import Iterator
 
 from kale_tag.diagnostics import Diagnostic, listed
 from kale_tag.kale import tags
-from kale_tag.kale.outline import SETTING_KINDS
 from kale_tag.kale.tags import Tag, corrected
 from kale_tag.kale.view import Tagged, meant
 from kale_tag.notebook.model import MISSING
@@ -35,7 +34,7 @@ def unknown_tag(nb: Tagged) -> Iterator[Diagnostic]:
 def _refused(text: str) -> tuple[str, str]:
     """Why Kale does not take *text*, a tag of one of its kinds, and what it would take instead."""
     kind, _, rest = text.partition(":")
-    parts = tags.PARTS[kind]
+    parts = tags.KINDS[kind].parts
     given = rest.split(":", len(parts) - 1)
     if len(given) < len(parts):
         form = ":".join(part.name.upper().replace(" ", "_") for part in parts)
@@ -154,7 +153,7 @@ def prev_without_step(nb: Tagged) -> Iterator[Diagnostic]:
 
 def setting_without_step(nb: Tagged) -> Iterator[Diagnostic]:
     """A tag that sets up a step (`limit:`, `image:` and so on) on a cell that is no step."""
-    yield from _without_step(nb, "setting-without-step", *SETTING_KINDS)
+    yield from _without_step(nb, "setting-without-step", *tags.SETTING_KINDS)
 
 
 def _without_step(nb: Tagged, code: str, *kinds: str) -> Iterator[Diagnostic]:
@@ -197,16 +196,16 @@ def repeated_setting(nb: Tagged) -> Iterator[Diagnostic]:
     """A setting that a step is given twice, with two values."""
     for cell in nb.cells:
         known: dict[tuple[str, ...], int] = {}
-        for position in cell.positions(*SETTING_KINDS):
+        for position in cell.positions(*tags.SETTING_KINDS):
             tag = tags.parse(cell.read[position])
             if tag is None or cell.special:
                 continue
-            key = (tag.kind, *_key(tag))
+            key = (tag.kind, tag.key)
             first = known.setdefault(key, position)
             if cell.read[first] != cell.read[position]:
                 yield found(
                     "repeated-setting",
-                    f"cell {cell.index}: {' '.join(key)} is given twice; Kale takes "
+                    f"cell {cell.index}: {' '.join(filter(None, key))} is given twice; Kale takes "
                     f"`{cell.read[position]}`",
                     nb.tag(cell, position),
                     also=[nb.tag(cell, first).with_text("first given here")],
@@ -229,13 +228,6 @@ def colon_lost(nb: Tagged) -> Iterator[Diagnostic]:
                 nb.tag(cell, position),
                 help="find a value without a colon; kale-tag compile keeps it as it is",
             )
-
-
-def _key(tag: Tag) -> tuple[str, ...]:
-    """What tells a setting from others of its kind."""
-    if tag.kind == "secret":
-        return tag.parts[2:]
-    return tag.parts[:-1]
 
 
 def _named(texts: list[str]) -> str:

@@ -14,9 +14,6 @@ from kale_tag.kale.metadata import PATH_KEY, tags_in
 from kale_tag.kale.tags import Tag
 from kale_tag.notebook.model import Notebook
 
-SETTING_KINDS = ("limit", "label", "annotation", "secret", "image", "cache", "report")
-"""The kinds of tag that say how a step runs."""
-
 
 @dataclass(frozen=True, slots=True)
 class Role:
@@ -86,7 +83,7 @@ def role_of(listed: Sequence[str]) -> Role:
                 kind, name = word, rest.partition(";")[0]
         elif word == "prev":
             prev += [one for one in rest.split(";") if one]
-        elif word in SETTING_KINDS and (tag := tags.parse(text)) is not None:
+        elif word in tags.SETTING_KINDS and (tag := tags.parse(text)) is not None:
             settings.append(tag)
     if not name:
         return Role()

@@ -48,15 +48,15 @@ class Secret:
 class StepSettings:
     """How a step runs: its tags over the notebook's `steps_defaults` over the spec's `compile`.
 
-    None and empty mean that nothing is said. Quantities are Kubernetes', as written. *timeout* is
-    in seconds. *packages* None: those that the imports name; (): none, the image has them.
+    None and empty mean that nothing is set. Quantities are Kubernetes', as written. *pod* has keys
+    and values by the kind of their tags, `label` for example. *timeout* is in seconds. *packages*
+    None: those that the imports name; (): none, the image has them.
     """
 
     image: str = ""
     limits: Mapping[str, str] = field(default_factory=dict)
     requests: Mapping[str, str] = field(default_factory=dict)
-    labels: Mapping[str, str] = field(default_factory=dict)
-    annotations: Mapping[str, str] = field(default_factory=dict)
+    pod: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
     secrets: tuple[Secret, ...] = ()
     env: Mapping[str, str] = field(default_factory=dict)
     cache: bool | None = None

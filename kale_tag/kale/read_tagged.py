@@ -15,7 +15,7 @@ from kale_tag.notebook.places import cell_label
 LIMIT = re.compile(r"limit:([A-Za-z0-9_\-./]+):([A-Za-z0-9_.+\-]+)")
 """Kubernetes knows more resources than Kale's grammar lets pass: `nvidia.com/mig-1g.5gb`."""
 
-_WHOSE = ("prev", "limit", "label", "annotation", "secret", "image", "cache", "report")
+_WHOSE = ("prev", *tags.SETTING_KINDS)
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,7 +106,7 @@ def _role_diagnostics(read: list[Tag], at: Label) -> Iterator[Diagnostic]:
 
 def _invalid(text: str, at: Label) -> Diagnostic:
     kind, _, rest = text.partition(":")
-    parts = tags.PARTS[kind]
+    parts = tags.KINDS[kind].parts
     form = ":".join((kind, *(f"<{part.name}>" for part in parts)))
     words = rest.split(":", len(parts) - 1)
     if len(words) == len(parts):

@@ -15,14 +15,6 @@ from kale_tag.kale.metadata import SETTINGS_KEY
 
 Path = tuple[str | int, ...]
 
-DEFAULTS_KINDS = {
-    "limits": "limit",
-    "labels": "label",
-    "annotations": "annotation",
-    "secrets": "secret",
-}
-"""What `steps_defaults` may hold, and the kind of tag each becomes (Kale fails on any other)."""
-
 
 @dataclass(frozen=True, slots=True)
 class Problem:
@@ -223,7 +215,7 @@ def _default_tag(value: object, path: Path) -> Iterator[Problem]:
         yield _wrong_type(value, path, "text")
         return
     tag = tags.parse(value)
-    if tag is None or tag.kind not in DEFAULTS_KINDS.values():
+    if tag is None or tag.kind not in tags.DEFAULTS.values():
         yield Problem(
             path,
             "invalid-default",
@@ -234,7 +226,7 @@ def _default_tag(value: object, path: Path) -> Iterator[Problem]:
 
 def _steps_defaults(value: object, path: Path) -> Iterator[Problem]:
     if isinstance(value, dict):
-        fields = dict.fromkeys(DEFAULTS_KINDS, _mapping)
+        fields = dict.fromkeys(tags.DEFAULTS, _mapping)
         yield from _record(fields, "`steps_defaults`")(value, path)
     else:
         yield from _list_of(_default_tag)(value, path)

@@ -1,15 +1,13 @@
-"""The Kale tag language: parse a tag, print a tag, the order in which Kale's own UI writes them.
+"""The Kale tag language: its table, parsing, printing, and the order in which Kale's panel writes.
 
-The grammar is that of Kale 2.3.0 (`facts/kale.md` section 1.2, read in its sources), but for one
-thing: Kale lets a line break at the end of a tag pass and fails later, here it is no tag.
+The grammar is that of Kale 2.3.0 (`kale/processors/nbprocessor.py`), but for one thing: Kale lets a
+line break at the end of a tag pass and fails later, here it is not a tag.
 """
 
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
-
-SPECIAL = ("imports", "functions", "pipeline-parameters", "pipeline-metrics", "skip")
-"""What a cell can be instead of a step; at the first of these Kale stops reading the list."""
+from typing import Literal
 
 NAME = r"[_a-z][_a-z0-9]*"
 """What Kale takes as the name of a step or of a referenced notebook."""
@@ -20,85 +18,218 @@ NAMING = ("step", "notebook", "prev", "block")
 SWITCH = ("enabled", "disabled")
 """The values of `cache:` and `report:`."""
 
-# Kale's UI writes a cell's tags in this order, whatever the order of the clicks. It knows no labels
-# and annotations; they stand where the spec has them, behind the limits.
-ORDER = (
-    *SPECIAL,
-    "step",
-    "notebook",
-    "prev",
-    "limit",
-    "label",
-    "annotation",
-    "secret",
-    "image",
-    "cache",
-    "report",
-)
 
-_SEGMENT = r"[a-zA-Z0-9]+(?:[a-zA-Z0-9\-_.]*[a-zA-Z0-9])?"
-_POD_KEY = rf"{_SEGMENT}(?:/{_SEGMENT})?"
-_DNS = r"[a-z0-9](?:[-a-z0-9]*[a-z0-9])?"
+def valid_name(text: str) -> str:
+    """The nearest name that Kale takes for a step: `Load data` gives `load_data`; "" if none is."""
+    name = re.sub(r"[^a-z0-9_]+", "_", text.strip().lower()).strip("_")
+    return f"_{name}" if name[:1].isdigit() else name
+
+
+def _pod_key(text: str) -> str:
+    return re.sub(r"[^\w./]+", "-", text).strip("-_.")
+
+
+def _secret_name(text: str) -> str:
+    return re.sub(r"[^a-z0-9.]+", "-", text.lower()).strip("-.")
+
+
+def _variable(text: str) -> str:
+    return re.sub(r"^(?=\d)", "_", re.sub(r"\W", "_", text))
+
+
+def _no_blanks(text: str) -> str:
+    return "".join(text.split())
 
 
 @dataclass(frozen=True, slots=True)
-class Part:
-    """One part of a tag behind its kind: what it is called, its pattern, that pattern in words."""
+class TagPart:
+    """One part of a tag, of those between the colons."""
+
+    name: str  # what it is called
+    pattern: str  # all of it matches this
+    rule: str  # the pattern in words
+    fix: Callable[[str], str] = lambda _: ""  # a wrong text made right, as far as that can be
+    words: tuple[str, ...] = ()  # the only texts that it can be
+
+
+@dataclass(frozen=True, slots=True)
+class Kind:
+    """One kind of tag: what is before the first colon, and what follows from it."""
 
     name: str
-    pattern: str
-    rule: str
+    use: Literal["special", "role", "dependency", "setting"]  # what it says of its cell
+    parts: tuple[TagPart, ...] = ()
+    key: int | None = None  # the part that tells it from others of its kind; None: a step has one
+    spec_key: str = ""  # the key of a rule that gives the setting; with a key part it is a mapping
+    pod: tuple[str, str] | None = None  # where keys and values go in a package: a message of KFP's
+    # Kubernetes executor, and a field. None: `compiler/step_settings.py` knows the setting by name.
+    about: str = ""  # what the setting does, for the JSON Schema of specs
 
 
-_NAME_RULE = "lower-case letters, digits and `_`, not starting with a digit"
+def _switch(name: str, about: str) -> Kind:
+    part = TagPart(name, "|".join(SWITCH), "`enabled` or `disabled`", str.lower, SWITCH)
+    return Kind(name, "setting", (part,), spec_key=name, about=about)
+
+
+_SEGMENT = r"[a-zA-Z0-9]+(?:[a-zA-Z0-9\-_.]*[a-zA-Z0-9])?"
+_POD_KEY = rf"{_SEGMENT}(?:/{_SEGMENT})?"
 _KEY_RULE = "letters, digits, `-`, `_`, `.` and one `/`, with a letter or digit at both ends"
+_NAME_RULE = "lower-case letters, digits and `_`, not starting with a digit"
+_DNS = r"[a-z0-9](?:[-a-z0-9]*[a-z0-9])?"
+_LINE = "one line of text"
+_SECRET = (
+    TagPart(
+        "secret name",
+        rf"{_DNS}(?:\.{_DNS})*",
+        "lower-case letters, digits, `-` and `.`",
+        _secret_name,
+    ),
+    TagPart("secret key", r"[-._a-zA-Z0-9]+", "letters, digits, `-`, `_` and `.`", _pod_key),
+    TagPart(
+        "environment variable",
+        r"[a-zA-Z_][a-zA-Z0-9_]*",
+        "letters, digits and `_`, not starting with a digit",
+        _variable,
+    ),
+)
 
-# An empty name of a step says: belongs to the step above.
-PARTS: dict[str, tuple[Part, ...]] = {
-    **dict.fromkeys(SPECIAL, ()),
-    "step": (Part("step name", rf"(?:{NAME})?", _NAME_RULE),),
-    "notebook": (Part("notebook name", rf"(?:{NAME})?", _NAME_RULE),),
-    "prev": (Part("step name", NAME, _NAME_RULE),),
-    "limit": (
-        Part("limit", r"[_a-z\-./]+", "lower-case letters, `_`, `-`, `.` and `/`"),
-        Part("quantity", r"[_a-zA-Z0-9.]+", "letters, digits, `_` and `.`"),
-    ),
-    "label": (Part("label", _POD_KEY, _KEY_RULE), Part("label value", r".*", "one line of text")),
-    "annotation": (
-        Part("annotation", _POD_KEY, _KEY_RULE),
-        Part("annotation value", r".*", "one line of text"),
-    ),
-    "secret": (
-        Part("secret name", rf"{_DNS}(?:\.{_DNS})*", "lower-case letters, digits, `-` and `.`"),
-        Part("secret key", r"[-._a-zA-Z0-9]+", "letters, digits, `-`, `_` and `.`"),
-        Part(
-            "environment variable",
-            r"[a-zA-Z_][a-zA-Z0-9_]*",
-            "letters, digits and `_`, not starting with a digit",
+KINDS: Mapping[str, Kind] = {
+    kind.name: kind
+    for kind in (
+        # What a cell can be instead of a step; at the first of these Kale stops reading the list.
+        Kind("imports", "special"),
+        Kind("functions", "special"),
+        Kind("pipeline-parameters", "special"),
+        Kind("pipeline-metrics", "special"),
+        Kind("skip", "special"),
+        # With an empty name, the cell belongs to the step above.
+        Kind("step", "role", (TagPart("step name", rf"(?:{NAME})?", _NAME_RULE, valid_name),)),
+        Kind(
+            "notebook",
+            "role",
+            (TagPart("notebook name", rf"(?:{NAME})?", _NAME_RULE, valid_name),),
         ),
-    ),
-    "image": (Part("image", r".+", "one line of text"),),
-    "cache": (Part("cache", "|".join(SWITCH), "`enabled` or `disabled`"),),
-    "report": (Part("report", "|".join(SWITCH), "`enabled` or `disabled`"),),
+        Kind("prev", "dependency", (TagPart("step name", NAME, _NAME_RULE, valid_name),), key=0),
+        Kind(
+            "limit",
+            "setting",
+            (
+                TagPart(
+                    "limit",
+                    r"[_a-z\-./]+",
+                    "lower-case letters, `_`, `-`, `.` and `/`",
+                    str.lower,
+                ),
+                TagPart("quantity", r"[_a-zA-Z0-9.]+", "letters, digits, `_` and `.`", _no_blanks),
+            ),
+            key=0,
+            spec_key="limits",
+            about="What the step may use at most, by Kubernetes resource.",
+        ),
+        # Kale's panel knows no labels and annotations; they are where a spec has them.
+        Kind(
+            "label",
+            "setting",
+            (TagPart("label", _POD_KEY, _KEY_RULE, _pod_key), TagPart("label value", ".*", _LINE)),
+            key=0,
+            spec_key="labels",
+            pod=("podMetadata", "labels"),
+            about="Labels of the step's pod.",
+        ),
+        Kind(
+            "annotation",
+            "setting",
+            (
+                TagPart("annotation", _POD_KEY, _KEY_RULE, _pod_key),
+                TagPart("annotation value", ".*", _LINE),
+            ),
+            key=0,
+            spec_key="annotations",
+            pod=("podMetadata", "annotations"),
+            about="Annotations of the step's pod.",
+        ),
+        Kind(
+            "secret",
+            "setting",
+            _SECRET,
+            key=2,
+            spec_key="secrets",
+            about="Environment variables that the step gets from Kubernetes secrets, each as "
+            "secret/key.",
+        ),
+        Kind(
+            "image",
+            "setting",
+            (TagPart("image", ".+", _LINE),),
+            spec_key="image",
+            about="The container image of the step.",
+        ),
+        _switch("cache", "Whether KFP may take the result of an earlier run of the step."),
+        _switch("report", "Whether the step saves its cells and their output as an HTML report."),
+    )
 }
-"""The parts of each of the 15 kinds of tag, in the order in which they stand."""
+"""The 15 kinds of tag, in the order in which Kale's panel writes them, whatever the order of the
+clicks. A new kind is one entry here: the language, specs, their JSON Schema, `extract`, merging
+and `compile` follow."""
+
+SPECIAL = tuple(kind.name for kind in KINDS.values() if kind.use == "special")
+"""What a cell can be instead of a step."""
+
+SETTINGS: Mapping[str, Kind] = {
+    kind.spec_key: kind for kind in KINDS.values() if kind.use == "setting"
+}
+"""The kinds of tag that say how a step runs, by the keys of a rule."""
+
+SETTING_KINDS = tuple(kind.name for kind in SETTINGS.values())
+"""Their names."""
+
+DEFAULTS: Mapping[str, str] = {
+    key: kind.name for key, kind in SETTINGS.items() if kind.key is not None
+}
+"""The settings that a rule, and `steps_defaults`, give as a mapping; and the kind of tag of each."""
 
 _GRAMMAR = {
-    kind: re.compile(":".join((kind, *(f"({part.pattern})" for part in parts))))
-    for kind, parts in PARTS.items()
+    kind.name: re.compile(":".join((kind.name, *(f"({part.pattern})" for part in kind.parts))))
+    for kind in KINDS.values()
 }
 _LEGACY = re.compile(r"block:.*|(?:prev|step):[^:]*;.*", re.DOTALL)
 
 
 @dataclass(frozen=True, slots=True)
 class Tag:
-    """One tag of Kale's language: its kind and what stands behind it, such as `("cpu", "2")`."""
+    """One tag of Kale's language."""
 
     kind: str
-    parts: tuple[str, ...] = ()
+    parts: tuple[str, ...] = ()  # what is behind the kind, such as `("cpu", "2")`
 
     def __str__(self) -> str:
         return ":".join((self.kind, *self.parts))
+
+    @property
+    def key(self) -> str:
+        """What tells it from others of its kind: the variable of a secret; "" where a step has one.
+
+        Two settings of one kind and key contradict each other.
+        """
+        at = KINDS[self.kind].key
+        return "" if at is None else self.parts[at]
+
+    @property
+    def value(self) -> str:
+        """The rest, as a spec writes it: `name/key` of a secret."""
+        at = KINDS[self.kind].key
+        return "/".join(part for position, part in enumerate(self.parts) if position != at)
+
+
+def tag_of(kind: str, key: str, value: str) -> Tag:
+    """The tag of the kind *kind* with that key and value; see `Tag`."""
+    about = KINDS[kind]
+    if about.key is None:
+        return Tag(kind, (value,) if about.parts else ())
+    others = len(about.parts) - 1
+    parts = value.rsplit("/", others - 1) if others > 1 else [value] * others
+    parts = [""] * (others - len(parts)) + parts
+    return Tag(kind, (*parts[: about.key], key, *parts[about.key :]))
 
 
 def parse(text: str) -> Tag | None:
@@ -109,21 +240,21 @@ def parse(text: str) -> Tag | None:
     return None if found is None else Tag(kind, found.groups())
 
 
-def invalid_parts(tag: Tag) -> Iterator[tuple[int, Part]]:
+def invalid_parts(tag: Tag) -> Iterator[tuple[int, TagPart]]:
     """The parts of *tag* that Kale does not take, each with its position."""
-    for position, (text, part) in enumerate(zip(tag.parts, PARTS[tag.kind], strict=True)):
+    for position, (text, part) in enumerate(zip(tag.parts, KINDS[tag.kind].parts, strict=True)):
         if re.fullmatch(part.pattern, text) is None:
             yield position, part
 
 
 def is_kales(text: str) -> bool:
-    """Whether *text* stands in Kale's name space: its tags, and misspelt ones of the same kinds.
+    """Whether *text* is in Kale's name space: its tags, and misspelt ones of the same kinds.
 
     `step:Load-Data` is refused by Kale and still Kale's: no other tool means anything by it. Tags
     of the 0.x language are not meant.
     """
     kind, colon, _ = text.partition(":")
-    return kind in PARTS and bool(colon) == bool(PARTS[kind]) and not is_legacy(text)
+    return kind in KINDS and bool(colon) == bool(KINDS[kind].parts) and not is_legacy(text)
 
 
 def is_legacy(text: str) -> bool:
@@ -146,31 +277,12 @@ def renamed(text: str, names: Mapping[str, str]) -> str:
 
 
 def in_order(tags: Iterable[Tag]) -> list[Tag]:
-    """*tags* in the order in which Kale's UI writes them; those of one kind keep theirs."""
-    return sorted(tags, key=lambda tag: ORDER.index(tag.kind))
+    """*tags* in the order in which Kale's panel writes them; those of one kind keep theirs."""
+    order = [*KINDS]
+    return sorted(tags, key=lambda tag: order.index(tag.kind))
 
 
-def valid_name(text: str) -> str:
-    """The nearest name that Kale takes for a step: `Load data` gives `load_data`; "" if none is."""
-    name = re.sub(r"[^a-z0-9_]+", "_", text.strip().lower()).strip("_")
-    return f"_{name}" if name[:1].isdigit() else name
-
-
-def corrected(text: str, part: Part) -> str:
-    """What Kale would take instead of *text*, "" where there is no telling."""
-    match part.name:
-        case "step name" | "notebook name":
-            better = valid_name(text)
-        case "limit" | "cache" | "report":
-            better = text.lower()
-        case "quantity":
-            better = "".join(text.split())
-        case "environment variable":
-            better = re.sub(r"^(?=\d)", "_", re.sub(r"\W", "_", text))
-        case "secret name":
-            better = re.sub(r"[^a-z0-9.]+", "-", text.lower()).strip("-.")
-        case "label" | "annotation" | "secret key":
-            better = re.sub(r"[^\w./]+", "-", text).strip("-_.")
-        case _:
-            return ""
+def corrected(text: str, part: TagPart) -> str:
+    """What Kale would take instead of *text*, "" where that cannot be known."""
+    better = part.fix(text)
     return better if better and re.fullmatch(part.pattern, better) else ""

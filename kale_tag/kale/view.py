@@ -175,7 +175,7 @@ def meant(tag: str) -> str:
     kind, colon, rest = "".join(tag.split()).partition(":")
     if not colon:
         return _near(kind.lower().replace("_", "-"), tags.SPECIAL)
-    near = _near(kind.lower(), [word for word in tags.PARTS if word not in tags.SPECIAL])
+    near = _near(kind.lower(), [word for word in tags.KINDS if word not in tags.SPECIAL])
     if near in {"step", "prev", "notebook"}:
         rest = tags.valid_name(rest)
     return f"{near}:{rest}" if near and tags.parse(f"{near}:{rest}") is not None else ""

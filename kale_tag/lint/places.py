@@ -4,8 +4,8 @@ from collections.abc import Mapping
 from dataclasses import replace
 
 from kale_tag.diagnostics import Diagnostic, Label, Source
+from kale_tag.kale import tags
 from kale_tag.kale.metadata import SETTINGS_KEY, tags_in
-from kale_tag.kale.outline import SETTING_KINDS
 from kale_tag.notebook.places import Places
 
 _SPOKEN_OF = {"description": "pipeline_description", "volume": "volumes"}
@@ -52,10 +52,10 @@ def _in_file(label: Label, message: str, places: Mapping[str, Places]) -> Label:
 
 
 def _cell(places: Places, cell: int, message: str) -> Label:
-    tags = tags_in(places.notebook.metadata_of(cell))
-    found = [at for at, tag in enumerate(tags) if f"`{tag}`" in message]
-    found += [at for at, tag in enumerate(tags) if _sets(tag, message)]
-    found += [at for at, tag in enumerate(tags) if tag.startswith(("step:", "notebook:"))]
+    listed = tags_in(places.notebook.metadata_of(cell))
+    found = [at for at, tag in enumerate(listed) if f"`{tag}`" in message]
+    found += [at for at, tag in enumerate(listed) if _sets(tag, message)]
+    found += [at for at, tag in enumerate(listed) if tag.startswith(("step:", "notebook:"))]
     return places.tag(cell, found[0]) if found else places.cell(cell)
 
 
@@ -63,6 +63,6 @@ def _sets(tag: str, message: str) -> bool:
     """Whether *message* speaks of what *tag* sets: by its key, or its kind and its key."""
     kind, _, rest = tag.partition(":")
     key = rest if kind == "image" else rest.partition(":")[0]
-    if kind not in SETTING_KINDS or not key:
+    if kind not in tags.SETTING_KINDS or not key:
         return False
     return f"`{key}`" in message or (kind in message and f" {key} " in message)

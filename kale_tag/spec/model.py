@@ -94,16 +94,7 @@ class Given:
 
     def tag(self) -> tags.Tag:
         """The Kale tag that this gives."""
-        match self.kind:
-            case "limit" | "label" | "annotation":
-                return tags.Tag(self.kind, (self.key, self.value))
-            case "secret":
-                secret, _, key = self.value.rpartition("/")
-                return tags.Tag(self.kind, (secret, key, self.key))
-            case kind if kind in tags.SPECIAL:
-                return tags.Tag(kind)
-            case _:
-                return tags.Tag(self.kind, (self.value,))
+        return tags.tag_of(self.kind, self.value if self.kind == "prev" else self.key, self.value)
 
 
 @dataclass(frozen=True, slots=True, eq=False)  # a rule is itself, not its likeness: quick to hash

@@ -9,7 +9,7 @@ from kale_tag.fields.fields import Form, narrowed
 from kale_tag.fields.yaml_tree import Mapping as MappingNode
 from kale_tag.fields.yaml_tree import Node, Scalar, plain, read_yaml
 from kale_tag.fields.yaml_tree import Sequence as SequenceNode
-from kale_tag.kale import settings
+from kale_tag.kale import settings, tags
 from kale_tag.kale.settings import CompileOptions
 from kale_tag.rules.registry import SEVERITIES
 from kale_tag.spec import template
@@ -17,7 +17,7 @@ from kale_tag.spec.change import Target
 from kale_tag.spec.compile_section import merged, read_compile
 from kale_tag.spec.cross_checks import check_spec
 from kale_tag.spec.model import Entry, Given, Setting, Spec
-from kale_tag.spec.rule import KINDS, check_tag, read_entries, read_rule
+from kale_tag.spec.rule import check_tag, read_entries, read_rule
 
 KEYS = (
     "version",
@@ -294,12 +294,12 @@ def _pipeline(form: Form, node: Node) -> dict[str, Setting]:
 def _steps_defaults(form: Form, node: Node) -> dict[str, dict[str, str] | None]:
     """Kale's list of tags as a mapping of kinds, which merges when it is extended."""
     merged: dict[str, dict[str, str] | None] = {}
-    for key, value in form.record(node, tuple(KINDS), "`steps_defaults`").items():
+    for key, value in form.record(node, tuple(tags.DEFAULTS), "`steps_defaults`").items():
         if _is_null(value):
-            merged[KINDS[key]] = None
+            merged[tags.DEFAULTS[key]] = None
             continue
         entries = tuple(read_entries(form, key, value))
-        merged[KINDS[key]] = {given.key: given.value for given in entries}
+        merged[tags.DEFAULTS[key]] = {given.key: given.value for given in entries}
         for given in entries:
             for found in template.groups(given.value):
                 form.diagnostic(

@@ -13,11 +13,9 @@ from kale_tag.spec.model import ABOVE, Expect, Given, Index, Pattern, Rule, Sele
 
 SELECTORS = ("index", "source", "heading", "id", "tagged", "cell_type", "not")
 ROLES = ("tag", "step", "notebook", "untag")
-SETTINGS = ("prev", "limits", "labels", "annotations", "secrets", "image", "cache", "report")
+SETTINGS = ("prev", *tags.SETTINGS)
 KEYS = (*SELECTORS, "expect", *ROLES, *SETTINGS, "add", "remove")
 CELL_TYPES = ("code", "markdown", "raw", "any")
-KINDS = {"limits": "limit", "labels": "label", "annotations": "annotation", "secrets": "secret"}
-"""The keys that hold a mapping, and the kind of tag that each of its entries becomes."""
 
 _RANGE = re.compile(r"(-?[0-9]+)\s*-\s*(-?[0-9]+)")
 _DIGITS = 9
@@ -173,9 +171,8 @@ def _check_parts(
     form: Form, given: Given, key: Label | None = None, *, only_key: bool = False
 ) -> None:
     tag = given.tag()
-    key_part = tags.PARTS[given.kind][-1 if given.kind == "secret" else 0]
     for position, part in tags.invalid_parts(tag):
-        is_key = key is not None and part is key_part
+        is_key = key is not None and position == tags.KINDS[given.kind].key
         if is_key or not only_key:
             text = tag.parts[position]
             better = corrected(text, part)
@@ -218,26 +215,27 @@ def _role(form: Form, key: str, node: Node) -> Given | None:
 
 
 def _settings(form: Form, values: dict[str, Node]) -> Iterator[Given]:
-    for key in SETTINGS:
+    for key, setting in tags.SETTINGS.items():
         if key not in values:
             continue
         node = values[key]
-        if key in KINDS:
+        if setting.key is not None:
             yield from read_entries(form, key, node)
-        elif key in {"cache", "report"}:
-            if word := form.choice(node, tags.SWITCH, f"`{key}`"):
-                yield Given(key, "", word, node.label)
-        elif key == "image":
-            yield from _texts(form, "image", node)
+        elif words := setting.parts[0].words:
+            if word := form.choice(node, words, f"`{key}`"):
+                yield Given(setting.name, "", word, node.label)
+        else:
+            yield from _texts(form, setting.name, node)
 
 
 def read_entries(form: Form, key: str, node: Node) -> Iterator[Given]:
-    """The entries of `limits`, `labels`, `annotations` or `secrets`, each checked."""
-    read = form.quantity if key == "limits" else form.written
+    """The entries of `limits` or of another setting that is a mapping, each checked."""
+    setting = tags.SETTINGS[key]
+    read = form.quantity if setting.parts[-1].name == "quantity" else form.written
     for name, value in form.mapping(node, f"`{key}`"):
         text = read(value, f"`{name.text}`")
         if text is not None:
-            given = Given(KINDS[key], name.text, text, value.label)
+            given = Given(setting.name, name.text, text, value.label)
             _check_given(form, given, name.label)
             yield given
 

@@ -10,7 +10,6 @@ from dataclasses import dataclass, field
 from kale_tag.diagnostics import Diagnostic, warning
 from kale_tag.kale import tags
 from kale_tag.kale.metadata import SETTINGS_KEY, tags_in
-from kale_tag.kale.outline import SETTING_KINDS
 from kale_tag.notebook.model import Notebook
 from kale_tag.notebook.places import Places
 from kale_tag.upgrade.names import collisions, names_meant, new_names
@@ -110,7 +109,7 @@ def _tags(before: Sequence[str], names: Mapping[str, str], *, is_old: bool) -> l
             after.append(text)
     if after == list(before):
         return after
-    others = {text.partition(":")[0] for text in after} & {"prev", *SETTING_KINDS}
+    others = {text.partition(":")[0] for text in after} & {"prev", *tags.SETTING_KINDS}
     if "step:" in after and not others:
         after.remove("step:")  # it says what no tag says: the cell belongs to the block above
     # What was two tags may have become one; another tool's are none of our business.

@@ -188,7 +188,7 @@ def test_as_kfp_compiles_it(tmp_path: Path) -> None:
         step(
             "tell",
             prev=("load", "train"),
-            settings=StepSettings(report=False, annotations={"a": "b:c"}),
+            settings=StepSettings(report=False, pod={"annotation": {"a": "b:c"}}),
         ),
         description="By hand",
         parameters=(Parameter("n", "int", 3), Parameter("unused", "str", "")),
@@ -421,7 +421,7 @@ def test_refused_parameters(default: object, said: str) -> None:
 
 def test_all_faults_at_once() -> None:
     """One run shows everything."""
-    bad = StepSettings(limits={"cpu": "x", "memory": "y"}, labels={"-": "x"})
+    bad = StepSettings(limits={"cpu": "x", "memory": "y"}, pod={"label": {"-": "x"}})
     assert len(refusals(pipeline(step("a", settings=bad), step("demo", settings=bad)))) == 7
 
 

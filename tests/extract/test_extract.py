@@ -7,7 +7,6 @@ import subprocess
 import sys
 from collections import Counter
 from collections.abc import Iterator, Sequence
-from importlib import resources
 from pathlib import Path
 from typing import Any
 
@@ -41,6 +40,7 @@ from kale_tag.plan.plan import plan
 from kale_tag.plan.select import View
 from kale_tag.spec import template
 from kale_tag.spec.read import read_spec, target_for
+from kale_tag.spec.schema import spec_schema
 from kale_tag.spec.yaml_write import Measure, Regex, comment, entries, flow, text
 
 EXAMPLES = int(os.environ.get("KALE_TAG_EXAMPLES", "100"))
@@ -214,7 +214,7 @@ def test_the_schema_takes_it(value: dict[str, Any]) -> None:
     """An extracted spec is valid for the JSON Schema that editors use."""
     import jsonschema  # noqa: PLC0415  slow
 
-    schema = json.loads(resources.files("kale_tag").joinpath("spec.schema.json").read_text("utf-8"))
+    schema = spec_schema()
     for made in specs_of(member(as_bytes(value))):
         root = read_yaml(Source("spec.yaml", made))
         assert root is not None

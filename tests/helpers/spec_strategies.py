@@ -7,7 +7,7 @@ from typing import Any
 
 from hypothesis import strategies as st
 
-from kale_tag.kale import settings
+from kale_tag.kale import settings, tags
 from kale_tag.rules.registry import SEVERITIES
 from kale_tag.spec import compile_section, read, rule
 
@@ -345,7 +345,7 @@ GROUPS: list[tuple[str, Spec, Callable[[str], Spec], Callable[[Spec], Spec]]] = 
         for name, fields in (
             ("katib_metadata", KATIB),
             ("security_context", SECURITY),
-            ("steps_defaults", {key: RULE[key] for key in rule.KINDS}),
+            ("steps_defaults", {key: RULE[key] for key in tags.DEFAULTS}),
         )
     ),
     ("compile", SECTION, lambda _: {}, lambda made: {"compile": made}),
@@ -367,7 +367,7 @@ def samples() -> Iterator[tuple[str, Spec, Place]]:
 
 WORDS = sorted(
     {*read.KEYS, *rule.KEYS, *settings.FIELDS, *settings.VOLUME_FIELDS, "name", "path", "stem"}
-    | {*settings.SECURITY_FIELDS, *settings.KATIB_FIELDS, *rule.KINDS, "key", "value"}
+    | {*settings.SECURITY_FIELDS, *settings.KATIB_FIELDS, *tags.DEFAULTS, "key", "value"}
     | {*compile_section.KEYS, *compile_section.STEP_KEYS}
 )
 ODD: list[Any] = [

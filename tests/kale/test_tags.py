@@ -16,8 +16,8 @@ NAMES = st.from_regex(tags.NAME, fullmatch=True)
 @st.composite
 def any_tag(draw: st.DrawFn) -> tags.Tag:
     """A tag of any kind with parts that its grammar allows."""
-    kind = draw(st.sampled_from(sorted(tags.PARTS)))
-    parts = [draw(st.from_regex(part.pattern, fullmatch=True)) for part in tags.PARTS[kind]]
+    kind = draw(st.sampled_from(sorted(tags.KINDS)))
+    parts = [draw(st.from_regex(part.pattern, fullmatch=True)) for part in tags.KINDS[kind].parts]
     return tags.Tag(kind, tuple(parts))
 
 
@@ -44,7 +44,7 @@ def test_order(found: list[tags.Tag]) -> None:
     ordered = tags.in_order(found)
     assert sorted(map(str, ordered)) == sorted(map(str, found))
     assert tags.in_order(ordered) == ordered
-    for kind in tags.PARTS:
+    for kind in tags.KINDS:
         assert [t for t in ordered if t.kind == kind] == [t for t in found if t.kind == kind]
 
 

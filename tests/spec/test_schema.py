@@ -34,9 +34,10 @@ from kale_tag.kale import settings, tags
 from kale_tag.rules.registry import SEVERITIES
 from kale_tag.spec import compile_section, read, rule, template
 from kale_tag.spec.read import read_spec
+from kale_tag.spec.schema import spec_schema
 
 ROOT = Path(__file__).parents[2]
-SCHEMA: dict[str, Any] = json.loads((ROOT / "kale_tag/spec.schema.json").read_text("utf-8"))
+SCHEMA: dict[str, Any] = spec_schema()
 EXAMPLES = int(os.environ.get("KALE_TAG_EXAMPLES", "60"))
 FUZZ = hypothesis_settings(
     max_examples=EXAMPLES,
@@ -50,7 +51,11 @@ FORM = {
     *("invalid-name", "invalid-storage-class-name", "no-selector", "no-effect", "two-roles"),
     *("not-code", "setting-without-step", "kale-tag-added", "invalid-tag", "reserved-name"),
     *("invalid-secret", "not-yet", "nested-variable"),
-    *(f"invalid-{part.name.replace(' ', '-')}" for parts in tags.PARTS.values() for part in parts),
+    *(
+        f"invalid-{part.name.replace(' ', '-')}"
+        for kind in tags.KINDS.values()
+        for part in kind.parts
+    ),
 }
 """The codes of faults that JSON Schema can see too."""
 
@@ -295,8 +300,7 @@ def keys(pointer: str) -> set[str]:
         ("#/definitions/rule", rule.KEYS),
         ("#/definitions/not", rule.SELECTORS),
         ("#/definitions/pipeline", settings.FIELDS),
-        ("#/definitions/pipeline/properties/steps_defaults/anyOf/0", rule.KINDS),
-        ("#/definitions/pipeline/properties/steps_defaults/anyOf/0", settings.DEFAULTS_KINDS),
+        ("#/definitions/pipeline/properties/steps_defaults/anyOf/0", tags.DEFAULTS),
         ("#/definitions/pipeline/properties/security_context", settings.SECURITY_FIELDS),
         ("#/definitions/pipeline/properties/katib_metadata", settings.KATIB_FIELDS),
         ("#/definitions/volume", settings.VOLUME_FIELDS),

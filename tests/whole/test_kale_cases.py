@@ -141,8 +141,7 @@ def test_settings_of_a_step() -> None:
     assert isinstance(step, Step)
     found, config = step.settings, kale["config"]
     assert found.limits == config["limits"]
-    assert found.labels == config["labels"]
-    assert found.annotations == config["annotations"]
+    assert found.pod == {"label": config["labels"], "annotation": config["annotations"]}
     assert found.image == config["base_image"]
     assert found.cache == config["enable_caching"]
     assert found.report == config["generate_html_report"]
