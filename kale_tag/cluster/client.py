@@ -1,83 +1,124 @@
 """A cluster with Kubeflow Pipelines, through kfp's own client: upload, run, schedule, watch."""
 
+import contextlib
+import io
 import json
 import os
 import tempfile
-from collections.abc import Callable, Mapping
+import warnings
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
-from typing import Any, TypeVar
+from typing import Any
 
 from kale_tag.cluster.health import Answer, Endpoint, connection_diagnostic, status_diagnostic
-from kale_tag.cluster.package import RunnablePackage, quietly
+from kale_tag.compiler.read_package import PackageHeader, not_a_package
 from kale_tag.diagnostics import Diagnostic, UserError, error
-
-Found = TypeVar("Found")
 
 TIMEOUT = (5.0, 20.0)
 """Seconds for connecting, and for each wait on an answer."""
 
 ENDED = frozenset({"SUCCEEDED", "FAILED", "CANCELED", "SKIPPED"})
-"""States in which a run stays (`RuntimeState` in run.proto)."""
+"""The final states of a run (`RuntimeState` in run.proto)."""
 
 
 @dataclass(frozen=True, slots=True)
-class Version:
-    """A version of a pipeline on the server; *new* when it was not there before."""
+class PipelineVersion:
+    """A version of a pipeline on the server."""
 
     pipeline_id: str
     version_id: str
     name: str
-    new: bool
+    new: bool  # whether it was uploaded now
 
 
 @dataclass(frozen=True, slots=True)
-class Task:
-    """A step of a run, as the server tells of it: its name, state, seconds it took, error."""
+class ClusterTask:
+    """A task of a run on the server."""
 
     name: str
     state: str
-    seconds: float | None
+    seconds: float | None  # how long it took, if that is known
     error: str
 
 
 @dataclass(frozen=True, slots=True)
-class Run:
-    """A run as it is now; *tasks* by their ids, in the order in which they started."""
+class ClusterRun:
+    """The present state of a run on the server."""
 
     run_id: str
     state: str
     error: str
-    tasks: Mapping[str, Task]
+    tasks: Mapping[str, ClusterTask]  # by id, in the order in which they started
+
+
+@contextlib.contextmanager
+def quietly() -> Iterator[io.StringIO]:
+    """Hide what kfp prints and warns of; yields what it printed."""
+    printed = io.StringIO()
+    with warnings.catch_warnings(), contextlib.redirect_stdout(printed):
+        warnings.simplefilter("ignore")
+        yield printed
+
+
+def check_package(package: PackageHeader) -> None:
+    """Raise `UserError` for a package that a KFP API server refuses, which reads as kfp does."""
+    name, text = package.source.name, package.source.text
+    if "pipeline_spec" in text and text.lstrip().startswith("{"):
+        value = json.loads(text)
+        if "pipeline_spec" in value:
+            why = "it is JSON with a platform spec, which no API server reads; use YAML"
+            raise UserError(not_a_package(name, why))
+    with quietly():
+        from kfp import components  # type: ignore[import-untyped]  # noqa: PLC0415  slow to import
+
+        try:
+            components.load_component_from_text(text)
+        except Exception as exc:  # noqa: BLE001  kfp does not document what it raises
+            why = " ".join(str(exc).split())[:300] or type(exc).__name__
+            why = f"no key {why}" if isinstance(exc, KeyError) else why
+            raise UserError(not_a_package(name, why)) from None
 
 
 class Cluster:
-    """A server that has answered. Every method raises `UserError` with what it says."""
+    """A server that has answered. Every method raises `UserError` if the server refuses."""
 
     def __init__(self, client: Any, endpoint: Endpoint, ui: str, namespace: str) -> None:  # noqa: ANN401
-        """Keep kfp's *client*; *ui* is where people look at runs, "" where that is not known."""
+        """Keep kfp's *client*; *ui* is the URL of the UI, or "" if it is not known."""
         self.client = client
         self.endpoint = endpoint
         self.ui = ui
         self.namespace = namespace
 
     def url(self, *parts: str) -> str:
-        """The page of the UI, `runs/details/ID`; "" where the UI is not known."""
+        """The page of the UI, `runs/details/ID`; "" if the UI is not known."""
         return f"{self.ui}/#/{'/'.join(parts)}" if self.ui else ""
 
-    def upload(self, package: RunnablePackage, name: str, digest: str) -> Version:
-        """The version *name* of the pipeline that *package* is; uploaded if it is not there.
+    def upload(self, package: PackageHeader, name: str, digest: str) -> PipelineVersion:
+        """The version *name* of the pipeline of *package*, uploaded if it is not there.
 
-        *digest* is that of the package; it stands in the description of the version.
+        *digest* is that of the package; the description of the version contains it.
         """
-        pipeline_id = self._pipeline(package)
-        doing = f"take the version {name}"
+        models, api = self.client.api_models, self.client.pipelines
+        # `display_name` alone: servers before 2.15 know no `name`, and newer ones take it for both.
+        body = models.V2beta1Pipeline(
+            display_name=package.pipeline,
+            description=package.description or None,
+            namespace=self.namespace or None,
+        )
+        doing = f"create the pipeline {package.pipeline}"
+        create = api.pipeline_service_create_pipeline
+        pipeline, _ = self._find_or_create(
+            "pipelines", package.pipeline, lambda: self._ask(doing, create, body), **self._where
+        )
+        pipeline_id = self._id(pipeline.pipeline_id, doing)
+        doing = f"upload the version {name}"
 
-        def make() -> Version:
+        def upload() -> Any:  # noqa: ANN401  one of kfp's models
             with tempfile.TemporaryDirectory(prefix="kale-tag-") as folder:
                 path = os.path.join(folder, "pipeline.yaml")
                 with open(path, "wb") as file:
-                    file.write(package.data)
-                made = self._ask(
+                    file.write(package.source.text.encode())
+                return self._ask(
                     doing,
                     self.client.pipeline_uploads.upload_pipeline_version,
                     path,
@@ -85,26 +126,33 @@ class Cluster:
                     pipelineid=pipeline_id,
                     description=f"sha256:{digest}",
                 )
-            return Version(pipeline_id, self._id(made.pipeline_version_id, doing), name, new=True)
 
-        return _found_or_made(lambda: self._version(pipeline_id, name, digest), make)
+        version, new = self._find_or_create("pipeline_versions", name, upload, pipeline_id)
+        if not new and digest not in (version.description or ""):
+            message = f"the version {name} exists, with another package"
+            hint = "choose another `--version-name`, or leave it out"
+            raise UserError(error("version-taken", message, help=hint))
+        version_id = self._id(version.pipeline_version_id, doing)
+        return PipelineVersion(pipeline_id, version_id, name, new)
 
     def experiment(self, name: str) -> str:
-        """The id of the experiment *name*; made if it is not there."""
-        api = self.client.experiments
+        """The id of the experiment *name*, created if it is not there."""
+        doing = f"create the experiment {name}"
+        create = self.client.experiments.experiment_service_create_experiment
         body = self.client.api_models.V2beta1Experiment(
             display_name=name, namespace=self.namespace or None
         )
-        made = self._named_or_made(
-            "experiments",
-            api.experiment_service_list_experiments,
-            api.experiment_service_create_experiment,
-            body,
+        found, _ = self._find_or_create(
+            "experiments", name, lambda: self._ask(doing, create, body), **self._where
         )
-        return self._id(made.experiment_id, f"make the experiment {name}")
+        return self._id(found.experiment_id, doing)
 
     def start(
-        self, version: Version, experiment_id: str, name: str, parameters: Mapping[str, object]
+        self,
+        version: PipelineVersion,
+        experiment_id: str,
+        name: str,
+        parameters: Mapping[str, object],
     ) -> str:
         """The id of a new run of *version*."""
         models, doing = self.client.api_models, "start the run"
@@ -119,118 +167,90 @@ class Cluster:
 
     def schedule(
         self,
-        version: Version,
+        version: PipelineVersion,
         experiment_id: str,
         name: str,
         cron: str,
         parameters: Mapping[str, object],
     ) -> tuple[str, bool]:
-        """The id of a recurring run of *version* by the schedule *cron*, and whether it is new.
+        """The id of a recurring run of *version* on the schedule *cron*, and whether it is new.
 
-        One that is the same in everything is left alone. Raises `UserError` where one of this name
-        does something else: it would go on beside the new one.
+        An equal one is left alone. Raises `UserError` if one of this name is different: both would
+        go on.
         """
         models, doing = self.client.api_models, "schedule the pipeline"
-        config = models.V2beta1RuntimeConfig(parameters=dict(parameters))
-        reference = self._reference(version)
-        trigger = models.V2beta1Trigger(cron_schedule=models.V2beta1CronSchedule(cron=cron))
-        list_all = self.client.recurring_runs.recurring_run_service_list_recurring_runs
-        for one in self._named("recurring_runs", list_all, name, experiment_id=experiment_id):
-            wanted = (cron, version.version_id, dict(parameters))
-            if _schedule_of(one) == wanted:
-                return self._id(one.recurring_run_id, doing), False
-            raise UserError(
-                error(
-                    "scheduled-otherwise",
-                    f"the recurring run {name} is there already, with another schedule, version or "
-                    "parameters; both would go on",
-                    help="delete the old one in the UI, or choose another name: `--run-name`",
-                )
-            )
+        if found := self._find("recurring_runs", name, experiment_id=experiment_id):
+            if _schedule_of(found) == (cron, version.version_id, dict(parameters)):
+                return self._id(found.recurring_run_id, doing), False
+            message = f"the recurring run {name} exists, with another schedule, version or "
+            message += "parameters; both would go on"
+            hint = "delete the old one in the UI, or choose another name: `--run-name`"
+            raise UserError(error("scheduled-otherwise", message, help=hint))
         body = models.V2beta1RecurringRun(
             display_name=name,
             experiment_id=experiment_id,
-            pipeline_version_reference=reference,
-            runtime_config=config,
-            trigger=trigger,
+            pipeline_version_reference=self._reference(version),
+            runtime_config=models.V2beta1RuntimeConfig(parameters=dict(parameters)),
+            trigger=models.V2beta1Trigger(cron_schedule=models.V2beta1CronSchedule(cron=cron)),
             mode="ENABLE",
             max_concurrency="1",
         )
         create = self.client.recurring_runs.recurring_run_service_create_recurring_run
         return self._id(self._ask(doing, create, body).recurring_run_id, doing), True
 
-    def look(self, run_id: str) -> Run:
-        """The run *run_id* as it is now."""
-        doing = "tell of the run"
+    def look(self, run_id: str) -> ClusterRun:
+        """The present state of the run *run_id*."""
+        doing = "get the run"
         run = self._ask(doing, self.client.runs.run_service_get_run, run_id)
         self._id(run.run_id, doing)
         details = run.run_details.task_details if run.run_details else None
         tasks = sorted(details or (), key=lambda one: str(one.start_time or "9"))
-        return Run(
+        return ClusterRun(
             run_id,
             run.state or "PENDING",
             _message(run.error),
             {one.task_id or str(place): _task(one) for place, one in enumerate(tasks)},
         )
 
-    def _pipeline(self, package: RunnablePackage) -> str:
-        """The id of the pipeline of *package*; made if it is not there."""
-        api = self.client.pipelines
-        # `display_name` alone: servers before 2.15 know no `name`, and newer ones take it for both.
-        body = self.client.api_models.V2beta1Pipeline(
-            display_name=package.pipeline,
-            description=package.description or None,
-            namespace=self.namespace or None,
-        )
-        made = self._named_or_made(
-            "pipelines",
-            api.pipeline_service_list_pipelines,
-            api.pipeline_service_create_pipeline,
-            body,
-        )
-        return self._id(made.pipeline_id, f"make the pipeline {package.pipeline}")
+    @property
+    def _where(self) -> dict[str, str]:
+        return {"namespace": self.namespace} if self.namespace else {}
 
-    def _version(self, pipeline_id: str, name: str, digest: str) -> Version | None:
-        list_versions = self.client.pipelines.pipeline_service_list_pipeline_versions
-        found = self._named("pipeline_versions", list_versions, name, pipeline_id)
-        if not found:
-            return None
-        if digest not in (found[0].description or ""):
-            raise UserError(
-                error(
-                    "version-taken",
-                    f"the version {name} is there already, and is another package",
-                    help="choose another `--version-name`, or leave it out",
-                )
-            )
-        return Version(pipeline_id, found[0].pipeline_version_id, name, new=False)
+    def _find_or_create(
+        self, kind: str, name: str, create: Callable[[], Any], *parent: str, **where: str
+    ) -> tuple[Any, bool]:
+        """The record of *kind* that is called *name*, and whether it was created now.
 
-    def _named_or_made(
-        self,
-        kind: str,
-        list_all: Callable[..., Any],
-        create: Callable[..., Any],
-        body: Any,  # noqa: ANN401  one of kfp's models
-    ) -> Any:  # noqa: ANN401  the same
-        """The one of *kind* in the namespace that has the name of *body*, or *body* made."""
-        name = body.display_name
-        where = {"namespace": self.namespace} if self.namespace else {}
-        return _found_or_made(
-            lambda: next(iter(self._named(kind, list_all, name, **where)), None),
-            lambda: self._ask(f"make the {kind.removesuffix('s')} {name}", create, body),
-        )
+        Another client may create it at the same time.
+        """
+        if found := self._find(kind, name, *parent, **where):
+            return found, False
+        try:
+            return create(), True
+        except UserError as exc:
+            taken = exc.diagnostics[0].code == "taken"
+            if taken and (found := self._find(kind, name, *parent, **where)):
+                return found, False
+            raise
 
-    def _named(
-        self, kind: str, list_all: Callable[..., Any], name: str, *args: object, **kwargs: object
-    ) -> list[Any]:
-        """Those of *kind*, a field of what *list_all* answers, that are called *name*."""
+    def _find(self, kind: str, name: str, *parent: str, **where: str) -> Any:  # noqa: ANN401
+        """The record of *kind* that is called *name*, or None."""
+        service, method = {
+            "pipelines": ("pipelines", "pipeline_service_list_pipelines"),
+            "pipeline_versions": ("pipelines", "pipeline_service_list_pipeline_versions"),
+            "experiments": ("experiments", "experiment_service_list_experiments"),
+            "recurring_runs": ("recurring_runs", "recurring_run_service_list_recurring_runs"),
+        }[kind]
         predicate = {"operation": "EQUALS", "key": "display_name", "stringValue": name}
         only = json.dumps({"predicates": [predicate]})  # filter.proto
-        doing = f"list {kind.replace('_', ' ')}"
-        listed = self._ask(doing, list_all, *args, filter=only, **kwargs)
-        return [one for one in getattr(listed, kind) or () if one.display_name == name]
+        list_all = getattr(getattr(self.client, service), method)
+        listed = self._ask(
+            f"list {kind.replace('_', ' ')}", list_all, *parent, filter=only, **where
+        )
+        named = (one for one in getattr(listed, kind) or () if one.display_name == name)
+        return next(named, None)
 
-    def _reference(self, version: Version) -> Any:  # noqa: ANN401  one of kfp's models
+    def _reference(self, version: PipelineVersion) -> Any:  # noqa: ANN401  one of kfp's models
         return self.client.api_models.V2beta1PipelineVersionReference(
             pipeline_id=version.pipeline_id, pipeline_version_id=version.version_id
         )
@@ -239,10 +259,10 @@ class Cluster:
         """*value*, which every answer of the API has."""
         if value:
             return value
-        raise UserError(_no_sense(self.endpoint, doing))
+        raise UserError(_not_understood(self.endpoint, doing))
 
     def _ask(self, doing: str, call: Callable[..., Any], *args: object, **kwargs: object) -> Any:  # noqa: ANN401
-        """What the server answers to one request."""
+        """The answer of the server to one request."""
         import kfp_server_api as api  # type: ignore[import-untyped]  # noqa: PLC0415  slow to import
 
         try:
@@ -257,23 +277,11 @@ class Cluster:
             known = connection_diagnostic(self.endpoint, exc)
             if known is None and isinstance(exc, AttributeError):
                 raise
-            raise UserError(known or _no_sense(self.endpoint, doing)) from None
-        # It takes any text for a record in which all is None.
+            raise UserError(known or _not_understood(self.endpoint, doing)) from None
+        # kfp makes a record of None values of any text.
         if not _is_record(self.client.runs.run_service_get_run.__self__.api_client.last_response):
-            raise UserError(_no_sense(self.endpoint, doing))
+            raise UserError(_not_understood(self.endpoint, doing))
         return answer
-
-
-def _found_or_made(find: Callable[[], Found | None], make: Callable[[], Found]) -> Found:
-    """What is there already, or is made; somebody else may make it in between."""
-    if found := find():
-        return found
-    try:
-        return make()
-    except UserError as exc:
-        if exc.diagnostics[0].code == "taken" and (found := find()):
-            return found
-        raise
 
 
 def _schedule_of(run: Any) -> tuple[str, str, dict[str, object]]:  # noqa: ANN401  kfp's model
@@ -286,25 +294,26 @@ def _schedule_of(run: Any) -> tuple[str, str, dict[str, object]]:  # noqa: ANN40
     )
 
 
-def _task(task: Any) -> Task:  # noqa: ANN401  kfp's model
+def _task(task: Any) -> ClusterTask:  # noqa: ANN401  kfp's model
     seconds = None
-    # A time that is not known is 1970.
+    # An unknown time is 1970.
     if task.start_time and task.end_time and task.end_time >= task.start_time:
         seconds = (task.end_time - task.start_time).total_seconds()
-    return Task(task.display_name or "", task.state or "PENDING", seconds, _message(task.error))
+    state = task.state or "PENDING"
+    return ClusterTask(task.display_name or "", state, seconds, _message(task.error))
 
 
 def _message(status: Any) -> str:  # noqa: ANN401  kfp's model
     return " ".join((status.message or "").split()) if status else ""
 
 
-def _refusal(endpoint: Endpoint, diagnostic: Any, doing: str) -> Diagnostic:  # noqa: ANN401  ApiException
-    if not diagnostic.status:
-        return connection_diagnostic(endpoint, diagnostic) or _no_sense(endpoint, doing)
-    body = diagnostic.body or ""
+def _refusal(endpoint: Endpoint, exc: Any, doing: str) -> Diagnostic:  # noqa: ANN401  ApiException
+    if not exc.status:
+        return connection_diagnostic(endpoint, exc) or _not_understood(endpoint, doing)
+    body = exc.body or ""
     text = body.decode(errors="replace") if isinstance(body, bytes) else body
-    kind = (diagnostic.headers or {}).get("Content-Type", "")
-    return status_diagnostic(endpoint, Answer(diagnostic.status, kind, text=text), doing)
+    kind = (exc.headers or {}).get("Content-Type", "")
+    return status_diagnostic(endpoint, Answer(exc.status, kind, text=text), doing)
 
 
 def _is_record(response: Any) -> bool:  # noqa: ANN401  kfp's own
@@ -314,9 +323,7 @@ def _is_record(response: Any) -> bool:  # noqa: ANN401  kfp's own
         return False
 
 
-def _no_sense(endpoint: Endpoint, doing: str) -> Diagnostic:
-    return error(
-        "not-the-api",
-        f"{endpoint.url} was asked to {doing}, and its answer makes no sense",
-        help="a proxy may be in between; else the server may be too new for this version of kfp",
-    )
+def _not_understood(endpoint: Endpoint, doing: str) -> Diagnostic:
+    message = f"cannot {doing}: {endpoint.url} did not return what the KFP API returns"
+    hint = "check for a proxy in between; the server may also be too new for this version of kfp"
+    return error("not-the-api", message, help=hint)

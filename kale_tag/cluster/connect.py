@@ -1,4 +1,4 @@
-"""From what the user, the environment and kfp's own configuration say to a cluster."""
+"""The cluster that options, environment variables and kfp's own configuration name."""
 
 import os
 import ssl
@@ -9,9 +9,8 @@ from typing import Any
 from urllib import request
 from urllib.parse import urlsplit
 
-from kale_tag.cluster.client import Cluster
+from kale_tag.cluster.client import Cluster, quietly
 from kale_tag.cluster.health import Endpoint, check
-from kale_tag.cluster.package import quietly
 from kale_tag.diagnostics import UserError, error
 
 TOKEN = "KALE_TAG_TOKEN"  # noqa: S105  the name of a variable
@@ -19,7 +18,7 @@ TOKEN_FILE = "KF_PIPELINES_SA_TOKEN_PATH"  # noqa: S105  the same, kfp's
 HOST = "KF_PIPELINES_ENDPOINT"
 UI_HOST = "KF_PIPELINES_UI_ENDPOINT"
 LOGIN = "KF_PIPELINES_IAP_OAUTH2_CLIENT_ID"
-"""Set where kfp logs in at Google's, and asks the user to."""
+"""If it is set, kfp asks the user to log in at Google's."""
 
 POD_NAMESPACE = "/var/run/secrets/kubernetes.io/serviceaccount/namespace"
 HERE = frozenset({"localhost", "127.0.0.1", "::1"})
@@ -27,44 +26,44 @@ HERE = frozenset({"localhost", "127.0.0.1", "::1"})
 
 @dataclass(frozen=True, slots=True)
 class Access:
-    """Which server, as whom and in which namespace, as the user says it; "" where not said."""
+    """The options of the user that name a server; "" for those not given."""
 
     host: str = ""
     token: str = field(default="", repr=False)
-    ca_cert: str = ""
+    ca_cert: str = ""  # a file
     namespace: str = ""
 
 
 def connect(access: Access) -> Cluster:
-    """The cluster that *access*, the environment and kfp's own configuration lead to.
+    """The cluster at the host in *access*, else KF_PIPELINES_ENDPOINT, else the cluster around
+    this pod, else the current context of kubectl.
 
-    The first of these: the host that is given, KF_PIPELINES_ENDPOINT, the cluster around this pod,
-    the current context of kubectl. Raises `UserError` when none is known, or the server does not
-    answer as an API server of Kubeflow Pipelines does to somebody that it knows.
+    Raises `UserError` if there is none, or its server does not accept requests.
     """
     host = _address(access.host or os.environ.get(HOST, ""))
+    if access.ca_cert:
+        _check_certificate(access.ca_cert)
     client = _client(access, host)
     api_client = client.runs.run_service_get_run.__self__.api_client
-    # By itself it would wait four times for an answer.
+    # By default it would wait four times for an answer.
     api_client.rest_client.pool_manager.connection_pool_kw["retries"] = 0
-    # kfp looks for the cluster around it, then for kubectl's, and goes on where there is none.
+    # kfp looks for the cluster around it, then for kubectl's, and goes on if there is neither.
     if not host and api_client.configuration.host == type(api_client.configuration)().host:
         hint = f"`--host URL`, or {HOST} in the environment"
-        raise UserError(error("no-host", "no cluster is named", help=hint))
-    endpoint = _endpoint(api_client, own_ca=bool(access.ca_cert))
-    apart = check(endpoint)
+        raise UserError(error("no-host", "no cluster is configured", help=hint))
+    endpoint = _endpoint(api_client, access.ca_cert)
+    multi_user = check(endpoint)
     namespace = access.namespace or client.get_user_namespace() or _pod_namespace()
-    if apart and not namespace:
-        message = f"{endpoint.url} keeps its users apart, and no namespace is named"
-        raise UserError(
-            error("no-namespace", message, help="`--namespace NAME`: your profile in Kubeflow")
-        )
+    if multi_user and not namespace:
+        message = f"{endpoint.url} has several users and needs a namespace"
+        hint = "name your profile in Kubeflow: `--namespace NAME`"
+        raise UserError(error("no-namespace", message, help=hint))
     ui = _address(os.environ.get(UI_HOST, "")) or host
-    return Cluster(client, endpoint, ui, namespace if apart else access.namespace)
+    return Cluster(client, endpoint, ui, namespace if multi_user else access.namespace)
 
 
 def _address(text: str) -> str:
-    """*text* as a URL that paths are put behind; without `http`, TLS is meant, but not here."""
+    """*text* as a URL to append paths to; without a scheme it is https, on this machine http."""
     if not text:
         return ""
     url = text.partition("#")[0].partition("?")[0].rstrip("/")
@@ -78,10 +77,10 @@ def _address(text: str) -> str:
         good = False
         parts = None
     if parts is not None and parts.password is not None:
-        message = "a password in the address of the server would be shown and stored"
+        message = "the address of the server contains a password, which would be shown and stored"
         raise UserError(error("password-in-host", message, help=f"use a token: {TOKEN}"))
     if not good or any(letter.isspace() for letter in url):
-        message = f"`{text}` is no address of a server"
+        message = f"not an address of a server: `{text}`"
         raise UserError(error("invalid-host", message, help="write it as http://localhost:8080"))
     return url
 
@@ -99,7 +98,7 @@ def _client(access: Access, host: str) -> Any:  # noqa: ANN401  a kfp.Client
         )
 
     class Client(kfp.Client):  # type: ignore[misc]  # kfp has no types
-        """kfp's client, which does not ask how the server is: `check` does, and does not wait."""
+        """kfp's client without its slow check of the server; `check` does it."""
 
         def get_kfp_healthz(self, sleep_duration: int = 5) -> Any:  # noqa: ANN401, ARG002
             return V2beta1GetHealthzResponse(multi_user=False)
@@ -116,15 +115,15 @@ def _client(access: Access, host: str) -> Any:  # noqa: ANN401  a kfp.Client
                 # With kubectl's configuration comes the certificate of its cluster.
                 ssl_ca_cert=trusted if host or access.ca_cert else None,
             )
-    except Exception as exc:  # noqa: BLE001  kfp, Google's login and kubectl's plug-ins say not what
-        message = "kfp's own configuration cannot be used"
-        said = " ".join(str(exc).split())[:300] or type(exc).__name__
-        hint = f"`--host URL` and {TOKEN} are all that is needed"
-        raise UserError(error("kfp-configuration", message, notes=[said], help=hint)) from None
+    except Exception as exc:  # noqa: BLE001  kfp, Google's login, plug-ins of kubectl
+        message = "kfp cannot use its configuration"
+        why = " ".join(str(exc).split())[:300] or type(exc).__name__
+        hint = f"`--host URL` and {TOKEN} suffice"
+        raise UserError(error("kfp-configuration", message, notes=[why], help=hint)) from None
 
 
-def _endpoint(api_client: Any, *, own_ca: bool) -> Endpoint:  # noqa: ANN401  kfp_server_api's
-    """Where kfp's client sends its requests, and with which headers."""
+def _endpoint(api_client: Any, own_ca: str) -> Endpoint:  # noqa: ANN401  kfp_server_api's
+    """The server to which kfp's client sends its requests, and their headers."""
     configuration = api_client.configuration
     url = configuration.host if "://" in configuration.host else f"http://{configuration.host}"
     configuration.host = url.rstrip("/")
@@ -134,22 +133,25 @@ def _endpoint(api_client: Any, *, own_ca: bool) -> Endpoint:  # noqa: ANN401  kf
         headers["Cookie"] = api_client.cookie
     if authorization := configuration.get_api_key_with_prefix("authorization"):
         headers["Authorization"] = authorization
-    return Endpoint(
-        configuration.host,
-        headers,
-        configuration.ssl_ca_cert or "",
-        configuration.cert_file or "",
-        configuration.key_file or "",
-        configuration.proxy or "",
-        own_ca,
-    )
+    pool = api_client.rest_client.pool_manager
+    return Endpoint(configuration.host, pool, headers, own_ca)
+
+
+def _check_certificate(path: str) -> None:
+    try:
+        ssl.create_default_context(cafile=path)
+    except OSError as exc:  # SSLError is one
+        message = f"not a certificate in PEM form: {path}"
+        notes = [(exc.strerror or str(exc)).lower()]
+        hint = "name a PEM file: `--ca-cert FILE`"
+        raise UserError(error("no-certificate", message, notes=notes, help=hint)) from None
 
 
 def _keep_host(configuration: Any) -> None:  # noqa: ANN401  kfp_server_api's
-    """Let a new token of kubectl's not take the way to KFP out of the address.
+    """Keep the address of KFP when kubectl's token is refreshed.
 
     The hook of the kubernetes package sets the whole configuration again, itself too, before every
-    request; with it alone kfp asks Kubernetes instead of KFP.
+    request; then kfp would ask Kubernetes instead of KFP.
     """
     refresh, host = configuration.refresh_api_key_hook, configuration.host
     if refresh is None:
@@ -166,14 +168,14 @@ def _keep_host(configuration: Any) -> None:  # noqa: ANN401  kfp_server_api's
 def _token(access: Access) -> str:
     token = (access.token or os.environ.get(TOKEN, "")).strip()
     if not token.isascii() or not token.isprintable() or " " in token:
-        message = "the token has characters that no token has"
-        hint = "it is one word; was something else pasted with it?"
+        message = "the token contains a character that no token contains"
+        hint = "check for a space or other text around it"
         raise UserError(error("invalid-token", message, help=hint))
     return token
 
 
 def _token_file() -> str:
-    """The file in which the cluster keeps a token for us; kfp reads it anew for every request."""
+    """The file with a token of the cluster; kfp reads it again for every request."""
     path = os.environ.get(TOKEN_FILE, "")
     try:
         if path:
@@ -187,7 +189,7 @@ def _token_file() -> str:
 
 
 def _proxy(host: str) -> str:
-    """The proxy of the environment for *host*, which kfp by itself does not look at."""
+    """The proxy of the environment for *host*, which kfp does not read itself."""
     parts = urlsplit(host)
     if not host or request.proxy_bypass(parts.hostname or ""):
         return ""

@@ -12,7 +12,6 @@ from kale_tag import files
 from kale_tag.commands.run_compare import check_comparable, compare_runs
 from kale_tag.commands.run_end import finish
 from kale_tag.commands.run_screen import Screen, Watch
-from kale_tag.commands.shared.load_package import Loaded, NotBuiltError, load_package
 from kale_tag.commands.shared.options import (
     Cache,
     Color,
@@ -29,9 +28,9 @@ from kale_tag.commands.shared.options import (
     Timeout,
     Until,
 )
+from kale_tag.commands.shared.packages import Loaded, exit_code, load_package, read_arguments
 from kale_tag.commands.shared.report import Report, style_for
-from kale_tag.commands.shared.run_arguments import read_arguments
-from kale_tag.compiler.read_package import Compiled
+from kale_tag.compiler.read_package import Compiled, read_compiled
 from kale_tag.diagnostics import UserError, error, suggest
 from kale_tag.run import local
 from kale_tag.run.cluster_only import not_here
@@ -77,15 +76,17 @@ def run(  # noqa: PLR0913  one parameter an option
         raise UserError(error("no-time", message))
     try:
         loaded = load_package(paths)
-    except NotBuiltError as exc:
+        compiled = read_compiled(loaded.header)
+    except UserError as exc:
         told.tell(exc.diagnostics)
-        return exc.code
+        return exit_code(exc)
     told.tell(loaded.warnings)
     if compare:
         _check_whole(start, cache=cache)
         check_comparable(loaded)
-    package = _until(loaded.package, until)
-    values = read_arguments(package, list(param or ()), params)
+    package = _until(compiled, until)
+    found = read_arguments(loaded.header, param or (), params)
+    values = {one.name: found.get(one.name, one.default) for one in package.parameters}
     given = {package.names[name]: value for name, value in values.items()}
     place = place_for(keep, package.name)
     reused = _reused(package, given, place, start, cache=cache)
@@ -93,7 +94,7 @@ def run(  # noqa: PLR0913  one parameter an option
     _check_packages(loaded, [*to_run], install=install)
     told.tell(not_here(to_run))
     place.open(reused)
-    files.write(os.path.join(place.folder, "package.yaml"), loaded.text.encode())
+    files.write(os.path.join(place.folder, "package.yaml"), loaded.header.source.text.encode())
     live = sys.stdout.isatty() and not verbose and os.environ.get("TERM") != "dumb"
     screen = Screen(style, place.folder, quiet, live, verbose)
     if not quiet:
@@ -154,13 +155,13 @@ def _until(package: Compiled, step: str) -> Compiled:
 
 def _unit(package: Compiled, name: str) -> str:
     """The step of that name, if it is one that can be started or stopped at."""
-    if name in package.waits:
+    if name in package.dependencies:
         return name
     inside = next((task for task in package.tasks if name in {task.title, task.name}), None)
     if inside is not None:
         message = f"`{name}` is a step of the notebook that `{inside.unit}` stands for"
         raise UserError(error("inner-step", message, help=f"name the whole: `{inside.unit}`"))
-    hint = suggest(name, package.waits, "its steps are")
+    hint = suggest(name, package.dependencies, "its steps are")
     raise UserError(error("unknown-step", f"the pipeline has no step `{name}`", help=hint))
 
 

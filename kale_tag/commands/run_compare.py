@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 
 from kale_tag import files
-from kale_tag.commands.shared.load_package import Loaded
+from kale_tag.commands.shared.packages import Loaded
 from kale_tag.compiler.read_package import Compiled
 from kale_tag.diagnostics import Diagnostic, Label, Source, UserError, error
 from kale_tag.kale.pipeline import SubPipeline
@@ -21,7 +21,7 @@ from kale_tag.run.compare.comparison import (
     run_notebook,
     snapshot_of,
 )
-from kale_tag.run.run_record import Comparison, RunOutcome
+from kale_tag.run.run_record import RunComparison, RunOutcome
 
 AGAIN = 2
 """How often the notebook runs again where something differs; dice may show the same twice."""
@@ -45,7 +45,7 @@ def check_comparable(loaded: Loaded) -> None:
         raise UserError(error("reference", message, at, help=hint))
 
 
-def compare_runs(loaded: Loaded, package: Compiled, run: RunOutcome, timeout: int) -> Comparison:
+def compare_runs(loaded: Loaded, package: Compiled, run: RunOutcome, timeout: int) -> RunComparison:
     """Run the notebook, and compare its variables with those at the end of the steps that are done.
 
     FOLDER/compare/pipeline has what these took down.
@@ -78,10 +78,10 @@ def compare_runs(loaded: Loaded, package: Compiled, run: RunOutcome, timeout: in
         execute(others[-1])
         found = compare(reached, plain, steps, others)
     shutil.rmtree(home, ignore_errors=True)
-    return Comparison(loaded.name, spent, len(reached.tasks), tuple(found), diagnostics)
+    return RunComparison(loaded.name, spent, len(reached.tasks), tuple(found), diagnostics)
 
 
-def show(comparison: Comparison, steps: int, style: Style, *, verbose: bool) -> None:
+def show(comparison: RunComparison, steps: int, style: Style, *, verbose: bool) -> None:
     """Print what differs in a pipeline of so many *steps*; with *verbose*, every variable."""
     print(f"\n{style.bold(comparison.notebook)}, {run_text.beside(comparison, steps)}")
     print(run_text.compared(comparison))

@@ -13,13 +13,13 @@ from kale_tag.diagnostics import UserError, error
 from kale_tag.render import run_text
 from kale_tag.render.run_failure import TAIL, beyond, failure
 from kale_tag.run import local
-from kale_tag.run.run_record import Comparison, RunOutcome, StepOutcome
+from kale_tag.run.run_record import RunComparison, RunOutcome, StepOutcome
 
 
 def finish(  # noqa: PLR0913  what there is to say
     watch: Watch,
     told: Report,
-    compare: Callable[[], Comparison] | None,
+    compare: Callable[[], RunComparison] | None,
     *,
     report: str,
     quiet: bool,
@@ -48,7 +48,7 @@ def finish(  # noqa: PLR0913  what there is to say
     return 0 if done and not (compared and compared.different) else 1
 
 
-def _write_pages(watch: Watch, told: Report, report: str, compared: Comparison | None) -> None:
+def _write_pages(watch: Watch, told: Report, report: str, compared: RunComparison | None) -> None:
     """Write the page into the folder of the run, and as *report*."""
     page = page_of(watch.run, watch.package, compared, full=watch.full).encode(errors="replace")
     for path in dict.fromkeys((os.path.join(watch.run.folder, "report.html"), report)):

@@ -6,13 +6,15 @@ from kale_tag import __version__
 from kale_tag.compiler.read_package import Compiled
 from kale_tag.render.run_failure import clean, failure, last_words
 from kale_tag.render.run_page import StepParts, as_page
-from kale_tag.run.run_record import Comparison, RunOutcome
+from kale_tag.run.run_record import RunComparison, RunOutcome
 
 KEPT = 100_000
 """Bytes of a long log that the page shows from either end."""
 
 
-def page_of(run: RunOutcome, package: Compiled, compared: Comparison | None, *, full: bool) -> str:
+def page_of(
+    run: RunOutcome, package: Compiled, compared: RunComparison | None, *, full: bool
+) -> str:
     """The page of *run*, which has ended, and was *compared*; *full*: the disk is."""
     parts = {}
     for task in package.tasks:

@@ -7,7 +7,7 @@ import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 
-from kale_tag.compiler.read_package import Compiled, Task
+from kale_tag.compiler.read_package import Compiled, PackageTask
 from kale_tag.render.run_text import step_line, table
 from kale_tag.render.style import Style
 from kale_tag.run.local import Event
@@ -77,10 +77,10 @@ class Watch:
         self.screen.close(self.run, self.now)
         return self.run
 
-    def _task(self, name: str) -> Task:
+    def _task(self, name: str) -> PackageTask:
         return next(task for task in self.package.tasks if task.id == name)
 
-    def _next(self, step: StepOutcome, event: Event, task: Task) -> StepOutcome:
+    def _next(self, step: StepOutcome, event: Event, task: PackageTask) -> StepOutcome:
         if event.kind == "start":
             return replace(step, state="running", attempts=step.attempts + 1, began=self.now)
         if event.kind == "reused":

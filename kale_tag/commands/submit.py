@@ -1,4 +1,4 @@
-"""`kale-tag submit`: the package, run on a cluster."""
+"""`kale-tag submit`: a pipeline on a cluster."""
 
 import hashlib
 import json
@@ -6,7 +6,7 @@ import os
 import re
 import sys
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import TYPE_CHECKING
@@ -30,43 +30,43 @@ from kale_tag.commands.shared.options import (
     VersionName,
     Wait,
 )
-from kale_tag.commands.shared.packages import Given, one_package
-from kale_tag.commands.shared.parameters import values_of
+from kale_tag.commands.shared.packages import exit_code, load_package, read_arguments
 from kale_tag.commands.shared.report import Report, style_for
-from kale_tag.diagnostics import Diagnostic, UserError, error
+from kale_tag.compiler.read_package import PackageHeader
+from kale_tag.diagnostics import Diagnostic, UserError, error, listed
 from kale_tag.render import diagnostics
 
 if TYPE_CHECKING:
-    from kale_tag.cluster.client import Cluster, Run, Task, Version
+    from kale_tag.cluster.client import Cluster, ClusterRun, ClusterTask, PipelineVersion
 
 DIGITS = 12
-"""Of the digest in the name of a version: enough that two packages never meet."""
+"""Digits of the digest in the name of a version: two packages never share them."""
 
 LONGEST = 127
-"""Characters of a version's name that KFP's database takes."""
+"""Characters that the name of a version may have in KFP's database."""
 
 POLL = (2.0, 10.0)
-"""Seconds between two looks at a run, at first and later."""
+"""Seconds between two requests for the state of a run, at first and later."""
 
 PATIENCE = 120.0
-"""Seconds for which a server may be away while we wait for a run."""
+"""Seconds without an answer after which waiting for a run ends."""
 
 PASSING = frozenset({"no-answer", "not-reachable", "server-error", "no-such-host"})
-"""Faults that may be over in a minute."""
+"""Codes of errors that may be over in a minute."""
 
 _FIELD = re.compile(r"[0-9A-Za-z*/,?#-]+")
 
 
 @dataclass(slots=True)
-class _Done:
-    """What was done so far, for people (`line`) and for programs (`value`)."""
+class _Results:
+    """The results so far, as text or as JSON."""
 
     quiet: bool
     as_json: bool
-    value: dict[str, object] = field(default_factory=dict)
+    value: dict[str, object] = field(default_factory=dict)  # for JSON
 
     def line(self, text: str, *, result: bool = False) -> None:
-        """Print *text*, unless a program reads; where only errors are wanted, *result* alone."""
+        """Print *text*, unless the output is JSON; with `--quiet`, a *result* only."""
         if not self.as_json and (result or not self.quiet):
             print(text, flush=True)
 
@@ -103,47 +103,53 @@ def submit(  # noqa: PLR0913  one parameter an option
 
     kale-tag submit churn.pipeline.yaml --recurring '0 3 * * *'
 
-    The package is what `kale-tag compile` writes. The same package is uploaded once: its digest is
-    in the name of the version. Without --host: KF_PIPELINES_ENDPOINT, the cluster around this pod,
-    or kubectl's current context. The token is best put into KALE_TAG_TOKEN.
+    The package is what `kale-tag compile` writes. It is uploaded once: its digest is in the name of
+    the version. Without --host: KF_PIPELINES_ENDPOINT, the cluster around this pod, or kubectl's
+    current context. Put a token into KALE_TAG_TOKEN.
     """
     report = Report(style_for(color, sys.stdout.isatty()))
-    done = _Done(quiet, format == "json")
+    results = _Results(quiet, format == "json")
     try:
         _refuse_contradictions(upload_only, recurring, wait)
         cron = _cron(recurring)
-        given = one_package(paths, quiet=quiet)
-        report.tell(given.warnings)
-        values = values_of(given, param or (), params)
+        loaded = load_package(paths, quiet=quiet)
+        package = loaded.header
+        report.tell(loaded.warnings)
+        _check_package(package)
+        found = read_arguments(package, param or (), params)
+        values = {package.names[name]: value for name, value in found.items()}
         cluster = _connect(host, token, ca_cert, namespace)
-        version = _upload(cluster, given, version_name, done)
+        version = _upload(cluster, package, version_name, results)
         if upload_only:
             code = 0
         else:
-            name = _experiment_name(given, experiment)
+            name = _experiment_name(package, experiment)
             place = (version, cluster.experiment(name))
-            done.value["experiment"] = {"id": place[1], "name": name}
+            results.value["experiment"] = {"id": place[1], "name": name}
             if cron:
-                _schedule(cluster, place, run_name or given.package.pipeline, cron, values, done)
+                _schedule(cluster, place, run_name or package.pipeline, cron, values, results)
                 code = 0
             else:
-                title = run_name or f"{given.package.pipeline} {datetime.now():%Y-%m-%d %H-%M-%S}"  # noqa: DTZ005  for people, as KFP's SDK has it
-                run_id = _start(cluster, place, title, values, done)
-                code = _wait(cluster, run_id, given, report, done) if wait else 0
+                title = run_name or f"{package.pipeline} {datetime.now():%Y-%m-%d %H-%M-%S}"  # noqa: DTZ005  for people, as KFP's SDK has it
+                run_id = _start(cluster, place, title, values, results)
+                code = _wait(cluster, run_id, package, report, results) if wait else 0
     except UserError as exc:
         report.tell(exc.diagnostics)
-        code = 3 if any(one.code == "bug" for one in exc.diagnostics) else 2
-    if done.as_json:
+        code = exit_code(exc)
+    if results.as_json:
         shown = [diagnostics.as_value(diagnostic) for diagnostic in report.diagnostics]
-        print(json.dumps({**done.value, "diagnostics": shown}, indent=1, ensure_ascii=False))
+        print(json.dumps({**results.value, "diagnostics": shown}, indent=1, ensure_ascii=False))
     return code
 
 
 def _refuse_contradictions(upload_only: bool, recurring: str, wait: bool) -> None:  # noqa: FBT001  options
     pairs = [
-        (upload_only and recurring, "`--upload-only` starts nothing, and `--recurring` does"),
-        (upload_only and wait, "`--upload-only` starts nothing to wait for"),
-        (recurring and wait, "a recurring run has no end to wait for"),
+        (upload_only and recurring, "`--upload-only` starts no run, but `--recurring` starts many"),
+        (upload_only and wait, "`--upload-only` starts no run to wait for"),
+        (
+            recurring and wait,
+            "`--recurring` starts runs without end, so `--wait` cannot wait for them",
+        ),
     ]
     wrong = [error("contradiction", message) for both, message in pairs if both]
     if wrong:
@@ -151,10 +157,10 @@ def _refuse_contradictions(upload_only: bool, recurring: str, wait: bool) -> Non
 
 
 def _cron(text: str) -> str:
-    """*text* as KFP reads schedules: with seconds in front, which cron does not have.
+    """The schedule *text* as KFP reads it: cron's five fields behind one for seconds.
 
-    Five fields would be taken for seconds, minutes, ... and run at other times than meant (source:
-    `cron.Parse` of robfig/cron 1, which KFP's API server and controller use).
+    KFP would read five fields as seconds, minutes, ... and run at other times than meant
+    (`cron.Parse` of robfig/cron 1, which its API server and controller use).
     """
     if not text:
         return ""
@@ -165,11 +171,17 @@ def _cron(text: str) -> str:
         raise UserError(
             error(
                 "invalid-schedule",
-                f"`{text}` is no schedule",
-                help="write it as cron has it, '0 3 * * *' for every day at three, or '@daily'",
+                f"not a schedule: `{text}`",
+                help="write it as in cron: '0 3 * * *' for every day at three, or '@daily'",
             )
         )
     return " ".join(fields if len(fields) == 6 else ["0", *fields])
+
+
+def _check_package(package: PackageHeader) -> None:
+    from kale_tag.cluster.client import check_package  # noqa: PLC0415  slow to import
+
+    check_package(package)
 
 
 def _connect(host: str, token: str, ca_cert: str, namespace: str) -> "Cluster":
@@ -180,15 +192,16 @@ def _connect(host: str, token: str, ca_cert: str, namespace: str) -> "Cluster":
     return connect(Access(host, token, ca_cert, namespace))
 
 
-def _upload(cluster: "Cluster", given: Given, name: str, done: _Done) -> "Version":
-    package = given.package
-    digest = hashlib.sha256(package.data).hexdigest()
+def _upload(
+    cluster: "Cluster", package: PackageHeader, name: str, results: _Results
+) -> "PipelineVersion":
+    digest = hashlib.sha256(package.source.text.encode()).hexdigest()
     if not name:
         name = f"{package.pipeline[: LONGEST - DIGITS - 1]}-{digest[:DIGITS]}"
     version = cluster.upload(package, name, digest)
     url = cluster.url("pipelines", "details", version.pipeline_id, "version", version.version_id)
-    done.value["pipeline"] = {"id": version.pipeline_id, "name": package.pipeline}
-    done.value["version"] = {
+    results.value["pipeline"] = {"id": version.pipeline_id, "name": package.pipeline}
+    results.value["version"] = {
         "id": version.version_id,
         "name": name,
         "new": version.new,
@@ -196,20 +209,18 @@ def _upload(cluster: "Cluster", given: Given, name: str, done: _Done) -> "Versio
         "url": url,
     }
     if version.new:
-        done.line(f"uploaded version {name} of pipeline {package.pipeline}")
+        results.line(f"uploaded version {name} of pipeline {package.pipeline}")
     else:
-        done.line(
-            f"version {name} of pipeline {package.pipeline} is there already: the same package"
-        )
+        results.line(f"version {name} of pipeline {package.pipeline} exists, with the same package")
     return version
 
 
-def _experiment_name(given: Given, asked: str) -> str:
-    """As KFP's SDK chooses it, with the experiment of the notebook before the default."""
+def _experiment_name(package: PackageHeader, asked: str) -> str:
+    """As KFP's SDK chooses it, but the experiment of the notebook goes before the default."""
     return (
         os.environ.get("KF_PIPELINES_OVERRIDE_EXPERIMENT_NAME")
         or asked
-        or given.package.experiment
+        or package.experiment
         or os.environ.get("KF_PIPELINES_DEFAULT_EXPERIMENT_NAME")
         or "Default"
     )
@@ -217,30 +228,30 @@ def _experiment_name(given: Given, asked: str) -> str:
 
 def _start(
     cluster: "Cluster",
-    place: "tuple[Version, str]",
+    place: "tuple[PipelineVersion, str]",
     name: str,
     values: Mapping[str, object],
-    done: _Done,
+    results: _Results,
 ) -> str:
     run_id = cluster.start(*place, name, values)
     url = cluster.url("runs", "details", run_id)
-    done.value["run"] = {"id": run_id, "name": name, "url": url, "parameters": dict(values)}
-    done.line(f"started run {name}")
-    done.line(url or run_id, result=True)
+    results.value["run"] = {"id": run_id, "name": name, "url": url, "parameters": dict(values)}
+    results.line(f"started run {name}")
+    results.line(url or run_id, result=True)
     return run_id
 
 
 def _schedule(  # noqa: PLR0913, PLR0917  a recurring run has this many parts
     cluster: "Cluster",
-    place: "tuple[Version, str]",
+    place: "tuple[PipelineVersion, str]",
     name: str,
     cron: str,
     values: Mapping[str, object],
-    done: _Done,
+    results: _Results,
 ) -> None:
     run_id, new = cluster.schedule(*place, name, cron, values)
     url = cluster.url("recurringrun", "details", run_id)
-    done.value["recurring_run"] = {
+    results.value["recurring_run"] = {
         "id": run_id,
         "name": name,
         "url": url,
@@ -248,41 +259,41 @@ def _schedule(  # noqa: PLR0913, PLR0917  a recurring run has this many parts
         "cron": cron,
         "parameters": dict(values),
     }
-    done.line(
-        f"scheduled {name}: {cron}" if new else f"recurring run {name} is there already: {cron}"
-    )
-    done.line(url or run_id, result=True)
+    results.line(f"scheduled {name}: {cron}" if new else f"recurring run {name} exists: {cron}")
+    results.line(url or run_id, result=True)
 
 
-def _wait(cluster: "Cluster", run_id: str, given: Given, report: Report, done: _Done) -> int:
-    """Tell of the run until it ends; the exit code."""
+def _wait(
+    cluster: "Cluster", run_id: str, package: PackageHeader, report: Report, results: _Results
+) -> int:
+    """Print the progress of the run until it ends; the exit code."""
     url = cluster.url("runs", "details", run_id) or run_id
     shown: dict[str, str] = {}
     run = None
     start = time.monotonic()
     try:
         for run in _looks(cluster, run_id):
-            for line in _news(run, given.package.steps, shown):
-                done.progress(f"{_clock(time.monotonic() - start)}  {line}")
+            for line in _news(run, package.titles, shown):
+                results.progress(f"{_clock(time.monotonic() - start)}  {line}")
     except KeyboardInterrupt:
         print(f"interrupted; the run goes on: {url}", file=sys.stderr)
-        _keep(done, run, given)
+        _keep(results, run, package)
         return 130
     except UserError as exc:
         first, *more = exc.diagnostics
         note = f"the run goes on: {url}"
         raise UserError(_with_note(first, note), *more) from None
     assert run is not None
-    _keep(done, run, given)
+    _keep(results, run, package)
     if run.state in {"SUCCEEDED", "SKIPPED"}:
-        done.line(f"the run has {run.state.lower()} after {_clock(time.monotonic() - start)}")
+        results.line(f"the run has {run.state.lower()} after {_clock(time.monotonic() - start)}")
         return 0
-    report.tell([_failed(run, given.package.steps, url)])
+    report.tell([_failed(run, package.titles, url)])
     return 1
 
 
-def _looks(cluster: "Cluster", run_id: str) -> "Iterator[Run]":
-    """The run again and again until it has ended; a server that is away for a while is no end."""
+def _looks(cluster: "Cluster", run_id: str) -> "Iterator[ClusterRun]":
+    """The state of the run again and again until it has ended, also past errors of the server."""
     from kale_tag.cluster.client import ENDED  # noqa: PLC0415  with its kind
 
     pause, longest = POLL
@@ -304,8 +315,8 @@ def _looks(cluster: "Cluster", run_id: str) -> "Iterator[Run]":
         pause = min(pause * 1.2, longest)
 
 
-def _news(run: "Run", steps: Mapping[str, str], shown: dict[str, str]) -> Iterator[str]:
-    """A line for each step whose state is another than *shown*, which is brought up to date."""
+def _news(run: "ClusterRun", steps: Mapping[str, str], shown: dict[str, str]) -> Iterator[str]:
+    """A line for each step whose state differs from *shown*, which is updated."""
     for key, task in _tasks(run, steps):
         if shown.get(key) != task.state:
             shown[key] = task.state
@@ -316,21 +327,21 @@ def _news(run: "Run", steps: Mapping[str, str], shown: dict[str, str]) -> Iterat
         yield f"run: {run.state.lower()}"
 
 
-def _tasks(run: "Run", steps: Mapping[str, str]) -> "list[tuple[str, Task]]":
-    """The tasks that are steps of the package; KFP tells of its drivers and pods too."""
+def _tasks(run: "ClusterRun", steps: Mapping[str, str]) -> "list[tuple[str, ClusterTask]]":
+    """The tasks that are steps of the package; KFP lists its drivers and pods too."""
     known = {*steps, *steps.values()}
     return [(key, task) for key, task in run.tasks.items() if task.name in known]
 
 
-def _title(task: "Task", steps: Mapping[str, str]) -> str:
+def _title(task: "ClusterTask", steps: Mapping[str, str]) -> str:
     return steps.get(task.name, task.name)
 
 
-def _keep(done: _Done, run: "Run | None", given: Given) -> None:
-    kept = done.value["run"]
+def _keep(results: _Results, run: "ClusterRun | None", package: PackageHeader) -> None:
+    kept = results.value["run"]
     assert isinstance(kept, dict)
     if run is not None:
-        steps = given.package.steps
+        steps = package.titles
         kept["state"] = run.state
         kept["steps"] = [
             {"name": _title(task, steps), "state": task.state, "seconds": task.seconds}
@@ -338,19 +349,14 @@ def _keep(done: _Done, run: "Run | None", given: Given) -> None:
         ]
 
 
-def _failed(run: "Run", steps: Mapping[str, str], url: str) -> Diagnostic:
+def _failed(run: "ClusterRun", steps: Mapping[str, str], url: str) -> Diagnostic:
     bad = [task for _, task in _tasks(run, steps) if task.state == "FAILED"]
-    names = _and([f"`{_title(task, steps)}`" for task in bad])
-    why = f": {names} failed" if bad else ""
+    why = f": {listed(_title(task, steps) for task in bad)} failed" if bad else ""
     notes = [f"`{_title(task, steps)}`: {task.error}" for task in bad if task.error]
     if run.error and not notes:
         notes = [run.error]
     verb = {"FAILED": "has failed", "CANCELED": "was cancelled"}[run.state]
     return error("run-failed", f"the run {verb}{why}", notes=notes, help=f"its logs: {url}")
-
-
-def _and(words: Sequence[str]) -> str:
-    return " and ".join(filter(None, [", ".join(words[:-1]), *words[-1:]]))
 
 
 def _with_note(diagnostic: Diagnostic, note: str) -> Diagnostic:

@@ -6,7 +6,7 @@ import math
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
 from kale_tag.compiler.parameter_value import EXACT, holds_none
-from kale_tag.diagnostics import Diagnostic, Label, UserError, error, suggest
+from kale_tag.diagnostics import Diagnostic, Label, error, suggest
 from kale_tag.kale.pipeline import Parameter
 
 KINDS = {
@@ -62,19 +62,6 @@ def file_arguments(
         except ValueError as exc:
             diagnostics.append(_wrong(parameter, value, str(exc), label))
     return found, diagnostics
-
-
-def with_defaults(
-    given: Mapping[str, object], parameters: Sequence[Parameter]
-) -> dict[str, object]:
-    """The value of every parameter. Raises `UserError` for those that have none."""
-    values = {one.name: given.get(one.name, one.default) for one in parameters}
-    missing = [name for name, value in values.items() if value is None]
-    if missing:
-        names = " and ".join(f"`{name}`" for name in missing)
-        hint = " ".join(f"-p {name}=VALUE" for name in missing)
-        raise UserError(error("missing-parameter", f"no value is given for {names}", help=hint))
-    return values
 
 
 def check_argument(parameter: Parameter, value: object) -> object:

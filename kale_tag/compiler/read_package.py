@@ -1,11 +1,14 @@
-"""A package read back: its parameters, its steps, and what each step takes from whom.
+"""A package as text to its parameters, steps and artifacts: the reverse of `package.py`.
 
-This is the other direction of `package.py`, for packages that it made.
+Every package of Kubeflow Pipelines 2 has a header that is read here, one of `kale-tag compile` also
+its steps, code included.
 """
 
+import contextlib
 import json
+import re
 import shlex
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any, cast
 
@@ -13,7 +16,7 @@ from kale_tag.compiler.interface import METRICS
 from kale_tag.compiler.kfp_names import task_name
 from kale_tag.compiler.package import PARAMETER_TYPES, SDK_VERSION
 from kale_tag.compiler.step_command import EXECUTOR_INPUT
-from kale_tag.diagnostics import Label, Source, UserError, error
+from kale_tag.diagnostics import Diagnostic, Label, Source, Span, UserError, error
 from kale_tag.kale.pipeline import (
     Code,
     CodeKind,
@@ -25,38 +28,69 @@ from kale_tag.kale.pipeline import (
 )
 
 Document = Mapping[str, Any]
-"""A package is JSON in the end; what is not as it must be is a `KeyError` or the like."""
+"""A package is JSON in the end; reading one that is malformed raises `KeyError` or the like."""
 
 _TYPES = {ir: cast("ParameterType", name) for name, ir in PARAMETER_TYPES.items()}
 _PIP_OPTIONS = {"--index-url", "--extra-index-url"}
+_MALFORMED = (KeyError, TypeError, ValueError, IndexError, AttributeError)
+_AGAIN = "compile the notebook again: `kale-tag compile NOTEBOOK`"
+
+_PACKAGE = re.compile(r'^[ \t{,]*"?pipelineInfo"?[ \t]*:', re.MULTILINE)
+_MANIFEST = re.compile(r"^apiVersion: pipelines\.kubeflow\.org/", re.MULTILINE)
+_WORKFLOW = re.compile(r"^kind: (Workflow|PipelineRun)\s*$", re.MULTILINE)
+_BOTH = re.compile(r'\s*\{\s*"pipeline_spec"')
+_EXPERIMENT = re.compile(r"(?:#.*\n)*?# Experiment: (.+)\n")
 
 
 @dataclass(frozen=True, slots=True)
-class Task:
-    """A step of a package.
+class PackageHeader:
+    """What any package of Kubeflow Pipelines 2 declares."""
 
-    *id* is its name among all steps of the package, `features--clean` for one of a sub-pipeline,
-    *unit* the step of the outermost pipeline that it is or belongs to. *parameters* maps those of
-    its inputs that are parameters to the one of the pipeline, or to its constant value; *inputs*
-    those that are artifacts to the step and output that give them. *requirements* are for pip.
-    *variables* names the variable of each output.
-    """
+    source: Source  # the file, with its text
+    spec: dict[str, Any]  # the pipeline spec
+    platform: dict[str, Any] | None  # the platform spec
+    pipeline: str  # the name of the pipeline
+    description: str
+    experiment: str  # named in the comments that `kale-tag compile` writes, else ""
+    parameters: tuple[Parameter, ...]  # under their names in the notebook, where it is known
+    names: Mapping[str, str]  # each of these names to the one in the package
+    required: frozenset[str]  # those of these names that need a value
+    titles: Mapping[str, str]  # task key to the name that users see, sub-pipelines included
 
-    id: str
-    name: str
-    unit: str
-    notebook: str
+
+@dataclass(frozen=True, slots=True)
+class FromPipeline:
+    """The value of a parameter of the pipeline."""
+
+    name: str  # in the package
+
+
+@dataclass(frozen=True, slots=True)
+class Constant:
+    """A value that the package contains."""
+
+    value: object
+
+
+@dataclass(frozen=True, slots=True)
+class PackageTask:
+    """A step of a package."""
+
+    id: str  # unique among all steps: `features--clean` for a step of a sub-pipeline
+    name: str  # the name of the step in its notebook
+    unit: str  # the step of the outermost pipeline that it is, or belongs to
+    notebook: str  # the file name of its notebook
     cells: tuple[Code, ...]
-    parameters: Mapping[str, "FromPipeline | Constant"]
-    inputs: Mapping[str, tuple[str, str]]
+    parameters: Mapping[str, FromPipeline | Constant]  # input to value
+    inputs: Mapping[str, tuple[str, str]]  # input to the producer's id and its output
     outputs: tuple[str, ...]
-    variables: Mapping[str, str]
-    metrics: str
-    report: str
-    requirements: tuple[str, ...]
-    executor: Document
-    platform: Document = field(default_factory=dict)
-    cache: bool = False
+    variables: Mapping[str, str]  # output to the variable of the notebook
+    metrics: str  # the output with the metrics, or ""
+    report: str  # the output with the HTML page, or ""
+    requirements: tuple[str, ...]  # as pip reads them
+    executor: Document  # the container
+    platform: Document = field(default_factory=dict)  # its part of the platform spec
+    cache: bool = False  # whether KFP may reuse its outputs
 
     @property
     def title(self) -> str:
@@ -65,117 +99,208 @@ class Task:
 
 
 @dataclass(frozen=True, slots=True)
-class FromPipeline:
-    """The value of the pipeline's parameter of that name (the name in the package)."""
-
-    name: str
-
-
-@dataclass(frozen=True, slots=True)
-class Constant:
-    """A value that stands in the package."""
-
-    value: object
-
-
-@dataclass(frozen=True, slots=True)
 class Compiled:
-    """A package: its documents as they are, and what they say.
-
-    *parameters* have the names of the notebook, *names* what each is called in the package.
-    *tasks* stand in an order in which they can run; *waits* gives for each unit those that it
-    waits for. *graph* is the pipeline without its code, to be drawn.
-    """
+    """A package of `kale-tag compile`."""
 
     spec: dict[str, Any]
     platform: dict[str, Any] | None
-    name: str
-    parameters: tuple[Parameter, ...]
-    names: Mapping[str, str]
-    tasks: tuple[Task, ...]
-    waits: Mapping[str, tuple[str, ...]]
-    graph: Pipeline
+    name: str  # the name of the pipeline
+    parameters: tuple[Parameter, ...]  # under their names in the notebook
+    names: Mapping[str, str]  # parameter in the notebook to its name in the package
+    tasks: tuple[PackageTask, ...]  # in an order in which they can run
+    dependencies: Mapping[str, tuple[str, ...]]  # unit to the units it depends on
+    graph: Pipeline  # the pipeline without its code, to be drawn
 
     def before(self, unit: str) -> set[str]:
-        """The units that must end before *unit*."""
+        """The units that *unit* depends on, directly or not."""
         found: set[str] = set()
-        todo = list(self.waits[unit])
+        todo = list(self.dependencies[unit])
         while todo:
             other = todo.pop()
             if other not in found:
                 found.add(other)
-                todo += self.waits[other]
+                todo += self.dependencies[other]
         return found
 
     def until(self, unit: str) -> "Compiled":
-        """The same package with *unit* and what it waits for, and nothing else."""
+        """The same package with *unit* and what it depends on, and nothing else."""
         kept = {*self.before(unit), unit}
-        tasks = tuple(task for task in self.tasks if task.unit in kept)
         dag = self.spec["root"]["dag"]
-        titles = {task_name(one): one for one in self.waits}
+        titles = {task_name(one): one for one in self.dependencies}
         root = {name: task for name, task in dag["tasks"].items() if titles[name] in kept}
-        spec = {**self.spec, "root": {**self.spec["root"], "dag": {**dag, "tasks": root}}}
-        steps = tuple(step for step in self.graph.steps if step.name in kept)
-        waits = {name: before for name, before in self.waits.items() if name in kept}
-        graph = replace(self.graph, steps=steps)
-        return replace(self, spec=spec, tasks=tasks, waits=waits, graph=graph)
+        return replace(
+            self,
+            spec={**self.spec, "root": {**self.spec["root"], "dag": {**dag, "tasks": root}}},
+            tasks=tuple(task for task in self.tasks if task.unit in kept),
+            dependencies={name: on for name, on in self.dependencies.items() if name in kept},
+            graph=replace(
+                self.graph, steps=tuple(step for step in self.graph.steps if step.name in kept)
+            ),
+        )
 
     def after(self, unit: str) -> set[str]:
-        """The units that wait for *unit*, directly or not."""
-        return {other for other in self.waits if unit in self.before(other)}
+        """The units that depend on *unit*, directly or not."""
+        return {other for other in self.dependencies if unit in self.before(other)}
 
 
-def read_compiled(documents: Sequence[object], name: str) -> Compiled:
-    """The package that *documents* are; *name* is what the user calls it.
+def looks_like_package(text: str) -> bool:
+    """Whether *text* is meant to be a package in any of its forms, not a spec or a notebook."""
+    kinds = (_PACKAGE, _MANIFEST, _WORKFLOW)
+    return _BOTH.match(text) is not None or any(kind.search(text) for kind in kinds)
 
-    Raises `UserError` where it is none, or not one that kale-tag made.
+
+def read_header(source: Source) -> PackageHeader:
+    """The header of the package in *source*, YAML or JSON.
+
+    Raises `UserError` if *source* is not a package of Kubeflow Pipelines 2.
     """
-    spec = documents[0] if documents else None
+    if other := _other_kind(source):
+        raise UserError(other)
+    spec, platform = _documents(source)
     if not isinstance(spec, dict) or "pipelineInfo" not in spec:
-        hint = "name a notebook, a spec, or a file that `kale-tag compile` wrote"
-        message = f"{name} is not a package for Kubeflow Pipelines"
-        raise UserError(error("not-a-package", message, Label(Source(name)), help=hint))
-    if spec.get("sdkVersion") != SDK_VERSION:
-        raise UserError(
-            error(
-                "package-of-others",
-                f"{name} is a package that {spec.get('sdkVersion') or 'something else'} made; only "
-                "those of `kale-tag compile` can be read back",
-                Label(Source(name)),
-                help="KFP's own `kfp.local` runs it: kfp.components.load_component_from_file(...)",
-            )
-        )
-    platform = next((one for one in documents[1:] if isinstance(one, dict)), None)
+        raise UserError(not_a_package(source.name))
     try:
-        return _Reader(spec, platform).compiled()
-    except (KeyError, TypeError, ValueError, IndexError, AttributeError) as exc:
-        message = f"{name} was changed by hand, or is not whole: {type(exc).__name__} at {exc}"
-        hint = "make it again with `kale-tag compile`"
-        raise UserError(error("broken-package", message, Label(Source(name)), help=hint)) from None
+        root = spec["root"]
+        inputs = root.get("inputDefinitions", {}).get("parameters", {})
+        info = spec["pipelineInfo"]
+        if not info["name"]:
+            raise UserError(not_a_package(source.name, "the pipeline has no name"))
+        experiment = _EXPERIMENT.match(source.text)
+        ours = _notebook_names(spec)
+        return PackageHeader(
+            source=source,
+            spec=spec,
+            platform=platform if isinstance(platform, dict) else None,
+            pipeline=info["name"],
+            description=info.get("description", ""),
+            experiment=experiment[1].strip() if experiment else "",
+            parameters=tuple(
+                _parameter(ours.get(name, name), inputs[name], source) for name in inputs
+            ),
+            names={ours.get(name, name): name for name in inputs},
+            required=frozenset(
+                ours.get(name, name)
+                for name, declared in inputs.items()
+                if not declared.get("isOptional") and "defaultValue" not in declared
+            ),
+            titles=dict(_titles(root, spec.get("components", {}))),
+        )
+    except _MALFORMED as exc:
+        raise UserError(_broken(source, exc)) from None
+
+
+def read_compiled(header: PackageHeader) -> Compiled:
+    """The package of *header* with its steps. Raises `UserError` if kale-tag did not write it."""
+    maker = header.spec.get("sdkVersion")
+    name = header.source.name
+    if maker != SDK_VERSION:
+        message = f"{name} was written by {maker or 'another program'}; `kale-tag run` runs "
+        message += "packages of `kale-tag compile` only"
+        hint = "run it with `kfp.local`: kfp.components.load_component_from_file(...)"
+        raise UserError(error("package-of-others", message, Label(Source(name)), help=hint))
+    try:
+        return _PackageReader(header.spec, header.platform).compiled()
+    except _MALFORMED as exc:
+        raise UserError(_broken(header.source, exc)) from None
+
+
+def _notebook_names(spec: dict[str, Any]) -> dict[str, str]:
+    """The name in the notebook of each parameter, as far as the steps know it."""
+    if spec.get("sdkVersion") != SDK_VERSION:
+        return {}
+    reader = _PackageReader(spec, None)
+    with contextlib.suppress(*_MALFORMED):
+        reader.compiled()
+    return reader.own_names
+
+
+def not_a_package(name: str, *notes: str) -> Diagnostic:
+    """The error for the file *name*, which is not a package; *notes* say why."""
+    message = f"{name} is not a package of Kubeflow Pipelines 2"
+    hint = "name a notebook, a spec, or a file that `kale-tag compile` wrote"
+    return error("not-a-package", message, Label(Source(name)), notes=notes, help=hint)
+
+
+def _broken(source: Source, exc: Exception) -> Diagnostic:
+    missing = isinstance(exc, KeyError)
+    why = f"no key {exc}" if missing else " ".join(str(exc).split()) or type(exc).__name__
+    message = f"{source.name} is not a complete package: {why}"
+    return error("broken-package", message, Label(Source(source.name)), help=_AGAIN)
+
+
+def _other_kind(source: Source) -> Diagnostic | None:
+    name, at = source.name, Label(Source(source.name))
+    if _WORKFLOW.search(source.text):
+        message = f"{name} is a package of Kubeflow Pipelines 1, not of 2"
+        return error("not-a-package", message, at, help="compile it with KFP's SDK 2")
+    if _MANIFEST.search(source.text):
+        message = f"{name} contains Kubernetes resources, not a package"
+        return error("not-a-package", message, at, help=f"apply it: `kubectl apply -f {name}`")
+    return None
+
+
+def _documents(source: Source) -> tuple[object, object]:
+    """The pipeline spec and the platform spec, or None."""
+    text = source.text
+    if text.lstrip().startswith("{"):
+        try:
+            value = json.loads(text)
+        except ValueError as exc:
+            raise UserError(_syntax(source, "JSON", str(exc), getattr(exc, "pos", 0))) from None
+        if isinstance(value, dict) and "pipeline_spec" in value:
+            return value["pipeline_spec"], value.get("platform_spec")
+        return value, None
+    import yaml  # noqa: PLC0415  KFP reads packages with it; ruamel is slow for long ones
+
+    try:
+        documents = list(yaml.load_all(text, getattr(yaml, "CSafeLoader", yaml.SafeLoader)))
+    except yaml.YAMLError as exc:
+        mark = getattr(exc, "problem_mark", None)
+        why = getattr(exc, "problem", None) or "it cannot be read"
+        raise UserError(_syntax(source, "YAML", why, mark.index if mark else 0)) from None
+    return (*documents, None, None)[:2]
+
+
+def _syntax(source: Source, form: str, why: str, at: int) -> Diagnostic:
+    label = Label(source, Span(at, at + 1))
+    return error("not-a-package", f"not valid {form}: {why}", label, help=_AGAIN)
+
+
+def _parameter(name: str, declared: Document, source: Source) -> Parameter:
+    kind = declared["parameterType"]
+    if kind not in _TYPES:
+        message = f"the parameter `{name}` is of the type {kind}, which cannot be given a value"
+        raise UserError(error("parameter-type", message, Label(Source(source.name))))
+    return Parameter(name, _TYPES[kind], declared.get("defaultValue"))
+
+
+def _titles(component: Document, components: Document) -> Iterator[tuple[str, str]]:
+    for key, task in sorted(component.get("dag", {}).get("tasks", {}).items()):
+        yield key, task.get("taskInfo", {}).get("name") or key
+        yield from _titles(components[task["componentRef"]["name"]], components)
 
 
 @dataclass(slots=True)
 class _Scope:
-    """A DAG on the way down: what its own inputs stand for."""
+    """A sub-pipeline, with the sources of its inputs."""
 
     dag: Document
-    prefix: str
-    unit: str
+    unit: str  # the step of the outermost pipeline that it belongs to
     parameters: dict[str, FromPipeline | Constant]
-    artifacts: dict[str, tuple[str, str]]
+    artifacts: dict[str, tuple[str, str]]  # input to the producer's id and its output
 
 
 @dataclass(slots=True)
-class _Reader:
+class _PackageReader:
     spec: dict[str, Any]
     platform: dict[str, Any] | None
-    tasks: list[Task] = field(default_factory=list)
-    own_names: dict[str, str] = field(default_factory=dict)
+    tasks: list[PackageTask] = field(default_factory=list)
+    own_names: dict[str, str] = field(default_factory=dict)  # parameter to name in the notebook
 
     def compiled(self) -> Compiled:
         root = self.spec["root"]
         inputs = root.get("inputDefinitions", {}).get("parameters", {})
-        scope = _Scope(root["dag"], "", "", {name: FromPipeline(name) for name in inputs}, {})
+        scope = _Scope(root["dag"], "", {name: FromPipeline(name) for name in inputs}, {})
         titles = {task: self._title(task, root["dag"]) for task in root["dag"]["tasks"]}
         units = tuple(self._unit(task, scope, titles) for task in root["dag"]["tasks"])
         parameters = tuple(
@@ -190,16 +315,15 @@ class _Reader:
         info = self.spec["pipelineInfo"]
         notebook = self.tasks[0].notebook if self.tasks else ""
         graph = Pipeline(info["name"], notebook, info.get("description", ""), steps=units)
-        waits = {unit.name: unit.prev for unit in units}
         return Compiled(
-            self.spec,
-            self.platform,
-            info["name"],
-            parameters,
-            names,
-            tuple(self.tasks),
-            waits,
-            graph,
+            spec=self.spec,
+            platform=self.platform,
+            name=info["name"],
+            parameters=parameters,
+            names=names,
+            tasks=tuple(self.tasks),
+            dependencies={unit.name: unit.prev for unit in units},
+            graph=graph,
         )
 
     def _title(self, task: str, dag: Document) -> str:
@@ -215,15 +339,15 @@ class _Reader:
         return container
 
     def _unit(self, task: str, scope: _Scope, titles: Mapping[str, str]) -> Step | SubPipeline:
-        """A step of the outermost pipeline, to be drawn; all tasks in it are read on the way."""
+        """Read the tasks of a step of the outermost pipeline; the step, to be drawn."""
         first = len(self.tasks)
         self._read(task, scope, titles[task])
         entry = scope.dag["tasks"][task]
         prev = tuple(titles[other] for other in entry.get("dependentTasks", ()))
         ins = {}
-        for given, source in entry.get("inputs", {}).get("artifacts", {}).items():
+        for name, source in entry.get("inputs", {}).get("artifacts", {}).items():
             output = source["taskOutputArtifact"]
-            ins[output["outputArtifactKey"] or given] = titles[output["producerTask"]]
+            ins[output["outputArtifactKey"] or name] = titles[output["producerTask"]]
         own = self.tasks[first:]
         component = self.spec["components"][entry["componentRef"]["name"]]
         if "dag" not in component:
@@ -253,7 +377,7 @@ class _Reader:
             for name, source in given.get("artifacts", {}).items()
         }
         if "dag" in component:
-            inner = _Scope(component["dag"], f"{label}--", unit, parameters, artifacts)
+            inner = _Scope(component["dag"], unit, parameters, artifacts)
             for other in component["dag"]["tasks"]:
                 self._read(other, inner, unit)
             return
@@ -271,38 +395,38 @@ class _Reader:
         container = self._container(component)
         spec = _step_spec(container)
         names = spec.get("names", {})
-        taken = names | spec.get("in_names", {})
+        input_names = names | spec.get("in_names", {})
         for name in spec.get("params", {}):
-            source = parameters[taken.get(name, name)]
+            source = parameters[input_names.get(name, name)]
             if isinstance(source, FromPipeline):
                 self.own_names[source.name] = name
         outputs = component.get("outputDefinitions", {}).get("artifacts", {})
         self.tasks.append(
-            Task(
-                label,
-                spec["step"],
-                unit,
-                spec["notebook"],
-                tuple(_cells(container, spec)),
-                parameters,
-                artifacts,
-                tuple(outputs),
-                {names.get(name, name): name for name in spec.get("out", {})},
-                spec.get("metrics_artifact", METRICS) if spec.get("metrics") else "",
-                spec.get("report", ""),
-                _requirements(container["command"][2]),
-                container,
-                self._platform(component["executorLabel"]),
-                bool(entry.get("cachingOptions", {}).get("enableCache")),
+            PackageTask(
+                id=label,
+                name=spec["step"],
+                unit=unit,
+                notebook=spec["notebook"],
+                cells=tuple(_cells(container, spec)),
+                parameters=parameters,
+                inputs=artifacts,
+                outputs=tuple(outputs),
+                variables={names.get(name, name): name for name in spec.get("out", {})},
+                metrics=spec.get("metrics_artifact", METRICS) if spec.get("metrics") else "",
+                report=spec.get("report", ""),
+                requirements=_requirements(container["command"][2]),
+                executor=container,
+                platform=self._platform(component["executorLabel"]),
+                cache=bool(entry.get("cachingOptions", {}).get("enableCache")),
             )
         )
 
     def _producer(self, source: Document, scope: _Scope) -> tuple[str, str]:
-        """The task and output that an artifact comes from."""
+        """The id of the task that an artifact comes from, and its output."""
         if "componentInputArtifact" in source:
             return scope.artifacts[source["componentInputArtifact"]]
-        given = source["taskOutputArtifact"]
-        return self._output(given["producerTask"], given["outputArtifactKey"], scope.dag)
+        output = source["taskOutputArtifact"]
+        return self._output(output["producerTask"], output["outputArtifactKey"], scope.dag)
 
     def _output(self, task: str, output: str, dag: Document) -> tuple[str, str]:
         reference = dag["tasks"][task]["componentRef"]["name"]
@@ -325,11 +449,11 @@ class _Reader:
 
 
 SIGNS = {"brace": "{{", "dollar": "$"}
-"""The signs that stand in no package, by the key of SPEC that has the mark for each."""
+"""Text that a package must not contain, by the key of SPEC that names its placeholder."""
 
 
 def _step_spec(container: Document) -> dict[str, Any]:
-    """SPEC as the runtime sees it: with `{{` and `$` where marks stand for them."""
+    """SPEC as the runtime reads it, with `{{` and `$` in place of their placeholders."""
     text = container["args"][1]
     marks = {key: json.loads(text).get(key) for key in SIGNS}
     spec: dict[str, Any] = json.loads(_unmarked(text, marks))
@@ -337,7 +461,7 @@ def _step_spec(container: Document) -> dict[str, Any]:
 
 
 def _unmarked(text: str, marks: Mapping[str, str | None]) -> str:
-    """*text* with the signs that *marks* stand for, in the order in which the runtime does it."""
+    """*text* without the placeholders *marks*, replaced in the order of the runtime."""
     for key, sign in SIGNS.items():
         if mark := marks[key]:
             text = text.replace(mark, sign)
@@ -357,7 +481,7 @@ def _cells(container: Document, spec: Document) -> Iterator[Code]:
 
 
 def _requirements(script: str) -> tuple[str, ...]:
-    """What the script of a step asks pip for."""
+    """The requirements that the script of a step passes to pip."""
     for line in script.split("\n"):
         before, _, words = line.partition("--no-warn-script-location")
         if words and "KALE_TAG_NO_PIP" in before:

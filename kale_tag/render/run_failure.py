@@ -3,7 +3,7 @@
 import re
 import signal
 
-from kale_tag.compiler.read_package import Task
+from kale_tag.compiler.read_package import PackageTask
 from kale_tag.diagnostics import Diagnostic, Label, Source, Span, error
 from kale_tag.render.run_text import seconds
 from kale_tag.run.run_record import StepOutcome
@@ -63,7 +63,9 @@ def beyond(tail: bytes, diagnostic: Diagnostic) -> str:
     return "" if said else words
 
 
-def failure(step: StepOutcome, task: Task, tail: bytes, log: str, *, full: bool) -> Diagnostic:
+def failure(
+    step: StepOutcome, task: PackageTask, tail: bytes, log: str, *, full: bool
+) -> Diagnostic:
     """What is wrong with *step*; *log* is the path of its log, *full*: the disk is."""
     words = last_words(tail)
     notes = [f"the whole log: {log}"]
@@ -88,7 +90,7 @@ def failure(step: StepOutcome, task: Task, tail: bytes, log: str, *, full: bool)
     return error(code, message, None if step.late else _place(words, task), notes=notes, help=hint)
 
 
-def _place(words: str, task: Task) -> Label | None:
+def _place(words: str, task: PackageTask) -> Label | None:
     """The innermost line of the notebook in a traceback."""
     for frame in reversed(list(_FRAME.finditer(words))):
         cell, line = int(frame["cell"]), int(frame["line"])

@@ -15,7 +15,7 @@ from kale_tag.kale.pipeline import Pipeline
 from kale_tag.render import run_text
 from kale_tag.render.diagnostics import where
 from kale_tag.render.run_text import MARKS, seconds, size
-from kale_tag.run.run_record import Comparison, RunOutcome, State, StepOutcome
+from kale_tag.run.run_record import RunComparison, RunOutcome, State, StepOutcome
 
 OPEN = 12
 """Of a run with more steps, only those that failed are unfolded."""
@@ -132,7 +132,7 @@ def as_page(
     run: RunOutcome,
     graph: Pipeline,
     parts: Mapping[str, StepParts],
-    compared: Comparison | None,
+    compared: RunComparison | None,
     made_by: str,
 ) -> str:
     """The page of *run*; *graph* is its pipeline, *parts* what each task of it has."""
@@ -143,7 +143,7 @@ def _page(
     run: RunOutcome,
     graph: Pipeline,
     parts: Mapping[str, StepParts],
-    compared: Comparison | None,
+    compared: RunComparison | None,
     made_by: str,
 ) -> Iterator[str]:
     title = escape(run.pipeline)
@@ -212,7 +212,7 @@ def _metrics(run: RunOutcome) -> Iterator[str]:
     yield "</table></div>"
 
 
-def _compared(compared: Comparison, steps: int) -> Iterator[str]:
+def _compared(compared: RunComparison, steps: int) -> Iterator[str]:
     yield f"<h2>Compared with the notebook</h2>\n<p>{escape(compared.notebook)}, "
     yield f"{run_text.beside(compared, steps)}. {_words(run_text.compared(compared))}.</p>"
     lines = [

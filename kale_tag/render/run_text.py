@@ -5,9 +5,9 @@ from collections.abc import Iterator, Sequence
 from kale_tag.diagnostics import count
 from kale_tag.render.style import Style
 from kale_tag.run.run_record import (
-    Compared,
-    Comparison,
+    ComparedVariable,
     Difference,
+    RunComparison,
     RunOutcome,
     State,
     StepOutcome,
@@ -86,7 +86,7 @@ REMARKS: dict[Verdict, str] = {
 }
 
 
-def compared(comparison: Comparison) -> str:
+def compared(comparison: RunComparison) -> str:
     """`2 of 7 variables differ, first in the step ...`, or that none does."""
     total, different = len(comparison.found), comparison.different
     if not different:
@@ -98,21 +98,21 @@ def compared(comparison: Comparison) -> str:
     )
 
 
-def beside(comparison: Comparison, steps: int) -> str:
+def beside(comparison: RunComparison, steps: int) -> str:
     """What was compared, in a pipeline of so many *steps*."""
     done = comparison.steps
     what = "the pipeline" if done == steps else f"the {count(done, 'step')} done"
     return f"run from top to bottom in {seconds(comparison.seconds)}, beside {what}"
 
 
-def remarks(comparison: Comparison) -> Iterator[str]:
+def remarks(comparison: RunComparison) -> Iterator[str]:
     """What is to be known of the variables that do not differ, by their number."""
     for verdict, words in REMARKS.items():
         if number := sum(one.verdict == verdict for one in comparison.found):
             yield f"{number} {words}"
 
 
-def differences(found: Sequence[Compared], style: Style) -> Iterator[str]:
+def differences(found: Sequence[ComparedVariable], style: Style) -> Iterator[str]:
     """Each variable that was compared, a line; more for one that differs."""
     steps = max((len(one.step) for one in found), default=0)
     names = max((len(one.name) for one in found), default=0)
@@ -129,7 +129,7 @@ def differences(found: Sequence[Compared], style: Style) -> Iterator[str]:
             yield f"  {' ' * len(where)}  {line}"
 
 
-def _sides(one: Compared) -> Iterator[str]:
+def _sides(one: ComparedVariable) -> Iterator[str]:
     """What a variable that differs is in the notebook and in the pipeline, and where they part."""
     if one.notebook == one.pipeline:
         yield one.notebook

@@ -5,11 +5,11 @@ import sys
 from collections.abc import Iterable, Iterator
 
 from kale_tag.compiler.container import DEFAULT_IMAGE
-from kale_tag.compiler.read_package import Task
+from kale_tag.compiler.read_package import PackageTask
 from kale_tag.diagnostics import Diagnostic, warning
 
 
-def not_here(tasks: Iterable[Task]) -> list[Diagnostic]:
+def not_here(tasks: Iterable[PackageTask]) -> list[Diagnostic]:
     """One warning that names everything of the kind, or none."""
     tasks = list(tasks)
     secrets = dict(_secrets(tasks))
@@ -33,7 +33,7 @@ def not_here(tasks: Iterable[Task]) -> list[Diagnostic]:
     return [warning("not-on-this-machine", message, notes=notes, help="; ".join(hints))]
 
 
-def _secrets(tasks: Iterable[Task]) -> Iterator[tuple[str, str]]:
+def _secrets(tasks: Iterable[PackageTask]) -> Iterator[tuple[str, str]]:
     for task in tasks:
         for secret in task.platform.get("secretAsEnv", ()):
             for entry in secret["keyToEnv"]:
@@ -41,14 +41,14 @@ def _secrets(tasks: Iterable[Task]) -> Iterator[tuple[str, str]]:
                     yield entry["envVar"], f"{secret['secretName']}/{entry['secretKey']}"
 
 
-def _volumes(tasks: Iterable[Task]) -> Iterator[tuple[str, str]]:
+def _volumes(tasks: Iterable[PackageTask]) -> Iterator[tuple[str, str]]:
     for task in tasks:
         for volume in task.platform.get("pvcMount", ()):
             if not os.path.isdir(volume["mountPath"]):
                 yield volume["mountPath"], volume["constant"]
 
 
-def _devices(tasks: Iterable[Task]) -> Iterator[tuple[str, str]]:
+def _devices(tasks: Iterable[PackageTask]) -> Iterator[tuple[str, str]]:
     for task in tasks:
         accelerator = task.executor.get("resources", {}).get("accelerator")
         if accelerator:

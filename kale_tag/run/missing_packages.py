@@ -6,14 +6,14 @@ import importlib.util
 import re
 from collections.abc import Collection, Iterable, Iterator
 
-from kale_tag.compiler.read_package import Task
+from kale_tag.compiler.read_package import PackageTask
 from kale_tag.compiler.requirements import distribution
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
 
 
 def missing_packages(
-    tasks: Iterable[Task], local: Collection[str], *, install: bool
+    tasks: Iterable[PackageTask], local: Collection[str], *, install: bool
 ) -> dict[str, list[str]]:
     """What pip has to install before *tasks* can run, each with the steps that need it.
 
@@ -43,7 +43,7 @@ def missing_packages(
     return found
 
 
-def _modules(task: Task) -> Iterator[tuple[str, bool]]:
+def _modules(task: PackageTask) -> Iterator[tuple[str, bool]]:
     """The modules that *task* imports at any depth, and whether it can do without."""
     for code in task.cells:
         try:

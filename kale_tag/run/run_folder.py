@@ -16,9 +16,9 @@ from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from kale_tag.compiler.read_package import Compiled, Constant, FromPipeline, Task
+from kale_tag.compiler.read_package import Compiled, Constant, FromPipeline, PackageTask
 from kale_tag.diagnostics import Diagnostic, Label, Source, UserError, error
-from kale_tag.run.run_record import Given, Output, RunOutcome, StepOutcome
+from kale_tag.run.run_record import Output, RunOutcome, StepInputs, StepOutcome
 
 RECORD = "run.json"
 VERSION = 1
@@ -65,7 +65,7 @@ def work_of(folder: str, task: str) -> str:
     return found[0] if found else ""
 
 
-def outputs_of(folder: str, task: Task) -> tuple[Output, ...]:
+def outputs_of(folder: str, task: PackageTask) -> tuple[Output, ...]:
     """What *task* gave, once it has ended. What it could not write to the end is taken away."""
     work = work_of(folder, task.id)
     metadata: dict[str, Any] = {}
@@ -108,8 +108,8 @@ def digest_of(path: str) -> str:
 
 
 def given_of(
-    task: Task, arguments: Mapping[str, object], done: Mapping[str, StepOutcome]
-) -> Given | None:
+    task: PackageTask, arguments: Mapping[str, object], done: Mapping[str, StepOutcome]
+) -> StepInputs | None:
     """What the outputs of *task* depend on; None while a step that gives it something is not done.
 
     *arguments* have the names of the package.
@@ -124,7 +124,7 @@ def given_of(
     parameters = {name: _value(source, arguments) for name, source in task.parameters.items()}
     code = [task.executor["command"], task.executor["args"], task.executor.get("env", [])]
     digest = hashlib.sha256(json.dumps(code, sort_keys=True).encode()).hexdigest()
-    return Given(digest, parameters, inputs)
+    return StepInputs(digest, parameters, inputs)
 
 
 def reusable(
@@ -229,7 +229,7 @@ def _changed(step: StepOutcome, folder: str) -> Iterator[str]:
             yield f"by its sha256, the artifact of {what} is not what was written"
 
 
-def _difference(now: Given | None, then: Given | None) -> str:
+def _difference(now: StepInputs | None, then: StepInputs | None) -> str:
     if now is None or then is None:
         return "it does not take the same variables any more"
     if now.code != then.code:
@@ -253,7 +253,7 @@ def _run_of(value: dict[str, Any], folder: str) -> RunOutcome:
     steps = []
     for one in value["steps"]:
         outputs = tuple(Output(**output) for output in one["outputs"])
-        given = one["given"] and Given(**one["given"])
+        given = one["given"] and StepInputs(**one["given"])
         steps.append(StepOutcome(**{**one, "outputs": outputs, "given": given}))
     return RunOutcome(
         value["pipeline"],

@@ -43,7 +43,7 @@ class StepOutcome:
     late: bool = False
     outputs: tuple[Output, ...] = ()
     metrics: Mapping[str, object] = field(default_factory=dict)
-    given: "Given | None" = None
+    given: "StepInputs | None" = None
 
     @property
     def size(self) -> int:
@@ -52,7 +52,7 @@ class StepOutcome:
 
 
 @dataclass(frozen=True, slots=True)
-class Given:
+class StepInputs:
     """All that the outputs of a step depend on."""
 
     code: str
@@ -93,7 +93,7 @@ class Difference:
 
 
 @dataclass(frozen=True, slots=True)
-class Compared:
+class ComparedVariable:
     """One variable at the end of a step, in the notebook and in the pipeline.
 
     *first* says where they differ, if it is more than that they do. `rounding`: but for the last
@@ -110,7 +110,7 @@ class Compared:
 
 
 @dataclass(frozen=True, slots=True)
-class Comparison:
+class RunComparison:
     """A pipeline beside its *notebook*, which took so many *seconds*: the variables *found*.
 
     They are those at the end of so many *steps*, all that are done. *faults*: the notebook itself
@@ -120,10 +120,10 @@ class Comparison:
     notebook: str
     seconds: float
     steps: int
-    found: tuple[Compared, ...]
+    found: tuple[ComparedVariable, ...]
     diagnostics: tuple[Diagnostic, ...] = ()
 
     @property
-    def different(self) -> list[Compared]:
+    def different(self) -> list[ComparedVariable]:
         """The variables that differ, in the order of the steps."""
         return [one for one in self.found if one.verdict == "differs"]

@@ -165,7 +165,7 @@ def test_the_script_for_a_cluster(server: Stub, tmp_path: Path) -> None:
     )
     assert len(server.versions) == 1
     assert len(server.runs) == 2
-    assert "is there already: the same package" in done.stdout
+    assert "exists, with the same package" in done.stdout
 
 
 def test_the_script_is_clean() -> None:

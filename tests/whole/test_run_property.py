@@ -17,10 +17,10 @@ from pipelines_of import pipeline_of
 from runs import put, run
 
 from kale_tag.compiler.package import package
-from kale_tag.compiler.read_package import Compiled, FromPipeline, read_compiled
+from kale_tag.compiler.read_package import Compiled, FromPipeline, read_compiled, read_header
 from kale_tag.compiler.runtime_text import load_runtime
 from kale_tag.compiler.step_command import EXECUTOR_INPUT
-from kale_tag.diagnostics import UserError
+from kale_tag.diagnostics import Source, UserError
 from kale_tag.run.compare import snapshot
 from kale_tag.run.compare.comparison import compare, compared_names, environment, watched
 
@@ -128,7 +128,8 @@ def notebooks(draw: st.DrawFn) -> str:
 def compiled(percent: str) -> Compiled:
     """The package of a notebook, read back; its steps take their variables down."""
     made = package(pipeline_of(percent), REAL)
-    return watched(read_compiled(made.documents, "nb"))
+    text = json.dumps({"pipeline_spec": made.spec, "platform_spec": made.platform})
+    return watched(read_compiled(read_header(Source("nb", text))))
 
 
 def run_steps(one: Compiled, folder: Path) -> None:

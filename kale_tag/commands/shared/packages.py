@@ -1,73 +1,112 @@
-"""The one package that a command line stands for: compiled from a notebook, or a file."""
+"""The package that a command line of `run` or `submit` names, and the values of its parameters."""
 
 import os
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 from kale_tag import files
-from kale_tag.cluster.package import RunnablePackage, looks_like_package, read_package
 from kale_tag.commands.compile import Wanted, finish
-from kale_tag.commands.shared.pipelines import Built, build
+from kale_tag.commands.shared.pipelines import STDIN_NOTEBOOK, build
 from kale_tag.commands.shared.targets import STDIN
-from kale_tag.compiler.interface import root_scope
+from kale_tag.compiler.arguments import file_arguments, given_arguments
+from kale_tag.compiler.read_package import (
+    PackageHeader,
+    looks_like_package,
+    not_a_package,
+    read_header,
+)
 from kale_tag.compiler.runtime_text import load_runtime
-from kale_tag.diagnostics import Diagnostic, Label, Source, UserError, error
+from kale_tag.diagnostics import Diagnostic, Label, Source, UserError, error, listed
+from kale_tag.fields import yaml_tree
+from kale_tag.kale.pipeline import Pipeline
 
 
 @dataclass(frozen=True, slots=True)
-class Given:
-    """A package, and what its notebook calls the parameters where that is not what KFP does."""
+class Loaded:
+    """A package, and what it comes from."""
 
-    package: RunnablePackage
-    names: Mapping[str, str] = field(default_factory=dict)
-    warnings: tuple[Diagnostic, ...] = ()
+    name: str  # the notebook or package that the user named
+    header: PackageHeader
+    pipeline: Pipeline | None = None  # what the package was compiled from, if it was now
+    warnings: tuple[Diagnostic, ...] = ()  # of compiling it
+
+    @property
+    def folder(self) -> str:
+        """The folder of the file."""
+        return os.path.dirname(self.name)
 
 
-def one_package(paths: Sequence[str], *, quiet: bool) -> Given:
-    """The package that *paths* name or, as `kale-tag compile` writes it, that their notebook makes.
+def load_package(paths: Sequence[str], *, quiet: bool = True) -> Loaded:
+    """The package that *paths* name: a package, or a notebook with or without its spec.
 
-    Raises `UserError` where there is none, or more than one.
+    Raises `UserError` if they name none or more than one, or the notebook does not compile.
     """
-    named = [(path, data) for path in paths if (data := _package_data(path)) is not None]
-    if not named:
-        return _compiled(paths, quiet=quiet)
-    if len(paths) > 1:
-        others = [path for path in paths if path != named[0][0]]
-        message = f"{named[0][0]} is a package, and {others[0]} is named too"
-        raise UserError(error("one-pipeline", message, help="name a package alone"))
-    return Given(read_package(*named[0]))
-
-
-def _package_data(path: str) -> bytes | None:
-    """What is in the file *path*, if it is meant to be a package."""
-    if path == STDIN or path.endswith(".ipynb") or not os.path.isfile(path):
-        return None
-    data = files.read(path).data
-    return data if looks_like_package(data) else None
-
-
-def _compiled(paths: Sequence[str], *, quiet: bool) -> Given:
-    runtime = load_runtime()
-    built = build(paths, finish(runtime), jobs=1, quiet=quiet)
+    for path in paths:
+        if (source := _package_file(path)) is not None:
+            if len(paths) > 1:
+                other = next(one for one in paths if one != path)
+                message = f"{path} is a package, and {other} is named too"
+                raise UserError(error("one-pipeline", message, help="name the package alone"))
+            return Loaded(path, read_header(source))
+    built = build(paths, finish(load_runtime()), jobs=1, quiet=quiet)
     if failed := [one for one in built if one.failed]:
         raise UserError(*(diagnostic for one in failed for diagnostic in one.diagnostics))
     if len(built) > 1:
         names = ", ".join(one.name for one in built[:5]) + (", ..." if len(built) > 5 else "")
-        message = f"{len(built)} notebooks are named, one pipeline is run at a time"
+        message = f"{len(built)} notebooks are named, but only one pipeline can run at a time"
         raise UserError(error("one-pipeline", message, notes=[names], help="name one of them"))
     (one,) = built
-    package = read_package(_file(one).path, _file(one).text.encode())
-    scope = root_scope(one.of)
-    renamed = {theirs: ours for ours, theirs in scope.names.items() if theirs != ours}
-    return Given(package, renamed, one.diagnostics)
+    made: tuple[Wanted, ...] = one.made  # type: ignore[assignment]
+    name = STDIN_NOTEBOOK if one.name == STDIN else one.name
+    header = read_header(Source(made[0].path, made[0].text))
+    return Loaded(name, header, one.pipeline, one.diagnostics)
 
 
-def _file(one: Built) -> Wanted:
-    assert isinstance(one.made, tuple)
-    first: Wanted = one.made[0]
-    return first
+def exit_code(problem: UserError) -> int:
+    """3 if *problem* is a defect of kale-tag, else 2."""
+    return 3 if any(one.code == "bug" for one in problem.diagnostics) else 2
 
 
-def at(given: Given) -> Label:
-    """The place of the package, for what is said of it."""
-    return Label(Source(given.package.name))
+def read_arguments(header: PackageHeader, texts: Sequence[str], path: str) -> dict[str, object]:
+    """The values of parameters in *texts* (`NAME=VALUE`) and the file *path* ("": none).
+
+    Of two values the one in *texts* counts. Raises `UserError` with all that is wrong: unknown
+    names, wrong types, parameters without a value.
+    """
+    parameters = header.parameters
+    values, diagnostics = file_arguments(_in_file(path), parameters) if path else ({}, [])
+    typed, more = given_arguments(texts, parameters)
+    if diagnostics or more:
+        raise UserError(*diagnostics, *more)
+    values |= typed
+    if missing := sorted(header.required - values.keys()):
+        hint = " ".join(f"-p {name}=VALUE" for name in missing)
+        noun = "parameter" if len(missing) == 1 else "parameters"
+        message = f"no value for the {noun} {listed(missing)}"
+        at = Label(Source(header.source.name))
+        raise UserError(error("missing-parameter", message, at, help=hint))
+    return values
+
+
+def _package_file(path: str) -> Source | None:
+    """The file *path* if it is a package, or cannot be anything else."""
+    if path == STDIN or path.endswith(".ipynb") or not os.path.isfile(path):
+        return None
+    source = files.read_text(path)
+    if looks_like_package(source.text):
+        return source
+    if path.endswith(".json") or files.PACKAGE in os.path.basename(path):
+        raise UserError(not_a_package(path))
+    return None
+
+
+def _in_file(path: str) -> Mapping[str, tuple[Label, Label, object]]:
+    """The values in the file *path* by name, each with the places of the name and the value."""
+    tree = yaml_tree.read_yaml(files.read_text(path))
+    if tree is None:
+        return {}
+    if not isinstance(tree, yaml_tree.Mapping):
+        message = f"{path} must be a mapping of parameters to values"
+        raise UserError(error("wrong-type", message, tree.label, help="write `rows: 10`"))
+    plain = yaml_tree.plain
+    return {key.text: (key.label, value.label, plain(value)) for key, value in tree.entries}

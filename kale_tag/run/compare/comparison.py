@@ -11,11 +11,11 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
-from kale_tag.compiler.read_package import Compiled, Task
+from kale_tag.compiler.read_package import Compiled, PackageTask
 from kale_tag.compiler.step_command import ARGUMENT
 from kale_tag.diagnostics import Label, Source, UserError, error
 from kale_tag.run.compare.differences import difference, verdict_of
-from kale_tag.run.run_record import Compared
+from kale_tag.run.run_record import ComparedVariable
 
 _SNAPSHOT = os.path.join(os.path.dirname(os.path.abspath(__file__)), "snapshot.py")
 _CALL = (
@@ -129,14 +129,14 @@ def run_notebook(
 
 def compare(
     package: Compiled, notebook: str, pipeline: str, again: Sequence[str] = ()
-) -> list[Compared]:
+) -> list[ComparedVariable]:
     """Every variable, as the folders *notebook* and *pipeline* have it.
 
     *again* are folders of more runs of the notebook. What is not the same in them is random, and so
     is what a step makes of it, unless it takes something else that differs: dice may show the same
     twice.
     """
-    found: list[Compared] = []
+    found: list[ComparedVariable] = []
     folders = notebook, pipeline
     random: set[tuple[str, str]] = set()
     for task in package.tasks:
@@ -161,11 +161,11 @@ def compare(
             if verdict == "differs":
                 first = difference(name, path, ours, theirs, folders)
             shorts = ours["short"], theirs["short"]
-            found.append(Compared(task.title, name, verdict, *shorts, first))
+            found.append(ComparedVariable(task.title, name, verdict, *shorts, first))
     return found
 
 
-def compared_names(task: Task) -> list[str]:
+def compared_names(task: PackageTask) -> list[str]:
     """The variables of *task*: parameters, what it takes and gives, what its own cells bind."""
     names = _crossing(task)
     for code in task.cells:
@@ -175,14 +175,14 @@ def compared_names(task: Task) -> list[str]:
     return [name for name in dict.fromkeys(names) if not name.startswith("_")]
 
 
-def _crossing(task: Task) -> list[str]:
+def _crossing(task: PackageTask) -> list[str]:
     """The variables that it must have at its end."""
     spec = json.loads(task.executor["args"][1])
     names = [*spec.get("params", ()), *spec.get("in", ()), *spec.get("out", ())]
     return [*names, *spec.get("metrics", {}).values()]
 
 
-def _producers(task: Task) -> dict[str, tuple[str, str]]:
+def _producers(task: PackageTask) -> dict[str, tuple[str, str]]:
     """The step and output that each variable comes from which *task* takes."""
     spec = json.loads(task.executor["args"][1])
     names = {**spec.get("names", {}), **spec.get("in_names", {})}
@@ -208,11 +208,11 @@ def _bound(tree: ast.AST) -> Iterator[str]:
             yield from _bound(node)
 
 
-def _call(task: Task) -> str:
+def _call(task: PackageTask) -> str:
     return _CALL.format(names=compared_names(task), step=task.id)
 
 
-def _last_cell(task: Task) -> int:
+def _last_cell(task: PackageTask) -> int:
     """The last cell of the step itself; an import of another's cell may stand behind it."""
     own = [code for code in task.cells if code.kind == "step"]
     real = [code.cell for code in own if not _imports_only(code.python)]
@@ -227,12 +227,12 @@ def _imports_only(python: str) -> bool:
     return all(isinstance(one, ast.Import | ast.ImportFrom) for one in body)
 
 
-def snapshot_of(folder: str, task: Task) -> str:
+def snapshot_of(folder: str, task: PackageTask) -> str:
     """The file in *folder* that has the variables at the end of *task*."""
     return os.path.join(folder, f"{task.id}.json")
 
 
-def _read(folder: str, task: Task) -> dict[str, dict[str, Any]]:
+def _read(folder: str, task: PackageTask) -> dict[str, dict[str, Any]]:
     try:
         with open(snapshot_of(folder, task), encoding="utf-8") as file:
             found: dict[str, dict[str, Any]] = json.load(file)
