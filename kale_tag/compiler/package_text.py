@@ -10,7 +10,7 @@ from kale_tag.compiler.ir_yaml import to_yaml
 from kale_tag.compiler.manifest import resources
 from kale_tag.compiler.package import Package
 from kale_tag.diagnostics import Diagnostic, Label, Source, warning
-from kale_tag.kale.metadata import tags_in
+from kale_tag.kale.metadata import SETTINGS_KEY, tags_in
 from kale_tag.kale.pipeline import Pipeline
 from kale_tag.notebook.model import Notebook
 
@@ -60,7 +60,7 @@ def size_warnings(size: int, name: str) -> Iterator[Diagnostic]:
 def notebook_digest(notebook: Notebook) -> str:
     """The SHA-256 of what a package is made of: sources, tags and settings, no outputs."""
     metadata = notebook.metadata
-    settings = metadata.get("kubeflow_notebook") if isinstance(metadata, dict) else None
+    settings = metadata.get(SETTINGS_KEY) if isinstance(metadata, dict) else None
     cells = []
     for cell in notebook.cells:
         if cell.cell_type == "code":

@@ -7,7 +7,7 @@ Spellings are those that every backend since 2.1 reads; the newer ones beside th
 from kale_tag.compiler.container import check_mapping
 from kale_tag.compiler.notes import Notes
 from kale_tag.kale import tags
-from kale_tag.kale.pipeline import Pipeline, SecurityContext, Step
+from kale_tag.kale.pipeline import Pipeline, SecurityContext, Step, Volume
 
 
 def executor_config(step: Step, root: Pipeline, notes: Notes) -> dict[str, object]:
@@ -57,20 +57,21 @@ def platform_document(
 
 def check_volumes(root: Pipeline, notes: Notes) -> None:
     """Note what no pod can mount."""
-    at: dict[str, str] = {}
+    at: dict[str, Volume] = {}
     for volume in root.volumes:
         what = f"the mount point of the volume `{volume.name}`"
-        notes.check_text(volume.mount_point, what, None)
+        notes.check_text(volume.mount_point, what, volume.label)
         if not volume.mount_point.startswith("/") or ":" in volume.mount_point:
             notes.refuse(
                 "invalid-mount-point",
                 f"{what} is `{volume.mount_point}`; it must start with `/` and have no `:`",
-                None,
+                volume.label,
             )
-        other = at.setdefault(volume.mount_point.rstrip("/"), volume.name)
-        if other != volume.name:
-            message = f"the volumes `{other}` and `{volume.name}` have one mount point"
-            notes.refuse("two-volumes", f"{message}, `{volume.mount_point}`", None)
+        other = at.setdefault(volume.mount_point.rstrip("/"), volume)
+        if other.name != volume.name:
+            message = f"the volumes `{other.name}` and `{volume.name}` have the same mount point"
+            message += f", `{volume.mount_point}`"
+            notes.refuse("two-volumes", message, volume.label, other.label)
 
 
 def _security(context: SecurityContext) -> dict[str, object]:

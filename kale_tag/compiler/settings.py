@@ -1,16 +1,17 @@
-"""What `metadata.kubeflow_notebook` says of the pipeline, and what of it cannot be kept."""
+"""The settings of the pipeline, from `metadata.kubeflow_notebook`, and those without effect."""
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from kale_tag.compiler.step_settings import Sorted, read_defaults
-from kale_tag.diagnostics import Diagnostic, Label, Source, Span, UserError, error, warning
-from kale_tag.kale import settings
+from kale_tag.diagnostics import Diagnostic, Label, Source, UserError, error, warning
+from kale_tag.kale import names
+from kale_tag.kale.check_settings import setting_problems
+from kale_tag.kale.metadata import SETTINGS_KEY
 from kale_tag.kale.pipeline import SecurityContext, Volume
 from kale_tag.notebook.model import Notebook
-
-KEY = "kubeflow_notebook"
+from kale_tag.notebook.places import Places
 
 NOT_KEPT = {
     "timeout": "`compile: {steps: {NAME: {timeout: SECONDS}}}` in a spec sets it for a step",
@@ -21,8 +22,8 @@ NOT_KEPT = {
 }
 """Settings that Kale takes and that have no effect, with what to do instead."""
 
-LONGEST_NAME = 128
-"""Of a pipeline, for Kubeflow Pipelines."""
+KALE_ALONE = ("katib_metadata", "experiment", "steps_defaults")
+"""Settings whose problems stop Kale and not the package: `read_defaults` takes more than Kale."""
 
 _RUN_AS = {"run_as_user": 65534, "run_as_group": 0, "run_as_non_root": True}
 
@@ -44,81 +45,36 @@ class PipelineSettings:
 
 
 def read_settings(notebook: Notebook, name: str = "") -> PipelineSettings:
-    """The settings of *notebook*; *name* goes before the name that it gives the pipeline."""
+    """The settings of *notebook*; *name* replaces the name that it gives the pipeline."""
     made = PipelineSettings()
-    metadata = notebook.metadata
-    value = metadata.get(KEY) if isinstance(metadata, dict) else None
+    metadata, places = notebook.metadata, Places(notebook)
+    value = metadata.get(SETTINGS_KEY) if isinstance(metadata, dict) else None
     if value is not None and not isinstance(value, dict):
-        at = setting_label(notebook, KEY)
-        made.diagnostics.append(error("invalid-setting", f"`{KEY}` must be a mapping", at))
+        made.diagnostics += (diagnostic for _, diagnostic in setting_problems(value, places))
         return made
     found = {key: entry for key, entry in (value or {}).items() if entry is not None}
     if name:
         found["pipeline_name"] = name
     elif not found.get("pipeline_name"):
-        default = settings.default_name(_stem(notebook.name))[:LONGEST_NAME].rstrip("-")
-        found["pipeline_name"] = default or "pipeline"
-    _check(notebook, found, made)
-    at = setting_label(notebook, "steps_defaults")
-    made.defaults, diagnostics = read_defaults(found.get("steps_defaults"), at)
+        found["pipeline_name"] = names.pipeline_name(_stem(notebook.name)) or "pipeline"
+    made.defaults, diagnostics = read_defaults(found.get("steps_defaults"), places)
     made.diagnostics += diagnostics
+    for key, diagnostic in setting_problems(found, places):
+        if diagnostic.code == "unknown-setting":
+            made.warnings.append(replace(diagnostic, severity="warning"))
+        elif key not in KALE_ALONE:
+            made.diagnostics.append(diagnostic)
+    for key, hint in NOT_KEPT.items():
+        if found.get(key):
+            at = places.metadata(None, (SETTINGS_KEY, key))
+            message = f"`{key}` has no effect on a package"
+            made.warnings.append(warning("setting-not-kept", message, at, help=hint))
     if not made.diagnostics:
-        _fill(notebook, found, made)
+        _fill(found, places, made)
     return made
 
 
-def setting_label(notebook: Notebook, key: str) -> Label:
-    """Where *key* stands in the metadata of the notebook."""
-    span = notebook.metadata_span(None)
-    if span is None:
-        return Label(Source(notebook.name))
-    begin, end = span
-    # A few lines stand for the file: those of the metadata, up to the last line it touches.
-    start = notebook.data.rfind(b"\n", 0, begin) + 1
-    stop = notebook.data.find(b"\n", end)
-    data = notebook.data[start : stop if stop >= 0 else len(notebook.data)]
-    text = data.decode("utf-8", "replace")
-    offset = len(notebook.data[start:begin].decode("utf-8", "replace"))
-    source = Source(notebook.name, text, first_line=notebook.data.count(b"\n", 0, start) + 1)
-    inside = text.find(f'"{KEY}"', offset)
-    if inside < 0:
-        return Label(Source(notebook.name))
-    at = re.compile(rf'"{re.escape(key)}"\s*:').search(text, inside)
-    here = inside if at is None else at.start()
-    return Label(source, Span(here, here + len(key if at else KEY) + 2))
-
-
-def _check(notebook: Notebook, found: Mapping[str, object], made: PipelineSettings) -> None:
-    for diagnostic in settings.check(found):
-        top = str(diagnostic.path[0]) if diagnostic.path else KEY
-        if diagnostic.code == "invalid-default" or top == "steps_defaults":
-            continue  # looked at by `read_defaults`, which takes more
-        at = setting_label(notebook, top)
-        if diagnostic.code == "unknown-setting":
-            hint = diagnostic.help
-            if top == "docker_image":
-                hint = "Kale 2 calls it `base_image`"
-            message = f"`{top}` is not a setting of Kale 2: it has no effect"
-            made.warnings.append(warning("unknown-setting", message, at, help=hint))
-        elif top == "katib_metadata" or diagnostic.code == "two-experiments":
-            continue  # neither has a meaning for the package
-        else:
-            made.diagnostics.append(
-                error("invalid-setting", diagnostic.message, at, help=diagnostic.help)
-            )
-    for key, hint in NOT_KEPT.items():
-        if found.get(key):
-            made.warnings.append(
-                warning(
-                    "setting-not-kept",
-                    f"`{key}` has no effect on a package",
-                    setting_label(notebook, key),
-                    help=hint,
-                )
-            )
-
-
-def _fill(notebook: Notebook, found: Mapping[str, object], made: PipelineSettings) -> None:
+def _fill(found: Mapping[str, object], places: Places, made: PipelineSettings) -> None:
     made.name = str(found.get("pipeline_name") or "")
     made.description = str(found.get("pipeline_description") or "")
     experiment = found.get("experiment")
@@ -134,40 +90,43 @@ def _fill(notebook: Notebook, found: Mapping[str, object], made: PipelineSetting
         chosen = {**_RUN_AS, **{key: one for key, one in security.items() if one is not None}}
         chosen.pop("enabled", None)
         made.security = SecurityContext(**chosen)
-    made.volumes = tuple(_volumes(notebook, found.get("volumes"), made))
+    made.volumes = tuple(_volumes(found.get("volumes"), places, made))
 
 
-def _volumes(notebook: Notebook, value: object, made: PipelineSettings) -> list[Volume]:
+def _volumes(value: object, places: Places, made: PipelineSettings) -> list[Volume]:
     kept: list[Volume] = []
-    for entry in value if isinstance(value, list) else ():
+    for position, entry in enumerate(value if isinstance(value, list) else ()):
+        at = places.metadata(None, (SETTINGS_KEY, "volumes", position, "name"))
         name, mount = str(entry["name"]), str(entry["mount_point"])
         if entry.get("type", "pvc") != "pvc":
             made.diagnostics.append(
                 error(
                     "volume-type",
-                    f"a package cannot make the volume `{name}`, of type `{entry['type']}`; it can "
-                    "mount a claim that exists",
-                    setting_label(notebook, "volumes"),
-                    help="make the claim in the cluster, and say `type: pvc`",
+                    f"a package cannot create the volume `{name}`, of type `{entry['type']}`; it "
+                    "can mount a claim that exists",
+                    at,
+                    help="create the claim in the cluster, and write `type: pvc`",
                 )
             )
             continue
         env = env_name(name) if entry.get("expose_as_env_var") is True else ""
-        if env and any(env == other.env for other in kept):
+        if other := next((one for one in kept if env and env == one.env), None):
             made.diagnostics.append(
                 error(
                     "two-volumes",
-                    f"two volumes would both be told in `{env}`",
-                    setting_label(notebook, "volumes"),
-                    help="say `expose_as_env_var` for one of them only",
+                    f"the volumes `{other.name}` and `{name}` map to the environment variable "
+                    f"`{env}`",
+                    at,
+                    also=[] if other.label is None else [other.label],
+                    help="set `expose_as_env_var` for one of them only",
                 )
             )
-        kept.append(Volume(name, mount, env))
+        kept.append(Volume(name, mount, env, at))
     return kept
 
 
 def env_name(volume: str) -> str:
-    """The environment variable in which Kale tells where a volume is mounted."""
+    """The environment variable in which Kale puts the mount point of a volume."""
     return "KALE_VOLUME_" + re.sub(r"[^A-Z0-9]", "_", volume.upper())
 
 

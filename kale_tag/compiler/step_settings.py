@@ -1,20 +1,18 @@
 """How each step runs: its tags over the notebook's `steps_defaults` over the spec's `compile`."""
 
-import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 
 from kale_tag.diagnostics import Diagnostic, Label, error
-from kale_tag.kale import tags
+from kale_tag.kale import quantity, tags
+from kale_tag.kale.metadata import SETTINGS_KEY
 from kale_tag.kale.pipeline import Secret, StepSettings
+from kale_tag.kale.quantity import BadQuantityError
 from kale_tag.kale.read_tagged import Given, parse_tag
 from kale_tag.kale.settings import StepOptions
 from kale_tag.kale.tags import Tag
 from kale_tag.notebook.model import Notebook
-from kale_tag.notebook.places import cell_label
-
-QUANTITY = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([numkKMGTPE]|[KMGTPE]i|[eE][+-]?\d+)?")
-"""Kubernetes' quantities: `500m`, `2Gi`, `1.5`."""
+from kale_tag.notebook.places import Places, cell_label
 
 
 @dataclass(slots=True)
@@ -68,13 +66,12 @@ def step_settings(
 
 
 def setting_diagnostics(notebook: Notebook, name: str, given: list[Given]) -> Iterator[Diagnostic]:
-    """Two cells of one step that contradict each other, and quantities that are none."""
+    """Tags of one step that contradict each other."""
     known: dict[tuple[str, str], Given] = {}
     for one in given:
         if one.tag.kind not in tags.SETTING_KINDS:
             continue
-        if one.tag.kind == "limit":
-            yield from quantity_diagnostics(one.tag, cell_label(notebook, one.cell))
+        yield from _quantity(one.tag, cell_label(notebook, one.cell))
         key = (one.tag.kind, one.tag.key)
         other = known.setdefault(key, one)
         if other.tag != one.tag:
@@ -88,53 +85,55 @@ def setting_diagnostics(notebook: Notebook, name: str, given: list[Given]) -> It
             )
 
 
-def quantity_diagnostics(tag: Tag, at: Label) -> Iterator[Diagnostic]:
-    """A limit that is no quantity."""
-    if QUANTITY.fullmatch(tag.parts[1]) is None:
-        yield error(
-            "invalid-quantity",
-            f"`{tag}`: `{tag.parts[1]}` is no quantity",
-            at,
-            help="write a number, if need be with a unit: `1`, `500m`, `2Gi`",
-        )
-
-
-def read_defaults(value: object, at: Label) -> tuple[Sorted, list[Diagnostic]]:
+def read_defaults(value: object, places: Places) -> tuple[Sorted, list[Diagnostic]]:
     """The `steps_defaults` of a notebook, which may also be of the kinds that Kale fails on."""
     found, diagnostics = Sorted(), []
+    texts: list[tuple[int | str, str]] = []
     if isinstance(value, dict):
-        texts = list(_as_tags(value))
-    else:
-        texts = [one for one in value if isinstance(one, str)] if isinstance(value, list) else []
-    for text in texts:
+        texts = [*_as_tags(value)]
+    elif isinstance(value, list):
+        texts = [(position, str(text)) for position, text in enumerate(value)]
+    for route, text in texts:
+        at = places.metadata(None, (SETTINGS_KEY, "steps_defaults", route))
         tag = parse_tag(text)
         if tag is None or tag.kind not in tags.SETTING_KINDS:
             diagnostics.append(
                 error(
                     "invalid-setting",
-                    f"`{text}` in `steps_defaults` is no setting of a step",
+                    f"`{text}` in `steps_defaults` is not a setting of a step",
                     at,
                     help="it takes `limit:…`, `label:…`, `annotation:…`, `secret:…`, `image:…`, "
                     "`cache:…` and `report:…`",
                 )
             )
-        else:
-            if tag.kind == "limit":
-                diagnostics += quantity_diagnostics(tag, at)
-            found.put(tag)
+            continue
+        found.put(tag)
+        diagnostics += _quantity(tag, at)
     return found, diagnostics
 
 
-def _as_tags(value: Mapping[object, object]) -> Iterator[str]:
+def _quantity(tag: Tag, at: Label) -> Iterator[Diagnostic]:
+    """A limit that is not a quantity."""
+    if tag.kind == "limit":
+        try:
+            quantity.amount(tag.parts[1])
+        except BadQuantityError as exc:
+            yield error("invalid-quantity", f"`{tag}`: {exc.message}", at, help=exc.remedy)
+
+
+def _as_tags(value: Mapping[object, object]) -> Iterator[tuple[str, str]]:
     for name, entry in value.items():
         kind = tags.DEFAULTS.get(str(name), str(name))
         if isinstance(entry, dict):
             for key, one in entry.items():
                 if kind == "secret" and isinstance(one, dict):
-                    yield f"secret:{one.get('secret_name')}:{one.get('secret_key')}:{key}"
+                    yield (
+                        str(name),
+                        f"secret:{one.get('secret_name')}:{one.get('secret_key')}:{key}",
+                    )
                 elif one is not None:
-                    yield f"{kind}:{key}:{one}"
+                    yield str(name), f"{kind}:{key}:{one}"
         elif isinstance(entry, bool):
-            yield f"{kind}:{'enabled' if entry else 'disabled'}"
+            yield str(name), f"{kind}:{'enabled' if entry else 'disabled'}"
         elif entry is not None:
-            yield f"{kind}:{entry}"
+            yield str(name), f"{kind}:{entry}"

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 
 from kale_tag.extract.choose import NoSelectorError, Part, choose
 from kale_tag.extract.draft import Block, Draft
-from kale_tag.kale import settings, tags
+from kale_tag.kale import names, tags
 from kale_tag.kale.settings import settings_in
 from kale_tag.notebook.model import MISSING
 from kale_tag.notebook.splice import same
@@ -158,7 +158,7 @@ class _Holes:
         paths = [member.variables for member in self.members]
         if slugged:
             paths = [
-                {key: settings.default_name(value) for key, value in path.items()} for path in paths
+                {key: names.pipeline_name(value) for key, value in path.items()} for path in paths
             ]
         for name in template.VARIABLES:
             if word := paths[0].get(name):

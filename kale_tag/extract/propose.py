@@ -8,7 +8,7 @@ from dataclasses import dataclass, field, replace
 from kale_tag.extract.cell_code import Code, read_code
 from kale_tag.extract.draft import Block, Draft, Role
 from kale_tag.extract.read_settings import read_settings
-from kale_tag.kale import settings, tags
+from kale_tag.kale import names, tags
 from kale_tag.kale.metadata import tags_in
 from kale_tag.notebook.model import MISSING, Notebook
 from kale_tag.plan.select import markdown_headings
@@ -238,5 +238,5 @@ def _sections(notebook: Notebook, cells: Sequence[int]) -> Mapping[int, tuple[in
 def _name(notebook: Notebook) -> dict[str, object] | None:
     """The settings of a notebook without any: the name that Kale's panel would give it, twice."""
     base = notebook.name.replace("\\", "/").rpartition("/")[2].removesuffix(".ipynb")
-    name = settings.default_name(base)[:128].strip("-")
+    name = names.pipeline_name(base)
     return {"pipeline_name": name, "experiment_name": name} if name else None

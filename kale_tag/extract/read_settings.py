@@ -44,8 +44,8 @@ def _lost(present: Mapping[str, object]) -> Iterator[tuple[str, str]]:
             yield key, "it is null, which to Kale is the same as if it were not there"
         elif not _can_be_written(value):
             yield key, "it holds null, or a number that YAML has no words for"
-    for diagnostic in settings.check(present, "Kale 2.3"):
-        yield str(diagnostic.path[0]), f"Kale stops at it: {diagnostic.message}"
+    for key, diagnostic in settings.problems(present, called="Kale 2.3"):
+        yield key, f"Kale stops at it: {diagnostic.message}"
     if isinstance(present.get("steps_defaults"), dict):
         yield "steps_defaults", "Kale wants a list here"
 

@@ -1,11 +1,11 @@
-"""Typed reading of a YAML tree: what is there is returned, what is wrong is noted with its place.
+"""Typed reading of a tree of YAML or JSON: returns values, notes what is wrong with its place.
 
-A reader never stops at a fault; it notes it and returns None or nothing, so that one run shows
-every fault of a spec.
+A reader does not stop at an error: it notes it and returns None or nothing, so that one run shows
+every error of a spec or of a notebook's settings.
 """
 
 import re
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 
 from kale_tag.diagnostics import Diagnostic, Label, Span, error, nearest, suggest
@@ -13,11 +13,17 @@ from kale_tag.fields.yaml_tree import Mapping, Node, Scalar
 from kale_tag.fields.yaml_tree import Sequence as List
 
 
+def _never(_: str) -> bool:
+    return False
+
+
 @dataclass(frozen=True, slots=True)
 class Form:
-    """The readers, and the faults that they have noted so far."""
+    """The readers, and the errors that they have noted."""
 
     diagnostics: list[Diagnostic] = field(default_factory=list)
+    is_yaml: bool = True  # hints say how a value is written in YAML
+    is_open: Callable[[str], bool] = _never  # a text that changes before it is used is not judged
 
     def diagnostic(
         self,
@@ -28,25 +34,35 @@ class Form:
         also: Iterable[Label] = (),
         help: str = "",  # noqa: A002  the word that users see
     ) -> None:
-        """Note one fault."""
+        """Note an error."""
         self.diagnostics.append(error(code, message, at, also=also, help=help))
 
     def record(
-        self, node: Node, keys: Sequence[str], what: str, required: Sequence[str] = ()
+        self,
+        node: Node,
+        keys: Iterable[str],
+        what: str,
+        required: Sequence[str] = (),
+        *,
+        unknown: str = "unknown-key",
     ) -> dict[str, Node]:
-        """The values of a mapping whose keys are known; unknown and missing ones are noted."""
+        """The values of a mapping whose keys are known; unknown and missing ones are noted.
+
+        *unknown* is the code of an unknown key.
+        """
+        known = tuple(keys)
         found: dict[str, Node] = {}
         meant = set()
         for key, value in self.mapping(node, what):
-            if key.text in keys:
+            if key.text in known:
                 found[key.text] = value
             else:
-                meant.add(nearest(key.text, keys))
+                meant.add(nearest(key.text, known))
                 self.diagnostic(
-                    "unknown-key",
+                    unknown,
                     f"{what} has no key `{key.text}`",
                     key.label,
-                    help=suggest(key.text, keys, "it has"),
+                    help=suggest(key.text, known, "it has"),
                 )
         for name in required if isinstance(node, Mapping) else ():
             if name not in found and name not in meant:
@@ -58,78 +74,100 @@ class Form:
         if isinstance(node, Mapping):
             yield from node.entries
         else:
-            self.diagnostic(
-                "wrong-type",
-                f"{what} must be a mapping, not {kind(node)}",
-                node.label,
-                help="a mapping is written `{key: value}`, or `key: value` a line",
-            )
+            hint = "a mapping is written `{key: value}`, or `key: value` a line"
+            self.wrong_type(node, what, "a mapping", hint)
 
     def items(self, node: Node, what: str) -> tuple[Node, ...]:
         """The items of a list."""
         if isinstance(node, List):
             return node.items
-        one = node.text if isinstance(node, Scalar) and not node.quoted else ""
-        hint = f"write `[{one}]`" if one else "a list is written `[a, b]`, or `- a` a line"
-        self.diagnostic(
-            "wrong-type", f"{what} must be a list, not {kind(node)}", node.label, help=hint
-        )
+        item = node.text if isinstance(node, Scalar) and not node.quoted else ""
+        hint = f"write `[{item}]`" if item else "a list is written `[a, b]`, or `- a` a line"
+        self.wrong_type(node, what, "a list", hint)
         return ()
 
     def one_or_more(self, node: Node) -> tuple[Node, ...]:
-        """The items of a list, or the node itself where one stands without a list."""
+        """The items of a list, or the node itself if it is not a list."""
         return node.items if isinstance(node, List) else (node,)
+
+    def string(self, node: Node, what: str) -> str | None:
+        """Text, which may be empty."""
+        if isinstance(node, Scalar) and isinstance(node.value, str):
+            return node.value
+        if self.is_yaml:
+            self._not_text(node, what)
+        else:
+            self.wrong_type(node, what, "text")
+        return None
 
     def text(self, node: Node, what: str) -> str | None:
         """Text that is not empty."""
-        if not isinstance(node, Scalar) or not isinstance(node.value, str):
-            self._not_text(node, what)
-            return None
-        if not node.value:
+        value = self.string(node, what)
+        if value == "":
             self.diagnostic("wrong-value", f"{what} must not be empty", node.label)
-            return None
-        return node.value
+        return value or None
 
     def written(self, node: Node, what: str) -> str | None:
-        """A scalar as it was written: text, or a number or boolean that is to become text."""
+        """A scalar as it was written: text, or a number or boolean that becomes text."""
         if isinstance(node, Scalar) and node.value is not None:
             return node.text
-        wanted = f"{what} must be text or a number"
-        self.diagnostic("wrong-type", f"{wanted}, not {kind(node)}", node.label)
+        self.wrong_type(node, what, "text or a number")
         return None
 
     def quantity(self, node: Node, what: str) -> str | None:
         """A Kubernetes quantity as it was written: text or a number."""
         if isinstance(node, Scalar) and isinstance(node.value, bool):
-            message = f"{what} must be text or a number, not {kind(node)}"
-            self.diagnostic("wrong-type", message, node.label)
+            self.wrong_type(node, what, "text or a number")
             return None
         return self.written(node, what)
 
-    def choice(self, node: Node, words: Sequence[str], what: str) -> str | None:
-        """One of *words*."""
+    def flag(self, node: Node, what: str) -> bool | None:
+        """A boolean."""
+        if isinstance(node, Scalar) and isinstance(node.value, bool):
+            return node.value
+        self.wrong_type(node, what, "true or false")
+        return None
+
+    def choice(
+        self, node: Node, words: Sequence[str], what: str, code: str = "wrong-value"
+    ) -> str | None:
+        """One of *words*; an error has *code*."""
         if isinstance(node, Scalar) and node.value in words:
             return str(node.value)
         text = node.text if isinstance(node, Scalar) else ""
         self.diagnostic(
-            "wrong-value",
+            code,
             f"{what} cannot be {f'`{text}`' if text else kind(node)}",
             node.label,
-            help=suggest(text, words, "write one of"),
+            help=suggest(text, [word for word in words if word], "write one of"),
         )
         return None
 
-    def number(self, node: Node, what: str, least: int = 0) -> int | None:
-        """A whole number, at least *least*."""
+    def number(
+        self, node: Node, what: str, least: int | None = 0, code: str = "wrong-value"
+    ) -> int | None:
+        """A whole number, at least *least*; a smaller one has *code*."""
         value = node.value if isinstance(node, Scalar) else None
         if not isinstance(value, int) or isinstance(value, bool):
-            got = f"`{value}`" if isinstance(value, float) else kind(node)
-            self.diagnostic("wrong-type", f"{what} must be a whole number, not {got}", node.label)
-        elif value < least:
-            self.diagnostic("wrong-value", f"{what} must be at least {least}", node.label)
+            self.wrong_type(node, what, "a whole number")
+        elif least is not None and value < least:
+            self.diagnostic(code, f"{what} must be at least {least}", node.label)
         else:
             return value
         return None
+
+    def invalid(self, text: str, called: str, rule: str, at: Label, better: str = "") -> None:
+        """Note that *text* is not a valid name; *called* is its kind, such as `step name`.
+
+        *rule* says in words what Kale takes, *better* is a text that it would take.
+        """
+        message = f"`{text}` is not a valid {called}" if text else f"the {called} is empty"
+        self.diagnostic(
+            f"invalid-{called.replace(' ', '-')}",
+            f"{message}: Kale takes {rule}",
+            at,
+            help=f"write `{better}`" if better else "",
+        )
 
     def pattern(self, node: Node, what: str) -> re.Pattern[str] | None:
         """A regular expression of Python's, compiled with MULTILINE."""
@@ -154,6 +192,11 @@ class Form:
             self.diagnostic("invalid-regex", "the pattern is too large", node.label)
         return None
 
+    def wrong_type(self, node: Node, what: str, wanted: str, hint: str = "") -> None:
+        """Note that *what* is not of the type *wanted*; *hint* says how YAML writes that."""
+        message = f"{what} must be {wanted}, not {kind(node)}"
+        self.diagnostic("wrong-type", message, node.label, help=hint if self.is_yaml else "")
+
     def _not_text(self, node: Node, what: str) -> None:
         message, hint = f"{what} must be text, not {kind(node)}", ""
         span = node.label.span
@@ -169,7 +212,7 @@ class Form:
 
 
 def kind(node: Node) -> str:
-    """What *node* is, in words that stand behind `not`."""
+    """What *node* is, in words that follow `not`."""
     match node:
         case Scalar(value=None):
             return "null"
@@ -177,8 +220,8 @@ def kind(node: Node) -> str:
             return f"the boolean {str(value).lower()}"
         case Scalar(value=str()):
             return "text"
-        case Scalar():
-            return "a number"
+        case Scalar(value=value):
+            return f"the number {value}"
         case List():
             return "a list"
         case Mapping():
@@ -186,7 +229,7 @@ def kind(node: Node) -> str:
 
 
 def inside(node: Scalar, position: int) -> Label:
-    """The place of one character of a scalar's value, as exactly as its quoting lets us say."""
+    """The place of one character of a scalar's value, as exactly as its quoting allows."""
     source, span = node.label.source, node.label.span
     if span is None:
         return node.label
@@ -199,7 +242,7 @@ def inside(node: Scalar, position: int) -> Label:
 
 
 def narrowed(label: Label, text: str) -> Label:
-    """The place of *text* inside *label*, or *label* where it is not written so."""
+    """The place of *text* inside *label*, or *label* if the text is not found there."""
     if label.span is None:
         return label
     start = label.source.text.find(text, label.span.start, label.span.end)
@@ -225,11 +268,11 @@ _REGEX_WORDS = {
     "global flags": (_INVALID, "put the flags first, as in `(?i)fit`"),
     "": (_INVALID, "the syntax is that of Python's `re`"),
 }
-"""Message and help, by a part of what `re` says."""
+"""Message and help, by a part of the message of `re`."""
 
 
 def _regex_words(diagnostic: re.error, text: str) -> Iterator[str]:
-    """Message and help for what `re` says of the pattern *text*."""
+    """Message and help for the error of `re` in the pattern *text*."""
     rest = text[diagnostic.pos or 0 :]
     found = next(words for part, words in _REGEX_WORDS.items() if part in diagnostic.msg)
     for words in found:

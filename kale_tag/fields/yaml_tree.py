@@ -1,13 +1,15 @@
-"""YAML text to a tree of values that know where they stand.
+"""Trees of values that know their places, read from YAML text or made of the values of JSON.
 
-ruamel.yaml reads the text and resolves its scalars (YAML 1.2: `on` is text); the tree built here
+ruamel.yaml reads YAML and resolves its scalars (YAML 1.2: `on` is text); the tree built here
 adds what a good message needs: the place of every key and value, keys given twice, merge keys.
 """
 
+import json
 import re
 import warnings
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import TYPE_CHECKING, cast
 
 from kale_tag.diagnostics import Diagnostic, Label, Source, Span, UserError, error
@@ -28,36 +30,76 @@ _TYPES = {"int": "a whole number", "float": "a number", "bool": "true or false",
 _KNOWN = {*_TYPES, "str", "seq", "map", "merge", "value", "timestamp"}
 
 
-@dataclass(frozen=True, slots=True)
-class Scalar:
-    """Text, a number, a boolean or null. *text* is what was written, without quotes."""
+Path = tuple[str | int, ...]
+"""Keys and positions that lead from a value to one inside it."""
 
-    label: Label
+PlaceOf = Callable[[Path], Label]
+"""The place of the value at a path."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Placed:
+    place: Label | Callable[[], Label]  # looked for when a message needs it, if it is a function
+
+    @property
+    def label(self) -> Label:
+        """The place of the value."""
+        return self.place if isinstance(self.place, Label) else self.place()
+
+
+@dataclass(frozen=True, slots=True)
+class Scalar(_Placed):
+    """Text, a number, a boolean or null."""
+
     value: str | int | float | bool | None
-    text: str
+    text: str  # as it was written, without quotes
     quoted: bool = False
 
 
 @dataclass(frozen=True, slots=True)
-class Sequence:
+class Sequence(_Placed):
     """A list."""
 
-    label: Label
     items: "tuple[Node, ...]"
 
 
 @dataclass(frozen=True, slots=True)
-class Mapping:
-    """Keys and values in the order of the file, merge keys resolved.
+class Mapping(_Placed):
+    """Keys and values in the order of the file, merge keys resolved, each key once.
 
-    A key is the text that was written, so `1` and `'1'` are one; each stands here once.
+    A key is the text that was written, so `1` and `'1'` are the same key.
     """
 
-    label: Label
     entries: "tuple[tuple[Scalar, Node], ...]"
 
 
 Node = Scalar | Sequence | Mapping
+
+
+def json_tree(value: object, place: PlaceOf, path: Path = ()) -> Node:
+    """The tree of *value*, a value of JSON that is found at *path*."""
+    here = partial(place, path)
+    match value:
+        case dict():
+            entries = []
+            for key, inner in value.items():
+                below = (*path, str(key))
+                name = Scalar(partial(place, below), str(key), str(key), quoted=True)
+                entries.append((name, json_tree(inner, place, below)))
+            return Mapping(here, tuple(entries))
+        case list():
+            items = (json_tree(one, place, (*path, at)) for at, one in enumerate(value))
+            return Sequence(here, tuple(items))
+        case str():
+            return Scalar(here, value, value, quoted=True)
+        case _:
+            scalar = cast("int | float | bool | None", value)
+            return Scalar(here, scalar, json.dumps(scalar))
+
+
+def is_null(node: Node) -> bool:
+    """Whether *node* is null."""
+    return isinstance(node, Scalar) and node.value is None
 
 
 def read_yaml(source: Source) -> Node | None:
@@ -229,7 +271,7 @@ class _Builder:
             else:
                 own[name.text] = name
                 if isinstance(value, Scalar) and value.value is None and not value.text:
-                    value = replace(value, label=self.empty(raw_value, name.label))
+                    value = replace(value, place=self.empty(raw_value, name.label))
                 found.append((name, value))
         yield from (entry for name, entry in merged.items() if name not in own)
         yield from found

@@ -1,24 +1,49 @@
-"""Lints of the settings of a notebook, `metadata.kubeflow_notebook`: `facts/kale.md` section 2."""
+"""The rules of the settings of a notebook, `metadata.kubeflow_notebook`."""
 
 from collections.abc import Iterator
+from dataclasses import replace
 
-from kale_tag.diagnostics import Diagnostic
+from kale_tag.diagnostics import Diagnostic, Label
+from kale_tag.fields.yaml_tree import Path
 from kale_tag.kale import settings
 from kale_tag.kale.metadata import SETTINGS_KEY
 from kale_tag.kale.view import Tagged
-from kale_tag.rules.registry import found
+from kale_tag.notebook.places import Places
+from kale_tag.rules.registry import SEVERITIES, found
 
 CALLED = f"`{SETTINGS_KEY}`"
 REQUIRED = ("pipeline_name", "experiment_name")
-TELLING = ("unknown-setting", "two-experiments")
-"""The faults of settings that have lints of their own; all others are `invalid-setting`."""
-
 PANEL = {
     "base_image": ("deletes", "tag each step `image:IMAGE`"),
     "steps_defaults": ("empties", "give them to each step, by `limit:`, `label:`, `secret:`"),
 }
 """What JupyterLab's panel does to two settings whenever the notebook is opened and saved, and what
-it leaves alone."""
+to do instead."""
+
+
+def setting_problems(present: object, places: Places) -> Iterator[tuple[str, Diagnostic]]:
+    """Everything in *present* at which Kale stops, each with the key of the setting.
+
+    *present* are the settings of the notebook that *places* is of.
+    """
+
+    def place(path: Path) -> Label:
+        return places.metadata(None, (SETTINGS_KEY, *path))
+
+    if not isinstance(present, dict):
+        message = f"{CALLED} is not an object"
+        hint = "remove it, or make it an object: `{}`"
+        yield SETTINGS_KEY, found("invalid-setting", message, place(()), help=hint)
+        return
+    for key, problem in settings.problems(present, place, CALLED):
+        code, hint = problem.code, problem.help
+        if code == "two-experiments":
+            hint = "make them the same: JupyterLab's panel takes `experiment` for the truth"
+        elif code == "unknown-setting":
+            hint = hint if hint.startswith("did you mean") else "remove it; Kale stops at it"
+        else:
+            code = "invalid-setting"
+        yield key, replace(problem, code=code, severity=SEVERITIES[code], help=hint)
 
 
 def unknown_setting(nb: Tagged) -> Iterator[Diagnostic]:
@@ -28,14 +53,6 @@ def unknown_setting(nb: Tagged) -> Iterator[Diagnostic]:
 
 def invalid_setting(nb: Tagged) -> Iterator[Diagnostic]:
     """A setting whose value Kale does not take."""
-    present = nb.notebook.metadata
-    if isinstance(present, dict) and not isinstance(present.get(SETTINGS_KEY, {}), dict):
-        yield found(
-            "invalid-setting",
-            f"{CALLED} is not an object",
-            nb.places.metadata(None, (SETTINGS_KEY,)),
-            help="remove it, or make it an object: `{}`",
-        )
     yield from _diagnostics(nb, "invalid-setting")
 
 
@@ -46,14 +63,14 @@ def missing_setting(nb: Tagged) -> Iterator[Diagnostic]:
         names = " or ".join(f"`{key}`" for key in missing)
         yield found(
             "missing-setting",
-            f"the notebook has tags of Kale's, and its settings have no {names}",
+            f"the notebook has Kale tags, and its settings have no {names}",
             nb.places.metadata(None, (SETTINGS_KEY,)),
             help="give a spec `pipeline: {pipeline_name: NAME, experiment_name: NAME}`",
         )
 
 
 def two_experiments(nb: Tagged) -> Iterator[Diagnostic]:
-    """An `experiment` and an `experiment_name` that do not say the same."""
+    """An `experiment` and an `experiment_name` that differ."""
     yield from _diagnostics(nb, "two-experiments")
 
 
@@ -71,21 +88,11 @@ def panel_loss(nb: Tagged) -> Iterator[Diagnostic]:
 
 
 def _diagnostics(nb: Tagged, code: str) -> Iterator[Diagnostic]:
-    """What `settings.check` says, as findings of the lint *code*."""
-    for diagnostic in settings.check(nb.settings, CALLED):
-        if code != (diagnostic.code if diagnostic.code in TELLING else "invalid-setting"):
-            continue
-        hint = diagnostic.help
-        if code == "two-experiments":
-            hint = "make them the same: JupyterLab's panel takes `experiment` for the truth"
-        elif code == "unknown-setting":
-            hint = hint if hint.startswith("did you mean") else "remove it; Kale stops at it"
-        yield found(
-            code,
-            diagnostic.message,
-            nb.places.metadata(None, (SETTINGS_KEY, *diagnostic.path)),
-            help=hint,
-        )
+    """What is wrong with the settings, as findings of the rule *code*."""
+    metadata = nb.notebook.metadata
+    present = metadata.get(SETTINGS_KEY, {}) if isinstance(metadata, dict) else {}
+    problems = setting_problems(present, nb.places)
+    yield from (diagnostic for _, diagnostic in problems if diagnostic.code == code)
 
 
 LINTS = (unknown_setting, invalid_setting, missing_setting, two_experiments, panel_loss)

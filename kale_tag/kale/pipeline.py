@@ -110,11 +110,12 @@ class SubPipeline:
 
 @dataclass(frozen=True, slots=True)
 class Volume:
-    """A persistent volume claim that exists, and where every step sees it."""
+    """A persistent volume claim that exists, mounted in every step."""
 
     name: str
     mount_point: str
-    env: str = ""
+    env: str = ""  # the environment variable that holds the mount point
+    label: Label | None = field(default=None, compare=False, repr=False)
 
 
 @dataclass(frozen=True, slots=True)

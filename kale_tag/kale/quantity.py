@@ -1,4 +1,4 @@
-"""Kubernetes quantities: what `500m`, `2Gi` and `1.5e3` mean, and which a cluster would refuse."""
+"""Kubernetes quantities such as `500m`, `2Gi` and `1.5e3`: their values, and those refused."""
 
 import re
 from decimal import Decimal
@@ -18,10 +18,10 @@ LEAST_MEMORY = 4 * 1024 * 1024
 
 
 class BadQuantityError(Exception):
-    """A quantity that Kubernetes or a container runtime refuses; the words for it, and a remedy."""
+    """A quantity that Kubernetes or a container runtime refuses."""
 
     def __init__(self, message: str, remedy: str = "") -> None:
-        """Keep *message* and *remedy*, for which "" is none."""
+        """Keep *message*, and *remedy*, the help; "" is none."""
         super().__init__(message)
         self.message = message
         self.remedy = remedy
@@ -36,7 +36,9 @@ def amount(text: str) -> Decimal:
     if found is None:
         loose = _LOOSE.fullmatch(text)
         better = _SPELLINGS.get(loose[2].lower()) if loose else None
-        remedy = f"write `{loose[1]}{better}`" if loose and better is not None else ""
+        remedy = "write a number, if need be with a unit: `1`, `500m`, `2Gi`"
+        if loose and better is not None:
+            remedy = f"write `{loose[1]}{better}`"
         raise BadQuantityError(f"`{text}` is not a quantity of Kubernetes", remedy)
     number, suffix = Decimal(found[1]), found[2] or ""
     if suffix in _BINARY:
@@ -50,7 +52,7 @@ def cpus(text: str) -> float:
     """The cores that *text* stands for. Raises `BadQuantityError`."""
     number = amount(text)
     if number <= 0:
-        raise BadQuantityError(f"`{text}` is no amount of CPU", "leave it out for no limit")
+        raise BadQuantityError(f"`{text}` is not an amount of CPU", "leave it out for no limit")
     if number < Decimal("0.001"):
         raise BadQuantityError(f"`{text}` is less than a thousandth of a CPU, the least there is")
     if number > 1_000_000:
@@ -79,7 +81,7 @@ def devices(text: str) -> int:
     """How many devices *text* stands for: a whole number. Raises `BadQuantityError`."""
     number = amount(text)
     if number != number.to_integral_value():
-        raise BadQuantityError(f"`{text}` is no whole number of devices")
+        raise BadQuantityError(f"`{text}` is not a whole number of devices")
     return int(number)
 
 

@@ -1,62 +1,78 @@
-"""The fields of `metadata.kubeflow_notebook`: names, types, checks.
+"""The settings of a notebook, `metadata.kubeflow_notebook`, and the checks that Kale makes of them.
 
-Source: Kale 2.3.0's `NotebookConfig` and the records inside it (`facts/kale.md` section 2), and
-what its JupyterLab panel writes (`facts/lab.md` section 3). Kale stops at the first key it does
-not know, so there is no room for keys of our own.
+Source: Kale 2.3.0's `NotebookConfig` and the records inside it, and what its JupyterLab panel
+writes. Kale stops at the first key it does not know, so there is no room for keys of our own.
 """
 
-import re
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass, field, replace
 
-from kale_tag.diagnostics import Label, nearest, suggest
-from kale_tag.kale import tags
+from kale_tag.diagnostics import Diagnostic, Label, Source
+from kale_tag.fields.fields import Form
+from kale_tag.fields.yaml_tree import Mapping as MappingNode
+from kale_tag.fields.yaml_tree import Node, PlaceOf, Scalar, is_null, json_tree
+from kale_tag.kale import names, tags
 from kale_tag.kale.metadata import SETTINGS_KEY
+from kale_tag.kale.names import NameForm
 
-Path = tuple[str | int, ...]
-
-
-@dataclass(frozen=True, slots=True)
-class Problem:
-    """What is wrong with the value at *path*, a route of keys and positions into the settings."""
-
-    path: Path
-    code: str
-    message: str
-    help: str = ""
+Reader = Callable[[Form, Node, str], object]
+"""Notes what is wrong with the value of a setting; the text is what messages call it."""
 
 
-Check = Callable[[object, Path], Iterator[Problem]]
+def read(form: Form, node: Node, called: str = "`pipeline`") -> None:
+    """Note in *form* everything in the settings at *node* at which Kale 2.3 stops.
 
-
-def check(settings: Mapping[str, object], called: str = "`pipeline`") -> Iterator[Problem]:
-    """Everything in *settings* on which Kale 2.3 stops; a value of None is a missing key.
-
-    *called* is what they are called where they stand.
+    *called* is what messages call the settings as a whole. A value of null is a missing key.
     """
-    yield from _record(FIELDS, called)(settings, ())
-    experiment, name = settings.get("experiment"), settings.get("experiment_name")
-    if isinstance(experiment, dict) and isinstance(name, str):
-        other = experiment.get("name")
-        if isinstance(other, str) and other != name:
-            yield Problem(
-                ("experiment", "name"),
-                "two-experiments",
-                f"the experiment is named `{name}` by `experiment_name` and `{other}` here",
-                "give `experiment_name` alone; `experiment` follows it",
-            )
+    _record(FIELDS)(form, node, called)
+    _check_experiments(form, node)
 
 
-def default_name(stem: str) -> str:
-    """The pipeline name that Kale's UI makes of a file name without its ending."""
-    return re.sub(r"[^a-z0-9]+", "-", stem.lower()).strip("-")
+def problems(
+    settings: Mapping[str, object], place: PlaceOf | None = None, called: str = "`pipeline`"
+) -> Iterator[tuple[str, Diagnostic]]:
+    """What `read` notes of *settings* that are values of JSON, each with the key that is wrong.
+
+    *place* gives the place of the value at a path; without it the places are empty.
+    """
+    nowhere = Label(Source(""))
+    root = json_tree(dict(settings), place or (lambda _: nowhere))
+    assert isinstance(root, MappingNode)
+    for entry in root.entries:
+        form = Form(is_yaml=False)
+        _record(FIELDS)(form, replace(root, entries=(entry,)), called)
+        yield from ((entry[0].text, diagnostic) for diagnostic in form.diagnostics)
+    form = Form(is_yaml=False)
+    _check_experiments(form, root)
+    yield from (("experiment", diagnostic) for diagnostic in form.diagnostics)
+
+
+def _check_experiments(form: Form, node: Node) -> None:
+    """Note two names of the experiment that differ."""
+    name, other = _at(node, "experiment_name"), _at(_at(node, "experiment"), "name")
+    if not isinstance(name, Scalar) or not isinstance(other, Scalar):
+        return
+    texts = [one.value for one in (name, other) if isinstance(one.value, str)]
+    if len({*texts}) > 1 and not any(map(form.is_open, texts)):
+        form.diagnostic(
+            "two-experiments",
+            f"the experiment is named `{texts[0]}` by `experiment_name` and `{texts[1]}` here",
+            other.label,
+            help="give `experiment_name` alone; `experiment` follows it",
+        )
+
+
+def _at(node: Node | None, key: str) -> Node | None:
+    """The value of *key* in a mapping."""
+    entries = node.entries if isinstance(node, MappingNode) else ()
+    return next((value for name, value in entries if name.text == key), None)
 
 
 def with_experiment(settings: dict[str, object], old: Mapping[str, object]) -> dict[str, object]:
-    """*settings* to write, where `experiment` and `experiment_name` say the same.
+    """*settings* with `experiment` and `experiment_name` naming the same experiment.
 
-    Kale's UI takes `experiment` for the truth, Kale itself `experiment_name`, so whichever of them
-    *settings* names brings the other along; an *old* `experiment` of that name keeps its id.
+    Kale's panel reads `experiment`, Kale itself `experiment_name`: whichever of them *settings*
+    has, the other follows. An *old* `experiment` of that name keeps its id.
     """
     if "experiment_name" in settings and "experiment" not in settings:
         name, present = settings["experiment_name"], old.get("experiment")
@@ -72,199 +88,131 @@ def with_experiment(settings: dict[str, object], old: Mapping[str, object]) -> d
 
 
 def initial(settings: Mapping[str, object], stem: str) -> dict[str, object]:
-    """The settings of a notebook that has none yet: *settings* and the five keys the UI needs.
+    """The settings of a notebook that has none yet: *settings* and the five keys of Kale's panel.
 
-    With these the UI changes nothing when the notebook is opened and saved.
+    With these the panel changes nothing when the notebook is opened and saved.
     """
     name = settings.get("experiment_name", "")
     return {
         "experiment": {"id": "new", "name": name},
         "experiment_name": name,
         "pipeline_description": "",
-        "pipeline_name": default_name(stem),
+        "pipeline_name": names.pipeline_name(stem),
         "steps_defaults": [],
         **settings,
     }
 
 
-# The checks. Each is given a value and its path and yields what is wrong.
+# The readers of values.
 
 
-def _text(value: object, path: Path) -> Iterator[Problem]:
-    if not isinstance(value, str):
-        yield _wrong_type(value, path, "text")
+def _record(fields: Mapping[str, Reader], called: str = "", required: Iterable[str] = ()) -> Reader:
+    """A mapping with known keys; *called* is what messages call it, if not by its own key."""
+    needed = tuple(required)
+
+    def read_record(form: Form, node: Node, what: str) -> None:
+        name = what
+        if isinstance(node, MappingNode):
+            # Kale reads null as absent; in a spec it removes the key.
+            node = replace(node, entries=tuple(one for one in node.entries if not is_null(one[1])))
+            name = called or what
+        found = form.record(node, fields, name, needed, unknown="unknown-setting")
+        for key, value in found.items():
+            fields[key](form, value, f"`{key}`")
+
+    return read_record
 
 
-def _flag(value: object, path: Path) -> Iterator[Problem]:
-    if not isinstance(value, bool):
-        yield _wrong_type(value, path, "true or false")
+def _list_of(reader: Reader) -> Reader:
+    def read_list(form: Form, node: Node, what: str) -> None:
+        for item in form.items(node, what):
+            reader(form, item, f"each of {what}")
+
+    return read_list
 
 
-def _number(value: object, path: Path) -> Iterator[Problem]:
-    if not isinstance(value, int) or isinstance(value, bool):
-        yield _wrong_type(value, path, "a whole number")
+def _one_of(*words: str) -> Reader:
+    def read_word(form: Form, node: Node, what: str) -> None:
+        text = form.string(node, what)
+        if text is not None and not form.is_open(text):
+            form.choice(node, words, what, "invalid-setting")
+
+    return read_word
 
 
-def _positive(value: object, path: Path) -> Iterator[Problem]:
-    yield from _number(value, path)
-    if isinstance(value, int) and not isinstance(value, bool) and value <= 0:
-        yield Problem(path, "invalid-setting", f"`{path[-1]}` must be above 0")
+def _name(name: NameForm, corrected: Callable[[str], str] = str) -> Reader:
+    """A name; *corrected* makes a better one of a text that is not valid."""
 
-
-def _mapping(value: object, path: Path) -> Iterator[Problem]:
-    if not isinstance(value, dict):
-        yield _wrong_type(value, path, "a mapping")
-
-
-def _experiment(value: object, path: Path) -> Iterator[Problem]:
-    yield from _mapping(value, path)
-    if isinstance(value, dict):
-        for key in ("id", "name"):
-            if value.get(key) is not None:
-                yield from _text(value[key], (*path, key))
-
-
-def _any_list(value: object, path: Path) -> Iterator[Problem]:
-    if not isinstance(value, list):
-        yield _wrong_type(value, path, "a list")
-
-
-def _one_of(*words: str) -> Check:
-    def check_word(value: object, path: Path) -> Iterator[Problem]:
-        if not isinstance(value, str):
-            yield _wrong_type(value, path, "text")
-        elif value not in words:
-            known = [word for word in words if word]
-            message = f"`{path[-1]}` cannot be `{value}`"
-            yield Problem(path, "invalid-setting", message, suggest(value, known, "write one of"))
-
-    return check_word
-
-
-def _matching(pattern: str, rule: str, fix: Callable[[str], str] | None = None) -> Check:
-    grammar = re.compile(pattern)
-
-    def check_text(value: object, path: Path) -> Iterator[Problem]:
-        if not isinstance(value, str):
-            yield _wrong_type(value, path, "text")
-        elif grammar.fullmatch(value) is None:
-            better = fix(value) if fix else ""
-            hint = f"write `{better}`" if better and grammar.fullmatch(better) else ""
-            field = path[-1] if isinstance(path[-1], str) else "value"
-            words = field.replace("_", " ")
-            diagnostic = f"`{value}` is not a valid {words}" if value else f"the {words} is empty"
-            code = f"invalid-{field.replace('_', '-')}"
-            yield Problem(path, code, f"{diagnostic}: Kale takes {rule}", hint)
-
-    return check_text
-
-
-def _pipeline_name(value: object, path: Path) -> Iterator[Problem]:
-    yield from _matching(
-        r"[a-z0-9]([-a-z0-9]*[a-z0-9])?",
-        "lower-case letters, digits and `-`, with a letter or digit at both ends",
-        default_name,
-    )(value, path)
-    if isinstance(value, str) and len(value) > 128:
-        yield Problem(
-            path,
-            "invalid-pipeline-name",
-            f"the pipeline name has {len(value)} characters; Kubeflow Pipelines takes 128",
-        )
-
-
-def _record(fields: Mapping[str, Check], what: str, required: Sequence[str] = ()) -> Check:
-    def check_record(value: object, path: Path) -> Iterator[Problem]:
-        if not isinstance(value, dict):
-            yield _wrong_type(value, path, "a mapping")
+    def read_name(form: Form, node: Node, what: str) -> None:
+        text = form.string(node, what)
+        if text is None or form.is_open(text) or name.takes(text):
             return
-        meant = set()
-        for key, entry in value.items():
-            if entry is None:
-                continue  # Kale reads null as absent; in a spec it removes the key
-            if key in fields:
-                yield from fields[key](entry, (*path, key))
-            else:
-                meant.add(nearest(str(key), fields))
-                yield Problem(
-                    (*path, key),
-                    "unknown-setting",
-                    f"{what} has no key `{key}`",
-                    suggest(str(key), fields, "it has"),
-                )
-        for key in required:
-            if value.get(key) is None and key not in meant:
-                yield Problem(path, "missing-key", f"{what} needs `{key}`")
-
-    return check_record
-
-
-def _list_of(check_item: Check) -> Check:
-    def check_list(value: object, path: Path) -> Iterator[Problem]:
-        if not isinstance(value, list):
-            yield _wrong_type(value, path, "a list")
+        if name.is_too_long(text):
+            form.diagnostic(
+                f"invalid-{name.called.replace(' ', '-')}",
+                f"the {name.called} has {len(text)} characters; {name.whose} takes {name.longest}",
+                node.label,
+            )
             return
-        for position, item in enumerate(value):
-            yield from check_item(item, (*path, position))
+        better = corrected(text)
+        if not name.takes(better):
+            better = ""
+        form.invalid(text, name.called, name.words, node.label, better)
 
-    return check_list
+    return read_name
 
 
-def _default_tag(value: object, path: Path) -> Iterator[Problem]:
-    if not isinstance(value, str):
-        yield _wrong_type(value, path, "text")
+def _count(form: Form, node: Node, what: str) -> None:
+    form.number(node, what, None)
+
+
+def _positive(form: Form, node: Node, what: str) -> None:
+    form.number(node, what, 1, "invalid-setting")
+
+
+def _default_tag(form: Form, node: Node, what: str) -> None:
+    text = form.string(node, what)
+    if text is None or form.is_open(text):
         return
-    tag = tags.parse(value)
+    tag = tags.parse(text)
     if tag is None or tag.kind not in tags.DEFAULTS.values():
-        yield Problem(
-            path,
+        form.diagnostic(
             "invalid-default",
-            f"`{value}` is not a default that Kale takes",
-            "it takes `limit:…`, `label:…`, `annotation:…` and `secret:…` tags",
+            f"`{text}` is not a default that Kale takes",
+            node.label,
+            help="it takes `limit:…`, `label:…`, `annotation:…` and `secret:…` tags",
         )
 
 
-def _steps_defaults(value: object, path: Path) -> Iterator[Problem]:
-    if isinstance(value, dict):
-        fields = dict.fromkeys(tags.DEFAULTS, _mapping)
-        yield from _record(fields, "`steps_defaults`")(value, path)
+def _steps_defaults(form: Form, node: Node, what: str) -> None:
+    if isinstance(node, MappingNode):
+        _record(dict.fromkeys(tags.DEFAULTS, _mapping))(form, node, what)
     else:
-        yield from _list_of(_default_tag)(value, path)
+        _list_of(_default_tag)(form, node, what)
 
 
-def _wrong_type(value: object, path: Path, wanted: str) -> Problem:
-    name = next((str(part) for part in reversed(path) if isinstance(part, str)), "the settings")
-    which = "each of " if path and isinstance(path[-1], int) else ""
-    return Problem(path, "wrong-type", f"{which}`{name}` must be {wanted}, not {_kind(value)}")
+def _mapping(form: Form, node: Node, what: str) -> None:
+    list(form.mapping(node, what))
 
 
-def _kind(value: object) -> str:
-    match value:
-        case None:
-            return "null"
-        case bool():
-            return f"the boolean {str(value).lower()}"
-        case int() | float():
-            return f"the number {value}"
-        case str():
-            return "text"
-        case list():
-            return "a list"
-        case _:
-            return "a mapping"
+def _experiment(form: Form, node: Node, what: str) -> None:
+    for key, value in form.mapping(node, what):
+        if key.text in {"id", "name"} and not is_null(value):
+            form.string(value, f"`{key.text}`")
 
 
-_LOWER_NAME = r"[a-z]([a-z0-9-]*[a-z0-9])?"
-_LOWER_RULE = "lower-case letters, digits and `-`, starting with a letter"
-_storage_class = _matching(_LOWER_NAME, _LOWER_RULE)
+_any_list: Reader = Form.items
+_text: Reader = Form.string
+_flag: Reader = Form.flag
 _access_mode = _one_of("", "rom", "rwo", "rwm")
+_storage_class = _name(names.STORAGE_CLASS_NAME)
 
-VOLUME_FIELDS: dict[str, Check] = {
-    "name": _matching(_LOWER_NAME, _LOWER_RULE),
+VOLUME_FIELDS: dict[str, Reader] = {
+    "name": _name(names.VOLUME_NAME),
     "mount_point": _text,
     "type": _one_of("pv", "pvc", "new_pvc", "clone"),
     "expose_as_env_var": _flag,
-    "size": _number,
+    "size": _count,
     "size_type": _text,
     "snapshot": _flag,
     "snapshot_name": _text,
@@ -275,24 +223,24 @@ VOLUME_FIELDS: dict[str, Check] = {
     ),
 }
 
-SECURITY_FIELDS: dict[str, Check] = {
+SECURITY_FIELDS: dict[str, Reader] = {
     "enabled": _flag,
-    "run_as_user": _number,
-    "run_as_group": _number,
+    "run_as_user": _count,
+    "run_as_group": _count,
     "run_as_non_root": _flag,
 }
 
-KATIB_FIELDS: dict[str, Check] = {
+KATIB_FIELDS: dict[str, Reader] = {
     "parameters": _any_list,
     "objective": _mapping,
     "algorithm": _mapping,
-    "maxTrialCount": _number,
-    "maxFailedTrialCount": _number,
-    "parallelTrialCount": _number,
+    "maxTrialCount": _count,
+    "maxFailedTrialCount": _count,
+    "parallelTrialCount": _count,
 }
 
-FIELDS: dict[str, Check] = {
-    "pipeline_name": _pipeline_name,
+FIELDS: dict[str, Reader] = {
+    "pipeline_name": _name(names.PIPELINE_NAME, names.pipeline_name),
     "pipeline_description": _text,
     "experiment_name": _text,
     "experiment": _experiment,
@@ -300,7 +248,7 @@ FIELDS: dict[str, Check] = {
     "enable_caching": _flag,
     "steps_defaults": _steps_defaults,
     "volumes": _list_of(_record(VOLUME_FIELDS, "a volume", ("name", "mount_point", "type"))),
-    "security_context": _record(SECURITY_FIELDS, "`security_context`"),
+    "security_context": _record(SECURITY_FIELDS),
     "kfp_host": _text,
     "output_path": _text,
     "abs_working_dir": _text,
@@ -311,40 +259,33 @@ FIELDS: dict[str, Check] = {
     "volume_access_mode": _access_mode,
     "snapshot_volumes": _flag,
     "katib_run": _flag,
-    "katib_metadata": _record(KATIB_FIELDS, "`katib_metadata`"),
+    "katib_metadata": _record(KATIB_FIELDS),
 }
 """Every field that Kale 2.3 knows, with the check that it makes, or means to make."""
 
 
 @dataclass(frozen=True, slots=True)
 class StepOptions:
-    """What `compile` says of one step; None: nothing. *timeout* is in seconds.
-
-    *label* is the place of the step's name in the spec.
-    """
+    """The entry of one step in `compile`."""
 
     retries: int | None = None
-    timeout: int | None = None
-    requests: Mapping[str, str] = field(default_factory=dict)
+    timeout: int | None = None  # seconds
+    requests: Mapping[str, str] = field(default_factory=dict)  # quantities, by resource
     env: Mapping[str, str] = field(default_factory=dict)
-    packages: tuple[str, ...] | None = None
+    packages: tuple[str, ...] | None = None  # None: those of the pipeline
     display_name: str = ""
-    label: Label | None = None
+    label: Label | None = None  # the step's name in the spec
 
 
 @dataclass(frozen=True, slots=True)
 class CompileOptions:
-    """What `compile` in a spec says, for which Kale has no tag and no setting.
+    """The section `compile` of a spec: options for which Kale has no tag and no setting."""
 
-    *packages* None: those that the imports name. *distributions* maps a module to the package that
-    has it. *artifacts* maps a variable to an artifact type. *ttl* is in seconds.
-    """
-
-    packages: tuple[str, ...] | None = None
-    distributions: Mapping[str, str] = field(default_factory=dict)
+    packages: tuple[str, ...] | None = None  # None: those that the imports name
+    distributions: Mapping[str, str] = field(default_factory=dict)  # module to package
     pip_index_urls: tuple[str, ...] = ()
-    ttl: int | None = None
-    artifacts: Mapping[str, str] = field(default_factory=dict)
+    ttl: int | None = None  # seconds
+    artifacts: Mapping[str, str] = field(default_factory=dict)  # variable to artifact type
     steps: Mapping[str, StepOptions] = field(default_factory=dict)
 
 

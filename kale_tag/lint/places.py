@@ -39,7 +39,9 @@ def _in_file(label: Label, message: str, places: Mapping[str, Places]) -> Label:
     known = places.get(source.name)
     if known is None:
         return label
-    if source.cell is not None and span is not None:
+    if label.path is not None:
+        made = known.metadata(source.cell, label.path)
+    elif source.cell is not None and span is not None:
         made = known.source(source.cell, span.start, span.end)
     elif source.cell is not None:
         made = _cell(known, source.cell, message)

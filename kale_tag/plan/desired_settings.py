@@ -1,9 +1,10 @@
-"""What `pipeline` gives a notebook: its settings, merged into those that it has."""
+"""The settings that `pipeline` of a spec gives a notebook, merged into those that it has."""
 
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 
 from kale_tag.diagnostics import Diagnostic, Label, Source, UserError, error
-from kale_tag.kale import settings
+from kale_tag.kale import names, settings
 from kale_tag.kale.metadata import SETTINGS_KEY
 from kale_tag.kale.settings import settings_in
 from kale_tag.notebook.model import MISSING, Notebook
@@ -16,9 +17,9 @@ from kale_tag.spec.model import Given, Setting
 def settings_changes(
     notebook: Notebook, target: Target, upgraded: dict[str, object] | None = None
 ) -> list[Change]:
-    """The change of the notebook's own metadata, if its settings are not as wanted.
+    """The change of the notebook's own metadata, if its settings are not as *target* wants them.
 
-    *upgraded* are its settings as Kale 2 takes them, where they have to change for that.
+    *upgraded* are its settings as Kale 2 takes them, if they have to change for that.
     """
     if target.pipeline is None and upgraded is None:
         return []
@@ -32,7 +33,7 @@ def settings_changes(
     start = (present or {}) if upgraded is None else upgraded
     wanted = _filled_settings(notebook, target)
     wanted = settings.with_experiment(wanted, start)
-    # Where a spec has removed the last key, nothing is to come back.
+    # If a spec has removed the last key, the keys of the panel do not come back.
     asks = present is None or any(value is not None for value in wanted.values())
     if not start and target.pipeline is not None and asks:
         wanted = settings.initial(wanted, target.variables["stem"])
@@ -45,7 +46,7 @@ def settings_changes(
 
 
 def settings_changed(change: Change) -> Iterator[tuple[str, object, object]]:
-    """Key, old and new value of each setting that changes, `MISSING` where there is none."""
+    """Key, old and new value of each setting that changes, `MISSING` if there is none."""
     before, after = settings_in(change.before), settings_in(change.after)
     for key in sorted(before.keys() | after.keys()):
         old, new = before.get(key, MISSING), after.get(key, MISSING)
@@ -57,12 +58,12 @@ def _filled_settings(notebook: Notebook, target: Target) -> dict[str, object]:
     """The settings of *target* with every hole filled."""
     pipeline = target.pipeline or {}
     slugs = {
-        key: settings.default_name(value) if key in template.VARIABLES else value
+        key: names.pipeline_name(value) if key in template.VARIABLES else value
         for key, value in target.variables.items()
     }
     wanted: dict[str, object] = {}
     for key, setting in pipeline.items():
-        # Kale makes names of file names in this way, and no other characters would do.
+        # Names take no other characters than those of Kale's own names for files.
         variables = slugs if key in {"pipeline_name", "experiment_name"} else target.variables
         try:
             wanted[key] = _filled(setting.value, variables)
@@ -88,18 +89,10 @@ def _diagnostics(
     notebook: Notebook, pipeline: Mapping[str, Setting], wanted: Mapping[str, object]
 ) -> Iterator[Diagnostic]:
     """What Kale would not take in *wanted*: what *pipeline* asks for, and what is added to it."""
-    for diagnostic in settings.check(wanted):
-        setting = pipeline.get(str(diagnostic.path[0]))
-        if setting is not None:
-            note = f"for {notebook.name}"
-            yield error(
-                diagnostic.code,
-                diagnostic.message,
-                setting.label,
-                notes=[note],
-                help=diagnostic.help,
-            )
-        else:  # only the pipeline's name is made of what we do not know to be right
+    for key, diagnostic in settings.problems(wanted):
+        if (setting := pipeline.get(key)) is not None:
+            yield replace(diagnostic, labels=(setting.label,), notes=(f"for {notebook.name}",))
+        else:  # of what is added only the name of the pipeline can be wrong
             spec = next((one.label.source for one in pipeline.values()), Source(notebook.name))
             yield error(
                 diagnostic.code,

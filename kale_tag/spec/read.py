@@ -7,7 +7,7 @@ from dataclasses import replace
 from kale_tag.diagnostics import Label, Source, Span, UserError, nearest
 from kale_tag.fields.fields import Form, narrowed
 from kale_tag.fields.yaml_tree import Mapping as MappingNode
-from kale_tag.fields.yaml_tree import Node, Scalar, plain, read_yaml
+from kale_tag.fields.yaml_tree import Node, Scalar, is_null, plain, read_yaml
 from kale_tag.fields.yaml_tree import Sequence as SequenceNode
 from kale_tag.kale import settings, tags
 from kale_tag.kale.settings import CompileOptions
@@ -16,7 +16,7 @@ from kale_tag.spec import template
 from kale_tag.spec.change import Target
 from kale_tag.spec.compile_section import merged, read_compile
 from kale_tag.spec.cross_checks import check_spec
-from kale_tag.spec.model import Entry, Given, Setting, Spec
+from kale_tag.spec.model import Entry, Given, Rule, Setting, Spec
 from kale_tag.spec.rule import check_tag, read_entries, read_rule
 
 KEYS = (
@@ -50,12 +50,8 @@ def read_spec(source: Source, load: Load) -> Spec:
         spec = _add_layer(form, spec, file, values, layer)
     check_spec(form, spec)
     if form.diagnostics:
-        unique = dict.fromkeys(
-            form.diagnostics
-        )  # a merge key or an alias shows one fault many times
-        raise UserError(
-            *sorted(unique, key=lambda diagnostic: _order(source, diagnostic.labels[0]))
-        )
+        unique = dict.fromkeys(form.diagnostics)  # a merge key or an alias repeats an error
+        raise UserError(*sorted(unique, key=lambda one: _order(source, one.labels[0])))
     return spec
 
 
@@ -161,33 +157,43 @@ def _check_version(form: Form, root: MappingNode, node: Node | None) -> None:
 
 
 def _add_layer(form: Form, spec: Spec, file: Source, values: dict[str, Node], layer: int) -> Spec:
+    """*spec* with what *file* adds to it: lists grow, mappings merge, single values replace."""
     changes: dict[str, object] = {}
-    if "vars" in values:
-        changes["variables"] = {**(spec.variables or {}), **_vars(form, values["vars"])}
-    if "pipeline" in values:
-        own = _pipeline(form, values["pipeline"])
-        changes["pipeline"] = merge_settings(spec.pipeline or {}, own)
-    if "cells" in values:
-        nodes = form.items(values["cells"], "`cells`")
-        rules = (read_rule(form, node, layer) for node in nodes)
-        changes["rules"] = (*spec.rules, *(rule for rule in rules if rule is not None))
-    if "notebooks" in values:
-        folder = posixpath.dirname(file.name)
-        nodes = form.items(values["notebooks"], "`notebooks`")
-        entries = (_entry(form, node, folder) for node in nodes)
-        changes["notebooks"] = tuple(entry for entry in entries if entry is not None)
-    if "rename" in values:
-        changes["rename"] = {**(spec.rename or {}), **_rename(form, values["rename"])}
-    if "compile" in values:
-        own_compile = read_compile(form, values["compile"])
-        changes["compile"] = merged(spec.compile or CompileOptions(), own_compile)
-    if "ignore" in values:
-        changes["ignore"] = {**(spec.ignore or {}), **_ignore(form, values["ignore"])}
-    if "unmatched" in values:
-        changes["unmatched"] = form.choice(values["unmatched"], UNMATCHED, "`unmatched`") or "keep"
-    if "legacy" in values:
-        changes["legacy"] = form.choice(values["legacy"], LEGACY, "`legacy`") or "error"
+    for key, node in values.items():
+        match key:
+            case "vars":
+                changes["variables"] = {**(spec.variables or {}), **_vars(form, node)}
+            case "pipeline":
+                changes["pipeline"] = merge_settings(spec.pipeline or {}, _pipeline(form, node))
+            case "cells":
+                changes["rules"] = (*spec.rules, *_rules(form, node, layer))
+            case "notebooks":
+                changes["notebooks"] = tuple(_entries(form, node, posixpath.dirname(file.name)))
+            case "rename":
+                changes["rename"] = {**(spec.rename or {}), **_rename(form, node)}
+            case "compile":
+                base = spec.compile or CompileOptions()
+                changes["compile"] = merged(base, read_compile(form, node))
+            case "ignore":
+                changes["ignore"] = {**(spec.ignore or {}), **_ignore(form, node)}
+            case "unmatched" | "legacy":
+                words = UNMATCHED if key == "unmatched" else LEGACY
+                changes[key] = form.choice(node, words, f"`{key}`") or words[0]
+            case _:  # `version` and `extends` are read before
+                pass
     return replace(spec, **changes)  # type: ignore[arg-type]  # the keys are fields, each of its type
+
+
+def _rules(form: Form, node: Node, layer: int) -> Iterator[Rule]:
+    for item in form.items(node, "`cells`"):
+        if (rule := read_rule(form, item, layer)) is not None:
+            yield rule
+
+
+def _entries(form: Form, node: Node, folder: str) -> Iterator[Entry]:
+    for item in form.items(node, "`notebooks`"):
+        if (entry := _entry(form, item, folder)) is not None:
+            yield entry
 
 
 def _vars(form: Form, node: Node) -> dict[str, str]:
@@ -275,19 +281,17 @@ def _ignore(form: Form, node: Node) -> dict[str, str]:
 
 def _pipeline(form: Form, node: Node) -> dict[str, Setting]:
     found = {}
-    checked = {}
+    checked = []
     for key, value in form.mapping(node, "`pipeline`"):
-        as_list = isinstance(value, SequenceNode) or _is_null(value)
+        as_list = isinstance(value, SequenceNode) or is_null(value)
         if key.text == "steps_defaults" and not as_list:
             found[key.text] = Setting(_steps_defaults(form, value), value.label)
         else:
             found[key.text] = Setting(plain(value), value.label)
-            checked[key.text] = found[key.text].value
-    for diagnostic in settings.check(checked):
-        if not _awaits_holes(node, diagnostic):
-            name, value = _entry_at(node, diagnostic.path)
-            label = name if "unknown" in diagnostic.code else value.label
-            form.diagnostic(diagnostic.code, diagnostic.message, label, help=diagnostic.help)
+            checked.append((key, value))
+    # A text with holes becomes another one for each notebook, and is checked there.
+    filled_later = replace(form, is_open=template.has_variables)
+    settings.read(filled_later, MappingNode(node.place, tuple(checked)))
     return found
 
 
@@ -295,7 +299,7 @@ def _steps_defaults(form: Form, node: Node) -> dict[str, dict[str, str] | None]:
     """Kale's list of tags as a mapping of kinds, which merges when it is extended."""
     merged: dict[str, dict[str, str] | None] = {}
     for key, value in form.record(node, tuple(tags.DEFAULTS), "`steps_defaults`").items():
-        if _is_null(value):
+        if is_null(value):
             merged[tags.DEFAULTS[key]] = None
             continue
         entries = tuple(read_entries(form, key, value))
@@ -308,35 +312,6 @@ def _steps_defaults(form: Form, node: Node) -> dict[str, dict[str, str] | None]:
                     narrowed(given.label, found[0]),
                 )
     return merged
-
-
-def _is_null(node: Node) -> bool:
-    return isinstance(node, Scalar) and node.value is None
-
-
-def _awaits_holes(node: Node, diagnostic: settings.Problem) -> bool:
-    """Whether *fault* is about a text that is another one when its holes are filled."""
-    paths = [diagnostic.path]
-    if diagnostic.code == "two-experiments":
-        paths.append(("experiment_name",))
-    elif not diagnostic.code.startswith("invalid-"):
-        return False
-    values = (_entry_at(node, path)[1] for path in paths)
-    texts = (value.text for value in values if isinstance(value, Scalar))
-    return any(any(template.variables(text)) for text in texts)
-
-
-def _entry_at(node: Node, path: settings.Path) -> tuple[Label, Node]:
-    """The value at *path* below *node*, and the place of its key or item."""
-    label = node.label
-    for part in path:
-        if isinstance(node, SequenceNode) and isinstance(part, int):
-            node = node.items[part]
-            label = node.label
-        elif isinstance(node, MappingNode):
-            name, node = next(entry for entry in node.entries if entry[0].text == part)
-            label = name.label
-    return label, node
 
 
 def _order(source: Source, label: Label) -> tuple[bool, str, int]:

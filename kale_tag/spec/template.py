@@ -16,6 +16,11 @@ def variables(text: str) -> Iterator[re.Match[str]]:
     return (hole for hole in _HOLE.finditer(text) if not hole[1])
 
 
+def has_variables(text: str) -> bool:
+    """Whether *text* has `${...}` holes, and so differs between notebooks."""
+    return any(variables(text))
+
+
 def groups(text: str) -> Iterator[re.Match[str]]:
     r"""The references of *text* to groups, `\1` and `\g<name>`."""
     return _GROUP.finditer(text)
@@ -29,7 +34,7 @@ def group(reference: re.Match[str]) -> int | str:
 
 def has_holes(text: str) -> bool:
     """Whether *text* differs between notebooks or cells."""
-    return any(variables(text)) or any(groups(text))
+    return has_variables(text) or any(groups(text))
 
 
 def is_literal(text: str) -> bool:

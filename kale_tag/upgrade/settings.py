@@ -1,12 +1,12 @@
-"""The settings of a Kale 0.x notebook brought to what Kale 2.3 takes: `facts/kale.md` section 2.
+"""The settings of a Kale 0.x notebook as Kale 2.3 takes them.
 
-Only what Kale 2.3 refuses is taken away. What it takes and passes over (Katib, snapshots, volumes
-that are no `pvc`) stays, and is warned of.
+Only what Kale 2.3 refuses is removed. What it takes and ignores (Katib, snapshots, volumes that
+are not of type `pvc`) stays, with a warning.
 """
 
 from collections.abc import Iterator, Mapping
 
-from kale_tag.kale import settings
+from kale_tag.kale import names, settings
 from kale_tag.upgrade.warnings import (
     IN_A_SPEC,
     Loss,
@@ -23,17 +23,13 @@ MARSHAL_PATH = "/tmp/marshal"  # noqa: S108  Kale's, in the container of a step
 """The only `marshal_path` with which the steps of Kale 2.3 run."""
 
 
-LONGEST_NAME = 128
-"""Characters that Kubeflow Pipelines takes for the name of a pipeline."""
-
-
 def upgraded_settings(
     old: Mapping[str, object], stem: str, *, has_steps: bool
 ) -> tuple[dict[str, object] | None, list[Loss]]:
-    """The settings that *old* become, None where they stay as they are, and what is lost.
+    """The settings that *old* become, None if they stay as they are, and what is lost.
 
-    Pipeline and experiment have names afterwards, if the notebook has settings or *has_steps* in
-    the old language; the pipeline is named after *stem* where it has none.
+    If the notebook has settings or *has_steps* in the old language, pipeline and experiment have
+    names afterwards; a pipeline without a name is named after *stem*.
     """
     new = {key: value for key, value in old.items() if key not in OLD}
     losses = [*_image(old, new), *_snapshots(old), *_katib(new), *_marshalling(new), *_volumes(new)]
@@ -51,7 +47,7 @@ def _image(old: Mapping[str, object], new: dict[str, object]) -> Iterator[Loss]:
     if base:
         yield dropped_setting(
             "docker_image",
-            f"gives way to `base_image`, which is `{base}`",
+            f"is dropped in favour of `base_image`, which is `{base}`",
             "nothing to do, unless the steps need the other one: `pipeline: {base_image: IMAGE}` "
             f"{IN_A_SPEC}",
         )
@@ -62,7 +58,7 @@ def _image(old: Mapping[str, object], new: dict[str, object]) -> Iterator[Loss]:
 
 def _snapshots(old: Mapping[str, object]) -> Iterator[Loss]:
     volumes = old.get("volumes")
-    asked: list[settings.Path] = [
+    asked: list[tuple[str | int, ...]] = [
         (key,) for key in ("autosnapshot", "snapshot_volumes") if old.get(key) is True
     ]
     asked += [
@@ -77,12 +73,13 @@ def _snapshots(old: Mapping[str, object]) -> Iterator[Loss]:
 def _katib(new: dict[str, object]) -> Iterator[Loss]:
     if new.get("katib_run") is True:
         yield no_katib()
-    diagnostics = [*settings.check({"katib_metadata": new.get("katib_metadata")})]
-    if diagnostics:
+    problems = settings.problems({"katib_metadata": new.get("katib_metadata")})
+    if (problem := next(problems, None)) is not None:
+        _, diagnostic = problem
         del new["katib_metadata"]
         yield dropped_setting(
             "katib_metadata",
-            f"is dropped, for Kale 2.3 would stop at it: {diagnostics[0].message}",
+            f"is dropped, for Kale 2.3 would stop at it: {diagnostic.message}",
             "Kale 2.3 does nothing with it; what you need of it goes into the experiment for Katib",
         )
 
@@ -96,7 +93,7 @@ def _marshalling(new: dict[str, object]) -> Iterator[Loss]:
         yield dropped_setting(
             "marshal_path",
             f"is dropped: with any other than {MARSHAL_PATH} the steps of Kale 2.3 fail as soon as "
-            "they give something",
+            "they write something",
             "nothing to do, unless a cell reads or writes files there: then give it another path",
         )
 
@@ -122,9 +119,9 @@ def _volumes(new: dict[str, object]) -> Iterator[Loss]:
             yield Loss(
                 ("volumes", position),
                 "volume-type",
-                f"the volume `{old.get('name')}` has no type, which Kale 2.3 wants; it is a `pvc` "
-                "now",
-                "nothing to do if the cluster has a claim of that name; else make it there",
+                f"the volume `{old.get('name')}` has no type, which Kale 2.3 requires; it is "
+                "a `pvc` now",
+                "nothing to do if the cluster has a claim of that name; else create it there",
             )
 
 
@@ -139,13 +136,13 @@ def _volume(old: Mapping[str, object]) -> dict[str, object]:
 
 
 def _name(new: dict[str, object], stem: str) -> None:
-    """Give pipeline and experiment the names that Kale requires, as its UI would make them."""
+    """Give pipeline and experiment the names that Kale requires, as its panel makes them."""
     name = new.get("pipeline_name")
     if name is None or isinstance(name, str):
         wanted = {"pipeline_name": name}
-        if name is None or any(settings.check(wanted)):
-            better = settings.default_name(name or "") or settings.default_name(stem)
-            new["pipeline_name"] = better[:LONGEST_NAME].strip("-") or "pipeline"
+        if name is None or any(settings.problems(wanted)):
+            better = names.pipeline_name(name or "") or names.pipeline_name(stem)
+            new["pipeline_name"] = better or "pipeline"
     experiment = new.get("experiment")
     other = experiment.get("name") if isinstance(experiment, dict) else None
     if new.get("experiment_name") is None or (new["experiment_name"] == "" and other):

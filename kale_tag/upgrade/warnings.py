@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from kale_tag.diagnostics import Diagnostic, Label, listed, warning
-from kale_tag.kale.settings import Path
+from kale_tag.fields.yaml_tree import Path
 
 IN_A_SPEC = "in a spec with `legacy: upgrade`, for one notebook or for all"
 

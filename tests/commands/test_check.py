@@ -105,13 +105,12 @@ def _codes(path: Path) -> Iterator[tuple[str, ast.Call]]:
         "warn",
         "diagnostic",
         "_diagnostic",
-        "Problem",
         "Loss",
     }
     for node in ast.walk(ast.parse(path.read_text("utf-8"))):
         if isinstance(node, ast.Call):
             name = getattr(node.func, "attr", getattr(node.func, "id", ""))
-            first = node.args[name in {"Problem", "Loss"} :][:1] if name in makers else []
+            first = node.args[name == "Loss" :][:1] if name in makers else []
             yield from ((str(one.value), node) for one in first if isinstance(one, ast.Constant))
 
 

@@ -392,7 +392,7 @@ def test_refused_settings(settings: dict[str, Any], said: str) -> None:
         (pipeline(step("a"), volumes=(Volume("v", "data"),)), "must start with `/`"),
         (
             pipeline(step("a"), volumes=(Volume("v", "/d"), Volume("w", "/d/"))),
-            "have one mount point",
+            "have the same mount point",
         ),
     ],
 )

@@ -32,7 +32,7 @@ from kale_tag.fields.yaml_tree import Mapping, Scalar, plain, read_yaml
 from kale_tag.fields.yaml_tree import Sequence as List
 from kale_tag.kale import tags
 from kale_tag.kale.metadata import tags_in
-from kale_tag.kale.settings import CompileOptions, check
+from kale_tag.kale.settings import CompileOptions, problems
 from kale_tag.notebook.model import Notebook
 from kale_tag.notebook.read import read_notebook
 from kale_tag.plan.carry_out import retag
@@ -491,8 +491,8 @@ def upgraded(value: dict[str, Any]) -> dict[str, Any]:
     if isinstance(about, dict):
         if "docker_image" in about:
             about["base_image"] = about.pop("docker_image")
-        for diagnostic in [*check(about)]:
-            about.pop(str(diagnostic.path[0]), None)
+        for key, _ in [*problems(about)]:
+            about.pop(key, None)
     for one in value["cells"]:
         about = one.get("metadata") or {}
         if isinstance(about.get("tags"), list):

@@ -1,0 +1,58 @@
+"""Which names Kale, Kubernetes and Kubeflow Pipelines (KFP) take, each with its source."""
+
+import re
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class NameForm:
+    """The form of one kind of name."""
+
+    called: str  # in messages
+    pattern: str
+    words: str  # the pattern in words
+    longest: int = 0  # characters; 0 is no limit
+    whose: str = "Kale"  # who refuses a longer one
+
+    def takes(self, text: str) -> bool:
+        """Whether *text* has this form and is short enough."""
+        return re.fullmatch(self.pattern, text) is not None and not self.is_too_long(text)
+
+    def is_too_long(self, text: str) -> bool:
+        """Whether *text* has too many characters."""
+        return 0 < self.longest < len(text)
+
+
+# Kale 2.3: the validators of `NotebookConfig` and of its volumes, in kale/config. A pipeline's
+# name may be 128 characters long in the database of KFP (backend/src/apiserver/model).
+_LOWER_NAME = r"[a-z]([a-z0-9-]*[a-z0-9])?"
+_LOWER_WORDS = "lower-case letters, digits and `-`, starting with a letter"
+VOLUME_NAME = NameForm("name", _LOWER_NAME, _LOWER_WORDS)
+STORAGE_CLASS_NAME = NameForm("storage class name", _LOWER_NAME, _LOWER_WORDS)
+PIPELINE_NAME = NameForm(
+    "pipeline name",
+    r"[a-z0-9]([-a-z0-9]*[a-z0-9])?",
+    "lower-case letters, digits and `-`, with a letter or digit at both ends",
+    128,
+    "Kubeflow Pipelines",
+)
+
+# KFP: `PipelineVersion.Name` in backend/src/apiserver/model. Argo makes a template of a component.
+VERSION_NAME_LENGTH = 127
+COMPONENT_NAME_LENGTH = 128
+
+# Kubernetes: IsQualifiedName, IsValidLabelValue, IsDNS1123Subdomain and IsEnvVarName of
+# k8s.io/apimachinery/pkg/util/validation.
+LABEL_LENGTH = 63
+LABEL = re.compile(rf"[A-Za-z0-9]([-A-Za-z0-9_.]{{0,{LABEL_LENGTH - 2}}}[A-Za-z0-9])?")
+LABEL_DOMAIN = re.compile(r"[a-z0-9]([-a-z0-9.]{0,251}[a-z0-9])?")
+ENVIRONMENT_VARIABLE = re.compile(r"[-._a-zA-Z][-._a-zA-Z0-9]*")
+
+
+def pipeline_name(text: str) -> str:
+    """The name that Kale's panel makes of *text*, such as a file name without its ending.
+
+    At most as long as a pipeline's name may be; "" if nothing of *text* can be in one.
+    """
+    name = re.sub(r"[^a-z0-9]+", "-", text.lower()).strip("-")
+    return name[: PIPELINE_NAME.longest].rstrip("-")
