@@ -4,6 +4,7 @@ import ast
 import sys
 from collections import defaultdict
 from collections.abc import Iterator
+from functools import cache
 from graphlib import CycleError, TopologicalSorter
 from pathlib import Path
 
@@ -59,10 +60,17 @@ def layer_of(name: str) -> int:
     pytest.fail(f"kale_tag.{name} is in no layer; add it to LAYERS")
 
 
+@cache
+def parsed(path: Path) -> ast.Module:
+    """The syntax tree of a file."""
+    return ast.parse(path.read_text("utf-8"))
+
+
+@cache
 def imports(path: Path) -> list[str]:
     """Every name that a file imports, with its module, wherever in the file it is imported."""
     found = []
-    for node in ast.walk(ast.parse(path.read_text("utf-8"))):
+    for node in ast.walk(parsed(path)):
         if isinstance(node, ast.Import):
             found += [alias.name for alias in node.names]
         elif isinstance(node, ast.ImportFrom):
@@ -77,11 +85,13 @@ def dotted(path: Path) -> str:
     return ".".join(path.relative_to(ROOT.parent).with_suffix("").parts)
 
 
+NAMES = {dotted(path) for path in MODULES}
+
+
 def modules_imported(path: Path) -> Iterator[str]:
     """The modules of kale_tag that a file imports, under `TYPE_CHECKING` too."""
-    known = {dotted(module) for module in MODULES}
     for name in imports(path):
-        yield from {name, name.rpartition(".")[0]} & known
+        yield from {name, name.rpartition(".")[0]} & NAMES
 
 
 def own_name(path: Path) -> str:
@@ -125,7 +135,7 @@ def test_a_class_name_says_one_thing() -> None:
     homes = defaultdict(list)
     for path in MODULES:
         if path.parent != CARGO and own_name(path) in {"notebook", "fields", "rename"}:
-            for node in ast.walk(ast.parse(path.read_text("utf-8"))):
+            for node in ast.walk(parsed(path)):
                 if isinstance(node, ast.ClassDef):
                     homes[node.name].append(str(path.relative_to(ROOT)))
     assert {name: found for name, found in homes.items() if len(found) > 1}.keys() <= {"Step"}
@@ -139,7 +149,7 @@ def test_the_core_does_not_touch_the_world(path: Path) -> None:
     used = imports(path)
     assert not WORLD & {name.partition(".")[0] for name in used}
     assert not [name for name in used if name.startswith(("kale_tag.files", "kale_tag.run."))]
-    tree = ast.parse(path.read_text("utf-8"))
+    tree = parsed(path)
     calls = {node.func.id for node in ast.walk(tree) if _is_named_call(node)}  # type: ignore[attr-defined]
     assert not calls & {"open", "print", "input"}
 
