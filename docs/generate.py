@@ -12,7 +12,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, get_args
 
-from kale_tag.cli import COMMANDS, command
+from kale_tag.cli import COMMANDS, command, parameters
 from kale_tag.commands.lint_pages import index, pages, upgrade_pages
 from kale_tag.commands.shared.options import Argument, Option
 from kale_tag.lint.cleaners import Cleaner, Fate, cleaners
@@ -47,14 +47,14 @@ What Kale 2 would refuse has the codes above, what it has no equivalent for thes
 NOTE = "<!-- Written by docs/generate.py; do not edit. -->\n\n"
 
 EXIT_CODES = {
-    0: "Done, or nothing to do.",
-    1: """The answer is no: `check` found something, `diff --exit-code` a difference,
-    `compile --check` a package that is stale.""",
-    2: """What you gave could not be used: an option, a spec, a patch, a notebook. The message names
-    the place. In a batch, the other notebooks are done all the same.""",
-    3: """A bug in kale-tag, or a proof that did not come out: please report it, with what was
-    printed. Nothing was written to that notebook.""",
-    130: "Interrupted, by Ctrl-C. Files are old or new, never half.",
+    0: "Success, or nothing to do.",
+    1: """Findings, differences or a failed run: `check` found something, `diff --exit-code` a
+    difference, `compile --check` a package that is stale, `run` a step that failed.""",
+    2: """Usage or unusable input: an option, a spec, a patch, a notebook. The message names the
+    place. In a batch, the other notebooks are processed all the same.""",
+    3: """An internal error, a bug in kale-tag: please report it, with what was printed. Nothing was
+    written to that notebook.""",
+    130: "Interrupted by Ctrl-C. Each file is old or new, never half written.",
 }
 
 
@@ -156,15 +156,13 @@ def _command(name: str) -> Iterator[str]:
     examples = [part.strip() for part in parts if part.startswith("kale-tag ")]
     yield from (f"{part}\n\n" for part in parts if not part.startswith("kale-tag "))
     yield "".join(["```text\n", *(f"{line}\n" for line in examples), "```\n"])
-    declared = {
-        key: (parts[0], parts[1])
-        for key, hint in function.__annotations__.items()
-        if len(parts := get_args(hint)) > 1
-    }
-    arguments = [one for _, one in declared.values() if isinstance(one, Argument)]
+    declared = parameters(function)
+    arguments = [(kind, one) for kind, one in declared.values() if isinstance(one, Argument)]
     if arguments:
         yield "\n"
-        yield from (f"`{one.metavar}`: {one.help}\n\n" for one in arguments)
+    for kind, argument in arguments:
+        shown = f"[{argument.metavar}]..." if kind == list[str] else argument.metavar
+        yield f"`{shown}`: {argument.help}\n\n"
     options = [(kind, one) for kind, one in declared.values() if isinstance(one, Option)]
     if options:
         yield "" if arguments else "\n"

@@ -1,18 +1,21 @@
 """The command line: finds the command, reads its options, and turns errors into exit codes.
 
-typer takes as long to import as a small notebook script takes to run. So a command line that is
-plainly right is read here, from the same declarations; anything else, a slip, `--help`, is typer's.
+typer is the parser, and takes longer to import than a command takes to tag a notebook. So plain
+command lines are read here, from the same declarations (`commands/shared/options.py`): names of
+options in full, each with its value. typer reads the rest: `--help`, `-qv`, slips and completion.
 """
 
 import importlib
 import os
 import sys
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from typing import Any, get_args
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from functools import cache
+from typing import Annotated, Any, Literal, get_args, get_origin
 
 from kale_tag import HOME, __version__
 from kale_tag.commands.shared.options import Argument, Option
-from kale_tag.diagnostics import Diagnostic, UserError
+from kale_tag.diagnostics import Diagnostic, UserError, error, nearest, suggest
 
 COMMANDS = (
     "plan",
@@ -42,9 +45,11 @@ From a notebook without tags to a pipeline that runs:
 
 \b
 Exit codes:
-  0 done, 1 the answer is no, 2 what you gave could not be used, 3 a bug of ours,
-  130 interrupted."""
+  0 success; 1 findings, differences or a failed run; 2 usage or unusable input;
+  3 internal error; 130 interrupted."""
 
+OWN_OPTIONS = ("--help", "--version", "--install-completion", "--show-completion")
+"""The options of kale-tag itself, before a command."""
 
 Command = Callable[..., int]
 
@@ -52,8 +57,8 @@ Command = Callable[..., int]
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command line; the exit code.
 
-    0 done; 1 the answer is no; 2 what was given could not be used; 3 a bug of ours; 130
-    interrupted.
+    0 success; 1 findings, differences or a failed run; 2 usage or unusable input; 3 internal
+    error; 130 interrupted.
     """
     words = list(sys.argv[1:] if arguments is None else arguments)
     _print_anything()
@@ -61,7 +66,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         code = _run(words)
         sys.stdout.flush()
     except UserError as exc:
-        from kale_tag.commands.shared.report import say  # noqa: PLC0415  for faults only
+        from kale_tag.commands.shared.report import say  # noqa: PLC0415  for errors only
 
         for diagnostic in exc.diagnostics:
             say(diagnostic)
@@ -73,7 +78,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         # Whoever read our output has seen enough; Python must not complain when it closes stdout.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
-    except Exception:  # noqa: BLE001  the one place where a bug of ours ends
+    except Exception:  # noqa: BLE001  every bug of kale-tag ends here
         import traceback  # noqa: PLC0415  for bugs only
 
         traceback.print_exc()
@@ -87,87 +92,110 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def command(name: str) -> Command:
-    """The function behind a command, imported when it is asked for."""
+    """The function of a command, whose module is imported now."""
     module = importlib.import_module(f"kale_tag.commands.{name}")
     found: Command = getattr(module, name)
     return found
 
 
-def read_plainly(function: Command, words: Sequence[str]) -> dict[str, Any] | None:
-    """The arguments of *function* in *words*, None where typer has to look at them."""
-    declared = {name: get_args(hint) for name, hint in function.__annotations__.items()}
-    flags = {
-        flag: name
-        for name, parts in declared.items()
-        for part in parts
-        if isinstance(part, Option)
-        for flag in part.flags
-    }
-    found: dict[str, Any] = {}
-    given: list[str] = []
-    rest = iter(words)
-    for word in rest:
-        if word == "--":
-            given += [word, *rest] if takes_separator(function) else rest
-        elif word == "-" or not word.startswith("-"):
-            given.append(word)
-        elif not _take_option(word, rest, flags, declared, found):
-            return None
-    for name, parts in declared.items():
-        if any(isinstance(part, Argument) for part in parts):
-            if parts[0] == list[str]:
-                found[name], given = given, []
-            elif given and (parts[0] is str or given[0] in get_args(parts[0])):
-                found[name] = given.pop(0)
-            else:
-                return None
-    return None if given else found
-
-
-def _take_option(
-    word: str,
-    rest: Iterator[str],
-    flags: Mapping[str, str],
-    declared: Mapping[str, tuple[Any, ...]],
-    found: dict[str, Any],
-) -> bool:
-    """Put the option *word*, and its value from *rest*, into *found*; whether it is plain."""
-    flag, equals, value = word.partition("=")
-    name = flags.get(flag)
-    if name is None:
-        return False
-    kind = declared[name][0]
-    if kind is bool:
-        found[name] = True
-        return not equals
-    text = value if equals else next(rest, "--")
-    if kind is int and text.isascii() and text.isdigit():
-        found[name] = int(text)
-    elif text in get_args(kind) or (kind is str and (text == "-" or not text.startswith("-"))):
-        found[name] = text
-    else:
-        return False
-    return True
-
-
-def takes_separator(function: Command) -> bool:
-    """Whether `--` is one of the arguments of *function*."""
-    parts = get_args(function.__annotations__.get("paths"))
-    return any(isinstance(part, Argument) and part.separator for part in parts)
+def parameters(function: Command) -> dict[str, tuple[Any, Argument | Option]]:
+    """The type and the declaration of each parameter of a command."""
+    hints = {name: get_args(hint) for name, hint in function.__annotations__.items()}
+    return {name: parts[:2] for name, parts in hints.items() if parts}
 
 
 def _run(words: list[str]) -> int:
     if words == ["--version"]:
         print(f"kale-tag {__version__}")
         return 0
-    if words and words[0] in COMMANDS:
+    if words and not words[0].startswith("-"):
+        if words[0] not in COMMANDS:
+            hint = suggest(words[0], COMMANDS, "there are")
+            raise UserError(error("unknown-command", f"no command `{words[0]}`", help=hint))
         function = command(words[0])
-        options = read_plainly(function, words[1:])
+        options = None
+        with suppress(UserError):  # typer finds that value too, if no other mistake comes first
+            options = read_plainly(function, words[1:])
         if options is not None:
             return function(**options)
-        if "--" in words and takes_separator(function):
+        if "--" in words and _takes_separator(function):
             words.insert(words.index("--"), "--")  # the first one ends the options for typer
     return _run_typer(words)
+
+
+# The short way, for plain command lines.
+
+
+def read_plainly(function: Command, words: Sequence[str]) -> dict[str, Any] | None:
+    """The arguments of *function* in *words*, None where typer has to look at them.
+
+    Raises `UserError` for a value that an option does not take.
+    """
+    declared = parameters(function)
+    flags = {
+        flag: name
+        for name, (_, one) in declared.items()
+        if isinstance(one, Option)
+        for flag in one.flags
+    }
+    found: dict[str, Any] = {}
+    given: list[str] = []
+    rest = iter(words)
+    for word in rest:
+        flag, equals, value = word.partition("=")
+        if word == "--":
+            given += [word, *rest] if _takes_separator(function) else rest
+        elif word == "-" or not word.startswith("-"):
+            given.append(word)
+        elif (name := flags.get(flag)) is None:
+            return None
+        elif (kind := declared[name][0]) is bool and not equals:
+            found[name] = True
+        elif kind not in {bool, list[str] | None}:
+            text = value if equals else next(rest, "--")
+            if text.startswith("-") and text != "-":
+                return None
+            found[name] = read_value(flag, kind, text)
+        else:
+            return None
+    return found if _take_arguments(function, given, found) else None
+
+
+def _take_arguments(function: Command, given: list[str], found: dict[str, Any]) -> bool:
+    """Put the arguments *given* into *found*; whether each has its place."""
+    for name, (kind, one) in parameters(function).items():
+        if isinstance(one, Argument) and kind == list[str]:
+            found[name], given = given, []
+        elif isinstance(one, Argument):
+            if not given:
+                return False
+            found[name] = read_value(one.metavar, kind, given.pop(0))
+    return not given
+
+
+def _takes_separator(function: Command) -> bool:
+    """Whether `--` is one of the arguments of *function*."""
+    return any(
+        isinstance(one, Argument) and one.separator for _, one in parameters(function).values()
+    )
+
+
+def read_value(name: str, kind: Any, text: str) -> str | int:  # noqa: ANN401  a type
+    """The value that *text* is for the option or argument *name*. Raises `UserError` if none."""
+    if kind is int:
+        if text.removeprefix("-").isdecimal() and text.isascii():
+            return int(text)
+        raise UserError(error("bad-option", f"`{name}` takes a whole number, not `{text}`"))
+    if get_origin(kind) is Literal and text not in get_args(kind):
+        *most, last = get_args(kind)
+        message = f"`{name}` takes {', '.join(most)} or {last}, not `{text}`"
+        near = nearest(text, get_args(kind))
+        hint = f"did you mean `{near}`?" if near else ""
+        raise UserError(error("bad-option", message, help=hint))
+    return text
+
+
+# The long way.
 
 
 def _run_typer(words: list[str]) -> int:
@@ -181,27 +209,45 @@ def _run_typer(words: list[str]) -> int:
     except typer.Abort as exc:
         raise KeyboardInterrupt from exc
     except Exception as exc:
-        says = getattr(exc, "format_message", None)  # typer has its own copy of click's errors
-        if says is None:
+        if not hasattr(exc, "format_message"):  # typer may have its own copy of click's errors
             raise
         if not words:
-            print(says(), file=sys.stderr)  # the help
+            print(exc.format_message(), file=sys.stderr)  # the help
             return 2
-        raise UserError(_wrong_usage(words, says())) from exc
+        raise UserError(_wrong_usage(words[0], exc)) from exc
     return code if isinstance(code, int) else 0
 
 
-def _wrong_usage(words: list[str], otherwise: str) -> Diagnostic:
-    """What is wrong with *words*; what typer says of them stands in *otherwise*."""
-    from kale_tag.commands.shared import usage  # noqa: PLC0415  for slips only
+def _wrong_usage(name: str, exc: Any) -> Diagnostic:  # noqa: ANN401  one of click's errors
+    """What is wrong with the options of the command *name*, or of kale-tag itself."""
+    declared = parameters(command(name)) if name in COMMANDS else {}
+    program = f"kale-tag {name}" if name in COMMANDS else "kale-tag"
+    flag = getattr(exc, "option_name", "")
+    options = [(kind, one) for kind, one in declared.values() if isinstance(one, Option)]
+    kind, option = next((pair for pair in options if flag in pair[1].flags), (None, None))
+    if option is not None and kind is bool:
+        return error("bad-option", f"`{flag}` takes no value")
+    if option is not None:
+        value = option.metavar or "|".join(get_args(kind))
+        return error("bad-option", f"`{flag}` needs a value", help=f"write {flag} {value}")
+    if flag:
+        known = [*(flag for _, one in options for flag in one.flags), "--help"]
+        near = nearest(flag, known if name in COMMANDS else OWN_OPTIONS)
+        hint = f"did you mean `{near}`?" if near else f"`{program} --help` lists the options"
+        return error("bad-option", f"`{program}` has no option `{flag}`", help=hint)
+    if (missing := getattr(getattr(exc, "param", None), "name", None)) in declared:
+        shown = (one.metavar for _, one in declared.values() if isinstance(one, Argument))
+        hint = f"{program} {' '.join(shown)}"
+        return error(
+            "missing-argument", f"`{program}` needs {declared[missing][1].metavar}", help=hint
+        )
+    return error(
+        "bad-option", exc.format_message(), help=f"`{program} --help` shows how it is used"
+    )
 
-    name, *rest = words
-    if name not in COMMANDS:
-        return usage.unknown_command(name, COMMANDS)
-    return usage.wrong_usage(name, command(name), rest, otherwise)
 
-
-def typer_app() -> Any:  # noqa: ANN401  a Typer, which is not to be imported for its name
+@cache
+def typer_app() -> Any:  # noqa: ANN401  a Typer, which is not imported for its name
     """The typer application with all commands."""
     os.environ.setdefault("TYPER_USE_RICH", "0")  # plain help, and a quarter of the start-up
     import typer  # noqa: PLC0415  see the module
@@ -209,7 +255,6 @@ def typer_app() -> Any:  # noqa: ANN401  a Typer, which is not to be imported fo
     app = typer.Typer(
         name="kale-tag",
         help="Tag notebooks for Kubeflow Kale from a YAML spec, without one byte of noise.",
-        add_completion=False,
         no_args_is_help=True,
         pretty_exceptions_enable=False,
         rich_markup_mode=None,
@@ -232,42 +277,32 @@ def typer_app() -> Any:  # noqa: ANN401  a Typer, which is not to be imported fo
 
     for name in COMMANDS:
         function = command(name)
-        app.command(name, no_args_is_help=False)(_for_typer(function, typer))
+        for key, (kind, declared) in parameters(function).items():
+            function.__annotations__[key] = _for_typer(kind, declared, typer)
+        app.command(name, no_args_is_help=False)(function)
     return app
 
 
-def _for_typer(function: Command, typer: Any) -> Command:  # noqa: ANN401  the module
-    """*function* with our declarations put in typer's words."""
-    import inspect  # noqa: PLC0415  slow to import
+def _for_typer(kind: Any, declared: Argument | Option, typer: Any) -> Any:  # noqa: ANN401  types, and the module
+    """The annotation of a parameter, with what typer reads in it."""
+    choices = get_args(kind) if get_origin(kind) is Literal else ()
+    name = declared.flags[0] if isinstance(declared, Option) else declared.metavar
+    more: dict[str, Any] = {"help": declared.help, "metavar": declared.metavar or None}
 
-    signature = inspect.signature(function)
-    parameters = []
-    lists: list[str] = []
-    for parameter in signature.parameters.values():
-        kind, declared = get_args(parameter.annotation)
-        default: object = parameter.default
-        if isinstance(declared, Argument) and kind == list[str]:
-            default = typer.Argument(None, metavar=declared.metavar, help=declared.help)
-            kind = kind | None
-            lists.append(parameter.name)
-        elif isinstance(declared, Argument):
-            default = typer.Argument(..., metavar=declared.metavar, help=declared.help)
-        elif isinstance(declared, Option):
-            default = typer.Option(
-                default, *declared.flags, help=declared.help, metavar=declared.metavar or None
-            )
-        parameters.append(parameter.replace(default=default, annotation=kind))
+    def parser(text: str | int) -> str | int:
+        return text if isinstance(text, int) else read_value(name, kind, text)  # int: the default
 
-    def run(**given: object) -> int:
-        for name in lists:
-            given[name] = list(given[name] or ())  # type: ignore[call-overload]
-        return function(**given)
-
-    run.__doc__ = function.__doc__
-    run.__name__ = function.__name__
-    run.__signature__ = signature.replace(parameters=parameters)  # type: ignore[attr-defined]
-    run.__annotations__ = {one.name: one.annotation for one in parameters} | {"return": int}
-    return run
+    if choices or kind is int:
+        more["parser"] = parser
+    if choices:
+        more["autocompletion"] = lambda: [*choices]
+    if isinstance(declared, Option):
+        if choices:
+            more["metavar"] = f"[{'|'.join(choices)}]"
+        return Annotated[kind, declared, typer.Option(*declared.flags, **more)]
+    if kind == list[str]:
+        more |= {"default_factory": list, "show_default": False}
+    return Annotated[kind, declared, typer.Argument(**more)]
 
 
 def _print_anything() -> None:

@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -14,6 +15,7 @@ from notebooks import from_percent
 
 from kale_tag import __version__, cli
 from kale_tag.cli import COMMANDS, command, main, read_plainly, typer_app
+from kale_tag.diagnostics import UserError
 from kale_tag.notebook.splice import splice
 
 SPEC = "version: 1\ncells:\n  - {source: fit, step: train}\n"
@@ -65,16 +67,18 @@ def test_help(words: list[str], capsys: pytest.CaptureFixture[str]) -> None:
 @pytest.mark.parametrize(
     ("words", "says"),
     [
-        (["aply"], "there is no command `aply`"),
+        (["aply"], "no command `aply`"),
         (["--verson"], "did you mean `--version`?"),
         (["plan", "--dif"], "did you mean `--diff`?"),
-        (["plan", "-qZ"], "No such option: -Z"),
+        (["plan", "-qZ"], "`kale-tag plan` has no option `-Z`"),
         (["plan", "--format", "xml"], "`--format` takes text or json, not `xml`"),
         (["plan", "--jobs", "many"], "`--jobs` takes a whole number, not `many`"),
+        (["plan", "-qj", "many"], "`--jobs` takes a whole number, not `many`"),
         (["plan", "--jobs"], "write --jobs N"),
+        (["plan", "-qv", "--format", "jsn"], "did you mean `json`?"),
         (["plan", "--quiet=1"], "`--quiet` takes no value"),
         (["graph", "--format"], "write --format text|mermaid|dot|svg|json"),
-        (["rename", "a"], "lacks NEW"),
+        (["rename", "a"], "needs NEW"),
         (["git", "instal"], "did you mean `install`?"),
     ],
 )
@@ -84,6 +88,38 @@ def test_usage_errors(words: list[str], says: str, capsys: pytest.CaptureFixture
     said = capsys.readouterr().err
     assert says in said
     assert said.startswith("error[")
+
+
+@pytest.mark.skipif(shutil.which("bash") is None, reason="needs bash")
+@pytest.mark.parametrize(
+    ("typed", "offered"),
+    [
+        (["ap"], ["apply"]),
+        (["plan", "--ex"], ["--explain"]),
+        (["graph", "--format", "m"], ["mermaid"]),
+        (["git", "un"], ["uninstall"]),
+    ],
+)
+def test_completion(typed: list[str], offered: list[str], tmp_path: Path) -> None:
+    """What `--show-completion` prints makes bash complete commands, options and values."""
+    program = tmp_path / "kale-tag"
+    program.write_text(f'#!/bin/sh\nexec {sys.executable} -m kale_tag "$@"\n')
+    program.chmod(0o755)
+    words = " ".join(["kale-tag", *typed])
+    script = (
+        'eval "$(kale-tag --show-completion bash)"\n'
+        f"COMP_WORDS=({words}) COMP_CWORD={len(typed)}\n"
+        '_kale_tag_completion kale-tag\nprintf "%s\\n" "${COMPREPLY[@]}"\n'
+    )
+    env = {
+        **os.environ,
+        "PATH": f"{tmp_path}{os.pathsep}{os.environ['PATH']}",
+        "_TYPER_COMPLETE_TEST_DISABLE_SHELL_DETECTION": "1",
+    }
+    done = subprocess.run(
+        ["bash", "-c", script], capture_output=True, text=True, check=True, env=env
+    )
+    assert done.stdout.split() == offered
 
 
 @pytest.mark.parametrize(
@@ -182,12 +218,16 @@ OPTIONS = [
 )
 def test_the_quick_reader_agrees_with_typer(name: str, words: list[str]) -> None:
     """What the quick reader takes, typer reads in the same way."""
-    quick = read_plainly(command(name), words)
-    if quick is None:
-        return
     import typer  # noqa: PLC0415  as in the program, only where it is needed
 
-    context = typer.main.get_command(typer_app()).commands[name].make_context(name, list(words))  # type: ignore[attr-defined]
+    commands = typer.main.get_command(typer_app()).commands  # type: ignore[attr-defined]
+    try:
+        quick = read_plainly(command(name), words)
+    except UserError:
+        return
+    if quick is None:
+        return
+    context = commands[name].make_context(name, list(words))
     full = {key: value for key, value in context.params.items() if value is not None}
     for argument in ("paths", "files"):
         assert quick.pop(argument, []) == list(full.pop(argument, None) or [])

@@ -1,4 +1,4 @@
-"""The options of the commands, each said once; `cli` makes parsers of them."""
+"""The arguments and options of all commands; `cli` reads command lines by them."""
 
 from dataclasses import dataclass
 from typing import Annotated, Literal
@@ -6,59 +6,58 @@ from typing import Annotated, Literal
 
 @dataclass(frozen=True, slots=True)
 class Option:
-    """An option: its spellings, its help, and the word for its value where it takes one."""
+    """An option of a command."""
 
-    flags: tuple[str, ...]
+    flags: tuple[str, ...]  # its spellings, the long one first
     help: str
-    metavar: str = ""
+    metavar: str = ""  # the word for its value, "" if it has none or a fixed set of values
 
 
 @dataclass(frozen=True, slots=True)
 class Argument:
-    """The positional arguments of a command.
-
-    *separator* says that `--` is one of them where it is given, as in Git.
-    """
+    """A positional argument of a command, or with the type `list[str]` all that follow."""
 
     metavar: str
     help: str
-    separator: bool = False
+    separator: bool = False  # `--` is one of them if it is given, as in Git
 
 
 Paths = Annotated[
     list[str],
     Argument(
-        "[SPEC|PATCH|NOTEBOOK|FOLDER]...",
-        "Specs and notebooks, or patches, in any order; a folder stands for the patches below it, "
-        "else for the notebooks below it, or for the specs in it where no spec is named. `-` is "
-        "standard input. Default: kale-tag.yaml and the specs in specs/.",
+        "SPEC|PATCH|NOTEBOOK|FOLDER",
+        "Specs and notebooks in any order, or patches. A folder stands for the patches below it if "
+        "it has any. Otherwise it stands for the notebooks below it, or, if no spec is given, for "
+        "the specs in it. `-` is standard input. Default: kale-tag.yaml and the specs in specs/.",
     ),
 ]
 NotebookPaths = Annotated[
     list[str],
     Argument(
-        "[NOTEBOOK|FOLDER]...",
-        "Notebooks, or folders, which stand for the notebooks below them. `-` is standard input.",
+        "NOTEBOOK|FOLDER",
+        "Notebooks; a folder stands for the notebooks below it. `-` is standard input.",
     ),
 ]
-OldName = Annotated[str, Argument("OLD", "What the step is called.")]
-NewName = Annotated[str, Argument("NEW", "What it shall be called.")]
+OldName = Annotated[str, Argument("OLD", "The present name of the step.")]
+NewName = Annotated[str, Argument("NEW", "The new name.")]
 RenamePaths = Annotated[
     list[str],
     Argument(
-        "[SPEC|PATCH|NOTEBOOK|FOLDER]...",
-        "Where to rename it. A spec brings those that it extends and the notebooks that it names, "
-        "a patch its notebook, a folder all that is below it. Default: kale-tag.yaml and the specs "
-        "in specs/.",
+        "SPEC|PATCH|NOTEBOOK|FOLDER",
+        "Where to rename it. A spec stands also for the specs that it extends and the notebooks "
+        "that it names, a patch also for its notebook, a folder for all of them below it. Default: "
+        "kale-tag.yaml and the specs in specs/.",
     ),
 ]
-Write = Annotated[bool, Option(("--write",), "Write it; without this, show what would change.")]
+Write = Annotated[
+    bool, Option(("--write",), "Write the files. Without this option, show what would change.")
+]
 PatchPaths = Annotated[
     list[str],
     Argument(
-        "[PATCH|FOLDER|NOTEBOOK]...",
-        "Patches, or folders of them; notebooks that are named too are the only ones. `-` is "
-        "standard input.",
+        "PATCH|FOLDER|NOTEBOOK",
+        "Patches, or folders of patches. If notebooks are given too, only their patches are used. "
+        "`-` is standard input.",
     ),
 ]
 Format = Annotated[
@@ -68,8 +67,8 @@ PackageFormat = Annotated[
     Literal["yaml", "json", "manifest"],
     Option(
         ("--format",),
-        "yaml: a package for Kubeflow Pipelines; json: the same for programs; manifest: Kubernetes "
-        "resources, Pipeline and PipelineVersion.",
+        "yaml: a package for Kubeflow Pipelines; json: the same as JSON; manifest: the Kubernetes "
+        "resources Pipeline and PipelineVersion.",
     ),
 ]
 GraphFormat = Annotated[
@@ -80,8 +79,8 @@ Output = Annotated[
     str,
     Option(
         ("--output", "-o"),
-        "The file to write, or a folder for NAME.pipeline.yaml and the like; `-` is standard "
-        "output. Default: beside each notebook.",
+        "The file to write, or a folder in which each notebook gets NAME.pipeline.yaml (or .json, "
+        "...); `-` is standard output. Default: beside each notebook.",
         "PATH",
     ),
 ]
@@ -91,44 +90,58 @@ Drawing = Annotated[
 ]
 Dsl = Annotated[
     str,
-    Option(("--dsl",), "Write the pipeline as Python in KFP's own DSL too, to this file.", "PATH"),
+    Option(
+        ("--dsl",),
+        "Also write the pipeline as Python code of the KFP SDK (DSL) to this file or folder.",
+        "PATH",
+    ),
 ]
 Check = Annotated[
     bool,
-    Option(("--check",), "Write nothing; exit 1 if a package is not what would be written now."),
+    Option(
+        ("--check",),
+        "Write nothing; exit 1 if a package on disk differs from what would be written now.",
+    ),
 ]
 Jobs = Annotated[
     int,
-    Option(("--jobs", "-j"), "Work on this many notebooks at once; pays above some 5,000.", "N"),
+    Option(
+        ("--jobs", "-j"), "Processes to use. Faster than one from some 5,000 notebooks on.", "N"
+    ),
 ]
 Builders = Annotated[
-    int, Option(("--jobs", "-j"), "Work on this many notebooks at once; pays above some 200.", "N")
+    int,
+    Option(("--jobs", "-j"), "Processes to use. Faster than one from some 200 notebooks on.", "N"),
 ]
 Quiet = Annotated[bool, Option(("--quiet", "-q"), "Print errors only.")]
 Verbose = Annotated[
     bool,
     Option(
         ("--verbose", "-v"),
-        "Name unchanged notebooks too, and show each warning that many share.",
+        "List unchanged notebooks too, and show repeated warnings one by one.",
     ),
 ]
-Unchanged = Annotated[bool, Option(("--verbose", "-v"), "Name unchanged notebooks too.")]
+Unchanged = Annotated[bool, Option(("--verbose", "-v"), "List unchanged notebooks too.")]
 Color = Annotated[
     Literal["auto", "always", "never"],
-    Option(("--color",), "Colours: auto, always or never; NO_COLOR is honoured."),
+    Option(("--color",), "When to use colours. auto: on a terminal, unless NO_COLOR is set."),
 ]
 Diff = Annotated[
-    bool, Option(("--diff",), "Print the change of the bytes instead, as `git apply` takes it.")
+    bool, Option(("--diff",), "Print the change as a unified diff, which `git apply` takes.")
 ]
 Explain = Annotated[
-    bool, Option(("--explain",), "Say which cells every rule selects, and why not the others.")
+    bool,
+    Option(
+        ("--explain",),
+        "For each rule, show the cells it selects, and why it does not select the others.",
+    ),
 ]
 PatchOutput = Annotated[
     str,
     Option(
         ("--output", "-o"),
-        "Write a JSON Patch for each notebook that changes into this folder, or for one notebook "
-        "into this file (.json); `-` is standard output.",
+        "Write a JSON Patch for each notebook that changes into this folder, or, for one notebook, "
+        "to this file (.json); `-` is standard output.",
         "PATH",
     ),
 ]
@@ -136,22 +149,23 @@ Reanchor = Annotated[
     bool,
     Option(
         ("--reanchor",),
-        "Follow cells that stand elsewhere than a patch says, by id or source, if that is unique.",
+        "Find cells that have moved since a patch was written, by their id, or by their source if "
+        "it is unique.",
     ),
 ]
 Interactive = Annotated[
-    bool, Option(("--interactive", "-i"), "Ask for each cell, as `git add -p` does.")
+    bool, Option(("--interactive", "-i"), "Ask for each changed cell, as `git add -p` does.")
 ]
 AllOrNothing = Annotated[
-    bool, Option(("--all-or-nothing",), "Write no notebook unless all of them can be written.")
+    bool, Option(("--all-or-nothing",), "Write no notebook unless all can be written.")
 ]
 Versions = Annotated[
     list[str],
     Argument(
-        "[A] [B] [--] [PATH]...",
-        "Two notebooks or two folders (`-` is standard input); or Git revisions, and behind `--` "
-        "the paths to look at, as for `git diff`: A B; A..B; A...B, from where they parted; A "
-        "alone, or nothing for HEAD, is compared with the work tree.",
+        "NOTEBOOK|FOLDER|REVISION",
+        "Two notebooks or two folders (`-` is standard input), or Git revisions as for `git diff`: "
+        "A B or A..B; A...B, which compares B with the merge base; A alone, which compares A with "
+        "the work tree; nothing, which stands for HEAD. After `--`: the paths to compare.",
         separator=True,
     ),
 ]
@@ -163,19 +177,19 @@ Limit = Annotated[
     int,
     Option(
         ("--limit",),
-        "The most bytes of markdown. Default: what a comment on GitHub takes; the summary of a job "
-        "takes 1048576.",
+        "The most bytes of Markdown to print. Default: the limit of a comment on GitHub; that of a "
+        "job summary is 1048576.",
         "BYTES",
     ),
 ]
-ExitCode = Annotated[bool, Option(("--exit-code",), "Exit with 1 if anything differs.")]
+ExitCode = Annotated[bool, Option(("--exit-code",), "Exit 1 if anything differs.")]
 CheckPaths = Annotated[
     list[str],
     Argument(
-        "[SPEC|NOTEBOOK|FOLDER]...",
-        "Specs, checked with the notebooks that they name; notebooks; and folders, which stand for "
-        "the specs in them and the notebooks below them. `-` is standard input. Default: "
-        "kale-tag.yaml and the specs in specs/.",
+        "SPEC|NOTEBOOK|FOLDER",
+        "Specs, checked with the notebooks that they name; notebooks; folders, which stand for the "
+        "specs in them and the notebooks below them. `-` is standard input. Default: kale-tag.yaml "
+        "and the specs in specs/.",
     ),
 ]
 CheckFormat = Annotated[
@@ -185,33 +199,33 @@ CheckFormat = Annotated[
         "How to print the findings: text, json, sarif (2.1.0), or github (annotations).",
     ),
 ]
-Strict = Annotated[bool, Option(("--strict",), "Let warnings fail the check too.")]
+Strict = Annotated[bool, Option(("--strict",), "Exit 1 for warnings too.")]
 ExplainCode = Annotated[
     str,
     Option(
         ("--explain",),
-        "Print what a finding means, why that hurts and how to mend it; `list` names all that have "
-        "such a page.",
+        "Print what a finding means, why it matters and how to fix it; `list` lists the codes of "
+        "all findings.",
         "CODE",
     ),
 ]
-Silenced = Annotated[bool, Option(("--verbose", "-v"), "Show what a spec silences too.")]
+Silenced = Annotated[bool, Option(("--verbose", "-v"), "Show findings that a spec silences too.")]
 GitAction = Annotated[
     Literal["install", "uninstall", "status", "textconv", "merge"],
     Argument(
         "ACTION",
-        "install, uninstall or status; Git itself calls textconv and merge.",
+        "install, uninstall or status; Git itself runs textconv and merge.",
     ),
 ]
-GitFiles = Annotated[list[str], Argument("FILE", "What textconv and merge work on.")]
+GitFiles = Annotated[list[str], Argument("FILE", "Files of textconv and merge.")]
 Everywhere = Annotated[
-    bool, Option(("--global",), "For all your repositories, not just the one you are in.")
+    bool, Option(("--global",), "For all your repositories, not only the current one.")
 ]
 Attributes = Annotated[
     str,
     Option(
         ("--attributes",),
-        "The attributes file to write, for example .gitattributes, which can be committed.",
+        "The attributes file to write: .gitattributes, for example, can be committed.",
         "FILE",
     ),
 ]
@@ -219,8 +233,8 @@ SpecOutput = Annotated[
     str,
     Option(
         ("--output", "-o"),
-        "Write the spec into this file, or the specs into this folder (with `/` at its end, or one "
-        "that exists); `-`, the default, is standard output.",
+        "Write the spec to this file, or the specs into this folder (which exists or ends with "
+        "`/`); `-`, the default, is standard output.",
         "PATH",
     ),
 ]
@@ -228,46 +242,49 @@ Propose = Annotated[
     bool,
     Option(
         ("--propose",),
-        "Propose specs for the untagged notebooks of a folder, too. Without this, a folder with "
-        "tagged notebooks stands for these alone.",
+        "Propose specs for the untagged notebooks of a folder too. Without this option, a folder "
+        "that has tagged notebooks stands for these only.",
     ),
 ]
 By = Annotated[
     Literal["auto", "id", "source", "index"],
     Option(
         ("--by",),
-        "Select cells by id, source or index wherever that selects just the cell. auto: by id, "
-        "which never changes, else by a pattern for the source; in a proposal the other way round; "
-        "by index as the last resort.",
+        "How rules select cells. auto: by id if the cell has one, else by a pattern for its "
+        "source; in a proposal, by source first. By index if nothing else selects just that cell.",
     ),
 ]
 Runnable = Annotated[
     list[str],
     Argument(
-        "[SPEC] NOTEBOOK | PACKAGE",
-        "A tagged notebook, if need be with the spec that tags it (in memory only), or a package "
-        "that `kale-tag compile` wrote. `-` is a notebook on standard input.",
+        "SPEC|NOTEBOOK|PACKAGE",
+        "A tagged notebook; or a notebook and the spec that tags it, in memory only; or a package "
+        "written by `kale-tag compile`. `-` is a notebook on standard input.",
     ),
 ]
 Parameters = Annotated[
     list[str] | None,
     Option(
         ("--param", "-p"),
-        "A parameter of the pipeline; lists and mappings as JSON. Can be given again.",
+        "A parameter of the pipeline; lists and mappings as JSON. May be repeated.",
         "NAME=VALUE",
     ),
 ]
 ParamsFile = Annotated[
-    str, Option(("--params",), "A YAML file with values of parameters; -p goes before it.", "FILE")
+    str,
+    Option(
+        ("--params",), "A YAML file with values of parameters; those of -p take precedence.", "FILE"
+    ),
 ]
 Until = Annotated[
-    str, Option(("--until",), "Run this step and what it waits for, and no other.", "STEP")
+    str, Option(("--until",), "Run only this step and the steps that it depends on.", "STEP")
 ]
 From = Annotated[
     str,
     Option(
         ("--from",),
-        "Run this step and those after it; the others give what they gave in the last run.",
+        "Run this step and those that depend on it; take the results of the others from the last "
+        "run.",
         "STEP",
     ),
 ]
@@ -275,18 +292,20 @@ Cache = Annotated[
     bool,
     Option(
         ("--cache",),
-        "Run no step that an earlier run has done with the same code, parameters and inputs.",
+        "Reuse the results of steps that an earlier run did with the same code, parameters and "
+        "inputs.",
     ),
 ]
 Install = Annotated[
-    bool, Option(("--install",), "Let the steps install their packages into this Python.")
+    bool,
+    Option(("--install",), "Let the steps install their packages into this Python environment."),
 ]
 Keep = Annotated[
     str,
     Option(
         ("--keep",),
-        "The folder for everything of this run; an earlier run in it is replaced. Default: a new "
-        "one in .kale-tag/runs/PIPELINE/.",
+        "The folder for all files of this run; it replaces an earlier run there. Default: a new "
+        "folder in .kale-tag/runs/PIPELINE/.",
         "FOLDER",
     ),
 ]
@@ -294,59 +313,70 @@ Timeout = Annotated[
     int,
     Option(
         ("--timeout",),
-        "Seconds that a step may take. Default: the `timeout` of its spec, else no limit.",
+        "The most seconds that a step may take. Default: its `timeout` in the spec, else no limit.",
         "SECONDS",
     ),
 ]
 RunReport = Annotated[
-    str, Option(("--report",), "Write the page of the run to this file, too.", "FILE.html")
+    str, Option(("--report",), "Also write the HTML page of the run to this file.", "FILE.html")
 ]
 Compare = Annotated[
     bool,
     Option(
         ("--compare",),
-        "Run the plain notebook, too, and compare metrics and variables; exit 1 if they differ.",
+        "Also run the plain notebook, and compare metrics and variables; exit 1 if they differ.",
     ),
 ]
 Logs = Annotated[
     bool,
-    Option(("--verbose", "-v"), "Print what the steps print, and every variable compared, too."),
+    Option(
+        ("--verbose", "-v"), "Also print the output of the steps, and with --compare each variable."
+    ),
 ]
 Host = Annotated[
     str,
-    Option(("--host",), "The address of Kubeflow Pipelines, as http://localhost:8080.", "URL"),
+    Option(("--host",), "The address of Kubeflow Pipelines, such as http://localhost:8080.", "URL"),
 ]
 Token = Annotated[
     str,
     Option(
         ("--token",),
-        "Who you are. Other users of this machine can see it here; KALE_TAG_TOKEN in the "
-        "environment is better.",
+        "The token to authenticate with. Other users of this machine can see it here; better set "
+        "KALE_TAG_TOKEN in the environment.",
         "TOKEN",
     ),
 ]
 CaCert = Annotated[
     str,
-    Option(("--ca-cert",), "The certificate of who signed the server's, in PEM form.", "FILE"),
+    Option(
+        ("--ca-cert",), "The certificate of the authority that signed the server's, as PEM.", "FILE"
+    ),
 ]
 Namespace = Annotated[
-    str, Option(("--namespace", "-n"), "Your namespace (profile), where users have one.", "NAME")
+    str,
+    Option(
+        ("--namespace", "-n"), "Your namespace (profile), on a server with several users.", "NAME"
+    ),
 ]
 Experiment = Annotated[
-    str, Option(("--experiment",), "Where the run is listed. Default: the notebook's.", "NAME")
+    str, Option(("--experiment",), "The experiment of the run. Default: the notebook's.", "NAME")
 ]
 RunName = Annotated[
-    str, Option(("--run-name",), "Default: the pipeline's name, and the time.", "NAME")
+    str, Option(("--run-name",), "Default: the name of the pipeline and the time.", "NAME")
 ]
 VersionName = Annotated[
     str,
-    Option(("--version-name",), "Default: the pipeline's name, and the package's digest.", "NAME"),
+    Option(
+        ("--version-name",),
+        "Default: the name of the pipeline and the digest of the package.",
+        "NAME",
+    ),
 ]
-UploadOnly = Annotated[bool, Option(("--upload-only",), "Upload the package; run nothing.")]
+UploadOnly = Annotated[bool, Option(("--upload-only",), "Upload the package, and run nothing.")]
 Recurring = Annotated[
     str,
-    Option(("--recurring",), "Run it again and again: '0 3 * * *' is every day at three.", "CRON"),
+    Option(("--recurring",), "Run it on a schedule: '0 3 * * *' is every day at three.", "CRON"),
 ]
 Wait = Annotated[
-    bool, Option(("--wait",), "Wait for the end of the run; exit 1 if it does not succeed.")
+    bool, Option(("--wait",), "Wait until the run ends; exit 1 if it does not succeed.")
 ]
