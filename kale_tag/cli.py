@@ -236,7 +236,11 @@ def _wrong_usage(name: str, exc: Any) -> Diagnostic:  # noqa: ANN401  one of cli
         hint = f"did you mean `{near}`?" if near else f"`{program} --help` lists the options"
         return error("bad-option", f"`{program}` has no option `{flag}`", help=hint)
     if (missing := getattr(getattr(exc, "param", None), "name", None)) in declared:
-        shown = (one.metavar for _, one in declared.values() if isinstance(one, Argument))
+        shown = (
+            f"[{one.metavar}]..." if kind == list[str] else one.metavar
+            for kind, one in declared.values()
+            if isinstance(one, Argument)
+        )
         hint = f"{program} {' '.join(shown)}"
         return error(
             "missing-argument", f"`{program}` needs {declared[missing][1].metavar}", help=hint

@@ -7,6 +7,8 @@ from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from typing import Literal
 
+from kale_tag import HOME
+
 
 @dataclass(frozen=True, slots=True)
 class Source:
@@ -102,6 +104,16 @@ def warning(  # noqa: PLR0913  see `error`
 ) -> Diagnostic:
     """A warning: the work is done, but the user should know."""
     return Diagnostic("warning", code, message, _labels(at, also), tuple(notes), help)
+
+
+def bug(name: str, what: str) -> Diagnostic:
+    """The error for a failed proof or another internal error with the file *name*."""
+    return error(
+        "bug",
+        f"internal error, a bug in kale-tag: {what}",
+        Label(Source(name)),
+        help=f"please report it with the notebook, if you can: {HOME}/issues",
+    )
 
 
 def nearest(word: str, known: Iterable[str]) -> str:

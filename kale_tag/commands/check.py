@@ -10,7 +10,6 @@ from kale_tag import files
 from kale_tag.commands.check_cleaners import find_cleaners
 from kale_tag.commands.check_pipeline import Sound, check_pipeline, pointless
 from kale_tag.commands.shared import batch
-from kale_tag.commands.shared.check_targets import find_checks
 from kale_tag.commands.shared.options import (
     CheckFormat,
     CheckPaths,
@@ -22,7 +21,7 @@ from kale_tag.commands.shared.options import (
     Strict,
 )
 from kale_tag.commands.shared.report import say, style_for
-from kale_tag.commands.shared.targets import STDIN, Task
+from kale_tag.commands.shared.targets import STDIN, Task, find_checks
 from kale_tag.diagnostics import Diagnostic, UserError, count
 from kale_tag.kale.checks import has_kale_tags, lint
 from kale_tag.kale.settings import CompileOptions
@@ -64,7 +63,7 @@ def check(  # noqa: PLR0913  one parameter an option
     if explain:
         return _explain(explain)
     checks = find_checks(paths)
-    report = _Report(
+    report = _FindingsReport(
         style_for(color, sys.stdout.isatty()),
         format,
         quiet=quiet,
@@ -75,7 +74,7 @@ def check(  # noqa: PLR0913  one parameter an option
     report.tell(checks.unusable)
     report.add(Finding(diagnostic) for diagnostic in checks.diagnostics)
     watch = batch.watch()
-    work = _Work(checks.stdin, batch.is_worth_msgspec(checks.tasks), watch, checks.tasks)
+    work = _Checker(checks.stdin, batch.is_worth_msgspec(checks.tasks), watch, checks.tasks)
     checked = [*batch.each(work.on, checks.tasks, jobs=jobs, quiet=quiet)]
     for one, findings in zip(checked, _together(checked), strict=True):
         report.tell(one.unusable)
@@ -137,7 +136,7 @@ def _together(checked: list[_Checked]) -> Iterator[list[Finding]]:
 
 
 @dataclass(slots=True)
-class _Work:
+class _Checker:
     stdin: bytes
     fast: bool
     watch: Callable[[], AbstractContextManager[object]]
@@ -208,7 +207,7 @@ def _place(diagnostic: Diagnostic, name: str) -> tuple[bool, str, int, int]:
 
 
 @dataclass(slots=True)
-class _Report:
+class _FindingsReport:
     """Prints findings to standard output, what could not be used to standard error; and counts."""
 
     style: Style

@@ -18,7 +18,7 @@ from kale_tag.commands.shared.options import (
     Quiet,
     Verbose,
 )
-from kale_tag.commands.shared.pipelines import STDIN_NOTEBOOK, Built, build
+from kale_tag.commands.shared.pipelines import STDIN_NOTEBOOK, BuiltNotebook, build
 from kale_tag.commands.shared.report import Report, style_for
 from kale_tag.commands.shared.targets import STDIN
 from kale_tag.compiler.dsl import to_dsl
@@ -40,7 +40,7 @@ ENDINGS = {
 
 
 @dataclass(frozen=True, slots=True)
-class Wanted:
+class OutputFile:
     """A file to write: its path (`STDIN` for standard output) and its content."""
 
     path: str
@@ -101,19 +101,19 @@ def compile(  # noqa: A001, PLR0913  the command's name; one parameter an option
 
 def finish(
     runtime: Runtime, output: str = "", form: str = "yaml", dsl: str = ""
-) -> Callable[[Built], tuple[Wanted, ...]]:
+) -> Callable[[BuiltNotebook], tuple[OutputFile, ...]]:
     """What makes the files of a pipeline that is built, the package first."""
 
-    def made_of(built: Built) -> tuple[Wanted, ...]:
+    def made_of(built: BuiltNotebook) -> tuple[OutputFile, ...]:
         made = package(built.of, runtime)
         built.diagnostics += made.warnings
         path = _path(output, built.name, form)
         text = as_text(made, built.of, _origin(built, path, form), form)
         built.diagnostics += tuple(size_warnings(made.size, built.name))
-        wanted = [Wanted(path, text)]
+        wanted = [OutputFile(path, text)]
         if dsl:
             built.diagnostics += tuple(cannot_compile(built.of))
-            wanted.append(Wanted(_path(dsl, built.name, "dsl"), to_dsl(built.of, runtime)))
+            wanted.append(OutputFile(_path(dsl, built.name, "dsl"), to_dsl(built.of, runtime)))
         return tuple(wanted)
 
     return made_of
@@ -132,7 +132,7 @@ def _path(output: str, name: str, form: str) -> str:
     return output
 
 
-def _origin(built: Built, path: str, form: str) -> Origin:
+def _origin(built: BuiltNotebook, path: str, form: str) -> Origin:
     """Sources as they are called in the folder of the package *path*."""
     folder = "" if path == STDIN else os.path.dirname(path)
     named = [(_from(folder, name), digest) for name, digest in built.sources]
@@ -159,9 +159,9 @@ def _from(folder: str, name: str) -> str:
     return path.replace(os.sep, "/")
 
 
-def _refuse_one_file(built: Sequence[Built]) -> None:
+def _refuse_one_file(built: Sequence[BuiltNotebook]) -> None:
     """Two packages in one file would be one."""
-    first: dict[str, Built] = {}
+    first: dict[str, BuiltNotebook] = {}
     for one in built:
         for file in _files(one):
             path = files.identity(file.path)
@@ -182,9 +182,9 @@ def _refuse_one_file(built: Sequence[Built]) -> None:
             first[path] = one
 
 
-def _warn_of_one_name(built: Sequence[Built]) -> None:
+def _warn_of_one_name(built: Sequence[BuiltNotebook]) -> None:
     """Say once for each pipeline name which notebooks share it: the last of them says so."""
-    sharing: dict[str, list[Built]] = {}
+    sharing: dict[str, list[BuiltNotebook]] = {}
     for one in built:
         if not one.failed:
             sharing.setdefault(one.of.name, []).append(one)
@@ -203,18 +203,18 @@ def _warn_of_one_name(built: Sequence[Built]) -> None:
             )
 
 
-def _files(one: Built) -> tuple[Wanted, ...]:
+def _files(one: BuiltNotebook) -> tuple[OutputFile, ...]:
     if one.pipeline is None:
         return ()
     assert isinstance(one.made, tuple)
     return one.made
 
 
-def _to_stdout(one: Built) -> bool:
+def _to_stdout(one: BuiltNotebook) -> bool:
     return any(file.path == STDIN for file in _files(one))
 
 
-def _write(file: Wanted) -> bool:
+def _write(file: OutputFile) -> bool:
     data = file.text.encode()
     if file.path == STDIN:
         sys.stdout.buffer.write(data)
@@ -223,7 +223,7 @@ def _write(file: Wanted) -> bool:
     return files.write(file.path, data)
 
 
-def _line(one: Built, file: Wanted, style: Style, *, new: bool) -> str:
+def _line(one: BuiltNotebook, file: OutputFile, style: Style, *, new: bool) -> str:
     what = count(len(one.of.steps), "step")
     if one.of.parameters:
         what += f", {count(len(one.of.parameters), 'parameter')}"
@@ -233,7 +233,7 @@ def _line(one: Built, file: Wanted, style: Style, *, new: bool) -> str:
 
 
 def _check(
-    built: Sequence[Built], report: Report, command: str, *, verbose: bool, quiet: bool
+    built: Sequence[BuiltNotebook], report: Report, command: str, *, verbose: bool, quiet: bool
 ) -> int:
     """Say which packages are not what would be written now."""
     stale = 0
@@ -254,7 +254,7 @@ def _check(
     return _exit_code(built) or min(stale, 1)
 
 
-def _staleness(file: Wanted) -> str:
+def _staleness(file: OutputFile) -> str:
     if file.path == STDIN:
         raise UserError(error("no-package", "`--check` needs a package on disk to compare with"))
     if not os.path.lexists(file.path):
@@ -266,7 +266,7 @@ def _staleness(file: Wanted) -> str:
     return f"{' and '.join(changed)} changed" if changed else "it would be written otherwise now"
 
 
-def _exit_code(built: Sequence[Built]) -> int:
+def _exit_code(built: Sequence[BuiltNotebook]) -> int:
     if any(one.bug for one in built):
         return 3
     return 2 if any(one.failed for one in built) else 0

@@ -8,11 +8,17 @@ from dataclasses import replace
 from functools import partial
 from typing import TypeVar
 
-from kale_tag.commands.shared.options import Color, DiffFormat, ExitCode, Limit, Quiet, Unchanged
-from kale_tag.commands.shared.options import Versions as Words
+from kale_tag.commands.shared.options import (
+    Color,
+    DiffFormat,
+    ExitCode,
+    Limit,
+    Quiet,
+    Unchanged,
+    Versions,
+)
 from kale_tag.commands.shared.report import say, style_for
-from kale_tag.commands.shared.revisions import find_versions
-from kale_tag.commands.shared.versions import Comparison, Version, Versions
+from kale_tag.commands.shared.revisions import Comparison, Version, VersionPair, find_versions
 from kale_tag.compare.diff import diff_notebooks
 from kale_tag.diagnostics import UserError, error
 from kale_tag.notebook.model import Notebook
@@ -31,7 +37,7 @@ FAST_BYTES = 4_000_000
 
 
 def diff(  # noqa: PLR0913  one parameter an option
-    paths: Words,
+    paths: Versions,
     *,
     format: DiffFormat = "text",  # noqa: A002  the option's name
     limit: Limit = 65_536,
@@ -93,7 +99,7 @@ def _compared(comparison: Comparison) -> Iterator[Compared]:
         yield one
 
 
-def _compare(versions: Versions, one: Compared, *, fast: bool) -> None:
+def _compare(versions: VersionPair, one: Compared, *, fast: bool) -> None:
     """Put into *one* what differs, or what is wrong with either side."""
     sides = versions.before, versions.after
     data = [_tried(one, version.read) if version is not None else None for version in sides]

@@ -6,16 +6,19 @@ from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 
 from kale_tag import files
-from kale_tag.commands.adjust_proposal import adjust_proposal
 from kale_tag.commands.shared.batch import is_worth_msgspec
 from kale_tag.commands.shared.options import By, NotebookPaths, Propose, Quiet, SpecOutput
 from kale_tag.commands.shared.report import say
 from kale_tag.commands.shared.targets import STDIN, Targets, Task, path_variables, told_apart
-from kale_tag.diagnostics import Diagnostic, Label, Source, UserError, count, error
+from kale_tag.diagnostics import Diagnostic, Label, Source, UserError, bug, count, error
 from kale_tag.extract.combine import Combined, Member
-from kale_tag.extract.extract import draft, remarks, share
+from kale_tag.extract.draft import Block, Draft
+from kale_tag.extract.extract import draft, remarks, share, tagged
 from kale_tag.extract.extract import extract as as_text
+from kale_tag.extract.propose import propose
 from kale_tag.extract.read_tags import has_kale_tags
+from kale_tag.kale import tags
+from kale_tag.kale.settings import CompileOptions
 from kale_tag.notebook.model import Notebook
 from kale_tag.notebook.read import read_notebook
 from kale_tag.notebook.splice import ProofError
@@ -43,7 +46,7 @@ def extract(
     """
     targets = Targets()
     names = _notebooks(paths, targets)
-    report = _Report(quiet=quiet)
+    report = _ExtractReport(quiet=quiet)
     report.tell(targets.diagnostics)
     notebooks = [*_read(names, targets.stdin, report)]
     wanted, notes = _wanted(notebooks, set(paths), propose=propose)
@@ -68,7 +71,9 @@ def extract(
             text = as_text(made, "spec.yaml")
             specs.append((made, reason, text.encode()))
         except ProofError as exc:
-            report.bug(made.members[0].draft.notebook.name, str(exc))
+            name = made.members[0].draft.notebook.name
+            report.exit_code = 3
+            say(bug(name, f"no spec was written for {name}: {exc}"))
     try:
         _write(specs, output, quiet=quiet)
     except UserError as exc:
@@ -78,7 +83,7 @@ def extract(
 
 
 @dataclass(slots=True)
-class _Report:
+class _ExtractReport:
     """Prints to standard error what is to be said, and keeps the exit code."""
 
     quiet: bool
@@ -97,18 +102,6 @@ class _Report:
         sys.stdout.flush()
         for one in () if self.quiet else notes:
             print(one, file=sys.stderr)
-
-    def bug(self, name: str, message: str) -> None:
-        """Say that we are wrong."""
-        self.exit_code = 3
-        say(
-            error(
-                "bug",
-                f"this is a bug in kale-tag; no spec was written for {name}: {message}",
-                Label(Source(name)),
-                help="please report it, with the notebook if you can",
-            )
-        )
 
 
 def _notebooks(paths: Sequence[str], targets: Targets) -> list[str]:
@@ -136,7 +129,7 @@ def _notebooks(paths: Sequence[str], targets: Targets) -> list[str]:
     return [*reversed(once.values())]
 
 
-def _read(names: Sequence[str], stdin: bytes, report: _Report) -> Iterator[Notebook]:
+def _read(names: Sequence[str], stdin: bytes, report: _ExtractReport) -> Iterator[Notebook]:
     fast = is_worth_msgspec([Task(name) for name in names])
     for name in names:
         try:
@@ -274,3 +267,58 @@ def _more_than_one(specs: Sequence[tuple[Combined, str, bytes]]) -> Diagnostic:
         notes=shown,
         help="name a folder for them: `-o specs/`",
     )
+
+
+def adjust_proposal(draft: Draft) -> tuple[Draft, Sequence[Diagnostic]]:
+    """*draft*, which is proposed, such that `compile` takes it, and what still stands against that.
+
+    A cell that every step would run first, and that needs what only a step gives, goes into a step
+    itself; so does one that looked like parameters and has none. What is wrong with a cell of a
+    step is for its author: it becomes a remark on the rule. Raises `UserError` where a source
+    cannot be read.
+    """
+    steps: set[int] = set()
+    while True:
+        diagnostics = _diagnostics(draft)
+        shared = {cell for block in draft.blocks for cell in block.cells if _is_shared(block)}
+        wrong = {cell for cell in map(_cell, diagnostics) if cell in shared} - steps
+        if not wrong:
+            blocks = tuple(_remarked(block, diagnostics) for block in draft.blocks)
+            return replace(draft, blocks=blocks), diagnostics
+        steps |= wrong
+        draft = propose(draft.notebook, steps)
+
+
+def _diagnostics(draft: Draft) -> Sequence[Diagnostic]:
+    """What `compile` has against cells of *draft*."""
+    # With all that compiles, most of the time that extract takes to start, and for proposals only.
+    from kale_tag.compiler.build import build_pipeline  # noqa: PLC0415
+
+    local = files.modules_in(os.path.dirname(draft.notebook.name))
+    try:
+        build_pipeline(tagged(draft), CompileOptions(), _no_reference, local)
+    except UserError as exc:
+        return [one for one in exc.diagnostics if _cell(one) is not None]
+    return []
+
+
+def _no_reference(path: str, at: Label) -> Notebook:
+    raise UserError(error("bug", f"a proposal refers to no notebook, and not to {path}", at))
+
+
+def _cell(diagnostic: Diagnostic) -> int | None:
+    return diagnostic.labels[0].source.cell if diagnostic.labels else None
+
+
+def _is_shared(block: Block) -> bool:
+    return block.role.kind in tags.SPECIAL
+
+
+def _remarked(block: Block, diagnostics: Collection[Diagnostic]) -> Block:
+    said = [_said(one) for one in diagnostics if _cell(one) in block.cells]
+    return replace(block, remarks=(*block.remarks, *said))
+
+
+def _said(diagnostic: Diagnostic) -> str:
+    rest = diagnostic.message.removeprefix("the cell ")
+    return f"cell {_cell(diagnostic)}{':' if rest == diagnostic.message else ''} {rest}"

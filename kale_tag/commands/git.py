@@ -1,9 +1,17 @@
 """`kale-tag git`: the drivers that let Git show and merge notebooks by what their tags mean."""
 
 import sys
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 from kale_tag.commands.shared.options import Attributes, Everywhere, Format, GitAction, GitFiles
-from kale_tag.diagnostics import Diagnostic, UserError, error
+from kale_tag.diagnostics import Diagnostic, UserError, bug, error
+
+if TYPE_CHECKING:
+    from kale_tag.git.merge import Labels
+    from kale_tag.git.merge_notebooks import MergedFile
+
+MARKER_SIZE = 7
 
 
 def git(
@@ -32,20 +40,26 @@ def git(
     if action == "textconv":
         return _textconv(*_wanted(action, files, 1, 1))
     if action == "merge":
-        from kale_tag.commands.git_merge import merge  # noqa: PLC0415  textconv is to be quick
-
-        return merge(_wanted(action, files, 5, 8))
-    from kale_tag.commands import git_drivers  # noqa: PLC0415  see above
+        return _merge(_wanted(action, files, 5, 8))
+    from kale_tag.git import drivers  # noqa: PLC0415  textconv has to be quick
 
     _wanted(action, files, 0, 0)
     if action == "status" and attributes:
-        raise UserError(_wrong_arguments("`kale-tag git status` looks at all attributes files"))
-    target = git_drivers.find_target(attributes, everywhere=everywhere)
+        raise UserError(_wrong_arguments("`kale-tag git status` reads all attributes files"))
+    place = drivers.find_place(attributes, everywhere=everywhere)
     if action == "install":
-        return git_drivers.install(target)
-    if action == "uninstall":
-        return git_drivers.uninstall(target)
-    return git_drivers.status(target, as_json=format == "json")
+        report = drivers.install(place)
+    elif action == "uninstall":
+        report = drivers.uninstall(place)
+    else:
+        report = drivers.status(place, as_json=format == "json")
+    from kale_tag.commands.shared.report import say  # noqa: PLC0415  see above
+
+    for line in report.lines:
+        print(line)
+    for diagnostic in report.diagnostics:
+        say(diagnostic)
+    return 0 if report.ok else 1
 
 
 def _textconv(name: str) -> int:
@@ -55,6 +69,54 @@ def _textconv(name: str) -> int:
     data = textconv(read(name).data)
     sys.stdout.buffer.write(data)
     return 0
+
+
+def _merge(words: Sequence[str]) -> int:
+    """Write the merge of BASE, OURS and THEIRS into OURS; 0 if it is clean, 1 if not.
+
+    *words* are these, PATH, MARKER_SIZE, and the labels that newer versions of Git give. The driver
+    in Git's configuration reads `clean` or `conflict` as the sign that the work was done.
+    """
+    from kale_tag.commands.shared.report import say  # noqa: PLC0415  see above
+    from kale_tag.files import read, stage  # noqa: PLC0415  see above
+    from kale_tag.git.merge import Labels  # noqa: PLC0415  see above
+
+    base, ours, theirs = (read(name) for name in words[:3])
+    path, size = words[3], words[4]
+    marker_size = int(size) if size.isascii() and size.isdigit() else MARKER_SIZE
+    named = words[5:8]
+    # An older Git leaves `%S %X %Y` as they are.
+    labels = Labels(*named) if len(named) == 3 and named[0] != "%S" else Labels()
+    made = merged((base.data, ours.data, theirs.data), path, marker_size, labels)
+    if made.data != ours.data:
+        stage(ours, made.data).commit()
+    for diagnostic in made.diagnostics:
+        say(diagnostic)
+    print("clean" if made.clean else "conflict")
+    return 0 if made.clean else 1
+
+
+def merged(
+    versions: tuple[bytes, bytes, bytes], path: str, marker_size: int, labels: "Labels"
+) -> "MergedFile":
+    """The merge of base, ours and theirs of the notebook *path*, by Git alone if need be."""
+    from kale_tag.git import merge_notebooks  # noqa: PLC0415  see above
+    from kale_tag.git.merge import merge_as_git  # noqa: PLC0415  see above
+
+    try:
+        made = merge_notebooks.merge_by_meaning(versions, path, marker_size, labels)
+    except Exception:  # noqa: BLE001  nothing may be lost by a bug of kale-tag during a merge
+        import traceback  # noqa: PLC0415  for bugs only
+
+        from kale_tag.commands.shared.report import say  # noqa: PLC0415  for bugs only
+
+        traceback.print_exc()
+        say(bug(path, f"{path} was merged by Git alone"))
+        made = None
+    if made is not None:
+        return made
+    by_git = merge_as_git(versions, marker_size, labels)
+    return merge_notebooks.MergedFile(by_git.data, by_git.clean)
 
 
 def _wanted(action: str, files: list[str], least: int, most: int) -> list[str]:

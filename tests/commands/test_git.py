@@ -10,8 +10,8 @@ from notebooks import from_percent
 from repositories import Repository, isolate
 
 from kale_tag.cli import main
-from kale_tag.commands import git_drivers
 from kale_tag.git import attributes as git_attributes
+from kale_tag.git import drivers
 
 LINE = "*.ipynb diff=kale-tag merge=kale-tag\n"
 NOTEBOOK = from_percent("# %% tags=step:load\nx = 1\n")
@@ -146,13 +146,13 @@ def test_the_cache_is_the_users(
 ) -> None:
     """Git keeps what the driver prints where the user says so, and uninstall leaves that alone."""
     assert repository.kale_tag(monkeypatch, "install") == 0
-    repository.git("config", git_drivers.CACHE, "true")
+    repository.git("config", drivers.CACHE, "true")
     repository.commit({"a.ipynb": NOTEBOOK.replace(b"step:load", b"step:read")})
     assert "+# %% [code] step:read\n" in repository.git("show", "HEAD")
     assert "refs/notes/textconv/kale-tag" in repository.git("for-each-ref")
     capsys.readouterr()
     assert repository.kale_tag(monkeypatch, "uninstall") == 0
-    assert f"left as it is: `{git_drivers.CACHE}` in" in capsys.readouterr().out
+    assert f"left as it is: `{drivers.CACHE}` in" in capsys.readouterr().out
     left = repository.git("config", "--get-regexp", r"\.kale-tag\.")
     assert left == "diff.kale-tag.cachetextconv true\n"
 
@@ -163,7 +163,7 @@ def test_an_older_install_is_renewed(
     """A command of another kale-tag, one that is gone perhaps, gives way to this one's."""
     assert repository.kale_tag(monkeypatch, "install") == 0
     new = repository.git("config", "merge.kale-tag.driver")
-    for key in git_drivers.MAIN.values():
+    for key in drivers.MAIN.values():
         old = repository.git("config", key).strip().replace(sys.executable, "'/old place/python'")
         repository.git("config", key, old)
     assert repository.kale_tag(monkeypatch, "status") == 1
@@ -176,7 +176,7 @@ def test_an_older_install_is_renewed(
 def test_without_kale_tag_git_does_it_alone(repository: Repository, monkeypatch: Patch) -> None:
     """Where the program has gone, diffs and merges are those of Git; nothing is lost."""
     assert repository.kale_tag(monkeypatch, "install") == 0
-    for key in git_drivers.MAIN.values():
+    for key in drivers.MAIN.values():
         command = repository.git("config", key).strip().replace(sys.executable, "/gone/python")
         repository.git("config", key, command)
     (repository.folder / "a.ipynb").write_bytes(NOTEBOOK.replace(b"load", b"read"))
@@ -309,7 +309,7 @@ def test_textconv_starts_quickly(repository: Repository) -> None:
         "runpy.run_module('kale_tag', run_name='__main__')\n"
     )
     words = [sys.executable, "-S", "-c", program, "git", "textconv", "--", "a.ipynb"]
-    env = {"PYTHONPATH": str(Path(git_drivers.__file__).parents[2])}
+    env = {"PYTHONPATH": str(Path(drivers.__file__).parents[2])}
     done = subprocess.run(
         words, cwd=repository.folder, env=env, capture_output=True, text=True, check=True
     )

@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from notebooks import cell, notebook, to_bytes
 
 from kale_tag.cli import main
-from kale_tag.commands.adjust_proposal import adjust_proposal
+from kale_tag.commands.extract import adjust_proposal
 from kale_tag.compiler.build import build_pipeline
 from kale_tag.diagnostics import Label, Source, UserError
 from kale_tag.extract.cell_code import read_code
@@ -354,7 +354,7 @@ def test_a_wrong_spec_is_our_bug(
 
     assert main(["extract", "a.ipynb", "b.ipynb", "-o", "specs/"]) == 3
     out, err = capsys.readouterr()
-    assert "error[bug]: this is a bug in kale-tag; no spec was written for a.ipynb" in err
+    assert "error[bug]: a bug in kale-tag: no spec was written for a.ipynb" in err
     assert "specs/b.yaml" in out
     assert not (tmp_path / "specs" / "a.yaml").exists()
 

@@ -15,8 +15,8 @@ from hypothesis import strategies as st
 from notebooks import cell, from_percent, notebook, to_bytes
 from repositories import Repository, isolate
 
-from kale_tag.commands import git_merge as command
-from kale_tag.commands.git_merge import merged
+from kale_tag.commands.git import merged
+from kale_tag.git import merge_notebooks
 from kale_tag.git.merge import LABELS, GitMerge, Labels, merge_as_git
 from kale_tag.git.revisions import GitError
 from kale_tag.git.textconv import textconv
@@ -394,11 +394,11 @@ def test_a_bug_of_ours(
     def fail(*_notebooks: object) -> None:
         raise ZeroDivisionError
 
-    monkeypatch.setattr(command, "merge_meaning", fail)
+    monkeypatch.setattr(merge_notebooks, "merge_meaning", fail)
     found = merged(versions, "a.ipynb", 7, LABELS)
     assert not found.clean
     assert re.sub(rb"([<>]{7}) .*", rb"\1", found.data) == without[1]
-    assert "this is a bug in kale-tag; a.ipynb was merged by Git alone" in capfd.readouterr().err
+    assert "a bug in kale-tag: a.ipynb was merged by Git alone" in capfd.readouterr().err
 
 
 @pytest.mark.parametrize(
@@ -410,7 +410,9 @@ def test_a_result_that_is_not_right(
 ) -> None:
     """What Git calls clean and is no notebook, or has other tags, is left to the user."""
     monkeypatch.chdir(alone.folder)
-    monkeypatch.setattr(command, "merge_as_git", lambda *_words: GitMerge(wrong, clean=True))
+    monkeypatch.setattr(
+        merge_notebooks, "merge_as_git", lambda *_words: GitMerge(wrong, clean=True)
+    )
     versions = (tagged("step:a"), tagged("step:a", "prev:x"), tagged("step:a", "prev:y"))
     found = merged(versions, "a.ipynb", 7, LABELS)
     assert (found.data, found.clean) == (wrong, False)
@@ -496,7 +498,9 @@ def test_one_sided(base: Any, side: Any) -> None:
     """What one side did alone, or both did, is the result."""
     one, other = of_cells(base), of_cells(side)
     for versions in ((one, other, one), (one, one, other), (one, other, other)):
-        assert merged(versions, "a.ipynb", 7, LABELS) == command.Outcome(other, clean=True)
+        assert merged(versions, "a.ipynb", 7, LABELS) == merge_notebooks.MergedFile(
+            other, clean=True
+        )
 
 
 # A repository as it might be.

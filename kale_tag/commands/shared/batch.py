@@ -14,7 +14,7 @@ from typing import Any, TypeVar
 from kale_tag import files
 from kale_tag.commands.shared.patches import name_below
 from kale_tag.commands.shared.targets import STDIN, Targets, Task
-from kale_tag.diagnostics import Diagnostic, Label, Source, UserError, error
+from kale_tag.diagnostics import Diagnostic, UserError, bug
 from kale_tag.notebook.model import Notebook
 from kale_tag.notebook.read import read_notebook
 from kale_tag.notebook.splice import ProofError, same
@@ -83,7 +83,7 @@ class Run:
 
 def run(targets: Targets, how: Run) -> Iterator[Outcome]:
     """The outcome of each task, in order, as soon as it is known."""
-    work = _Work(how, targets.stdin, is_worth_msgspec(targets.tasks), watch())
+    work = _Tagger(how, targets.stdin, is_worth_msgspec(targets.tasks), watch())
     return each(work.on, targets.tasks, jobs=how.jobs, quiet=how.quiet)
 
 
@@ -106,7 +106,7 @@ def watch() -> Callable[[], AbstractContextManager[object]]:
 
 
 @dataclass(frozen=True, slots=True)
-class _Work:
+class _Tagger:
     how: Run
     stdin: bytes
     fast: bool
@@ -120,7 +120,7 @@ class _Work:
             outcome.diagnostics += exc.diagnostics
             outcome.failed = True
         except ProofError as exc:
-            outcome.diagnostics += (bug(task.name, str(exc)),)
+            outcome.diagnostics += (bug(task.name, f"nothing was written to {task.name}: {exc}"),)
             outcome.failed = outcome.bug = True
         return outcome
 
@@ -182,16 +182,6 @@ def _patch(before: Notebook, after: Notebook, rules: Mapping[int | None, tuple[R
     found = operations(changes, before, name_below(before.name))
     prove_patch(found, before, after)
     return as_text(found)
-
-
-def bug(name: str, message: str) -> Diagnostic:
-    """What is said where a proof has failed."""
-    return error(
-        "bug",
-        f"this is a bug in kale-tag; nothing was written to {name}: {message}",
-        Label(Source(name)),
-        help="please report it, with the notebook if you can",
-    )
 
 
 def is_worth_msgspec(tasks: Sequence[Task]) -> bool:

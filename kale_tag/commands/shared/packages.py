@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from kale_tag import files
-from kale_tag.commands.compile import Wanted, finish
+from kale_tag.commands.compile import OutputFile, finish
 from kale_tag.commands.shared.pipelines import STDIN_NOTEBOOK, build
 from kale_tag.commands.shared.targets import STDIN
 from kale_tag.compiler.arguments import file_arguments, given_arguments
@@ -56,7 +56,7 @@ def load_package(paths: Sequence[str], *, quiet: bool = True) -> Loaded:
         message = f"{len(built)} notebooks are named, but only one pipeline can run at a time"
         raise UserError(error("one-pipeline", message, notes=[names], help="name one of them"))
     (one,) = built
-    made: tuple[Wanted, ...] = one.made  # type: ignore[assignment]
+    made: tuple[OutputFile, ...] = one.made  # type: ignore[assignment]
     name = STDIN_NOTEBOOK if one.name == STDIN else one.name
     header = read_header(Source(made[0].path, made[0].text))
     return Loaded(name, header, one.pipeline, one.diagnostics)

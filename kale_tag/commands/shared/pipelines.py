@@ -11,7 +11,7 @@ from kale_tag.commands.shared import batch
 from kale_tag.commands.shared.targets import STDIN, Task, find_targets
 from kale_tag.compiler.build import Load, build_pipeline
 from kale_tag.compiler.package_text import notebook_digest, text_digest
-from kale_tag.diagnostics import Diagnostic, Label, UserError, count, error
+from kale_tag.diagnostics import Diagnostic, Label, UserError, bug, count, error
 from kale_tag.kale.pipeline import Pipeline
 from kale_tag.kale.settings import CompileOptions
 from kale_tag.notebook.model import Notebook
@@ -24,7 +24,7 @@ STDIN_NOTEBOOK = "stdin.ipynb"
 
 
 @dataclass(slots=True)
-class Built:
+class BuiltNotebook:
     """What became of one notebook.
 
     *sources* are the files that its pipeline is made of, with a digest of each: the notebook, its
@@ -53,13 +53,13 @@ class Built:
         return self.pipeline is None
 
 
-Finish = Callable[[Built], object]
+Finish = Callable[[BuiltNotebook], object]
 """Makes something of what is built, in the process that has built it; may raise `UserError`."""
 
 
 def build(
     paths: Sequence[str], finish: Finish, *, jobs: int, quiet: bool, but: Collection[str] = ()
-) -> list[Built]:
+) -> list[BuiltNotebook]:
     """Every notebook that *paths* stand for, in order, with its pipeline or what is wrong.
 
     That is all *but* faults of these codes. A notebook that another one here refers to stands for
@@ -68,7 +68,7 @@ def build(
     targets = find_targets(paths, alone=True)
     if targets.diagnostics:
         raise UserError(*targets.diagnostics)
-    work = _Work(reader(targets.tasks, targets.stdin, batch.watch()), finish, but)
+    work = _Builder(reader(targets.tasks, targets.stdin, batch.watch()), finish, but)
     built = list(batch.each(work.on, targets.tasks, jobs=jobs, quiet=quiet))
     named = {files.identity(path) for path in paths if path != STDIN}
     inner = frozenset[str]().union(*(one.inner for one in built)) - named
@@ -82,7 +82,7 @@ def build(
     return [one for one in built if one.name not in bare]
 
 
-def _is_bare(one: Built) -> bool:
+def _is_bare(one: BuiltNotebook) -> bool:
     """Whether a notebook has no step, and nothing else is wrong with it."""
     return one.failed and all(diagnostic.code == "no-step" for diagnostic in one.diagnostics)
 
@@ -150,13 +150,13 @@ def reader(
 
 
 @dataclass(frozen=True, slots=True)
-class _Work:
+class _Builder:
     reader: Reader
     finish: Finish
     but: Collection[str]
 
-    def on(self, task: Task) -> Built:
-        built = Built(task.name)
+    def on(self, task: Task) -> BuiltNotebook:
+        built = BuiltNotebook(task.name)
         inner: dict[str, str] = {}
         try:
             notebook, options, sources, warnings = self.reader.tagged(task)
@@ -173,7 +173,7 @@ class _Work:
             built.diagnostics += exc.diagnostics
             built.pipeline = None
         except ProofError as exc:
-            built.diagnostics += (batch.bug(task.name, str(exc)),)
+            built.diagnostics += (bug(task.name, f"nothing was written to {task.name}: {exc}"),)
             built.pipeline, built.bug = None, True
         built.inner = frozenset(map(files.identity, inner))
         return built

@@ -3,6 +3,7 @@
 import glob
 import os
 import posixpath
+import re
 import sys
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
@@ -42,7 +43,7 @@ class Targets:
 
 
 @dataclass(slots=True)
-class Named:
+class NamedPaths:
     """The paths of a command line, told apart.
 
     *only_these* says that notebooks were named, found or not: then a spec must not go to those
@@ -106,7 +107,7 @@ def _which_notebook(spec: str) -> str:
     )
 
 
-def _read_specs(named: Named, targets: Targets, *, found: bool) -> None:
+def _read_specs(named: NamedPaths, targets: Targets, *, found: bool) -> None:
     """Make the tasks; specs that were *found*, not named, go only where they themselves say."""
     tasks: dict[str, Task] = {}
     for path in named.specs:
@@ -127,7 +128,7 @@ def _read_specs(named: Named, targets: Targets, *, found: bool) -> None:
             targets.diagnostics.append(error("no-spec", message, help="name the spec too"))
 
 
-def _read_patches(named: Named, targets: Targets) -> None:
+def _read_patches(named: NamedPaths, targets: Targets) -> None:
     """Make the tasks of patches: each for the notebook that it names, or the one that is named."""
     if wrong := _no_patches(named):
         targets.diagnostics.append(wrong)
@@ -153,7 +154,7 @@ def _read_patches(named: Named, targets: Targets) -> None:
     )
 
 
-def _no_patches(named: Named) -> Diagnostic | None:
+def _no_patches(named: NamedPaths) -> Diagnostic | None:
     """What is wrong where patches are wanted, and others are named or none."""
     if not named.specs and not named.folders:
         hint = "kale-tag plan SPEC -o FOLDER writes them"
@@ -174,9 +175,9 @@ def _no_patches(named: Named) -> Diagnostic | None:
     return error("mixed-paths", message, notes=[note], help=hint)
 
 
-def told_apart(paths: Iterable[str], targets: Targets) -> Named:
+def told_apart(paths: Iterable[str], targets: Targets) -> NamedPaths:
     """What each of *paths* is; faults, and what stands on standard input, go into *targets*."""
-    named = Named()
+    named = NamedPaths()
     for path in paths:
         known = len(named.specs) + len(named.folders) + len(named.patches)
         if path == STDIN:
@@ -205,7 +206,7 @@ def told_apart(paths: Iterable[str], targets: Targets) -> Named:
     return named
 
 
-def _by_folder(path: str, named: Named) -> None:
+def _by_folder(path: str, named: NamedPaths) -> None:
     """A folder of patches stands for them; any other for the notebooks, or the specs, in it."""
     inside = files.below(path, ENDING)
     if inside and not files.notebooks_in(path):
@@ -214,7 +215,7 @@ def _by_folder(path: str, named: Named) -> None:
         named.folders.append(path)
 
 
-def _by_file(path: str, named: Named, targets: Targets) -> None:
+def _by_file(path: str, named: NamedPaths, targets: Targets) -> None:
     if path.endswith(".ipynb"):
         named.notebooks.append(path)
         return
@@ -224,7 +225,7 @@ def _by_file(path: str, named: Named, targets: Targets) -> None:
         targets.diagnostics += exc.diagnostics
 
 
-def _by_content(path: str, data: bytes, named: Named, targets: Targets) -> None:
+def _by_content(path: str, data: bytes, named: NamedPaths, targets: Targets) -> None:
     start = data[:4096].removeprefix(b"\xef\xbb\xbf").lstrip()
     if start.startswith(b"{"):
         named.notebooks.append(path)
@@ -238,7 +239,7 @@ def _by_content(path: str, data: bytes, named: Named, targets: Targets) -> None:
         targets.diagnostics.append(error("not-usable", message, Label(Source(path)), help=hint))
 
 
-def _add_folders(named: Named, targets: Targets) -> None:
+def _add_folders(named: NamedPaths, targets: Targets) -> None:
     """Let each folder stand for the notebooks below it."""
     for folder in named.folders:
         inside = files.notebooks_in(folder)
@@ -289,7 +290,7 @@ def spec_of(source: Source) -> Spec:
     return read_spec(source, load)
 
 
-def _add_tasks(tasks: dict[str, Task], spec: Spec, named: Named, *, found: bool) -> None:
+def _add_tasks(tasks: dict[str, Task], spec: Spec, named: NamedPaths, *, found: bool) -> None:
     """Add *spec* to the tasks of its notebooks: those named, else those that it names itself."""
     listed = listed_by(spec, required=not named.only_these)
     if not named.only_these:
@@ -371,3 +372,106 @@ def path_variables(name: str, folder: str) -> Iterator[tuple[str, str]]:
     except ValueError:  # another drive of Windows
         relative = place
     yield "dir", relative.replace(os.sep, "/")
+
+
+@dataclass(slots=True)
+class Checks:
+    """What there is to check; *faults* are what is wrong with specs, *unusable* is no input."""
+
+    tasks: list[Task] = field(default_factory=list)
+    specs: int = 0
+    diagnostics: list[Diagnostic] = field(default_factory=list)
+    unusable: list[Diagnostic] = field(default_factory=list)
+    stdin: bytes = b""
+
+
+def find_checks(paths: Sequence[str]) -> Checks:
+    """What *paths* stand for.
+
+    A spec is held against the notebooks that it names; one that names none, and was named itself,
+    against all that are given: in a folder it is a base that others extend. Where notebooks are
+    given and no spec, those of the default specs that name them count. Raises `UserError` when
+    there is nothing to check.
+    """
+    targets = Targets()
+    named = told_apart(paths, targets)
+    checks = Checks(unusable=targets.diagnostics, stdin=targets.stdin)
+    checks.unusable += (_is_a_patch(path) for path in named.patches)
+    given = [*named.notebooks]
+    by_name = {*named.specs}
+    for folder in named.folders:
+        inside = files.notebooks_in(folder)
+        specs = [path for path in files.specs_in(folder) if looks_like_a_spec(path)]
+        if not inside and not specs:
+            message = f"there is neither a notebook below {folder} nor a spec in it"
+            checks.unusable.append(error("nothing-to-check", message, Label(Source(folder))))
+        given += inside
+        named.specs += specs
+    tasks = {STDIN if name == STDIN else files.identity(name): Task(name) for name in given}
+    others = [] if named.specs and not named.folders else default_specs()
+    if not paths:
+        named.specs, others = others, []
+        if not named.specs:
+            raise UserError(_nothing())
+    known = {files.identity(path) for path in named.specs}
+    for path in named.specs:
+        _add(checks, tasks, path, given if path in by_name else [], whole=True)
+    for path in others:
+        if files.identity(path) not in known:
+            _add(checks, tasks, path, [], whole=False)
+    checks.tasks = list(tasks.values())
+    return checks
+
+
+def _add(
+    checks: Checks, tasks: dict[str, Task], path: str, others: Sequence[str], *, whole: bool
+) -> None:
+    """Add the spec *path* to the tasks of its notebooks: all of them, or those that there are.
+
+    Where it names none, it goes to *others*.
+    """
+    try:
+        source = spec_source(path, checks.stdin)
+    except UserError as exc:
+        checks.unusable += exc.diagnostics
+        return
+    checks.specs += 1
+    try:
+        spec = spec_of(source)
+        listed = listed_by(spec, required=whole)
+    except UserError as exc:
+        checks.diagnostics += exc.diagnostics
+        return
+    for key, (name, entries) in listed.items():
+        if whole or key in tasks:
+            task = tasks.setdefault(key, Task(name))
+            task.steps.append((spec, target_of(spec, task.name, entries)))
+    for name in () if spec.notebooks else others:
+        task = tasks[STDIN if name == STDIN else files.identity(name)]
+        task.steps.append((spec, target_of(spec, task.name, ())))
+
+
+def looks_like_a_spec(path: str) -> bool:
+    """Whether a YAML file in a folder is meant for us: two of our keys stand in it."""
+    try:
+        start = files.read(path).data[:65536]
+    except UserError:
+        return False
+    keys = set(re.findall(rb"(?m)^(?:\{ *)?['\"]?(%s)['\"]?\s*:" % _KEYS, start))
+    return len(keys) > 1
+
+
+def _is_a_patch(path: str) -> Diagnostic:
+    hint = "`kale-tag plan PATCH` says whether it still fits, and what it would change"
+    return error("not-usable", f"{path} is a patch, or holds some", Label(Source(path)), help=hint)
+
+
+def _nothing() -> Diagnostic:
+    return error(
+        "nothing-to-check",
+        f"nothing is named, and there is no {DEFAULT_SPEC} and no spec in {DEFAULT_FOLDER}/",
+        help="kale-tag check SPEC, kale-tag check NOTEBOOK, or kale-tag check FOLDER",
+    )
+
+
+_KEYS = b"version|cells|notebooks|pipeline|extends|rename|unmatched|legacy|compile|ignore"

@@ -2,16 +2,18 @@
 
 import sys
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from kale_tag.commands.shared import batch
-from kale_tag.commands.shared.ask import Asker
 from kale_tag.commands.shared.report import Report, style_for
 from kale_tag.commands.shared.targets import STDIN, find_targets
 from kale_tag.diagnostics import UserError, count, error
+from kale_tag.notebook.model import Notebook
 from kale_tag.plan.carry_out import Retagged
+from kale_tag.plan.plan import Plan
 from kale_tag.render import plan as render
 from kale_tag.render.style import Color, Style
+from kale_tag.spec.change import Change
 
 
 @dataclass(frozen=True, slots=True)
@@ -140,3 +142,55 @@ def _commit(report: Report) -> bool:
             except UserError as exc:
                 report.fail(outcome, exc)
     return True
+
+
+QUESTION = "change this? [y,n,a,d,q,?] "
+HELP = """\
+y  yes, change this
+n  no, leave it as it is
+a  yes, and all the rest of this notebook
+d  no, and nothing more of this notebook
+q  no, and nothing more at all; what you said yes to is written
+?  this help
+"""
+
+
+@dataclass(slots=True)
+class Asker:
+    """Asks on standard output, and reads answers from standard input; its end means `q`."""
+
+    style: Style
+    quitted: bool = False
+
+    def __call__(self, notebook: Notebook, plan: Plan) -> tuple[Change, ...]:
+        """The changes of *plan* that the user wants."""
+        chosen: list[Change] = []
+        if plan.changes and not self.quitted:
+            print(self.style.bold(notebook.name))
+        for number, change in enumerate(plan.changes):
+            if self.quitted:
+                break
+            for line in render.as_text(replace(plan, changes=(change,)), notebook, self.style):
+                print(line)
+            answer = self._answer()
+            if answer == "a":
+                return (*chosen, *plan.changes[number:])
+            if answer == "d":
+                break
+            if answer == "q":
+                self.quitted = True
+            elif answer == "y":
+                chosen.append(change)
+        return tuple(chosen)
+
+    def _answer(self) -> str:
+        while True:
+            print(self.style.blue(QUESTION), end="", flush=True)
+            line = sys.stdin.readline()
+            if not line:
+                print()
+                return "q"
+            answer = line.strip().lower()[:1]
+            if answer and answer in "ynadq":
+                return answer
+            print(HELP, end="")

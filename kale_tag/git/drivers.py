@@ -1,7 +1,7 @@
-"""`kale-tag git install`, `uninstall` and `status`: Git is told of our drivers, or forgets them.
+"""The drivers of kale-tag in Git's configuration: install, uninstall, status.
 
-Git asks two places: an attributes file says which driver is for which files, the configuration says
-what command a driver is. Only what is ours in them is changed.
+Git looks in two places: an attributes file says which driver is for which files, the configuration
+says which command a driver is. Only the entries of kale-tag are changed there.
 """
 
 import json
@@ -10,10 +10,9 @@ import re
 import shlex
 import sys
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Literal
 
-from kale_tag.commands.shared.report import say
 from kale_tag.diagnostics import Diagnostic, Label, Source, UserError, count, error, warning
 from kale_tag.git import attributes, config
 from kale_tag.git.revisions import GitError
@@ -38,12 +37,21 @@ PURPOSE = {
 }
 
 
-@dataclass(frozen=True, slots=True)
-class Target:
-    """Where to install: the scope of the settings, the attributes file, and the repository."""
+@dataclass(slots=True)
+class DriverReport:
+    """The result of an action on the drivers."""
 
-    scope: config.Scope
-    attributes: str
+    ok: bool = True  # installed and active, as far as the action is about that
+    lines: list[str] = field(default_factory=list)  # to print
+    diagnostics: list[Diagnostic] = field(default_factory=list)
+
+
+@dataclass(frozen=True, slots=True)
+class DriverPlace:
+    """Where to install."""
+
+    scope: config.Scope  # of the settings
+    attributes: str  # the attributes file
     repository: config.Repository | None
 
     @property
@@ -57,7 +65,7 @@ class Target:
         return self.repository is not None and self.attributes == self.repository.attributes
 
 
-def find_target(attributes_file: str, *, everywhere: bool) -> Target:
+def find_place(attributes_file: str, *, everywhere: bool) -> DriverPlace:
     """Where to install. Raises `UserError` outside of a repository, unless *everywhere*."""
     try:
         repository = config.find_repository()
@@ -67,9 +75,9 @@ def find_target(attributes_file: str, *, everywhere: bool) -> Target:
         repository = None
     if everywhere:
         file = attributes_file or attributes.global_attributes()
-        return Target("--global", os.path.abspath(file), repository)
+        return DriverPlace("--global", os.path.abspath(file), repository)
     assert repository is not None
-    return Target(
+    return DriverPlace(
         "--local",
         os.path.abspath(attributes_file) if attributes_file else repository.attributes,
         repository,
@@ -98,69 +106,64 @@ def settings(kind: Kind) -> dict[str, str]:
     }
 
 
-def install(target: Target) -> int:
-    """Install both drivers, as far as no other is in their place; 1 where one is."""
-    diagnostics = {kind: diagnostic for kind in KINDS if (diagnostic := _foreign(target, kind))}
-    kinds = [kind for kind in KINDS if kind not in diagnostics]
-    missing = [kind for kind in kinds if not _is_named(target, kind)]
+def install(place: DriverPlace) -> DriverReport:
+    """Install both drivers, except where another driver is in their place."""
+    report = DriverReport()
+    foreign = {kind: found for kind in KINDS if (found := _foreign(place, kind))}
+    kinds = [kind for kind in KINDS if kind not in foreign]
+    missing = [kind for kind in kinds if not _is_named(place, kind)]
     if missing:
         words = " ".join(f"{kind}={NAME}" for kind in missing)
-        attributes.add_line(target.attributes, f"{PATTERN} {words}")
+        attributes.add_line(place.attributes, f"{PATTERN} {words}")
     for kind in kinds:
-        new = [_put(target, kind, key, value) for key, value in settings(kind).items()]
+        new = [_put(place, kind, key, value) for key, value in settings(kind).items()]
         state = "installed" if any(new) or kind in missing else "already installed"
-        print(f"{state}: the {kind} driver, so that {PURPOSE[kind]}")
+        report.lines.append(f"{state}: the {kind} driver, so that {PURPOSE[kind]}")
     if kinds:
-        main = config.get(MAIN[kinds[0]], target.scope, target.top)
-        print(f"  settings:   {_shown(main.file if main else '')}")
-        print(f"  attributes: {_shown(target.attributes)}")
-    for kind in kinds:
-        if target.repository and (diagnostic := _overruled(target.repository, kind)):
-            say(diagnostic)
-    for diagnostic in diagnostics.values():
-        say(diagnostic)
-    return 1 if diagnostics else 0
+        main = config.get(MAIN[kinds[0]], place.scope, place.top)
+        report.lines.append(f"  settings:   {_shown(main.file if main else '')}")
+        report.lines.append(f"  attributes: {_shown(place.attributes)}")
+    overruled = (_overruled(place.repository, kind) for kind in kinds if place.repository)
+    report.diagnostics += [*(one for one in overruled if one), *foreign.values()]
+    report.ok = not foreign
+    return report
 
 
-def uninstall(target: Target) -> int:
-    """Take out what `install` has put in."""
+def uninstall(place: DriverPlace) -> DriverReport:
+    """Remove what `install` has written."""
     ours: dict[str, str] = dict.fromkeys(KINDS, NAME)
-    dropped = attributes.drop_attributes(target.attributes, PATTERN, ours)
-    removed = [_shown(target.attributes)] if dropped else []
+    dropped = attributes.drop_attributes(place.attributes, PATTERN, ours)
+    removed = [_shown(place.attributes)] if dropped else []
     for kind in KINDS:
         for key, value in settings(kind).items():
-            present = config.get(key, target.scope, target.top)
+            present = config.get(key, place.scope, place.top)
             if present and (present.value == value or _is_ours(key, present.value)):
-                config.unset(key, target.scope, target.top)
+                config.unset(key, place.scope, place.top)
                 removed.append(_shown(present.file))
+    report = DriverReport()
     if removed:
-        print(f"removed the drivers from {' and '.join(dict.fromkeys(removed))}")
+        report.lines.append(f"removed the drivers from {' and '.join(dict.fromkeys(removed))}")
     else:
-        print("nothing to remove: the drivers are not installed here")
+        report.lines.append("nothing to remove: the drivers are not installed here")
     left = {
-        place
+        found
         for kind in KINDS
-        if target.repository and (place := _state(target.repository, kind).place)
+        if place.repository and (found := _state(place.repository, kind).place)
     }
-    if cache := config.get(CACHE, target.scope, target.top):
+    if cache := config.get(CACHE, place.scope, place.top):
         left.add((cache.file, CACHE))
-    for file, line in sorted(left):
-        print(f"left as it is: `{line}` in {_shown(file)}")
-    return 0
+    report.lines += (f"left as it is: `{line}` in {_shown(file)}" for file, line in sorted(left))
+    return report
 
 
 @dataclass(frozen=True, slots=True)
-class State:
-    """What Git makes of one driver in a repository.
-
-    *place* is the file and line that names it for notebooks, *others* are notebooks with another
-    driver or none, and what that is.
-    """
+class DriverState:
+    """How Git uses one driver in a repository."""
 
     kind: Kind
-    total: int
-    place: tuple[str, str] | None
-    others: tuple[tuple[str, str], ...]
+    total: int  # notebooks in the repository
+    place: tuple[str, str] | None  # the file and line that names the driver for notebooks
+    others: tuple[tuple[str, str], ...]  # notebooks with another driver or none, and which
     command: config.Setting | None
 
     @property
@@ -186,43 +189,40 @@ class State:
         return self.command is not None and not self.gone and not self.others
 
 
-def status(target: Target, *, as_json: bool) -> int:
-    """Say for both drivers whether they are active, and where that is said; 0 if both are."""
-    everywhere = target.scope == "--global"
+def status(place: DriverPlace, *, as_json: bool) -> DriverReport:
+    """Whether both drivers are active, and where that is configured."""
+    everywhere = place.scope == "--global"
     states = [
-        _global_state(target, kind)
-        if everywhere or target.repository is None
-        else _state(target.repository, kind)
+        _global_state(place, kind)
+        if everywhere or place.repository is None
+        else _state(place.repository, kind)
         for kind in KINDS
     ]
     active = all(state.active for state in states)
-    if as_json:
-        document: dict[str, object] = {"installed": active}
-        document |= {state.kind: _value(state) for state in states}
-        print(json.dumps(document, indent=1, ensure_ascii=False))
-    else:
-        for state in states:
-            print("\n".join(_lines(state)))
-    return 0 if active else 1
+    if not as_json:
+        return DriverReport(active, [line for state in states for line in _lines(state)])
+    document: dict[str, object] = {"installed": active}
+    document |= {state.kind: _value(state) for state in states}
+    return DriverReport(active, [json.dumps(document, indent=1, ensure_ascii=False)])
 
 
-def _state(repository: config.Repository, kind: Kind) -> State:
+def _state(repository: config.Repository, kind: Kind) -> DriverState:
     values = _values(repository, kind)
     others = tuple((path, value) for path, value in values.items() if value != NAME)
     ours = next((path for path, value in values.items() if value == NAME), None)
     place = attributes.origin(repository, kind, ours) if ours else None
     command = config.get(MAIN[kind], None, repository.top)
-    return State(kind, 0 if list(values) == [ANY] else len(values), place, others, command)
+    return DriverState(kind, 0 if list(values) == [ANY] else len(values), place, others, command)
 
 
-def _global_state(target: Target, kind: Kind) -> State:
-    line, value = _set_in(target.attributes, kind)
+def _global_state(place: DriverPlace, kind: Kind) -> DriverState:
+    line, value = _set_in(place.attributes, kind)
     others = () if value == NAME else ((ANY, value),)
-    place = None if others else (target.attributes, line)
-    return State(kind, 0, place, others, config.get(MAIN[kind], "--global"))
+    found = None if others else (place.attributes, line)
+    return DriverState(kind, 0, found, others, config.get(MAIN[kind], "--global"))
 
 
-def _lines(state: State) -> Iterator[str]:
+def _lines(state: DriverState) -> Iterator[str]:
     left = state.total - len(state.others)
     if state.active:
         which = f"all {state.total} notebooks" if state.total > 1 else "notebooks"
@@ -245,7 +245,7 @@ def _lines(state: State) -> Iterator[str]:
         yield f"  command:   `{MAIN[state.kind]}` in {_shown(state.command.file)}{gone}"
 
 
-def _value(state: State) -> dict[str, object]:
+def _value(state: DriverState) -> dict[str, object]:
     return {
         "active": state.active,
         "attributes": state.place and {"file": state.place[0], "line": state.place[1]},
@@ -255,11 +255,11 @@ def _value(state: State) -> dict[str, object]:
     }
 
 
-def _put(target: Target, kind: Kind, key: str, value: str) -> bool:
-    present = config.get(key, target.scope, target.top)
+def _put(place: DriverPlace, kind: Kind, key: str, value: str) -> bool:
+    present = config.get(key, place.scope, place.top)
     if present and (present.value == value or key != MAIN[kind]):
         return False  # as it shall be, or made to the user's own taste
-    config.put(key, value, target.scope, target.top)
+    config.put(key, value, place.scope, place.top)
     return True
 
 
@@ -269,9 +269,9 @@ def _is_ours(key: str, value: str) -> bool:
     return verb is not None and re.search(rf"kale.tag['\"]? git {verb}\b", value) is not None
 
 
-def _is_named(target: Target, kind: Kind) -> bool:
+def _is_named(place: DriverPlace, kind: Kind) -> bool:
     """Whether the attributes file names the driver for notebooks already."""
-    return _set_in(target.attributes, kind)[1] == NAME
+    return _set_in(place.attributes, kind)[1] == NAME
 
 
 def _set_in(file: str, kind: Kind) -> tuple[str, str]:
@@ -281,19 +281,19 @@ def _set_in(file: str, kind: Kind) -> tuple[str, str]:
     return (line or "", parsed.attributes[kind]) if parsed else ("", "unspecified")
 
 
-def _foreign(target: Target, kind: Kind) -> Diagnostic | None:
+def _foreign(place: DriverPlace, kind: Kind) -> Diagnostic | None:
     """What stands where the driver would be installed and is not ours."""
-    present = config.get(MAIN[kind], target.scope, target.top)
+    present = config.get(MAIN[kind], place.scope, place.top)
     if present and not _is_ours(MAIN[kind], present.value):
         return _taken(kind, f"{MAIN[kind]} = {present.value}", present.file)
-    line, value = _set_in(target.attributes, kind)
+    line, value = _set_in(place.attributes, kind)
     if value not in {NAME, "unspecified"}:
-        return _taken(kind, line, target.attributes)
-    if target.wins and target.repository is not None:
+        return _taken(kind, line, place.attributes)
+    if place.wins and place.repository is not None:
         # A line there would overrule those of all other files.
-        for path, value in _values(target.repository, kind, ANY).items():
+        for path, value in _values(place.repository, kind, ANY).items():
             if value not in {NAME, "unspecified"}:
-                file, line = attributes.origin(target.repository, kind, path) or ("", value)
+                file, line = attributes.origin(place.repository, kind, path) or ("", value)
                 return _taken(kind, line, file)
     return None
 
@@ -303,7 +303,7 @@ def _taken(kind: Kind, line: str, file: str) -> Diagnostic:
         "other-driver",
         f"the {kind} driver was not installed: there is another one, `{line}`",
         Label(Source(_shown(file))) if file else None,
-        help="take it out and run this again, if kale-tag shall have its place",
+        help="to replace it, remove it and run this command again",
     )
 
 
@@ -314,7 +314,7 @@ def _overruled(repository: config.Repository, kind: Kind) -> Diagnostic | None:
             file, line = attributes.origin(repository, kind, path) or ("", f"{kind}={value}")
             return warning(
                 "overruled",
-                f"the {kind} driver does not come into force for {path}: `{line}` goes before it",
+                f"the {kind} driver is not used for {path}: `{line}` takes precedence",
                 Label(Source(_shown(file))) if file else None,
                 help="`kale-tag git status` lists all such notebooks",
             )
@@ -338,7 +338,7 @@ def _no_repository(diagnostic: GitError) -> Diagnostic:
     if "not a git repository" in diagnostic.message:
         return error(
             "no-repository",
-            "this folder is in no Git repository",
-            help="go to a repository, or give `--global` to do it for all of yours",
+            "not inside a Git repository",
+            help="change to a repository, or use `--global` for all of yours",
         )
     return error("no-repository", f"Git cannot use the repository here: {diagnostic.message}")

@@ -1,13 +1,10 @@
-"""`kale-tag git merge`: what Git calls to merge a notebook that both sides changed."""
+"""A notebook that both sides changed: tags and settings merge by meaning, the rest by Git."""
 
 import json
 import re
-import traceback
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-from kale_tag import files
-from kale_tag.commands.shared.report import say
 from kale_tag.compare.merge import CellConflict, Merge, unexpected
 from kale_tag.compare.merge import merge as merge_meaning
 from kale_tag.diagnostics import Diagnostic, Label, Source, UserError, error, warning
@@ -16,67 +13,27 @@ from kale_tag.notebook.model import MISSING, Notebook, first_line
 from kale_tag.notebook.read import read_notebook
 from kale_tag.notebook.splice import prove, splice
 
-MARKER_SIZE = 7
-
 
 @dataclass(frozen=True, slots=True)
-class Outcome:
-    """The merged file; clean if there is nothing to be said against it."""
+class MergedFile:
+    """The merged file."""
 
     data: bytes
-    clean: bool
+    clean: bool  # no conflict is left
     diagnostics: tuple[Diagnostic, ...] = ()
 
 
-def merge(words: Sequence[str]) -> int:
-    """Write the merge of BASE, OURS and THEIRS into OURS; 0 if it is clean, 1 if not.
-
-    *words* are these, PATH, MARKER_SIZE, and the labels that newer versions of Git give. `clean` or
-    `conflict` is printed, which tells whoever calls it that the work was done at all.
-    """
-    base, ours, theirs = (files.read(name) for name in words[:3])
-    path, size = words[3], words[4]
-    marker_size = int(size) if size.isascii() and size.isdigit() else MARKER_SIZE
-    named = words[5:8]
-    # An older Git leaves `%S %X %Y` as they stand.
-    labels = Labels(*named) if len(named) == 3 and named[0] != "%S" else Labels()
-    versions = (base.data, ours.data, theirs.data)
-    outcome = merged(versions, path, marker_size, labels)
-    if outcome.data != ours.data:
-        files.stage(ours, outcome.data).commit()
-    for diagnostic in outcome.diagnostics:
-        say(diagnostic)
-    print("clean" if outcome.clean else "conflict")
-    return 0 if outcome.clean else 1
-
-
-def merged(
+def merge_by_meaning(
     versions: tuple[bytes, bytes, bytes], path: str, marker_size: int, labels: Labels
-) -> Outcome:
+) -> MergedFile | None:
     """The merge of base, ours and theirs of the notebook *path*.
 
-    Where one of them is no notebook, or nothing is to be merged by its meaning, it is Git's own.
+    None where one of them is not a notebook, or has no tags or settings to merge by meaning.
     """
-    try:
-        outcome = _by_meaning(versions, path, marker_size, labels)
-    except Exception:  # noqa: BLE001  nothing may be lost by a bug of ours in the midst of a merge
-        traceback.print_exc()
-        said = f"this is a bug in kale-tag; {path} was merged by Git alone"
-        say(error("bug", said, Label(Source(path)), help="please report it"))
-        outcome = None
-    if outcome is not None:
-        return outcome
-    by_git = merge_as_git(versions, marker_size, labels)
-    return Outcome(by_git.data, by_git.clean)
-
-
-def _by_meaning(
-    versions: tuple[bytes, bytes, bytes], path: str, marker_size: int, labels: Labels
-) -> Outcome | None:
     try:
         notebooks = [read_notebook(data, path) for data in versions]
         made = merge_meaning(*notebooks)
-    except UserError:  # one is no notebook: a version with conflict markers, for example
+    except UserError:  # not a notebook: a version with conflict markers, for example
         return None
     if made is None:
         return None
@@ -88,8 +45,8 @@ def _by_meaning(
     diagnostics = [_conflict(found, notebooks[1], labels, left) for found in made.conflicts]
     if by_git.clean and not diagnostics:
         diagnostics += _proof(made, notebooks, by_git)
-    remarks = (_given_twice(name, path) for name in made.twice)
-    return Outcome(by_git.data, by_git.clean and not diagnostics, (*diagnostics, *remarks))
+    remarks = (_step_on_both_sides(name, path) for name in made.twice)
+    return MergedFile(by_git.data, by_git.clean and not diagnostics, (*diagnostics, *remarks))
 
 
 def _spliced(notebook: Notebook, wanted: dict[int | None, object]) -> bytes:
@@ -157,7 +114,7 @@ def _strings(lines: bytes) -> set[bytes]:
     return set(re.findall(rb'"(?:[^"\\]|\\.)*"', lines))
 
 
-def _given_twice(name: str, path: str) -> Diagnostic:
+def _step_on_both_sides(name: str, path: str) -> Diagnostic:
     return warning(
         "step-given-twice",
         f"both sides have a new step `{name}`, each in cells of its own; they are one step now",
