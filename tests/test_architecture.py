@@ -158,6 +158,9 @@ def test_the_slow_packages_stay_where_they_are() -> None:
     """kfp is imported where packages run only, typer by the command line only."""
     homes = {
         "kfp": {"run", "cluster"},
+        "jinja2": {"render"},
+        "psutil": {"run"},
+        "rich": {"commands"},
         "kfp_server_api": {"run", "cluster"},
         "yaml": {"run", "cluster", "compiler"},
         "nbclient": {"run"},

@@ -9,9 +9,7 @@ from dataclasses import replace
 from functools import partial
 
 from kale_tag import files
-from kale_tag.commands.run_compare import check_comparable, compare_runs
-from kale_tag.commands.run_end import finish
-from kale_tag.commands.run_screen import Screen, Watch
+from kale_tag.commands.run_report import Screen, finish
 from kale_tag.commands.shared.options import (
     Cache,
     Color,
@@ -30,15 +28,16 @@ from kale_tag.commands.shared.options import (
 )
 from kale_tag.commands.shared.packages import Loaded, exit_code, load_package, read_arguments
 from kale_tag.commands.shared.report import Report, style_for
-from kale_tag.compiler.read_package import Compiled, read_compiled
+from kale_tag.compiler.read_package import Compiled, PackageTask, read_compiled
 from kale_tag.diagnostics import UserError, error, suggest
 from kale_tag.run import local
-from kale_tag.run.cluster_only import not_here
+from kale_tag.run.compare import runs
 from kale_tag.run.compare.comparison import environment, watched
-from kale_tag.run.missing_packages import missing_packages
-from kale_tag.run.place import RunPlace, place_for
-from kale_tag.run.run_folder import Reuse, keep_artifacts, reusable, taken, write_run
+from kale_tag.run.reuse import Reuse, RunPlace, place_for, reusable, reused_from
+from kale_tag.run.run_folder import keep_artifacts, write_run
 from kale_tag.run.run_record import RunOutcome
+from kale_tag.run.this_machine import cluster_only, missing_packages
+from kale_tag.run.watch import Watch
 
 
 def run(  # noqa: PLR0913  one parameter an option
@@ -69,30 +68,30 @@ def run(  # noqa: PLR0913  one parameter an option
     Steps run one after another in this Python, in the folder of the notebook.
     """
     style = style_for(color, sys.stdout.isatty())
-    told = Report(style)
+    diagnostics = Report(style)
     local.check_machine()
     if timeout < 0:
-        message = f"`--timeout {timeout}` leaves no time; it takes seconds, 0 for no limit"
+        message = f"`--timeout {timeout}` is negative; it takes seconds, 0 for no limit"
         raise UserError(error("no-time", message))
     try:
         loaded = load_package(paths)
         compiled = read_compiled(loaded.header)
     except UserError as exc:
-        told.tell(exc.diagnostics)
+        diagnostics.tell(exc.diagnostics)
         return exit_code(exc)
-    told.tell(loaded.warnings)
+    diagnostics.tell(loaded.warnings)
     if compare:
         _check_whole(start, cache=cache)
-        check_comparable(loaded)
+        runs.check_comparable(loaded.name, loaded.pipeline)
     package = _until(compiled, until)
     found = read_arguments(loaded.header, param or (), params)
     values = {one.name: found.get(one.name, one.default) for one in package.parameters}
-    given = {package.names[name]: value for name, value in values.items()}
+    arguments = {package.names[name]: value for name, value in values.items()}
     place = place_for(keep, package.name)
-    reused = _reused(package, given, place, start, cache=cache)
+    reused = _reused(package, arguments, place, start, cache=cache)
     to_run = [task for task in package.tasks if task.id not in reused]
-    _check_packages(loaded, [*to_run], install=install)
-    told.tell(not_here(to_run))
+    _check_packages(loaded, to_run, install=install)
+    diagnostics.tell(cluster_only(to_run))
     place.open(reused)
     files.write(os.path.join(place.folder, "package.yaml"), loaded.header.source.text.encode())
     live = sys.stdout.isatty() and not verbose and os.environ.get("TERM") != "dumb"
@@ -101,48 +100,55 @@ def run(  # noqa: PLR0913  one parameter an option
         print(f"{style.bold(package.name)}  {os.path.relpath(place.folder)}", flush=True)
     now = dt.datetime.now().astimezone().isoformat(timespec="milliseconds")
     outcome = RunOutcome(package.name, place.folder, now, parameters=values)
-    watch = Watch(package, outcome, given, reused, screen)
+    watch = Watch(package, outcome, arguments, reused)
     limits = {
         task.id: float(timeout or int(task.platform.get("activeDeadlineSeconds", 0)))
         for task in to_run
     }
     work = os.path.abspath(loaded.folder)
-    plan = local.LocalRun(package, place.folder, work, given, limits, reused.keys(), install)
+    plan = local.LocalRun(
+        package, place.folder, work, arguments, limits, reused.keys(), install=install
+    )
     if compare:
         environ = environment(os.path.join(place.folder, "compare", "pipeline"))
         plan = replace(plan, package=watched(package), environ=environ)
-    interrupted = _execute(plan, watch)
+    interrupted = _execute(plan, watch, screen)
     place.close()
     beside = None
     if compare and not interrupted:
-        beside = partial(compare_runs, loaded, package, watch.run, timeout)
-    code = finish(watch, told, beside, report=report, quiet=quiet, verbose=verbose)
+        assert loaded.pipeline is not None
+        notebook = loaded.name, loaded.pipeline
+        beside = partial(runs.compare_runs, *notebook, package, watch.run, timeout)
+    code = finish(watch, diagnostics, beside, report=report, quiet=quiet, verbose=verbose)
     if interrupted:
         raise KeyboardInterrupt
     return code
 
 
 def _check_whole(start: str, *, cache: bool) -> None:
-    """Steps that do not run cannot be compared."""
+    """Raise `UserError` if some steps do not run, and cannot be compared."""
     if start or cache:
         word = "--from" if start else "--cache"
-        message = f"`--compare` compares what every step does; with `{word}` some do not run"
+        message = f"`--compare` needs every step to run; with `{word}` some do not"
         raise UserError(error("not-whole", message, help=f"leave out `{word}`"))
 
 
-def _execute(plan: local.LocalRun, watch: Watch) -> bool:
-    """Run it, and keep what it gave; whether the user stopped it."""
+def _execute(plan: local.LocalRun, watch: Watch, screen: Screen) -> bool:
+    """Run the pipeline and keep its artifacts; whether the user stopped it."""
     write_run(watch.run)
     interrupted = False
     try:
         with contextlib.closing(local.execute(plan)) as events:
             for event in events:
-                watch.on(event)
+                if step := watch.on(event):
+                    screen.ended(watch.run, step, watch.now)
+                screen.draw(watch.run, watch.now)
     except KeyboardInterrupt:
         interrupted = True
     watch.close(interrupted=interrupted)
+    screen.close(watch.run, watch.now)
     keep_artifacts(plan.folder)
-    with contextlib.suppress(OSError):  # a full disk; what failed for it is told
+    with contextlib.suppress(OSError):  # the disk is full, which is reported later
         write_run(watch.run)
     return interrupted
 
@@ -154,45 +160,45 @@ def _until(package: Compiled, step: str) -> Compiled:
 
 
 def _unit(package: Compiled, name: str) -> str:
-    """The step of that name, if it is one that can be started or stopped at."""
+    """The step *name*. Raises `UserError` if a run cannot start or stop at it."""
     if name in package.dependencies:
         return name
     inside = next((task for task in package.tasks if name in {task.title, task.name}), None)
     if inside is not None:
-        message = f"`{name}` is a step of the notebook that `{inside.unit}` stands for"
-        raise UserError(error("inner-step", message, help=f"name the whole: `{inside.unit}`"))
+        message = f"`{name}` is a step of the referenced notebook `{inside.unit}`"
+        raise UserError(error("inner-step", message, help=f"name the reference: `{inside.unit}`"))
     hint = suggest(name, package.dependencies, "its steps are")
     raise UserError(error("unknown-step", f"the pipeline has no step `{name}`", help=hint))
 
 
 def _reused(
-    package: Compiled, given: Mapping[str, object], place: RunPlace, start: str, *, cache: bool
+    package: Compiled, arguments: Mapping[str, object], place: RunPlace, start: str, *, cache: bool
 ) -> dict[str, Reuse]:
-    """What need not run, because an earlier run has done it."""
+    """The steps that need not run, since an earlier run has done them."""
     if not start:
-        return reusable(package, given, place.earlier) if cache else {}
+        return reusable(package, arguments, place.earlier) if cache else {}
     unit = _unit(package, start)
     again = {unit, *package.after(unit)}
     wanted = [task.id for task in package.tasks if task.unit not in again]
     if not place.earlier:
-        message = f"`--from {start}` needs an earlier run of `{package.name}`, and there is none"
+        message = f"`--from {start}` needs an earlier run of `{package.name}`, but there is none"
         where = os.path.relpath(os.path.dirname(place.folder) if place.home else place.folder)
-        hint = f"run it once without `--from`; runs are looked for in {where}"
+        hint = f"run it once without `--from`; runs are searched in {where}"
         raise UserError(error("no-earlier-run", message, help=hint))
     refused: UserError | None = None
     for run in place.earlier:
         try:
-            return taken(package, given, run, wanted)
+            return reused_from(package, arguments, run, wanted)
         except UserError as exc:
             refused = refused or exc
     assert refused is not None
     raise refused
 
 
-def _check_packages(loaded: Loaded, tasks: list[object], *, install: bool) -> None:
-    """Refuse to start what would stop in the middle for want of a package."""
+def _check_packages(loaded: Loaded, tasks: list[PackageTask], *, install: bool) -> None:
+    """Raise `UserError` if a step would fail because a package is not installed."""
     beside = files.modules_in(loaded.folder)
-    missing = missing_packages(tasks, beside, install=install)  # type: ignore[arg-type]
+    missing = missing_packages(tasks, beside, install=install)
     if not missing:
         return
     notes = [f"{package}: for {', '.join(steps)}" for package, steps in missing.items()]

@@ -1,8 +1,7 @@
-"""A package on this machine: KFP's own local runner, in a process of its own, and what it does.
+"""A package on KFP's own local runner, in a process of its own, as a stream of events.
 
-The package runs as it is, but every step is started by `step_guard.py`, which keeps its output and
-its code out of the runner (which stops at bytes that are not UTF-8, and changes `python3` and
-`/kfp-workspace` in code) and tells us when a step starts and ends.
+`step_guard.py` starts every step, and reports when it starts and ends. It keeps output and code
+from the runner, which stops at bytes that are not UTF-8, and changes `python3` in code.
 """
 
 import contextlib
@@ -27,10 +26,10 @@ from kale_tag.diagnostics import UserError, error
 from kale_tag.kale.order import in_order
 
 TICK = 0.1
-"""Seconds without news after which the one who watches is woken."""
+"""Seconds after which a `tick` is reported if nothing else is."""
 
 PATIENCE = 10.0
-"""Seconds in which everything that was started must be gone after an interruption."""
+"""Seconds that all processes have to end after an interruption."""
 
 NO_KFP = 5
 """The exit code of the host where kfp cannot be imported."""
@@ -42,37 +41,28 @@ _GUARD = "import os;p=os.environ['KALE_TAG_GUARD'];exec(compile(open(p).read(),p
 
 @dataclass(frozen=True, slots=True)
 class LocalRun:
-    """What is to run.
-
-    *folder* is the absolute path of the run folder, *work* that in which the steps run.
-    *arguments* have the names of the package. *limits* are seconds for a task, *reused* the tasks
-    whose outputs stand ready in FOLDER/earlier. With *install* the steps install their packages.
-    *environ* is what their environment has beside that of this process.
-    """
+    """A package, and how to run it."""
 
     package: Compiled
-    folder: str
-    work: str
-    arguments: Mapping[str, object]
-    limits: Mapping[str, float] = field(default_factory=dict)
-    reused: Collection[str] = ()
-    install: bool = False
-    environ: Mapping[str, str] = field(default_factory=dict)
+    folder: str  # of the run, an absolute path
+    work: str  # the folder in which the steps run
+    arguments: Mapping[str, object]  # under their names in the package
+    limits: Mapping[str, float] = field(default_factory=dict)  # task to seconds
+    reused: Collection[str] = ()  # the tasks whose outputs are in FOLDER/earlier
+    install: bool = False  # whether steps install their packages
+    environ: Mapping[str, str] = field(default_factory=dict)  # more environment variables
 
 
 @dataclass(frozen=True, slots=True)
 class Event:
-    """What happened. *task* is the step that started, ended or was reused; *text* a fault of KFP's.
+    """An event of a run: `problem` is an error of the runner, `closed` the last event."""
 
-    `tick` says that nothing did. `closed` is the last: *code* is 0 if the pipeline ended well.
-    """
-
-    kind: Literal["start", "end", "reused", "fault", "tick", "closed"]
+    kind: Literal["start", "end", "reused", "problem", "tick", "closed"]
     task: str = ""
-    code: int = 0
-    seconds: float = 0.0
-    late: bool = False
-    text: str = ""
+    code: int = 0  # the exit code of the task, or of the runner
+    seconds: float = 0.0  # how long the task ran
+    late: bool = False  # whether it exceeded its time limit
+    text: str = ""  # of a problem
 
 
 def check_machine() -> None:
@@ -82,26 +72,23 @@ def check_machine() -> None:
     if os.name != "posix":
         hint = "use the Windows Subsystem for Linux"
         raise UserError(
-            error(
-                "no-shell", "steps are started by a POSIX shell, which Windows has not", help=hint
-            )
+            error("no-shell", "steps need a POSIX shell, which Windows lacks", help=hint)
         )
     if find_spec("kfp") is None:
         raise UserError(no_kfp(""))
 
 
 def no_kfp(why: str) -> Any:  # noqa: ANN401  a Diagnostic
-    """What is said where KFP's SDK is not there, or *why* it cannot be used."""
+    """The error for a KFP SDK that is missing, or cannot be used: *why*."""
     return error(
         "no-kfp",
-        "Kubeflow Pipelines' SDK, `kfp`, which runs pipelines, cannot be used here"
-        + (f": {why}" if why else ": it is not installed"),
+        "`run` needs the SDK of Kubeflow Pipelines, `kfp`: " + (why or "it is not installed"),
         help=f"{sys.executable} -m pip install 'kfp>=2.9,<3'",
     )
 
 
 def execute(run: LocalRun) -> Generator[Event]:
-    """Run it. Whatever ends this iterator ends all processes that were started."""
+    """Run the pipeline. The end of this iterator ends all processes, however it comes."""
     os.makedirs(os.path.join(run.folder, "logs"), exist_ok=True)
     package = os.path.join(run.folder, "local.yaml")
     arguments = os.path.join(run.folder, "arguments.json")
@@ -139,9 +126,9 @@ def _environment(run: LocalRun) -> dict[str, str]:
 
 
 def _guarded(run: LocalRun) -> str:
-    """The package as YAML for KFP's runner: of every step, the guard stands there alone.
+    """The package as YAML for KFP's runner, with the guard in place of every step.
 
-    `python3` is what the runner puts its own Python in place of, the mark is what it asks for.
+    The runner replaces `python3` by its own Python, and requires the last word of the command.
     """
     executors = {}
     for task in run.package.tasks:
@@ -160,22 +147,22 @@ def _guarded(run: LocalRun) -> str:
 
 
 def _one_by_one(dag: Mapping[str, Any]) -> dict[str, Any]:
-    """The same tasks, each behind the one before it in the notebook.
+    """The same tasks, each depending on the one before it in the notebook.
 
-    The runner takes those that do not wait for each other in an order that differs between runs.
+    The order in which the runner takes independent tasks differs between runs.
     """
     tasks = dag["tasks"]
-    waits = {name: set(task.get("dependentTasks", ())) for name, task in tasks.items()}
-    for before, name in itertools.pairwise(in_order(waits)):
-        waits[name].add(before)
+    before = {name: set(task.get("dependentTasks", ())) for name, task in tasks.items()}
+    for previous, name in itertools.pairwise(in_order(before)):
+        before[name].add(previous)
     chained = {
-        name: {**task, "dependentTasks": sorted(waits[name])} for name, task in tasks.items()
+        name: {**task, "dependentTasks": sorted(before[name])} for name, task in tasks.items()
     }
     return {**dag, "tasks": chained}
 
 
 def _write_commands(run: LocalRun, folder: str) -> None:
-    """Write the command of every step where the guard finds it."""
+    """Write the command of every step to the file that the guard reads."""
     os.makedirs(folder, exist_ok=True)
     for task in run.package.tasks:
         words: list[str] = [*task.executor["command"], *task.executor["args"]]
@@ -202,7 +189,7 @@ def _events(process: "subprocess.Popen[bytes]", log: str) -> Iterator[Event]:
                 if mark:
                     yield _event(words.decode(errors="replace"))
                 else:
-                    with contextlib.suppress(OSError):  # the disk is full: the steps will tell
+                    with contextlib.suppress(OSError):  # the disk is full: the steps report it
                         noise.write(line + b"\n")
     yield Event("closed", code=process.wait())
 
@@ -218,11 +205,11 @@ def _event(text: str) -> Event:
         case "reused":
             return Event("reused", rest)
         case _:
-            return Event("fault", text=rest)
+            return Event("problem", text=rest)
 
 
 def _end(process: "subprocess.Popen[bytes]") -> None:
-    """Let the host end what it started, and itself; then make sure."""
+    """Let the host end its processes and itself; kill it if it does not."""
     assert process.stdin is not None
     assert process.stdout is not None
     until = time.monotonic() + PATIENCE

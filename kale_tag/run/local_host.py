@@ -1,83 +1,46 @@
-"""The process in which KFP's own local runner works: python local_host.py PACKAGE ARGUMENTS ROOT.
+"""The process of KFP's own local runner: python local_host.py PACKAGE ARGUMENTS ROOT.
 
-The runner prints, and swaps `print` and the handlers of the root logger: here it may. When standard
-input ends, because the run was interrupted or the process that started this one is gone, everything
-that was started ends too.
+The runner prints, and replaces `print` and the handlers of the root logger. When standard input
+ends, because the run was interrupted or the process that started this one has ended, all processes
+that were started end too.
 """
 
 import contextlib
-import glob
 import json
 import os
 import signal
-import subprocess
 import sys
 import threading
-import time
 import traceback
 import warnings
 
+import psutil  # type: ignore[import-untyped]
+
 GRACE = 3.0
-"""Seconds that steps get to end after they were told to."""
-
-
-def children_of(process: int) -> list[int]:
-    """The processes that *process* has started, or was given when their parents ended."""
-    if os.path.isdir("/proc/self/task"):
-        found: list[int] = []
-        for path in glob.glob(f"/proc/{process}/task/*/children"):
-            with contextlib.suppress(OSError), open(path, encoding="ascii") as file:
-                found += map(int, file.read().split())
-        return found
-    # macOS has no /proc.
-    table = subprocess.run(
-        ["/bin/ps", "-axo", "pid=,ppid="], capture_output=True, text=True, check=False
-    ).stdout
-    pairs = (line.split() for line in table.splitlines())
-    return [int(pid) for pid, parent in pairs if int(parent) == process]
-
-
-def descendants(process: int) -> list[int]:
-    """The same, and those that they have started."""
-    below: list[int] = []
-    todo = children_of(process)
-    while todo:
-        one = todo.pop()
-        below.append(one)
-        todo += children_of(one)
-    return below
+"""Seconds that processes have to end after SIGTERM."""
 
 
 def sweep(*, patiently: bool) -> None:
-    """End every process that is below this one."""
+    """End every process below this one; *patiently*: after `GRACE` seconds."""
+    own = psutil.Process()
     if patiently:
-        _signal(signal.SIGTERM)
-        until = time.monotonic() + GRACE
-        while descendants(os.getpid()) and time.monotonic() < until:
-            _reap()
-            time.sleep(0.02)
+        _signal(below := own.children(recursive=True), signal.SIGTERM)
+        psutil.wait_procs(below, GRACE)
     for _ in range(100):
-        if not descendants(os.getpid()):
+        if not (below := own.children(recursive=True)):
             return
-        _signal(signal.SIGKILL)
-        _reap()
-        time.sleep(0.02)
+        _signal(below, signal.SIGKILL)
+        psutil.wait_procs(below, 0.02)
 
 
-def _signal(number: int) -> None:
-    for process in descendants(os.getpid()):
-        with contextlib.suppress(OSError):
-            os.kill(process, number)
-
-
-def _reap() -> None:
-    with contextlib.suppress(ChildProcessError):
-        while os.waitpid(-1, os.WNOHANG)[0]:
-            pass
+def _signal(processes: list[psutil.Process], number: int) -> None:
+    for process in processes:
+        with contextlib.suppress(psutil.Error):
+            process.send_signal(number)
 
 
 def end_with_parent() -> None:
-    """Wait until standard input ends; then end everything."""
+    """Wait until standard input ends; then end all processes."""
     with contextlib.suppress(OSError):
         while os.read(0, 4096):
             pass
@@ -86,7 +49,7 @@ def end_with_parent() -> None:
 
 
 def run(package: str, arguments: str, root: str) -> int:
-    """Run the pipeline; 0 if all steps end well."""
+    """Run the pipeline; 0 if all steps succeed."""
     threading.Thread(target=end_with_parent, daemon=True).start()
     warnings.simplefilter("ignore")
     try:
@@ -101,9 +64,9 @@ def run(package: str, arguments: str, root: str) -> int:
             given = json.load(file)
         local.init(local.SubprocessRunner(use_venv=False), pipeline_root=root)
         pipeline(**given)
-    except Exception as exc:  # noqa: BLE001  it goes to the log; what it means is told elsewhere
+    except Exception as exc:  # noqa: BLE001  `local.py` reports it
         traceback.print_exc(file=sys.stdout)
-        print("\036kale-tag fault", f"{type(exc).__name__}: {exc}".replace("\n", " "))
+        print("\036kale-tag problem", f"{type(exc).__name__}: {exc}".replace("\n", " "))
         return 1
     finally:
         sweep(patiently=False)
@@ -111,7 +74,7 @@ def run(package: str, arguments: str, root: str) -> int:
 
 
 if __name__ == "__main__":
-    with contextlib.suppress(Exception):  # processes that lose their parents become ours
+    with contextlib.suppress(Exception):  # orphans become children of this process
         import ctypes
 
         ctypes.CDLL(None).prctl(36, 1, 0, 0, 0)  # PR_SET_CHILD_SUBREAPER, Linux

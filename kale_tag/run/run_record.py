@@ -1,4 +1,4 @@
-"""What became of a run and of its steps: records that are kept, shown and compared."""
+"""The outcome of a run and of its steps, as it is kept in `run.json`, shown and compared."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -12,42 +12,34 @@ State = Literal["waiting", "running", "done", "reused", "failed", "stopped"]
 
 @dataclass(frozen=True, slots=True)
 class Output:
-    """What a step gave: *size* in bytes, *sha256* of its file, and what the step says of it.
+    """An output of a step."""
 
-    *variable* is "" for the report and the metrics.
-    """
-
-    name: str
-    variable: str = ""
-    size: int = 0
-    sha256: str = ""
-    metadata: Mapping[str, object] = field(default_factory=dict)
+    name: str  # in the package
+    variable: str = ""  # of the notebook; "" for the report and the metrics
+    size: int = 0  # bytes
+    sha256: str = ""  # of its file
+    metadata: Mapping[str, object] = field(default_factory=dict)  # of the artifact
 
 
 @dataclass(frozen=True, slots=True)
 class StepOutcome:
-    """What became of one step.
+    """The outcome of one step."""
 
-    *began* and *seconds* are counted in seconds, *began* from the start of the run. *code* is its
-    exit code, below 0 the signal that ended it; *late*: it ran out of time. *given* is what it
-    worked on: a digest of its code, its parameters, and the digests of its inputs.
-    """
-
-    task: str
-    title: str
+    task: str  # its id in the package
+    title: str  # as people read it
     state: State = "waiting"
     attempts: int = 0
-    began: float = 0.0
-    seconds: float = 0.0
-    code: int = 0
-    late: bool = False
+    began: float = 0.0  # seconds after the start of the run
+    seconds: float = 0.0  # how long it ran
+    code: int = 0  # exit code; below 0 the signal that ended it
+    late: bool = False  # whether it exceeded its time limit
     outputs: tuple[Output, ...] = ()
     metrics: Mapping[str, object] = field(default_factory=dict)
     given: "StepInputs | None" = None
 
     @property
     def size(self) -> int:
-        """Bytes of the variables that it gave."""
+        """Bytes of the variables that it produced."""
         return sum(output.size for output in self.outputs if output.variable)
 
 
@@ -55,25 +47,25 @@ class StepOutcome:
 class StepInputs:
     """All that the outputs of a step depend on."""
 
-    code: str
+    code: str  # digest of its command and environment
     parameters: Mapping[str, object]
-    inputs: Mapping[str, str]
+    inputs: Mapping[str, str]  # input to the digest of its artifact
 
 
 @dataclass(frozen=True, slots=True)
 class RunOutcome:
-    """What became of a run; *started* is an ISO 8601 time, *folder* where everything of it is."""
+    """The outcome of a run."""
 
-    pipeline: str
-    folder: str
-    started: str
-    seconds: float = 0.0
+    pipeline: str  # its name
+    folder: str  # with all its files
+    started: str  # ISO 8601
+    seconds: float = 0.0  # how long it ran
     parameters: Mapping[str, object] = field(default_factory=dict)
     steps: tuple[StepOutcome, ...] = ()
 
     @property
     def state(self) -> State:
-        """`done` if every step is done, else what stopped the run."""
+        """`done` if every step is done, else `failed` or `stopped`."""
         states = {step.state for step in self.steps}
         if "failed" in states:
             return "failed"
@@ -81,47 +73,40 @@ class RunOutcome:
 
 
 Verdict = Literal["same", "rounding", "type", "random", "differs"]
+"""`rounding`: equal but for the last digits of numbers. `type`: of a type that cannot be compared
+further. `random`: different each time the notebook alone runs."""
 
 
 @dataclass(frozen=True, slots=True)
 class Difference:
-    """The first part of a variable that differs, and what is there; "" if that is not known."""
+    """The first part of a variable that differs."""
 
     place: str
-    notebook: str = ""
+    notebook: str = ""  # its value there, or "" if it is not known
     pipeline: str = ""
 
 
 @dataclass(frozen=True, slots=True)
 class ComparedVariable:
-    """One variable at the end of a step, in the notebook and in the pipeline.
-
-    *first* says where they differ, if it is more than that they do. `rounding`: but for the last
-    digits of numbers; `type`: it is of a kind of which no more than the type can be compared;
-    `random`: in the notebook alone it is another one at each run.
-    """
+    """One variable at the end of a step, in the notebook and in the pipeline."""
 
     step: str
     name: str
     verdict: Verdict
-    notebook: str
+    notebook: str  # the value, shortened
     pipeline: str
-    first: Difference | None = None
+    first: Difference | None = None  # where they differ, if it is a part of them
 
 
 @dataclass(frozen=True, slots=True)
 class RunComparison:
-    """A pipeline beside its *notebook*, which took so many *seconds*: the variables *found*.
-
-    They are those at the end of so many *steps*, all that are done. *faults*: the notebook itself
-    stopped.
-    """
+    """The variables of a pipeline compared with those of its notebook."""
 
     notebook: str
-    seconds: float
-    steps: int
+    seconds: float  # how long the notebook ran
+    steps: int  # the number of steps compared: all that are done
     found: tuple[ComparedVariable, ...]
-    diagnostics: tuple[Diagnostic, ...] = ()
+    diagnostics: tuple[Diagnostic, ...] = ()  # why the notebook stopped, if it did
 
     @property
     def different(self) -> list[ComparedVariable]:

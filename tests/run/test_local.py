@@ -227,7 +227,7 @@ def test_what_this_machine_has_not(tmp_path: Path) -> None:
     done = run(tmp_path, spec.name, path.name, PLACE="here")
     assert done.code == 0, done.err
     assert done.err.count("warning[not-on-this-machine]") == 1
-    assert "the secret `db/token` is not in the environment: TOKEN" in done.err
+    assert "the environment lacks TOKEN: the secret `db/token`" in done.err
     assert "db/place" not in done.err
     assert "nvidia.com/gpu" in done.err
     assert "images are not used (a/b:1)" in done.err
@@ -375,7 +375,7 @@ def test_a_folder_of_a_run_that_was_cut_off(tmp_path: Path) -> None:
     (tmp_path / "out" / "run.json").write_text("{")
     refused = run(tmp_path, path.name)
     assert refused.code == 2
-    assert "out holds something that is no run" in refused.err
+    assert "out contains other files than a run" in refused.err
 
 
 def test_on_a_terminal(tmp_path: Path) -> None:
@@ -402,8 +402,8 @@ def test_on_a_terminal(tmp_path: Path) -> None:
     os.close(master)
     assert process.wait() == 0
     text = data.decode()
-    assert "\x1b[3A" in text
-    last = text[text.rindex("\x1b[3A") :]
+    assert "\x1b[1A" in text
+    last = text[text.rindex("\x1b[1A") :]
     assert all(f"✓\x1b[0m {name}" in last for name in ("load", "train", "tell"))
     assert "3 steps done" in last
 

@@ -1,13 +1,17 @@
-"""What the steps import and this Python does not have."""
+"""What the steps need and this machine lacks: packages, and what only a cluster provides."""
 
 import ast
 import importlib.metadata
 import importlib.util
+import os
 import re
+import sys
 from collections.abc import Collection, Iterable, Iterator
 
+from kale_tag.compiler.container import DEFAULT_IMAGE
 from kale_tag.compiler.read_package import PackageTask
 from kale_tag.compiler.requirements import distribution
+from kale_tag.diagnostics import Diagnostic, warning
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
 
@@ -15,9 +19,9 @@ _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
 def missing_packages(
     tasks: Iterable[PackageTask], local: Collection[str], *, install: bool
 ) -> dict[str, list[str]]:
-    """What pip has to install before *tasks* can run, each with the steps that need it.
+    """The requirements that are not installed, each with the titles of the steps that need it.
 
-    *local* are modules beside the notebook. With *install* the steps install their requirements.
+    *local* are modules beside the notebook. With *install*, steps install their own requirements.
     """
     found: dict[str, list[str]] = {}
     for task in tasks:
@@ -44,11 +48,11 @@ def missing_packages(
 
 
 def _modules(task: PackageTask) -> Iterator[tuple[str, bool]]:
-    """The modules that *task* imports at any depth, and whether it can do without."""
+    """The modules that *task* imports at any depth, and whether it handles their absence."""
     for code in task.cells:
         try:
             tree = ast.parse(code.python)
-        except SyntaxError:  # top-level await in odd places; the step itself will tell
+        except SyntaxError:  # top-level await in odd places; the step itself reports it
             continue
         todo: list[tuple[ast.AST, bool]] = [(tree, False)]
         while todo:
@@ -71,14 +75,14 @@ def _catches_import(node: ast.Try) -> bool:
 
 
 def _has(module: str, name: str) -> bool:
-    """Whether *module*, which the distribution *name* has, can be imported."""
+    """Whether *module* of the distribution *name* can be imported."""
     top = module.partition(".")[0]
     try:
         if importlib.util.find_spec(top) is None:
             return False
     except (ImportError, ValueError):
         return False
-    # Where distributions share a package, such as `google`, finding that says nothing.
+    # Distributions may share a package, such as `google`.
     return name == distribution(top, {}) or _installed(name)
 
 
@@ -91,5 +95,49 @@ def _installed(name: str) -> bool:
 
 
 def _plain(name: str) -> str:
-    """A name as packages are told apart by: PEP 503."""
+    """A name as PEP 503 normalizes it."""
     return re.sub(r"[-_.]+", "-", name).lower()
+
+
+def cluster_only(tasks: Iterable[PackageTask]) -> list[Diagnostic]:
+    """One warning that names all that only a cluster provides to *tasks*, or none."""
+    tasks = list(tasks)
+    secrets = dict(_secrets(tasks))
+    volumes = dict(_volumes(tasks))
+    devices = dict(_devices(tasks))
+    images = sorted({task.executor["image"] for task in tasks} - {DEFAULT_IMAGE})
+    notes = []
+    notes += [f"the environment lacks {env}: the secret `{name}`" for env, name in secrets.items()]
+    notes += [f"there is no folder {path}: the volume `{name}`" for path, name in volumes.items()]
+    notes += [f"step `{title}` runs without {device}" for title, device in devices.items()]
+    if images:
+        version = sys.version.split()[0]
+        notes.append(f"images are not used ({', '.join(images)}): steps run in Python {version}")
+    if not notes:
+        return []
+    hints = [f"export {env}=..." for env in secrets]
+    hints += [f"mkdir -p {path}" for path in volumes]
+    message = "the steps run on this machine, without some resources of a cluster"
+    return [warning("not-on-this-machine", message, notes=notes, help="; ".join(hints))]
+
+
+def _secrets(tasks: Iterable[PackageTask]) -> Iterator[tuple[str, str]]:
+    for task in tasks:
+        for secret in task.platform.get("secretAsEnv", ()):
+            for entry in secret["keyToEnv"]:
+                if entry["envVar"] not in os.environ:
+                    yield entry["envVar"], f"{secret['secretName']}/{entry['secretKey']}"
+
+
+def _volumes(tasks: Iterable[PackageTask]) -> Iterator[tuple[str, str]]:
+    for task in tasks:
+        for volume in task.platform.get("pvcMount", ()):
+            if not os.path.isdir(volume["mountPath"]):
+                yield volume["mountPath"], volume["constant"]
+
+
+def _devices(tasks: Iterable[PackageTask]) -> Iterator[tuple[str, str]]:
+    for task in tasks:
+        accelerator = task.executor.get("resources", {}).get("accelerator")
+        if accelerator:
+            yield task.title, f"{accelerator['type']} ({accelerator['count']})"
