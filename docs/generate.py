@@ -1,7 +1,7 @@
-"""Writes the reference from what the program itself declares; a test holds the two together.
+"""Writes the reference from what the program itself declares; a test checks that it is up to date.
 
-The list of findings comes from `kale_tag/rules/`, keys of specs from the JSON Schema, commands and
-options from their declarations, cleaners from the facts about them.
+The list of rules comes from `kale_tag/rules/`, keys of specs from the JSON Schema, commands and
+options from their declarations, cleaners from the table of them.
 
 python docs/generate.py
 """
@@ -25,11 +25,12 @@ REFERENCE = DOCS / "reference"
 RULES_HEAD = """\
 <!-- Written by docs/generate.py from kale_tag/rules/; do not edit. -->
 
-# What `kale-tag check` looks for
+# Rules
 
-An error is what Kale or `kale-tag compile` refuse, what Kale silently gets wrong, and what is not
-as a spec says; a warning is what may go wrong later. `kale-tag check --explain CODE` prints these
-pages. A spec silences a lint for its notebooks, with a reason:
+`kale-tag check` reports an error if Kale or `kale-tag compile` refuses the notebook, if Kale
+silently makes a wrong pipeline, or if the notebook does not match its spec. It reports a warning if
+something may fail later. `kale-tag check --explain CODE` prints these pages. A spec silences a rule
+for its notebooks, with a reason:
 
 ```yaml
 ignore:
@@ -39,22 +40,31 @@ ignore:
 """
 
 UPGRADE_HEAD = """
-## What `kale-tag upgrade` warns of besides
+## Other warnings from `kale-tag upgrade`
 
-What Kale 2 would refuse has the codes above, what it has no equivalent for these.
+What Kale 2 refuses has one of the codes above. What it has no equivalent for has one of these.
+"""
+
+OWNED = """
+- When a rule sets `tag`, `step`, `notebook` or `untag`, the spec owns the Kale tags of the cell:
+  it removes every Kale tag that it does not mention, including `prev`.
+- Tags of other tools are kept, after Kale's, because Kale refuses some of them before its own tags.
+- Tags get the order of Kale's panel. If the right tags are there in another order, they stay.
+- If a step has several cells, the first one gets `prev` and the settings: Kale reads no others.
+- Two rules that disagree about a cell are an error that shows both.
 """
 
 NOTE = "<!-- Written by docs/generate.py; do not edit. -->\n\n"
 
 EXIT_CODES = {
     0: "Success, or nothing to do.",
-    1: """Findings, differences or a failed run: `check` found something, `diff --exit-code` a
-    difference, `compile --check` a package that is stale, `run` a step that failed.""",
-    2: """Usage or unusable input: an option, a spec, a patch, a notebook. The message names the
-    place. In a batch, the other notebooks are processed all the same.""",
-    3: """An internal error, a bug in kale-tag: please report it, with what was printed. Nothing was
-    written to that notebook.""",
-    130: "Interrupted by Ctrl-C. Each file is old or new, never half written.",
+    1: """Findings, differences or a failed run: `check` found an error, `diff --exit-code` a
+    difference, `compile --check` a stale package, or a step of `run` failed.""",
+    2: """Usage, or unusable input: an option, a spec, a patch or a notebook. The message has its
+    line. Of many notebooks, the others are processed.""",
+    3: """An internal error, or a check before a write that failed: please report it, with the
+    output. That notebook was not written.""",
+    130: "Interrupted by Ctrl-C. Files are old or new, never half written.",
 }
 
 
@@ -78,18 +88,20 @@ def _spec() -> Iterator[str]:
     selectors = [*schema["definitions"]["not"]["properties"]]
     first = [*selectors, "not", "expect"]
     said = schema["description"]
-    yield f"{NOTE}# Specs\n\nA spec is a YAML file that says {said[0].lower()}{said[1:]} "
-    yield "Patterns are Python's regular expressions, and are found anywhere in a line.\n\n"
-    yield "`kale-tag schema > kale-tag.schema.json` gives editors completion and checks; name it "
-    yield "in the first line:\n`# yaml-language-server: $schema=kale-tag.schema.json`.\n\n"
+    yield f"{NOTE}# Specs\n\nA spec is a YAML file that defines {said[0].lower()}{said[1:]} "
+    yield "Patterns are Python's regular expressions.\n\n"
+    yield "`kale-tag schema > kale-tag.schema.json` gives editors completion and checks; name the "
+    yield "file in the first line:\n`# yaml-language-server: $schema=kale-tag.schema.json`.\n\n"
     yield "## The file\n\n"
     yield from _keys(schema, schema["properties"])
     for pattern, value in schema["patternProperties"].items():
         yield f"| `{pattern.removeprefix('^')}…` | {_one_line(value['description'])} | |\n"
-    yield "\n## A rule: which cells\n\nEvery condition that is given must hold.\n\n"
+    yield "\n## A rule: which cells\n\nA cell must meet every condition of the rule.\n\n"
     yield from _keys(schema, {key: rule[key] for key in first})
-    yield "\n## A rule: what they become\n\nOne of the first four; settings go with a step.\n\n"
+    yield "\n## A rule: what they become\n\nA rule sets one of the first four keys, `add` or "
+    yield "`remove`. The other keys need `step`.\n\n"
     yield from _keys(schema, {key: value for key, value in rule.items() if key not in first})
+    yield OWNED
     yield "\n## Settings of the pipeline\n\n"
     yield "The keys of `pipeline`, which is `metadata.kubeflow_notebook` of the notebook.\n\n"
     yield from _keys(schema, schema["definitions"]["pipeline"]["properties"])

@@ -13,14 +13,14 @@ import sys
 from pathlib import Path
 
 HERE = Path(__file__).parent
-SPECS = ("hello/hello.yaml", "parameters/parameters.yaml", "churn/churn.yaml")
+SPECS = ("hello/hello.yaml", "wine/wine.yaml", "parameters/parameters.yaml", "churn/churn.yaml")
 FOLDERS = ("team", "composition")
 
 
 def main(folder: Path) -> int:
     """Run the demo in *folder*; the exit code."""
     shutil.rmtree(folder, ignore_errors=True)
-    shutil.copytree(HERE, folder, ignore=shutil.ignore_patterns("*.py", "README.md"))
+    shutil.copytree(HERE, folder, ignore=shutil.ignore_patterns("*.py", "README.md", "docs"))
     before = {path: path.read_text("utf-8") for path in sorted(folder.rglob("*.ipynb"))}
     for spec in SPECS:
         notebook = spec.replace(".yaml", ".ipynb")

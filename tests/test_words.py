@@ -23,7 +23,7 @@ RETIRED = {
     r"anew": "again",
     r"stands?(?! for\b|-in\b)|stood": "is",
     r"shares? with|behind a name|alters? together|carriers?": "alias, points to, may mutate",
-    r"of (?:ours|kale's)": "kale-tag's, Kale's",
+    r"of (?:ours|kale's)(?! [a-z])": "kale-tag's, Kale's",
     r"shall": "must, will",
     r"heed(?:s|ed)?": "read",
     r"(?:machine|step|file|host) is (?:called|named so)|who you are": "not found, requires ...",

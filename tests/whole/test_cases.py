@@ -7,6 +7,7 @@ A case is Markdown: a title, a sentence of why, files and `console` blocks (see 
 
 import difflib
 import json
+import textwrap
 from importlib import resources
 from pathlib import Path
 
@@ -16,7 +17,9 @@ from cases import BLOCK, CASES, check
 from kale_tag.cli import COMMANDS
 from kale_tag.spec import rule
 
-README = Path(__file__).parents[2] / "README.md"
+ROOT = Path(__file__).parents[2]
+README = ROOT / "README.md"
+WINE = ROOT / "examples" / "wine"
 
 
 @pytest.mark.parametrize(
@@ -47,15 +50,22 @@ def test_readme(
     shown = next(
         b["body"] for b in BLOCK.finditer(README.read_text("utf-8")) if b["info"] == "diff"
     )
-    name = "titanic.ipynb"
+    name = "wine.ipynb"
     before = start[name].decode().splitlines(keepends=True)
     after = Path(name).read_text("utf-8").splitlines(keepends=True)
     assert shown in "".join(difflib.unified_diff(before, after))
+    made = {name: start[name], "wine.yaml": Path("wine.yaml").read_bytes()}
+    if request.config.getoption("--update"):
+        for file, data in made.items():
+            (WINE / file).write_bytes(data)
+    assert {file: (WINE / file).read_bytes() for file in made} == made
+    line = README.read_text("utf-8").partition("```yaml\n")[2].partition("```")[0]
+    assert textwrap.indent(textwrap.dedent(line), "  ") in made["wine.yaml"].decode()
 
 
-def test_readme_names_everything() -> None:
-    """Every command, option, key of a spec and exit code stands in the README."""
-    text = README.read_text("utf-8")
+def test_the_reference_names_everything() -> None:
+    """Every command, key of a spec and exit code is in the reference."""
+    text = "".join(page.read_text("utf-8") for page in ROOT.glob("docs/reference/*.md"))
     schema = json.loads(resources.files("kale_tag").joinpath("spec.schema.json").read_text("utf-8"))
     words = [f"kale-tag {name}" for name in COMMANDS]
     words += [f"`{key}`" for key in schema["properties"]]
