@@ -150,13 +150,14 @@ def _as_yaml(value: object) -> str:
 
 
 def _commands() -> Iterator[str]:
-    yield f"{NOTE}# Commands\n\n`kale-tag COMMAND --help` says the same.\n\n"
+    yield f"{NOTE}# Commands\n\n`kale-tag COMMAND --help` prints the same.\n\n"
     yield "| command | does |\n|---|---|\n"
     for name in COMMANDS:
         summary = _first_sentence(inspect.getdoc(command(name)) or "")
         yield f"| [`kale-tag {name}`](#kale-tag-{name}) | {_cell(summary)} |\n"
     yield "\n`kale-tag --version` prints the version. "
-    yield "What commands return: [exit codes](exit-codes.md).\n"
+    yield "Results go to standard output, messages to standard error. Each command returns one of the "
+    yield "[exit codes](exit-codes.md). `-` is standard input.\n"
     for name in COMMANDS:
         yield f"\n## kale-tag {name}\n\n"
         yield from _command(name)
