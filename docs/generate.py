@@ -156,8 +156,8 @@ def _commands() -> Iterator[str]:
         summary = _first_sentence(inspect.getdoc(command(name)) or "")
         yield f"| [`kale-tag {name}`](#kale-tag-{name}) | {_cell(summary)} |\n"
     yield "\n`kale-tag --version` prints the version. "
-    yield "Results go to standard output, messages to standard error. Each command returns one of the "
-    yield "[exit codes](exit-codes.md). `-` is standard input.\n"
+    yield "Results go to standard output, messages to standard error. Each command returns one of "
+    yield "the [exit codes](exit-codes.md). `-` is standard input.\n"
     for name in COMMANDS:
         yield f"\n## kale-tag {name}\n\n"
         yield from _command(name)
