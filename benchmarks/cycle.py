@@ -87,7 +87,7 @@ def _command() -> Method:
 
     def run(paths: Sequence[str]) -> None:
         tasks = [Task(path, [(spec, TARGET)]) for path in paths]
-        how = batch.Run(lambda _outcome, _done: None, write=True, quiet=True)
+        how = batch.Work(lambda _outcome, _done: None, write=True, quiet=True)
         assert not any(one.failed for one in batch.run(Targets(tasks), how))
 
     return run

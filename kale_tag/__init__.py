@@ -1,4 +1,4 @@
-"""Tag notebooks for Kubeflow Kale from a YAML spec."""
+"""Tag notebooks for Kubeflow Kale from a YAML spec; `kale_tag.api` is the Python API."""
 
 __version__ = "0.1.0"
 HOME = "https://github.com/kale-tag/kale-tag"

@@ -16,7 +16,7 @@ ROOT = Path(kale_tag.__file__).parent
 
 LAYERS = (
     ("__main__",),
-    ("cli",),
+    ("cli", "api"),
     ("commands",),
     ("render",),
     ("lint", "extract", "rename", "git"),
@@ -37,7 +37,7 @@ EDIT = {"spec", "plan", "upgrade", "compare", "extract", "rename"}
 BUILD = {"analysis", "compiler", "graph", "lint", "run", "cluster"}
 """The two halves: the tagged notebook is their only contract."""
 
-NOT_PURE = {"__main__", "cli", "commands", "files", "git", "render", "run", "cluster"}
+NOT_PURE = {"__main__", "api", "cli", "commands", "files", "git", "render", "run", "cluster"}
 WORLD = {"os", "sys", "subprocess", "pathlib", "time", "shutil", "tempfile", "socket", "io"}
 CARGO = ROOT / "step_runtime"
 MODULES = sorted(path for path in ROOT.rglob("*.py") if path.name != "__init__.py")

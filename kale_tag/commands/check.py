@@ -21,7 +21,7 @@ from kale_tag.commands.shared.options import (
     Strict,
 )
 from kale_tag.commands.shared.report import say, style_for
-from kale_tag.commands.shared.targets import STDIN, Task, find_checks
+from kale_tag.commands.shared.targets import STDIN, Checks, Task, find_checks
 from kale_tag.diagnostics import Diagnostic, UserError, count
 from kale_tag.kale.checks import has_kale_tags, lint
 from kale_tag.kale.settings import CompileOptions
@@ -73,21 +73,30 @@ def check(  # noqa: PLR0913  one parameter an option
     )
     report.tell(checks.unusable)
     report.add(Finding(diagnostic) for diagnostic in checks.diagnostics)
-    watch = batch.watch()
-    work = _Checker(checks.stdin, batch.is_worth_msgspec(checks.tasks), watch, checks.tasks)
-    checked = [*batch.each(work.on, checks.tasks, jobs=jobs, quiet=quiet)]
-    for one, findings in zip(checked, _together(checked), strict=True):
-        report.tell(one.unusable)
-        report.add(findings)
-        report.notebooks += not one.unusable
-    kales = [one for one in checked if one.is_kales and one.name != STDIN]
-    reasons = {code: reason for one in kales for code, reason in one.reasons.items()}
-    cleaners = find_cleaners(one.name for one in kales)
-    report.add(Finding(diagnostic, reasons.get(diagnostic.code, "")) for diagnostic in cleaners)
+    failed = 0
+    for unusable, found in findings(checks, jobs=jobs, quiet=quiet):
+        report.tell(unusable)
+        report.add(found)
+        failed += bool(unusable)
+    report.notebooks = len(checks.tasks) - failed
     report.close()
     if report.unusable:
         return 2
     return 1 if report.errors or (strict and report.warnings) else 0
+
+
+def findings(
+    checks: Checks, *, jobs: int, quiet: bool
+) -> Iterator[tuple[tuple[Diagnostic, ...], list[Finding]]]:
+    """For each notebook why it cannot be used, and its findings; those on cleaners come last."""
+    work = _Checker(checks.stdin, batch.is_worth_msgspec(checks.tasks), batch.watch(), checks.tasks)
+    checked = [*batch.each(work.on, checks.tasks, jobs=jobs, quiet=quiet)]
+    for one, found in zip(checked, _together(checked), strict=True):
+        yield one.unusable, found
+    kales = [one for one in checked if one.is_kales and one.name != STDIN]
+    reasons = {code: reason for one in kales for code, reason in one.reasons.items()}
+    cleaners = find_cleaners(one.name for one in kales)
+    yield (), [Finding(one, reasons.get(one.code, "")) for one in cleaners]
 
 
 @dataclass(slots=True)

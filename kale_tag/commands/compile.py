@@ -83,7 +83,7 @@ def compile(  # noqa: A001, PLR0913  the command's name; one parameter an option
     changed = same = 0
     for one in built:
         try:
-            wrote = [(file, _write(file)) for file in _files(one)]
+            wrote = [(file, _write(file)) for file in output_files(one)]
         except UserError as exc:
             one.diagnostics += exc.diagnostics
             one.pipeline, wrote = None, []
@@ -163,7 +163,7 @@ def _refuse_one_file(built: Sequence[BuiltNotebook]) -> None:
     """Two packages in one file would be one."""
     first: dict[str, BuiltNotebook] = {}
     for one in built:
-        for file in _files(one):
+        for file in output_files(one):
             path = files.identity(file.path)
             if path in first:
                 both = f"{first[path].name} and {one.name}"
@@ -203,7 +203,8 @@ def _warn_of_one_name(built: Sequence[BuiltNotebook]) -> None:
             )
 
 
-def _files(one: BuiltNotebook) -> tuple[OutputFile, ...]:
+def output_files(one: BuiltNotebook) -> tuple[OutputFile, ...]:
+    """The files of a pipeline that `finish` has made, none if it failed."""
     if one.pipeline is None:
         return ()
     assert isinstance(one.made, tuple)
@@ -211,7 +212,7 @@ def _files(one: BuiltNotebook) -> tuple[OutputFile, ...]:
 
 
 def _to_stdout(one: BuiltNotebook) -> bool:
-    return any(file.path == STDIN for file in _files(one))
+    return any(file.path == STDIN for file in output_files(one))
 
 
 def _write(file: OutputFile) -> bool:
@@ -239,14 +240,14 @@ def _check(
     stale = 0
     for one in built:
         report.keep(one.diagnostics)
-        for file in _files(one):
+        for file in output_files(one):
             why = _staleness(file)
             stale += bool(why)
             if why and not quiet:
                 print(f"stale {report.style.bold(file.path)}: {why}")
     report.close(verbose=verbose, quiet=quiet)
     if not quiet:
-        total = sum(len(_files(one)) for one in built)
+        total = sum(len(output_files(one)) for one in built)
         failed = sum(one.failed for one in built)
         print(f"{stale} stale, {total - stale} up to date, {failed} failed")
         if stale and not failed:

@@ -63,7 +63,7 @@ def diff(  # noqa: PLR0913  one parameter an option
         comparison = find_versions(paths, stack)
         for diagnostic in comparison.warnings:
             say(diagnostic)
-        for one in _compared(comparison):
+        for one in compared(comparison):
             for diagnostic in one.diagnostics:
                 sys.stdout.flush()
                 say(diagnostic)
@@ -88,7 +88,8 @@ def _check_limit(limit: int) -> None:
         raise UserError(error("wrong-arguments", f"`--limit` is {LEAST} at least"))
 
 
-def _compared(comparison: Comparison) -> Iterator[Compared]:
+def compared(comparison: Comparison) -> Iterator[Compared]:
+    """Each pair of notebooks with what differs, or what is wrong with either side."""
     many = len(comparison.versions) >= FAST_COUNT
     for versions in comparison.versions:
         before, after = versions.before, versions.after

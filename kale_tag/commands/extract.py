@@ -53,16 +53,10 @@ def extract(
     folder = output if _is_folder(output) else os.path.dirname(output)
     members = []
     for notebook in wanted:
-        name = notebook.name
         try:
-            found = draft(notebook)
-            if found.proposed:
-                found, diagnostics = adjust_proposal(found)
-                report.tell(replace(one, severity="warning") for one in diagnostics)
-            report.tell(remarks(found))
-            path = "" if name == STDIN else _relative(name, folder)
-            variables = dict(path_variables(name, folder))
-            members.append(Member(found, path, variables, View(notebook)))
+            found, diagnostics = member(notebook, folder)
+            report.tell(diagnostics)
+            members.append(found)
         except UserError as exc:
             report.tell(exc.diagnostics)
     specs = []
@@ -80,6 +74,22 @@ def extract(
         report.tell(exc.diagnostics)
     report.notes(notes)
     return report.exit_code
+
+
+def member(notebook: Notebook, folder: str) -> tuple[Member, Sequence[Diagnostic]]:
+    """The draft of the spec of *notebook*, for a spec in *folder*, and warnings.
+
+    Raises `UserError` if none can be made.
+    """
+    found = draft(notebook)
+    diagnostics: list[Diagnostic] = []
+    if found.proposed:
+        found, wrong = adjust_proposal(found)
+        diagnostics += (replace(one, severity="warning") for one in wrong)
+    diagnostics += remarks(found)
+    path = "" if notebook.name == STDIN else _relative(notebook.name, folder)
+    variables = dict(path_variables(notebook.name, folder))
+    return Member(found, path, variables, View(notebook)), diagnostics
 
 
 @dataclass(slots=True)

@@ -56,7 +56,7 @@ def plan(  # noqa: PLR0913  one parameter an option
     targets = find_targets(paths)
     report.keep(targets.diagnostics)
     report.unusable = targets.unusable
-    how = batch.Run(
+    how = batch.Work(
         show,
         diff=diff and format == "text",
         patch=bool(output),

@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass, field
 from types import FrameType
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from kale_tag import files
 from kale_tag.commands.shared.patches import name_below
@@ -24,6 +24,9 @@ from kale_tag.plan.read_patch import Patch
 from kale_tag.render.byte_diff import unified_diff
 from kale_tag.spec.change import Change, Target
 from kale_tag.spec.model import Rule, Spec
+
+if TYPE_CHECKING:
+    from rich.progress import Progress
 
 REGEX_SECONDS = 5.0
 """CPU time after which the patterns of a spec are stopped on one notebook."""
@@ -41,47 +44,44 @@ Result = TypeVar("Result")
 
 @dataclass(slots=True)
 class Outcome:
-    """What became of one notebook; everything that is to be said of it is in here."""
+    """The result of the work on one notebook."""
 
-    name: str
+    name: str  # the path as the user gave it
     changed: bool = False
-    cells: set[int] = field(default_factory=set)
-    settings: bool = False
-    text: str = ""
-    diff: bytes = b""
-    patch: str = ""
-    value: list[dict[str, object]] = field(default_factory=list)
+    cells: set[int] = field(default_factory=set)  # the cells that change
+    settings: bool = False  # whether the settings of the pipeline change
+    text: str = ""  # the plan for people
+    diff: bytes = b""  # a unified diff, if wanted
+    patch: str = ""  # a JSON Patch, if wanted
+    value: list[dict[str, object]] = field(default_factory=list)  # the plans as JSON
     diagnostics: tuple[Diagnostic, ...] = ()
     failed: bool = False
-    bug: bool = False
-    staged: files.Staged | None = None
-    output: bytes | None = None
+    bug: bool = False  # a proof has failed
+    staged: files.Staged | None = None  # the new content, not yet in place
+    output: bytes | None = None  # the new content of a notebook from standard input
 
 
 Show = Callable[[Outcome, Retagged], None]
-"""Puts into the outcome what a command wants to print of one plan."""
+"""Puts into the outcome what a command prints of one plan."""
 
 
 @dataclass(frozen=True, slots=True)
-class Run:
-    """How to work: what to show and to make of each plan, whether to write, how many at once.
-
-    *undo* and *reanchor* are for patches. *choose* asks which changes shall be made.
-    """
+class Work:
+    """What to do with each notebook."""
 
     show: Show
-    diff: bool = False
-    patch: bool = False
-    undo: bool = False
-    reanchor: bool = False
-    choose: Choose | None = None
+    diff: bool = False  # make a unified diff
+    patch: bool = False  # make a JSON Patch
+    undo: bool = False  # revert patches
+    reanchor: bool = False  # find cells that patches name where they are now
+    choose: Choose | None = None  # asks which changes to make
     write: bool = False
-    stage_only: bool = False
-    jobs: int = 1
+    stage_only: bool = False  # write beside the notebook, for the caller to put in place
+    jobs: int = 1  # processes
     quiet: bool = False
 
 
-def run(targets: Targets, how: Run) -> Iterator[Outcome]:
+def run(targets: Targets, how: Work) -> Iterator[Outcome]:
     """The outcome of each task, in order, as soon as it is known."""
     work = _Tagger(how, targets.stdin, is_worth_msgspec(targets.tasks), watch())
     return each(work.on, targets.tasks, jobs=how.jobs, quiet=how.quiet)
@@ -107,7 +107,7 @@ def watch() -> Callable[[], AbstractContextManager[object]]:
 
 @dataclass(frozen=True, slots=True)
 class _Tagger:
-    how: Run
+    how: Work
     stdin: bytes
     fast: bool
     watch: Callable[[], AbstractContextManager[object]]
@@ -255,46 +255,43 @@ def _one_inherited(index: int) -> Any:  # noqa: ANN401  what the work gives
 
 
 def _with_bar(outcomes: Iterable[Result], total: int, *, quiet: bool) -> Iterator[Result]:
-    """*outcomes*, with a bar on the terminal as soon as the work has proved to be long."""
+    """*outcomes*, with a bar on the terminal if the work takes long.
+
+    The bar is removed while the caller has an outcome, and may print about it.
+    """
     if quiet or not sys.stderr.isatty():
         yield from outcomes
         return
-    bar = _Bar(total)
+    drawn, bar = time.monotonic() + BAR_SECONDS, None
     try:
-        for outcome in outcomes:
-            bar.clear()  # whoever takes the outcome may print
+        for done, outcome in enumerate(outcomes, 1):
+            if bar is not None:
+                bar.stop()
             yield outcome
-            bar.advance()
+            if time.monotonic() > drawn:  # ten times a second at most
+                bar = bar or _bar(total)
+                bar.update(bar.task_ids[0], completed=done)
+                bar.start()
+                drawn = time.monotonic() + 0.1
     finally:
-        bar.clear()
+        if bar is not None:
+            bar.stop()
 
 
-class _Bar:
-    """One line on standard error; drawn ten times a second at most, so that it costs nothing."""
+def _bar(total: int) -> "Progress":
+    from rich import progress  # noqa: PLC0415  for long work on a terminal only
+    from rich.console import Console  # noqa: PLC0415  see above
 
-    def __init__(self, total: int) -> None:
-        self.total = total
-        self.done = 0
-        self.start = time.monotonic()
-        self.drawn = 0.0
-        self.shown = False
-
-    def advance(self) -> None:
-        self.done += 1
-        now = time.monotonic()
-        if now - self.start >= BAR_SECONDS and now - self.drawn >= 0.1:
-            part = self.done / self.total
-            left = (now - self.start) / part * (1 - part)
-            full = "#" * round(30 * part)
-            print(
-                f"[{full:.<30}] {self.done}/{self.total} notebooks, {left:.0f} s left",
-                end="",
-                file=sys.stderr,
-                flush=True,
-            )
-            self.drawn, self.shown = now, True
-
-    def clear(self) -> None:
-        if self.shown:
-            print("\r\033[K", end="", file=sys.stderr, flush=True)
-            self.shown = False
+    bar = progress.Progress(
+        progress.BarColumn(),
+        progress.MofNCompleteColumn(),
+        progress.TextColumn("notebooks"),
+        progress.TimeRemainingColumn(),
+        console=Console(stderr=True),
+        auto_refresh=False,
+        transient=True,
+        redirect_stdout=False,
+        redirect_stderr=False,
+    )
+    bar.add_task("", total=total)
+    return bar

@@ -44,7 +44,7 @@ def write(paths: Sequence[str], options: Options) -> int:
     targets = find_targets(paths, patches_only=options.undo)
     report.keep(targets.diagnostics)
     report.unusable = targets.unusable
-    how = batch.Run(
+    how = batch.Work(
         _show(options, report.style),
         undo=options.undo,
         reanchor=options.reanchor,
