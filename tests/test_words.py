@@ -45,7 +45,7 @@ ALLOWED = {
     "kale_tag/lint": 8,
     "kale_tag/spec": 8,
     "kale_tag/cluster": 5,
-    "kale_tag/spec.schema.json": 5,
+    "kale_tag/spec/schema.json": 5,
     "kale_tag/extract": 4,
     "kale_tag/git": 4,
     "kale_tag/render": 4,
@@ -95,8 +95,8 @@ def _texts() -> Iterator[tuple[str, str]]:
     for path in sorted(PACKAGE.rglob("*.py")):
         if cargo not in path.parents:
             yield str(path.relative_to(ROOT)), "\n".join(_strings(path))
-    schema = json.loads((PACKAGE / "spec.schema.json").read_text("utf-8"))
-    yield "kale_tag/spec.schema.json", "\n".join(_descriptions(schema))
+    schema = json.loads((PACKAGE / "spec/schema.json").read_text("utf-8"))
+    yield "kale_tag/spec/schema.json", "\n".join(_descriptions(schema))
     pages = [*PACKAGE.glob("rules/*.md"), *ROOT.glob("docs/**/*.md"), *ROOT.glob("*.md")]
     pages += [*ROOT.glob("specs/*"), *ROOT.glob("examples/*.md"), *ROOT.glob("benchmarks/*.md")]
     for path in sorted(pages):

@@ -34,6 +34,7 @@ from kale_tag.commands.shared.packages import exit_code, load_package, read_argu
 from kale_tag.commands.shared.report import Report, style_for
 from kale_tag.compiler.read_package import PackageHeader
 from kale_tag.diagnostics import Diagnostic, UserError, error, listed
+from kale_tag.kale.names import VERSION_NAME_LENGTH
 from kale_tag.render import diagnostics
 
 if TYPE_CHECKING:
@@ -41,9 +42,6 @@ if TYPE_CHECKING:
 
 DIGITS = 12
 """Digits of the digest in the name of a version: two packages never share them."""
-
-LONGEST = 127
-"""Characters that the name of a version may have in KFP's database."""
 
 POLL = (2.0, 10.0)
 """Seconds between two requests for the state of a run, at first and later."""
@@ -197,7 +195,7 @@ def _upload(
 ) -> "PipelineVersion":
     digest = hashlib.sha256(package.source.text.encode()).hexdigest()
     if not name:
-        name = f"{package.pipeline[: LONGEST - DIGITS - 1]}-{digest[:DIGITS]}"
+        name = f"{package.pipeline[: VERSION_NAME_LENGTH - DIGITS - 1]}-{digest[:DIGITS]}"
     version = cluster.upload(package, name, digest)
     url = cluster.url("pipelines", "details", version.pipeline_id, "version", version.version_id)
     results.value["pipeline"] = {"id": version.pipeline_id, "name": package.pipeline}

@@ -6,15 +6,13 @@ from collections.abc import Callable, Mapping
 from kale_tag.compiler.notes import Notes
 from kale_tag.diagnostics import Label
 from kale_tag.kale import quantity
+from kale_tag.kale.names import ENVIRONMENT_VARIABLE, LABEL, LABEL_DOMAIN, LABEL_LENGTH
 from kale_tag.kale.pipeline import Pipeline, Step
 from kale_tag.kale.quantity import BadQuantityError
 
 DEFAULT_IMAGE = "python:3.12"
 """The image of a step for which nothing is said: Kale 2.3's."""
 
-_ENV_NAME = re.compile(r"[-._a-zA-Z][-._a-zA-Z0-9]*")
-_POD_NAME = r"[A-Za-z0-9]([-A-Za-z0-9_.]{0,61}[A-Za-z0-9])?"
-_DOMAIN = r"[a-z0-9]([-a-z0-9.]{0,251}[a-z0-9])?"
 _MEASURED: dict[str, tuple[str, Callable[[str], float]]] = {
     "cpu": ("Cpu", quantity.cpus),
     "memory": ("Memory", quantity.memory),
@@ -46,7 +44,7 @@ def environment(step: Step, root: Pipeline, notes: Notes) -> list[dict[str, obje
     for secret in step.settings.secrets:
         _claim(sources, secret.env, f"the secret `{secret.name}`", step, notes)
     for name, value in wanted.items():
-        if _ENV_NAME.fullmatch(name) is None:
+        if ENVIRONMENT_VARIABLE.fullmatch(name) is None:
             message = f"`{name}` cannot be the name of an environment variable"
             notes.refuse("invalid-environment-variable", message, step.label)
         notes.check_text(value, f"the environment variable `{name}`", step.label)
@@ -176,19 +174,20 @@ def check_mapping(
     """Note what Kubernetes refuses as labels or annotations (*what*) of the pod of step *name*."""
     for key, value in values.items():
         prefix, slash, rest = key.rpartition("/")
-        if not re.fullmatch(_POD_NAME, rest) or (slash and not re.fullmatch(_DOMAIN, prefix)):
+        if not LABEL.fullmatch(rest) or (slash and not LABEL_DOMAIN.fullmatch(prefix)):
             notes.refuse(
                 f"invalid-{what}",
-                f"`{key}` cannot be the name of {_a(what)}: Kubernetes takes up to 63 letters, "
-                "digits, `-`, `_` and `.`, behind an optional `domain/`",
+                f"`{key}` cannot be the name of {_a(what)}: Kubernetes takes up to "
+                f"{LABEL_LENGTH} letters, digits, `-`, `_` and `.`, behind an optional `domain/`",
                 at,
             )
         notes.check_text(value, f"the {what} `{key}` of step `{name}`", at)
-        if what == "label" and value and not re.fullmatch(_POD_NAME, value):
+        if what == "label" and value and not LABEL.fullmatch(value):
             notes.refuse(
                 "invalid-label",
                 f"the label `{key}` of step `{name}` cannot be `{value}`: Kubernetes takes up to "
-                "63 letters, digits, `-`, `_` and `.`, with a letter or digit at both ends",
+                f"{LABEL_LENGTH} letters, digits, `-`, `_` and `.`, with a letter or digit at both "
+                "ends",
                 at,
                 help="an annotation can be any text",
             )

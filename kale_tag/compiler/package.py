@@ -19,6 +19,7 @@ from kale_tag.compiler.parameter_value import arrives_whole, check_parameter
 from kale_tag.compiler.platform import check_volumes, executor_config, platform_document
 from kale_tag.compiler.runtime import Runtime, pack
 from kale_tag.diagnostics import Diagnostic, UserError
+from kale_tag.kale.names import COMPONENT_NAME_LENGTH
 from kale_tag.kale.pipeline import ArtifactType, Code, Pipeline, Step, SubPipeline
 
 SCHEMA_VERSION = "2.1.0"
@@ -28,7 +29,7 @@ SDK_VERSION = "kale-tag"
 MUCH = 300_000
 """Bytes of a pipeline, some fifteen steps, from which on its runtime is packed."""
 
-LONGEST = 128
+LONGEST = COMPONENT_NAME_LENGTH
 """Characters of the name of a component: Argo makes a template of it."""
 
 PARAMETER_TYPES = {

@@ -156,19 +156,6 @@ class Form:
             return value
         return None
 
-    def invalid(self, text: str, called: str, rule: str, at: Label, better: str = "") -> None:
-        """Note that *text* is not a valid name; *called* is its kind, such as `step name`.
-
-        *rule* says in words what Kale takes, *better* is a text that it would take.
-        """
-        message = f"`{text}` is not a valid {called}" if text else f"the {called} is empty"
-        self.diagnostic(
-            f"invalid-{called.replace(' ', '-')}",
-            f"{message}: Kale takes {rule}",
-            at,
-            help=f"write `{better}`" if better else "",
-        )
-
     def pattern(self, node: Node, what: str) -> re.Pattern[str] | None:
         """A regular expression of Python's, compiled with MULTILINE."""
         text = self.text(node, what)

@@ -16,11 +16,17 @@ class NameForm:
 
     def takes(self, text: str) -> bool:
         """Whether *text* has this form and is short enough."""
-        return re.fullmatch(self.pattern, text) is not None and not self.is_too_long(text)
+        short = not self.longest or len(text) <= self.longest
+        return short and re.fullmatch(self.pattern, text) is not None
 
-    def is_too_long(self, text: str) -> bool:
-        """Whether *text* has too many characters."""
-        return 0 < self.longest < len(text)
+    def problem(self, text: str) -> str:
+        """Why *text* is not taken, in words."""
+        if self.longest and len(text) > self.longest:
+            return (
+                f"the {self.called} has {len(text)} characters; {self.whose} takes {self.longest}"
+            )
+        wrong = f"`{text}` is not a valid {self.called}" if text else f"the {self.called} is empty"
+        return f"{wrong}: Kale takes {self.words}"
 
 
 # Kale 2.3: the validators of `NotebookConfig` and of its volumes, in kale/config. A pipeline's

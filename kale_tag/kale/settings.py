@@ -147,17 +147,14 @@ def _name(name: NameForm, corrected: Callable[[str], str] = str) -> Reader:
         text = form.string(node, what)
         if text is None or form.is_open(text) or name.takes(text):
             return
-        if name.is_too_long(text):
-            form.diagnostic(
-                f"invalid-{name.called.replace(' ', '-')}",
-                f"the {name.called} has {len(text)} characters; {name.whose} takes {name.longest}",
-                node.label,
-            )
-            return
         better = corrected(text)
-        if not name.takes(better):
-            better = ""
-        form.invalid(text, name.called, name.words, node.label, better)
+        form.diagnostic(
+            f"invalid-{name.called.replace(' ', '-')}",
+            name.problem(text),
+            node.label,
+            # The start of a name that is too long is no help.
+            help=f"write `{better}`" if name.takes(better) and better not in text else "",
+        )
 
     return read_name
 

@@ -1,4 +1,4 @@
-"""What a spec wants of one notebook, and what changes for it."""
+"""What a spec asks of one notebook, and the changes that it makes there."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -9,19 +9,16 @@ from kale_tag.spec.model import Rule, Setting
 
 @dataclass(frozen=True, slots=True)
 class Target:
-    """What a spec says for one notebook: `${...}` for it, and the settings it shall have."""
+    """What a spec asks of one notebook."""
 
-    variables: Mapping[str, str]
+    variables: Mapping[str, str]  # the values of `${...}`
     pipeline: Mapping[str, Setting] | None = None
 
 
 class Change(NamedTuple):
-    """The metadata of one cell, or of the notebook (*holder* None), before and after.
+    """The metadata of one cell or of the notebook, before and after."""
 
-    Either is `MISSING` where there is none. *rules* are those that ask for the change.
-    """
-
-    holder: int | None
-    before: object
-    after: object
-    rules: tuple[Rule, ...] = ()
+    holder: int | None  # the cell; None is the notebook
+    before: object  # `MISSING` if there was none
+    after: object  # `MISSING` if there will be none
+    rules: tuple[Rule, ...] = ()  # those that ask for the change

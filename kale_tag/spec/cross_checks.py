@@ -30,8 +30,7 @@ def _check_variables(form: Form, spec: Spec) -> None:
         for text in _texts(item.value)
     ]
     for rule in spec.rules:
-        role = () if rule.role is None else (rule.role,)
-        for given in (*role, *(rule.prev or ()), *rule.settings, *rule.add):
+        for given in rule.given:
             texts.append((given.value, given.label))
             if given.kind == "notebook":
                 texts.append((given.key, given.label))

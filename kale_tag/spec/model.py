@@ -1,4 +1,4 @@
-"""What a spec is: selectors, what they give their cells, rules, and the rest of the file."""
+"""The model of a spec: selectors, rules, notebooks and settings."""
 
 import re
 from collections.abc import Mapping
@@ -12,7 +12,7 @@ from kale_tag.spec import template
 
 @dataclass(frozen=True, slots=True)
 class Pattern:
-    """A regular expression and where it stands."""
+    """A regular expression and its place."""
 
     regex: re.Pattern[str]
     label: Label
@@ -60,30 +60,26 @@ class Selector:
 
 @dataclass(frozen=True, slots=True)
 class Expect:
-    """How many cells a rule must select in each notebook; *most* None is no limit."""
+    """How many cells a rule must select in each notebook."""
 
     least: int
-    most: int | None
+    most: int | None  # None: no limit
     label: Label | None = None
 
 
 ABOVE = "step-above"
-"""The `prev` that stands for whichever step starts above; no step can have such a name."""
+"""The `prev` that means the step that starts above; no step can have this name."""
 
 
 @dataclass(frozen=True, slots=True)
 class Given:
-    """One thing that a rule gives its cells.
+    """A tag or a setting that a rule gives its cells."""
 
-    *kind* is a kind of tag, `untag`, or `add`; *key* is the key inside a mapping such as `limits`.
-    *value* may have holes (see `template`). For `notebook` the key is the path, which may have too.
-    """
-
-    kind: str
-    key: str
-    value: str
+    kind: str  # a kind of tag, `untag` or `add`
+    key: str  # in a mapping such as `limits`; the path of a `notebook`, which may have holes
+    value: str  # may have holes, see `template`
     label: Label
-    is_literal: bool = field(init=False, compare=False)
+    is_literal: bool = field(init=False, compare=False)  # without holes
 
     def __post_init__(self) -> None:
         """Look for holes once, not at every cell."""
@@ -97,23 +93,25 @@ class Given:
         return tags.tag_of(self.kind, self.value if self.kind == "prev" else self.key, self.value)
 
 
-@dataclass(frozen=True, slots=True, eq=False)  # a rule is itself, not its likeness: quick to hash
+@dataclass(frozen=True, slots=True, eq=False)  # compared by identity: hashing all fields is slow
 class Rule:
-    """One entry of `cells`. *role* is None for a rule that only adds or removes foreign tags.
-
-    *layer* counts the files of an `extends` chain from the base up: a higher one wins.
-    *prev* is None where the rule does not speak of it; `prev: []` says that there is none.
-    """
+    """One entry of `cells`."""
 
     label: Label
     selector: Selector
     expect: Expect
-    role: Given | None
-    prev: tuple[Given, ...] | None
+    role: Given | None  # None: the rule only adds or removes foreign tags
+    prev: tuple[Given, ...] | None  # None: not given; (): the step depends on none
     settings: tuple[Given, ...]
-    add: tuple[Given, ...]
-    remove: tuple[Pattern, ...]
-    layer: int = 0
+    add: tuple[Given, ...]  # tags of other tools
+    remove: tuple[Pattern, ...]  # of such tags
+    layer: int = 0  # of the files of an `extends` chain, from the base up; a higher one wins
+
+    @property
+    def given(self) -> tuple[Given, ...]:
+        """Everything that the rule gives its cells."""
+        role = () if self.role is None else (self.role,)
+        return (*role, *(self.prev or ()), *self.settings, *self.add)
 
     @property
     def place(self) -> str:
@@ -125,17 +123,17 @@ class Rule:
 
 @dataclass(frozen=True, slots=True)
 class Setting:
-    """The value of one key of `pipeline`, and where it stands; None removes the key."""
+    """The value of one key of `pipeline`."""
 
-    value: object
+    value: object  # None removes the key
     label: Label
 
 
 @dataclass(frozen=True, slots=True)
-class Entry:
-    """One entry of `notebooks`: a path or a pattern, relative to *folder*."""
+class NotebookEntry:
+    """One entry of `notebooks`."""
 
-    pattern: str
+    pattern: str  # a path or a pattern, relative to *folder*
     folder: str
     label: Label
     exclude: bool = False
@@ -145,20 +143,15 @@ class Entry:
 
 @dataclass(frozen=True, slots=True)
 class Spec:
-    """A spec whose form is right, with the files that it extends merged in.
-
-    *pipeline* is None where the spec does not speak of settings. *rules* stand in the order of the
-    files, bases first; `Rule.layer` says from which file of the chain each is. *ignore* gives the
-    reason for each lint that is silenced.
-    """
+    """A spec in the right form, with the files that it extends merged in."""
 
     source: Source
-    notebooks: tuple[Entry, ...] = ()
+    notebooks: tuple[NotebookEntry, ...] = ()
     variables: Mapping[str, str] | None = None
-    pipeline: Mapping[str, Setting] | None = None
-    rules: tuple[Rule, ...] = ()
+    pipeline: Mapping[str, Setting] | None = None  # None: the spec has no settings
+    rules: tuple[Rule, ...] = ()  # in the order of the files, bases first
     rename: Mapping[str, Given] | None = None
     unmatched: str = "keep"
     legacy: str = "error"
     compile: CompileOptions | None = None
-    ignore: Mapping[str, str] | None = None
+    ignore: Mapping[str, str] | None = None  # the reason, for each silenced rule of `check`

@@ -16,7 +16,7 @@ from kale_tag.spec import template
 from kale_tag.spec.change import Target
 from kale_tag.spec.compile_section import merged, read_compile
 from kale_tag.spec.cross_checks import check_spec
-from kale_tag.spec.model import Entry, Given, Rule, Setting, Spec
+from kale_tag.spec.model import Given, NotebookEntry, Rule, Setting, Spec
 from kale_tag.spec.rule import check_tag, read_entries, read_rule
 
 KEYS = (
@@ -55,7 +55,7 @@ def read_spec(source: Source, load: Load) -> Spec:
     return spec
 
 
-def target_for(spec: Spec, path: Mapping[str, str], entries: Iterable[Entry]) -> Target:
+def target_for(spec: Spec, path: Mapping[str, str], entries: Iterable[NotebookEntry]) -> Target:
     """What *spec* says for one notebook, which *entries* of its list name.
 
     *path* gives the variables that every notebook has.
@@ -190,7 +190,7 @@ def _rules(form: Form, node: Node, layer: int) -> Iterator[Rule]:
             yield rule
 
 
-def _entries(form: Form, node: Node, folder: str) -> Iterator[Entry]:
+def _entries(form: Form, node: Node, folder: str) -> Iterator[NotebookEntry]:
     for item in form.items(node, "`notebooks`"):
         if (entry := _entry(form, item, folder)) is not None:
             yield entry
@@ -219,7 +219,7 @@ def _vars(form: Form, node: Node) -> dict[str, str]:
     return found
 
 
-def _entry(form: Form, node: Node, folder: str) -> Entry | None:
+def _entry(form: Form, node: Node, folder: str) -> NotebookEntry | None:
     if isinstance(node, MappingNode):
         values = form.record(node, ("path", "pipeline", "vars"), "a notebook", ("path",))
         path = form.text(values["path"], "`path`") if "path" in values else None
@@ -232,7 +232,7 @@ def _entry(form: Form, node: Node, folder: str) -> Entry | None:
                 values["path"].label,
                 help=f"exclude by a plain entry: `'{path}'`",
             )
-        return Entry(
+        return NotebookEntry(
             path,
             folder,
             values["path"].label,
@@ -245,7 +245,7 @@ def _entry(form: Form, node: Node, folder: str) -> Entry | None:
     if text == "!":
         message = "`!` excludes the notebooks of a pattern, and none follows"
         form.diagnostic("wrong-value", message, node.label, help="write one, as in `!scratch/**`")
-    return Entry(text.removeprefix("!"), folder, node.label, exclude=text.startswith("!"))
+    return NotebookEntry(text.removeprefix("!"), folder, node.label, exclude=text.startswith("!"))
 
 
 def _rename(form: Form, node: Node) -> dict[str, Given]:

@@ -23,41 +23,45 @@ _DIGITS = 9
 
 
 def read_rule(form: Form, node: Node, layer: int) -> Rule | None:
-    """The rule at *node*; None when it is not even a mapping."""
+    """The rule at *node*; None if it is not even a mapping."""
     values = form.record(node, KEYS, "a rule")
     if not isinstance(node, Mapping):
         return None
-    label = _start(node)
-    whole = len(values) == len(node.entries)  # a misspelt key is said once, not by what it causes
+    rule = _read_fields(form, node, values, layer)
+    if len(values) == len(node.entries):  # a misspelt key is reported once, without what follows
+        _check_effect(form, node, rule)
+    _check_role(form, node, rule)
+    _check_groups(form, rule)
+    return rule
+
+
+def _read_fields(form: Form, node: Mapping, values: dict[str, Node], layer: int) -> Rule:
+    role = next((key for key in ROLES if key in values), None)
     selector = _selector(form, node, values)
-    roles = [key for key in ROLES if key in values]
-    role = _role(form, roles[0], values[roles[0]]) if roles else None
+    return Rule(
+        label=_start(node),
+        selector=selector,
+        expect=_expect(form, values.get("expect"), selector),
+        role=_role(form, role, values[role]) if role else None,
+        prev=tuple(_texts(form, "prev", values["prev"])) if "prev" in values else None,
+        settings=tuple(_settings(form, values)),
+        add=tuple(_added(form, values["add"])) if "add" in values else (),
+        remove=_patterns(form, values["remove"], "`remove`") if "remove" in values else (),
+        layer=layer,
+    )
+
+
+def _check_effect(form: Form, node: Mapping, rule: Rule) -> None:
+    """Note a rule that changes nothing, and settings that have no step."""
     keys = {name.text: name.label for name, _ in node.entries}
-    if len(roles) > 1:
-        *most, last = (f"`{key}`" for key in roles)
-        form.diagnostic(
-            "two-roles",
-            f"a rule makes its cells one thing; this one has {', '.join(most)} and {last}",
-            keys[roles[-1]],
-            also=[keys[key] for key in roles[:-1]],
-            help="keep one of them, or make a rule of each for different cells",
-        )
-    if whole and node.entries and not roles and not {"add", "remove", *SETTINGS} & values.keys():
+    if keys and not {"add", "remove", *ROLES, *SETTINGS} & keys.keys():
         form.diagnostic(
             "no-effect",
             "this rule does not say what its cells become",
-            label,
+            rule.label,
             help="give it `tag`, `step`, `notebook` or `untag`, or `add` or `remove`",
         )
-    if roles and roles[0] != "untag" and selector.cell_type != "code":
-        form.diagnostic(
-            "not-code",
-            f"`{roles[0]}` is for code cells, the only ones that Kale reads, and "
-            f"`cell_type: {selector.cell_type}` selects others",
-            values["cell_type"].label,
-            help="take `cell_type` away; `code` is the default",
-        )
-    if whole and "step" not in values and (stray := [key for key in SETTINGS if key in values]):
+    if "step" not in keys and (stray := [key for key in SETTINGS if key in keys]):
         names = " and ".join(f"`{key}`" for key in stray)
         form.diagnostic(
             "setting-without-step",
@@ -66,22 +70,29 @@ def read_rule(form: Form, node: Node, layer: int) -> Rule | None:
             also=[keys[key] for key in stray[1:]],
             help="say `step:` in the same rule",
         )
-    settings = tuple(_settings(form, values))
-    prev = tuple(_texts(form, "prev", values["prev"])) if "prev" in values else None
-    rule = Rule(
-        label=label,
-        selector=selector,
-        expect=_expect(form, values.get("expect"), selector),
-        role=role,
-        prev=prev,
-        settings=settings,
-        add=tuple(_added(form, values["add"])) if "add" in values else (),
-        remove=_patterns(form, values["remove"], "`remove`") if "remove" in values else (),
-        layer=layer,
-    )
-    given = (*(prev or ()), *settings, *rule.add, *([] if role is None else [role]))
-    _check_groups(form, given, selector)
-    return rule
+
+
+def _check_role(form: Form, node: Mapping, rule: Rule) -> None:
+    """Note two roles, and a role for cells that have no code."""
+    entries = {name.text: (name, value) for name, value in node.entries}
+    roles = [key for key in ROLES if key in entries]
+    if len(roles) > 1:
+        *most, last = (f"`{key}`" for key in roles)
+        form.diagnostic(
+            "two-roles",
+            f"a rule gives its cells one role; this one has {', '.join(most)} and {last}",
+            entries[roles[-1]][0].label,
+            also=[entries[key][0].label for key in roles[:-1]],
+            help="keep one of them, or make a rule of each for different cells",
+        )
+    if roles and roles[0] != "untag" and rule.selector.cell_type != "code":
+        form.diagnostic(
+            "not-code",
+            f"`{roles[0]}` is for code cells, the only ones that Kale reads, and "
+            f"`cell_type: {rule.selector.cell_type}` selects others",
+            entries["cell_type"][1].label,
+            help="remove `cell_type`; `code` is the default",
+        )
 
 
 def _selector(
@@ -106,7 +117,7 @@ def _selector(
                 "wrong-value",
                 f"`{key}` is an empty list, which would select every cell",
                 given.label,
-                help="put something in it, or take the key away",
+                help="put something in it, or remove the key",
             )
     ids = form.one_or_more(values["id"]) if "id" in values else ()
     excluded = None
@@ -330,9 +341,10 @@ def _expect(form: Form, node: Node | None, selector: Selector) -> Expect:
     return Expect(0, None)
 
 
-def _check_groups(form: Form, given: tuple[Given, ...], selector: Selector) -> None:
-    _, patterns = selector.catching
-    for one in given:
+def _check_groups(form: Form, rule: Rule) -> None:
+    """Note references to groups that no pattern of the rule has."""
+    _, patterns = rule.selector.catching
+    for one in rule.given:
         for found in template.groups(one.value):
             key = template.group(found)
             for pattern in patterns:

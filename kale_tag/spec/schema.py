@@ -1,4 +1,4 @@
-"""The JSON Schema of specs: `spec.schema.json`, and the settings of the table of tags."""
+"""The JSON Schema of specs: `schema.json`, and the settings of the table of tags."""
 
 import json
 import pkgutil
@@ -12,7 +12,7 @@ HOLE = r"(^|[^\$])\$\{[^{}]*\}|\\[0-9]|\\g<[\w\u0080-\uffff]+>"
 
 def spec_schema() -> dict[str, object]:
     """The schema as JSON. A setting that the file does not describe is made of its entry."""
-    schema = json.loads(pkgutil.get_data("kale_tag", "spec.schema.json") or b"")
+    schema = json.loads(pkgutil.get_data("kale_tag", "spec/schema.json") or b"")
     definitions = schema["definitions"]
     rule = definitions["rule"]
     for key, kind in tags.SETTINGS.items():

@@ -1,4 +1,4 @@
-"""`spec.schema.json` and the reader of specs agree on every question of form.
+"""`schema.json` and the reader of specs agree on every question of form.
 
 A question of form is one that JSON Schema can put. What it cannot put stands in `BEYOND`.
 """

@@ -66,7 +66,7 @@ def test_readme(
 def test_the_reference_names_everything() -> None:
     """Every command, key of a spec and exit code is in the reference."""
     text = "".join(page.read_text("utf-8") for page in ROOT.glob("docs/reference/*.md"))
-    schema = json.loads(resources.files("kale_tag").joinpath("spec.schema.json").read_text("utf-8"))
+    schema = json.loads(resources.files("kale_tag").joinpath("spec/schema.json").read_text("utf-8"))
     words = [f"kale-tag {name}" for name in COMMANDS]
     words += [f"`{key}`" for key in schema["properties"]]
     words += [f"`{key}`" for key in (*rule.SELECTORS, *rule.ROLES, *rule.SETTINGS, "add", "remove")]

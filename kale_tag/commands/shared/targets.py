@@ -15,7 +15,7 @@ from kale_tag.diagnostics import Diagnostic, Label, Source, Span, UserError, err
 from kale_tag.plan.patch import ENDING
 from kale_tag.plan.read_patch import Patch
 from kale_tag.spec.change import Target
-from kale_tag.spec.model import Entry, Spec
+from kale_tag.spec.model import NotebookEntry, Spec
 from kale_tag.spec.read import read_spec, target_for
 
 STDIN = "-"
@@ -318,9 +318,9 @@ def _add_tasks(tasks: dict[str, Task], spec: Spec, named: NamedPaths, *, found: 
         task.steps.append((spec, target_of(spec, name, entries)))
 
 
-def listed_by(spec: Spec, *, required: bool) -> dict[str, tuple[str, list[Entry]]]:
+def listed_by(spec: Spec, *, required: bool) -> dict[str, tuple[str, list[NotebookEntry]]]:
     """The notebooks that *spec* names, by identity, each with the entries that name it."""
-    found: dict[str, tuple[str, list[Entry]]] = {}
+    found: dict[str, tuple[str, list[NotebookEntry]]] = {}
     diagnostics = []
     for entry in spec.notebooks:
         names = files.matching(entry.pattern, entry.folder)
@@ -344,7 +344,7 @@ def listed_by(spec: Spec, *, required: bool) -> dict[str, tuple[str, list[Entry]
     return found
 
 
-def _whole(entries: Sequence[Entry]) -> Label:
+def _whole(entries: Sequence[NotebookEntry]) -> Label:
     """The place of the list that holds *entries*, from the first to the last of them."""
     first, last = entries[0].label, entries[-1].label
     if first.span is None or last.span is None:
@@ -352,7 +352,7 @@ def _whole(entries: Sequence[Entry]) -> Label:
     return Label(first.source, Span(first.span.start, last.span.end))
 
 
-def target_of(spec: Spec, name: str, entries: Sequence[Entry]) -> Target:
+def target_of(spec: Spec, name: str, entries: Sequence[NotebookEntry]) -> Target:
     """What *spec* says for the notebook *name*, which *entries* of its list name."""
     return target_for(
         spec, dict(path_variables(name, posixpath.dirname(spec.source.name))), entries
