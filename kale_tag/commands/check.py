@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from kale_tag import files
 from kale_tag.commands.check_cleaners import find_cleaners
-from kale_tag.commands.check_pipeline import Sound, check_pipeline, pointless
+from kale_tag.commands.check_pipeline import CheckedPipeline, check_pipeline
 from kale_tag.commands.shared import batch
 from kale_tag.commands.shared.options import (
     CheckFormat,
@@ -25,9 +25,9 @@ from kale_tag.commands.shared.targets import STDIN, Checks, Task, find_checks
 from kale_tag.diagnostics import Diagnostic, UserError, count
 from kale_tag.kale.checks import has_kale_tags, lint
 from kale_tag.kale.settings import CompileOptions
-from kale_tag.kale.view import Tagged
+from kale_tag.kale.view import TaggedNotebook
 from kale_tag.notebook.model import Notebook
-from kale_tag.notebook.places import Places
+from kale_tag.notebook.places import Places, in_files
 from kale_tag.notebook.read import read_notebook, scan_again
 from kale_tag.notebook.splice import splice
 from kale_tag.plan.drift import drift
@@ -101,19 +101,14 @@ def findings(
 
 @dataclass(slots=True)
 class _Checked:
-    """What was found in one notebook, or why it could not be looked at.
-
-    *own* was found in its tags, *sound* in its pipeline, *drift* against its specs, which silence
-    what *reasons* gives a reason for. *is_kales* says whether it has to do with Kale: by its tags
-    or settings, or by a spec.
-    """
+    """The findings in one notebook, or why it could not be read."""
 
     name: str
-    is_kales: bool = False
-    own: list[Diagnostic] = field(default_factory=list)
-    sound: Sound = field(default_factory=Sound)
-    drift: list[Finding] = field(default_factory=list)
-    reasons: dict[str, str] = field(default_factory=dict)
+    is_kales: bool = False  # it has tags or settings of Kale's, or a spec
+    own: list[Diagnostic] = field(default_factory=list)  # findings in its tags and settings
+    pipeline: CheckedPipeline = field(default_factory=CheckedPipeline)
+    drift: list[Finding] = field(default_factory=list)  # differences from its specs
+    reasons: dict[str, str] = field(default_factory=dict)  # of the codes that its specs silence
     unusable: tuple[Diagnostic, ...] = ()
 
     def finding(self, diagnostic: Diagnostic) -> Finding:
@@ -127,21 +122,22 @@ def _together(checked: list[_Checked]) -> Iterator[list[Finding]]:
     A notebook that another one here refers to need not make a pipeline by itself, even if it is
     named: pre-commit names whatever has changed.
     """
-    inside = frozenset[str]().union(*(one.sound.inner for one in checked))
+    inside = frozenset[str]().union(*(one.pipeline.inner for one in checked))
     names: dict[str, list[Diagnostic]] = {}
     roots = [one for one in checked if one.name == STDIN or files.identity(one.name) not in inside]
     if len(roots) > 1:
         from kale_tag.lint.names import one_pipeline_name  # noqa: PLC0415  starts slowly
 
-        for diagnostic in one_pipeline_name(one.sound.named for one in roots if one.sound.named):
+        for diagnostic in one_pipeline_name(
+            one.pipeline.named for one in roots if one.pipeline.named
+        ):
             names.setdefault(diagnostic.labels[0].source.name, []).append(diagnostic)
     for one in checked:
         diagnostics = [*one.own]
         if one in roots:
-            diagnostics += [*one.sound.diagnostics, *names.get(one.name, ())]
+            diagnostics += [*one.pipeline.diagnostics, *names.get(one.name, ())]
         by_place = {diagnostic: _place(diagnostic, one.name) for diagnostic in diagnostics}
-        diagnostics.sort(key=by_place.__getitem__)
-        yield [*map(one.finding, diagnostics), *one.drift]
+        yield [*map(one.finding, sorted(by_place, key=by_place.__getitem__)), *one.drift]
 
 
 @dataclass(slots=True)
@@ -157,11 +153,12 @@ class _Checker:
         try:
             data = self.stdin if task.name == STDIN else files.read(task.name).data
             notebook = read_notebook(data, task.name, fast=self.fast)
-            checked.own = [*lint(notebook)]
+            places = {notebook.name: Places(notebook)}
+            checked.own = [in_files(diagnostic, places) for diagnostic in lint(notebook)]
         except UserError as exc:
             checked.unusable = exc.diagnostics
             return checked
-        checked.is_kales = bool(task.steps) or Tagged(notebook).is_kales
+        checked.is_kales = bool(task.steps) or TaggedNotebook(notebook).is_kales
         for spec, _ in task.steps:
             checked.reasons.update(spec.ignore or {})
         tagged = self._drift(task, notebook, checked)
@@ -192,10 +189,7 @@ class _Checker:
         self, task: Task, notebook: Notebook, tagged: Notebook, checked: _Checked
     ) -> None:
         """Looks at the pipeline, where there is one that anybody can mean."""
-        codes = {
-            diagnostic.code: checked.reasons.get(diagnostic.code, "") for diagnostic in checked.own
-        }
-        if not has_kale_tags(tagged) or (tagged is notebook and pointless(codes)):
+        if not has_kale_tags(tagged):
             return
         # The compiler takes as long to import as all that check does else.
         from kale_tag.commands.shared.pipelines import reader  # noqa: PLC0415
@@ -206,7 +200,7 @@ class _Checker:
             options = merged(options, spec.compile or CompileOptions())
         if self.reader is None:
             self.reader = reader(self.tasks, self.stdin, self.watch)
-        checked.sound = check_pipeline(notebook, tagged, options, self.reader, codes)
+        checked.pipeline = check_pipeline(notebook, tagged, options, self.reader)
 
 
 def _place(diagnostic: Diagnostic, name: str) -> tuple[bool, str, int, int]:

@@ -1,8 +1,8 @@
-"""What `kale-tag check` says of the pipeline that a notebook makes, as `compile` would make it."""
+"""The findings of `kale-tag check` in the pipeline of a notebook, built as `compile` builds it."""
 
 import os
-from collections.abc import Collection, Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Collection, Iterator
+from dataclasses import dataclass, replace
 from functools import cache
 from typing import TYPE_CHECKING
 
@@ -11,9 +11,8 @@ from kale_tag.commands.shared.targets import STDIN
 from kale_tag.diagnostics import Diagnostic, Label, UserError, error
 from kale_tag.kale.metadata import SETTINGS_KEY
 from kale_tag.kale.settings import CompileOptions
-from kale_tag.lint.places import in_files
 from kale_tag.notebook.model import Notebook
-from kale_tag.notebook.places import Places
+from kale_tag.notebook.places import Places, in_files
 from kale_tag.notebook.read import read_notebook
 
 if TYPE_CHECKING:
@@ -21,24 +20,14 @@ if TYPE_CHECKING:
     from kale_tag.compiler.runtime import Runtime
     from kale_tag.lint.names import Named
 
-POINTLESS = frozenset(
-    [
-        *("unknown-tag", "legacy-tag", "bad-tags", "two-steps", "prev-without-step"),
-        *("setting-without-step", "no-step", "dropped-code", "unknown-prev", "later-prev"),
-        *("cycle", "step-after-metrics", "reference-without-path", "code-in-reference"),
-        *("duplicate-name", "code-after-reference"),
-    ]
-)
-"""Lints of tags after which a notebook makes no pipeline, or another than was meant."""
-
 
 @dataclass(frozen=True, slots=True)
-class Sound:
-    """What was found in a pipeline, what it is called, and the files of notebooks inside of it."""
+class CheckedPipeline:
+    """The findings in a pipeline."""
 
     diagnostics: tuple[Diagnostic, ...] = ()
-    named: "Named | None" = None
-    inner: frozenset[str] = frozenset()
+    named: "Named | None" = None  # its name
+    inner: frozenset[str] = frozenset()  # the files of the notebooks that it refers to
 
 
 def check_pipeline(
@@ -46,15 +35,14 @@ def check_pipeline(
     tagged: Notebook,
     options: CompileOptions,
     reader: "Reader",
-    said: Collection[str],
-) -> Sound:
-    """Looks at the pipeline of a notebook, which specs have *tagged* in memory.
+) -> CheckedPipeline:
+    """Check the pipeline of a notebook, which specs have *tagged* in memory.
 
-    Places are those of the file *on_disk*. *said* are the codes of what lints of tags have found.
+    Places are those of the file *on_disk*.
     """
     # With all that compiles, a third of the time that check takes to start, and not always needed.
     from kale_tag.commands.shared.pipelines import STDIN_NOTEBOOK  # noqa: PLC0415
-    from kale_tag.lint.context import study  # noqa: PLC0415
+    from kale_tag.lint.context import compile_notebook  # noqa: PLC0415
     from kale_tag.lint.names import Named  # noqa: PLC0415
     from kale_tag.lint.pipelines import lint  # noqa: PLC0415
 
@@ -68,33 +56,25 @@ def check_pipeline(
             return load(path, at)
         except UserError as exc:
             first = exc.diagnostics[0]
-            text = f"the notebook that is referred to cannot be used: {first.message}"
+            text = f"the notebook that the cell refers to cannot be used: {first.message}"
             raise UserError(error("unreadable-reference", text, at, help=first.help)) from None
 
     local = files.modules_in(os.path.dirname(tagged.name))
-    found = study(tagged, options, loaded, local, _runtime())
+    found = compile_notebook(tagged, options, loaded, local, _runtime())
     places = {tagged.name: Places(on_disk)}
-    diagnostics = [*lint(found, said)]
+    diagnostics = [*lint(found)]
     places |= _places_of({name for name in _names(diagnostics) if name in inner}, reader)
     named = None
     if found.parts:
         at = places[tagged.name].metadata(None, (SETTINGS_KEY, "pipeline_name"))
         named = Named(on_disk.name, found.parts[0].pipeline.name, at)
-    return Sound(
-        tuple(
-            dict.fromkeys(in_files(diagnostic, places, tagged.name) for diagnostic in diagnostics)
-        ),
+    settings = places[tagged.name].metadata(None, (SETTINGS_KEY,))
+    located = (one if one.labels else replace(one, labels=(settings,)) for one in diagnostics)
+    return CheckedPipeline(
+        tuple(dict.fromkeys(in_files(diagnostic, places) for diagnostic in located)),
         named,
         frozenset(map(files.identity, inner)),
     )
-
-
-def pointless(codes: Mapping[str, str]) -> bool:
-    """Whether lints of tags have found what makes a pipeline pointless.
-
-    *codes* gives for each code that they found why a spec silences it, "" where it does not.
-    """
-    return any(code in POINTLESS and not reason for code, reason in codes.items())
 
 
 def _names(diagnostics: Collection[Diagnostic]) -> Iterator[str]:

@@ -117,14 +117,13 @@ class Results:
             caching=settings.caching,
             ttl=self.options.ttl,
             pip_index_urls=self.options.pip_index_urls,
-            warnings=(*settings.warnings, *draft.tagged.warnings, *diagnostics, *self._unkept()),
+            warnings=(*settings.warnings, *diagnostics, *self._unkept()),
         )
 
     def _unkept(self) -> Iterable[Diagnostic]:
         """Settings on a cell that refers to a notebook are refused; its notebook's own, dropped."""
         for child in self.inner.values():
             yield from child.settings.warnings
-            yield from child.tagged.warnings
             if child.settings.volumes:
                 yield warning(
                     "setting-not-kept",
@@ -159,7 +158,7 @@ class Results:
             metrics=tuple(unit.metrics),
             packages=self._packages(unit, left_out, carried),
             settings=self._settings(unit.name),
-            label=cell_label(draft.notebook, step.cells[0]),
+            label=draft.tagged.step(draft.tagged.starts[unit.name]),
         )
 
     def _settings(self, name: str) -> StepSettings:
@@ -169,7 +168,7 @@ class Results:
             defaults = _over(defaults, around.draft.settings.defaults)
             image = image or around.draft.settings.base_image
         options = self.options.steps.get(name, StepOptions()) if around is None else StepOptions()
-        given = self.draft.tagged.given[name]
+        given = self.draft.tagged.step_tags[name]
         return step_settings(given, defaults, image, options)
 
     def _prev(self, unit: Unit) -> tuple[str, ...]:

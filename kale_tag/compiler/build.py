@@ -97,7 +97,7 @@ def _referenced(
     for step in draft.outline.steps:
         if not step.notebook:
             continue
-        at = cell_label(notebook, step.cells[0])
+        at = draft.tagged.step(draft.tagged.starts[step.name])
         path = posixpath.normpath(posixpath.join(folder, step.notebook))
         if path == posixpath.normpath(notebook.name):
             message = f"`notebook:{step.name}` refers to the notebook that it stands in"
@@ -121,7 +121,7 @@ def _nested(child: Draft, name: str) -> Iterator[Diagnostic]:
                 "nested-reference",
                 f"`notebook:{step.name}` stands in a notebook that is itself referred to, as "
                 f"`notebook:{name}`; Kale takes one level",
-                cell_label(child.notebook, step.cells[0]),
+                child.tagged.step(child.tagged.starts[step.name]),
                 help="refer to both from the outermost notebook",
             )
 

@@ -9,12 +9,12 @@ from kale_tag.compiler.parameters import read_metrics, read_parameters
 from kale_tag.compiler.settings import PipelineSettings, kernel_diagnostic, read_settings
 from kale_tag.compiler.step_settings import setting_diagnostics
 from kale_tag.diagnostics import Diagnostic, Label, Source, UserError, error, suggest
+from kale_tag.kale.checks import tag_errors
 from kale_tag.kale.outline import Outline
 from kale_tag.kale.pipeline import CodeKind, Parameter
-from kale_tag.kale.read_tagged import Tagged, has_code, prev_diagnostics, read_tagged
 from kale_tag.kale.settings import CompileOptions
+from kale_tag.kale.view import TaggedNotebook
 from kale_tag.notebook.model import Notebook
-from kale_tag.notebook.places import cell_label
 
 
 @dataclass(slots=True)
@@ -26,7 +26,7 @@ class Draft:
     """
 
     notebook: Notebook
-    tagged: Tagged
+    tagged: TaggedNotebook
     settings: PipelineSettings
     is_root: bool
     shared: list[Parsed] = field(default_factory=list)
@@ -46,23 +46,20 @@ def read_draft(notebook: Notebook, options: CompileOptions, name: str = "") -> D
     """Reads *notebook*; *name* is that of the pipeline where another notebook refers to it."""
     if (diagnostic := kernel_diagnostic(notebook)) is not None:
         raise UserError(diagnostic)
-    tagged = read_tagged(notebook)
+    tagged = TaggedNotebook(notebook)
     settings = read_settings(notebook, name)
     draft = Draft(notebook, tagged, settings, not name)
-    draft.diagnostics += [*settings.diagnostics, *tagged.diagnostics]
+    draft.diagnostics += [*settings.diagnostics, *tag_errors(tagged)]
     outline = tagged.outline
-    if not outline.steps:
-        draft.diagnostics.append(_no_steps(notebook))
     draft.shared = _read(draft, outline.shared.get("imports", ()), "imports")
     draft.shared += _read(draft, outline.shared.get("functions", ()), "functions")
     for step in outline.steps:
-        draft.diagnostics += setting_diagnostics(notebook, step.name, tagged.given[step.name])
+        draft.diagnostics += setting_diagnostics(step.name, tagged.step_tags[step.name])
         if step.notebook is None:
             draft.cells[step.name] = _read(draft, step.cells, "step")
-        for given in tagged.prev(step.name):
-            edge = (given.tag.parts[0], step.name)
-            draft.edges.setdefault(edge, cell_label(notebook, given.cell))
-    draft.diagnostics += prev_diagnostics(tagged)
+        for one in tagged.step_tags[step.name]:
+            if one.tag.kind == "prev":
+                draft.edges.setdefault((one.tag.key, step.name), one.label)
     parameters = _read(draft, outline.shared.get("pipeline-parameters", ()), "step")
     draft.parameters, diagnostics = read_parameters(parameters)
     metrics = _read(draft, outline.shared.get("pipeline-metrics", ()), "step")
@@ -81,19 +78,6 @@ def _read(draft: Draft, cells: Iterable[int], kind: CodeKind) -> list[Parsed]:
         except UserError as exc:
             draft.diagnostics += exc.diagnostics
     return found
-
-
-def _no_steps(notebook: Notebook) -> Diagnostic:
-    code = [n for n, kind in enumerate(notebook.types) if kind == "code"]
-    hint = "it has no code, either"
-    if any(has_code(notebook.source(cell)) for cell in code):
-        hint = f"tag its cells with a spec; `kale-tag extract {notebook.name}` writes one"
-    return error(
-        "no-step",
-        f"{notebook.name} has no step: no cell is tagged `step:NAME`",
-        Label(Source(notebook.name)),
-        help=hint,
-    )
 
 
 def _unknown_steps(draft: Draft, options: CompileOptions) -> Iterable[Diagnostic]:

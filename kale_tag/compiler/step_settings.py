@@ -1,6 +1,6 @@
 """How each step runs: its tags over the notebook's `steps_defaults` over the spec's `compile`."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from kale_tag.diagnostics import Diagnostic, Label, error
@@ -8,11 +8,10 @@ from kale_tag.kale import quantity, tags
 from kale_tag.kale.metadata import SETTINGS_KEY
 from kale_tag.kale.pipeline import Secret, StepSettings
 from kale_tag.kale.quantity import BadQuantityError
-from kale_tag.kale.read_tagged import Given, parse_tag
 from kale_tag.kale.settings import StepOptions
 from kale_tag.kale.tags import Tag
-from kale_tag.notebook.model import Notebook
-from kale_tag.notebook.places import Places, cell_label
+from kale_tag.kale.view import StepTag
+from kale_tag.notebook.places import Places
 
 
 @dataclass(slots=True)
@@ -36,7 +35,7 @@ class Sorted:
 
 
 def step_settings(
-    given: list[Given], defaults: Sorted, base_image: str, options: StepOptions
+    given: Sequence[StepTag], defaults: Sorted, base_image: str, options: StepOptions
 ) -> StepSettings:
     """How one step runs."""
     own = Sorted()
@@ -65,23 +64,22 @@ def step_settings(
     )
 
 
-def setting_diagnostics(notebook: Notebook, name: str, given: list[Given]) -> Iterator[Diagnostic]:
-    """Tags of one step that contradict each other."""
-    known: dict[tuple[str, str], Given] = {}
+def setting_diagnostics(name: str, given: Sequence[StepTag]) -> Iterator[Diagnostic]:
+    """Two cells of one step that contradict each other, and wrong quantities."""
+    known: dict[tuple[str, str], StepTag] = {}
     for one in given:
         if one.tag.kind not in tags.SETTING_KINDS:
             continue
-        yield from _quantity(one.tag, cell_label(notebook, one.cell))
+        yield from _quantity(one.tag, one.label)
         key = (one.tag.kind, one.tag.key)
         other = known.setdefault(key, one)
-        if other.tag != one.tag:
-            same = other.cell == one.cell
+        if other.tag != one.tag and other.cell != one.cell:
             yield error(
-                "repeated-setting" if same else "two-settings",
+                "two-settings",
                 f"step `{name}` has both `{other.tag}` and `{one.tag}`",
-                cell_label(notebook, one.cell),
-                also=[] if same else [cell_label(notebook, other.cell)],
-                help="take one of the two tags out",
+                one.label,
+                also=[other.label],
+                help="remove one of the two tags",
             )
 
 
@@ -95,7 +93,7 @@ def read_defaults(value: object, places: Places) -> tuple[Sorted, list[Diagnosti
         texts = [(position, str(text)) for position, text in enumerate(value)]
     for route, text in texts:
         at = places.metadata(None, (SETTINGS_KEY, "steps_defaults", route))
-        tag = parse_tag(text)
+        tag = tags.parse(text)
         if tag is None or tag.kind not in tags.SETTING_KINDS:
             diagnostics.append(
                 error(

@@ -7,7 +7,7 @@ from kale_tag.diagnostics import Diagnostic, Label
 from kale_tag.fields.yaml_tree import Path
 from kale_tag.kale import settings
 from kale_tag.kale.metadata import SETTINGS_KEY
-from kale_tag.kale.view import Tagged
+from kale_tag.kale.view import TaggedNotebook
 from kale_tag.notebook.places import Places
 from kale_tag.rules.registry import SEVERITIES, found
 
@@ -46,17 +46,17 @@ def setting_problems(present: object, places: Places) -> Iterator[tuple[str, Dia
         yield key, replace(problem, code=code, severity=SEVERITIES[code], help=hint)
 
 
-def unknown_setting(nb: Tagged) -> Iterator[Diagnostic]:
+def unknown_setting(nb: TaggedNotebook) -> Iterator[Diagnostic]:
     """A setting that Kale 2.3 does not know."""
     yield from _diagnostics(nb, "unknown-setting")
 
 
-def invalid_setting(nb: Tagged) -> Iterator[Diagnostic]:
+def invalid_setting(nb: TaggedNotebook) -> Iterator[Diagnostic]:
     """A setting whose value Kale does not take."""
     yield from _diagnostics(nb, "invalid-setting")
 
 
-def missing_setting(nb: Tagged) -> Iterator[Diagnostic]:
+def missing_setting(nb: TaggedNotebook) -> Iterator[Diagnostic]:
     """A notebook with tags whose pipeline or experiment has no name."""
     missing = [key for key in REQUIRED if nb.settings.get(key) is None]
     if nb.has_kale_tags and missing:
@@ -69,12 +69,12 @@ def missing_setting(nb: Tagged) -> Iterator[Diagnostic]:
         )
 
 
-def two_experiments(nb: Tagged) -> Iterator[Diagnostic]:
+def two_experiments(nb: TaggedNotebook) -> Iterator[Diagnostic]:
     """An `experiment` and an `experiment_name` that differ."""
     yield from _diagnostics(nb, "two-experiments")
 
 
-def panel_loss(nb: Tagged) -> Iterator[Diagnostic]:
+def panel_loss(nb: TaggedNotebook) -> Iterator[Diagnostic]:
     """A `base_image` and `steps_defaults`, which do not survive JupyterLab's panel."""
     for key, (does, stays) in PANEL.items():
         if nb.settings.get(key):
@@ -87,7 +87,7 @@ def panel_loss(nb: Tagged) -> Iterator[Diagnostic]:
             )
 
 
-def _diagnostics(nb: Tagged, code: str) -> Iterator[Diagnostic]:
+def _diagnostics(nb: TaggedNotebook, code: str) -> Iterator[Diagnostic]:
     """What is wrong with the settings, as findings of the rule *code*."""
     metadata = nb.notebook.metadata
     present = metadata.get(SETTINGS_KEY, {}) if isinstance(metadata, dict) else {}

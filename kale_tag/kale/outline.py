@@ -1,12 +1,11 @@
 """The steps that the tags of a notebook's cells make, as Kale 2.3.0 groups them.
 
-The rules are those of `facts/kale.md` sections 1.3 to 1.6. Reading is lenient: what Kale refuses
-(an invalid name, a second step on a cell) is read as it was meant, and Kale 0.x's `block:` and
-`prev:a;b` as their successors, so that any two notebooks can be compared. What is wrong is for
-others to say.
+Reading is lenient: what Kale refuses (an invalid name, a second step on a cell) is read as it was
+meant, and Kale 0.x's `block:` and `prev:a;b` as their successors, so that any two notebooks can be
+compared. `checks.py` finds what is wrong.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from kale_tag.kale import tags
@@ -17,45 +16,32 @@ from kale_tag.notebook.model import Notebook
 
 @dataclass(frozen=True, slots=True)
 class Role:
-    """What one code cell is, by its own tags.
+    """What one code cell is, by its own tags."""
 
-    *kind* is one of `tags.SPECIAL`, `step`, `notebook`, or "" for a cell that belongs to the block
-    above it. *name* is that of the step or the referenced notebook.
-    """
-
-    kind: str = ""
-    name: str = ""
+    kind: str = ""  # one of `tags.SPECIAL`, `step`, `notebook`; "": it belongs to the block above
+    name: str = ""  # of the step or the referenced notebook
     prev: tuple[str, ...] = ()
     settings: tuple[Tag, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
 class Step:
-    """A step, or a reference to another notebook, whose path is then *notebook*.
-
-    *cells* are all code cells that it runs, in their order; *prev* and *settings* are those of its
-    first cell, the only one whose tags Kale reads for them.
-    """
+    """A step, or a reference to another notebook."""
 
     name: str
-    cells: tuple[int, ...]
-    prev: tuple[str, ...] = ()
+    cells: tuple[int, ...]  # all code cells that it runs, in their order
+    prev: tuple[str, ...] = ()  # of its first cell, as are the settings: Kale reads them there
     settings: tuple[Tag, ...] = ()
-    notebook: str | None = None
+    notebook: str | None = None  # the path of the notebook that it refers to
 
 
 @dataclass(frozen=True, slots=True)
 class Outline:
-    """What a notebook's tags make of it.
+    """The steps and shared cells of a notebook."""
 
-    *steps* stand in the order of their first cells. *shared* gives the cells of each of
-    `tags.SPECIAL` that there is. *dropped* are untagged cells before any block: Kale leaves them
-    out without a word.
-    """
-
-    steps: tuple[Step, ...]
-    shared: Mapping[str, tuple[int, ...]]
-    dropped: tuple[int, ...] = ()
+    steps: tuple[Step, ...]  # in the order of their first cells
+    shared: Mapping[str, tuple[int, ...]]  # the cells of each of `tags.SPECIAL`
+    dropped: tuple[int, ...] = ()  # untagged cells above the first block, which Kale leaves out
 
     def step(self, name: str) -> Step | None:
         """The step of that name."""
@@ -132,24 +118,6 @@ def outline(notebook: Notebook) -> Outline:
         {kind: tuple(cells) for kind, cells in shared.items()},
         tuple(dropped),
     )
-
-
-def find_cycle(dependencies: Mapping[str, Iterable[str]]) -> list[str]:
-    """Steps that depend on each other: each of the list on the next, the last is the first again.
-
-    *dependencies* are by step. The cycle starts with the step that comes first there. [] if there
-    is none.
-    """
-    import graphlib  # noqa: PLC0415  needed by few
-
-    try:
-        graphlib.TopologicalSorter(dependencies).prepare()
-    except graphlib.CycleError as exc:
-        found = [str(name) for name in reversed(exc.args[1][1:])]
-        order = [name for name in dependencies if name in found]
-        at = found.index(order[0])
-        return [*found[at:], *found[: at + 1]]
-    return []
 
 
 def first_code_line(source: str) -> int | None:

@@ -47,9 +47,13 @@ class TagPart:
 
     name: str  # what it is called
     pattern: str  # all of it matches this
-    rule: str  # the pattern in words
+    rule: str  # the pattern in words, behind the name: "has letters and digits"
     fix: Callable[[str], str] = lambda _: ""  # a wrong text made right, as far as that can be
     words: tuple[str, ...] = ()  # the only texts that it can be
+
+    def __str__(self) -> str:
+        """What a valid one is: `a step name has lower-case letters, ...`."""
+        return f"a{'n' * (self.name[0] in 'aeiou')} {self.name} {self.rule}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,28 +71,30 @@ class Kind:
 
 
 def _switch(name: str, about: str) -> Kind:
-    part = TagPart(name, "|".join(SWITCH), "`enabled` or `disabled`", str.lower, SWITCH)
+    part = TagPart(
+        f"{name} value", "|".join(SWITCH), "is `enabled` or `disabled`", str.lower, SWITCH
+    )
     return Kind(name, "setting", (part,), spec_key=name, about=about)
 
 
 _SEGMENT = r"[a-zA-Z0-9]+(?:[a-zA-Z0-9\-_.]*[a-zA-Z0-9])?"
 _POD_KEY = rf"{_SEGMENT}(?:/{_SEGMENT})?"
-_KEY_RULE = "letters, digits, `-`, `_`, `.` and one `/`, with a letter or digit at both ends"
-_NAME_RULE = "lower-case letters, digits and `_`, not starting with a digit"
+_KEY_RULE = "has letters, digits, `-`, `_`, `.` and one `/`, with a letter or digit at both ends"
+_NAME_RULE = "has lower-case letters, digits and `_`, not starting with a digit"
 _DNS = r"[a-z0-9](?:[-a-z0-9]*[a-z0-9])?"
-_LINE = "one line of text"
+_LINE = "is one line of text"
 _SECRET = (
     TagPart(
         "secret name",
         rf"{_DNS}(?:\.{_DNS})*",
-        "lower-case letters, digits, `-` and `.`",
+        "has lower-case letters, digits, `-` and `.`",
         _secret_name,
     ),
-    TagPart("secret key", r"[-._a-zA-Z0-9]+", "letters, digits, `-`, `_` and `.`", _pod_key),
+    TagPart("secret key", r"[-._a-zA-Z0-9]+", "has letters, digits, `-`, `_` and `.`", _pod_key),
     TagPart(
         "environment variable",
         r"[a-zA-Z_][a-zA-Z0-9_]*",
-        "letters, digits and `_`, not starting with a digit",
+        "has letters, digits and `_`, not starting with a digit",
         _variable,
     ),
 )
@@ -117,10 +123,12 @@ KINDS: Mapping[str, Kind] = {
                 TagPart(
                     "limit",
                     r"[_a-z\-./]+",
-                    "lower-case letters, `_`, `-`, `.` and `/`",
+                    "has lower-case letters, `_`, `-`, `.` and `/`",
                     str.lower,
                 ),
-                TagPart("quantity", r"[_a-zA-Z0-9.]+", "letters, digits, `_` and `.`", _no_blanks),
+                TagPart(
+                    "quantity", r"[_a-zA-Z0-9.]+", "has letters, digits, `_` and `.`", _no_blanks
+                ),
             ),
             key=0,
             spec_key="limits",

@@ -1,69 +1,101 @@
-"""A notebook as the lints of tags look at it: its tagged cells, as Kale reads them."""
+"""A notebook with its tags, as the checks and the compiler look at it."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from itertools import pairwise
 
-from kale_tag.diagnostics import Label, nearest
+from kale_tag.diagnostics import Label, Span, nearest
 from kale_tag.kale import tags
 from kale_tag.kale.metadata import SETTINGS_KEY, tags_in
+from kale_tag.kale.order import find_cycle
 from kale_tag.kale.outline import Outline, Role, first_code_line, outline, role_of
 from kale_tag.kale.settings import settings_in
+from kale_tag.kale.tags import Tag
 from kale_tag.notebook.model import Notebook
-from kale_tag.notebook.places import Places
+from kale_tag.notebook.places import Places, cell_label, tag_label
 
 SHOWN = 5
-"""Cells that one finding names; of more it says how many."""
+"""Cells that one finding names; of more it gives the number."""
 
 
 @dataclass(frozen=True, slots=True)
 class TaggedCell:
-    """A code cell with tags.
-
-    *special* is the tag at which Kale stops reading, "" where there is none; *read* are the tags
-    before it.
-    """
+    """A code cell with tags."""
 
     index: int
     tags: Sequence[str]
-    read: Sequence[str]
-    special: str
+    read: Sequence[str]  # the tags before *special*, where Kale stops reading
+    special: str  # "" if there is none
     role: Role
 
     def positions(self, *kinds: str) -> list[int]:
-        """Where the tags of these kinds stand, of those that Kale reads, well spelt or not."""
+        """The positions of the tags of these kinds, of those that Kale reads, misspelt ones too."""
         return [at for at, tag in enumerate(self.read) if kind_of(tag) in kinds and ":" in tag]
 
     @property
-    def means_a_step(self) -> bool:
-        """Whether the cell says that it is a step, in Kale's words or in words close to them."""
+    def is_meant_as_a_step(self) -> bool:
+        """Whether it has a `step:` tag, or one that is probably a slip for it."""
         return any(
             tag.startswith(("step:", "block:")) or meant(tag).startswith("step:")
             for tag in self.read
         )
 
 
-class Tagged:
-    """A notebook, its tagged code cells, and where everything stands in the file."""
+@dataclass(frozen=True, slots=True)
+class StepTag:
+    """A tag of a step."""
 
-    def __init__(self, notebook: Notebook) -> None:
-        """Look at *notebook*."""
+    tag: Tag
+    cell: int
+    label: Label
+
+
+@dataclass(frozen=True, slots=True)
+class Dependency:
+    """A `prev` tag of a step."""
+
+    step: str
+    prev: str  # the step that it depends on
+    cell: TaggedCell
+    position: int
+
+
+class TaggedNotebook:
+    """A notebook, its tagged code cells, and the labels of its tags."""
+
+    def __init__(
+        self, notebook: Notebook, planned: Mapping[int, Sequence[str]] | None = None
+    ) -> None:
+        """Look at *notebook*; cells in *planned* have these tags instead of their own."""
         self.notebook = notebook
-        self.places = Places(notebook)
         self.code = [index for index, kind in enumerate(notebook.types) if kind == "code"]
+        planned = planned or {}
         self.cells = [
             _cell(index, found)
             for index in self.code
-            if (found := tags_in(notebook.metadata_of(index)))
+            if (
+                found := planned[index]
+                if index in planned
+                else tags_in(notebook.metadata_of(index))
+            )
         ]
-        self.has_kale_tags = any(
+
+    @cached_property
+    def places(self) -> Places:
+        """The places of the settings in the file."""
+        return Places(self.notebook)
+
+    @cached_property
+    def has_kale_tags(self) -> bool:
+        """Whether a code cell has a tag of Kale's, of 2.x or 0.x."""
+        return any(
             tags.is_kales(tag) or tags.is_legacy(tag) for cell in self.cells for tag in cell.tags
         )
 
     @property
     def is_kales(self) -> bool:
-        """Whether the notebook has to do with Kale at all: it has a tag or settings of Kale's."""
+        """Whether the notebook has a tag or settings of Kale's."""
         metadata = self.notebook.metadata
         return self.has_kale_tags or (isinstance(metadata, dict) and SETTINGS_KEY in metadata)
 
@@ -91,79 +123,80 @@ class Tagged:
                 found.setdefault(cell.role.name, cell)
         return found
 
-    @property
-    def depends_forward(self) -> bool:
-        """Whether a step waits for itself or for one further down; else there can be no cycle."""
-        return any(
-            name in self.starts and self.starts[name].index >= cell.index
-            for cell in self.starts.values()
-            for name in cell.role.prev
-        )
+    @cached_property
+    def dependencies(self) -> Sequence[Dependency]:
+        """The dependencies of all steps, also where Kale does not read them: on later cells."""
+        return [
+            Dependency(cell.role.name, prev, cell, position)
+            for cell in self.cells
+            if cell.role.kind == "step"
+            for position in cell.positions("prev")
+            for prev in tags.names_in(cell.read[position])
+        ]
 
     @cached_property
-    def cycles(self) -> list[list[str]]:
-        """The ways in which steps wait for each other in a circle, each as a route that returns.
+    def cycles(self) -> list[list[Dependency]]:
+        """The cycles of steps that depend on each other, each as its dependencies in their order.
 
-        A route starts with the step that stands first in the notebook.
+        A cycle starts with the step that is first in the notebook.
         """
-        import graphlib  # noqa: PLC0415  needed where tags are wrong only
-
-        edges = {
-            name: {prev for prev in cell.role.prev if prev in self.starts}
-            for name, cell in self.starts.items()
+        starts = self.starts
+        if not any(
+            one.prev in starts and starts[one.prev].index >= starts[one.step].index
+            for one in self.dependencies
+        ):
+            return []
+        known = {(one.step, one.prev): one for one in reversed(self.dependencies)}
+        edges: dict[str, list[str]] = {
+            name: [one.prev for one in self.dependencies if one.step == name and one.prev in starts]
+            for name in starts
         }
-        found: list[list[str]] = []
-        while True:
-            try:
-                graphlib.TopologicalSorter(edges).prepare()
-            except graphlib.CycleError as exc:
-                cycle = [str(name) for name in reversed(exc.args[1])][1:]
-                first = min(range(len(cycle)), key=lambda at: self.starts[cycle[at]].index)
-                route = [*cycle[first:], *cycle[: first + 1]]
-                found.append(route)
-                for waiting, prev in pairwise(route):
-                    edges[waiting].discard(prev)
-            else:
-                return found
+        found = []
+        while cycle := find_cycle(edges):
+            found.append([known[pair] for pair in pairwise(cycle)])
+            for one in found[-1]:
+                edges[one.step] = [prev for prev in edges[one.step] if prev != one.prev]
+        return found
 
-    def code_line(self, index: int) -> int | None:
+    @cached_property
+    def step_tags(self) -> Mapping[str, Sequence[StepTag]]:
+        """The valid tags of each step, of all its cells."""
+        return {
+            step.name: [
+                StepTag(tag, index, tag_label(self.notebook, index, position))
+                for index in step.cells
+                for position, text in enumerate(tags_in(self.notebook.metadata_of(index)))
+                if (tag := tags.parse(text)) is not None
+            ]
+            for step in self.outline.steps
+        }
+
+    def code_line(self, index: int) -> Label | None:
         """The first line of a cell that is neither blank nor a comment, as Kale looks at it."""
-        return first_code_line(self.notebook.source(index))
+        source = self.notebook.source(index)
+        line = first_code_line(source)
+        if line is None:
+            return None
+        lines = source.splitlines(keepends=True)
+        start = sum(map(len, lines[:line]))
+        text = lines[line]
+        start += len(text) - len(text.lstrip())
+        return replace(
+            cell_label(self.notebook, index), span=Span(start, start + len(text.strip()))
+        )
 
-    def tag(self, cell: TaggedCell, position: int) -> Label:
-        """The place of one tag."""
-        return self.places.tag(cell.index, position)
+    def tag(self, cell: TaggedCell, position: int, text: str = "") -> Label:
+        """The label of one tag; *text* is a remark."""
+        return tag_label(self.notebook, cell.index, position, text)
 
-    def step(self, cell: TaggedCell) -> Label:
-        """The place of the tag that names the step or the reference that *cell* is."""
+    def step(self, cell: TaggedCell, text: str = "") -> Label:
+        """The label of the tag that names the step or the reference that *cell* is."""
         named = (at for at, tag in enumerate(cell.read) if tag.partition(":")[2] == cell.role.name)
-        return self.tag(cell, next(named, 0))
-
-    def prev(self, cell: TaggedCell, name: str) -> Label:
-        """The place of the tag of *cell* that says that it waits for *name*."""
-        for position in cell.positions("prev"):
-            if name in cell.read[position].partition(":")[2].split(";"):
-                return self.tag(cell, position)
-        return self.places.metadata(cell.index, ("tags",))
-
-
-def cells_stand(indices: Sequence[int]) -> str:
-    """`cell 3 stands`, `cells 3, 4 and 5 stand`."""
-    if not indices[1:]:
-        return f"cell {indices[0]} stands"
-    *most, last = indices[:SHOWN]
-    if len(indices) > SHOWN:
-        return f"cell {most[0]} and {len(indices) - 1} more stand"
-    return f"cells {', '.join(map(str, most))} and {last} stand"
-
-
-def them(indices: Sequence[int]) -> str:
-    """`it` or `them`."""
-    return "them" if indices[1:] else "it"
+        return self.tag(cell, next(named, 0), text)
 
 
 def kind_of(tag: str) -> str:
-    """What stands before the first colon."""
+    """What is before the first colon."""
     return tag.partition(":")[0]
 
 
@@ -189,7 +222,7 @@ def _near(word: str, known: Sequence[str]) -> str:
     return close if abs(len(word) - len(close)) <= 1 and word[:1] == close[:1] else ""
 
 
-def _cell(index: int, found: list[str]) -> TaggedCell:
+def _cell(index: int, found: Sequence[str]) -> TaggedCell:
     stop = next((at for at, tag in enumerate(found) if tag in tags.SPECIAL), len(found))
     special = found[stop] if stop < len(found) else ""
     return TaggedCell(index, found, found[:stop], special, role_of(found))

@@ -11,13 +11,13 @@ from kale_tag.analysis.model import Block, Spot
 from kale_tag.analysis.source import Parsed
 from kale_tag.analysis.units import Unit
 from kale_tag.diagnostics import Diagnostic, listed
-from kale_tag.lint.context import Part, Study
+from kale_tag.lint.context import Compilation, CompiledNotebook
 from kale_tag.rules.registry import found
 
 
-def late_shared_cell(study: Study) -> Iterator[Diagnostic]:
+def late_shared_cell(compilation: Compilation) -> Iterator[Diagnostic]:
     """An `imports` or `functions` cell below a step, which changes what that step sees."""
-    for part in study.parts:
+    for part in compilation.parts:
         if not _any_below(part):
             continue
         above: list[Block] = []
@@ -35,7 +35,7 @@ def late_shared_cell(study: Study) -> Iterator[Diagnostic]:
             above.append(block)
 
 
-def _any_below(part: Part) -> bool:
+def _any_below(part: CompiledNotebook) -> bool:
     """Whether a shared cell stands below the first cell of a step."""
     last = max(map(_number, part.draft.shared), default=-1)
     return any(_number(cells[0]) < last for cells in part.draft.cells.values() if cells)
@@ -49,7 +49,9 @@ def _changed(block: Block) -> Iterator[tuple[str, Spot]]:
             yield name, block.touches[name]
 
 
-def _seen(part: Part, cell: Parsed, name: str, above: Iterable[Block], own: Block) -> str:
+def _seen(
+    part: CompiledNotebook, cell: Parsed, name: str, above: Iterable[Block], own: Block
+) -> str:
     """Which steps see another value of *name* than in the notebook, in words; "" for none."""
     at, units = _number(cell), part.flow.units
     if any(name in one.binds and not _same(name, one, own) for one in above):
@@ -78,13 +80,13 @@ def _same(name: str, one: Block, other: Block) -> bool:
     return len({ast.unparse(node) for node in nodes if node is not None}) == 1
 
 
-def _uses_above(part: Part, unit: Unit, name: str, at: int) -> bool:
+def _uses_above(part: CompiledNotebook, unit: Unit, name: str, at: int) -> bool:
     return name in unit.used and name not in unit.ins and _first_use(part, unit, name) < at
 
 
-def split_step(study: Study) -> Iterator[Diagnostic]:
+def split_step(compilation: Compilation) -> Iterator[Diagnostic]:
     """A step with cells above and below another one, which do not run in that order."""
-    for part in study.parts:
+    for part in compilation.parts:
         for unit in part.units:
             cells = part.draft.cells[unit.name]
             for above, cell in pairwise(cells):
@@ -94,7 +96,7 @@ def split_step(study: Study) -> Iterator[Diagnostic]:
                         yield from _out_of_order(part, unit, other, block, above)
 
 
-def _between(part: Part, unit: Unit, first: int, last: int) -> list[Unit]:
+def _between(part: CompiledNotebook, unit: Unit, first: int, last: int) -> list[Unit]:
     """The other steps that have a cell between two numbers."""
     return [
         other
@@ -105,7 +107,7 @@ def _between(part: Part, unit: Unit, first: int, last: int) -> list[Unit]:
 
 
 def _out_of_order(
-    part: Part, unit: Unit, between: Unit, block: Block, above: Parsed
+    part: CompiledNotebook, unit: Unit, between: Unit, block: Block, above: Parsed
 ) -> Iterator[Diagnostic]:
     """What the later cell of *unit* does out of order, by its *block*."""
     number = part.flow.units.index(unit)
@@ -137,9 +139,9 @@ def _out_of_order(
                 return
 
 
-def missed_change(study: Study) -> Iterator[Diagnostic]:
+def missed_change(compilation: Compilation) -> Iterator[Diagnostic]:
     """A variable that a step above has changed, and that a step uses without waiting for it."""
-    for part in study.parts:
+    for part in compilation.parts:
         units = part.flow.units
         if any(unit.inner is not None for unit in units):
             continue
@@ -162,7 +164,7 @@ def missed_change(study: Study) -> Iterator[Diagnostic]:
                     yield _missed(part, unit, name, units[last].name, above[last])
 
 
-def _missed(part: Part, unit: Unit, name: str, changer: str, spot: Spot) -> Diagnostic:
+def _missed(part: CompiledNotebook, unit: Unit, name: str, changer: str, spot: Spot) -> Diagnostic:
     producer = unit.ins.get(name, -1)
     origin = "as the parameter" if name in unit.parameters else "from a shared cell"
     origin = f"from step `{part.flow.units[producer].name}`" if producer >= 0 else origin
@@ -186,7 +188,7 @@ def _where(unit: Unit, name: str) -> Spot | None:
     return unit.block.binds.get(name) or unit.block.touches.get(name)
 
 
-def _first_use(part: Part, unit: Unit, name: str) -> int:
+def _first_use(part: CompiledNotebook, unit: Unit, name: str) -> int:
     """The cell of the step in which it first uses *name*, its first one where that is not seen."""
     cells = part.draft.cells[unit.name]
     for cell in cells:

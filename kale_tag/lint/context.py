@@ -1,4 +1,4 @@
-"""A notebook as the lints of pipelines look at it: what was built of it, and what stood against."""
+"""The compiled pipeline of a notebook, and the diagnostics of compiling it, for the lints."""
 
 import ast
 from collections.abc import Collection, Iterator, Sequence
@@ -19,8 +19,8 @@ from kale_tag.notebook.model import Notebook
 
 
 @dataclass(frozen=True, slots=True)
-class Part:
-    """One notebook of a pipeline: that which makes it, or one that it refers to."""
+class CompiledNotebook:
+    """One notebook of a pipeline: the one that makes it, or one that it refers to."""
 
     draft: Draft
     flow: Dataflow
@@ -48,47 +48,39 @@ class Part:
 
 
 @dataclass(frozen=True, slots=True)
-class Study:
-    """What became of a notebook.
+class Compilation:
+    """The pipeline of a notebook as `compile` builds it, for the lints."""
 
-    *told* is what was said while it was built and packaged, errors and warnings. *parts* are its
-    notebooks, the outermost first; there are none where it could not be built.
-    """
-
-    told: tuple[Diagnostic, ...]
-    parts: tuple[Part, ...] = ()
-
-    def says(self, code: str) -> Iterator[Diagnostic]:
-        """What was said under *code*, each thing once."""
-        return (diagnostic for diagnostic in dict.fromkeys(self.told) if diagnostic.code == code)
+    diagnostics: tuple[Diagnostic, ...]  # errors and warnings of building and packaging it
+    parts: tuple[CompiledNotebook, ...] = ()  # the outermost first; () if it could not be built
 
 
-def study(
+def compile_notebook(
     notebook: Notebook,
     options: CompileOptions,
     load: Load,
     local: Collection[str],
     runtime: Runtime,
-) -> Study:
-    """Builds and packages *notebook*, as `compile` does; for the arguments see `build.build`."""
+) -> Compilation:
+    """Build and package *notebook*, as `compile` does; for the arguments see `build.build`."""
     try:
         built = build(notebook, options, load, local)
     except UserError as exc:
-        return Study(exc.diagnostics)
-    told: tuple[Diagnostic, ...]
+        return Compilation(exc.diagnostics)
+    diagnostics: tuple[Diagnostic, ...]
     try:
         made: Package = package(built.pipeline, runtime)
-        told = (*made.warnings, *size_warnings(made.size, notebook.name))
+        diagnostics = (*made.warnings, *size_warnings(made.size, notebook.name))
     except UserError as exc:
-        told = (*built.pipeline.warnings, *exc.diagnostics)
-    return Study(told, tuple(_parts(built)))
+        diagnostics = (*built.pipeline.warnings, *exc.diagnostics)
+    return Compilation(diagnostics, tuple(_parts(built)))
 
 
-def _parts(built: Built) -> Iterator[Part]:
-    yield Part(built.draft, built.flow, built.pipeline)
+def _parts(built: Built) -> Iterator[CompiledNotebook]:
+    yield CompiledNotebook(built.draft, built.flow, built.pipeline)
     units = {unit.name: unit for unit in built.flow.units}
     for sub in built.pipeline.steps:
         if isinstance(sub, SubPipeline):
             flow = units[sub.name].inner
             assert flow is not None
-            yield Part(built.inner[sub.name], flow, sub.pipeline)
+            yield CompiledNotebook(built.inner[sub.name], flow, sub.pipeline)

@@ -4,7 +4,6 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 from kale_tag.diagnostics import Diagnostic, Label
-from kale_tag.lint.context import Study
 from kale_tag.rules.registry import found
 
 
@@ -15,21 +14,6 @@ class Named:
     notebook: str
     pipeline: str
     label: Label
-
-
-def name_clash(study: Study) -> Iterator[Diagnostic]:
-    """Two steps whose names are one to Kubeflow Pipelines."""
-    return study.says("name-clash")
-
-
-def name_of_pipeline(study: Study) -> Iterator[Diagnostic]:
-    """A step that has the name of the pipeline."""
-    return study.says("name-of-pipeline")
-
-
-def name_too_long(study: Study) -> Iterator[Diagnostic]:
-    """A step whose name is longer than Kubernetes takes."""
-    return study.says("name-too-long")
 
 
 def one_pipeline_name(named: Iterable[Named]) -> Iterator[Diagnostic]:
@@ -47,20 +31,4 @@ def one_pipeline_name(named: Iterable[Named]) -> Iterator[Diagnostic]:
             )
 
 
-def step_too_large(study: Study) -> Iterator[Diagnostic]:
-    """A step with more code than a container can be started with."""
-    return study.says("step-too-large")
-
-
-def large_package(study: Study) -> Iterator[Diagnostic]:
-    """A pipeline whose steps have more than a million bytes together."""
-    return study.says("large-package")
-
-
-LINTS = (
-    name_clash,
-    name_of_pipeline,
-    name_too_long,
-    step_too_large,
-    large_package,
-)
+LINTS = ()

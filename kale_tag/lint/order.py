@@ -8,8 +8,7 @@ from kale_tag.analysis.calls import words
 from kale_tag.analysis.paths import as_file, dotted, text_of
 from kale_tag.analysis.source import Parsed
 from kale_tag.diagnostics import Diagnostic, Label
-from kale_tag.lint.context import Part, Study
-from kale_tag.notebook.places import cell_label
+from kale_tag.lint.context import Compilation, CompiledNotebook
 from kale_tag.rules.registry import found
 
 WRITERS = words(
@@ -37,17 +36,19 @@ MOVERS = words("copy copy2 copyfile copytree move rename replace")
 """The last part of the names of those that write the one that they are given second."""
 
 
-def redundant_prev(study: Study) -> Iterator[Diagnostic]:
+def redundant_prev(compilation: Compilation) -> Iterator[Diagnostic]:
     """A `prev:` that says what others say already."""
-    for part in study.parts:
+    for part in compilation.parts:
         if any(unit.inner is not None for unit in part.flow.units):
             continue  # there the order of the cells counts, whatever the tags say
         units = {unit.name: unit for unit in part.flow.units}
         number = {name: position for position, name in enumerate(units)}
         for step in part.pipeline.steps:
             producers = set(step.ins.values())
-            for given in part.draft.tagged.prev(step.name):
-                (name,) = given.tag.parts
+            for given in part.draft.tagged.step_tags[step.name]:
+                if given.tag.kind != "prev":
+                    continue
+                name = given.tag.key
                 bit = 1 << number[name]
                 ways = [
                     other
@@ -59,14 +60,14 @@ def redundant_prev(study: Study) -> Iterator[Diagnostic]:
                         "redundant-prev",
                         f"`prev:{name}` of step `{step.name}` says nothing new: it runs after "
                         f"`{ways[0]}`, which runs after `{name}`",
-                        cell_label(part.draft.notebook, given.cell),
+                        given.label,
                         help="take the tag out",
                     )
 
 
-def missing_prev(study: Study) -> Iterator[Diagnostic]:
+def missing_prev(compilation: Compilation) -> Iterator[Diagnostic]:
     """A step that uses a file of a volume which another writes, and does not wait for it."""
-    for part in study.parts:
+    for part in compilation.parts:
         units = part.flow.units
         number = {unit.name: position for position, unit in enumerate(units)}
         for read in _read_of_others(part):
@@ -84,9 +85,9 @@ def missing_prev(study: Study) -> Iterator[Diagnostic]:
                 )
 
 
-def unshared_file(study: Study) -> Iterator[Diagnostic]:
+def unshared_file(compilation: Compilation) -> Iterator[Diagnostic]:
     """A step that uses a file which another step writes into its own container."""
-    for part in study.parts:
+    for part in compilation.parts:
         for read in _read_of_others(part):
             if not read.is_kept:
                 writer = read.writers[-1]
@@ -117,7 +118,7 @@ class _Files:
     writes: dict[str, Label] = field(default_factory=dict)
 
 
-def _read_of_others(part: Part) -> Iterator[_Use]:
+def _read_of_others(part: CompiledNotebook) -> Iterator[_Use]:
     """Files that steps read and do not write, with the steps that do; *is_kept*: on a volume."""
     if len(part.draft.cells) < 2:
         return
@@ -135,7 +136,7 @@ def _read_of_others(part: Part) -> Iterator[_Use]:
                 yield _Use(name, path, label, kept, writers)
 
 
-def _files(part: Part, cells: list[Parsed]) -> _Files:
+def _files(part: CompiledNotebook, cells: list[Parsed]) -> _Files:
     found_ = _Files()
     modules = part.flow.modules
     known = {one.name: one.default for one in part.draft.parameters if isinstance(one.default, str)}

@@ -7,7 +7,7 @@ from kale_tag.analysis.model import Spot
 from kale_tag.analysis.paths import dotted
 from kale_tag.analysis.source import Parsed
 from kale_tag.diagnostics import Diagnostic
-from kale_tag.lint.context import Part, Study
+from kale_tag.lint.context import Compilation, CompiledNotebook
 from kale_tag.rules.registry import found
 
 UNPICKLABLE: Mapping[str, str] = {
@@ -56,9 +56,9 @@ UNPICKLABLE: Mapping[str, str] = {
 _READS = frozenset(["os.environ.get", "os.getenv", "os.environ.pop", "os.environ.setdefault"])
 
 
-def unpicklable_output(study: Study) -> Iterator[Diagnostic]:
+def unpicklable_output(compilation: Compilation) -> Iterator[Diagnostic]:
     """A variable that goes from one step to another, and cannot be written to a file."""
-    for part in study.parts:
+    for part in compilation.parts:
         generators = set(_generators(part))
         for unit, step in part.steps:
             pickles = "cloudpickle" in {name.partition("[")[0] for name in step.packages}
@@ -105,7 +105,7 @@ def _unpicklable(
             return ""
 
 
-def _generators(part: Part) -> Iterator[str]:
+def _generators(part: CompiledNotebook) -> Iterator[str]:
     """Functions of the notebook that give a generator."""
     for cells in (part.draft.shared, *part.draft.cells.values()):
         for cell in cells:
@@ -135,9 +135,9 @@ def _value(spot: Spot) -> ast.expr | None:
     return None
 
 
-def leaked_secret(study: Study) -> Iterator[Diagnostic]:
+def leaked_secret(compilation: Compilation) -> Iterator[Diagnostic]:
     """A secret that a step prints, or gives to another step."""
-    for part in study.parts:
+    for part in compilation.parts:
         modules = part.flow.modules
         for unit, step in part.steps:
             secrets = {secret.env for secret in step.settings.secrets}

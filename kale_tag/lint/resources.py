@@ -7,7 +7,7 @@ from kale_tag.analysis.calls import words
 from kale_tag.analysis.paths import dotted
 from kale_tag.analysis.units import Unit
 from kale_tag.diagnostics import Diagnostic, Label, listed
-from kale_tag.lint.context import Part, Study
+from kale_tag.lint.context import Compilation, CompiledNotebook
 from kale_tag.rules.registry import found
 
 TRAINING = words("backward cuda fine_tune fit_generator fit_one_cycle train_on_batch")
@@ -20,40 +20,10 @@ DEVICES = words("accelerator device device_type task_type tree_method")
 """Parameters that say whether a GPU is used, `cuda`, `gpu` or `gpu_hist`."""
 
 
-def invalid_quantity(study: Study) -> Iterator[Diagnostic]:
-    """A limit or request that is no quantity of Kubernetes, or one that cannot be meant."""
-    return study.says("invalid-quantity")
-
-
-def unknown_resource(study: Study) -> Iterator[Diagnostic]:
-    """A limit for something that no cluster has."""
-    return study.says("unknown-resource")
-
-
-def not_expressible(study: Study) -> Iterator[Diagnostic]:
-    """A limit that a package of Kubeflow Pipelines has no room for."""
-    return study.says("not-expressible")
-
-
-def two_accelerators(study: Study) -> Iterator[Diagnostic]:
-    """A step with limits for two types of devices."""
-    return study.says("two-accelerators")
-
-
-def request_over_limit(study: Study) -> Iterator[Diagnostic]:
-    """A step that requests more than its limit."""
-    return study.says("request-over-limit")
-
-
-def request_of_device(study: Study) -> Iterator[Diagnostic]:
-    """A step that requests a device, and has another limit for it or none."""
-    return study.says("request-of-device")
-
-
-def no_limits(study: Study) -> Iterator[Diagnostic]:
+def no_limits(compilation: Compilation) -> Iterator[Diagnostic]:
     """Steps that train large models or use a GPU, and say nothing of what they need."""
     places: list[tuple[str, Label]] = []
-    for part in study.parts:
+    for part in compilation.parts:
         for unit, step in part.steps:
             settings = step.settings
             if not settings.limits and not settings.requests:
@@ -72,7 +42,7 @@ def no_limits(study: Study) -> Iterator[Diagnostic]:
         )
 
 
-def _heavy(part: Part, unit: Unit) -> Label | None:
+def _heavy(part: CompiledNotebook, unit: Unit) -> Label | None:
     """Where the unit plainly trains a large model, or uses a GPU."""
     modules = part.flow.modules
     for cell in part.draft.cells[unit.name]:
@@ -110,12 +80,4 @@ def _says_gpu(node: ast.AST) -> bool:
     return isinstance(node, ast.Constant) and str(node.value).lower().startswith(("cuda", "gpu"))
 
 
-LINTS = (
-    invalid_quantity,
-    unknown_resource,
-    not_expressible,
-    two_accelerators,
-    request_over_limit,
-    request_of_device,
-    no_limits,
-)
+LINTS = (no_limits,)

@@ -9,7 +9,7 @@ from kale_tag.analysis.paths import dotted
 from kale_tag.analysis.process_state import depends, in_words, settings
 from kale_tag.analysis.units import Unit
 from kale_tag.diagnostics import Diagnostic, Label, listed
-from kale_tag.lint.context import Part, Study
+from kale_tag.lint.context import Compilation, CompiledNotebook
 from kale_tag.rules.registry import found
 
 FRESH = calls.words(
@@ -20,9 +20,9 @@ FRESH = calls.words(
 """What gives another value each time, as do all of `random` and `secrets`."""
 
 
-def lost_state(study: Study) -> Iterator[Diagnostic]:
+def lost_state(compilation: Compilation) -> Iterator[Diagnostic]:
     """A step that sets what is not a variable, and that another step depends on."""
-    for part in study.parts:
+    for part in compilation.parts:
         modules = part.flow.modules
         shared = {
             state
@@ -57,7 +57,7 @@ def _lost(users: Sequence[str]) -> str:
 class _Set:
     """What a step sets of the state of its process, where, and what it does itself."""
 
-    def __init__(self, part: Part, unit: Unit) -> None:
+    def __init__(self, part: CompiledNotebook, unit: Unit) -> None:
         """Look at the cells of the step, and at the shared functions that it may run."""
         self.part = part
         self.cells = part.draft.cells[unit.name]
@@ -85,15 +85,15 @@ class _Set:
         return depends(state, nodes, modules) is not None
 
 
-def shared_state(study: Study) -> Iterator[Diagnostic]:
+def shared_state(compilation: Compilation) -> Iterator[Diagnostic]:
     """What a shared cell makes for the whole notebook, and each step makes anew."""
-    for part in study.parts:
+    for part in compilation.parts:
         yield from _made_anew(part)
         yield from _kept_defaults(part)
         yield from _changed_definitions(part)
 
 
-def _made_anew(part: Part) -> Iterator[Diagnostic]:
+def _made_anew(part: CompiledNotebook) -> Iterator[Diagnostic]:
     """Variables of shared cells that have another value, or start again, in every step."""
     for cell in part.draft.shared:
         for node in cell.tree.body:
@@ -118,7 +118,7 @@ def _made_anew(part: Part) -> Iterator[Diagnostic]:
                 )
 
 
-def _kept_defaults(part: Part) -> Iterator[Diagnostic]:
+def _kept_defaults(part: CompiledNotebook) -> Iterator[Diagnostic]:
     """Shared functions that keep things in a default value: `def add(x, rows=[])`."""
     for cell in part.draft.shared:
         for node in cell.tree.body:
@@ -144,12 +144,12 @@ def _kept_defaults(part: Part) -> Iterator[Diagnostic]:
                     )
 
 
-def _users(part: Part, name: str) -> Sequence[str]:
+def _users(part: CompiledNotebook, name: str) -> Sequence[str]:
     """The steps that use a variable of the shared cells."""
     return [unit.name for unit in part.units if name in unit.used and name not in unit.ins]
 
 
-def _changed_definitions(part: Part) -> Iterator[Diagnostic]:
+def _changed_definitions(part: CompiledNotebook) -> Iterator[Diagnostic]:
     """Steps that change a shared class or function, which later ones have as it was."""
     shared = part.flow.shared
     for number, unit in enumerate(part.flow.units):

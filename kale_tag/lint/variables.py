@@ -10,39 +10,19 @@ from kale_tag.analysis.paths import dotted
 from kale_tag.analysis.source import Parsed
 from kale_tag.diagnostics import Diagnostic, Label
 from kale_tag.kale.pipeline import Parameter, SubPipeline
-from kale_tag.lint.context import Part, Study
+from kale_tag.lint.context import Compilation, CompiledNotebook
 from kale_tag.rules.registry import found
 
 SHOWN = 5
 """Variables that one finding names."""
 
 
-def undefined_name(study: Study) -> Iterator[Diagnostic]:
-    """A variable that a step uses, and that no step before it defines."""
-    return study.says("undefined-name")
-
-
-def two_producers(study: Study) -> Iterator[Diagnostic]:
-    """A variable that two steps change side by side, and that a later one uses."""
-    return study.says("two-producers")
-
-
-def deleted_name(study: Study) -> Iterator[Diagnostic]:
-    """A variable that a step uses after a step before it has deleted it."""
-    return study.says("deleted-name")
-
-
-def unknown_metric(study: Study) -> Iterator[Diagnostic]:
-    """A metric that no step computes."""
-    return study.says("unknown-metric")
-
-
-def unused_variable(study: Study) -> Iterator[Diagnostic]:
+def unused_variable(compilation: Compilation) -> Iterator[Diagnostic]:
     """A variable that a step computes and that nothing in the notebook ever uses."""
-    if not study.parts or any(_is_open(part) for part in study.parts):
+    if not compilation.parts or any(_is_open(part) for part in compilation.parts):
         return
-    used = {name for part in study.parts for name in _used(part)}
-    for part in study.parts:
+    used = {name for part in compilation.parts for name in _used(part)}
+    for part in compilation.parts:
         unread = _not_run(part)
         for name, cells in part.draft.cells.items():
             lost = {
@@ -68,13 +48,13 @@ def _lost(step: str, lost: dict[str, Label]) -> Diagnostic:
     )
 
 
-def _is_open(part: Part) -> bool:
+def _is_open(part: CompiledNotebook) -> bool:
     """Whether names may be used in ways that cannot be seen."""
     blocks = [part.flow.shared, *(unit.block for unit in part.flow.units)]
     return any(block.dynamic for block in blocks)
 
 
-def _used(part: Part) -> Iterator[str]:
+def _used(part: CompiledNotebook) -> Iterator[str]:
     """Every name that any code reads, or that stands in a text: `query("age > @least")`."""
     draft = part.draft
     yield from draft.metrics
@@ -98,7 +78,7 @@ def _read(node: ast.AST) -> Iterator[str]:
             pass
 
 
-def _not_run(part: Part) -> str:
+def _not_run(part: CompiledNotebook) -> str:
     """The code of all cells that no step runs: they use variables in the notebook."""
     notebook, outline = part.draft.notebook, part.draft.outline
     cells = (*outline.shared.get("skip", ()), *outline.dropped)
@@ -131,9 +111,9 @@ def _is_handle(value: ast.expr, modules: Mapping[str, str]) -> bool:
     return any(one in calls.PLOTS | calls.AXES for one in parts)
 
 
-def unused_parameter(study: Study) -> Iterator[Diagnostic]:
+def unused_parameter(compilation: Compilation) -> Iterator[Diagnostic]:
     """A parameter of the pipeline that no step uses."""
-    for part in study.parts[:1]:
+    for part in compilation.parts[:1]:
         used = {name for step in part.pipeline.steps for name in step.parameters}
         for sub in part.pipeline.steps:
             if isinstance(sub, SubPipeline):
@@ -149,9 +129,9 @@ def unused_parameter(study: Study) -> Iterator[Diagnostic]:
                 )
 
 
-def reassigned_parameter(study: Study) -> Iterator[Diagnostic]:
+def reassigned_parameter(compilation: Compilation) -> Iterator[Diagnostic]:
     """A step that gives a parameter another value without a look at its own."""
-    for part in study.parts:
+    for part in compilation.parts:
         for unit, one, spot in _reassigned(part):
             yield found(
                 "reassigned-parameter",
@@ -163,7 +143,7 @@ def reassigned_parameter(study: Study) -> Iterator[Diagnostic]:
             )
 
 
-def _reassigned(part: Part) -> Iterator[tuple[str, Parameter, Spot]]:
+def _reassigned(part: CompiledNotebook) -> Iterator[tuple[str, Parameter, Spot]]:
     """The steps that assign a parameter without reading it first."""
     for unit in part.flow.units:
         for one in part.draft.parameters:
@@ -173,10 +153,6 @@ def _reassigned(part: Part) -> Iterator[tuple[str, Parameter, Spot]]:
 
 
 LINTS = (
-    undefined_name,
-    two_producers,
-    deleted_name,
-    unknown_metric,
     unused_variable,
     unused_parameter,
     reassigned_parameter,

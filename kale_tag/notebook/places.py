@@ -34,12 +34,20 @@ def tag_label(notebook: Notebook, cell: int, position: int, text: str = "") -> L
 
 
 def in_files(diagnostic: Diagnostic, places: Mapping[str, "Places"]) -> Diagnostic:
-    """The same diagnostic with labels in the files of the notebooks that *places* names."""
+    """The same diagnostic with labels in the files of the notebooks that *places* names.
+
+    Its message then names the cell, which such a place does not show.
+    """
     labels = tuple(
         places[label.source.name].in_file(label) if label.source.name in places else label
         for label in diagnostic.labels
     )
-    return replace(diagnostic, labels=labels)
+    cell = diagnostic.labels[0].source.cell if diagnostic.labels else None
+    message = diagnostic.message
+    if cell is not None and labels[0].source.cell is None and not message.startswith("cell "):
+        rest = message.removeprefix("the cell ")
+        message = f"cell {cell}: {message}" if rest == message else f"cell {cell} {rest}"
+    return replace(diagnostic, message=message, labels=labels)
 
 
 class Places:

@@ -1,17 +1,19 @@
 """Tags and settings wanted against those present: a `Plan` for one notebook."""
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
-from kale_tag.diagnostics import Diagnostic, Label, Source, UserError, error, suggest, warning
+from kale_tag.diagnostics import Diagnostic, Label, Source, UserError, error
 from kale_tag.kale import tags
+from kale_tag.kale.checks import OF_A_PLAN
 from kale_tag.kale.metadata import PATH_KEY, tags_in
+from kale_tag.kale.view import TaggedNotebook
 from kale_tag.notebook.model import MISSING, Notebook, first_line
 from kale_tag.plan.desired import Wanted, Wants
 from kale_tag.plan.desired_settings import settings_changes
 from kale_tag.plan.select import Selection, View, check_counts, endless, select
 from kale_tag.spec.change import Change, Target
-from kale_tag.spec.model import Given, Spec
+from kale_tag.spec.model import Spec
 from kale_tag.upgrade.upgrade import Upgraded
 
 
@@ -173,7 +175,7 @@ class _Planner:
             if change is not None:
                 found.append(change)
         if check and not self.diagnostics and any(one.settings for one in self.wanted.values()):
-            self._check_steps(final)
+            self._check_result(final)
         return found
 
     def _tags(self, index: int, wanted: Wanted, present: Sequence[str]) -> Sequence[str]:
@@ -284,59 +286,27 @@ class _Planner:
             )
         )
 
-    def _check_steps(self, final: Mapping[int, Sequence[str]]) -> None:
-        """Hold what is asked for against the steps that the notebook will have."""
-        first: dict[str, int] = {}
-        for index in self.view.code:
-            for tag in final[index] if index in final else self.view.tags(index):
-                kind, _, name = tag.partition(":")
-                if name and kind in {"step", "notebook"}:
-                    first.setdefault(name, index)
-        for index, wanted in self.wanted.items():
-            if wanted.role is None or not wanted.settings:
-                continue
-            if (start := first.get(wanted.role.value, index)) < index:
-                self.diagnostics.append(self._shadowed(start, index, wanted.role))
-            for given in wanted.settings:
-                if given.kind == "prev":
-                    self._check_prev(given, index, first)
-                elif given.kind in {"label", "annotation"} and ":" in given.value:
-                    self.warnings.append(
-                        warning(
-                            "colon-lost",
-                            f"Kale 2.3 drops the colons of this {given.kind}",
-                            given.label,
-                            help="kale-tag compile keeps them",
-                        )
-                    )
+    def _check_result(self, planned: Mapping[int, Sequence[str]]) -> None:
+        """Check the notebook with its *planned* tags; report what the spec breaks."""
+        if self.view.looks_through:
+            planned = {**{index: self.view.tags(index) for index in self.view.code}, **planned}
+        tagged = TaggedNotebook(self.view.notebook, planned)
+        for check in OF_A_PLAN:
+            for diagnostic in check(tagged):
+                found = [(self._in_spec(label, planned), label) for label in diagnostic.labels]
+                ours = [label for label, _ in found if label is not None]
+                if not ours or (found[0][0] is None and diagnostic.code != "cycle"):
+                    continue  # the notebook is like this without the spec
+                rest = [label for _, label in found if label.source.cell is not None]
+                labels = tuple(dict.fromkeys((*ours, *rest)))
+                kind = self.diagnostics if diagnostic.severity == "error" else self.warnings
+                kind.append(replace(diagnostic, labels=labels))
 
-    def _check_prev(self, given: Given, index: int, first: Mapping[str, int]) -> None:
-        name = self.view.notebook.name
-        if given.value not in first:
-            self.diagnostics.append(
-                error(
-                    "unknown-step",
-                    f"no step of {name} is named `{given.value}`",
-                    given.label,
-                    help=suggest(given.value, first, "it has the steps"),
-                )
-            )
-        elif first[given.value] > index:
-            self.warnings.append(
-                warning(
-                    "later-prev",
-                    f"in {name} step `{given.value}` starts at cell {first[given.value]}, after "
-                    f"the step that waits for it (cell {index}): Kale refuses that",
-                    given.label,
-                )
-            )
-
-    def _shadowed(self, start: int, index: int, role: Given) -> Diagnostic:
-        return error(
-            "shadowed-settings",
-            f"cell {start} of {self.view.notebook.name} starts step `{role.value}`, and no rule "
-            "selects it: Kale would not read what this rule gives the step",
-            role.label.with_text(f"this rule selects cell {index}"),
-            notes=[f"cell {start}: `{first_line(self.view.source(start))}`"],
-            help="let the rule select that cell too, or say `unmatched: untag`",
-        )
+    def _in_spec(self, label: Label, planned: Mapping[int, Sequence[str]]) -> Label | None:
+        """The place in the spec of a tag; None if the notebook has it without the spec."""
+        cell = label.source.cell
+        if cell is None or label.path is None or (wanted := self.wanted.get(cell)) is None:
+            return None
+        text = planned[cell][int(label.path[1])]
+        given = (one for one in wanted.settings if str(one.tag()) == text)
+        return next((one.label.with_text(label.text) for one in given), None)

@@ -27,7 +27,7 @@ SEVERITIES: Final[Mapping[str, Severity]] = {
     "setting-without-step": "error",
     "reserved-name": "error",
     "repeated-setting": "error",
-    "colon-lost": "error",
+    "colon-lost": "warning",
     # the steps that they make
     "no-step": "error",
     "dropped-code": "error",

@@ -1,11 +1,12 @@
-"""What holds across the rules of a spec: variables, renames, steps that wait for each other."""
+"""Checks across the rules of a spec: variables, renames, dependencies between steps."""
 
-import graphlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from itertools import pairwise
 
 from kale_tag.diagnostics import Label, nearest, suggest
 from kale_tag.fields.fields import Form, narrowed
+from kale_tag.kale.check_steps import cycle_message, does_not_exist
+from kale_tag.kale.order import find_cycle
 from kale_tag.spec import template
 from kale_tag.spec.model import ABOVE, Spec
 
@@ -80,11 +81,11 @@ def _check_rename(form: Form, spec: Spec) -> None:
 
 
 def _check_steps(form: Form, spec: Spec) -> None:
-    """Unknown `prev` and cycles, as far as the spec alone can tell.
+    """Unknown `prev` and cycles, as far as the spec alone shows them.
 
-    A `prev` that no rule defines may name a step that the notebooks have already: that is looked
-    at notebook by notebook (`plan`). Where the spec owns every cell, or is refused anyway and
-    the name looks like a slip, it is said here.
+    A `prev` that no rule defines may name a step that the notebooks have already: `plan` checks
+    each notebook. Here it is reported where the spec owns every cell, or where the spec is refused
+    anyway and the name looks like a slip.
     """
     roles = [rule.role for rule in spec.rules if rule.role is not None]
     names = {role.value for role in roles if role.kind in {"step", "notebook"}}
@@ -95,13 +96,17 @@ def _check_steps(form: Form, spec: Spec) -> None:
                 slip = form.diagnostics and nearest(prev.value, known)
                 certain = spec.unmatched != "keep" or slip
                 known_later = prev.value == ABOVE or template.has_holes(prev.value)
-                if prev.value not in known and certain and not known_later:
+                if rule.role and prev.value not in known and certain and not known_later:
                     form.diagnostic(
-                        "unknown-step",
-                        f"no step is named `{prev.value}`",
+                        "unknown-prev",
+                        does_not_exist(rule.role.value, prev.value),
                         prev.label,
                         help=suggest(prev.value, sorted(known), "steps:"),
                     )
+    _check_cycles(form, spec)
+
+
+def _check_cycles(form: Form, spec: Spec) -> None:
     edges: dict[str, dict[str, tuple[int, Label]]] = {}
     for rule in spec.rules:
         if rule.role is None or rule.role.kind != "step" or rule.prev is None:
@@ -109,28 +114,17 @@ def _check_steps(form: Form, spec: Spec) -> None:
         step = edges.setdefault(rule.role.value, {})
         if any(layer < rule.layer for layer, _ in step.values()):
             step.clear()  # a file's own `prev` replaces that of its base
-        # Who waits for the step above alone is in no cycle: no way round leads up all the time.
+        # Who depends on the step above alone is in no cycle: no way round leads up all the time.
         step |= {one.value: (rule.layer, one.label) for one in rule.prev if one.value != ABOVE}
-    try:
-        graphlib.TopologicalSorter(edges).prepare()
-    except graphlib.CycleError as exc:
-        cycle = [str(name) for name in reversed(exc.args[1])]
-        waits = [
-            edges[later][earlier][1].with_text(f"`{later}` waits for `{earlier}`")
-            for later, earlier in _waits(cycle, edges)
+    if cycle := find_cycle(edges):
+        labels = [
+            edges[step][prev][1].with_text(f"`{step}` depends on `{prev}`")
+            for step, prev in pairwise(cycle)
         ]
         form.diagnostic(
             "cycle",
-            f"steps wait for each other: {' -> '.join(cycle)}"
-            if waits[1:]
-            else f"step `{cycle[0]}` waits for itself",
-            waits[0],
-            also=waits[1:],
-            help="remove one of these `prev` entries" if waits[1:] else "remove it from `prev`",
+            cycle_message(cycle[:-1]),
+            labels[0],
+            also=labels[1:],
+            help="remove one of these `prev` entries" if labels[1:] else "remove it from `prev`",
         )
-
-
-def _waits(cycle: list[str], edges: Mapping[str, Mapping[str, object]]) -> list[tuple[str, str]]:
-    """The edges of *cycle* as pairs of a step and one that it waits for, whichever way it runs."""
-    forward = list(pairwise(cycle))
-    return [(a, b) if b in edges.get(a, {}) else (b, a) for a, b in forward]

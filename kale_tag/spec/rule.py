@@ -7,6 +7,7 @@ from kale_tag.diagnostics import Label
 from kale_tag.fields.fields import Form, kind, narrowed
 from kale_tag.fields.yaml_tree import Mapping, Node, Scalar, Sequence
 from kale_tag.kale import tags
+from kale_tag.kale.check_tags import why_reserved
 from kale_tag.kale.tags import corrected
 from kale_tag.spec import template
 from kale_tag.spec.model import ABOVE, Expect, Given, Index, Pattern, Rule, Selector
@@ -65,10 +66,10 @@ def _check_effect(form: Form, node: Mapping, rule: Rule) -> None:
         names = " and ".join(f"`{key}`" for key in stray)
         form.diagnostic(
             "setting-without-step",
-            f"{names} belong{'' if stray[1:] else 's'} to a step, and this rule names none",
+            f"{names} in a rule without `step`: only a step has {'them' if stray[1:] else 'it'}",
             keys[stray[0]],
             also=[keys[key] for key in stray[1:]],
-            help="say `step:` in the same rule",
+            help="name the step in the same rule: `step: NAME`",
         )
 
 
@@ -157,13 +158,8 @@ def check_tag(form: Form, given: Given, key: Label | None = None) -> None:
             help=f"write `{given.key}: {given.value}/KEY`, with the name of the key for KEY",
         )
         return
-    if given.kind in {"step", "notebook", "prev"} and given.value in tags.SPECIAL:
-        form.diagnostic(
-            "reserved-name",
-            f"a step cannot be named `{given.value}`: Kale takes it for the tag of that name",
-            given.label,
-            help="choose another name",
-        )
+    if given.kind in {"step", "notebook", "prev"} and (why := why_reserved(given.value)):
+        form.diagnostic("reserved-name", why, given.label, help="choose another name")
         return
     _check_parts(form, given, key)
 
@@ -192,7 +188,7 @@ def _check_parts(
                 hint = "holes are for values; a key is written out"
             form.diagnostic(
                 f"invalid-{part.name.replace(' ', '-')}",
-                f"`{text}` is not a valid {part.name}: Kale takes {part.rule}",
+                f"`{text}` is not a valid {part.name}: {part}",
                 key if key is not None and is_key else given.label,
                 help=hint,
             )

@@ -14,7 +14,7 @@ from kale_tag.diagnostics import Diagnostic, warning
 from kale_tag.kale.checks import lint
 from kale_tag.kale.outline import outline
 from kale_tag.notebook.model import Notebook
-from kale_tag.notebook.places import Places
+from kale_tag.notebook.places import Places, in_files
 from kale_tag.upgrade.warnings import ipython_syntax
 
 if TYPE_CHECKING:
@@ -26,11 +26,12 @@ _IPYTHON = re.compile(r"\s*(?:[%!?]|\w+\s*=\s*[%!]\w)|.*\?\s*$")
 
 def left_to_fix(notebook: Notebook) -> Iterator[Diagnostic]:
     """A warning for each thing in *notebook* that Kale 2.3 refuses, or silently gets wrong."""
-    for diagnostic in lint(notebook):
-        if diagnostic.severity == "error":
-            yield replace(diagnostic, severity="warning")
     found = outline(notebook)
     places = Places(notebook)
+    for diagnostic in lint(notebook):
+        if diagnostic.severity == "error":
+            located = in_files(diagnostic, {notebook.name: places})
+            yield replace(located, severity="warning")
     checks = dict.fromkeys((index for step in found.steps for index in step.cells), _syntax)
     for kind, check in _SHARED.items():
         checks |= dict.fromkeys(found.shared.get(kind, ()), check)

@@ -3,7 +3,7 @@
 import pytest
 from notebooks import from_percent
 
-from kale_tag.kale.outline import Outline, Role, Step, find_cycle, outline, role_of
+from kale_tag.kale.outline import Outline, Role, Step, outline, role_of
 from kale_tag.kale.tags import Tag
 from kale_tag.notebook.read import read_notebook
 
@@ -72,17 +72,3 @@ def test_a_reference_hands_untagged_cells_on() -> None:
         Step("other", (3,), notebook=""),
         Step("b", (4, 6)),
     )
-
-
-@pytest.mark.parametrize(
-    ("dependencies", "cycle"),
-    [
-        ({}, []),
-        ({"a": ["b"], "b": ["c"]}, []),
-        ({"a": ["a"]}, ["a", "a"]),
-        ({"q": ["c"], "c": ["a"], "a": ["b"], "b": ["c"]}, ["c", "a", "b", "c"]),
-    ],
-)
-def test_a_cycle_names_its_steps(dependencies: dict[str, list[str]], cycle: list[str]) -> None:
-    """Each step depends on the next, and the last is the first again."""
-    assert find_cycle(dependencies) == cycle

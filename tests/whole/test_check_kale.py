@@ -15,7 +15,7 @@ from notebooks import cell, from_percent, notebook, to_bytes
 from kale_tag.commands.lint_pages import pages
 from kale_tag.diagnostics import UserError
 from kale_tag.kale.checks import lint
-from kale_tag.kale.view import Tagged
+from kale_tag.kale.view import TaggedNotebook
 from kale_tag.notebook.read import read_notebook
 
 pytestmark = pytest.mark.slow
@@ -88,7 +88,7 @@ def disagreements(
             diagnostics = [*lint(read_notebook(data, name))]
         except UserError:
             continue
-        if not Tagged(read_notebook(data, name)).has_kale_tags:
+        if not TaggedNotebook(read_notebook(data, name)).has_kale_tags:
             continue  # nobody means it to be a pipeline; Kale says that there is no step in it
         path = folder / name
         path.write_bytes(data)

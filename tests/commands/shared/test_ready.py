@@ -13,7 +13,7 @@ from kale_tag.commands.shared.targets import spec_of
 from kale_tag.diagnostics import UserError
 from kale_tag.kale.checks import lint
 from kale_tag.kale.outline import outline
-from kale_tag.kale.view import Tagged
+from kale_tag.kale.view import TaggedNotebook
 from kale_tag.notebook.read import read_notebook
 from kale_tag.plan.carry_out import retag
 from kale_tag.spec.change import Target
@@ -42,7 +42,7 @@ def untouched(corpus: Path) -> dict[str, bytes]:
     for path in sorted(corpus.glob("*.ipynb")):
         data = path.read_bytes()
         try:
-            is_kales = Tagged(read_notebook(data, path.name)).is_kales
+            is_kales = TaggedNotebook(read_notebook(data, path.name)).is_kales
             if not is_kales and not path.name.endswith(BAD_TAGS):
                 found[path.name] = data
         except UserError:
