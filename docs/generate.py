@@ -13,9 +13,9 @@ from pathlib import Path
 from typing import Any, get_args
 
 from kale_tag.cli import COMMANDS, command, parameters
-from kale_tag.commands.lint_pages import index, pages, upgrade_pages
 from kale_tag.commands.shared.options import Argument, Option
 from kale_tag.lint.cleaners import Cleaner, Fate, cleaners
+from kale_tag.rules.registry import SPECS, UPGRADES, Page, pages
 from kale_tag.spec.schema import spec_schema
 
 DOCS = Path(__file__).parent
@@ -39,10 +39,20 @@ ignore:
 
 """
 
-UPGRADE_HEAD = """
+UPGRADES_HEAD = """
 ## Other warnings from `kale-tag upgrade`
 
 What Kale 2 refuses has one of the codes above. What it has no equivalent for has one of these.
+
+"""
+
+SPECS_HEAD = """
+## Errors of specs and patches
+
+"""
+
+OTHERS = """
+All other codes are in one page: [other errors](errors.md).
 """
 
 OWNED = """
@@ -70,13 +80,26 @@ EXIT_CODES = {
 
 def files() -> Iterator[tuple[Path, str]]:
     """Each file with what it shall hold."""
-    of_check, of_upgrades = pages(), upgrade_pages()
-    lines = (*index(of_check), UPGRADE_HEAD, *index(of_upgrades))
-    yield RULES / "README.md", RULES_HEAD + "".join(f"{line}\n" for line in lines)
+    yield RULES / "README.md", "".join(_rules())
     yield REFERENCE / "spec.md", "".join(_spec())
     yield REFERENCE / "commands.md", "".join(_commands())
     yield REFERENCE / "exit-codes.md", "".join(_exit_codes())
     yield REFERENCE / "cleaners.md", "".join(_cleaners())
+
+
+def _rules() -> Iterator[str]:
+    yield RULES_HEAD
+    yield from _index(pages())
+    yield UPGRADES_HEAD
+    yield from _index(pages(UPGRADES))
+    yield SPECS_HEAD
+    yield from _index(pages(SPECS))
+    yield OTHERS
+
+
+def _index(shown: Mapping[str, Page]) -> Iterator[str]:
+    for one in shown.values():
+        yield f"- [{one.code}]({one.code}.md) ({one.severity}): {one.summary}\n"
 
 
 # Specs.

@@ -22,7 +22,7 @@ from kale_tag.commands.shared.options import (
 )
 from kale_tag.commands.shared.report import say, style_for
 from kale_tag.commands.shared.targets import STDIN, Checks, Task, find_checks
-from kale_tag.diagnostics import Diagnostic, UserError, count
+from kale_tag.diagnostics import Diagnostic, UserError, count, error, nearest
 from kale_tag.kale.checks import has_kale_tags, lint
 from kale_tag.kale.settings import CompileOptions
 from kale_tag.kale.view import TaggedNotebook
@@ -35,6 +35,7 @@ from kale_tag.plan.plan import plan
 from kale_tag.render import diagnostics
 from kale_tag.render.github import as_command
 from kale_tag.render.style import Style
+from kale_tag.rules import registry
 from kale_tag.rules.registry import Finding
 
 if TYPE_CHECKING:
@@ -278,10 +279,9 @@ class _FindingsReport:
 
             print(as_json(self.findings, [*self.unusable], self.counts))
         elif self.format == "sarif":
-            from kale_tag.commands.lint_pages import pages  # noqa: PLC0415  seldom asked for
-            from kale_tag.render.sarif import as_sarif  # noqa: PLC0415
+            from kale_tag.render.sarif import as_sarif  # noqa: PLC0415  seldom asked for
 
-            print(as_sarif(self.findings, [*self.unusable], pages()))
+            print(as_sarif(self.findings, [*self.unusable], registry.pages()))
         elif not self.quiet:
             self._print_summary()
 
@@ -310,20 +310,14 @@ class _FindingsReport:
 
 
 def _explain(code: str) -> int:
-    from kale_tag.commands.lint_pages import (  # noqa: PLC0415  seldom asked for
-        no_page,
-        pages,
-        upgrade_pages,
-    )
-
-    known = {**pages(), **upgrade_pages()}
     if code == "list":
-        width = max(map(len, known))
-        for one in known.values():
-            print(f"{one.code.ljust(width)}  {one.severity.ljust(7)}  {one.summary}")
+        print(*registry.summaries(), sep="\n")
         return 0
+    known = registry.codes()
     if code not in known:
-        say(no_page(code, known))
+        near = nearest(code, known)
+        hint = f"did you mean `{near}`?" if near else "`kale-tag check --explain list` lists them"
+        say(error("unknown-code", f"no message has the code `{code}`", help=hint))
         return 2
-    print(known[code].text, end="")
+    print(registry.explanation(code), end="")
     return 0

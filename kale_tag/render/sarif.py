@@ -61,13 +61,13 @@ def as_sarif(
 
 
 def _rule(code: str, page: Page | None) -> Value:
-    if page is None:  # a fault of a spec; its message says all there is to say
+    if page is None:  # an error in a spec
         return {"id": code, "defaultConfiguration": {"level": "error"}}
     return {
         "id": code,
         "shortDescription": {"text": page.summary},
         "fullDescription": {"text": f"{page.summary} {page.why}"},
-        "help": {"text": page.fix, "markdown": str(page)},
+        "help": {"text": page.fix, "markdown": page.text},
         "helpUri": page.url,
         "defaultConfiguration": {"level": page.severity},
     }

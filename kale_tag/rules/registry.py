@@ -1,8 +1,10 @@
-"""What `kale-tag check` looks for: the code of each lint, how bad it is, and its page of docs.
+"""The codes of diagnostics: how severe each rule is, and its page.
 
-The page of a rule is `rules/CODE.md`, in the docs, in SARIF and for `check --explain`.
+The page of a rule is `rules/CODE.md`; all other codes share `rules/errors.md`. Nothing is read
+before somebody asks for a page.
 """
 
+import functools
 import pkgutil
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -116,42 +118,111 @@ SEVERITIES: Final[Mapping[str, Severity]] = {
     # what else works on the notebooks
     "tag-eating-cleaner": "warning",
 }
-"""The codes of all lints, in the order of the docs. An error is what Kale or `compile` refuse or
-Kale silently gets wrong, and what is not as a spec says; a warning is what may go wrong later."""
+"""The rules of `kale-tag check`, in the order of the docs.
 
-UPGRADE_CODES: Final = (
-    "papermill-tag",
-    "dropped-tag",
-    "name-collision",
-    "old-image",
-    "no-snapshots",
-    "no-katib",
-    "dropped-setting",
-    "ipython-syntax",
-)
-"""The codes of what only an upgrade warns of."""
+An error is what Kale or `compile` refuse, what Kale silently gets wrong, and what differs from a
+spec; a warning is what may go wrong later.
+"""
+
+UPGRADES: Final[Mapping[str, Severity]] = {
+    "papermill-tag": "warning",
+    "dropped-tag": "warning",
+    "name-collision": "warning",
+    "old-image": "warning",
+    "no-snapshots": "warning",
+    "no-katib": "warning",
+    "dropped-setting": "warning",
+    "ipython-syntax": "warning",
+}
+"""What only an upgrade warns of."""
+
+SPECS: Final[Mapping[str, Severity]] = {
+    "not-yaml": "error",
+    "duplicate-key": "error",
+    "bad-key": "error",
+    "bad-merge": "error",
+    "bad-value": "error",
+    "endless-alias": "error",
+    "too-many-values": "error",
+    "unknown-yaml-tag": "error",
+    "empty-spec": "error",
+    "missing-key": "error",
+    "wrong-version": "error",
+    "unknown-key": "error",
+    "wrong-type": "error",
+    "wrong-value": "error",
+    "invalid-regex": "error",
+    "no-selector": "error",
+    "no-effect": "error",
+    "two-roles": "error",
+    "not-code": "error",
+    "unknown-group": "error",
+    "kale-tag-added": "error",
+    "invalid-tag": "error",
+    "invalid-step-name": "error",
+    "invalid-notebook-name": "error",
+    "invalid-limit": "error",
+    "invalid-label-value": "error",
+    "invalid-annotation-value": "error",
+    "invalid-secret": "error",
+    "invalid-secret-name": "error",
+    "invalid-secret-key": "error",
+    "invalid-pipeline-name": "error",
+    "invalid-default": "error",
+    "invalid-name": "error",
+    "invalid-storage-class-name": "error",
+    "unknown-variable": "error",
+    "nested-variable": "error",
+    "rename-chain": "error",
+    "rename-collision": "error",
+    "no-match": "error",
+    "no-such-cell": "error",
+    "wrong-count": "error",
+    "unmatched-cell": "error",
+    "conflicting-steps": "error",
+    "conflicting-rules": "error",
+    "conflicting-settings": "error",
+    "not-a-patch": "error",
+    "unknown-operation": "error",
+    "bad-operation": "error",
+    "bad-pointer": "error",
+    "not-metadata": "error",
+    "duplicate-guard": "error",
+    "bad-notebook": "error",
+    "outside-folder": "error",
+    "stale-patch": "error",
+    "unguarded": "warning",
+}
+"""What is wrong in specs and patches, and where they do not fit a notebook."""
 
 DOCS: Final = f"{HOME}/blob/main/kale_tag/rules"
 
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """One thing found; *silenced* is the reason that a spec gives for not wanting to hear of it."""
+    """One thing that `check` found."""
 
     diagnostic: Diagnostic
+    # the reason that a spec gives for silencing it, "" where none does
     silenced: str = ""
 
 
 @dataclass(frozen=True, slots=True)
 class Page:
-    """The page of one rule, from `rules/CODE.md`: what it finds, why that hurts, how to fix it."""
+    """The page of one rule."""
 
     code: str
     severity: Severity
+    # what it finds, in one sentence
     summary: str
+    # why that hurts
     why: str
     fix: str
-    example: str
+    # files as Markdown blocks, in which the rule finds something
+    bad: str
+    # the same files after the fix
+    good: str
+    # the whole page
     text: str
 
     @property
@@ -169,28 +240,59 @@ def found(  # noqa: PLR0913  a diagnostic has this many parts
     notes: Iterable[str] = (),
     help: str = "",  # noqa: A002  the word that users see
 ) -> Diagnostic:
-    """A diagnostic of the lint *code*, as bad as that is."""
+    """A diagnostic of the rule *code*, as severe as the rule."""
     return Diagnostic(SEVERITIES[code], code, message, (at, *also), tuple(notes), help)
 
 
-def code_of(lint: Callable[..., object]) -> str:
-    """The code of *lint*."""
-    return lint.__name__.replace("_", "-")
+def pages(codes: Iterable[str] = SEVERITIES) -> Mapping[str, Page]:
+    """The pages of rules by code: of those of `check`, or of *codes*."""
+    return {code: page(code) for code in codes}
 
 
 def page(code: str) -> Page:
-    """The page of the rule *code*. Raises `FileNotFoundError` where it has none."""
-    text = (pkgutil.get_data("kale_tag", f"rules/{code}.md") or b"").decode()
+    """The page of the rule *code*."""
+    text = _read(code)
     match = _PAGE.fullmatch(text)
     assert match, f"rules/{code}.md is not in the form of a page"
-    severity: Severity = "error" if match["severity"] == "error" else "warning"
-    return Page(
-        code, severity, match["summary"], match["why"], match["fix"], match["example"], text
-    )
+    parts = match.groupdict()
+    severity: Severity = "error" if parts.pop("severity") == "error" else "warning"
+    return Page(code=code, severity=severity, text=text, **parts)
+
+
+@functools.cache
+def other_errors() -> Mapping[str, str]:
+    """The sections of `errors.md` by code: what, why and fix of codes without a page."""
+    parts = re.split(r"(?m)^(?=## )", _read("errors"))
+    return {part.partition("\n")[0].removeprefix("## "): part.strip() + "\n" for part in parts[1:]}
+
+
+def codes() -> list[str]:
+    """Every code that can be explained."""
+    return [*SEVERITIES, *UPGRADES, *SPECS, *other_errors()]
+
+
+def explanation(code: str) -> str:
+    """The page of *code*, or its section of `errors.md`, as Markdown."""
+    rules = {*SEVERITIES, *UPGRADES, *SPECS}
+    return page(code).text if code in rules else other_errors()[code]
+
+
+def summaries() -> Iterator[str]:
+    """A line for each code: the code, its severity, and what it is."""
+    width = max(map(len, codes()))
+    for one in pages([*SEVERITIES, *UPGRADES, *SPECS]).values():
+        yield f"{one.code.ljust(width)}  {one.severity.ljust(7)}  {one.summary}"
+    for code, text in other_errors().items():
+        first = text.split("\n\n")[1].replace("\n", " ")
+        yield f"{code.ljust(width)}  {'error'.ljust(7)}  {first}"
+
+
+def _read(name: str) -> str:
+    return (pkgutil.get_data("kale_tag", f"rules/{name}.md") or b"").decode()
 
 
 _PAGE = re.compile(
     r"# .*\n\n(?P<summary>(?s:.*?)) \((?P<severity>error|warning)\)\n\n"
     r"## Why it hurts\n\n(?P<why>(?s:.*?))\n\n## How to fix it\n\n(?P<fix>(?s:.*?))\n\n"
-    r"## Example\n\n(?P<example>(?s:.*?))\n"
+    r"## Bad example\n\n(?P<bad>(?s:.*?))\n\n## Good example\n\n(?P<good>(?s:.*?))\n"
 )

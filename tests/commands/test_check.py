@@ -19,84 +19,122 @@ from notebooks import cell, from_percent, notebook, to_bytes
 
 import kale_tag
 from kale_tag.cli import main
-from kale_tag.commands.lint_pages import LINTS, no_page, pages, upgrade_pages
 from kale_tag.diagnostics import Label, Source, Span, UserError, error
 from kale_tag.kale.checks import lint
 from kale_tag.notebook.lines import BLOCK, Lines
 from kale_tag.notebook.read import read_notebook
 from kale_tag.render.github import as_command
 from kale_tag.render.sarif import FINGERPRINT, as_sarif
-from kale_tag.rules.registry import SEVERITIES, Finding, code_of
+from kale_tag.rules.registry import SEVERITIES, SPECS, UPGRADES, Finding, other_errors, page, pages
 
 HERE = Path(__file__).parent.parent
 ROOT = Path(kale_tag.__file__).parent
 # The docs.
 
 
-def test_every_code_has_one_lint() -> None:
-    """Each code is that of one function, and has all the parts of a page."""
-    assert Counter(map(code_of, LINTS)) == Counter([*SEVERITIES])
-    for page in (*pages().values(), *upgrade_pages().values()):
-        assert all((page.summary, page.why, page.fix, page.example)), page.code
-        assert re.fullmatch(r"[A-Z`].*\.", page.summary), page.code
+RULES = {**SEVERITIES, **UPGRADES, **SPECS}
+
+
+def test_every_rule_has_a_page() -> None:
+    """Each rule has one page with all its parts, and each page a rule of the same severity."""
+    made = {path.stem for path in (ROOT / "rules").glob("*.md")} - {"errors"}
+    assert made == {*RULES}
+    for one in pages(RULES).values():
+        assert one.text.startswith(f"# {one.code}\n"), one.code
+        assert one.severity == RULES[one.code], one.code
+        assert all((one.summary, one.why, one.fix, one.bad, one.good)), one.code
+        assert one.bad != one.good, one.code
+        assert re.fullmatch(r"[A-Z`].*\.", one.summary.replace("\n", " ")), one.code
 
 
 LARGE = {"step-too-large", "large-package"}
-"""Lints whose examples would fill a page; see `test_size`."""
+"""Rules whose examples would fill a page; see `test_size`."""
 
 
-@pytest.mark.parametrize("code", [code for code in SEVERITIES if code not in LARGE])
-def test_every_example_is_one(
-    code: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+@pytest.mark.parametrize("example", ["bad", "good"])
+@pytest.mark.parametrize("code", [code for code in RULES if code not in LARGE])
+def test_examples(
+    code: str,
+    example: str,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
 ) -> None:
-    """What a page shows as an example is found by the lint of that page."""
+    """The bad example of a page gives its diagnostic, the good one does not."""
     monkeypatch.chdir(tmp_path)
     (tmp_path / ".git").mkdir()
-    made = write_files(pages()[code].example + "\n", tmp_path)
-    names = [name for name in made if not name.startswith(".")]
+    made = write_files(getattr(page(code), example) + "\n", tmp_path)
+    names = [name for name in made if not name.startswith(".") and not name.endswith(".py")]
 
-    document = found(capsys, *(name for name in names if not name.endswith(".py")))
-
-    assert code in {one["code"] for one in document["findings"]}
-    assert document["summary"]["unusable"] == 0
-
-
-@pytest.mark.parametrize("code", upgrade_pages())
-def test_every_example_of_an_upgrade_is_one(
-    code: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
-    """What the page of such a warning shows is warned of."""
-    monkeypatch.chdir(tmp_path)
-    write_files(upgrade_pages()[code].example + "\n", tmp_path)
-
-    main(["plan", "kale:upgrade", "old.ipynb", "--format", "json"])
-    said = json.loads(capsys.readouterr().out)["diagnostics"]
-
-    assert code in {one["code"] for one in said}
+    if code in UPGRADES:
+        main(["plan", "kale:upgrade", "old.ipynb", "--format", "json"])
+        codes = {one["code"] for one in json.loads(capsys.readouterr().out)["diagnostics"]}
+    elif any(name.endswith(".json") for name in names):
+        main(["apply", *names])
+        out, err = capsys.readouterr()
+        codes = {*re.findall(r"^(?:error|warning)\[([\w-]+)\]", out + err, re.MULTILINE)}
+    else:
+        document = found(capsys, *names)
+        codes = {one["code"] for one in document["findings"] + document["unusable"]}
+    assert (code in codes) == (example == "bad"), codes
 
 
-def test_every_warning_of_an_upgrade_has_a_page_and_a_help() -> None:
-    """Each code that an upgrade warns of is explained, and each message says what to do."""
-    known = {*pages(), *upgrade_pages()}
+def test_every_warning_of_an_upgrade_has_a_help() -> None:
+    """Each message of an upgrade says what to do."""
     for path in (ROOT / "upgrade").glob("*.py"):
         for code, call in _codes(path):
-            assert code in known
+            assert code in RULES
             assert len(call.args) > 3 or "help" in {one.arg for one in call.keywords}, code
 
 
-def test_codes_without_a_page_are_not_mistaken_for_others() -> None:
-    """Only slips are guessed at, although hundreds of messages have codes."""
-    known = {*pages(), *upgrade_pages()}
-    codes = {code for path in ROOT.rglob("*.py") for code, _ in _codes(path)}
-    guessed = {code for code in codes - known if no_page(code, known).help.startswith("did you")}
+def test_every_code_is_explained() -> None:
+    """Each code in the package has a page, or a section of `errors.md`, and nothing else has."""
+    used = {code for path in ROOT.rglob("*.py") for code, _ in _codes(path)}
+    used = {code for code in used if re.fullmatch(r"[a-z0-9]+(-[a-z0-9]+)*", code)}
+    others = other_errors()
 
-    assert len(codes) > 200
-    assert guessed == {"rename-collision"}  # as upgrades have it: `name-collision`
-    assert "`foreign-tag`" in no_page("foriegn-tag", known).help
+    assert len(used) > 200
+    assert used - {*RULES} - {*others} == set()
+    paths = (path for path in ROOT.rglob("*.py") if path.parent.name != "rules")
+    text = "".join(path.read_text("utf-8") for path in paths)
+    assert {code for code in [*RULES, *others] if f'"{code}"' not in text} <= MADE_OF_PARTS
+    assert {*others} & {*RULES} == set()
+    for code, section in others.items():
+        what, why, fix = section.removeprefix(f"## {code}\n\n").strip().split("\n\n")
+        assert what.endswith("."), code
+        assert (why[:8], fix[:8]) == ("**Why:**", "**Fix:**"), code
+
+
+MADE_OF_PARTS = {
+    "invalid-annotation",
+    "invalid-annotation-value",
+    "invalid-label-value",
+    "invalid-limit",
+    "invalid-name",
+    "invalid-notebook-name",
+    "invalid-pipeline-name",
+    "invalid-secret-key",
+    "invalid-secret-name",
+    "invalid-storage-class-name",
+}
+"""Codes that no text of the package has as a whole."""
+
+
+def test_explain(capsys: pytest.CaptureFixture[str]) -> None:
+    """A page, a section of `errors.md`, the list of all, and a slip."""
+    assert main(["check", "--explain", "cycle"]) == 0
+    assert capsys.readouterr().out == (ROOT / "rules" / "cycle.md").read_text("utf-8")
+    assert main(["check", "--explain", "not-read"]) == 0
+    assert capsys.readouterr().out.startswith("## not-read\n\n")
+    assert main(["check", "--explain", "list"]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert [line.split()[0] for line in lines] == [*RULES, *other_errors()]
+    assert main(["check", "--explain", "foriegn-tag"]) == 2
+    assert "did you mean `foreign-tag`?" in capsys.readouterr().err
 
 
 def _codes(path: Path) -> Iterator[tuple[str, ast.Call]]:
-    """Every code that stands in a file, with the call that makes a message of it."""
+    """Every code in a file, with the call that makes a message of it."""
     makers = {
         "error",
         "warning",
@@ -111,7 +149,10 @@ def _codes(path: Path) -> Iterator[tuple[str, ast.Call]]:
         if isinstance(node, ast.Call):
             name = getattr(node.func, "attr", getattr(node.func, "id", ""))
             first = node.args[name == "Loss" :][:1] if name in makers else []
-            yield from ((str(one.value), node) for one in first if isinstance(one, ast.Constant))
+            for one in first:
+                for part in [one.body, one.orelse] if isinstance(one, ast.IfExp) else [one]:
+                    if isinstance(part, ast.Constant):
+                        yield str(part.value), node
 
 
 @pytest.mark.parametrize("code", [code for code in SEVERITIES if code not in LARGE])

@@ -12,11 +12,11 @@ from cases import BLOCK, CASES
 from kale_oracle import OTHER_REASONS, seen
 from notebooks import cell, from_percent, notebook, to_bytes
 
-from kale_tag.commands.lint_pages import pages
 from kale_tag.diagnostics import UserError
 from kale_tag.kale.checks import lint
 from kale_tag.kale.view import TaggedNotebook
 from kale_tag.notebook.read import read_notebook
+from kale_tag.rules.registry import pages
 
 pytestmark = pytest.mark.slow
 
@@ -40,7 +40,7 @@ def corpus_notebooks(corpus: Path) -> Iterator[tuple[str, bytes]]:
 def shown_notebooks() -> Iterator[tuple[str, bytes]]:
     """The notebooks of the cases and of the docs."""
     texts = {path.stem: path.read_text("utf-8") for path in CASES.glob("check/*.md")}
-    texts |= {code: page.example + "\n" for code, page in pages().items()}
+    texts |= {code: page.bad + "\n" for code, page in pages().items()}
     for name, text in texts.items():
         for number, block in enumerate(BLOCK.finditer(text)):
             if block["info"].startswith("python "):
