@@ -194,7 +194,7 @@ def _print_comparison(
     comparison: RunComparison, steps: int, style: Style, *, verbose: bool
 ) -> None:
     """Print what differs in a pipeline of so many *steps*; with *verbose*, every variable."""
-    print(f"\n{style.bold(comparison.notebook)}, {run_text.beside(comparison, steps)}")
+    print(f"\n{style.bold(comparison.notebook)}, {run_text.what_was_compared(comparison, steps)}")
     print(run_text.compared(comparison))
     shown = comparison.found if verbose else comparison.different
     for line in run_text.differences(shown, style):

@@ -1,4 +1,4 @@
-"""Why a step failed, from how it ended and the end of its log."""
+"""Why a step failed, by its exit code and the end of its log."""
 
 import re
 import signal
@@ -9,10 +9,10 @@ from kale_tag.render.run_text import seconds
 from kale_tag.run.run_record import StepOutcome
 
 TAIL = 65_536
-"""Bytes of the end of a log in which the reason is looked for."""
+"""Bytes of the end of a log that are searched for the reason."""
 
 SHOWN = 40
-"""Lines of it that are printed at most."""
+"""Lines of a traceback that are printed at most."""
 
 _FRAME = re.compile(r'File "(?P<name>[^"\n]+), cell (?P<cell>\d+)", line (?P<line>\d+)')
 _HEAD = "Traceback (most recent call last):"
@@ -22,17 +22,17 @@ _FULL = "No space left on device"
 
 
 def clean(data: bytes) -> str:
-    """What a step printed, as text without anything that moves a cursor."""
+    """The output of a step as text, without control characters."""
     text = data.decode("utf-8", "replace").replace("\r\n", "\n")
     lines = (line.rstrip("\r").rpartition("\r")[2] for line in text.split("\n"))
     return _CONTROL.sub("", "\n".join(lines))
 
 
 def last_words(tail: bytes) -> str:
-    """The part of the end of a log that says what went wrong: its last traceback, or last lines."""
+    """The last traceback in the end of a log, or its last lines."""
     text = clean(tail).rstrip("\n")
     start = text.rfind(_HEAD)
-    # A chain of exceptions is one story.
+    # A chain of exceptions is shown as a whole.
     while start > 0 and "exception" in text[max(0, start - 120) : start]:
         start = text.rfind(_HEAD, 0, start)
     lines = (text[start:] if start >= 0 else text).split("\n")
@@ -44,10 +44,9 @@ def last_words(tail: bytes) -> str:
 
 
 def beyond(tail: bytes, diagnostic: Diagnostic) -> str:
-    """What the end of a log says beyond *fault*, which is made of it.
+    """The end of a log, unless *diagnostic* already contains all of it.
 
-    A traceback through more than one place, or an exception of several lines; else what the step
-    printed last.
+    That is a traceback with more than one place, an exception of several lines, or the last lines.
     """
     words = last_words(tail)
     if not words.startswith(_HEAD):
@@ -66,26 +65,26 @@ def beyond(tail: bytes, diagnostic: Diagnostic) -> str:
 def failure(
     step: StepOutcome, task: PackageTask, tail: bytes, log: str, *, full: bool
 ) -> Diagnostic:
-    """What is wrong with *step*; *log* is the path of its log, *full*: the disk is."""
+    """The error of *step*; *log* is the path of its log, *full*: the disk is full."""
     words = last_words(tail)
     notes = [f"the whole log: {log}"]
     hint = ""
     if step.late:
-        message = f"step `{step.title}` was ended after {seconds(step.seconds)}: its time was over"
-        hint = "give it more: --timeout SECONDS, or `timeout` of the step in the spec"
+        message = f"step `{step.title}` was stopped after {seconds(step.seconds)}, its time limit"
+        hint = "raise the limit: --timeout SECONDS, or `timeout` of the step in the spec"
     elif step.code < 0:
         name = _signal(-step.code)
         message = f"step `{step.title}` was killed by the signal {name}"
         if name == "SIGKILL":
-            hint = "if nobody sent it, this machine ran out of memory"
+            hint = "unless somebody sent it, this machine ran out of memory"
     else:
         last = words.split("\n")[-1].strip()
-        own = re.findall(r"(?m)^error: step `[^`]*` (.+)$", words)  # what the runtime itself says
+        own = re.findall(r"(?m)^error: step `[^`]*` (.+)$", words)  # the message of the runtime
         said = last if _EXCEPTION.match(last) and len(last) < 300 else f"exit code {step.code}"
         message = f"step `{step.title}` " + (own[-1] if own else f"failed: {said}")
     if full or _FULL in words:
         notes.append("the disk of the run folder is full")
-        hint = hint or "make room, or give another folder: --keep FOLDER"
+        hint = hint or "free some space, or use another folder: --keep FOLDER"
     code = "step-timeout" if step.late else "step-failed"
     return error(code, message, None if step.late else _place(words, task), notes=notes, help=hint)
 

@@ -85,7 +85,7 @@ def as_page(
     }
     if compared:
         values |= {
-            "beside": run_text.beside(compared, len(run.steps)),
+            "beside": run_text.what_was_compared(compared, len(run.steps)),
             "result": run_text.compared(compared),
             "remarks": [
                 *run_text.remarks(compared),

@@ -1,4 +1,4 @@
-"""A run as text: the table of its steps, and the lines that say the same one by one."""
+"""A run as text: the table of its steps, its summary, metrics and comparison."""
 
 from collections.abc import Iterator, Sequence
 
@@ -22,7 +22,7 @@ MARKS: dict[State, tuple[str, str]] = {
     "failed": ("✗", "x"),
     "stopped": ("✗", "x"),
 }
-"""A mark for each state, and one for terminals that know ASCII alone."""
+"""A mark for each state, and one in ASCII."""
 
 WORDS: dict[State, str] = {"reused": "from an earlier run", "stopped": "stopped"}
 
@@ -54,7 +54,7 @@ def table(run: RunOutcome, style: Style, *, plain: bool, now: float) -> list[str
 
 
 def summary(run: RunOutcome) -> str:
-    """`7 steps done in 8.1 s`, with what was not."""
+    """`7 steps done, 1 failed, in 8.1 s`."""
     number = {state: sum(step.state == state for step in run.steps) for state in MARKS}
     parts = [f"{count(number['done'], 'step')} done"]
     for state, words in (
@@ -80,14 +80,14 @@ def metrics(run: RunOutcome, style: Style) -> Iterator[str]:
 
 
 REMARKS: dict[Verdict, str] = {
-    "rounding": "but for rounding",
-    "type": "compared by type alone",
-    "random": "random, as the notebook alone gives others each time",
+    "rounding": "equal but for rounding",
+    "type": "compared by type only",
+    "random": "random: different each time the notebook runs",
 }
 
 
 def compared(comparison: RunComparison) -> str:
-    """`2 of 7 variables differ, first in the step ...`, or that none does."""
+    """`2 of 7 variables differ, first in the step ...`, or `7 variables: none differs`."""
     total, different = len(comparison.found), comparison.different
     if not different:
         return f"{count(total, 'variable')}: none differs"
@@ -98,22 +98,22 @@ def compared(comparison: RunComparison) -> str:
     )
 
 
-def beside(comparison: RunComparison, steps: int) -> str:
-    """What was compared, in a pipeline of so many *steps*."""
+def what_was_compared(comparison: RunComparison, steps: int) -> str:
+    """What was compared, of a pipeline of so many *steps*."""
     done = comparison.steps
     what = "the pipeline" if done == steps else f"the {count(done, 'step')} done"
-    return f"run from top to bottom in {seconds(comparison.seconds)}, beside {what}"
+    return f"run from top to bottom in {seconds(comparison.seconds)}, compared with {what}"
 
 
 def remarks(comparison: RunComparison) -> Iterator[str]:
-    """What is to be known of the variables that do not differ, by their number."""
+    """The numbers of variables that were compared in a limited way."""
     for verdict, words in REMARKS.items():
         if number := sum(one.verdict == verdict for one in comparison.found):
             yield f"{number} {words}"
 
 
 def differences(found: Sequence[ComparedVariable], style: Style) -> Iterator[str]:
-    """Each variable that was compared, a line; more for one that differs."""
+    """A line for each variable that was compared; more for one that differs."""
     steps = max((len(one.step) for one in found), default=0)
     names = max((len(one.name) for one in found), default=0)
     for one in found:
@@ -130,7 +130,7 @@ def differences(found: Sequence[ComparedVariable], style: Style) -> Iterator[str
 
 
 def _sides(one: ComparedVariable) -> Iterator[str]:
-    """What a variable that differs is in the notebook and in the pipeline, and where they part."""
+    """The values of a variable in the notebook and in the pipeline, and the first difference."""
     if one.notebook == one.pipeline:
         yield one.notebook
     else:
@@ -148,7 +148,7 @@ def first_difference(part: Difference) -> str:
 
 
 def seconds(number: float) -> str:
-    """A time as people say it."""
+    """A time for people."""
     if number < 100:
         return f"{number:.1f} s"
     minutes, rest = divmod(round(number), 60)
@@ -157,7 +157,7 @@ def seconds(number: float) -> str:
 
 
 def size(number: int) -> str:
-    """A number of bytes as people say it."""
+    """A number of bytes for people."""
     amount = float(number)
     for unit in ("B", "kB", "MB", "GB"):
         if amount < 999.5 or unit == "GB":

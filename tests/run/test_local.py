@@ -236,10 +236,10 @@ def test_what_this_machine_has_not(tmp_path: Path) -> None:
 
 
 BAD = {
-    "hangs": ("time.sleep(1000)", "was ended after"),
+    "hangs": ("time.sleep(1000)", "was stopped after"),
     "hangs and does not listen": (
         "signal.signal(signal.SIGTERM, signal.SIG_IGN)\ntime.sleep(1000)",
-        "was ended after",
+        "was stopped after",
     ),
     "is killed": ("os.kill(os.getpid(), signal.SIGKILL)", "was killed by the signal SIGKILL"),
     "crashes": ("os.kill(os.getpid(), signal.SIGSEGV)", "was killed by the signal SIGSEGV"),
@@ -437,8 +437,8 @@ def test_compare_tells_what_differs(tmp_path: Path) -> None:
     path = put(tmp_path, DIFFERENT)
     done = run(tmp_path, path.name, "--compare")
     assert done.code == 1
-    told = [" ".join(line.split()) for line in done.out.partition("beside")[2].splitlines()]
-    assert told.pop().startswith("1 compared by type alone, 3 random, as the notebook alone gives")
+    told = [" ".join(line.split()) for line in done.out.partition("compared with")[2].splitlines()]
+    assert told.pop().startswith("1 compared by type only, 3 random: different each time")
     assert told == [
         "the pipeline",
         "9 of 22 variables differ, first in the step `train`",
@@ -479,7 +479,7 @@ def test_compare_when_a_step_fails(tmp_path: Path) -> None:
     )
     done = run(tmp_path, path.name, "--compare")
     assert done.code == 1
-    assert "beside the 2 steps done" in done.out
+    assert "compared with the 2 steps done" in done.out
     assert "2 of 3 variables differ, first in the step `more`" in done.out
     assert "at sizes[1]: 2 in the notebook, 0 in the pipeline" in done.out
     assert "step `train` failed: ZeroDivisionError" in done.err
@@ -516,8 +516,8 @@ def test_compare_verbosely(tmp_path: Path) -> None:
     done = run(tmp_path, path.name, "--compare", "-v")
     assert done.code == 0
     assert "= load  x  1\n" in done.out
-    assert "(random, as the notebook alone gives others each time)" in done.out
-    assert "~ load  g  generator  (compared by type alone)" in done.out
+    assert "(random: different each time the notebook runs)" in done.out
+    assert "~ load  g  generator  (compared by type only)" in done.out
     assert "3 variables: none differs" in done.out
     brief = run(tmp_path, path.name, "--compare")
     assert "load  x" not in brief.out

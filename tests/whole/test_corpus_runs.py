@@ -22,7 +22,7 @@ def result_of(done: Ran) -> str:
     steps = re.search(r"^(\d+ steps? done), in", done.out, re.MULTILINE)
     assert steps is not None
     compared = re.search(r"^\d+ variables?: none differs$", done.out, re.MULTILINE)
-    random = "random, as the notebook alone gives others each time" in done.out
+    random = "random: different each time the notebook runs" in done.out
     parts = [steps[1]]
     if compared:
         parts.append(compared[0])

@@ -1,4 +1,4 @@
-"""The same variables in a plain notebook and in its pipeline: taken down in both, and compared."""
+"""Snapshots of the variables of a plain notebook and of its pipeline, compared."""
 
 import ast
 import contextlib
@@ -25,13 +25,13 @@ _CALL = (
 
 
 def environment(folder: str) -> dict[str, str]:
-    """What steps and notebook are told, to write into *folder*."""
+    """The environment variables that make steps and notebook write snapshots into *folder*."""
     os.makedirs(folder, exist_ok=True)
     return {"KALE_TAG_SNAPSHOT": _SNAPSHOT, "KALE_TAG_SNAPSHOTS": folder}
 
 
 def watched(package: Compiled) -> Compiled:
-    """The same package, but every step takes down its variables at its end."""
+    """The same package, but every step takes a snapshot of its variables at its end."""
     tasks = []
     for task in package.tasks:
         container: dict[str, Any] = dict(task.executor)
@@ -55,10 +55,10 @@ def watched(package: Compiled) -> Compiled:
 def notebook_cells(
     sources: Sequence[str | None], package: Compiled, overrides: str, after: int
 ) -> list[tuple[int, str]]:
-    """The code cells of the plain notebook, each with its number, and what takes variables down.
+    """The code cells of the plain notebook, each with its number, and the code of snapshots.
 
-    *sources* are those of all cells, None where a cell is no code. *overrides* is Python that
-    stands behind the cell *after*.
+    *sources* are those of all cells, None for cells without code. *overrides* is Python to run
+    after the cell *after*.
     """
     calls: dict[int, list[str]] = {}
     for task in package.tasks:
@@ -74,7 +74,7 @@ def notebook_cells(
 
 
 def check_nbclient() -> None:
-    """Raise `UserError` where no notebook can be run."""
+    """Raise `UserError` if no notebook can be run."""
     from importlib.util import find_spec  # noqa: PLC0415  for comparisons only
 
     missing = [name for name in ("nbclient", "ipykernel") if find_spec(name) is None]
@@ -82,8 +82,8 @@ def check_nbclient() -> None:
         raise UserError(
             error(
                 "no-nbclient",
-                f"`--compare` runs the notebook too, with {' and '.join(missing)}, which this "
-                "Python lacks",
+                f"`--compare` runs the notebook too, and needs {' and '.join(missing)}, not "
+                "installed here",
                 help=f"{sys.executable} -m pip install 'kale-tag[compare]'",
             )
         )
@@ -92,9 +92,9 @@ def check_nbclient() -> None:
 def run_notebook(
     cells: Iterable[tuple[int, str]], name: str, work: str, folder: str, seconds: int
 ) -> None:
-    """Run *cells* in a kernel of this Python, in the folder *work*; variables go to *folder*.
+    """Run *cells* in a kernel of this Python, in the folder *work*; snapshots go to *folder*.
 
-    Raises `UserError` with the place if the notebook *name* itself fails.
+    Raises `UserError` with the place if the notebook *name* fails.
     """
     environ = {"PYTHONHASHSEED": "0", **os.environ, **environment(folder)}  # as in steps
     for variable in ("IPYTHONDIR", "JUPYTER_CONFIG_DIR", "JUPYTER_DATA_DIR", "JUPYTER_RUNTIME_DIR"):
@@ -130,11 +130,11 @@ def run_notebook(
 def compare(
     package: Compiled, notebook: str, pipeline: str, again: Sequence[str] = ()
 ) -> list[ComparedVariable]:
-    """Every variable, as the folders *notebook* and *pipeline* have it.
+    """Every variable in the snapshots of the folders *notebook* and *pipeline*.
 
-    *again* are folders of more runs of the notebook. What is not the same in them is random, and so
-    is what a step makes of it, unless it takes something else that differs: dice may show the same
-    twice.
+    *again* are folders of more runs of the notebook. A variable that differs between them is
+    random, and so are those that a step computes from it, unless it uses another that differs: dice
+    may show the same twice.
     """
     found: list[ComparedVariable] = []
     folders = notebook, pipeline
@@ -149,7 +149,7 @@ def compare(
         for name in compared_names(task):
             ours, theirs = (side.get(name, _NOTHING) for side in sides)
             if theirs["short"] == NOT_DEFINED and name not in crossing:
-                continue  # it may bind it, and did not; what is there in the notebook is older
+                continue  # the step may define it, and did not; the notebook has an older one
             verdict, path = verdict_of(ours, theirs, folders)
             if verdict == "differs":
                 thrown = producers[name] in random if name in producers else dice
@@ -166,7 +166,7 @@ def compare(
 
 
 def compared_names(task: PackageTask) -> list[str]:
-    """The variables of *task*: parameters, what it takes and gives, what its own cells bind."""
+    """The variables of *task*: parameters, inputs, outputs, and those that its cells define."""
     names = _crossing(task)
     for code in task.cells:
         if code.kind == "step":
@@ -176,14 +176,14 @@ def compared_names(task: PackageTask) -> list[str]:
 
 
 def _crossing(task: PackageTask) -> list[str]:
-    """The variables that it must have at its end."""
+    """The variables that must be defined at the end of *task*."""
     spec = json.loads(task.executor["args"][1])
     names = [*spec.get("params", ()), *spec.get("in", ()), *spec.get("out", ())]
     return [*names, *spec.get("metrics", {}).values()]
 
 
 def _producers(task: PackageTask) -> dict[str, tuple[str, str]]:
-    """The step and output that each variable comes from which *task* takes."""
+    """The producer and output of each variable that *task* uses."""
     spec = json.loads(task.executor["args"][1])
     names = {**spec.get("names", {}), **spec.get("in_names", {})}
     return {name: task.inputs[names.get(name, name)] for name in spec.get("in", ())}
@@ -196,7 +196,7 @@ _OWN_NAMES = (ast.ListComp, ast.SetComp, ast.DictComp, ast.GeneratorExp)
 
 
 def _bound(tree: ast.AST) -> Iterator[str]:
-    """The variables that code binds, but for imports, functions and classes."""
+    """The variables that code defines, other than imports, functions and classes."""
     for node in ast.iter_child_nodes(tree):
         if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store):
             yield node.id
@@ -213,7 +213,7 @@ def _call(task: PackageTask) -> str:
 
 
 def _last_cell(task: PackageTask) -> int:
-    """The last cell of the step itself; an import of another's cell may stand behind it."""
+    """The last cell of the step itself; imports of other cells may follow it."""
     own = [code for code in task.cells if code.kind == "step"]
     real = [code.cell for code in own if not _imports_only(code.python)]
     return max(real or [code.cell for code in own], default=0)
@@ -228,7 +228,7 @@ def _imports_only(python: str) -> bool:
 
 
 def snapshot_of(folder: str, task: PackageTask) -> str:
-    """The file in *folder* that has the variables at the end of *task*."""
+    """The file in *folder* with the variables at the end of *task*."""
     return os.path.join(folder, f"{task.id}.json")
 
 
@@ -247,7 +247,7 @@ def _changes(
     notebook: str,
     others: Iterable[tuple[str, Mapping[str, Mapping[str, Any]]]],
 ) -> bool:
-    """Whether a variable of the notebook is another one when it runs again."""
+    """Whether a variable differs when the notebook runs again."""
     return any(
         verdict_of(ours, other.get(name, _NOTHING), (notebook, folder))[0] == "differs"
         for folder, other in others

@@ -1,4 +1,4 @@
-"""What two sets of leaves, as `snapshot.py` makes them, differ in."""
+"""The differences of two sets of leaves, as `snapshot.py` writes them."""
 
 import json
 import math
@@ -12,11 +12,11 @@ from kale_tag.run.compare.snapshot import MARK
 from kale_tag.run.run_record import Difference, Verdict
 
 TOLERANCE = 1e-9
-"""Relative difference of two numbers with fractions that still are the same: sums that several
-threads make are not exact to the last digits."""
+"""Relative difference of floats that count as equal: sums over several threads are not exact to the
+last digits."""
 
 SHOWN = 60
-"""Characters of a value that are shown; of a longer one those around the first that differs."""
+"""Characters of a value that are shown: those around the first that differs."""
 
 Folders = tuple[str, str]
 
@@ -24,7 +24,7 @@ Folders = tuple[str, str]
 def verdict_of(
     ours: Mapping[str, Any], theirs: Mapping[str, Any], folders: Folders
 ) -> tuple[Verdict, str]:
-    """How two variables compare, and the path of the first leaf that differs."""
+    """The verdict on two variables, and the path of the first leaf that differs."""
     left, right = ours["leaves"], theirs["leaves"]
     worst: Verdict = "same"
     for path in dict.fromkeys((*left, *right)):
@@ -44,9 +44,9 @@ def verdict_of(
 def difference(
     name: str, path: str, ours: Mapping[str, Any], theirs: Mapping[str, Any], folders: Folders
 ) -> Difference | None:
-    """Where in the variable *name* the leaf *path* is, and what is there on both sides.
+    """The place of the leaf *path* in the variable *name*, and its two values.
 
-    None if that is no more than what is said of the variable as a whole.
+    None if they are those of the variable as a whole.
     """
     one, other = (side["leaves"].get(path) for side in (ours, theirs))
     place, _, word = path.partition(MARK)
@@ -72,7 +72,7 @@ def difference(
 
 
 def _close(one: Sequence[str], other: Sequence[str], folders: Folders) -> bool:
-    """Whether two leaves that are not equal are so but for rounding."""
+    """Whether two unequal leaves differ by rounding only."""
     if one[0] == "float":
         return _near(float.fromhex(one[1]), float.fromhex(other[1]))
     if one[0] != "array" or not one[2] or not other[2]:
@@ -87,7 +87,7 @@ def _near(one: float, other: float) -> bool:
 
 
 def _both(one: Sequence[str], other: Sequence[str], folders: Folders) -> list[Sequence[Any]]:
-    """The values of two leaves that have them in files."""
+    """The values of two leaves, read from their files."""
     return [_read(*pair) for pair in zip((one, other), folders, strict=True)]
 
 
@@ -120,7 +120,7 @@ def _inside(
 
 
 def _value(leaf: Sequence[str] | None) -> str:
-    """A leaf as one would write it, without the type of what is built in."""
+    """A leaf as Python writes it, without the name of a built-in type."""
     text = _text(leaf)
     plain = leaf is not None and leaf[0] == "exact" and leaf[1] != text
     return text.partition(" ")[2] if plain else text

@@ -1,8 +1,7 @@
 """The process that runs a plain notebook: python notebook_host.py NOTEBOOK FOLDER SECONDS.
 
-NOTEBOOK is a JSON list of [cell number, source]. What went wrong, if anything did, is the last line
-of standard output, as JSON. The kernel is this Python, without the user's own Jupyter and IPython
-settings.
+NOTEBOOK is a JSON list of [cell number, source]. An error is the last line of standard output, as
+JSON. The kernel is this Python, without the user's Jupyter and IPython settings.
 """
 
 import json

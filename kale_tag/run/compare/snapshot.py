@@ -1,12 +1,11 @@
-"""What variables hold, in a form that two processes can compare.
+"""The values of variables in a form that two processes can compare.
 
 Steps and notebooks load this program. A value becomes leaves, each under the path that leads to it,
 such as `.coef_[0]`. A leaf is
 
-- `float`, a number with fractions, which is compared with tolerance,
+- `float`, compared with tolerance,
 - `exact`, a text,
-- `array`, many numbers with fractions, or `values`, many others: their digest, the file that has
-  them, and their shape,
+- `array`, many floats, or `values`, many other values: their digest, their file, and their shape,
 - `type`, of which only the type can be compared.
 """
 
@@ -24,16 +23,16 @@ from typing import Any
 Above = tuple[int, ...]
 
 LEAVES = 20_000
-"""Of one variable; what has more is compared by these alone."""
+"""Leaves of one variable; of more, only these are compared."""
 
 MARK = "\x1f"
-"""Behind it stands in a path what is no part of the value, but its type or the like."""
+"""In a path, it precedes a property such as the type, which is not a part of the value."""
 
 TEXT = 2000
-"""Characters of a text that are kept; of a longer one the beginning and its digest."""
+"""Characters of a text that are kept; of a longer one also its digest."""
 
 VALUES = 1_000_000
-"""Of one array or list; where there are more, it is not said which of them differ."""
+"""Values of one array or list; of more, the first difference is not located."""
 
 LONG = 1000
 """Longer lists of plain values are compared as a whole."""
@@ -45,7 +44,7 @@ _TYPE_ONLY = ("matplotlib.", "threading.", "_thread.", "_io.", "asyncio.", "sock
 
 
 def snapshot(namespace: Mapping[str, Any], names: Iterable[str], step: str) -> None:
-    """Write what the variables *names* hold into the folder KALE_TAG_SNAPSHOTS, as STEP.json."""
+    """Write the values of the variables *names* to the folder KALE_TAG_SNAPSHOTS, as STEP.json."""
     folder = os.environ["KALE_TAG_SNAPSHOTS"]
     found = {}
     for name in names:
@@ -55,7 +54,7 @@ def snapshot(namespace: Mapping[str, Any], names: Iterable[str], step: str) -> N
         writer = Writer(os.path.join(folder, f"{step}.{len(found)}"))
         try:
             writer.add(namespace[name], "", ())
-        except Exception as error:  # noqa: BLE001  whatever objects raise when they are looked at
+        except Exception as error:  # noqa: BLE001  whatever objects raise when they are inspected
             writer.leaves = {"": ["type", kind_of(namespace[name]), repr(error)]}
         found[name] = {"short": short(namespace[name]), "leaves": writer.leaves}
     path = os.path.join(folder, f"{step}.json")
@@ -66,7 +65,7 @@ def snapshot(namespace: Mapping[str, Any], names: Iterable[str], step: str) -> N
 
 def short(value: Any) -> str:
     """The value in a few words."""
-    own = type(value).__module__ == "__main__"  # of which a look at it may change something
+    own = type(value).__module__ == "__main__"  # inspecting it may have effects
     shape = None if own else getattr(value, "shape", None)
     if isinstance(shape, tuple) and shape:
         return f"{type(value).__name__} {' x '.join(map(str, shape))}"
@@ -110,7 +109,7 @@ class Writer:
         self.leaf(path, "exact", text if len(text) <= TEXT else f"{text[:TEXT]}... {digest(text)}")
 
     def add(self, value: Any, path: str, above: Above) -> None:
-        """Add *value*, which is reached by *path*; *above* are the ids of what it is in."""
+        """Add *value* at *path*; *above* are the ids of the objects that contain it."""
         if len(self.leaves) >= LEAVES:
             self.leaves.setdefault(" and so on", ["exact", "more"])
             return
@@ -136,7 +135,7 @@ class Writer:
             self.inside(value, kind, path, (*above, id(value)))
 
     def inside(self, value: Any, kind: str, path: str, above: Above) -> None:
-        """Add what a container or another object holds."""
+        """Add the contents of a container or another object."""
         if isinstance(value, types.FunctionType):
             self.function(value, path, above)
         elif kind == "numpy.ndarray":
@@ -163,7 +162,7 @@ class Writer:
             self.reduced(value, kind, path, above)
 
     def items(self, values: Any, path: str, above: Above) -> None:
-        """Add what a list holds."""
+        """Add the items of a list."""
         if len(values) > LONG:
             kinds = {type(one) for one in values}
             if kinds == {float}:
@@ -210,7 +209,7 @@ class Writer:
         self.leaf(path, "values", sha256, os.path.basename(file), " ".join(map(str, shape)))
 
     def pandas(self, value: Any, path: str, above: Above) -> bool:
-        """Add a table, a column or an index; whether it was one."""
+        """Add a DataFrame, a Series or an index; False if it is none."""
         axes = getattr(value, "ndim", 0)
         if axes == 2 and hasattr(value, "columns"):
             self.exact(f"{path}{MARK}type", f"{kind_of(value)} {value.shape}")
@@ -240,7 +239,7 @@ class Writer:
             self.array(plain, path, above)
 
     def function(self, value: Any, path: str, above: Above) -> None:
-        """Add a function: its code, its defaults, what it has closed over."""
+        """Add a function: its code, its defaults, its closure."""
         self.exact(
             f"{path}{MARK}code",
             f"function {value.__qualname__} {digest(code_text(value.__code__))}",
@@ -254,7 +253,7 @@ class Writer:
                 self.exact(inner, "empty")
 
     def reduced(self, value: Any, kind: str, path: str, above: Above) -> None:
-        """Any other object, by what pickle would save of it."""
+        """Add any other object, by what pickle would save of it."""
         try:
             made = value.__reduce_ex__(4)
         except Exception:  # noqa: BLE001  it cannot be pickled
@@ -286,12 +285,12 @@ class Writer:
 
 
 def code_text(code: types.CodeType) -> str:
-    """What of a code object depends neither on where it stands nor on what else is in its cell."""
+    """The parts of a code object that do not depend on its place, nor on the rest of its cell."""
     constants = [
         code_text(one) if isinstance(one, types.CodeType) else f"{type(one).__name__} {one!r}"
         for one in code.co_consts
     ]
-    # What the same cell imports has its methods called in another way than other objects.
+    # Python calls methods of modules imported in the same cell in another way.
     steps = [
         (one.opname.replace("LOAD_METHOD", "LOAD_ATTR"), _argument(one))
         for one in dis.get_instructions(code)
@@ -301,11 +300,11 @@ def code_text(code: types.CodeType) -> str:
 
 
 def _argument(one: dis.Instruction) -> object:
-    """The argument of an instruction, as far as it does not depend on how long others are."""
+    """The argument of an instruction, unless it depends on the length of others."""
     if one.opcode in dis.hasjrel or one.opcode in dis.hasjabs:
         return None
     return one.argval if isinstance(one.argval, str) and one.opcode not in dis.hasconst else one.arg
 
 
 if __name__ == "__main__":
-    sys.exit("this is loaded, not run")
+    sys.exit("this file is loaded, not run")
