@@ -23,6 +23,7 @@ from kale_tag.compiler.requirements import completed, import_diagnostics, requir
 from kale_tag.compiler.settings import raise_diagnostics
 from kale_tag.compiler.step_settings import Sorted, step_settings
 from kale_tag.diagnostics import Diagnostic, warning
+from kale_tag.kale.metadata import SETTINGS_KEY
 from kale_tag.kale.pipeline import (
     ArtifactType,
     Code,
@@ -108,6 +109,9 @@ class Results:
             name=settings.name,
             notebook=draft.notebook.name,
             description=settings.description,
+            description_label=draft.tagged.places.metadata(
+                None, (SETTINGS_KEY, "pipeline_description")
+            ),
             experiment=settings.experiment,
             parameters=tuple(own.values()),
             shared=tuple(cell.code for cell in draft.shared[: self.common]),
@@ -317,5 +321,5 @@ def _over(own: Sorted, outer: Sorted) -> Sorted:
     for defaults in (outer, own):
         for kind in defaults.values.values():
             for tag in kind.values():
-                made.put(tag)
+                made.put(tag, defaults.labels[tag.kind, tag.key])
     return made

@@ -4,7 +4,6 @@ import re
 from collections.abc import Callable, Mapping
 
 from kale_tag.compiler.notes import Notes
-from kale_tag.diagnostics import Label
 from kale_tag.kale import quantity
 from kale_tag.kale.names import ENVIRONMENT_VARIABLE, LABEL, LABEL_DOMAIN, LABEL_LENGTH
 from kale_tag.kale.pipeline import Pipeline, Step
@@ -24,7 +23,7 @@ def image_of(step: Step, notes: Notes) -> str:
     image = step.settings.image or DEFAULT_IMAGE
     if re.search(r"\s", image):
         message = f"the image `{image}` of step `{step.name}` has a blank in it"
-        notes.refuse("invalid-image", message, step.label, help=f"write `{image.strip()}`")
+        notes.refuse("invalid-image", message, step.place("image"), help=f"write `{image.strip()}`")
     return image
 
 
@@ -57,7 +56,7 @@ def _claim(sources: dict[str, str], name: str, who: str, step: Step, notes: Note
             "two-values",
             f"step `{step.name}` gets the environment variable `{name}` from {sources[name]} "
             f"and from {who}",
-            step.label,
+            step.place("secret", name),
         )
     sources[name] = who
 
@@ -75,7 +74,7 @@ def resources(step: Step, notes: Notes) -> dict[str, object]:
             known = _MEASURED.get(resource)
             if known is None:
                 continue
-            number = _measured(known[1], text, f"{resource} {side.lower()}", step, notes)
+            number = _measured(known[1], text, resource, side.lower(), step, notes)
             if number is not None:
                 made[f"{resource}{side}"] = amounts[resource, side] = number
                 made[f"resource{known[0]}{side}"] = text
@@ -87,7 +86,7 @@ def resources(step: Step, notes: Notes) -> dict[str, object]:
                 f"step `{step.name}` requests more {resource} "
                 f"({step.settings.requests[resource]}) than its limit "
                 f"({step.settings.limits[resource]})",
-                step.label,
+                step.place("limit", resource),
             )
     _check_other(step, notes)
     return made | _accelerator(step, notes)
@@ -98,12 +97,12 @@ def _accelerator(step: Step, notes: Notes) -> dict[str, object]:
     counts: dict[str, int] = {}
     for resource, text in step.settings.limits.items():
         if quantity.is_device(resource):
-            count = _measured(quantity.devices, text, f"limit of `{resource}`", step, notes)
+            count = _measured(quantity.devices, text, resource, "limit", step, notes)
             if count:
                 counts[resource] = int(count)
     for resource, text in step.settings.requests.items():
         if quantity.is_device(resource):
-            wanted = _measured(quantity.devices, text, f"request of `{resource}`", step, notes)
+            wanted = _measured(quantity.devices, text, resource, "request", step, notes)
             if wanted is not None and wanted != counts.get(resource, 0):
                 notes.refuse(
                     "request-of-device",
@@ -117,7 +116,7 @@ def _accelerator(step: Step, notes: Notes) -> dict[str, object]:
         notes.refuse(
             "two-accelerators",
             f"step `{step.name}` has limits for {named}; Kubeflow Pipelines has one type a step",
-            step.label,
+            step.place("limit", next(iter(counts))),
             help="a count of 0 takes back what `steps_defaults` gives",
         )
     for resource, count in counts.items():
@@ -144,7 +143,7 @@ def _check_other(step: Step, notes: Notes) -> None:
                 "not-expressible",
                 f"`{resource}` of step `{step.name}` is left out: Kubeflow Pipelines knows cpu, "
                 "memory and devices",
-                step.label,
+                step.place("limit", resource),
                 help="set it for the namespace, with a LimitRange",
             )
         else:
@@ -152,27 +151,27 @@ def _check_other(step: Step, notes: Notes) -> None:
             notes.refuse(
                 "unknown-resource",
                 f"step `{step.name}` has a limit for `{resource}`, which no cluster knows",
-                step.label,
+                step.place("limit", resource),
                 help=f"did you mean `{near}`?" if near else "a device is named `vendor/device`",
             )
 
 
-def _measured(
-    measure: Callable[[str], float], text: str, what: str, step: Step, notes: Notes
+def _measured(  # noqa: PLR0913, PLR0917  what is measured, and what a message needs
+    measure: Callable[[str], float], text: str, resource: str, side: str, step: Step, notes: Notes
 ) -> float | None:
     try:
         return measure(text)
     except BadQuantityError as exc:
+        what = f"{side} of `{resource}`" if quantity.is_device(resource) else f"{resource} {side}"
         message = f"the {what} of step `{step.name}` cannot be used: {exc.message}"
-        notes.refuse("invalid-quantity", message, step.label, help=exc.remedy)
+        notes.refuse("invalid-quantity", message, step.place("limit", resource), help=exc.remedy)
         return None
 
 
-def check_mapping(
-    values: Mapping[str, str], what: str, name: str, at: Label | None, notes: Notes
-) -> None:
-    """Note what Kubernetes refuses as labels or annotations (*what*) of the pod of step *name*."""
+def check_mapping(values: Mapping[str, str], what: str, step: Step, notes: Notes) -> None:
+    """Note what Kubernetes refuses as labels or annotations (*what*) of the pod of *step*."""
     for key, value in values.items():
+        at = step.place(what, key)
         prefix, slash, rest = key.rpartition("/")
         if not LABEL.fullmatch(rest) or (slash and not LABEL_DOMAIN.fullmatch(prefix)):
             notes.refuse(
@@ -181,13 +180,13 @@ def check_mapping(
                 f"{LABEL_LENGTH} letters, digits, `-`, `_` and `.`, behind an optional `domain/`",
                 at,
             )
-        notes.check_text(value, f"the {what} `{key}` of step `{name}`", at)
+        notes.check_text(value, f"the {what} `{key}` of step `{step.name}`", at)
         if what == "label" and value and not LABEL.fullmatch(value):
             notes.refuse(
                 "invalid-label",
-                f"the label `{key}` of step `{name}` cannot be `{value}`: Kubernetes takes up to "
-                f"{LABEL_LENGTH} letters, digits, `-`, `_` and `.`, with a letter or digit at both "
-                "ends",
+                f"the label `{key}` of step `{step.name}` cannot be `{value}`: Kubernetes takes up "
+                f"to {LABEL_LENGTH} letters, digits, `-`, `_` and `.`, with a letter or digit at "
+                "both ends",
                 at,
                 help="an annotation can be any text",
             )

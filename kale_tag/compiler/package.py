@@ -74,7 +74,9 @@ def package(pipeline: Pipeline, runtime: Runtime) -> Package:
     tasks = made.tasks(scope)
     inputs = made.definitions(scope, {})
     notes = made.notes
-    notes.check_text(pipeline.description, "the description of the pipeline", None)
+    notes.check_text(
+        pipeline.description, "the description of the pipeline", pipeline.description_label
+    )
     check_volumes(pipeline, notes)
     if f"comp-{pipeline.name}" in made.components:
         unit = next(one for one in pipeline.steps if task_name(one.name) == pipeline.name)

@@ -31,7 +31,7 @@ def executor_config(step: Step, root: Pipeline, notes: Notes) -> dict[str, objec
         ]
     pod: dict[str, dict[str, object]] = {}
     for what, values in settings.pod.items():
-        check_mapping(values, what, step.name, step.label, notes)
+        check_mapping(values, what, step, notes)
         if values and (place := tags.KINDS[what].pod):
             outer, inner = place
             pod.setdefault(outer, {})[inner] = dict(values)

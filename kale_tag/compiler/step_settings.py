@@ -19,10 +19,12 @@ class Sorted:
     """Tags by what they set: the value of each key, `""` where the kind has one value."""
 
     values: dict[str, dict[str, Tag]] = field(default_factory=dict)
+    labels: dict[tuple[str, str], Label] = field(default_factory=dict)
 
-    def put(self, tag: Tag) -> None:
+    def put(self, tag: Tag, label: Label) -> None:
         """Takes the tag in; the last one of a key wins."""
         self.values.setdefault(tag.kind, {})[tag.key] = tag
+        self.labels[tag.kind, tag.key] = label
 
     def pairs(self, kind: str) -> dict[str, str]:
         """Keys and values of the tags of a kind that has both."""
@@ -41,7 +43,7 @@ def step_settings(
     own = Sorted()
     for one in given:
         if one.tag.kind in tags.SETTING_KINDS:
-            own.put(one.tag)
+            own.put(one.tag, one.label)
     secrets = {**defaults.values.get("secret", {}), **own.values.get("secret", {})}
     cache = own.one("cache") or defaults.one("cache")
     return StepSettings(
@@ -61,6 +63,7 @@ def step_settings(
         timeout=options.timeout,
         display_name=options.display_name,
         packages=options.packages,
+        labels={**defaults.labels, **own.labels},
     )
 
 
@@ -105,7 +108,7 @@ def read_defaults(value: object, places: Places) -> tuple[Sorted, list[Diagnosti
                 )
             )
             continue
-        found.put(tag)
+        found.put(tag, at)
         diagnostics += _quantity(tag, at)
     return found, diagnostics
 

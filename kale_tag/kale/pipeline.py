@@ -48,23 +48,24 @@ class Secret:
 class StepSettings:
     """How a step runs: its tags over the notebook's `steps_defaults` over the spec's `compile`.
 
-    None and empty mean that nothing is set. Quantities are Kubernetes', as written. *pod* has keys
-    and values by the kind of their tags, `label` for example. *timeout* is in seconds. *packages*
-    None: those that the imports name; (): none, the image has them.
+    None and empty mean that nothing is set.
     """
 
     image: str = ""
-    limits: Mapping[str, str] = field(default_factory=dict)
+    limits: Mapping[str, str] = field(default_factory=dict)  # quantities as written, by resource
     requests: Mapping[str, str] = field(default_factory=dict)
-    pod: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
+    pod: Mapping[str, Mapping[str, str]] = field(default_factory=dict)  # by kind of tag: `label`
     secrets: tuple[Secret, ...] = ()
     env: Mapping[str, str] = field(default_factory=dict)
     cache: bool | None = None
     report: bool = True
     retries: int | None = None
-    timeout: int | None = None
+    timeout: int | None = None  # seconds
     display_name: str = ""
-    packages: tuple[str, ...] | None = None
+    packages: tuple[str, ...] | None = None  # None: those that the imports name; (): none
+    labels: Mapping[tuple[str, str], Label] = field(
+        default_factory=dict, compare=False, repr=False
+    )  # of the settings that are tags, by kind and key
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,6 +90,10 @@ class Step:
     packages: tuple[str, ...] = ()
     settings: StepSettings = StepSettings()
     label: Label | None = None
+
+    def place(self, kind: str, key: str = "") -> Label | None:
+        """The label of the setting of that kind of tag and key, else that of the step."""
+        return self.settings.labels.get((kind, key), self.label)
 
 
 @dataclass(frozen=True, slots=True)
@@ -150,3 +155,4 @@ class Pipeline:
     ttl: int | None = None
     pip_index_urls: tuple[str, ...] = ()
     warnings: tuple[Diagnostic, ...] = ()
+    description_label: Label | None = field(default=None, compare=False, repr=False)
