@@ -18,11 +18,11 @@ NOT_KEPT = {
     "storage_class_name": "it is for new volumes, which a pipeline does not make",
     "snapshot_volumes": "Kubeflow Pipelines takes no snapshots of volumes",
     "katib_run": "Kale 2 does not run Katib, either",
-    "output_path": "`-o` says where the package goes",
+    "output_path": "`-o` names the package",
 }
 """Settings that Kale takes and that have no effect, with what to do instead."""
 
-KALE_ALONE = ("katib_metadata", "experiment", "steps_defaults")
+KALE_ALONE = ("katib_metadata", "steps_defaults")
 """Settings whose problems stop Kale and not the package: `read_defaults` takes more than Kale."""
 
 _RUN_AS = {"run_as_user": 65534, "run_as_group": 0, "run_as_non_root": True}
@@ -62,7 +62,7 @@ def read_settings(notebook: Notebook, name: str = "") -> PipelineSettings:
     for key, diagnostic in setting_problems(found, places):
         if diagnostic.code == "unknown-setting":
             made.warnings.append(replace(diagnostic, severity="warning"))
-        elif key not in KALE_ALONE:
+        elif key not in KALE_ALONE and diagnostic.code != "two-experiments":
             made.diagnostics.append(diagnostic)
     for key, hint in NOT_KEPT.items():
         if found.get(key):

@@ -22,7 +22,7 @@ class Form:
     """The readers, and the errors that they have noted."""
 
     diagnostics: list[Diagnostic] = field(default_factory=list)
-    is_yaml: bool = True  # hints say how a value is written in YAML
+    is_yaml: bool = True  # hints show how a value is written in YAML
     is_open: Callable[[str], bool] = _never  # a text that changes before it is used is not judged
 
     def diagnostic(
@@ -180,7 +180,7 @@ class Form:
         return None
 
     def wrong_type(self, node: Node, what: str, wanted: str, hint: str = "") -> None:
-        """Note that *what* is not of the type *wanted*; *hint* says how YAML writes that."""
+        """Note that *what* is not of the type *wanted*; *hint* shows how YAML writes that."""
         message = f"{what} must be {wanted}, not {kind(node)}"
         self.diagnostic("wrong-type", message, node.label, help=hint if self.is_yaml else "")
 

@@ -1,4 +1,4 @@
-"""What ruamel.yaml says of a text that is not YAML, in our words where a user is likely to see it.
+"""The errors of ruamel.yaml for a text that is not YAML, in plain words where they are likely.
 
 Nothing here needs ruamel.yaml; what it raises is looked at by its attributes.
 """
@@ -16,7 +16,7 @@ _KEY_LINE = re.compile(r"\w+(?::\S.*| .*)?")  # a word, and perhaps what was to 
 
 
 def syntax_diagnostic(source: Source, diagnostic: Exception) -> Diagnostic:
-    """The fault of *source* on which ruamel.yaml stopped with *fault*."""
+    """The error in *source* at which ruamel.yaml stopped with *diagnostic*."""
     problem = str(
         getattr(diagnostic, "problem", None) or getattr(diagnostic, "reason", None) or diagnostic
     )
@@ -64,7 +64,7 @@ class _Stop:
     def diagnostic(
         self, message: str, hint: str, at: Label | None = None, also: Iterable[Label] = ()
     ) -> Diagnostic:
-        """A fault at *at*, else where it stopped, with where that began."""
+        """An error at *at*, else where it stopped, with where that began."""
         if at is None:
             at = self.at(self.offset)
             also = also or ([] if self.start is None else [self.at(self.start)])
@@ -197,4 +197,4 @@ _WORDS: dict[str, Callable[[_Stop], Diagnostic]] = {
     "special characters": _control_character,
     "alphabetic or numeric": _no_name,
 }
-"""What to say, by a part of what ruamel.yaml says."""
+"""The function that makes the diagnostic, by a part of the message of ruamel.yaml."""

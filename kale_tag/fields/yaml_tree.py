@@ -168,7 +168,7 @@ class _Builder:
         self.diagnostics: list[Diagnostic] = []
 
     def build(self, root: "YamlNode") -> Node:
-        """The tree below *root*; every fault of this kind is raised at once."""
+        """The tree below *root*; all errors of this kind are raised at once."""
         node = self.node(root)
         if self.diagnostics:
             raise UserError(*self.diagnostics)
@@ -189,7 +189,7 @@ class _Builder:
             self.open.add(key)
             self.done[key] = node = self.fresh(raw)
             self.open.remove(key)
-            # What an alias stands for counts each time it is used: ten lines can mean 10^9 values.
+            # The value of an alias counts each time it is used: ten lines can mean 10^9 values.
             below = raw.value if isinstance(raw.value, list) else ()
             parts = [
                 part

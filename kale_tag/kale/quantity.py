@@ -28,7 +28,7 @@ class BadQuantityError(Exception):
 
 
 def amount(text: str) -> Decimal:
-    """The number that the quantity *text* stands for.
+    """The number that the quantity *text* is.
 
     Source: k8s.io/apimachinery's `resource.Quantity`. Raises `BadQuantityError`.
     """
@@ -49,7 +49,7 @@ def amount(text: str) -> Decimal:
 
 
 def cpus(text: str) -> float:
-    """The cores that *text* stands for. Raises `BadQuantityError`."""
+    """The number of cores that *text* is. Raises `BadQuantityError`."""
     number = amount(text)
     if number <= 0:
         raise BadQuantityError(f"`{text}` is not an amount of CPU", "leave it out for no limit")
@@ -63,7 +63,7 @@ def cpus(text: str) -> float:
 
 
 def memory(text: str) -> float:
-    """The memory that *text* stands for, in units of 10^9 bytes. Raises `BadQuantityError`."""
+    """The memory that *text* is, in units of 10^9 bytes. Raises `BadQuantityError`."""
     number = amount(text)
     if number < LEAST_MEMORY:
         digits = re.match(r"[\d.]+", text)
@@ -78,7 +78,7 @@ def memory(text: str) -> float:
 
 
 def devices(text: str) -> int:
-    """How many devices *text* stands for: a whole number. Raises `BadQuantityError`."""
+    """The number of devices that *text* is, a whole number. Raises `BadQuantityError`."""
     number = amount(text)
     if number != number.to_integral_value():
         raise BadQuantityError(f"`{text}` is not a whole number of devices")

@@ -11,7 +11,7 @@ from kale_tag.notebook.model import MISSING, Notebook
 from kale_tag.notebook.splice import same
 from kale_tag.spec import template
 from kale_tag.spec.change import Change, Target
-from kale_tag.spec.model import Given, Setting
+from kale_tag.spec.model import Given, SettingValue
 
 
 def settings_changes(
@@ -86,7 +86,7 @@ def _filled_settings(notebook: Notebook, target: Target) -> dict[str, object]:
 
 
 def _diagnostics(
-    notebook: Notebook, pipeline: Mapping[str, Setting], wanted: Mapping[str, object]
+    notebook: Notebook, pipeline: Mapping[str, SettingValue], wanted: Mapping[str, object]
 ) -> Iterator[Diagnostic]:
     """What Kale would not take in *wanted*: what *pipeline* asks for, and what is added to it."""
     for key, diagnostic in settings.problems(wanted):

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import NamedTuple
 
-from kale_tag.spec.model import Rule, Setting
+from kale_tag.spec.model import Rule, SettingValue
 
 
 @dataclass(frozen=True, slots=True)
@@ -12,7 +12,7 @@ class Target:
     """What a spec asks of one notebook."""
 
     variables: Mapping[str, str]  # the values of `${...}`
-    pipeline: Mapping[str, Setting] | None = None
+    pipeline: Mapping[str, SettingValue] | None = None
 
 
 class Change(NamedTuple):

@@ -1,6 +1,6 @@
-"""The `compile` section of a spec: what Kale has no tag for, read by the compiler only.
+"""The `compile` section of a spec: options for the compiler, for which Kale has no tag.
 
-Nothing of it is ever written into a notebook.
+They are never written into a notebook.
 """
 
 from dataclasses import fields, replace
@@ -19,7 +19,7 @@ Options = TypeVar("Options", CompileOptions, StepOptions)
 
 
 def read_compile(form: Form, node: Node) -> CompileOptions:
-    """The section; what is wrong in it is noted in *form* and left out."""
+    """The options in the section; what is wrong is noted in *form* and left out."""
     made: dict[str, Any] = {}
     for key, value in form.record(node, KEYS, "`compile`").items():
         match key:
@@ -48,7 +48,7 @@ def read_compile(form: Form, node: Node) -> CompileOptions:
 
 
 def merged(base: CompileOptions, over: CompileOptions) -> CompileOptions:
-    """*base* with what *over* says: its mappings are merged, the steps key by key."""
+    """*base* with *over* on top: mappings are merged, the steps key by key."""
     steps = {
         name: _laid_over(base.steps.get(name, StepOptions()), step)
         for name, step in over.steps.items()

@@ -122,7 +122,7 @@ class Rule:
 
 
 @dataclass(frozen=True, slots=True)
-class Setting:
+class SettingValue:
     """The value of one key of `pipeline`."""
 
     value: object  # None removes the key
@@ -137,7 +137,7 @@ class NotebookEntry:
     folder: str
     label: Label
     exclude: bool = False
-    pipeline: Mapping[str, Setting] | None = None
+    pipeline: Mapping[str, SettingValue] | None = None
     vars: Mapping[str, str] | None = None
 
 
@@ -148,7 +148,7 @@ class Spec:
     source: Source
     notebooks: tuple[NotebookEntry, ...] = ()
     variables: Mapping[str, str] | None = None
-    pipeline: Mapping[str, Setting] | None = None  # None: the spec has no settings
+    pipeline: Mapping[str, SettingValue] | None = None  # None: the spec has no settings
     rules: tuple[Rule, ...] = ()  # in the order of the files, bases first
     rename: Mapping[str, Given] | None = None
     unmatched: str = "keep"

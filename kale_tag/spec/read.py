@@ -1,4 +1,4 @@
-"""YAML text to `Spec`; every fault of form is reported here, all at once, each with its place."""
+"""YAML text to `Spec`: every error of form is reported, all at once, each with its place."""
 
 import posixpath
 from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -16,7 +16,7 @@ from kale_tag.spec import template
 from kale_tag.spec.change import Target
 from kale_tag.spec.compile_section import merged, read_compile
 from kale_tag.spec.cross_checks import check_spec
-from kale_tag.spec.model import Given, NotebookEntry, Rule, Setting, Spec
+from kale_tag.spec.model import Given, NotebookEntry, Rule, SettingValue, Spec
 from kale_tag.spec.rule import check_tag, read_entries, read_rule
 
 KEYS = (
@@ -42,7 +42,7 @@ Load = Callable[[str, Label], Source]
 def read_spec(source: Source, load: Load) -> Spec:
     """The spec in *source*; *load* fetches the files that it extends.
 
-    Raises `UserError` with every fault of *source* and its bases, in the order of the lines.
+    Raises `UserError` with every error of *source* and its bases, in the order of the lines.
     """
     form = Form()
     spec = Spec(source)
@@ -56,7 +56,7 @@ def read_spec(source: Source, load: Load) -> Spec:
 
 
 def target_for(spec: Spec, path: Mapping[str, str], entries: Iterable[NotebookEntry]) -> Target:
-    """What *spec* says for one notebook, which *entries* of its list name.
+    """What *spec* asks of one notebook, which *entries* of its list name.
 
     *path* gives the variables that every notebook has.
     """
@@ -69,13 +69,15 @@ def target_for(spec: Spec, path: Mapping[str, str], entries: Iterable[NotebookEn
     return Target({**filled, **path}, pipeline)
 
 
-def merge_settings(base: Mapping[str, Setting], over: Mapping[str, Setting]) -> dict[str, Setting]:
+def merge_settings(
+    base: Mapping[str, SettingValue], over: Mapping[str, SettingValue]
+) -> dict[str, SettingValue]:
     """*base* with *over* on top: mappings merge key by key, anything else is replaced."""
     merged = dict(base)
     for key, setting in over.items():
         old = merged.get(key)
         value = setting.value if old is None else _merged(old.value, setting.value)
-        merged[key] = Setting(value, setting.label)
+        merged[key] = SettingValue(value, setting.label)
     return merged
 
 
@@ -279,15 +281,15 @@ def _ignore(form: Form, node: Node) -> dict[str, str]:
     return found
 
 
-def _pipeline(form: Form, node: Node) -> dict[str, Setting]:
+def _pipeline(form: Form, node: Node) -> dict[str, SettingValue]:
     found = {}
     checked = []
     for key, value in form.mapping(node, "`pipeline`"):
         as_list = isinstance(value, SequenceNode) or is_null(value)
         if key.text == "steps_defaults" and not as_list:
-            found[key.text] = Setting(_steps_defaults(form, value), value.label)
+            found[key.text] = SettingValue(_steps_defaults(form, value), value.label)
         else:
-            found[key.text] = Setting(plain(value), value.label)
+            found[key.text] = SettingValue(plain(value), value.label)
             checked.append((key, value))
     # A text with holes becomes another one for each notebook, and is checked there.
     filled_later = replace(form, is_open=template.has_variables)

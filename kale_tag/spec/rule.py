@@ -141,7 +141,7 @@ def _selector(
 
 
 def _start(node: Mapping) -> Label:
-    """The place that stands for the whole of *node*."""
+    """The place of *node*: its first key, if it has one."""
     return node.entries[0][0].label if node.entries else node.label
 
 
@@ -165,7 +165,7 @@ def check_tag(form: Form, given: Given, key: Label | None = None) -> None:
 
 
 def _check_given(form: Form, given: Given, key: Label | None = None) -> None:
-    """Check the tag of *given* as far as it stands: of a value with holes, the key alone."""
+    """Check the tag of *given*; if the value has holes, only its key."""
     if given.kind == "prev" and given.value == ABOVE:
         return
     if not template.has_holes(given.value):

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping
 VARIABLES = ("stem", "name", "dir", "parent")
 """What every notebook has: file name without and with its ending, folder, name of the folder."""
 
-_HOLE = re.compile(r"\$(\$?)\{([^{}]*)\}")  # `$${` stands for a literal `${`
+_HOLE = re.compile(r"\$(\$?)\{([^{}]*)\}")  # `$${` is a literal `${`
 _HOLE_START = re.compile(r"\$(?=\{[^{}]*\})")
 _GROUP = re.compile(r"\\(?:([0-9])|g<(\w+)>)")
 
@@ -38,7 +38,7 @@ def has_holes(text: str) -> bool:
 
 
 def is_literal(text: str) -> bool:
-    """Whether *text* stands for itself: it has no holes, and no `$${` that stands for `${`."""
+    """Whether *text* is used as it is: it has no holes, and no `$${` for a literal `${`."""
     return _HOLE.search(text) is None and _GROUP.search(text) is None
 
 

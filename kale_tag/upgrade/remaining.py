@@ -1,7 +1,6 @@
-"""Why Kale 2.3 does not take a notebook after an upgrade: what only a person can mend.
+"""Problems that an upgrade leaves for the user: code of cells at which Kale 2.3 stops.
 
-Tags and settings are what the lints are for; here is what Kale stops at in the code of the cells
-(`facts/kale.md` section 3, and S1 to S6 and P1 in section 5).
+Tags and settings are checked in `kale/`.
 """
 
 import re

@@ -1,7 +1,7 @@
-"""The language of Kale 0.x (`block:`, `prev:a;b`, `docker_image`, ...) brought to that of Kale 2.
+"""A notebook in the language of Kale 0.x (`block:`, `prev:a;b`, `docker_image`) made one of Kale 2.
 
-Source: the parsers of kubeflow-kale 0.2.2, 0.3.4, 0.4.0, 0.5.1 and 0.7.0, and what 2.3.0 takes
-(`facts/kale.md` sections 1.7 and 2.2). What has no equivalent is a warning with its place.
+Source: the parsers of kubeflow-kale 0.2.2, 0.3.4, 0.4.0, 0.5.1, 0.7.0 and 2.3.0. What has no
+equivalent is a warning with its place.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -92,7 +92,7 @@ def upgrade(notebook: Notebook, stem: str, chosen: Mapping[str, str]) -> Upgrade
 
 
 def _tags(before: Sequence[str], names: Mapping[str, str], *, is_old: bool) -> list[str]:
-    """The tags of one cell, in their order; *is_old* says that the notebook is of Kale 0.x."""
+    """The tags of one cell, in their order; *is_old*: the notebook is of Kale 0.x."""
     after: list[str] = []
     for text in before:
         kind, colon, rest = text.partition(":")

@@ -95,7 +95,7 @@ def no_katib() -> Loss:
 
 
 def dropped_setting(key: str, why: str, hint: str) -> Loss:
-    """A setting that Kale 2.3 does not take as it stands, and that is taken away."""
+    """A setting that Kale 2.3 does not take, and that is removed."""
     return Loss((key,), "dropped-setting", f"`{key}` {why}", hint)
 
 
