@@ -6,8 +6,8 @@ import sys
 def _textconv() -> bool:
     """Do what Git asks for, once for each version of a notebook that it shows; whether it is done.
 
-    The rest of the program takes longer to import than a notebook to print. It is asked where
-    anything goes wrong, and says what.
+    The rest of the program takes longer to import than a notebook to print. It runs if anything
+    goes wrong here, and reports it.
     """
     if sys.argv[1:4] != ["git", "textconv", "--"] or len(sys.argv) != 5:
         return False

@@ -66,10 +66,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
         code = _run(words)
         sys.stdout.flush()
     except UserError as exc:
-        from kale_tag.commands.shared.report import say  # noqa: PLC0415  for errors only
+        from kale_tag.commands.shared.report import print_diagnostic  # noqa: PLC0415  for errors only
 
         for diagnostic in exc.diagnostics:
-            say(diagnostic)
+            print_diagnostic(diagnostic)
         return 2
     except KeyboardInterrupt:
         print("interrupted", file=sys.stderr)
@@ -127,7 +127,7 @@ def _run(words: list[str]) -> int:
 
 
 def read_plainly(function: Command, words: Sequence[str]) -> dict[str, Any] | None:
-    """The arguments of *function* in *words*, None where typer has to look at them.
+    """The arguments of *function* in *words*, None if typer has to read them.
 
     Raises `UserError` for a value that an option does not take.
     """

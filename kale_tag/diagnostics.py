@@ -1,4 +1,4 @@
-"""The one user error: what is wrong, where it stands, and what to do about it.
+"""Diagnostics, and the one error for users: what is wrong, where, and how to fix it.
 
 Nothing here prints. `kale_tag.render` turns a `Diagnostic` into text or JSON.
 """
@@ -14,15 +14,13 @@ from kale_tag import HOME
 class Source:
     """A text that a place can point into: a file, or the source of one cell.
 
-    *name* is the path as the user gave it. *cell* is the 0-based number of a cell when *text* is
-    that cell's source. *first_line* and *first_column* say where *text* starts, so that a few
-    lines, or a piece of a very long one, can stand for a large file.
+    *text* may be a part of a large file: a few lines, or a piece of a very long one.
     """
 
-    name: str
+    name: str  # the path as the user gave it
     text: str = ""
-    cell: int | None = None
-    first_line: int = 1
+    cell: int | None = None  # the 0-based number of a cell if *text* is its source
+    first_line: int = 1  # where *text* starts
     first_column: int = 1
 
     def position(self, offset: int) -> tuple[int, int]:
@@ -57,7 +55,7 @@ class Label:
 
 @dataclass(frozen=True, slots=True)
 class Diagnostic:
-    """One fault: a message that stands alone, its places (the primary first), notes and help."""
+    """One finding, error or warning: a message that is complete in itself, and its places."""
 
     severity: Literal["error", "warning"]
     code: str
@@ -68,7 +66,7 @@ class Diagnostic:
 
 
 class UserError(Exception):
-    """What the user gave could not be used; carries every fault that was found."""
+    """The input cannot be used; has a diagnostic for each problem."""
 
     def __init__(self, *diagnostics: Diagnostic) -> None:
         """Keep *diagnostics*, at least one."""
@@ -89,7 +87,7 @@ def error(  # noqa: PLR0913  a diagnostic has this many parts
     notes: Iterable[str] = (),
     help: str = "",  # noqa: A002  the word that users see
 ) -> Diagnostic:
-    """An error; *code* is the kebab-case name of the fault, *at* its primary place."""
+    """An error; *code* is its name in kebab case, *at* its primary place."""
     return Diagnostic("error", code, message, _labels(at, also), tuple(notes), help)
 
 
@@ -117,12 +115,12 @@ def bug(name: str, what: str) -> Diagnostic:
 
 
 def nearest(word: str, known: Iterable[str]) -> str:
-    """The one of *known* that *word* is probably a slip for, "" when none is close.
+    """The one of *known* that *word* is probably a typing mistake for, "" when none is close.
 
     A word but for capitals is the nearest. `name` is near to `pipeline_name`, which ends with it,
     if nothing is written more alike.
     """
-    import difflib  # noqa: PLC0415  slow to import, needed for faults only
+    import difflib  # noqa: PLC0415  slow to import, needed for errors only
 
     words = list(known)
     longer = (one for one in words if one.endswith(f"_{word}") or one.startswith(f"{word}_"))

@@ -15,12 +15,12 @@ except ImportError:  # Windows has no such locks
     fcntl = None  # type: ignore[assignment]
 
 CHECKPOINTS = ".ipynb_checkpoints"
-"""Jupyter's own copies; nobody means them by naming a folder."""
+"""Jupyter's own copies, which a folder does not stand for."""
 
 PACKAGE = ".pipeline."
 """What the names of packages have in them, and those of specs have not."""
 
-# O_NONBLOCK: opening a FIFO must not wait for somebody to write into it.
+# O_NONBLOCK: opening a FIFO must not wait for a writer.
 _READ = os.O_RDONLY | getattr(os, "O_BINARY", 0) | getattr(os, "O_NONBLOCK", 0)
 _NOFOLLOW = getattr(os, "O_NOFOLLOW", 0)
 _CREATE = os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_BINARY", 0)
@@ -28,15 +28,12 @@ _CREATE = os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_BINARY", 0)
 
 @dataclass(frozen=True, slots=True)
 class File:
-    """A file as it was read: its content, and what tells whether it is still the same.
+    """A file as it was read."""
 
-    *path* is where the content stands (a symlink is followed), *name* what the user called it.
-    """
-
-    name: str
-    path: str
+    name: str  # as the user gave it
+    path: str  # of the content: a symlink is followed
     data: bytes
-    status: os.stat_result
+    status: os.stat_result  # to find out whether it has changed since
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,7 +46,7 @@ class Staged:
     def commit(self) -> None:
         """Put the new content in place, in one step that nothing can cut in two.
 
-        Raises `UserError` when somebody has changed the file since it was read; then, as after any
+        Raises `UserError` if the file has changed since it was read; then, as after any
         other error, the file is as it was and the new content is gone.
         """
         try:
@@ -68,14 +65,14 @@ class Staged:
             raise
 
     def check(self) -> None:
-        """Raise `UserError` when somebody has changed the file since it was read."""
+        """Raise `UserError` if the file has changed since it was read."""
         try:
             _check_unchanged(self.file)
         except OSError as exc:
             raise UserError(_failure("not-written", "write", self.file.name, exc)) from None
 
     def discard(self) -> None:
-        """Take the new content away."""
+        """Remove the new content."""
         with contextlib.suppress(OSError):
             os.unlink(self.temporary)
 
@@ -186,7 +183,7 @@ def write(path: str, data: bytes) -> bool:
 
 
 def remove(path: str) -> None:
-    """Take the file *path* away. Raises `UserError` when that cannot be done."""
+    """Remove the file *path*. Raises `UserError` if that is not possible."""
     try:
         os.unlink(path)
     except OSError as exc:
@@ -207,7 +204,7 @@ def notebooks_in(folder: str) -> list[str]:
 
 
 def below(folder: str, ending: str) -> list[str]:
-    """The files below *folder* whose names end so, sorted; hidden folders do not take part."""
+    """The files below *folder* whose names end so, sorted; hidden folders are left out."""
     found: list[str] = []
     for root, folders, names in os.walk(folder):
         folders[:] = sorted(name for name in folders if not name.startswith("."))
@@ -229,7 +226,7 @@ def specs_in(folder: str) -> list[str]:
 def matching(pattern: str, folder: str) -> list[str]:
     """The notebooks that *pattern*, relative to *folder*, stands for; `**` is any depth.
 
-    A folder stands for the notebooks below it. Hidden folders do not take part.
+    A folder stands for the notebooks below it. Hidden folders are left out.
     """
     path = os.path.normpath(os.path.join(folder, pattern))
     if os.path.isdir(path):
@@ -247,7 +244,7 @@ def matching(pattern: str, folder: str) -> list[str]:
 
 
 def modules_in(folder: str) -> list[str]:
-    """The modules and packages of Python that stand in *folder*, sorted."""
+    """The modules and packages of Python in *folder*, sorted."""
     found = set()
     with contextlib.suppress(OSError):
         for entry in os.scandir(folder or "."):
@@ -268,7 +265,7 @@ _count = 0
 
 
 def _beside(path: str) -> str:
-    """A name in the same folder that nobody else has, recognisable if it is ever left behind."""
+    """An unused name in the same folder, recognisable if it is ever left there."""
     folder, base = os.path.split(path)
     return os.path.join(folder, f".{base[:50]}.{os.getpid():x}-{_next():x}.tmp")
 
@@ -313,7 +310,7 @@ def _copy_owner(descriptor: int, status: os.stat_result, mode: int) -> None:
 
 
 def _copy_attributes(path: str, descriptor: int) -> None:
-    """Keep access lists and what else hangs on a file (Linux); not all file systems have them."""
+    """Keep access lists and other extended attributes (Linux), if the file system has them."""
     if hasattr(os, "listxattr"):
         with contextlib.suppress(OSError):
             for name in os.listxattr(path):
@@ -321,9 +318,9 @@ def _copy_attributes(path: str, descriptor: int) -> None:
 
 
 def _lock(path: str) -> int | None:
-    """Hold off other kale-tag processes that are about to replace the same file.
+    """Make other kale-tag processes that replace the same file wait.
 
-    Closing the descriptor that this gives lets them go on; None where there are no locks.
+    Closing the descriptor ends that. None if there are no locks.
     """
     if fcntl is None:
         return None
@@ -344,7 +341,7 @@ def _check_unchanged(file: File) -> None:
         raise UserError(
             error(
                 "changed-meanwhile",
-                f"{file.name} was saved by somebody else meanwhile; it was not overwritten",
+                f"{file.name} has changed since it was read; it was not overwritten",
                 Label(Source(file.name)),
                 help="run the command again",
             )
@@ -352,10 +349,10 @@ def _check_unchanged(file: File) -> None:
 
 
 def _not_a_file(name: str, mode: int) -> Diagnostic:
-    what = "a folder" if stat.S_ISDIR(mode) else "no regular file"
+    what = "a folder" if stat.S_ISDIR(mode) else "not a regular file"
     return error("not-read", f"{name} is {what}", Label(Source(name)))
 
 
-def _failure(code: str, verb: str, name: str, diagnostic: Exception) -> Diagnostic:
-    reason = getattr(diagnostic, "strerror", None) or str(diagnostic)
+def _failure(code: str, verb: str, name: str, exc: Exception) -> Diagnostic:
+    reason = getattr(exc, "strerror", None) or str(exc)
     return error(code, f"cannot {verb} {name}: {reason.lower()}", Label(Source(name)))

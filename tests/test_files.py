@@ -251,7 +251,7 @@ def test_what_is_no_file(spec: str, tmp_path: Path, capsys: pytest.CaptureFixtur
     assert main(["apply", spec, str(pipe), str(missing)]) == 2
 
     err = capsys.readouterr().err
-    assert f"{pipe} is no regular file" in err
+    assert f"{pipe} is not a regular file" in err
     assert f"cannot read {missing}: no such file or directory" in err
 
 

@@ -26,7 +26,7 @@ def apply(  # noqa: PLR0913  one parameter an option
     verbose: Verbose = False,
     color: Color = "auto",
 ) -> int:
-    """Write what a spec or a reviewed patch asks for, and nothing else.
+    """Apply a spec or a reviewed patch to notebooks, and change nothing else.
 
     kale-tag apply spec.yaml notebook.ipynb
 

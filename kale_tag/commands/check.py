@@ -1,4 +1,4 @@
-"""`kale-tag check`: whether specs are valid, notebooks as they say, tags and pipelines right."""
+"""`kale-tag check`: errors and warnings in specs, notebooks and pipelines."""
 
 import sys
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -20,7 +20,7 @@ from kale_tag.commands.shared.options import (
     Silenced,
     Strict,
 )
-from kale_tag.commands.shared.report import say, style_for
+from kale_tag.commands.shared.report import print_diagnostic, style_for
 from kale_tag.commands.shared.targets import STDIN, Checks, Task, find_checks
 from kale_tag.diagnostics import Diagnostic, UserError, count, error, nearest
 from kale_tag.kale.checks import has_kale_tags, lint
@@ -53,7 +53,7 @@ def check(  # noqa: PLR0913  one parameter an option
     verbose: Silenced = False,
     color: Color = "auto",
 ) -> int:
-    """Say what is wrong in specs, notebooks and pipelines.
+    """Find errors in specs, notebooks and pipelines.
 
     kale-tag check
 
@@ -72,11 +72,11 @@ def check(  # noqa: PLR0913  one parameter an option
         strict=strict,
         specs=checks.specs,
     )
-    report.tell(checks.unusable)
+    report.show(checks.unusable)
     report.add(Finding(diagnostic) for diagnostic in checks.diagnostics)
     failed = 0
     for unusable, found in findings(checks, jobs=jobs, quiet=quiet):
-        report.tell(unusable)
+        report.show(unusable)
         report.add(found)
         failed += bool(unusable)
     report.notebooks = len(checks.tasks) - failed
@@ -113,12 +113,12 @@ class _Checked:
     unusable: tuple[Diagnostic, ...] = ()
 
     def finding(self, diagnostic: Diagnostic) -> Finding:
-        """*fault*, silenced where a spec says so."""
+        """The finding, silenced if a spec silences its code."""
         return Finding(diagnostic, self.reasons.get(diagnostic.code, ""))
 
 
 def _together(checked: list[_Checked]) -> Iterator[list[Finding]]:
-    """The findings of each notebook, as it stands among the others.
+    """The findings of each notebook, with those that come from the others.
 
     A notebook that another one here refers to need not make a pipeline by itself, even if it is
     named: pre-commit names whatever has changed.
@@ -168,9 +168,9 @@ class _Checker:
         return checked
 
     def _drift(self, task: Task, notebook: Notebook, checked: _Checked) -> Notebook | None:
-        """Notes where *notebook* is not as its specs say; gives it as they make it, if they can.
+        """Note where *notebook* differs from its specs; the notebook as they make it, if they can.
 
-        A spec is held against the notebook that those before it make.
+        A spec is compared with the notebook that those before it make.
         """
         places = Places(notebook)
         for spec, target in task.steps:
@@ -189,7 +189,7 @@ class _Checker:
     def _pipeline(
         self, task: Task, notebook: Notebook, tagged: Notebook, checked: _Checked
     ) -> None:
-        """Looks at the pipeline, where there is one that anybody can mean."""
+        """Check the pipeline, if the notebook has one."""
         if not has_kale_tags(tagged):
             return
         # The compiler takes as long to import as all that check does else.
@@ -243,8 +243,8 @@ class _FindingsReport:
         kept = (one.diagnostic for one in self.findings if not one.silenced)
         return sum(1 for diagnostic in kept if diagnostic.severity == severity)
 
-    def tell(self, unusable: Iterable[Diagnostic]) -> None:
-        """Print what could not be used, each fault once."""
+    def show(self, unusable: Iterable[Diagnostic]) -> None:
+        """Print why files cannot be used, each diagnostic once."""
         for diagnostic in unusable:
             if diagnostic in self.unusable:
                 continue
@@ -253,7 +253,7 @@ class _FindingsReport:
                 print(as_command(diagnostic))
             else:
                 sys.stdout.flush()
-                say(diagnostic)
+                print_diagnostic(diagnostic)
 
     def add(self, findings: Iterable[Finding]) -> None:
         """Keep *findings*, and print them where they are printed one by one."""
@@ -317,7 +317,7 @@ def _explain(code: str) -> int:
     if code not in known:
         near = nearest(code, known)
         hint = f"did you mean `{near}`?" if near else "`kale-tag check --explain list` lists them"
-        say(error("unknown-code", f"no message has the code `{code}`", help=hint))
+        print_diagnostic(error("unknown-code", f"no message has the code `{code}`", help=hint))
         return 2
     print(registry.explanation(code), end="")
     return 0

@@ -36,7 +36,7 @@ ENDINGS = {
     "manifest": ".pipeline.k8s.yaml",
     "dsl": "_pipeline.py",
 }
-"""What comes behind the notebook's name where the user has not named a file."""
+"""The ending after the notebook's name if the user gives no file name."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,7 +67,7 @@ def compile(  # noqa: A001, PLR0913  the command's name; one parameter an option
 
     kale-tag compile --check
 
-    With a spec the notebook is tagged in memory; on disk it stays as it is.
+    With a spec the notebook is tagged in memory; the file does not change.
     """
     report = Report(style_for(color, sys.stdout.isatty()))
     runtime = load_runtime()
@@ -148,7 +148,7 @@ def _origin(built: BuiltNotebook, path: str, form: str) -> Origin:
 
 
 def _from(folder: str, name: str) -> str:
-    """The path of *name* from *folder*, or its last part where that would tell of the machine."""
+    """The path of *name* from *folder*, or its last part if the rest is about this machine."""
     try:
         path = os.path.relpath(name, folder or ".")
     except ValueError:  # another drive of Windows
@@ -183,7 +183,7 @@ def _refuse_one_file(built: Sequence[BuiltNotebook]) -> None:
 
 
 def _warn_of_one_name(built: Sequence[BuiltNotebook]) -> None:
-    """Say once for each pipeline name which notebooks share it: the last of them says so."""
+    """Warn once for each pipeline name that notebooks share: the last of them has the warning."""
     sharing: dict[str, list[BuiltNotebook]] = {}
     for one in built:
         if not one.failed:
@@ -236,7 +236,7 @@ def _line(one: BuiltNotebook, file: OutputFile, style: Style, *, new: bool) -> s
 def _check(
     built: Sequence[BuiltNotebook], report: Report, command: str, *, verbose: bool, quiet: bool
 ) -> int:
-    """Say which packages are not what would be written now."""
+    """Print which packages differ from what would be written now."""
     stale = 0
     for one in built:
         report.keep(one.diagnostics)
@@ -264,7 +264,7 @@ def _staleness(file: OutputFile) -> str:
     if old == file.text:
         return ""
     changed = changed_sources(old, file.text)
-    return f"{' and '.join(changed)} changed" if changed else "it would be written otherwise now"
+    return f"{' and '.join(changed)} changed" if changed else "its content would be different now"
 
 
 def _exit_code(built: Sequence[BuiltNotebook]) -> int:

@@ -17,7 +17,7 @@ from kale_tag.commands.shared.options import (
     Unchanged,
     Versions,
 )
-from kale_tag.commands.shared.report import say, style_for
+from kale_tag.commands.shared.report import print_diagnostic, style_for
 from kale_tag.commands.shared.revisions import Comparison, Version, VersionPair, find_versions
 from kale_tag.compare.diff import diff_notebooks
 from kale_tag.diagnostics import UserError, error
@@ -62,11 +62,11 @@ def diff(  # noqa: PLR0913  one parameter an option
     with ExitStack() as stack:
         comparison = find_versions(paths, stack)
         for diagnostic in comparison.warnings:
-            say(diagnostic)
+            print_diagnostic(diagnostic)
         for one in compared(comparison):
             for diagnostic in one.diagnostics:
                 sys.stdout.flush()
-                say(diagnostic)
+                print_diagnostic(diagnostic)
             done.append(one)
             if format == "text" and not quiet:
                 for line in render.as_text(one, style, verbose=verbose):
@@ -85,11 +85,11 @@ def diff(  # noqa: PLR0913  one parameter an option
 
 def _check_limit(limit: int) -> None:
     if limit < LEAST:
-        raise UserError(error("wrong-arguments", f"`--limit` is {LEAST} at least"))
+        raise UserError(error("wrong-arguments", f"`--limit` must be at least {LEAST}"))
 
 
 def compared(comparison: Comparison) -> Iterator[Compared]:
-    """Each pair of notebooks with what differs, or what is wrong with either side."""
+    """The differences of each pair of notebooks, or why they cannot be compared."""
     many = len(comparison.versions) >= FAST_COUNT
     for versions in comparison.versions:
         before, after = versions.before, versions.after
@@ -101,7 +101,7 @@ def compared(comparison: Comparison) -> Iterator[Compared]:
 
 
 def _compare(versions: VersionPair, one: Compared, *, fast: bool) -> None:
-    """Put into *one* what differs, or what is wrong with either side."""
+    """Put the differences into *one*, or why it cannot be compared."""
     sides = versions.before, versions.after
     data = [_tried(one, version.read) if version is not None else None for version in sides]
     if one.diagnostics or data[0] == data[1]:
@@ -117,7 +117,7 @@ def _compare(versions: VersionPair, one: Compared, *, fast: bool) -> None:
 
 
 def _tried(one: Compared, work: Callable[[], T]) -> T | None:
-    """What *work* gives; None where it could not be done, and *one* says why."""
+    """The result of *work*; None if it failed, and *one* has the diagnostics."""
     try:
         return work()
     except UserError as exc:
@@ -131,7 +131,7 @@ def _read(data: bytes, version: Version, *, fast: bool) -> Notebook:
     except UserError as exc:
         if not version.committed:
             raise
-        hint = f"it was committed so: `git show {shlex.quote(version.name)}` prints it"
+        hint = f"this is the committed version: `git show {shlex.quote(version.name)}` prints it"
         raise UserError(*(replace(one, help=hint) for one in exc.diagnostics)) from None
 
 

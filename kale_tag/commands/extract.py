@@ -8,8 +8,8 @@ from dataclasses import dataclass, replace
 from kale_tag import files
 from kale_tag.commands.shared.batch import is_worth_msgspec
 from kale_tag.commands.shared.options import By, NotebookPaths, Propose, Quiet, SpecOutput
-from kale_tag.commands.shared.report import say
-from kale_tag.commands.shared.targets import STDIN, Targets, Task, path_variables, told_apart
+from kale_tag.commands.shared.report import print_diagnostic
+from kale_tag.commands.shared.targets import STDIN, Targets, Task, classify_paths, path_variables
 from kale_tag.diagnostics import Diagnostic, Label, Source, UserError, bug, count, error
 from kale_tag.extract.combine import Combined, Member
 from kale_tag.extract.draft import Block, Draft
@@ -47,7 +47,7 @@ def extract(
     targets = Targets()
     names = _notebooks(paths, targets)
     report = _ExtractReport(quiet=quiet)
-    report.tell(targets.diagnostics)
+    report.show(targets.diagnostics)
     notebooks = [*_read(names, targets.stdin, report)]
     wanted, notes = _wanted(notebooks, set(paths), propose=propose)
     folder = output if _is_folder(output) else os.path.dirname(output)
@@ -55,10 +55,10 @@ def extract(
     for notebook in wanted:
         try:
             found, diagnostics = member(notebook, folder)
-            report.tell(diagnostics)
+            report.show(diagnostics)
             members.append(found)
         except UserError as exc:
-            report.tell(exc.diagnostics)
+            report.show(exc.diagnostics)
     specs = []
     for made, reason in share(members, "" if by == "auto" else by):
         try:
@@ -67,11 +67,11 @@ def extract(
         except ProofError as exc:
             name = made.members[0].draft.notebook.name
             report.exit_code = 3
-            say(bug(name, f"no spec was written for {name}: {exc}"))
+            print_diagnostic(bug(name, f"no spec was written for {name}: {exc}"))
     try:
         _write(specs, output, quiet=quiet)
     except UserError as exc:
-        report.tell(exc.diagnostics)
+        report.show(exc.diagnostics)
     report.notes(notes)
     return report.exit_code
 
@@ -94,39 +94,39 @@ def member(notebook: Notebook, folder: str) -> tuple[Member, Sequence[Diagnostic
 
 @dataclass(slots=True)
 class _ExtractReport:
-    """Prints to standard error what is to be said, and keeps the exit code."""
+    """Prints diagnostics and notes to standard error, and keeps the exit code."""
 
     quiet: bool
     exit_code: int = 0
 
-    def tell(self, diagnostics: Iterable[Diagnostic]) -> None:
+    def show(self, diagnostics: Iterable[Diagnostic]) -> None:
         """Print *diagnostics*; warnings only where they are wanted."""
         for one in diagnostics:
             if one.severity == "error":
                 self.exit_code = max(self.exit_code, 2)
             if one.severity == "error" or not self.quiet:
-                say(one)
+                print_diagnostic(one)
 
     def notes(self, notes: Iterable[str]) -> None:
-        """Say what was left out, which is no fault."""
+        """Print what was left out, which is not an error."""
         sys.stdout.flush()
         for one in () if self.quiet else notes:
             print(one, file=sys.stderr)
 
 
 def _notebooks(paths: Sequence[str], targets: Targets) -> list[str]:
-    """The notebooks that *paths* stand for, each once; what is wrong goes into *targets*.
+    """The notebooks that *paths* stand for, each once; diagnostics go into *targets*.
 
-    Raises `UserError` where nothing is named.
+    Raises `UserError` if no path is given.
     """
     if not paths:
         hint = "kale-tag extract NOTEBOOK"
-        raise UserError(error("no-notebooks", "no notebook is named", help=hint))
-    named = told_apart(paths, targets)
+        raise UserError(error("no-notebooks", "no notebook is given", help=hint))
+    named = classify_paths(paths, targets)
     for other in (*named.specs, *named.patches):
-        message = f"{'stdin' if other == STDIN else other} is no notebook"
+        message = f"{'stdin' if other == STDIN else other} is not a notebook"
         targets.diagnostics.append(
-            error("not-usable", message, help="extract makes specs, and takes notebooks alone")
+            error("not-usable", message, help="extract writes specs, and takes notebooks only")
         )
     found = list(named.notebooks)
     for folder in named.folders:
@@ -146,17 +146,17 @@ def _read(names: Sequence[str], stdin: bytes, report: _ExtractReport) -> Iterato
             data = stdin if name == STDIN else files.read(name).data
             yield read_notebook(data, name, fast=fast)
         except UserError as exc:
-            report.tell(exc.diagnostics)
+            report.show(exc.diagnostics)
 
 
 def _wanted(
     notebooks: Sequence[Notebook], named: Collection[str], *, propose: bool
 ) -> tuple[list[Notebook], list[str]]:
-    """Those of *notebooks* that get a spec, and what is to be said of the others.
+    """Those of *notebooks* that get a spec, and notes on the others.
 
-    A folder with tagged notebooks stands for these alone, unless *propose* says otherwise: a plain
-    `apply` would give all others tags, and most of them were never meant for Kale. What is *named*
-    by itself is always meant.
+    A folder that has tagged notebooks stands for these only, unless *propose* is set: otherwise a
+    plain `apply` would tag all its notebooks, most of which are not for Kale. Notebooks that are
+    *named* one by one always get a spec.
     """
     tagged = {id(one) for one in notebooks if has_kale_tags(one)}
     wanted, untagged, foreign = [], 0, 0
@@ -170,14 +170,14 @@ def _wanted(
         else:
             wanted.append(one)
     if not wanted:
-        return [*notebooks], []  # what is wrong with each is said of each
+        return [*notebooks], []  # each gets its own diagnostics
     notes = []
     if untagged:
         have, them = ("has", "it") if untagged == 1 else ("have", "them")
         were = "was" if untagged == 1 else "were"
         notes.append(
             f"{count(untagged, 'notebook')} {have} no Kale tags and {were} left out; name {them}, "
-            "or say --propose"
+            "or use --propose"
         )
     if foreign:
         are, were = ("is", "was") if foreign == 1 else ("are", "were")
@@ -225,14 +225,14 @@ def _write(specs: Sequence[tuple[Combined, str, bytes]], output: str, *, quiet: 
 
 
 def _put(path: str, data: bytes, made: Combined, reason: str, *, quiet: bool) -> None:
-    """Write one spec, but never over a file that says something else."""
+    """Write one spec, but never over a file with another content."""
     if os.path.lexists(path) and files.read(path).data != data:
         raise UserError(
             error(
                 "exists",
-                f"{path} is there already, with another content; it was not overwritten",
+                f"{path} exists with another content; it was not overwritten",
                 Label(Source(path)),
-                help="take it away first, or name another file",
+                help="remove it first, or name another file",
             )
         )
     verb = "wrote" if files.write(path, data) else "unchanged"
@@ -280,12 +280,12 @@ def _more_than_one(specs: Sequence[tuple[Combined, str, bytes]]) -> Diagnostic:
 
 
 def adjust_proposal(draft: Draft) -> tuple[Draft, Sequence[Diagnostic]]:
-    """*draft*, which is proposed, such that `compile` takes it, and what still stands against that.
+    """The proposed *draft* adjusted until it compiles, and diagnostics of what still does not.
 
-    A cell that every step would run first, and that needs what only a step gives, goes into a step
-    itself; so does one that looked like parameters and has none. What is wrong with a cell of a
-    step is for its author: it becomes a remark on the rule. Raises `UserError` where a source
-    cannot be read.
+    A shared cell (imports, functions, parameters) that needs a variable of a step becomes a part of
+    a step; so does a cell that looked like parameters and has none. An error in a cell of a step
+    is for its author: it becomes a remark on the rule. Raises `UserError` if a source cannot be
+    read.
     """
     steps: set[int] = set()
     while True:
@@ -300,8 +300,8 @@ def adjust_proposal(draft: Draft) -> tuple[Draft, Sequence[Diagnostic]]:
 
 
 def _diagnostics(draft: Draft) -> Sequence[Diagnostic]:
-    """What `compile` has against cells of *draft*."""
-    # With all that compiles, most of the time that extract takes to start, and for proposals only.
+    """The errors of compiling *draft* that are about cells."""
+    # The compiler takes most of the start-up time, and is for proposals only.
     from kale_tag.compiler.build import build_pipeline  # noqa: PLC0415
 
     local = files.modules_in(os.path.dirname(draft.notebook.name))
@@ -313,7 +313,7 @@ def _diagnostics(draft: Draft) -> Sequence[Diagnostic]:
 
 
 def _no_reference(path: str, at: Label) -> Notebook:
-    raise UserError(error("bug", f"a proposal refers to no notebook, and not to {path}", at))
+    raise UserError(error("bug", f"a proposal refers to no other notebook, so not to {path}", at))
 
 
 def _cell(diagnostic: Diagnostic) -> int | None:

@@ -1,4 +1,4 @@
-"""`kale-tag git`: the drivers that let Git show and merge notebooks by what their tags mean."""
+"""`kale-tag git`: Git shows and merges notebooks by the meaning of their tags."""
 
 import sys
 from collections.abc import Sequence
@@ -22,7 +22,7 @@ def git(
     attributes: Attributes = "",
     format: Format = "text",  # noqa: A002  the option's name
 ) -> int:
-    """Let Git show and merge notebooks by what their tags mean.
+    """Let Git show and merge notebooks by the meaning of their tags.
 
     kale-tag git install
 
@@ -34,7 +34,7 @@ def git(
 
     kale-tag git uninstall
 
-    Two more actions are what Git calls: `textconv FILE` prints a notebook as lines to compare, and
+    Git itself runs two more actions: `textconv FILE` prints a notebook as lines to compare, and
     `merge BASE OURS THEIRS PATH MARKER_SIZE` writes the merge of three versions into OURS.
     """
     if action == "textconv":
@@ -53,12 +53,13 @@ def git(
         report = drivers.uninstall(place)
     else:
         report = drivers.status(place, as_json=format == "json")
-    from kale_tag.commands.shared.report import say  # noqa: PLC0415  see above
+
+    from kale_tag.commands.shared.report import print_diagnostic  # noqa: PLC0415  see above
 
     for line in report.lines:
         print(line)
     for diagnostic in report.diagnostics:
-        say(diagnostic)
+        print_diagnostic(diagnostic)
     return 0 if report.ok else 1
 
 
@@ -77,7 +78,7 @@ def _merge(words: Sequence[str]) -> int:
     *words* are these, PATH, MARKER_SIZE, and the labels that newer versions of Git give. The driver
     in Git's configuration reads `clean` or `conflict` as the sign that the work was done.
     """
-    from kale_tag.commands.shared.report import say  # noqa: PLC0415  see above
+    from kale_tag.commands.shared.report import print_diagnostic  # noqa: PLC0415  see above
     from kale_tag.files import read, stage  # noqa: PLC0415  see above
     from kale_tag.git.merge import Labels  # noqa: PLC0415  see above
 
@@ -91,7 +92,7 @@ def _merge(words: Sequence[str]) -> int:
     if made.data != ours.data:
         stage(ours, made.data).commit()
     for diagnostic in made.diagnostics:
-        say(diagnostic)
+        print_diagnostic(diagnostic)
     print("clean" if made.clean else "conflict")
     return 0 if made.clean else 1
 
@@ -108,10 +109,10 @@ def merged(
     except Exception:  # noqa: BLE001  nothing may be lost by a bug of kale-tag during a merge
         import traceback  # noqa: PLC0415  for bugs only
 
-        from kale_tag.commands.shared.report import say  # noqa: PLC0415  for bugs only
+        from kale_tag.commands.shared.report import print_diagnostic  # noqa: PLC0415  for bugs only
 
         traceback.print_exc()
-        say(bug(path, f"{path} was merged by Git alone"))
+        print_diagnostic(bug(path, f"{path} was merged by Git alone"))
         made = None
     if made is not None:
         return made

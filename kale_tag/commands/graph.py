@@ -18,7 +18,7 @@ ENDINGS = {"text": ".txt", "mermaid": ".mmd", "dot": ".dot", "svg": ".svg", "jso
 
 
 NOT_DRAWN = ("volume-type", "two-volumes", "invalid-mount-point")
-"""Codes of faults that no drawing shows."""
+"""Codes of diagnostics that no drawing shows."""
 
 
 def graph(  # noqa: PLR0913  one parameter an option
@@ -53,7 +53,7 @@ def graph(  # noqa: PLR0913  one parameter an option
     _refuse_one_file(paths_of, output)
     printed = 0
     for one in built:
-        report.tell(one.diagnostics)
+        report.show(one.diagnostics)
         if one.failed:
             continue
         text = str(one.made)

@@ -39,7 +39,7 @@ def plan(  # noqa: PLR0913  one parameter an option
     verbose: Verbose = False,
     color: Color = "auto",
 ) -> int:
-    """Show what a spec would change, or write it down as patches.
+    """Show what a spec would change, or write it as patches for a review.
 
     kale-tag plan spec.yaml notebook.ipynb
 
@@ -137,4 +137,4 @@ def _print(outcome: batch.Outcome, style: Style, *, verbose: bool) -> None:
     if outcome.text:
         print(style.bold(outcome.name), outcome.text, sep="\n", end="")
     elif verbose:
-        print(style.dim(f"{outcome.name}: as the spec says"))
+        print(style.dim(f"{outcome.name}: no changes"))

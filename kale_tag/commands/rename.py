@@ -19,15 +19,15 @@ from kale_tag.commands.shared.options import (
     Write,
 )
 from kale_tag.commands.shared.ready import is_ready, ready_spec
-from kale_tag.commands.shared.report import say, style_for
+from kale_tag.commands.shared.report import print_diagnostic, style_for
 from kale_tag.commands.shared.targets import (
     STDIN,
     NamedPaths,
     Targets,
+    classify_paths,
     default_specs,
     listed_by,
     looks_like_a_spec,
-    told_apart,
 )
 from kale_tag.diagnostics import Diagnostic, Label, Source, Span, UserError, count, error, nearest
 from kale_tag.fields.fields import Form
@@ -62,7 +62,7 @@ class FileChange:
 
 @dataclass(slots=True)
 class RenameResult:
-    """What becomes of all files; nothing may be written if there are *diagnostics*."""
+    """The changes of all files; nothing may be written if there are *diagnostics*."""
 
     files: list[FileChange] = field(default_factory=list)  # in the order of the work
     diagnostics: list[Diagnostic] = field(default_factory=list)
@@ -87,8 +87,8 @@ def rename(  # noqa: PLR0913  one parameter an option
 
     kale-tag rename load load_data . --write
 
-    Nothing is written where the new name is taken. Only the name changes, each at the place that is
-    shown; names that patterns make, and patterns that mention it, are shown for you to look at.
+    Nothing is written if the new name is in use. Only the name changes, each at the place that is
+    shown. Names made by patterns, and patterns that mention the name, are shown for you to check.
     """
     _check_names(old, new)
     found = rename_everywhere(paths, old, new)
@@ -103,7 +103,7 @@ def rename(  # noqa: PLR0913  one parameter an option
                 print(_line(edit, style))
     sys.stdout.flush()
     for diagnostic in dict.fromkeys((*found.diagnostics, *looked)):
-        say(diagnostic)
+        print_diagnostic(diagnostic)
     written = write and not found.diagnostics and _write(changed)
     failed = bool(found.diagnostics) or (write and not written)
     if format == "json":
@@ -126,7 +126,7 @@ def _check_names(old: str, new: str) -> None:
     if not new:
         form.diagnostics[:] = [error("invalid-step-name", "the new name is empty")]
     if old == new:
-        form.diagnostics.append(error("bad-options", f"`{old}` is called so already"))
+        form.diagnostics.append(error("bad-options", f"`{old}` is already its name"))
     if form.diagnostics:
         raise UserError(*form.diagnostics)
 
@@ -156,7 +156,7 @@ def _place(label: Label) -> tuple[str, int, int]:
 def _write(changed: Sequence[FileChange]) -> bool:
     """Put all new files in place, or none where one cannot be written; whether it was done.
 
-    Every file is looked at before the first is replaced.
+    Every file is checked before the first is replaced.
     """
     staged: list[files.Staged] = []
     try:
@@ -167,7 +167,7 @@ def _write(changed: Sequence[FileChange]) -> bool:
             new.commit()
     except UserError as exc:
         for diagnostic in exc.diagnostics:
-            say(diagnostic)
+            print_diagnostic(diagnostic)
         return False
     finally:
         for new in staged:
@@ -217,11 +217,11 @@ def rename_everywhere(paths: Sequence[str], old: str, new: str) -> RenameResult:
 
 
 def _named(paths: Sequence[str], diagnostics: list[Diagnostic]) -> NamedPaths:
-    """What *paths* stand for, folders taken apart."""
+    """The files that *paths* stand for, those in folders included."""
     targets = Targets()
     if STDIN in paths:
         diagnostics.append(error("bad-options", "`rename` works on files, not on `-`"))
-    named = told_apart([path for path in paths or default_specs() if path != STDIN], targets)
+    named = classify_paths([path for path in paths or default_specs() if path != STDIN], targets)
     diagnostics += targets.diagnostics
     for folder in named.folders:
         named.notebooks += files.notebooks_in(folder)
@@ -229,7 +229,7 @@ def _named(paths: Sequence[str], diagnostics: list[Diagnostic]) -> NamedPaths:
         inside = ((path, os.path.relpath(path, folder)) for path in files.below(folder, ENDING))
         named.patches.update(inside)
     if not (named.specs or named.patches or named.notebooks or diagnostics):
-        message = "nothing is named, and there is no kale-tag.yaml and no spec in specs/"
+        message = "no file is given, and there is no kale-tag.yaml and no spec in specs/"
         diagnostics.append(error("no-files", message, help="kale-tag rename OLD NEW FOLDER"))
     return named
 

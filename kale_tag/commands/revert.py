@@ -1,4 +1,4 @@
-"""`kale-tag revert`: undo what patches have done."""
+"""`kale-tag revert`: undo patches."""
 
 from kale_tag.commands.shared.options import (
     AllOrNothing,
@@ -26,7 +26,7 @@ def revert(  # noqa: PLR0913  one parameter an option
     verbose: Verbose = False,
     color: Color = "auto",
 ) -> int:
-    """Undo what patches have done.
+    """Undo patches that were applied.
 
     kale-tag revert patches/
     """

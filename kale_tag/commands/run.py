@@ -77,9 +77,9 @@ def run(  # noqa: PLR0913  one parameter an option
         loaded = load_package(paths)
         compiled = read_compiled(loaded.header)
     except UserError as exc:
-        diagnostics.tell(exc.diagnostics)
+        diagnostics.show(exc.diagnostics)
         return exit_code(exc)
-    diagnostics.tell(loaded.warnings)
+    diagnostics.show(loaded.warnings)
     if compare:
         _check_whole(start, cache=cache)
         runs.check_comparable(loaded.name, loaded.pipeline)
@@ -91,7 +91,7 @@ def run(  # noqa: PLR0913  one parameter an option
     reused = _reused(package, arguments, place, start, cache=cache)
     to_run = [task for task in package.tasks if task.id not in reused]
     _check_packages(loaded, to_run, install=install)
-    diagnostics.tell(cluster_only(to_run))
+    diagnostics.show(cluster_only(to_run))
     place.open(reused)
     files.write(os.path.join(place.folder, "package.yaml"), loaded.header.source.text.encode())
     live = sys.stdout.isatty() and not verbose and os.environ.get("TERM") != "dumb"

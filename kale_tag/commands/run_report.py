@@ -143,7 +143,7 @@ def finish(  # noqa: PLR0913  the options of the command
         _report_runner(watch, diagnostics)
     done = watch.run.state == "done"
     if compared and compared.diagnostics:
-        diagnostics.tell(compared.diagnostics)
+        diagnostics.show(compared.diagnostics)
         return 2 if done else 1
     return 0 if done and not (compared and compared.different) else 1
 
@@ -177,7 +177,7 @@ def _write_pages(
             if path:
                 files.write(path, page)
         except UserError as exc:  # a run does not fail because its page cannot be written
-            diagnostics.tell(exc.diagnostics)
+            diagnostics.show(exc.diagnostics)
 
 
 def _print_summary(run: RunOutcome, style: Style) -> None:
@@ -212,7 +212,7 @@ def _report_step(watch: Watch, step: StepOutcome, diagnostics: Report, *, words:
     if words and not step.late and (more := beyond(tail, diagnostic)):
         sys.stdout.flush()
         print(f"{more}\n", file=sys.stderr)
-    diagnostics.tell([diagnostic])
+    diagnostics.show([diagnostic])
 
 
 def _report_runner(watch: Watch, diagnostics: Report) -> None:
@@ -220,7 +220,7 @@ def _report_runner(watch: Watch, diagnostics: Report) -> None:
     log = os.path.relpath(os.path.join(watch.run.folder, "kfp.log"))
     why = watch.problem or _last_line(log) or f"exit code {watch.code}"
     message = f"KFP's local runner stopped before the pipeline was done: {why}"
-    diagnostics.tell([error("runner-failed", message, notes=[f"its log: {log}"])])
+    diagnostics.show([error("runner-failed", message, notes=[f"its log: {log}"])])
 
 
 def _last_line(path: str) -> str:

@@ -112,7 +112,7 @@ def submit(  # noqa: PLR0913  one parameter an option
         cron = _cron(recurring)
         loaded = load_package(paths, quiet=quiet)
         package = loaded.header
-        report.tell(loaded.warnings)
+        report.show(loaded.warnings)
         _check_package(package)
         found = read_arguments(package, param or (), params)
         values = {package.names[name]: value for name, value in found.items()}
@@ -132,7 +132,7 @@ def submit(  # noqa: PLR0913  one parameter an option
                 run_id = _start(cluster, place, title, values, results)
                 code = _wait(cluster, run_id, package, report, results) if wait else 0
     except UserError as exc:
-        report.tell(exc.diagnostics)
+        report.show(exc.diagnostics)
         code = exit_code(exc)
     if results.as_json:
         shown = [diagnostics.as_value(diagnostic) for diagnostic in report.diagnostics]
@@ -286,7 +286,7 @@ def _wait(
     if run.state in {"SUCCEEDED", "SKIPPED"}:
         results.line(f"the run has {run.state.lower()} after {_clock(time.monotonic() - start)}")
         return 0
-    report.tell([_failed(run, package.titles, url)])
+    report.show([_failed(run, package.titles, url)])
     return 1
 
 

@@ -29,7 +29,7 @@ def upgrade(  # noqa: PLR0913  one parameter an option
 ) -> int:
     """Bring tags and settings of Kale 0.x to Kale 2.
 
-    What only you can mend is named, with its place.
+    Problems that only you can fix are listed with their places.
 
     kale-tag upgrade old.ipynb
 
@@ -40,10 +40,10 @@ def upgrade(  # noqa: PLR0913  one parameter an option
     """
     if not paths:
         raise UserError(
-            error("no-notebooks", "no notebook is named", help="kale-tag upgrade NOTEBOOK")
+            error("no-notebooks", "no notebook is given", help="kale-tag upgrade NOTEBOOK")
         )
     if others := [path for path in paths if path.endswith((".yaml", ".yml", ".json"))]:
-        message = f"upgrade takes notebooks, and {others[0]} is none"
+        message = f"upgrade takes notebooks, and {others[0]} is not a notebook"
         hint = "`legacy: upgrade` in a spec upgrades first, and then applies its rules"
         raise UserError(error("bad-options", message, help=hint))
     return write(

@@ -20,7 +20,7 @@ from kale_tag.git.revisions import GitError
 NAME = "kale-tag"
 PATTERN = "*.ipynb"
 ANY = "notebook.ipynb"
-"""Stands for a notebook where there is none yet."""
+"""Stands for a notebook if there is none yet."""
 
 Kind = Literal["diff", "merge"]
 KINDS: tuple[Kind, ...] = ("diff", "merge")
@@ -33,7 +33,7 @@ CACHE = "diff.kale-tag.cachetextconv"
 
 PURPOSE = {
     "diff": "`git diff`, `git log -p` and `git show` print notebooks as readable lines",
-    "merge": "tags and settings of notebooks merge by what they mean",
+    "merge": "tags and settings of notebooks merge by their meaning",
 }
 
 
@@ -87,7 +87,7 @@ def find_place(attributes_file: str, *, everywhere: bool) -> DriverPlace:
 def settings(kind: Kind) -> dict[str, str]:
     """The settings of a driver, its command first.
 
-    Where kale-tag has gone, or fails, the commands leave it to Git, so that nobody sees less.
+    If kale-tag was removed, or fails, the commands leave the work to Git.
     """
     # By its path, because a program with windows has another PATH; -P, because the folder that Git
     # calls it in is the user's, and may hold a `json.py`.
@@ -152,7 +152,7 @@ def uninstall(place: DriverPlace) -> DriverReport:
     }
     if cache := config.get(CACHE, place.scope, place.top):
         left.add((cache.file, CACHE))
-    report.lines += (f"left as it is: `{line}` in {_shown(file)}" for file, line in sorted(left))
+    report.lines += (f"left unchanged: `{line}` in {_shown(file)}" for file, line in sorted(left))
     return report
 
 
@@ -258,7 +258,7 @@ def _value(state: DriverState) -> dict[str, object]:
 def _put(place: DriverPlace, kind: Kind, key: str, value: str) -> bool:
     present = config.get(key, place.scope, place.top)
     if present and (present.value == value or key != MAIN[kind]):
-        return False  # as it shall be, or made to the user's own taste
+        return False  # as wanted, or changed by the user
     config.put(key, value, place.scope, place.top)
     return True
 
@@ -282,7 +282,7 @@ def _set_in(file: str, kind: Kind) -> tuple[str, str]:
 
 
 def _foreign(place: DriverPlace, kind: Kind) -> Diagnostic | None:
-    """What stands where the driver would be installed and is not ours."""
+    """A warning if another driver is in the place of ours."""
     present = config.get(MAIN[kind], place.scope, place.top)
     if present and not _is_ours(MAIN[kind], present.value):
         return _taken(kind, f"{MAIN[kind]} = {present.value}", present.file)
@@ -308,7 +308,7 @@ def _taken(kind: Kind, line: str, file: str) -> Diagnostic:
 
 
 def _overruled(repository: config.Repository, kind: Kind) -> Diagnostic | None:
-    """What stands elsewhere and goes before what was installed."""
+    """A warning if another line takes precedence over ours."""
     for path, value in _values(repository, kind).items():
         if value != NAME:
             file, line = attributes.origin(repository, kind, path) or ("", f"{kind}={value}")

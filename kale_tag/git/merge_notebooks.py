@@ -70,7 +70,7 @@ def _proof(made: Merge, notebooks: Sequence[Notebook], by_git: GitMerge) -> Iter
             "not-merged",
             f"Git sees no conflict in {ours.name}, but {what} not what the two sides make of them",
             Label(Source(ours.name, cell=cell)),
-            help="look at it, correct it, then `git add` it",
+            help="check it, correct it, then `git add` it",
         )
 
 

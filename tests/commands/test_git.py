@@ -152,7 +152,7 @@ def test_the_cache_is_the_users(
     assert "refs/notes/textconv/kale-tag" in repository.git("for-each-ref")
     capsys.readouterr()
     assert repository.kale_tag(monkeypatch, "uninstall") == 0
-    assert f"left as it is: `{drivers.CACHE}` in" in capsys.readouterr().out
+    assert f"left unchanged: `{drivers.CACHE}` in" in capsys.readouterr().out
     left = repository.git("config", "--get-regexp", r"\.kale-tag\.")
     assert left == "diff.kale-tag.cachetextconv true\n"
 
@@ -197,7 +197,7 @@ def test_outside_of_a_repository(tmp_path: Path, monkeypatch: Patch, capsys: Cap
     monkeypatch.chdir(tmp_path)
     for action in ("install", "uninstall", "status"):
         assert main(["git", action]) == 2
-        assert "this folder is in no Git repository" in capsys.readouterr().err
+        assert "not inside a Git repository" in capsys.readouterr().err
     assert main(["git", "status", "--global"]) == 1
     assert main(["git", "install", "--global"]) == 0
     assert main(["git", "status", "--global"]) == 0

@@ -265,7 +265,7 @@ def test_names_below_the_folder(folder: Path) -> None:
     (folder / "nb").mkdir()
     assert name_below("nb/../a.ipynb") == "a.ipynb"
     assert name_below(str(folder / "nb" / "a.ipynb")) == "nb/a.ipynb"
-    with pytest.raises(UserError, match=r"outside of this folder"):
+    with pytest.raises(UserError, match=r"outside the current folder"):
         name_below("../a.ipynb")
 
 

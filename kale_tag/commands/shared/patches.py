@@ -1,4 +1,4 @@
-"""Patch files: where they stand, and which notebook each is for."""
+"""Patch files: where they are, and which notebook each is for."""
 
 import os
 
@@ -14,14 +14,14 @@ SHOWN = 5
 def name_below(notebook: str) -> str:
     """The path of *notebook* below the current folder, as a patch names it, with `/` between.
 
-    Raises `UserError` where it is elsewhere: such a path would mean nothing to others.
+    Raises `UserError` if it is elsewhere: such a path is of no use to others.
     """
     path = os.path.relpath(os.path.abspath(notebook))
     if path.split(os.sep)[0] == os.pardir or os.path.isabs(path):
         raise UserError(
             error(
                 "outside-folder",
-                f"{notebook} is outside of this folder, so that a patch cannot name it",
+                f"{notebook} is outside the current folder, so a patch cannot name it",
                 Label(Source(notebook)),
                 help="run kale-tag in a folder above it",
             )
@@ -30,15 +30,15 @@ def name_below(notebook: str) -> str:
 
 
 def read(path: str, data: bytes) -> Patch:
-    """The patch in the file *path*. Raises `UserError` with all its faults."""
+    """The patch in the file *path*. Raises `UserError` with all its errors."""
     return read_patch(files.as_text(path, data))
 
 
 def notebook_of(patch: Patch, below: str) -> str:
     """The path of the notebook that *patch* is for.
 
-    It says so itself, or stands in its place in a folder: *below* is its path there, "" for a patch
-    that was named alone. Raises `UserError` where neither helps.
+    The patch names it, or its path in a folder does: *below* is that path, "" for a patch that was
+    given alone. Raises `UserError` if neither does.
     """
     if patch.notebook or not patch.operations:
         return os.path.normpath(patch.notebook)
@@ -64,7 +64,7 @@ class Folder:
         self._planned: set[str] = set()
 
     def add(self, notebook: str, text: str) -> None:
-        """Write the patch of *notebook*, or take an earlier one away if there is nothing to change.
+        """Write the patch of *notebook*, or remove an earlier one if nothing changes.
 
         Raises `UserError` where it cannot be written.
         """
@@ -87,7 +87,7 @@ class Folder:
             files.remove(path)
 
     def finish(self) -> list[Diagnostic]:
-        """Say which patches in the folder are not of this plan."""
+        """Warnings of patches in the folder that are not of this plan."""
         if self.is_file:
             if not self.written:  # so that `apply` finds a patch, though an empty one
                 self._write(self.path, as_text(()))
@@ -102,7 +102,7 @@ class Folder:
                 f"{self.path} has {what} not of this plan",
                 Label(Source(left[0])),
                 notes=left[1:SHOWN] + ([f"and {len(left) - SHOWN} more"] if left[SHOWN:] else []),
-                help=f"remove what is old, or `kale-tag apply {self.path}` applies it too",
+                help=f"remove old patches; otherwise `kale-tag apply {self.path}` applies them too",
             )
         ]
 

@@ -25,7 +25,7 @@ STDIN_NOTEBOOK = "stdin.ipynb"
 
 @dataclass(slots=True)
 class BuiltNotebook:
-    """What became of one notebook.
+    """The result for one notebook.
 
     *sources* are the files that its pipeline is made of, with a digest of each: the notebook, its
     *specs* specs, and the notebooks that it refers to, whose identities are *inner*. *made* is what
@@ -60,10 +60,10 @@ Finish = Callable[[BuiltNotebook], object]
 def build(
     paths: Sequence[str], finish: Finish, *, jobs: int, quiet: bool, but: Collection[str] = ()
 ) -> list[BuiltNotebook]:
-    """Every notebook that *paths* stand for, in order, with its pipeline or what is wrong.
+    """Every notebook that *paths* stand for, in order, with its pipeline or diagnostics.
 
-    That is all *but* faults of these codes. A notebook that another one here refers to stands for
-    itself only if it is named. Raises `UserError` where *paths* cannot be understood.
+    Diagnostics whose codes are in *but* are left out. A notebook that another one refers to is in
+    the result only if it is named. Raises `UserError` if *paths* cannot be understood.
     """
     targets = find_targets(paths, alone=True)
     if targets.diagnostics:

@@ -1,4 +1,4 @@
-"""The ready specs that come with kale-tag, by name: `kale:upgrade` wherever a spec can stand."""
+"""The ready specs that come with kale-tag, by name: `kale:upgrade` can be given as a spec."""
 
 import os
 
@@ -10,12 +10,12 @@ PREFIX = "kale:"
 
 
 def is_ready(path: str) -> bool:
-    """Whether *path* is the name of a ready spec, or a slip for one."""
+    """Whether *path* is meant as the name of a ready spec."""
     return path.startswith(PREFIX)
 
 
 def ready_spec(path: str) -> Source:
-    """The text of the ready spec that *path* names. Raises `UserError` where there is none."""
+    """The text of the ready spec that *path* names. Raises `UserError` if there is none."""
     names = ready_names()
     if path not in names:
         known = f"there are {', '.join(f'`{name}`' for name in names)}"

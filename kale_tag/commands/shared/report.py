@@ -1,4 +1,4 @@
-"""What commands say of their work: what is wrong, results, summary, exit code."""
+"""The output of commands: diagnostics, results, summary, exit code."""
 
 import json
 import os
@@ -17,43 +17,42 @@ from kale_tag.render.style import Color, Style
 class Report:
     """Prints diagnostics to standard error, each once, and keeps the outcomes.
 
-    What is told is printed at once. What is kept, as work on a batch does, is printed when the
-    report is closed: what many notebooks share is said once then, and errors come last. *unusable*
-    are specs and patches that could not be read.
+    `show` prints at once. What is kept, as in work on a batch, is printed when the report is
+    closed: then diagnostics that many notebooks share are printed once, and errors come last.
     """
 
     style: Style
     outcomes: list[Outcome] = field(default_factory=list)
-    unusable: list[str] = field(default_factory=list)
+    unusable: list[str] = field(default_factory=list)  # specs and patches that cannot be read
     diagnostics: dict[Diagnostic, None] = field(default_factory=dict)
 
-    def tell(self, diagnostics: Iterable[Diagnostic]) -> None:
+    def show(self, diagnostics: Iterable[Diagnostic]) -> None:
         """Print *diagnostics*, but none a second time."""
         for diagnostic in diagnostics:
             if diagnostic not in self.diagnostics:
                 self.diagnostics[diagnostic] = None
                 sys.stdout.flush()
-                say(diagnostic)
+                print_diagnostic(diagnostic)
 
     def keep(self, diagnostics: Iterable[Diagnostic]) -> None:
-        """Take note of *diagnostics*, which `close` prints."""
+        """Keep *diagnostics* for `close` to print."""
         self.diagnostics.update(dict.fromkeys(diagnostics))
 
     def close(self, *, verbose: bool, quiet: bool) -> None:
         """Print what was kept, each warning by itself if *verbose*, and count it if it is much."""
         sys.stdout.flush()
         for diagnostic in (errors_last if verbose else digest)(self.diagnostics):
-            say(diagnostic)
+            print_diagnostic(diagnostic)
         if not quiet and (counted := tally(self.diagnostics)):
             print(counted, file=sys.stderr)
 
     def add(self, outcome: Outcome) -> None:
-        """Take an outcome, and keep what is wrong with it."""
+        """Add an outcome, and keep its diagnostics."""
         self.keep(outcome.diagnostics)
         self.outcomes.append(outcome)
 
     def fail(self, outcome: Outcome, diagnostic: UserError) -> None:
-        """Take note that *outcome*, which was added before, has failed after all."""
+        """Mark *outcome*, which was added before, as failed."""
         outcome.failed = True
         self.keep(diagnostic.diagnostics)
 
@@ -99,19 +98,19 @@ class Report:
 
     @property
     def exit_code(self) -> int:
-        """0 done, 2 something given could not be used, 3 a bug of ours."""
+        """0 success, 2 unusable input, 3 internal error."""
         if any(one.bug for one in self.outcomes):
             return 3
         return 2 if any(diagnostic.severity == "error" for diagnostic in self.diagnostics) else 0
 
 
-def say(diagnostic: Diagnostic) -> None:
+def print_diagnostic(diagnostic: Diagnostic) -> None:
     """Print one diagnostic to standard error."""
     style = style_for("auto", sys.stderr.isatty())
     print(diagnostics.as_text(diagnostic, style), end="\n\n", file=sys.stderr)
 
 
-def style_for(color: Color, terminal: bool) -> Style:  # noqa: FBT001  what the stream says of itself
+def style_for(color: Color, terminal: bool) -> Style:  # noqa: FBT001  a property of the stream
     """Colours as asked for; `auto` means on a terminal where NO_COLOR is not set."""
     if color != "auto":
         return Style(color=color == "always")

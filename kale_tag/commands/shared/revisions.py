@@ -1,4 +1,4 @@
-"""What the words of `kale-tag diff` mean, files or revisions told apart as Git does."""
+"""The notebooks that `kale-tag diff` compares: files, folders or Git revisions."""
 
 import os
 import shlex
@@ -22,7 +22,7 @@ class Version:
 
     *path* is what pairs it and what is shown, *name* what messages call it, such as
     `main:notebooks/a.ipynb`. *read* gives the bytes, or raises `UserError`. *committed* says that
-    they stand in Git, where nobody can mend them.
+    they are in Git, where they cannot be fixed.
     """
 
     path: str
@@ -84,7 +84,7 @@ def files_compared(paths: Sequence[str]) -> Comparison:
     if any(folders):
         folder, other = (before, after) if folders[0] else (after, before)
         message = f"{folder} is a folder, {'standard input' if other == STDIN else other} is not"
-        hint = "name two notebooks or two folders; behind `--` a path is looked up in Git"
+        hint = "name two notebooks or two folders; after `--` a path is looked up in Git"
         raise UserError(error("not-comparable", message, help=hint))
     return Comparison(
         before, after, [VersionPair(file_version(before), file_version(after), paired=True)]
@@ -359,8 +359,8 @@ def _nothing_there(
 ) -> Iterator[Diagnostic]:
     for limit in limits:
         if not any(git.notebooks_at(repo, tree, [limit]) for tree in trees):
-            message = f"there is no notebook under `{limit}` in what is compared"
-            hint = "paths count from the current folder"
+            message = f"no notebook under `{limit}` in the versions compared"
+            hint = "paths are relative to the current folder"
             if os.path.lexists(limit):
                 hint = f"Git does not know it: `git add -N {shlex.quote(limit)}`"
             yield warning("no-notebooks", message, help=hint)
@@ -370,7 +370,7 @@ def _ambiguous(word: str) -> Diagnostic:
     return error(
         "ambiguous-argument",
         f"`{word}` is both a revision and a path",
-        help=f"`{word} --` is the revision; `-- {word}`, or `./{word}`, the path",
+        help=f"write `{word} --` for the revision, `-- {word}` or `./{word}` for the path",
     )
 
 
@@ -379,10 +379,10 @@ def _neither(word: str, repo: git.Repository | None, *, behind: bool) -> Diagnos
     if repo is None:
         return error("not-found", message)
     if behind and _is_known(repo, word):
-        hint = "revisions come first, paths behind `--`"
-        return error("not-found", f"{message}; a revision cannot stand behind a path", help=hint)
+        hint = "revisions come first, paths after `--`"
+        return error("not-found", f"{message}; a revision must come before the paths", help=hint)
     if behind or word.endswith(".ipynb"):
-        return error("not-found", message, help="behind `--` a path may be one that only Git has")
+        return error("not-found", message, help="after `--` a path may be one that only Git has")
     ends = _ends(word)
     for end in ends[:2] if ends else (word,):
         try:
@@ -398,6 +398,6 @@ def _no_repository(words: Sequence[str]) -> Diagnostic:
     what = f"; what is {words[0]} to be compared with?" if len(words) == 1 else ""
     return error(
         "no-repository",
-        f"this folder is in no Git repository{what}",
+        f"not inside a Git repository{what}",
         help="kale-tag diff A.ipynb B.ipynb compares two files",
     )

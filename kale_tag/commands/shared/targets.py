@@ -1,4 +1,4 @@
-"""What the paths on a command line stand for: which specs go to which notebooks."""
+"""The specs, patches and notebooks that the paths of a command line stand for."""
 
 import glob
 import os
@@ -44,17 +44,14 @@ class Targets:
 
 @dataclass(slots=True)
 class NamedPaths:
-    """The paths of a command line, told apart.
-
-    *only_these* says that notebooks were named, found or not: then a spec must not go to those
-    that it names itself, or a slip of the hand would change them all. *patches* are given as their
-    paths, and their paths below the folder that was named.
-    """
+    """The paths of a command line by kind."""
 
     specs: list[str] = field(default_factory=list)
-    patches: dict[str, str] = field(default_factory=dict)
+    patches: dict[str, str] = field(default_factory=dict)  # and their paths in the folder given
     notebooks: list[str] = field(default_factory=list)
     folders: list[str] = field(default_factory=list)
+    # Notebooks were given, found or not. Then a spec must not go to those that it names itself, or
+    # a typing mistake would change them all.
     only_these: bool = False
 
 
@@ -64,10 +61,10 @@ def find_targets(
     """The notebooks that *paths* stand for, each with its specs or patches.
 
     With *alone*, notebooks that are named without a spec have none. Raises `UserError` only when
-    there is nothing to work with; other faults are in the answer.
+    there is nothing to work on; other diagnostics are in the result.
     """
     targets = Targets()
-    named = told_apart(paths, targets)
+    named = classify_paths(paths, targets)
     if named.patches or patches_only:
         _read_patches(named, targets)
         return targets
@@ -97,18 +94,18 @@ def find_targets(
 
 
 def _which_notebook(spec: str) -> str:
-    """How to say which notebooks *spec* is for, with one that lies beside it."""
+    """How to name the notebooks of *spec*, with one beside it as the example."""
     folder = os.path.dirname(spec)
     beside = (name for name in files.notebooks_in(folder or ".") if os.path.dirname(name) == folder)
     name = next(beside, "")
     shown = os.path.basename(name) or "NAME.ipynb"
     return (
-        f"write `notebooks: [{shown}]` into it, or name them behind it: {spec} {name or 'NOTEBOOK'}"
+        f"write `notebooks: [{shown}]` into it, or name them after it: {spec} {name or 'NOTEBOOK'}"
     )
 
 
 def _read_specs(named: NamedPaths, targets: Targets, *, found: bool) -> None:
-    """Make the tasks; specs that were *found*, not named, go only where they themselves say."""
+    """Make the tasks; specs that were *found*, not named, go only to notebooks that they name."""
     tasks: dict[str, Task] = {}
     for path in named.specs:
         try:
@@ -158,31 +155,31 @@ def _no_patches(named: NamedPaths) -> Diagnostic | None:
     """What is wrong where patches are wanted, and others are named or none."""
     if not named.specs and not named.folders:
         hint = "kale-tag plan SPEC -o FOLDER writes them"
-        return None if named.patches else error("no-patch", "no patch is named", help=hint)
+        return None if named.patches else error("no-patch", "no patch is given", help=hint)
     other = (*named.specs, *named.folders)[0]
     if named.patches:
-        message = f"patches and specs are not applied together: {other} is no patch"
+        message = f"patches and specs cannot be applied together: {other} is not a patch"
         return error("mixed-paths", message, help="use two commands")
     note = (
         "only patches can be reverted: `kale-tag plan SPEC -o patches/` writes them, and `kale-tag "
-        "apply patches/` does what they say"
+        "apply patches/` applies them"
     )
     hint = (
-        "`git checkout NOTEBOOK` takes back what is not committed; `kale-tag plan kale:untag "
-        "NOTEBOOK` takes Kale's tags off"
+        "`git checkout NOTEBOOK` discards changes that are not committed; `kale-tag plan "
+        "kale:untag NOTEBOOK` removes Kale's tags"
     )
-    message = f"{other} is no patch, and holds none"
+    message = f"{other} is not a patch and has none in it"
     return error("mixed-paths", message, notes=[note], help=hint)
 
 
-def told_apart(paths: Iterable[str], targets: Targets) -> NamedPaths:
-    """What each of *paths* is; faults, and what stands on standard input, go into *targets*."""
+def classify_paths(paths: Iterable[str], targets: Targets) -> NamedPaths:
+    """The kind of each of *paths*; diagnostics and standard input go into *targets*."""
     named = NamedPaths()
     for path in paths:
         known = len(named.specs) + len(named.folders) + len(named.patches)
         if path == STDIN:
             if targets.stdin:
-                targets.diagnostics.append(error("two-stdin", "`-` can be given once"))
+                targets.diagnostics.append(error("two-stdin", "`-` can be given only once"))
                 continue
             targets.stdin = sys.stdin.buffer.read()
             _by_content(path, targets.stdin, named, targets)
@@ -251,7 +248,7 @@ def _add_folders(named: NamedPaths, targets: Targets) -> None:
 
 
 def default_specs() -> list[str]:
-    """The specs that are meant where none is named."""
+    """The specs to use if none is given."""
     found = [DEFAULT_SPEC] if os.path.exists(DEFAULT_SPEC) else []
     return found + files.specs_in(DEFAULT_FOLDER)
 
@@ -262,7 +259,7 @@ def _needed_specs() -> list[str]:
         raise UserError(
             error(
                 "no-spec",
-                f"no spec is named, and there is no {DEFAULT_SPEC} and none in {DEFAULT_FOLDER}/",
+                f"no spec is given, and there is no {DEFAULT_SPEC} and none in {DEFAULT_FOLDER}/",
                 help="name both: SPEC NOTEBOOK; `kale-tag extract NOTEBOOK -o SPEC` writes a spec",
             )
         )
@@ -304,7 +301,7 @@ def _add_tasks(tasks: dict[str, Task], spec: Spec, named: NamedPaths, *, found: 
                 )
             )
         if not listed:
-            message = "`notebooks` names none that is not excluded"
+            message = "`notebooks` excludes every notebook that it names"
             raise UserError(error("no-notebooks", message, _whole(spec.notebooks)))
         names = {key: name for key, (name, _) in listed.items()}
     elif found and spec.notebooks:
@@ -330,7 +327,7 @@ def listed_by(spec: Spec, *, required: bool) -> dict[str, tuple[str, list[Notebo
                     "no-notebooks",
                     f"`{entry.pattern}` matches no notebook in {entry.folder or 'this folder'}",
                     entry.label,
-                    help="paths are relative to the spec; hidden folders do not take part",
+                    help="paths are relative to the spec; hidden folders are left out",
                 )
             )
         for name in names:
@@ -353,7 +350,7 @@ def _whole(entries: Sequence[NotebookEntry]) -> Label:
 
 
 def target_of(spec: Spec, name: str, entries: Sequence[NotebookEntry]) -> Target:
-    """What *spec* says for the notebook *name*, which *entries* of its list name."""
+    """The target of *spec* for the notebook *name*, which *entries* of its list name."""
     return target_for(
         spec, dict(path_variables(name, posixpath.dirname(spec.source.name))), entries
     )
@@ -376,7 +373,7 @@ def path_variables(name: str, folder: str) -> Iterator[tuple[str, str]]:
 
 @dataclass(slots=True)
 class Checks:
-    """What there is to check; *faults* are what is wrong with specs, *unusable* is no input."""
+    """What to check: notebooks with their specs, and diagnostics."""
 
     tasks: list[Task] = field(default_factory=list)
     specs: int = 0
@@ -386,15 +383,15 @@ class Checks:
 
 
 def find_checks(paths: Sequence[str]) -> Checks:
-    """What *paths* stand for.
+    """The notebooks and specs that *paths* stand for.
 
-    A spec is held against the notebooks that it names; one that names none, and was named itself,
-    against all that are given: in a folder it is a base that others extend. Where notebooks are
-    given and no spec, those of the default specs that name them count. Raises `UserError` when
-    there is nothing to check.
+    A spec is checked with the notebooks that it names. One that names none is checked with all that
+    are given, if it was given by name; one found in a folder is a base that others extend. If
+    notebooks are given and no spec, the default specs that name them are used. Raises `UserError`
+    if there is nothing to check.
     """
     targets = Targets()
-    named = told_apart(paths, targets)
+    named = classify_paths(paths, targets)
     checks = Checks(unusable=targets.diagnostics, stdin=targets.stdin)
     checks.unusable += (_is_a_patch(path) for path in named.patches)
     given = [*named.notebooks]
@@ -403,7 +400,7 @@ def find_checks(paths: Sequence[str]) -> Checks:
         inside = files.notebooks_in(folder)
         specs = [path for path in files.specs_in(folder) if looks_like_a_spec(path)]
         if not inside and not specs:
-            message = f"there is neither a notebook below {folder} nor a spec in it"
+            message = f"no notebook below {folder} and no spec in it"
             checks.unusable.append(error("nothing-to-check", message, Label(Source(folder))))
         given += inside
         named.specs += specs
@@ -428,7 +425,7 @@ def _add(
 ) -> None:
     """Add the spec *path* to the tasks of its notebooks: all of them, or those that there are.
 
-    Where it names none, it goes to *others*.
+    If it names none, it goes to *others*.
     """
     try:
         source = spec_source(path, checks.stdin)
@@ -452,7 +449,7 @@ def _add(
 
 
 def looks_like_a_spec(path: str) -> bool:
-    """Whether a YAML file in a folder is meant for us: two of our keys stand in it."""
+    """Whether a YAML file in a folder is a spec: it has two keys of specs."""
     try:
         start = files.read(path).data[:65536]
     except UserError:
@@ -462,14 +459,16 @@ def looks_like_a_spec(path: str) -> bool:
 
 
 def _is_a_patch(path: str) -> Diagnostic:
-    hint = "`kale-tag plan PATCH` says whether it still fits, and what it would change"
-    return error("not-usable", f"{path} is a patch, or holds some", Label(Source(path)), help=hint)
+    hint = "`kale-tag plan PATCH` shows whether it still applies, and what it would change"
+    return error(
+        "not-usable", f"{path} is a patch or a folder of patches", Label(Source(path)), help=hint
+    )
 
 
 def _nothing() -> Diagnostic:
     return error(
         "nothing-to-check",
-        f"nothing is named, and there is no {DEFAULT_SPEC} and no spec in {DEFAULT_FOLDER}/",
+        f"no path is given, and there is no {DEFAULT_SPEC} and no spec in {DEFAULT_FOLDER}/",
         help="kale-tag check SPEC, kale-tag check NOTEBOOK, or kale-tag check FOLDER",
     )
 

@@ -1,4 +1,4 @@
-"""What `apply`, `revert` and `upgrade` share: write what is asked for, and say what was done."""
+"""What `apply`, `revert` and `upgrade` share: change notebooks, and print what was done."""
 
 import sys
 from collections.abc import Sequence
@@ -18,12 +18,9 @@ from kale_tag.spec.change import Change
 
 @dataclass(frozen=True, slots=True)
 class Options:
-    """The options of these commands; *verb* says what is done to a notebook: `changed`.
+    """The options of these commands."""
 
-    *shows* says to show each change as `plan` does.
-    """
-
-    verb: str
+    verb: str  # what is done to a notebook: `changed`
     undo: bool = False
     reanchor: bool = False
     interactive: bool = False
@@ -31,7 +28,7 @@ class Options:
     as_json: bool = False
     jobs: int = 1
     quiet: bool = False
-    shows: bool = False
+    shows: bool = False  # show each change as `plan` does
     verbose: bool = False
     color: Color = "auto"
 
@@ -94,7 +91,7 @@ def _show(options: Options, style: Style) -> batch.Show:
 
 
 def _print_end(report: Report, options: Options, *, written: bool) -> None:
-    # Where a notebook goes to standard output, nothing else may.
+    # If a notebook goes to standard output, nothing else may.
     out = sys.stderr if any(one.name == STDIN for one in report.outcomes) else sys.stdout
     if options.as_json:
         print(report.as_json(written=written), file=out)
@@ -124,7 +121,7 @@ def _print(outcome: batch.Outcome, report: Report, options: Options) -> None:
 def _commit(report: Report) -> bool:
     """Put all new files in place, or none where any notebook failed; whether it was done.
 
-    Every file is looked at before the first is replaced, so that one that was saved meanwhile
+    Every file is checked before the first is replaced, so that one that was saved meanwhile
     stops them all.
     """
     staged = [one.staged for one in report.outcomes if one.staged is not None]
@@ -147,10 +144,10 @@ def _commit(report: Report) -> bool:
 QUESTION = "change this? [y,n,a,d,q,?] "
 HELP = """\
 y  yes, change this
-n  no, leave it as it is
+n  no, leave it unchanged
 a  yes, and all the rest of this notebook
 d  no, and nothing more of this notebook
-q  no, and nothing more at all; what you said yes to is written
+q  no, and nothing more at all; the changes you accepted are written
 ?  this help
 """
 
