@@ -237,6 +237,3 @@ def _items(node: yaml_tree.Node | None, key: str) -> Sequence[yaml_tree.Node]:
 
 def _text(node: yaml_tree.Node | None) -> str:
     return node.text if isinstance(node, yaml_tree.Scalar) else ""
-
-
-LINTS = (tag_eating_cleaner,)

@@ -1,4 +1,4 @@
-"""Lints of names that Kubeflow Pipelines cannot tell apart, and of the size of a package."""
+"""The rule for the names of pipelines, across notebooks."""
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
@@ -9,15 +9,17 @@ from kale_tag.rules.registry import found
 
 @dataclass(frozen=True, slots=True)
 class Named:
-    """A pipeline's name: of which notebook, and where that says it."""
+    """The name of one pipeline."""
 
+    # the name of its notebook's file
     notebook: str
     pipeline: str
+    # where the notebook has the name
     label: Label
 
 
 def one_pipeline_name(named: Iterable[Named]) -> Iterator[Diagnostic]:
-    """Two notebooks whose pipelines have one name."""
+    """Find two notebooks whose pipelines have the same name."""
     first: dict[str, Named] = {}
     for one in named:
         other = first.setdefault(one.pipeline, one)
@@ -29,6 +31,3 @@ def one_pipeline_name(named: Iterable[Named]) -> Iterator[Diagnostic]:
                 also=[other.label],
                 help="`pipeline_name: x-${stem}` in a spec gives each notebook a name of its own",
             )
-
-
-LINTS = ()

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from dataclasses import replace
 
 from kale_tag.diagnostics import Diagnostic
-from kale_tag.lint import cell_order, order, outputs, resources, state, variables
+from kale_tag.lint import order, outputs, resources, state, variables
 from kale_tag.lint.context import Compilation
 from kale_tag.rules.registry import SEVERITIES
 
@@ -12,7 +12,6 @@ LINTS = (
     *variables.LINTS,
     *outputs.LINTS,
     *order.LINTS,
-    *cell_order.LINTS,
     *state.LINTS,
     *resources.LINTS,
 )

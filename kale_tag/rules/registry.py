@@ -7,7 +7,7 @@ before somebody asks for a page.
 import functools
 import pkgutil
 import re
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Final, Literal
 
@@ -15,7 +15,6 @@ from kale_tag import HOME
 from kale_tag.diagnostics import Diagnostic, Label
 
 Severity = Literal["error", "warning"]
-Lint = Callable[..., Iterator[Diagnostic]]
 
 SEVERITIES: Final[Mapping[str, Severity]] = {
     # the tags of one cell
