@@ -14,7 +14,7 @@ from collections.abc import Callable, Iterator, Sequence
 
 from kale_tag import files
 from kale_tag.diagnostics import Source, UserError
-from kale_tag.plan.carry_out import retag
+from kale_tag.plan.apply import apply_spec
 from kale_tag.spec.change import Target
 from kale_tag.spec.model import Spec
 from kale_tag.spec.read import read_spec
@@ -167,7 +167,7 @@ def _is_usable(spec: Spec, data: bytes) -> bool:
     from naive import rules_of, tag_cells  # noqa: PLC0415
 
     try:
-        ours = retag(spec, data, "notebook.ipynb", TARGET, fast=False).data
+        ours = apply_spec(spec, data, "notebook.ipynb", TARGET, fast=False).data
         nbformat.reads(data.decode(), as_version=4)
         notebook = json.loads(data)
         if ours is None or notebook["nbformat"] != 4:

@@ -37,7 +37,7 @@ from common import (
 from kale_tag import files
 from kale_tag.commands.shared import batch
 from kale_tag.commands.shared.targets import Targets, Task
-from kale_tag.plan.carry_out import retag
+from kale_tag.plan.apply import apply_spec
 
 LIMIT = "limit: read, parse, match, write"
 NAIVE = "nbformat (naive)"
@@ -75,7 +75,7 @@ def _ours(*, fast: bool) -> Method:
     def run(paths: Sequence[str]) -> None:
         for path in paths:
             file = files.read(path)
-            new = retag(spec, file.data, path, TARGET, fast=fast).data
+            new = apply_spec(spec, file.data, path, TARGET, fast=fast).data
             if new is not None:
                 files.stage(file, new).commit()
 
@@ -204,7 +204,7 @@ def main() -> None:
         if not data:
             print(f"\nno {size} notebooks")
             continue
-        done = [retag(spec, one, "notebook.ipynb", TARGET, fast=True) for one in data]
+        done = [apply_spec(spec, one, "notebook.ipynb", TARGET, fast=True) for one in data]
         cells = statistics.mean(len(one.plan.changes) for one in done)
         mean = sum(map(len, data)) / len(data)
         grown = f", {made} of them grown from smaller ones" if made else ""

@@ -20,7 +20,7 @@ from kale_tag.diagnostics import UserError, error
 
 if TYPE_CHECKING:
     from kale_tag.commands.shared.batch import Outcome
-    from kale_tag.render.diff import Compared
+    from kale_tag.render.diff import ComparedNotebook
     from kale_tag.rules.registry import Finding
     from kale_tag.run.run_record import RunOutcome
 
@@ -50,10 +50,10 @@ def apply(*paths: str, reanchor: bool = False) -> "list[Outcome]":
 def _tagged(paths: tuple[str, ...], *, reanchor: bool, write: bool) -> "list[Outcome]":
     from kale_tag.commands.shared import batch  # noqa: PLC0415
     from kale_tag.commands.shared.targets import find_targets  # noqa: PLC0415
-    from kale_tag.plan.carry_out import Retagged  # noqa: PLC0415
+    from kale_tag.plan.apply import Applied  # noqa: PLC0415
     from kale_tag.render.plan import as_value  # noqa: PLC0415
 
-    def show(outcome: batch.Outcome, done: Retagged) -> None:
+    def show(outcome: batch.Outcome, done: Applied) -> None:
         outcome.value.append({"spec": done.spec, **as_value(done.plan, done.notebook)})
 
     targets = find_targets(paths)
@@ -83,8 +83,8 @@ def check(*paths: str) -> "list[Finding]":
     return found
 
 
-def diff(*words: str) -> "list[Compared]":
-    """How tags, settings and steps differ: for each notebook a `Compared`, with its `diff`.
+def diff(*words: str) -> "list[ComparedNotebook]":
+    """How tags, settings and steps differ: for each notebook a `ComparedNotebook`, with its `diff`.
 
     *words* are two notebooks or folders, or Git revisions, as for `kale-tag diff`. Raises
     `UserError` if they cannot be compared; a notebook that cannot be read has `diagnostics`.

@@ -338,7 +338,7 @@ def test_a_bug_is_called_a_bug(
         right = splice(notebook, wanted)
         return right.replace(b"(y)", b"(z)")
 
-    monkeypatch.setattr("kale_tag.plan.carry_out.splice", broken)
+    monkeypatch.setattr("kale_tag.plan.apply.splice", broken)
     assert main(["apply", "spec.yaml", "."]) == 3
 
     out, err = capsys.readouterr()

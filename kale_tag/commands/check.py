@@ -33,7 +33,7 @@ from kale_tag.notebook.splice import splice
 from kale_tag.plan.drift import drift
 from kale_tag.plan.plan import plan
 from kale_tag.render import diagnostics
-from kale_tag.render.github import as_command
+from kale_tag.render.diagnostics import as_command
 from kale_tag.render.style import Style
 from kale_tag.rules import registry
 from kale_tag.rules.registry import Finding
@@ -275,7 +275,7 @@ class _FindingsReport:
     def close(self) -> None:
         """Print the document of the formats that are one, else the summary."""
         if self.format == "json":
-            from kale_tag.render.findings import as_json  # noqa: PLC0415  seldom asked for
+            from kale_tag.render.diagnostics import as_json  # noqa: PLC0415  seldom asked for
 
             print(as_json(self.findings, [*self.unusable], self.counts))
         elif self.format == "sarif":

@@ -24,7 +24,7 @@ from kale_tag.diagnostics import UserError, error
 from kale_tag.notebook.model import Notebook
 from kale_tag.notebook.read import read_notebook
 from kale_tag.render import diff as render
-from kale_tag.render.diff import Compared
+from kale_tag.render.diff import ComparedNotebook
 
 T = TypeVar("T")
 
@@ -58,7 +58,7 @@ def diff(  # noqa: PLR0913  one parameter an option
     """
     _check_limit(limit)
     style = style_for(color, sys.stdout.isatty())
-    done: list[Compared] = []
+    done: list[ComparedNotebook] = []
     with ExitStack() as stack:
         comparison = find_versions(paths, stack)
         for diagnostic in comparison.warnings:
@@ -88,19 +88,19 @@ def _check_limit(limit: int) -> None:
         raise UserError(error("wrong-arguments", f"`--limit` must be at least {LEAST}"))
 
 
-def compared(comparison: Comparison) -> Iterator[Compared]:
+def compared(comparison: Comparison) -> Iterator[ComparedNotebook]:
     """The differences of each pair of notebooks, or why they cannot be compared."""
     many = len(comparison.versions) >= FAST_COUNT
     for versions in comparison.versions:
         before, after = versions.before, versions.after
         paths = (before.path if before else None, after.path if after else None)
-        one = Compared(*paths, paired=versions.paired)
+        one = ComparedNotebook(*paths, paired=versions.paired)
         if not versions.same:
             _compare(versions, one, fast=many)
         yield one
 
 
-def _compare(versions: VersionPair, one: Compared, *, fast: bool) -> None:
+def _compare(versions: VersionPair, one: ComparedNotebook, *, fast: bool) -> None:
     """Put the differences into *one*, or why it cannot be compared."""
     sides = versions.before, versions.after
     data = [_tried(one, version.read) if version is not None else None for version in sides]
@@ -116,7 +116,7 @@ def _compare(versions: VersionPair, one: Compared, *, fast: bool) -> None:
         one.diff = _tried(one, partial(diff_notebooks, *read))
 
 
-def _tried(one: Compared, work: Callable[[], T]) -> T | None:
+def _tried(one: ComparedNotebook, work: Callable[[], T]) -> T | None:
     """The result of *work*; None if it failed, and *one* has the diagnostics."""
     try:
         return work()
@@ -135,7 +135,13 @@ def _read(data: bytes, version: Version, *, fast: bool) -> Notebook:
         raise UserError(*(replace(one, help=hint) for one in exc.diagnostics)) from None
 
 
-def _print_end(names: render.Names, done: list[Compared], format: str, *, quiet: bool) -> None:  # noqa: A002  the option's name
+def _print_end(
+    names: render.Names,
+    done: list[ComparedNotebook],
+    format: str,  # noqa: A002  the option's name
+    *,
+    quiet: bool,
+) -> None:
     if format == "json":
         print(render.as_json(names, done))
     elif not quiet:

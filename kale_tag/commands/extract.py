@@ -11,13 +11,13 @@ from kale_tag.commands.shared.options import By, NotebookPaths, Propose, Quiet, 
 from kale_tag.commands.shared.report import print_diagnostic
 from kale_tag.commands.shared.targets import STDIN, Targets, Task, classify_paths, path_variables
 from kale_tag.diagnostics import Diagnostic, Label, Source, UserError, bug, count, error
-from kale_tag.extract.combine import Combined, Member
-from kale_tag.extract.draft import Block, Draft
+from kale_tag.extract.combine import Combined, SpecMember
+from kale_tag.extract.draft import CellBlock, SpecDraft
 from kale_tag.extract.extract import draft, remarks, share, tagged
 from kale_tag.extract.extract import extract as as_text
 from kale_tag.extract.propose import propose
-from kale_tag.extract.read_tags import has_kale_tags
 from kale_tag.kale import tags
+from kale_tag.kale.checks import has_kale_tags
 from kale_tag.kale.settings import CompileOptions
 from kale_tag.notebook.model import Notebook
 from kale_tag.notebook.read import read_notebook
@@ -76,7 +76,7 @@ def extract(
     return report.exit_code
 
 
-def member(notebook: Notebook, folder: str) -> tuple[Member, Sequence[Diagnostic]]:
+def member(notebook: Notebook, folder: str) -> tuple[SpecMember, Sequence[Diagnostic]]:
     """The draft of the spec of *notebook*, for a spec in *folder*, and warnings.
 
     Raises `UserError` if none can be made.
@@ -89,7 +89,7 @@ def member(notebook: Notebook, folder: str) -> tuple[Member, Sequence[Diagnostic
     diagnostics += remarks(found)
     path = "" if notebook.name == STDIN else _relative(notebook.name, folder)
     variables = dict(path_variables(notebook.name, folder))
-    return Member(found, path, variables, View(notebook)), diagnostics
+    return SpecMember(found, path, variables, View(notebook)), diagnostics
 
 
 @dataclass(slots=True)
@@ -279,7 +279,7 @@ def _more_than_one(specs: Sequence[tuple[Combined, str, bytes]]) -> Diagnostic:
     )
 
 
-def adjust_proposal(draft: Draft) -> tuple[Draft, Sequence[Diagnostic]]:
+def adjust_proposal(draft: SpecDraft) -> tuple[SpecDraft, Sequence[Diagnostic]]:
     """The proposed *draft* adjusted until it compiles, and diagnostics of what still does not.
 
     A shared cell (imports, functions, parameters) that needs a variable of a step becomes a part of
@@ -299,7 +299,7 @@ def adjust_proposal(draft: Draft) -> tuple[Draft, Sequence[Diagnostic]]:
         draft = propose(draft.notebook, steps)
 
 
-def _diagnostics(draft: Draft) -> Sequence[Diagnostic]:
+def _diagnostics(draft: SpecDraft) -> Sequence[Diagnostic]:
     """The errors of compiling *draft* that are about cells."""
     # The compiler takes most of the start-up time, and is for proposals only.
     from kale_tag.compiler.build import build_pipeline  # noqa: PLC0415
@@ -320,11 +320,11 @@ def _cell(diagnostic: Diagnostic) -> int | None:
     return diagnostic.labels[0].source.cell if diagnostic.labels else None
 
 
-def _is_shared(block: Block) -> bool:
+def _is_shared(block: CellBlock) -> bool:
     return block.role.kind in tags.SPECIAL
 
 
-def _remarked(block: Block, diagnostics: Collection[Diagnostic]) -> Block:
+def _remarked(block: CellBlock, diagnostics: Collection[Diagnostic]) -> CellBlock:
     said = [_said(one) for one in diagnostics if _cell(one) in block.cells]
     return replace(block, remarks=(*block.remarks, *said))
 

@@ -21,7 +21,7 @@ from kale_tag.commands.shared.patches import Folder
 from kale_tag.commands.shared.report import Report, style_for
 from kale_tag.commands.shared.targets import STDIN, find_targets
 from kale_tag.diagnostics import UserError, count, error
-from kale_tag.plan.carry_out import Retagged
+from kale_tag.plan.apply import Applied
 from kale_tag.render import plan as render
 from kale_tag.render.style import Style
 
@@ -113,7 +113,7 @@ def _print_end(report: Report, paths: Sequence[str], folder: Folder | None) -> N
 
 
 def _as_value(explain: bool) -> batch.Show:  # noqa: FBT001  an option, passed on
-    def show(outcome: batch.Outcome, done: Retagged) -> None:
+    def show(outcome: batch.Outcome, done: Applied) -> None:
         value = render.as_value(done.plan, done.notebook)
         if explain:
             value["explain"] = render.explained_value(done.plan, done.notebook)
@@ -123,7 +123,7 @@ def _as_value(explain: bool) -> batch.Show:  # noqa: FBT001  an option, passed o
 
 
 def _as_text(explain: bool, style: Style) -> batch.Show:  # noqa: FBT001  an option, passed on
-    def show(outcome: batch.Outcome, done: Retagged) -> None:
+    def show(outcome: batch.Outcome, done: Applied) -> None:
         lines = [*render.as_text(done.plan, done.notebook, style)]
         if explain:
             lines += render.explained(done.plan, done.notebook, style)

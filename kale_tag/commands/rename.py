@@ -35,7 +35,7 @@ from kale_tag.kale import tags
 from kale_tag.kale.metadata import tags_in
 from kale_tag.notebook.places import Places
 from kale_tag.notebook.read import read_notebook
-from kale_tag.plan.carry_out import retag
+from kale_tag.plan.apply import apply_spec
 from kale_tag.plan.patch import ENDING
 from kale_tag.rename.edits import Edit, Renamed
 from kale_tag.rename.patch import patch_diagnostics, rename_in_patch
@@ -307,7 +307,7 @@ class _Renamer:
             if self.old in steps and self.new in steps:
                 self.found.diagnostics.append(self._both(path, steps))
                 return
-            done = retag(self.rename, file.data, path, Target({"stem": ""}), fast=False)
+            done = apply_spec(self.rename, file.data, path, Target({"stem": ""}), fast=False)
         except UserError as exc:
             self._unusable(path, exc)
             return

@@ -1,4 +1,4 @@
-"""Tags, settings and steps of two notebooks compared by meaning: what the cells say, not where."""
+"""Tags, settings and steps of two notebooks compared by meaning, wherever the cells are."""
 
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
@@ -8,95 +8,84 @@ from typing import Literal
 from kale_tag.compare.match import Pair, match_cells
 from kale_tag.kale.metadata import PATH_KEY, SETTINGS_KEY, tags_in
 from kale_tag.kale.outline import Outline, Step, outline
+from kale_tag.notebook.json_value import same
 from kale_tag.notebook.model import MISSING, Notebook, first_line
-from kale_tag.notebook.splice import same
 
 
 @dataclass(frozen=True, slots=True)
-class Cell:
-    """What is compared of one cell; *path* is `notebook_path`, `MISSING` where there is none."""
+class ComparedCell:
+    """The parts of a cell that are compared or shown."""
 
     index: int
     id: str | None
-    first_line: str
+    first_line: str  # of the source, for a reader
     tags: tuple[str, ...]
-    path: object = MISSING
+    path: object = MISSING  # `notebook_path`
 
 
 @dataclass(frozen=True, slots=True)
 class CellChange:
-    """A cell whose tags or `notebook_path` differ; None on the side where it is not there."""
+    """A cell whose tags or `notebook_path` differ; None on the side that lacks it."""
 
-    before: Cell | None
-    after: Cell | None
+    before: ComparedCell | None
+    after: ComparedCell | None
 
     @property
-    def cell(self) -> Cell:
-        """The cell as it is now, or was where it is gone."""
+    def cell(self) -> ComparedCell:
+        """The cell after the change, or before it where it is removed."""
         found = self.after or self.before
         assert found is not None
         return found
 
     @property
     def removed(self) -> tuple[str, ...]:
-        """The tags that go, in their order."""
-        return _less(_tags(self.before), _tags(self.after))
+        """The removed tags, in their order."""
+        return _without(_tags(self.before), _tags(self.after))
 
     @property
     def added(self) -> tuple[str, ...]:
-        """The tags that come, in their order."""
-        return _less(_tags(self.after), _tags(self.before))
+        """The added tags, in their order."""
+        return _without(_tags(self.after), _tags(self.before))
 
     @property
     def reordered(self) -> bool:
-        """Whether the same tags stand in another order."""
+        """Whether only the order of the tags differs."""
         before, after = _tags(self.before), _tags(self.after)
         return before != after and not self.removed and not self.added
 
 
 @dataclass(frozen=True, slots=True)
 class SettingChange:
-    """One key of `kubeflow_notebook` that differs, `MISSING` on the side where it is not there.
+    """One key of `kubeflow_notebook` that differs."""
 
-    Where `kubeflow_notebook` is no mapping, it is *key* and the value as a whole.
-    """
-
-    key: str
-    before: object
+    key: str  # `kubeflow_notebook` itself where that is not a mapping
+    before: object  # `MISSING` where it is absent
     after: object
 
 
 @dataclass(frozen=True, slots=True)
 class StepChange:
-    """A step that came, went, has another name, or runs in another way.
-
-    *prev* and *settings* are what goes and what comes, as tags. A `prev` that only follows a
-    renamed step is not among them.
-    """
+    """A step that is added, removed, renamed or changed."""
 
     kind: Literal["added", "removed", "renamed", "changed"]
     before: Step | None
     after: Step | None
-    removed: tuple[str, ...] = ()
-    added: tuple[str, ...] = ()
+    removed: tuple[str, ...] = ()  # dependencies and settings, as tags
+    added: tuple[str, ...] = ()  # without a `prev` that only follows a renamed step
 
 
 @dataclass(frozen=True, slots=True)
 class Regrouped:
-    """Cells that belong to another block although their own tags are the same.
+    """Cells that belong to another block although their own tags are the same."""
 
-    *cells* are numbers before and after; *before* and *after* are the tag that names the block,
-    such as `step:load` or `imports`, or "" where Kale leaves the cells out.
-    """
-
-    cells: tuple[tuple[int, int], ...]
-    before: str
+    cells: tuple[tuple[int, int], ...]  # numbers before and after
+    before: str  # the tag of the block, such as `step:load`; "" where Kale drops the cells
     after: str
 
 
 @dataclass(frozen=True, slots=True)
 class NotebookDiff:
-    """What differs between two versions of a notebook; false where nothing does."""
+    """The differences between two versions of a notebook; false where there are none."""
 
     cells: tuple[CellChange, ...]
     settings: tuple[SettingChange, ...]
@@ -110,14 +99,14 @@ class NotebookDiff:
 
 
 EMPTY = Outline((), {})
-"""The outline of a notebook that is not there."""
+"""The outline of an absent notebook."""
 
 
 def diff_notebooks(before: Notebook | None, after: Notebook | None) -> NotebookDiff:
-    """What differs in tags, settings and steps; None stands for a notebook that is not there.
+    """The differences in tags, settings and steps; None is an absent notebook.
 
-    Cells are found again by `match_cells`, so that one that moved, or whose source was edited, is
-    no change. Raises `UserError` where a source that is needed is neither text nor lines.
+    `match_cells` pairs the cells, so a cell that moved or was edited is no difference. Raises
+    `UserError` where a source is neither a text nor a list of texts.
     """
     pairs = _pairs(before, after)
     old, new = (EMPTY if one is None else outline(one) for one in (before, after))
@@ -150,31 +139,33 @@ def _cells(
             yield CellChange(_with_line(before, old), _with_line(after, new))
 
 
-def _cell(notebook: Notebook | None, index: int | None) -> Cell | None:
+def _cell(notebook: Notebook | None, index: int | None) -> ComparedCell | None:
     if notebook is None or index is None:
         return None
     metadata = notebook.metadata_of(index)
     path = metadata.get(PATH_KEY, MISSING) if isinstance(metadata, dict) else MISSING
-    return Cell(index, notebook.id_of(index), "", tuple(tags_in(metadata)), path)
+    return ComparedCell(index, notebook.id_of(index), "", tuple(tags_in(metadata)), path)
 
 
-def _with_line(notebook: Notebook | None, cell: Cell | None) -> Cell | None:
-    # Decoding a source costs more than all else: only those that are shown.
+def _with_line(notebook: Notebook | None, cell: ComparedCell | None) -> ComparedCell | None:
+    # Decoding a source is slow, so only those of changed cells are.
     if notebook is None or cell is None:
         return None
-    return Cell(cell.index, cell.id, first_line(notebook.source(cell.index)), cell.tags, cell.path)
+    return ComparedCell(
+        cell.index, cell.id, first_line(notebook.source(cell.index)), cell.tags, cell.path
+    )
 
 
-def _tags(cell: Cell | None) -> tuple[str, ...]:
+def _tags(cell: ComparedCell | None) -> tuple[str, ...]:
     return cell.tags if cell is not None else ()
 
 
-def _path(cell: Cell | None) -> object:
+def _path(cell: ComparedCell | None) -> object:
     return cell.path if cell is not None else MISSING
 
 
-def _less(some: Sequence[str], others: Sequence[str]) -> tuple[str, ...]:
-    """*some* without *others*, one for one: of two equal tags one may stay."""
+def _without(some: Sequence[str], others: Sequence[str]) -> tuple[str, ...]:
+    """*some* without *others*; each of *others* removes one equal tag."""
     left = Counter(others)
     found = []
     for tag in some:
@@ -199,16 +190,16 @@ def _settings(before: Notebook | None, after: Notebook | None) -> Iterator[Setti
 
 
 def _settings_of(notebook: Notebook | None) -> object:
-    """The settings, or what stands in their place; None where there are none, or null."""
+    """The value of `kubeflow_notebook`; None where it is absent or null."""
     metadata = notebook.metadata if notebook is not None else None
     return metadata.get(SETTINGS_KEY) if isinstance(metadata, dict) else None
 
 
 def _renamed(old: Outline, new: Outline, pairs: Mapping[int, int | None]) -> dict[str, str]:
-    """Old name to new name of each step that is there under another name.
+    """Old name to new name of each renamed step.
 
-    It is the same step if its first cell is, which carries its tags; else if most of the cells that
-    both have are the same. One whose name is there on both sides keeps it, whatever its cells.
+    Two steps are the same if their first cells are, else if most of their cells are. A step whose
+    name exists on both sides is not renamed, whatever its cells.
     """
     names = {step.name for step in old.steps}, {step.name for step in new.steps}
     gone = [step for step in old.steps if step.name not in names[1]]
@@ -235,9 +226,9 @@ def _steps(old: Outline, new: Outline, renamed: Mapping[str, str]) -> Iterator[S
         if before is None:
             yield StepChange("added", None, step, (), tuple(_as_tags(step)))
             continue
-        gone = _less(_as_tags(before), _as_tags(step))
-        come = _less(_as_tags(step), _as_tags(before))
-        # `prev:old` to `prev:new` is no news where a step was renamed so.
+        gone = _without(_as_tags(before), _as_tags(step))
+        come = _without(_as_tags(step), _as_tags(before))
+        # `prev:old` to `prev:new` only follows a rename.
         followed = {f"prev:{a}": f"prev:{b}" for a, b in renamed.items()}
         followed = {a: b for a, b in followed.items() if a in gone and b in come}
         gone = tuple(tag for tag in gone if tag not in followed)
@@ -252,7 +243,7 @@ def _steps(old: Outline, new: Outline, renamed: Mapping[str, str]) -> Iterator[S
 
 
 def _as_tags(step: Step) -> list[str]:
-    """What a step waits for and how it runs; a reference is told by the path it refers to."""
+    """The dependencies and settings of a step as tags, and the path of a reference."""
     reference = [] if step.notebook is None else [f"{PATH_KEY}: {step.notebook}"]
     return [*reference, *(f"prev:{name}" for name in step.prev), *map(str, step.settings)]
 
@@ -267,10 +258,10 @@ def _regrouped(
     before, after = _blocks(old), _blocks(new)
     names = {_block(step): new.step(renamed.get(step.name, step.name)) for step in old.steps}
     same_block = {block: _block(step) for block, step in names.items() if step is not None}
-    told = {one.after.index for one in changed if one.after is not None}
+    reported = {one.after.index for one in changed if one.after is not None}
     found: dict[tuple[str, str], list[tuple[int, int]]] = {}
     for pair in pairs:
-        if pair.old is None or pair.new is None or pair.new in told:
+        if pair.old is None or pair.new is None or pair.new in reported:
             continue
         was, now = before.get(pair.old), after.get(pair.new)
         if was is None or now is None or same_block.get(was, was) == now:

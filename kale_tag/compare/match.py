@@ -1,4 +1,4 @@
-"""Which cell of one notebook is which cell of another: by id, then by source, then by place."""
+"""Pair the cells of two notebooks: by id, then by source, then by position."""
 
 from collections.abc import Iterator, Sequence
 from itertools import pairwise
@@ -17,13 +17,12 @@ class Pair(NamedTuple):
 def match_cells(old: Notebook, new: Notebook) -> tuple[Pair, ...]:
     """Every cell of both notebooks once, in the order of the new one.
 
-    A cell that is gone stands behind the cell that it stood behind. Cells are the same if they have
-    the same id, and no other cell of their notebook has it; else if they have the same type and
-    source: first those of which there is one, then equal ones beside cells that are the same
-    already (Heckel 1978), then equal ones in their order; else if they stand between the same cells
-    and nothing else does, which is what editing a cell without an id leaves of it.
+    A removed cell follows the cell that it followed before. Cells are paired if they have the same
+    id, unique in both notebooks; else if they have the same type and source: first unique ones,
+    then those beside a pair (Heckel 1978), then equal ones in their order; else if they are the
+    only ones between the same pairs, as after an edit of a cell without an id.
 
-    Raises `UserError` where the source of a cell that no id finds is neither text nor lines.
+    Raises `UserError` where a source that is needed is neither a text nor a list of texts.
     """
     found: dict[int, int] = {}  # new to old
     _match_unique(_ids(old), _ids(new), found)
@@ -76,8 +75,8 @@ def _content(notebook: Notebook, index: int) -> object:
 def _by_neighbour(
     before: dict[int, object], after: dict[int, object], found: dict[int, int], ends: dict[int, int]
 ) -> None:
-    # What stands beside cells that are the same, or at the same end, and has the same content. So
-    # a cell that is there twice keeps its tags when the other one goes.
+    # Cells of the same content beside a pair, or at the same end. So one of two equal cells keeps
+    # its tags when the other one is removed.
     for step in (1, -1):
         taken = set(found.values())
         for index in sorted(after, reverse=step < 0):
@@ -90,8 +89,8 @@ def _by_neighbour(
 
 
 def _by_place(old: Notebook, new: Notebook, found: dict[int, int]) -> None:
-    # Between two neighbours that are known to be the same, as many cells of the same types on both
-    # sides are the same cells, edited. Cells that both have an id are different ones, though.
+    # Between two pairs, equally many cells of the same types are the same cells, edited, unless
+    # both have an id.
     taken = set(found.values())
     ends = [(-1, -1), *sorted(found.items()), (len(new.types), len(old.types))]
     for (new_start, old_start), (new_end, old_end) in pairwise(ends):
@@ -99,7 +98,7 @@ def _by_place(old: Notebook, new: Notebook, found: dict[int, int]) -> None:
         olds = [index for index in range(old_start + 1, old_end) if index not in taken]
         if len(news) == len(olds) and _alike(old, olds, new, news):
             found.update(zip(news, olds, strict=True))
-            taken.update(olds)  # where cells moved, two such stretches may overlap
+            taken.update(olds)  # where cells moved, two such ranges may overlap
 
 
 def _alike(old: Notebook, olds: Sequence[int], new: Notebook, news: Sequence[int]) -> bool:
@@ -111,7 +110,7 @@ def _alike(old: Notebook, olds: Sequence[int], new: Notebook, news: Sequence[int
 
 def _in_order(old_count: int, new_count: int, found: dict[int, int]) -> Iterator[Pair]:
     kept = set(found.values())
-    behind: dict[int, list[int]] = {}  # cells that are gone, by the kept one before them
+    behind: dict[int, list[int]] = {}  # removed cells, by the kept one before them
     last = -1
     for index in range(old_count):
         if index in kept:

@@ -1,7 +1,7 @@
-"""Tags and settings of three versions of a notebook made one, by what they mean.
+"""Three-way merge of the tags and settings of a notebook, by their meaning.
 
-Only tags, `notebook_path` and `kubeflow_notebook` are looked at. The rest is Git's to merge: given
-the three versions with the metadata that is found here, it meets no difference in these any more.
+Only tags, `notebook_path` and `kubeflow_notebook` are merged here. Git merges the rest: it gets the
+three versions with the merged metadata, in which they no longer differ.
 """
 
 from collections.abc import Iterator, Mapping
@@ -10,7 +10,7 @@ from typing import NamedTuple
 
 from kale_tag.compare.match import Pair, match_cells
 from kale_tag.compare.merge_tags import NO_NAMES, ROLE, is_list_of_tags, merge_tags, renamed
-from kale_tag.compare.renames import PerVersion, contested_names, given_twice, renames, to_follow
+from kale_tag.compare.renames import PerVersion, added_twice, contested_names, renames, to_follow
 from kale_tag.compare.three_way import (
     Conflict,
     Merged,
@@ -21,14 +21,14 @@ from kale_tag.compare.three_way import (
     settled,
 )
 from kale_tag.kale.metadata import PATH_KEY, SETTINGS_KEY
+from kale_tag.notebook.json_value import same
 from kale_tag.notebook.model import MISSING, Notebook
-from kale_tag.notebook.splice import same
 
 CELL_KEYS = ("tags", PATH_KEY)
-"""What is merged in the metadata of a cell."""
+"""The merged keys of a cell's metadata."""
 
 
-class Same(NamedTuple):
+class MatchedCell(NamedTuple):
     """One cell, by its number in each of the three versions."""
 
     base: int
@@ -38,37 +38,35 @@ class Same(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class CellConflict:
-    """A conflict, and the cell of ours that it is in; None for the settings of the notebook."""
+    """A conflict and its place."""
 
-    cell: int | None
+    cell: int | None  # of ours; None for the settings of the notebook
     conflict: Conflict
 
 
 @dataclass(slots=True)
 class Merge:
-    """What was merged: the metadata that each version shall have, to be spliced into it.
+    """The result of a merge."""
 
-    *cells* are those that all three versions have and that are without a conflict. *twice* are
-    names that each side gave to a new step of its own.
-    """
+    # For base, ours and theirs: the metadata to splice into it, by cell, None for the notebook.
 
     wanted: tuple[dict[int | None, object], ...] = field(default_factory=lambda: ({}, {}, {}))
     conflicts: list[CellConflict] = field(default_factory=list)
-    cells: list[Same] = field(default_factory=list)
-    twice: tuple[str, ...] = ()
+    cells: list[MatchedCell] = field(default_factory=list)  # in all versions, without conflict
+    twice: tuple[str, ...] = ()  # names that each side gave to a new step of its own
 
 
 def merge(base: Notebook, ours: Notebook, theirs: Notebook) -> Merge | None:
-    """The merge of tags and settings; None where there is nothing that Git does not see as well.
+    """The merge of tags and settings; None where Git alone gives the same result.
 
-    So it is if only one side changed any, or both changed the same in the same way.
+    That is so if only one side changed any, or both made the same changes.
     """
     pairs = match_cells(base, ours), match_cells(base, theirs)
     if not (_changed(base, ours, pairs[0]) and _changed(base, theirs, pairs[1])):
         return None
     sides = renames(base, ours, pairs[0]), renames(base, theirs, pairs[1])
     follow, names = to_follow(*sides), contested_names(*sides)
-    made = Merge(twice=given_twice(base, (ours, theirs), pairs))
+    made = Merge(twice=added_twice(base, (ours, theirs), pairs))
     versions = (base, ours, theirs)
     for cell in _in_all(*pairs):
         _merge_cell(made, versions, cell, follow, names)
@@ -88,9 +86,9 @@ def merge(base: Notebook, ours: Notebook, theirs: Notebook) -> Merge | None:
 def unexpected(
     made: Merge, ours: Notebook, theirs: Notebook, result: Notebook
 ) -> Iterator[int | None]:
-    """The cells of *result* whose tags are not the merged ones; None for the settings.
+    """The cells of *result* whose tags differ from the merged ones; None for the settings.
 
-    Cells are looked at whose origin in both sides is certain. There must be no conflicts.
+    Only cells whose origin in both sides is certain are checked. There must be no conflicts.
     """
     origin = [
         {pair.new: pair.old for pair in match_cells(side, result) if pair.new is not None}
@@ -110,7 +108,7 @@ def unexpected(
 
 
 def _changed(base: Notebook, side: Notebook, pairs: tuple[Pair, ...]) -> bool:
-    """Whether *side* changed tags or settings, or has new cells that bring tags."""
+    """Whether *side* changed tags or settings, or added cells with tags."""
     if not same(_entry(base, None, SETTINGS_KEY), _entry(side, None, SETTINGS_KEY)):
         return True
     for old, new in pairs:
@@ -131,24 +129,24 @@ def _get(metadata: object, key: str) -> object:
     return metadata.get(key, MISSING) if isinstance(metadata, dict) else MISSING
 
 
-def _in_all(ours: tuple[Pair, ...], theirs: tuple[Pair, ...]) -> Iterator[Same]:
+def _in_all(ours: tuple[Pair, ...], theirs: tuple[Pair, ...]) -> Iterator[MatchedCell]:
     others = {pair.old: pair.new for pair in theirs}
     for old, new in ours:
         other = others.get(old)
         if old is not None and new is not None and other is not None:
-            yield Same(old, new, other)
+            yield MatchedCell(old, new, other)
 
 
 def _merge_cell(
     made: Merge,
     versions: tuple[Notebook, ...],
-    cell: Same,
+    cell: MatchedCell,
     follow: PerVersion,
     names: PerVersion,
 ) -> None:
     metadata = [version.metadata_of(at) for version, at in zip(versions, cell, strict=True)]
     if not all(isinstance(one, dict) for one in metadata):
-        return  # Git's to merge, as any other value
+        return  # Git merges it, as any other value
     mappings = [one for one in metadata if isinstance(one, dict)]
     listed = Versions(*(one.get("tags", MISSING) for one in mappings))
     if not all(one is MISSING or is_list_of_tags(one) for one in listed):
@@ -156,7 +154,7 @@ def _merge_cell(
     tags = merge_tags(Versions(*map(renamed, listed, follow)), names)
     paths = Versions(*(one.get(PATH_KEY, MISSING) for one in mappings))
     if any(conflict.what == ROLE for conflict in tags.conflicts):
-        path = Merged(paths)  # the path goes with the role, which is for the user to choose
+        path = Merged(paths)  # the path belongs to the role, which the user chooses
     else:
         path = merge_value(PATH_KEY, paths)
     for wanted, at, mapping, new, where in zip(
@@ -172,7 +170,7 @@ def _merge_cell(
 def _follow(
     wanted: dict[int | None, object], side: Notebook, index: int, follow: Mapping[str, str]
 ) -> None:
-    """Let the tags of a cell that is new on one side follow the renames of the other."""
+    """Apply the renames of one side to the tags of a cell that the other side added."""
     metadata = side.metadata_of(index)
     if isinstance(metadata, dict) and is_list_of_tags(metadata.get("tags")):
         new = renamed(metadata["tags"], follow)
@@ -209,7 +207,7 @@ def _merge_entry(what: str, of: Versions) -> Merged:
 
 
 def _merge_volumes(of: Versions) -> Merged | None:
-    """The merge of lists of volumes, of which each mount point has one; None for other values."""
+    """The merge of lists of volumes by mount point; None for other values."""
     keyed = Versions(*map(_by_mount_point, of))
     if None in keyed:
         return None
@@ -221,7 +219,7 @@ def _merge_volumes(of: Versions) -> Merged | None:
 
 
 def _by_mount_point(volumes: object) -> object:
-    """*volumes* by where they are mounted, None where they do not tell; `MISSING` as it is."""
+    """*volumes* by mount point, None where that is not unique; `MISSING` as it is."""
     if not isinstance(volumes, list):
         return volumes if volumes is MISSING else None
     places = [one.get("mount_point") if isinstance(one, dict) else None for one in volumes]

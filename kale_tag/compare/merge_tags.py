@@ -1,4 +1,4 @@
-"""Lists of tags of three versions made one, by what the tags mean.
+"""Three-way merge of lists of tags, by their meaning.
 
 A cell has one role, one limit of each kind, and so on; whatever else there is (`prev`, tags of
 other tools) is a set.

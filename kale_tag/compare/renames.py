@@ -1,4 +1,4 @@
-"""What the sides of a merge did to the names of steps: renamed them, or gave one name twice."""
+"""Names of steps in a merge: renames on either side, and a name that both sides added."""
 
 from collections.abc import Iterable, Mapping
 
@@ -14,8 +14,8 @@ NAMED = ("step", "notebook")
 def renames(base: Notebook, side: Notebook, pairs: Iterable[Pair]) -> dict[str, str]:
     """Steps of *base* and their new names in *side*.
 
-    A step is renamed if all its cells that are still there have one new name, which no step had
-    before, and no cell has the old one.
+    A step is renamed if all its remaining cells have one new name that no step of *base* has, and
+    no cell has the old name.
     """
     found: dict[str, set[str]] = {}
     for old, new in pairs:
@@ -35,10 +35,10 @@ PerVersion = tuple[Names, Names, Names]
 
 
 def to_follow(ours: Mapping[str, str], theirs: Mapping[str, str]) -> PerVersion:
-    """The renames that each version has to follow: those of the other side, base those of both.
+    """The renames that each version must follow: those of the other side, in base those of both.
 
-    A step that both sides renamed is not for them to follow: if to one name, what still has the old
-    one was left so by both; if to two, the user chooses.
+    Sides do not follow a step that both renamed: if to one name, both left the old one elsewhere
+    on purpose; if to two names, the user chooses.
     """
     by_ours = {old: new for old, new in ours.items() if old not in theirs}
     by_theirs = {old: new for old, new in theirs.items() if old not in ours}
@@ -47,16 +47,16 @@ def to_follow(ours: Mapping[str, str], theirs: Mapping[str, str]) -> PerVersion:
 
 
 def contested_names(ours: Mapping[str, str], theirs: Mapping[str, str]) -> PerVersion:
-    """What each version calls the steps that both sides renamed differently, and the old name."""
+    """For each version the old names of steps that both sides renamed differently."""
     contested = _contested(ours, theirs)
     by_ours, by_theirs = ({side[old]: old for old in contested} for side in (ours, theirs))
     return {}, by_ours, by_theirs
 
 
-def given_twice(
+def added_twice(
     base: Notebook, sides: tuple[Notebook, Notebook], pairs: tuple[tuple[Pair, ...], ...]
 ) -> tuple[str, ...]:
-    """Names that both sides gave to new steps, in cells none of which is the same: one step now."""
+    """Names that both sides gave to new steps in different cells, which would become one step."""
     old = _step_names(base)
     ours, theirs = (
         _cells_of_steps(side, matched) for side, matched in zip(sides, pairs, strict=True)
@@ -67,7 +67,7 @@ def given_twice(
 
 
 def _cells_of_steps(side: Notebook, pairs: Iterable[Pair]) -> dict[str, set[int | str]]:
-    """The cells of each step: by their numbers in the base; by their sources where they are new."""
+    """The cells of each step, by their number in the base, or by their source if new."""
     found: dict[str, set[int | str]] = {}
     for old, new in pairs:
         if new is not None and (name := _step_name(side, new)):
@@ -87,7 +87,7 @@ def _step_name(notebook: Notebook, index: int) -> str:
 
 
 def _step_names(notebook: Notebook) -> set[str]:
-    """All names that steps have, those of a second step on a cell too, which Kale refuses."""
+    """All names of steps, including a second step on a cell, which Kale refuses."""
     cells = (tags_in(notebook.metadata_of(index)) for index in range(len(notebook.types)))
     parts = (tag.partition(":") for listed in cells for tag in listed)
     return {name for kind, _, name in parts if kind in NAMED and name}

@@ -1,11 +1,11 @@
-"""Three versions of a value made one: what every merge of tags and settings is built from."""
+"""Three-way merge of values and mappings, the base of every merge of tags and settings."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import NamedTuple
 
+from kale_tag.notebook.json_value import same
 from kale_tag.notebook.model import MISSING
-from kale_tag.notebook.splice import same
 
 
 class Versions(NamedTuple):
@@ -18,14 +18,14 @@ class Versions(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Conflict:
-    """Both sides changed one thing, each in its own way. *what* names it."""
+    """Both sides changed a value differently."""
 
-    what: str
+    what: str  # its name for the user
     versions: Versions
 
 
 class Merged(NamedTuple):
-    """What each version shall have: all the same but where there is a conflict."""
+    """The merged value for each version, equal in all unless there is a conflict."""
 
     versions: Versions
     conflicts: tuple[Conflict, ...] = ()
@@ -41,12 +41,12 @@ def settled(of: Versions) -> Merged | None:
 
 
 def merge_value(what: str, of: Versions) -> Merged:
-    """The merge of a value that has no parts: each version keeps its own where both changed it."""
+    """The merge of a value as a whole: each version keeps its own where both changed it."""
     return settled(of) or Merged(of, (Conflict(what, of),))
 
 
 def merge_mapping(of: Versions, merge_entry: Callable[[str, Versions], Merged]) -> Merged:
-    """The merge of mappings, key by key; a version that has none counts as an empty one."""
+    """The merge of mappings, key by key; an absent mapping counts as empty."""
     parts = [part if isinstance(part, dict) else {} for part in of]
     made: tuple[dict[str, object], ...] = ({}, {}, {})
     conflicts: list[Conflict] = []
@@ -60,9 +60,9 @@ def merge_mapping(of: Versions, merge_entry: Callable[[str, Versions], Merged]) 
 
 
 def or_missing(of: Versions, made: Versions, *, agreed: bool) -> Versions:
-    """*made*, without containers that are empty and that their version did not have at all.
+    """*made*, without empty containers that their version did not have.
 
-    Where the versions have *agreed* they stay the same.
+    Where the versions have *agreed* they stay equal.
     """
     gone = [not new and old is MISSING for old, new in zip(of, made, strict=True)]
     if agreed:

@@ -15,38 +15,38 @@ _METRIC = re.compile(r"print\(([a-z](?:[_a-z0-9]{0,62}[a-z0-9])?)\)")  # what Ka
 
 _DRAWN = {"fig", "ax", "axs", "axes"}
 _PLOTTING = {"plt", "sns", "px", "pyplot", "seaborn", "display", *_DRAWN}
-_LOOKING = {
+_SHOWING = {
     *("head", "tail", "describe", "info", "sample", "value_counts", "nunique", "unique", "corr"),
     *("plot", "hist", "boxplot", "scatter", "bar", "imshow", "show", "heatmap", "pairplot"),
     *("barh", "pie", "kde", "box"),
     *("print", "display", "help", "type", "len", "dir", "summary", "isnull", "isna", "sum"),
     *("mean", "count", "view", "dtypes", "shape", "columns", "memory_usage"),
 }
-_DERIVING = _LOOKING | {
+_DERIVING = _SHOWING | {
     *("sort_values", "sort_index", "groupby", "agg", "reset_index", "nlargest", "nsmallest"),
     *("pivot_table", "median", "std", "var", "min", "max", "quantile", "round", "abs"),
     *("sorted", "list", "dict", "set", "str", "float", "int", "range", "zip", "enumerate"),
 }
-"""Calls that make a value of another one, and change nothing."""
+"""Calls that compute a value and change nothing."""
 
 _LIBRARIES = {"np", "pd", "numpy", "pandas", *_PLOTTING}
 _SETTINGS = {
     *("set_option", "set_printoptions", "filterwarnings", "simplefilter", "basicConfig"),
     *("set_theme", "set_style", "set_palette", "set_context", "use", "set"),
 }
-"""Calls that adjust a library for all that comes."""
+"""Calls that configure a library."""
 
 _MEASURE = re.compile(
     r"(?!.*_(?:fn|func|function|df|list|dict|table|curve|matrix)$)(?:.*_)?"
     r"(?:acc|accuracy|auc|f1|mae|mse|rmse|mape|r2|loss|score|precision|recall)(?:_.*)?"
 )
-"""Names that sound like metrics."""
+"""Names that look like metrics."""
 
 _SCOPES = (
     *(ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef, ast.Lambda),
     *(ast.ListComp, ast.SetComp, ast.DictComp, ast.GeneratorExp),
 )
-"""What is assigned inside of these is theirs."""
+"""Scopes of their own: what they assign is not a name of the cell."""
 
 WORDS = (
     (
@@ -57,57 +57,52 @@ WORDS = (
     ("evaluate", r"\.predict\w*\(|\.evaluate\(|\.score\(|_score\(|\bconfusion_matrix\("),
     ("save", r"\.save\w*\(|\.to_(?:csv|parquet|pickle|sql|json)\(|\bdump\("),
 )
-"""Names of steps by what their code calls, in the order in which a notebook does these things."""
+"""Names of steps by what their code calls, in the usual order of a notebook."""
 
 
 @dataclass(frozen=True, slots=True)
-class Code:
+class CellCode:
     """What a cell does.
 
-    *kind* is `empty`, `magics`, `imports`, `functions`, `constants`, `metrics`, `look` or `code`.
-    What a `look` computes is for itself, unless another cell needs what it assigns.
-
-    *names* are those that it assigns at the top level, *imports* those that it imports, *needs*
-    those that it reads and that others have to bind. *setup* are the names of what it adjusts, if
-    it does nothing else, apart from imports. *plain* says that all it assigns are numbers and
-    texts; *measures* are those names that sound like metrics; *words* name what it does.
+    Its *kind* is `empty`, `magics`, `imports`, `functions`, `constants`, `metrics`, `look` or
+    `code`. A `look` only shows values, though another cell may need what it assigns.
     """
 
     kind: str
-    names: tuple[str, ...] = ()
-    imports: frozenset[str] = frozenset()
-    needs: frozenset[str] = frozenset()
-    setup: frozenset[str] = frozenset()
-    plain: bool = False
-    measures: tuple[str, ...] = ()
-    words: tuple[str, ...] = ()
+    names: tuple[str, ...] = ()  # assigned at the top level
+    imports: frozenset[str] = frozenset()  # names that it imports
+    needs: frozenset[str] = frozenset()  # names that it uses and other cells define
+    setup: frozenset[str] = frozenset()  # libraries that it configures, if it does nothing else
+    plain: bool = False  # assigns numbers and texts only
+    measures: tuple[str, ...] = ()  # assigned names that look like metrics
+    words: tuple[str, ...] = ()  # names for a step that does this
 
 
-def read_code(source: str) -> Code:
-    """What *source*, the code of one cell, does; IPython's own syntax is passed over."""
+def read_code(source: str) -> CellCode:
+    """What *source*, the code of one cell, does; IPython's own syntax is ignored."""
     lines = source.splitlines()
     first = first_code_line(source)
     if first is None:
-        return Code("empty")
+        return CellCode("empty")
     start = lines[first].strip()
     if start.startswith("%%"):
         if not start.startswith(_RUNS_CODE):
-            return Code("magics")
+            return CellCode("magics")
         lines[first] = ""
     plain = "\n".join(_without_magic(line) for line in lines)
     words = tuple(name for name, calls in WORDS if re.search(calls, plain))
     try:
         body = ast.parse(plain).body
     except (SyntaxError, ValueError, RecursionError, MemoryError):
-        return Code("code", needs=frozenset(re.findall(r"\w+", plain)), words=words)
+        return CellCode("code", needs=frozenset(re.findall(r"\w+", plain)), words=words)
     body = [one for one in body if not isinstance(one, ast.Pass)]
     if not body:
-        return Code("magics")
+        return CellCode("magics")
     names = tuple(dict.fromkeys(name for one in body for name in _assigned(one)))
     imports = frozenset(name for one in body for name in _imported(one))
     measures = tuple(name for one in body for name in _measures(one))
     kind = _kind(body, source, (*words, *measures))
-    return Code(
+    return CellCode(
         kind,
         names,
         imports,
@@ -125,7 +120,7 @@ def _without_magic(line: str) -> str:
 
 
 def _kind(body: Sequence[ast.stmt], source: str, results: Sequence[str]) -> str:
-    """The kind of a cell; *results* are words for what it does, and the metrics that it gives."""
+    """The kind of a cell; *results* are words for what it does, and metrics that it computes."""
     rest = [one for one in body if not isinstance(one, ast.Import | ast.ImportFrom)]
     if all(_is_setting(one) or (len(rest) < len(body) and _is_setup(one)) for one in rest):
         return "imports"
@@ -135,13 +130,13 @@ def _kind(body: Sequence[ast.stmt], source: str, results: Sequence[str]) -> str:
         return "constants"
     if all(_METRIC.fullmatch(line) for line in source.splitlines() if line.strip()):
         return "metrics"
-    shows = rest == body and any(map(_looks, rest)) and "save" not in results
-    aside = all(_looks(one) or (not results and _derives(one)) for one in rest)
+    shows = rest == body and any(map(_only_shows, rest)) and "save" not in results
+    aside = all(_only_shows(one) or (not results and _derives(one)) for one in rest)
     return "look" if shows and aside else "code"
 
 
 def _is_setup(one: ast.stmt) -> bool:
-    """Whether it is a bare call such as `sns.set()`: it can go along if `sns` is imported."""
+    """Whether it is a bare call such as `sns.set()`: setup, in a cell that imports `sns`."""
     match one:
         case ast.Expr(value=ast.Call(func=ast.Attribute(), args=given, keywords=named)):
             values = (*given, *(one.value for one in named))
@@ -151,7 +146,7 @@ def _is_setup(one: ast.stmt) -> bool:
 
 
 def _is_setting(one: ast.stmt) -> bool:
-    """Whether it adjusts a library: `pd.set_option("width", 9)`, `plt.rcParams["dpi"] = 1`."""
+    """Whether it configures a library: `pd.set_option("width", 9)`, `plt.rcParams["dpi"] = 1`."""
     match one:
         case ast.Expr(value=ast.Call(func=ast.Attribute(attr=name) as call)):
             return name in _SETTINGS and _root(call) not in _DRAWN and _is_setup(one)
@@ -162,7 +157,7 @@ def _is_setting(one: ast.stmt) -> bool:
 
 
 def _adjusted(body: Sequence[ast.stmt]) -> Iterator[str]:
-    """The names of what the statements of a cell of imports adjust."""
+    """The names of what the statements of a cell of imports configure."""
     for one in body:
         if isinstance(one, ast.Assign | ast.Expr):
             yield _root(one.targets[0] if isinstance(one, ast.Assign) else one.value)
@@ -185,7 +180,7 @@ def _is_constant(one: ast.stmt) -> bool:
 
 
 def _is_plain(one: ast.stmt) -> bool:
-    """Whether Kale takes it for a pipeline parameter, if it is `name = literal`."""
+    """Whether Kale accepts it as a pipeline parameter, if it is `name = literal`."""
     match one:
         case ast.Assign(value=ast.Constant(value=str() | int() | float())):
             return True
@@ -208,7 +203,7 @@ def _imported(one: ast.stmt) -> Iterator[str]:
 
 
 def _needed(body: Sequence[ast.stmt]) -> Iterator[str]:
-    """The names that are read before they are bound; those in functions count as read there."""
+    """The names that are used before they are bound, in functions too."""
     bound: set[str] = set()
     for one in body:
         for node in ast.walk(one):
@@ -222,7 +217,7 @@ def _needed(body: Sequence[ast.stmt]) -> Iterator[str]:
             bound.add(one.name)
 
 
-def _looks(one: ast.stmt) -> bool:
+def _only_shows(one: ast.stmt) -> bool:
     """Whether the statement only shows something: a value, a table, a plot."""
     match one:
         case ast.Expr(value=value):
@@ -230,17 +225,17 @@ def _looks(one: ast.stmt) -> bool:
         case ast.Assign(targets=targets, value=ast.Call(func=call)):
             return _root(call) in _PLOTTING and all(_names(target) for target in targets)
         case ast.For(body=body, orelse=[]):
-            return all(map(_looks, body))
+            return all(map(_only_shows, body))
         case ast.With(items=items, body=body):
             return all(_root(item.context_expr) in _PLOTTING for item in items) and all(
-                map(_looks, body)
+                map(_only_shows, body)
             )
         case _:
             return False
 
 
 def _derives(one: ast.stmt) -> bool:
-    """Whether it gives a name to what is made of other values, which stay as they are."""
+    """Whether it names a value computed from others, which it does not change."""
     match one:
         case ast.Assign(targets=[ast.Name()], value=value):
             calls = [node for node in ast.walk(value) if isinstance(node, ast.Call)]
@@ -256,16 +251,16 @@ def _is_pure(call: ast.Call) -> bool:
         case ast.Name(id=name):
             return name in _DERIVING
         case ast.Attribute(attr=name) as chain:
-            dice = any(
+            random = any(
                 getattr(node, "attr", "") in {"random", "sample"} for node in ast.walk(chain)
             )
-            return not dice and (name in _DERIVING or _root(chain) in _LIBRARIES)
+            return not random and (name in _DERIVING or _root(chain) in _LIBRARIES)
         case _:
             return False
 
 
 def _measures(one: ast.stmt) -> Iterator[str]:
-    """The names that sound like metrics of what the statement gives one value."""
+    """The names that look like metrics, of those that the statement gives a single value."""
     several = ast.Dict | ast.List | ast.Set | ast.Tuple | ast.DictComp | ast.ListComp | ast.SetComp
     match one:
         case ast.Assign(targets=[ast.Name(id=name)], value=value):
@@ -282,9 +277,9 @@ def _names(target: ast.expr) -> bool:
 def _shows(value: ast.expr) -> bool:
     match value:
         case ast.Call(func=ast.Name(id=name)):
-            return name in _LOOKING or name in _PLOTTING
+            return name in _SHOWING or name in _PLOTTING
         case ast.Call(func=ast.Attribute(attr=name) as call):
-            return name in _LOOKING or _root(call) in _PLOTTING
+            return name in _SHOWING or _root(call) in _PLOTTING
         case ast.Attribute(value=inner) | ast.Subscript(value=inner) | ast.Compare(left=inner):
             return _shows(inner)
         case ast.Tuple(elts=parts) | ast.List(elts=parts):

@@ -1,12 +1,11 @@
-"""The selectors for a block of cells, each proven to select just these."""
+"""Selectors for the cells of a rule, each proven to select just these cells."""
 
 import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from itertools import product
+from itertools import pairwise, product
 
 from kale_tag.diagnostics import Label, Source
-from kale_tag.extract.source_pattern import candidates, literal
 from kale_tag.plan.select import View, cells_of
 from kale_tag.spec.model import Index, Pattern, Selector
 
@@ -16,25 +15,37 @@ FILLED = r"\S"
 NOWHERE = Label(Source("extract"))
 
 BY = ("id", "source", "index")
-"""What a cell can be selected by, from what never changes to what changes when a cell moves."""
+"""Keys that select one cell, the most stable first."""
+
+
+WIDTH = 60
+"""Characters of a line that a pattern quotes; a longer line is cut between words."""
+
+_LINES = 60
+"""Lines of a cell that are looked at."""
+
+_DEFINITION = re.compile(r"((?:async def|def|class) +\w+)")
+_NAMES = r"[^\W\d][\w.]*(?:\[[^\]\n]{1,30}\])?"
+_CALL = re.compile(rf"((?:{_NAMES}(?: *, *{_NAMES})* *= *)?(?:await +)?([^\W\d][\w.]*)\()")
+_SETTING = re.compile(rf"({_NAMES}(?: *, *{_NAMES})*(?: *: *\w+)? *=)(?!=)")
+_IMPORT = re.compile(r"(?:import|from) +\w")
+_SHOWING = {"print", "display", "head", "show", "describe", "info", "tail", "len", "type"}
+
+_SPECIAL = re.compile(r"[\\.^$*+?{}\[\]|()]")
 
 
 @dataclass(frozen=True, slots=True)
-class Part:
-    """One selector of a rule: *values* of the key *key*, and the cells, of the first notebook.
+class ChosenSelector:
+    """One selector of a rule."""
 
-    There is a value for each cell, or, of a heading, one for all; with *filled*, it leaves cells
-    without any source out, such as the one that JupyterLab puts at the end.
-    """
-
-    key: str
-    values: tuple[str | int, ...]
-    cells: tuple[int, ...]
-    filled: bool = False
+    key: str  # of the spec: `id`, `source`, `index` or `heading`
+    values: tuple[str | int, ...]  # one for each cell; of a heading one for all
+    cells: tuple[int, ...]  # in the first notebook
+    filled: bool = False  # leaves out cells without source, as JupyterLab puts one at the end
 
 
 class NoSelectorError(Exception):
-    """No selector selects the cell *cell* and its counterparts, each of them alone."""
+    """No selector selects the cell *cell* and its counterparts and nothing else."""
 
     def __init__(self, cell: int) -> None:
         """*cell* is a number in the first notebook."""
@@ -44,12 +55,12 @@ class NoSelectorError(Exception):
 
 def choose(
     views: Sequence[View], blocks: Sequence[Sequence[int]], order: Sequence[str]
-) -> tuple[Part, ...]:
+) -> tuple[ChosenSelector, ...]:
     """The selectors for a block of cells, whose numbers in each of *views* are in *blocks*.
 
-    *order* is the order of preference of what is in `BY`. In several notebooks a number stands for
-    cells of the same source only, or where numbers are asked for, because cells that have nothing
-    else in common have the same number by accident. Raises `NoSelectorError`.
+    *order* are the keys of `BY`, the preferred one first. In several notebooks, an index is used
+    only for cells of equal source, or where the user prefers indices: other cells have the same
+    index by accident. Raises `NoSelectorError`.
     """
     together = [*zip(*blocks, strict=True)]
     exact = order[0] == "index" or (
@@ -60,13 +71,13 @@ def choose(
             source = (_pattern(FILLED),) if filled else ()
             selector = Selector(NOWHERE, heading=_pattern(pattern), source=source)
             if _selects(selector, views, blocks):
-                return (Part("heading", (pattern,), tuple(blocks[0]), filled),)
+                return (ChosenSelector("heading", (pattern,), tuple(blocks[0]), filled),)
     found: dict[str, list[tuple[int, str | int]]] = {}
     for cells in together:
         key, value = _one(views, cells, order)
         found.setdefault(key, []).append((cells[0], value))
     return tuple(
-        Part(key, tuple(value for _, value in picks), tuple(cell for cell, _ in picks))
+        ChosenSelector(key, tuple(value for _, value in picks), tuple(cell for cell, _ in picks))
         for key, picks in found.items()
     )
 
@@ -129,3 +140,78 @@ def _selects(selector: Selector, views: Sequence[View], blocks: Sequence[Sequenc
     return all(
         cells_of(selector, view) == tuple(cells) for view, cells in zip(views, blocks, strict=True)
     )
+
+
+def literal(text: str) -> str:
+    """The pattern that matches *text* alone, in characters that any editor shows."""
+    return "".join(map(_literal, text))
+
+
+def candidates(source: str) -> Iterator[str]:
+    """Patterns that match *source*, from the most telling and shortest to the most exact.
+
+    First beginnings of lines that define, call, set or import something, then whole lines, pairs
+    of lines, and the whole source where that is short.
+    """
+    lines = source.split("\n")[:_LINES]  # `^` stands behind these only
+    imports = sum(_IMPORT.match(line) is not None for line in lines) * 2
+    mostly_imports = imports >= sum(bool(line.strip()) for line in lines)
+    ranked = sorted(
+        (rank, at, pattern)
+        for at, line in enumerate(lines)
+        for rank, pattern in _beginnings(line, mostly_imports=mostly_imports)
+    )
+    yield from dict.fromkeys(pattern for _, _, pattern in ranked)
+    yield from (f"^{_line(line)}" for line in lines if line.strip())
+    for one, two in pairwise(lines):
+        if one.strip() and two.strip() and len(one) + len(two) < 2 * WIDTH:
+            yield rf"^{literal(one)}\n{_line(two)}"
+    if source.strip() and len(source) < 2 * WIDTH:
+        yield rf"\A{literal(source)}\Z"
+
+
+def _beginnings(line: str, *, mostly_imports: bool) -> Iterator[tuple[int, str]]:
+    """Patterns for the beginning of a line that is not indented, each with its rank."""
+    text = line.rstrip()
+    if not text or text[0].isspace():
+        return
+    if text.startswith("%%"):
+        yield 0, f"^{_cut(text)}"
+    elif found := _DEFINITION.match(text):
+        yield 0, rf"^{literal(found[1])}\b"
+    elif _IMPORT.match(text):
+        yield 0 if mostly_imports else 1, f"^{_cut(text)}"
+    elif found := _CALL.match(text):
+        if found[2].rpartition(".")[2] not in _SHOWING:  # of these, the next cell may have one, too
+            yield 0, f"^{literal(found[1])}"
+        yield 3, f"^{_cut(text)}"
+    elif found := _SETTING.match(text):
+        yield 0, f"^{literal(found[1])}"
+        yield 3, f"^{_cut(text)}"
+    else:
+        yield 2 if text.startswith("#") else 3, f"^{_cut(text)}"
+
+
+def _line(line: str) -> str:
+    """The pattern of a whole line, whatever blanks stand at its end."""
+    text = line.rstrip()
+    return f"{literal(text)}$" if text == line else rf"{literal(text)}\s*$"
+
+
+def _cut(text: str) -> str:
+    """The pattern of *text*, or of its beginning where it is long."""
+    if len(text) <= WIDTH:
+        return literal(text)
+    short = text[:WIDTH]
+    return literal(re.sub(r"\w+$", "", short).rstrip() or short)
+
+
+def _literal(character: str) -> str:
+    if _SPECIAL.match(character):
+        return f"\\{character}"
+    if character.isprintable():
+        return character
+    number = ord(character)
+    named = {"\n": r"\n", "\t": r"\t", "\r": r"\r"}.get(character)
+    wide = f"\\u{number:04x}" if number < 0x10000 else f"\\U{number:08x}"
+    return named or (f"\\x{number:02x}" if number < 0x100 else wide)

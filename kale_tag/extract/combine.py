@@ -1,15 +1,15 @@
-"""Drafts of notebooks of the same shape as one spec: `${...}` for what differs between them."""
+"""Drafts of similar notebooks as one spec, with `${...}` for what differs between them."""
 
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
-from kale_tag.extract.choose import NoSelectorError, Part, choose
-from kale_tag.extract.draft import Block, Draft
+from kale_tag.extract.choose import ChosenSelector, NoSelectorError, choose
+from kale_tag.extract.draft import CellBlock, SpecDraft
 from kale_tag.kale import names, tags
 from kale_tag.kale.settings import settings_in
+from kale_tag.notebook.json_value import same
 from kale_tag.notebook.model import MISSING
-from kale_tag.notebook.splice import same
 from kale_tag.plan.select import View
 from kale_tag.spec import template
 
@@ -20,21 +20,18 @@ SLUGGED = ("pipeline_name", "experiment_name")
 
 
 @dataclass(frozen=True, slots=True)
-class Member:
-    """One notebook of a spec: its draft, its path from the spec ("" for standard input).
+class SpecMember:
+    """One notebook of a spec."""
 
-    *variables* are what `${stem}` and the like stand for.
-    """
-
-    draft: Draft
-    path: str
-    variables: Mapping[str, str]
+    draft: SpecDraft
+    path: str  # relative to the spec; "" for standard input
+    variables: Mapping[str, str]  # the values of `${stem}` and the like
     view: View
 
 
 @dataclass(frozen=True, slots=True)
-class Entry:
-    """What is different in one notebook."""
+class MemberEntry:
+    """An entry of `notebooks` in a spec: what is different in one notebook."""
 
     path: str
     vars: Mapping[str, str]
@@ -42,39 +39,40 @@ class Entry:
 
 
 @dataclass(frozen=True, slots=True)
-class Given:
-    """What a block gives its cells, with holes: name, path, `prev`, and (kind, key, value) each."""
+class BlockFields:
+    """What a rule gives the cells of a block; texts may contain `${...}`."""
 
-    name: str
-    path: str
+    name: str  # of the step or reference
+    path: str  # of the referenced notebook
     prev: tuple[str, ...]
-    settings: tuple[tuple[str, str, str], ...]
+    settings: tuple[tuple[str, str, str], ...]  # kind, key and value of each
 
 
 @dataclass(frozen=True, slots=True)
 class Combined:
-    """One spec for *members*; for each block of the first of them what it gives, and selectors."""
+    """One spec for several notebooks."""
 
-    members: tuple[Member, ...]
-    blocks: tuple[tuple[Block, Given, tuple[Part, ...]], ...]
+    members: tuple[SpecMember, ...]
+    # The blocks of the first notebook, each with what its rules give, and their selectors.
+    blocks: tuple[tuple[CellBlock, BlockFields, tuple[ChosenSelector, ...]], ...]
     pipeline: Mapping[str, object] | None
-    entries: tuple[Entry, ...]
+    entries: tuple[MemberEntry, ...]
 
 
 class NoFitError(Exception):
-    """Notebooks have no spec in common; the message says what the last of them has."""
+    """Notebooks cannot share a spec; the message is what differs in the last of them."""
 
 
-def combine(members: Sequence[Member], order: Sequence[str]) -> Combined:
-    """One spec for all *members*, cells selected by what *order* prefers.
+def combine(members: Sequence[SpecMember], order: Sequence[str]) -> Combined:
+    """One spec for all *members*, cells selected by the first key of *order* that fits.
 
-    Raises `NoFitError`; for one notebook alone never.
+    Raises `NoFitError`, but never for a single notebook.
     """
     drafts = [member.draft for member in members]
     if any(_shape(draft) != _shape(drafts[0]) for draft in drafts):
         raise NoFitError(_other_shape(drafts))
     if len(drafts) > 1 and not drafts[0].blocks:
-        raise NoFitError("no tags that could be alike")
+        raise NoFitError("no tags to share")
     holes = _Holes(members)
     views = [member.view for member in members]
     made = []
@@ -87,14 +85,16 @@ def combine(members: Sequence[Member], order: Sequence[str]) -> Combined:
         made.append((alike[0], given, parts))
     pipeline, own = _settings(holes, drafts)
     entries = tuple(
-        Entry(member.path, variables, differing)
+        MemberEntry(member.path, variables, differing)
         for member, variables, differing in zip(members, holes.vars, own, strict=True)
     )
     return Combined(tuple(members), tuple(made), pipeline, entries)
 
 
-def partition(members: Sequence[Member], order: Sequence[str]) -> Iterator[tuple[Combined, str]]:
-    """As few specs as we find for *members*; with each but the first what sets it apart."""
+def partition(
+    members: Sequence[SpecMember], order: Sequence[str]
+) -> Iterator[tuple[Combined, str]]:
+    """Few specs for *members*; each but the first comes with the reason for another spec."""
     left = list(members)
     reason = ""
     while left:
@@ -123,24 +123,24 @@ def partition(members: Sequence[Member], order: Sequence[str]) -> Iterator[tuple
 
 @dataclass(slots=True)
 class _Holes:
-    """Puts `${...}` where texts differ; *vars* are those that each notebook has to give itself."""
+    """Puts `${...}` where the texts of notebooks differ."""
 
-    members: Sequence[Member]
-    vars: list[dict[str, str]] = field(default_factory=list)
-    known: dict[tuple[str, ...], str] = field(default_factory=dict)
+    members: Sequence[SpecMember]
+    vars: list[dict[str, str]] = field(default_factory=list)  # for each notebook its `vars`
+    known: dict[tuple[str, ...], str] = field(default_factory=dict)  # variable by its values
 
     def __post_init__(self) -> None:
         self.vars = [{} for _ in self.members]
 
     def text(self, values: Sequence[str], called: str) -> str:
-        """The text that is filled to each of *values*; *called* names a variable for it."""
+        """A text that is filled to each of *values*, with a new variable *called* so if needed."""
         found = self.from_path(values)
         if found is not None:
             return found
         key = tuple(values)
         if key not in self.known:
             if any(any(template.variables(value)) for value in values):
-                raise NoFitError(f"`{called}` differs, and holds `${{`, which no variable can")
+                raise NoFitError(f"`{called}` differs and contains `${{`, which a variable cannot")
             taken = {*template.VARIABLES, *self.known.values()}
             name, number = called, 1
             while name in taken:
@@ -152,7 +152,7 @@ class _Holes:
         return f"${{{self.known[key]}}}"
 
     def from_path(self, values: Sequence[str], *, slugged: bool = False) -> str | None:
-        """The text that is filled to each of *values* from the paths; None where there is none."""
+        """A text that variables of the paths fill to each of *values*; None if there is none."""
         if all(value == values[0] for value in values):
             return template.escaped(values[0])
         paths = [member.variables for member in self.members]
@@ -172,7 +172,7 @@ class _Holes:
         return None
 
     def value(self, values: Sequence[object], *, slugged: bool = False) -> object:
-        """The setting that is filled to each of *values*. Raises `NoFitError`."""
+        """A setting that is filled to each of *values*. Raises `NoFitError`."""
         first = values[0]
         if isinstance(first, str) and all(isinstance(one, str) for one in values):
             text = self.from_path([str(one) for one in values], slugged=slugged)
@@ -195,8 +195,8 @@ class _Holes:
         raise NoFitError
 
 
-def _given(holes: _Holes, alike: Sequence[Block]) -> Given:
-    """What the blocks *alike*, one of each notebook, give their cells."""
+def _given(holes: _Holes, alike: Sequence[CellBlock]) -> BlockFields:
+    """What the rules for the blocks *alike*, one of each notebook, give."""
     block = alike[0]
     name = holes.text([one.role.name for one in alike], block.role.name)
     word = tags.valid_name(_HOLE.sub("", name))  # what the names have in common
@@ -210,13 +210,13 @@ def _given(holes: _Holes, alike: Sequence[Block]) -> Given:
         key = column[0].key
         called = tags.valid_name(f"{word}_{key or kind}")
         given.append((kind, key, holes.text([tag.value for tag in column], called)))
-    return Given(name, path, prev, tuple(given))
+    return BlockFields(name, path, prev, tuple(given))
 
 
 def _settings(
-    holes: _Holes, drafts: Sequence[Draft]
+    holes: _Holes, drafts: Sequence[SpecDraft]
 ) -> tuple[Mapping[str, object] | None, list[dict[str, object]]]:
-    """The settings that all have, and those that each notebook has to give itself."""
+    """The settings that all notebooks share, and the rest for each notebook."""
     own: list[dict[str, object]] = [{} for _ in drafts]
     if drafts[0].pipeline is None:
         return None, own
@@ -241,22 +241,22 @@ def _settings(
     return shared, own
 
 
-def _usual(key: str, drafts: Sequence[Draft]) -> object:
+def _usual(key: str, drafts: Sequence[SpecDraft]) -> object:
     """The value of the setting *key* in most of *drafts*, if more than one has it, else `MISSING`.
 
-    The others have to be able to say something else: a mapping is merged over another one, and
-    null takes a setting away.
+    It is `MISSING` also where another notebook could not override it: a mapping is merged over the
+    shared one, and null removes a setting.
     """
     values = [(draft.pipeline or {}).get(key, MISSING) for draft in drafts]
     times = [sum(same(value, other) for other in values) for value in values]
     usual = values[times.index(max(times))]
-    sayable = all(
+    overridable = all(
         _replaces(value, usual)
         if value is not MISSING
         else key not in settings_in(draft.notebook.metadata)
         for value, draft in zip(values, drafts, strict=True)
     )
-    return usual if max(times) > 1 and sayable else MISSING
+    return usual if max(times) > 1 and overridable else MISSING
 
 
 def _replaces(value: object, below: object) -> bool:
@@ -278,8 +278,8 @@ def _escaped(value: object) -> object:
             return value
 
 
-def _shape(draft: Draft) -> tuple[object, ...]:
-    """What drafts of one spec have in common: their blocks, but for names, cells and values."""
+def _shape(draft: SpecDraft) -> tuple[object, ...]:
+    """What drafts that share a spec have in common: blocks, without names, cells and values."""
     number = {block.role.name: at for at, block in enumerate(draft.blocks) if block.role.name}
     blocks = tuple(
         (
@@ -294,8 +294,8 @@ def _shape(draft: Draft) -> tuple[object, ...]:
     return (*blocks, draft.pipeline is None)
 
 
-def _other_shape(drafts: Sequence[Draft]) -> str:
-    """In what the first draft that is unlike the first of all differs from it, in a few words."""
+def _other_shape(drafts: Sequence[SpecDraft]) -> str:
+    """How the first draft of another shape differs from the first of all, in a few words."""
     first = drafts[0]
     other = next(draft for draft in drafts if _shape(draft) != _shape(first))
     if (first.pipeline is None) != (other.pipeline is None):

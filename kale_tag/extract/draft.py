@@ -1,4 +1,4 @@
-"""What a spec has to say of one notebook: blocks of cells, settings, and what it cannot say."""
+"""The draft of a spec for one notebook: blocks of cells, settings, and what no spec can give."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -8,15 +8,12 @@ from kale_tag.notebook.model import Notebook
 
 
 @dataclass(frozen=True, slots=True)
-class Role:
-    """What a block of cells is: one of `tags.SPECIAL`, `step` or `notebook`, and its name.
+class BlockRole:
+    """What a block of cells is."""
 
-    *path* is that of a referenced notebook.
-    """
-
-    kind: str
-    name: str = ""
-    path: str = ""
+    kind: str  # one of `tags.SPECIAL`, `step` or `notebook`
+    name: str = ""  # of the step or the reference
+    path: str = ""  # of the referenced notebook
 
     @property
     def tag(self) -> Tag:
@@ -25,42 +22,33 @@ class Role:
 
 
 @dataclass(frozen=True, slots=True)
-class Block:
-    """The cells of one role, in their order; *prev* and *settings* are those of its first cell.
+class CellBlock:
+    """The cells of one role."""
 
-    *remarks* are for the reader of the spec.
-    """
-
-    role: Role
-    cells: tuple[int, ...]
-    prev: tuple[str, ...] = ()
-    settings: tuple[Tag, ...] = ()
-    remarks: tuple[str, ...] = ()
+    role: BlockRole
+    cells: tuple[int, ...]  # in the order of the notebook
+    prev: tuple[str, ...] = ()  # on the first cell
+    settings: tuple[Tag, ...] = ()  # on the first cell
+    remarks: tuple[str, ...] = ()  # comments for the reader of the spec
 
 
 @dataclass(frozen=True, slots=True)
 class Lost:
-    """What the notebook has and a spec cannot give, and why: of a cell, or None for a setting."""
+    """A tag or setting that the notebook has and no spec can give."""
 
-    cell: int | None
+    cell: int | None  # None for a setting of the notebook
     what: str
     why: str
 
 
 @dataclass(frozen=True, slots=True)
-class Draft:
-    """What a spec shall say of *notebook*; *blocks* stand in the order of their first cells.
-
-    *tags* are those that each cell with Kale tags, present or proposed, shall have in the end.
-    *pipeline* are the settings as `pipeline` takes them, but with each `${` as it stands; None
-    where there are none.
-    A draft is *proposed* where the notebook has no Kale tags, and the blocks are our idea.
-    """
+class SpecDraft:
+    """What a spec for one notebook shall contain."""
 
     notebook: Notebook
-    blocks: tuple[Block, ...]
-    tags: Mapping[int, tuple[str, ...]]
-    pipeline: Mapping[str, object] | None = None
+    blocks: tuple[CellBlock, ...]  # in the order of their first cells
+    tags: Mapping[int, tuple[str, ...]]  # by cell: what the spec gives it, and tags of other tools
+    pipeline: Mapping[str, object] | None = None  # as the spec's key, `${` not yet escaped
     lost: tuple[Lost, ...] = ()
-    proposed: bool = False
-    remarks: tuple[str, ...] = ()
+    proposed: bool = False  # the notebook has no Kale tags, the blocks are suggestions
+    remarks: tuple[str, ...] = ()  # comments on the notebook as a whole

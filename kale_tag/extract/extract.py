@@ -1,34 +1,36 @@
-"""Notebooks to the spec that would make them: from their tags, or, without any, a proposal."""
+"""Specs for notebooks: from their tags, or a proposal where they have none."""
 
 import json
 from collections.abc import Iterator, Sequence
 
 from kale_tag.diagnostics import Diagnostic, Label, Source, UserError, error, warning
 from kale_tag.extract.choose import BY
-from kale_tag.extract.combine import Combined, Member, partition
-from kale_tag.extract.draft import Draft, Lost
+from kale_tag.extract.combine import Combined, SpecMember, partition
+from kale_tag.extract.draft import Lost, SpecDraft
 from kale_tag.extract.propose import propose
-from kale_tag.extract.read_tags import has_kale_tags, read_tags
+from kale_tag.extract.read import read_tags
 from kale_tag.extract.write_spec import write_spec
 from kale_tag.kale import tags
+from kale_tag.kale.checks import has_kale_tags
 from kale_tag.kale.metadata import PATH_KEY, SETTINGS_KEY, tags_in
 from kale_tag.kale.settings import settings_in
+from kale_tag.notebook.json_value import same
 from kale_tag.notebook.model import MISSING, Notebook
 from kale_tag.notebook.places import Places
 from kale_tag.notebook.read import read_notebook
-from kale_tag.notebook.splice import ProofError, same, splice
-from kale_tag.plan.carry_out import retag
+from kale_tag.notebook.splice import ProofError, splice
+from kale_tag.plan.apply import apply_spec
 from kale_tag.plan.plan import plan
 from kale_tag.spec.change import Target
 from kale_tag.spec.model import Spec
 from kale_tag.spec.read import read_spec, target_for
 
 
-def draft(notebook: Notebook) -> Draft:
-    """What a spec shall say of *notebook*: its tags, or proposals where it has none of Kale's.
+def draft(notebook: Notebook) -> SpecDraft:
+    """The draft of a spec for *notebook*: from its Kale tags, or a proposal where it has none.
 
-    Raises `UserError` where it has tags of Kale 0.x, or a source that cannot be read, or where it
-    has no tags and is not Python.
+    Raises `UserError` for tags of Kale 0.x, a source that cannot be read, and a proposal for a
+    language other than Python.
     """
     if has_kale_tags(notebook):
         return read_tags(notebook)
@@ -44,12 +46,11 @@ def draft(notebook: Notebook) -> Draft:
     return propose(notebook)
 
 
-def share(members: Sequence[Member], by: str = "") -> Iterator[tuple[Combined, str]]:
-    """The specs for *members*, one for those that can share it; and what sets it apart.
+def share(members: Sequence[SpecMember], by: str = "") -> Iterator[tuple[Combined, str]]:
+    """Few specs for *members*; each but the first comes with the reason for another spec.
 
-    Tagged notebooks come first. *by* is what cells are selected by if that selects them: of
-    `choose.BY`, "" for what suits: of a tagged notebook what is exact, in a proposal what reads
-    well.
+    Tagged notebooks come first. *by* is the preferred key of `choose.BY`; "" prefers ids for tagged
+    notebooks, which are exact, and patterns for proposals, which are easier to read.
     """
     untagged = [member for member in members if member.draft.proposed]
     tagged = [member for member in members if not member.draft.proposed]
@@ -64,15 +65,15 @@ def share(members: Sequence[Member], by: str = "") -> Iterator[tuple[Combined, s
 def extract(made: Combined, name: str) -> str:
     """The text of the spec *made*, which will be called *name*.
 
-    Raises `ProofError` where it does not give back what it was made of.
+    Raises `ProofError` where it does not reproduce the tags and settings of its notebooks.
     """
     text = write_spec(made)
     _prove(made, text, name)
     return text
 
 
-def remarks(draft: Draft) -> Iterator[Diagnostic]:
-    """A warning for each tag and setting that the spec of *draft* cannot give."""
+def remarks(draft: SpecDraft) -> Iterator[Diagnostic]:
+    """A warning for each tag and setting that no spec can give."""
     places = Places(draft.notebook)
     name = draft.notebook.name
     ruled = {cell for block in draft.blocks for cell in block.cells}
@@ -83,7 +84,7 @@ def remarks(draft: Draft) -> Iterator[Diagnostic]:
             "not-in-spec",
             f"{lost.what}{where} of {name} is not in the spec: {lost.why}",
             _place(places, lost),
-            help="a rule selects the cell, so `kale-tag apply` takes it off" if goes else "",
+            help="a rule selects the cell, so `kale-tag apply` removes the tag" if goes else "",
         )
 
 
@@ -98,7 +99,7 @@ def _place(places: Places, lost: Lost) -> Label:
 
 
 def _prove(made: Combined, text: str, name: str) -> None:
-    """Proof that the spec *text* makes each notebook what it is, from one without Kale's tags.
+    """Prove that the spec *text* makes each notebook from one without Kale tags.
 
     Raises `ProofError`.
     """
@@ -112,13 +113,13 @@ def _prove(made: Combined, text: str, name: str) -> None:
         raise ProofError(f"the spec is refused: {exc} {where}") from exc
 
 
-def _prove_one(spec: Spec, member: Member, target: Target) -> None:
+def _prove_one(spec: Spec, member: SpecMember, target: Target) -> None:
     draft = member.draft
     notebook = draft.notebook
     bare = notebook.data if draft.proposed else stripped(notebook)
-    done = retag(spec, bare, notebook.name, target, fast=notebook.fast)
+    done = apply_spec(spec, bare, notebook.name, target, fast=notebook.fast)
     data = bare if done.data is None else done.data
-    after = retag(spec, data, notebook.name, target, fast=notebook.fast).notebook
+    after = apply_spec(spec, data, notebook.name, target, fast=notebook.fast).notebook
     for index in range(len(notebook.types)):
         found = tags_in(notebook.metadata_of(index))
         wanted = list(draft.tags.get(index, found))
@@ -157,8 +158,8 @@ def stripped(notebook: Notebook) -> bytes:
     return splice(notebook, wanted)
 
 
-def tagged(draft: Draft) -> Notebook:
-    """The notebook of *draft* with the tags that it shall have, and without settings."""
+def tagged(draft: SpecDraft) -> Notebook:
+    """The notebook of *draft* with the tags that the spec gives, and without settings."""
     notebook = draft.notebook
     wanted: dict[int | None, object] = {}
     for index, found in draft.tags.items():
@@ -171,7 +172,7 @@ def tagged(draft: Draft) -> Notebook:
 
 
 def _is_nbformats(data: bytes) -> bool:
-    """Whether *data* is what nbformat and JupyterLab would write."""
+    """Whether *data* is formatted as nbformat and JupyterLab write it."""
     try:
         value = json.loads(data)
         text = json.dumps(
@@ -183,4 +184,4 @@ def _is_nbformats(data: bytes) -> bool:
 
 
 def _no_base(path: str, _label: Label) -> Source:
-    raise ProofError(f"an extracted spec extends nothing, and not {path}")
+    raise ProofError(f"an extracted spec extends {path}")

@@ -1,20 +1,20 @@
-"""Tags for a notebook that has none: by its headings and its code, in Kale's recommended order."""
+"""Tags proposed for a notebook that has none, from its headings and its code."""
 
 import re
 from collections import Counter
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
-from kale_tag.extract.cell_code import Code, read_code
-from kale_tag.extract.draft import Block, Draft, Role
-from kale_tag.extract.read_settings import read_settings
+from kale_tag.extract.cell_code import CellCode, read_code
+from kale_tag.extract.draft import BlockRole, CellBlock, SpecDraft
+from kale_tag.extract.read import read_settings
 from kale_tag.kale import names, tags
 from kale_tag.kale.metadata import tags_in
 from kale_tag.notebook.model import MISSING, Notebook
 from kale_tag.plan.select import markdown_headings
 
 NAME_WIDTH = 40
-"""Characters of a step's name that is made of a heading."""
+"""Characters of a step name made from a heading."""
 
 PARAMETERS = "parameters"
 """Papermill's tag."""
@@ -23,23 +23,23 @@ _MARKUP = re.compile(r"<[^>]*>|!?\[([^\]]*)\]\([^)]*\)|[`*$]")
 _NUMBER = re.compile(
     r"(?:(?:step|part|section|chapter) +)?\d+(?:[.)\-]\d+)*(?:[.:)\-]+| )\s*", re.IGNORECASE
 )
-"""What stands before the words of a numbered heading."""
+"""The number before the words of a heading."""
 
 SHOWN = 5
-"""Metrics that a remark names."""
+"""How many metrics a comment names."""
 
-SKIP = Role("skip")
+SKIP = BlockRole("skip")
 
-PLAIN = "Kale 2.3 stops at parameters other than numbers from 0 up, texts and booleans"
-MIXED = "for other steps too, imports are better in a cell of their own, at the top"
-MAGICS = "what is installed belongs into the image"
+PLAIN = "Kale 2.3 accepts only strings, booleans and non-negative numbers as parameters"
+MIXED = "move imports to a cell of their own at the top, so that every step has them"
+MAGICS = "install packages in the image instead"
 
 
-def propose(notebook: Notebook, steps: Collection[int] = ()) -> Draft:
-    """A draft for *notebook*, which is Python and has no Kale tags; its settings are kept.
+def propose(notebook: Notebook, steps: Collection[int] = ()) -> SpecDraft:
+    """A draft for a Python *notebook* without Kale tags; its settings are kept.
 
-    The cells *steps* go into steps, whatever they look like. Raises `UserError` where a source
-    cannot be read.
+    The cells *steps* become part of steps, whatever they look like. Raises `UserError` where a
+    source cannot be read.
     """
     cells = _Cells(notebook, steps)
     made = cells.blocks()
@@ -52,7 +52,7 @@ def propose(notebook: Notebook, steps: Collection[int] = ()) -> Draft:
             more = (tags.Tag("prev", (name,)) for name in block.prev)
             given = [block.role.tag, *(more if not at else ())]
             final[index] = (*map(str, given), *tags_in(notebook.metadata_of(index)))
-    return Draft(notebook, made, final, pipeline, lost, proposed=True, remarks=cells.remarks())
+    return SpecDraft(notebook, made, final, pipeline, lost, proposed=True, remarks=cells.remarks())
 
 
 @dataclass(slots=True)
@@ -61,45 +61,45 @@ class _Cells:
 
     notebook: Notebook
     steps: Collection[int]
-    code: dict[int, Code] = field(default_factory=dict)
-    roles: dict[int, Role] = field(default_factory=dict)
+    code: dict[int, CellCode] = field(default_factory=dict)
+    roles: dict[int, BlockRole] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         for index, kind in enumerate(self.notebook.types):
             if kind == "code" and _is_sound(self.notebook.metadata_of(index)):
                 self.code[index] = read_code(self.notebook.source(index))
 
-    def blocks(self) -> tuple[Block, ...]:
-        """The blocks, in the order of their first cells; steps wait for those before them."""
-        self._give_shared()
+    def blocks(self) -> tuple[CellBlock, ...]:
+        """The blocks in the order of their first cells; each step depends on the one before."""
+        self._assign_shared()
         self._name_steps()
-        made: dict[Role, Block] = {}
+        made: dict[BlockRole, CellBlock] = {}
         last = ""
         for index, role in sorted(self.roles.items()):
             if role in made:
                 made[role] = replace(made[role], cells=(*made[role].cells, index))
                 continue
             step = role.kind == "step"
-            made[role] = Block(role, (index,), (last,) if step and last else ())
+            made[role] = CellBlock(role, (index,), (last,) if step and last else ())
             last = role.name if step else last
         return tuple(replace(block, remarks=tuple(self._remarks(block))) for block in made.values())
 
     def remarks(self) -> tuple[str, ...]:
-        """What is to be said of the notebook as a whole."""
+        """Comments on the notebook as a whole."""
         if not self.roles:
-            return ("None of its cells has code that needs a tag.",)
+            return ("No cell has code that needs a tag.",)
         steps = [index for index, role in self.roles.items() if role.kind == "step"]
         if not steps:
-            return ("None of its cells has code that a step could run.",)
+            return ("No cell has code that a step could run.",)
         measures = dict.fromkeys(name for cell in steps for name in self.code[cell].measures)
-        if not measures or Role("pipeline-metrics") in self.roles.values():
+        if not measures or BlockRole("pipeline-metrics") in self.roles.values():
             return ()
         names = [*measures][:SHOWN]
         shown = ", ".join(f"`print({name})`" for name in names)
-        return (f"For metrics in Kubeflow, end with a cell that has such lines alone: {shown}",)
+        return (f"For metrics in Kubeflow, add a last cell with only such lines: {shown}",)
 
-    def _give_shared(self) -> None:
-        """Give a role to what is no step: imports, functions, parameters, metrics, exploration."""
+    def _assign_shared(self) -> None:
+        """Give a role to all cells but steps: imports, functions, parameters, metrics, `skip`."""
         times = Counter(name for code in self.code.values() for name in code.names)
         kinds = {"imports": "imports", "functions": "functions", "look": "skip", "magics": "skip"}
         imported: set[str] = set()
@@ -109,21 +109,21 @@ class _Cells:
             constants = code.kind == "constants"
             only_here = all(times[name] == 1 for name in code.names)
             if constants and (only_here or self._is_papermills(index)):
-                self.roles[index] = Role("pipeline-parameters")
+                self.roles[index] = BlockRole("pipeline-parameters")
             elif code.kind in kinds:
-                self.roles[index] = Role(kinds[code.kind])
+                self.roles[index] = BlockRole(kinds[code.kind])
                 imported |= code.imports if code.kind == "imports" else frozenset()
-        for index in reversed(self.code):  # what is skipped gives nothing to those below
+        for index in reversed(self.code):  # a skipped cell defines nothing for later cells
             if self.roles.get(index) == SKIP and self._is_used(index):
                 del self.roles[index]
         last = max((index for index in self.code if self._is_step(index)), default=-1)
         for index, code in self.code.items():
             if code.kind == "metrics" and index not in self.roles and index not in self.steps:
-                at_the_end = 0 <= last < index  # what the last cells print, of steps before them
-                self.roles[index] = Role("pipeline-metrics" if at_the_end else "skip")
+                at_the_end = 0 <= last < index  # printed after the last step
+                self.roles[index] = BlockRole("pipeline-metrics" if at_the_end else "skip")
 
     def _is_used(self, index: int) -> bool:
-        """Whether a cell below that is not skipped needs a variable that this one binds."""
+        """Whether a later cell that is not skipped uses a variable that this one defines."""
         names = set(self.code[index].names)
         for below, code in self.code.items():
             if below > index and self.roles.get(below) != SKIP:
@@ -141,7 +141,7 @@ class _Cells:
         return runs and index not in self.roles
 
     def _name_steps(self) -> None:
-        """Put each cell of a step below the heading above it, or with what its code does."""
+        """Name the step of each cell by the heading above it, or by what its code does."""
         cells = [index for index in self.code if self._is_step(index)]
         sections = _sections(self.notebook, cells)
         taken: set[str] = set()
@@ -151,20 +151,20 @@ class _Cells:
             section = sections.get(index)
             word = self._word(index, cells)
             here = section or word
-            if not name or (here and here != above):  # what says nothing goes with what is above
+            if not name or (here and here != above):  # else it continues the step above
                 title = step_name(section[1]) if section else word
                 name = _free(title or "prepare", taken)
                 above = here
-            self.roles[index] = Role("step", name)
+            self.roles[index] = BlockRole("step", name)
 
     def _word(self, index: int, cells: Sequence[int]) -> str:
-        """What the code of a cell does; what is read behind a training is no more the data."""
+        """What the code of a cell does; data loaded after a training is not a `load_data`."""
         above = {word for cell in cells if cell < index for word in self.code[cell].words}
         behind = bool(above & {"train", "evaluate"})
         words = self.code[index].words
         return next((word for word in words if not (behind and word == "load_data")), "")
 
-    def _remarks(self, block: Block) -> Iterator[str]:
+    def _remarks(self, block: CellBlock) -> Iterator[str]:
         kind = block.role.kind
         plain = all(self.code[index].plain for index in block.cells)
         if kind == "pipeline-parameters" and not plain:
@@ -177,7 +177,7 @@ class _Cells:
 
 
 def _free(name: str, taken: set[str]) -> str:
-    """*name*, or one like it that is not in *taken*, which it is from now on."""
+    """*name*, with a number if it is in *taken*; added to *taken*."""
     if name in tags.SPECIAL:
         name = f"{name}_step"
     free, number = name, 1
@@ -204,7 +204,7 @@ def step_name(heading: str) -> str:
     number = _NUMBER.match(words)
     bare = words[number.end() :] if number else words
     name = re.sub(r"_+", "_", tags.valid_name(bare)).rstrip("_")
-    if name.startswith("_"):  # which Kale takes, and Kubeflow Pipelines does not
+    if name.startswith("_"):  # valid for Kale, but not for Kubeflow Pipelines
         name = f"step{name}"
     if len(name) > NAME_WIDTH:
         name = name[:NAME_WIDTH].rpartition("_")[0] or name[:NAME_WIDTH]
@@ -214,8 +214,8 @@ def step_name(heading: str) -> str:
 def _sections(notebook: Notebook, cells: Sequence[int]) -> Mapping[int, tuple[int, str]]:
     """The section of each of *cells*: the number of the cell with its heading, and the heading.
 
-    A section is opened by a heading of the highest level that divides the steps: one title above
-    all of them does not.
+    Sections are those of the highest heading level that divides the steps; a title above all of
+    them does not.
     """
     found = [
         (index, level, text)
@@ -236,7 +236,7 @@ def _sections(notebook: Notebook, cells: Sequence[int]) -> Mapping[int, tuple[in
 
 
 def _name(notebook: Notebook) -> dict[str, object] | None:
-    """The settings of a notebook without any: the name that Kale's panel would give it, twice."""
+    """Settings for a notebook without any: pipeline and experiment named as in Kale's panel."""
     base = notebook.name.replace("\\", "/").rpartition("/")[2].removesuffix(".ipynb")
     name = names.pipeline_name(base)
     return {"pipeline_name": name, "experiment_name": name} if name else None

@@ -1,38 +1,41 @@
-"""The YAML of an extracted spec: short rules in one line, and comments that say what cells are."""
+"""The YAML of an extracted spec, with a comment on the cells of each rule."""
 
 from collections.abc import Iterator, Mapping, Sequence
 
-from kale_tag.extract.choose import FILLED, Part
-from kale_tag.extract.combine import Combined, Entry, Given, Member
-from kale_tag.extract.draft import Block, Draft, Lost, Role
+from kale_tag.extract.choose import FILLED, ChosenSelector
+from kale_tag.extract.combine import BlockFields, Combined, MemberEntry, SpecMember
+from kale_tag.extract.draft import BlockRole, CellBlock, Lost, SpecDraft
 from kale_tag.kale import tags
 from kale_tag.kale.metadata import PATH_KEY
 from kale_tag.notebook.model import first_line
-from kale_tag.spec.yaml_write import WIDTH, Measure, Regex, comment, entries, flow, text
+from kale_tag.spec.yaml_write import Measure, Regex, YamlNode, block, comment, dump, lay_out
 
 SHOWN = 5
-"""Cells, or notebooks, that a comment names."""
+"""How many cells or notebooks a comment names."""
 
 
 def write_spec(spec: Combined) -> str:
-    """The text of *spec*, which `tagging.spec` reads."""
-    draft = spec.members[0].draft
-    sections = [[*_head(spec), "version: 1"]]
+    """The text of *spec*, which `kale_tag.spec.read` reads."""
+    root = block({"version": 1})
+    root.yaml_set_start_comment("\n".join(_head(spec)))
     if any(entry.path for entry in spec.entries):
-        sections.append([*_notebooks(spec.entries)])
+        root["notebooks"] = _notebooks(spec.entries)
     if spec.pipeline:
-        sections.append([*_pipeline(spec.pipeline)])
+        root["pipeline"] = _pipeline(spec.pipeline)
     rules = [
-        (part.cells[0], [*_rule(draft, block, given, part, whole=not at)])
-        for block, given, parts in spec.blocks
+        (of, given, part, not at)
+        for of, given, parts in spec.blocks
         for at, part in enumerate(parts)
     ]
-    rules.sort(key=lambda rule: rule[0])
-    lines = [line for _, rule in rules for line in rule]
-    if lines and all(_says_all(member.draft) for member in spec.members):
-        sections.append(["unmatched: untag  # a cell that no rule selects has no Kale tags"])
-    sections.append(["cells:", *lines] if lines else ["cells: []"])
-    return "\n\n".join("\n".join(section) for section in sections) + "\n"
+    rules.sort(key=lambda rule: rule[2].cells[0])
+    if rules and all(_covers_all(member.draft) for member in spec.members):
+        root["unmatched"] = "untag"
+        why = "a cell that no rule selects has no Kale tags"
+        root.yaml_add_eol_comment(why, "unmatched", column=0)
+    root["cells"] = _cells(spec.members[0].draft, rules)
+    for key in [*root][1:]:
+        root.yaml_set_comment_before_after_key(key, before="\n")  # a blank line
+    return dump(root)
 
 
 def _head(spec: Combined) -> Iterator[str]:
@@ -40,78 +43,66 @@ def _head(spec: Combined) -> Iterator[str]:
     names = [member.path or "standard input" for member in spec.members]
     called = names[0] if len(names) == 1 else f"{len(names)} notebooks"
     if draft.proposed:
-        yield comment(
-            f"# From {called}, without Kale tags so far: a proposal, made of headings and code."
-        )
-        yield "# Read each rule and change it; `kale-tag plan` shows what it would do."
+        yield comment(f"A proposal for {called}, which has no Kale tags, from headings and code.")
+        yield "Review each rule and change it; `kale-tag plan` shows what it would do."
     else:
-        yield comment(f"# From {called}, by `kale-tag extract`.")
+        yield comment(f"From {called}, by `kale-tag extract`.")
     for remark in draft.remarks:
-        yield comment(f"# {remark}")
+        yield comment(remark)
     yield from _lost(spec.members)
 
 
-def _lost(members: Sequence[Member]) -> Iterator[str]:
-    """What the spec cannot give; of what several notebooks have in common, once."""
+def _lost(members: Sequence[SpecMember]) -> Iterator[str]:
+    """What the spec cannot give, once for several notebooks."""
     found: dict[Lost, list[str]] = {}
     for member in members:
         for one in member.draft.lost:
             found.setdefault(one, []).append(member.draft.notebook.name)
     if found:
-        yield "# Not in this spec:"
+        yield "Not in this spec:"
     for one, names in found.items():
         more = f" and {len(names) - SHOWN} more" if len(names) > SHOWN else ""
         some = f"{', '.join(names[:SHOWN])}{more}, " if len(names) < len(members) else ""
         what = "setting" if one.cell is None else f"cell {one.cell}:"
-        yield comment(f"# - {some}{what} {one.what} ({one.why})")
+        yield comment(f"- {some}{what} {one.what} ({one.why})")
 
 
-def _says_all(draft: Draft) -> bool:
-    """Whether each code cell with something of Kale's has a rule: then no other shall have any."""
-    said = {cell for block in draft.blocks for cell in block.cells}
+def _covers_all(draft: SpecDraft) -> bool:
+    """Whether each code cell with Kale tags has a rule, so that all others have none."""
+    covered = {cell for block in draft.blocks for cell in block.cells}
     for cell, kind in enumerate(draft.notebook.types):
         metadata = draft.notebook.metadata_of(cell)
         kales = cell in draft.tags or (isinstance(metadata, dict) and PATH_KEY in metadata)
-        if kind == "code" and kales and cell not in said:
+        if kind == "code" and kales and cell not in covered:
             return False
     return True
 
 
-def _notebooks(found: Sequence[Entry]) -> Iterator[str]:
-    plain = [_path(entry.path) for entry in found]
-    line = f"notebooks: {flow(plain)}"
-    if len(line) <= WIDTH and not any(entry.vars or entry.pipeline for entry in found):
-        yield line
-        return
-    yield "notebooks:"
-    for path, entry in zip(plain, found, strict=True):
-        more: dict[str, object] = {"path": path}
+def _notebooks(found: Sequence[MemberEntry]) -> YamlNode:
+    entries: list[object] = []
+    for entry in found:
+        path = f"./{entry.path}" if entry.path.startswith("!") else entry.path  # `!` excludes
+        more: dict[str, object] = {}
         if entry.vars:
             more["vars"] = {name: Measure(value) for name, value in entry.vars.items()}
         if entry.pipeline:
-            more["pipeline"] = _structured(entry.pipeline)
-        if len(more) == 1:
-            yield f"  - {text(path)}"
-        else:
-            yield from _item(more)
+            more["pipeline"] = _with_measures(entry.pipeline)
+        entries.append({"path": path, **more} if more else path)
+    plain = all(isinstance(entry, str) for entry in entries)
+    return lay_out(entries, 0, len("notebooks: ")) if plain else block(entries, 2)
 
 
-def _pipeline(pipeline: Mapping[str, object]) -> Iterator[str]:
+def _pipeline(pipeline: Mapping[str, object]) -> YamlNode:
     there = {key: value for key, value in pipeline.items() if value is not None}
-    absent = {key: value for key, value in pipeline.items() if value is None}
-    yield "pipeline:"
-    yield from entries(_structured(there), "  ")
+    absent = [key for key, value in pipeline.items() if value is None]
+    made = block(_with_measures(there) | dict.fromkeys(absent), 2)
     if absent:
-        yield comment_line("not in the notebook; null, or they would be given their defaults")
-        yield from entries(absent, "  ")
+        why = "not in the notebook; without null they get their defaults"
+        made.yaml_set_comment_before_after_key(absent[0], before=why, indent=2)
+    return made
 
 
-def _path(path: str) -> str:
-    """A path that is not read as one to exclude."""
-    return f"./{path}" if path.startswith("!") else path
-
-
-def _structured(pipeline: Mapping[str, object]) -> dict[str, object]:
+def _with_measures(pipeline: Mapping[str, object]) -> dict[str, object]:
     """*pipeline*, with values of `steps_defaults` that need no quotes around a number."""
     made = dict(pipeline)
     if isinstance(defaults := made.get("steps_defaults"), Mapping):
@@ -122,54 +113,47 @@ def _structured(pipeline: Mapping[str, object]) -> dict[str, object]:
     return made
 
 
-def _rule(draft: Draft, block: Block, given: Given, part: Part, *, whole: bool) -> Iterator[str]:
-    """The lines of one rule: *whole* if it gives the settings of its step too."""
-    mark = "proposal: " if draft.proposed else ""
-    gives = _gives(block.role, given, whole=whole)
-    each = len(part.values) > 1
-    if not each:
-        yield comment_line(f"{mark}{_named(draft, part.cells)}")
-    elif mark:
-        yield comment_line("proposal")
-    for remark in block.remarks if whole else ():
-        yield comment_line(remark)
+def _cells(
+    draft: SpecDraft, rules: Sequence[tuple[CellBlock, BlockFields, ChosenSelector, bool]]
+) -> YamlNode:
+    """The rules, each below comments on its cells."""
+    made = block([])
+    for at, (of, given, part, whole) in enumerate(rules):
+        made.append(_rule(draft, part, _keys(of.role, given, whole=whole)))
+        remarks = [*_title(draft, part), *(of.remarks if whole else ())]
+        if remarks:
+            before = "\n".join(map(comment, remarks))
+            made.yaml_set_comment_before_after_key(at, before=before, indent=2)
+    return made
+
+
+def _title(draft: SpecDraft, part: ChosenSelector) -> Iterator[str]:
+    """The comment above a rule; the cells of several values have comments of their own."""
+    mark = "proposal" if draft.proposed else ""
+    named = _named(draft, part.cells) if len(part.values) == 1 else ""
+    if mark or named:
+        yield ": ".join(filter(None, (mark, named)))
+
+
+def _rule(draft: SpecDraft, part: ChosenSelector, keys: Mapping[str, object]) -> YamlNode:
+    values = [Regex(value) if part.key in _REGEXES else value for value in part.values]
     number = len(part.cells)
-    expect: dict[str, object] = {"expect": "one" if number == 1 else number}
-    gives = {**(expect if part.key == "source" else {}), **gives}
-    if not each:
+    if part.key == "source":
+        keys = {"expect": "one" if number == 1 else number, **keys}
+    if len(values) == 1:
         filled = {"source": Regex(FILLED)} if part.filled else {}
-        yield from _item({part.key: _value(part.key, part.values[0]), **filled, **gives})
-        return
-    yield f"  - {part.key}:"
-    for value, cell in zip(part.values, part.cells, strict=True):
-        shown = flow(_value(part.key, value))
-        yield f"      - {shown}  # {comment(_named(draft, (cell,), 40))}"
-    yield from entries(gives, "    ")
+        return lay_out({part.key: values[0], **filled, **keys}, 4)
+    made = block({part.key: [], **keys}, 4)
+    made[part.key] = listed = block(values, 6)
+    for at, cell in enumerate(part.cells):
+        listed.yaml_add_eol_comment(comment(_named(draft, (cell,), 40)), at, column=0)
+    return made
 
 
-def comment_line(words: str) -> str:
-    """A comment above a rule."""
-    return f"  # {comment(words)}"
+_REGEXES = {"source", "heading"}
 
 
-def _item(values: Mapping[str, object]) -> Iterator[str]:
-    """An item of a list: in one line where it fits."""
-    line = f"  - {flow(values)}"
-    if len(line) <= WIDTH:
-        yield line
-        return
-    first, *rest = entries(values, "    ")
-    yield f"  - {first.lstrip()}"
-    yield from rest
-
-
-def _value(key: str, value: str | int) -> object:
-    if isinstance(value, int):
-        return value
-    return Regex(value) if key in {"source", "heading"} else value
-
-
-def _named(draft: Draft, cells: Sequence[int], width: int = 60) -> str:
+def _named(draft: SpecDraft, cells: Sequence[int], width: int = 60) -> str:
     source = draft.notebook.source(cells[0])
     line = first_line(source, width) or "(empty)"
     if len(cells) == 1:
@@ -179,8 +163,8 @@ def _named(draft: Draft, cells: Sequence[int], width: int = 60) -> str:
     return f"cells {shown}{more}: {line}"
 
 
-def _gives(role: Role, given: Given, *, whole: bool) -> dict[str, object]:
-    """What a rule gives, in the order of the documentation."""
+def _keys(role: BlockRole, given: BlockFields, *, whole: bool) -> dict[str, object]:
+    """The keys of a rule besides its selector, in the order of the documentation."""
     if role.kind in tags.SPECIAL:
         return {"tag": role.kind}
     if role.kind == "notebook":

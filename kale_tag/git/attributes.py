@@ -1,4 +1,4 @@
-"""Attributes files of Git: what a line says, which line counts, and lines of ours."""
+"""Attributes files of Git: parse lines, find the effective line, add and remove ours."""
 
 import os
 import re
@@ -8,19 +8,19 @@ from typing import NamedTuple
 
 from kale_tag import files
 from kale_tag.diagnostics import Diagnostic, UserError, error
-from kale_tag.git.config import Repository, get
+from kale_tag.git.config import RepositoryFiles, get
 from kale_tag.git.revisions import run
 
 
-class Line(NamedTuple):
-    """A line of an attributes file: its pattern, and what it sets, in order."""
+class AttributesLine(NamedTuple):
+    """A line of an attributes file."""
 
     pattern: str
-    attributes: dict[str, str]
+    attributes: dict[str, str]  # in the order of the line
 
 
 def global_attributes() -> str:
-    """The attributes file of the user, which may not be there yet."""
+    """The path of the user's attributes file, which may not exist yet."""
     found = get("core.attributesFile", "--global", path=True)
     if found is not None:
         return os.path.abspath(found.value)
@@ -29,9 +29,9 @@ def global_attributes() -> str:
 
 
 def effective(names: Sequence[str], paths: Sequence[str], at: str) -> dict[str, dict[str, str]]:
-    """What Git itself says of the attributes *names*, for each of *paths* below *at*.
+    """The attributes *names* of each of *paths* below *at*, as Git resolves them.
 
-    `unspecified`, `set`, `unset`, or the value.
+    Values are `unspecified`, `set`, `unset`, or the value.
     """
     data = b"".join(os.fsencode(path) + b"\0" for path in paths)
     found: dict[str, dict[str, str]] = {path: {} for path in paths}
@@ -48,20 +48,20 @@ def notebooks(at: str) -> list[str]:
 
 
 def read_lines(path: str) -> list[str]:
-    """The lines of an attributes file with their ends; none where there is no file."""
+    """The lines of an attributes file with their line ends; none if it does not exist."""
     if not os.path.lexists(path):
         return []
     return re.findall(r"[^\n]*\n|[^\n]+", files.read(path).data.decode("utf-8", "surrogateescape"))
 
 
-def parse_line(line: str) -> Line | None:
-    """What a line says, or None for a comment and a blank line."""
+def parse_line(line: str) -> AttributesLine | None:
+    """The parsed *line*, None for a comment or a blank line."""
     text = line.strip(" \t\r\n").removeprefix("\ufeff")
     if not text or text.startswith("#"):
         return None
     quoted = re.match(r'"((?:[^"\\]|\\.)*)"', text)
     pattern, rest = (quoted[1], text[quoted.end() :]) if quoted else (*text.split(None, 1), "")[:2]
-    return Line(pattern, dict(map(_attribute, rest.split())))
+    return AttributesLine(pattern, dict(map(_attribute, rest.split())))
 
 
 def _attribute(word: str) -> tuple[str, str]:
@@ -83,16 +83,16 @@ def last_line(path: str, name: str, notebook: str) -> str | None:
 
 
 def _matches(pattern: str, path: str) -> bool:
-    # As Git does it for all patterns that people write; it is used to name a place only.
+    # Simpler than in Git, and used only to name a line in a message.
     if "/" not in pattern:
         return fnmatchcase(os.path.basename(path), pattern)
     return fnmatchcase(path, pattern.lstrip("/").replace("**/", "*"))
 
 
-def attribute_files(repository: Repository, notebook: str) -> Iterator[tuple[str, str]]:
-    """The attributes files that count for *notebook*, the strongest first.
+def attribute_files(repository: RepositoryFiles, notebook: str) -> Iterator[tuple[str, str]]:
+    """The attributes files that apply to *notebook*, by precedence.
 
-    With each stands the path of the notebook as its patterns see it.
+    Each comes with the path of the notebook relative to it.
     """
     yield repository.attributes, notebook
     if not repository.bare:
@@ -107,8 +107,8 @@ def attribute_files(repository: Repository, notebook: str) -> Iterator[tuple[str
     yield "/etc/gitattributes", notebook
 
 
-def origin(repository: Repository, name: str, notebook: str) -> tuple[str, str] | None:
-    """The file, and the line in it, that gives *notebook* the attribute *name*."""
+def origin(repository: RepositoryFiles, name: str, notebook: str) -> tuple[str, str] | None:
+    """The file and line that set the attribute *name* for *notebook*."""
     for path, inner in attribute_files(repository, notebook):
         line = last_line(path, name, inner)
         if line is not None:
@@ -117,21 +117,18 @@ def origin(repository: Repository, name: str, notebook: str) -> tuple[str, str] 
 
 
 def add_line(path: str, line: str) -> None:
-    """Append *line* to an attributes file, which is made where there is none.
-
-    `drop_line` makes it undone to the byte.
-    """
+    """Append *line* to an attributes file, created if needed; `drop_attributes` undoes it."""
     old = "".join(read_lines(path))
     end = "\r\n" if "\r\n" in old else "\n"
-    # Where the last line has no end, neither has ours, so that it can be taken out again.
+    # Where the last line has no line end, neither has ours, so that removal restores the bytes.
     new = old + line + end if not old or old.endswith("\n") else old + end + line
     _write(path, new)
 
 
 def drop_attributes(path: str, pattern: str, attributes: dict[str, str]) -> bool:
-    """Take *attributes* from the lines for just this *pattern*; whether there were any.
+    """Remove *attributes* from the lines for exactly *pattern*; whether there were any.
 
-    A line that sets nothing else goes, and with the last of all lines the file.
+    A line without other attributes is removed, and a file without other lines.
     """
     lines = read_lines(path)
     kept: list[str] = []

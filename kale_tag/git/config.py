@@ -1,4 +1,4 @@
-"""Git's configuration, and where a repository keeps its own things."""
+"""Git's configuration, and the paths of a repository."""
 
 import os
 from collections.abc import Sequence
@@ -11,39 +11,36 @@ from kale_tag.git.revisions import GitError, run
 Scope = Literal["--local", "--global"]
 
 
-class Setting(NamedTuple):
-    """A value in the configuration, and the file that it stands in."""
+class ConfigValue(NamedTuple):
+    """A value in the configuration."""
 
     value: str
-    file: str
+    file: str  # the configuration file that sets it
 
 
 @dataclass(frozen=True, slots=True)
-class Repository:
-    """Where a repository is: *top*, where commands on it run, and its own attributes file.
+class RepositoryFiles:
+    """The paths of a repository."""
 
-    In a bare repository *top* is the repository itself.
-    """
-
-    top: str
-    attributes: str
+    top: str  # the top folder, or the repository itself if it is bare
+    attributes: str  # its `info/attributes`
     bare: bool
 
 
-def find_repository(at: str = "") -> Repository:
+def find_repository(at: str = "") -> RepositoryFiles:
     """The repository that the folder *at* is in. Raises `GitError` with Git's words."""
     words = ["rev-parse", "--is-inside-work-tree", "--git-path", "info/attributes"]
     inside, _, attributes = os.fsdecode(run(words, at)).removesuffix("\n").partition("\n")
     attributes = os.path.abspath(os.path.join(at, attributes))
     if inside == "true":
         top = os.fsdecode(run(["rev-parse", "--show-toplevel"], at)).removesuffix("\n")
-        return Repository(top, attributes, bare=False)
+        return RepositoryFiles(top, attributes, bare=False)
     top = os.fsdecode(run(["rev-parse", "--absolute-git-dir"], at)).removesuffix("\n")
-    return Repository(top, attributes, bare=True)
+    return RepositoryFiles(top, attributes, bare=True)
 
 
-def get(key: str, scope: Scope | None, at: str = "", *, path: bool = False) -> Setting | None:
-    """The value of *key*; with None as scope the one that is in force."""
+def get(key: str, scope: Scope | None, at: str = "", *, path: bool = False) -> ConfigValue | None:
+    """The value of *key* in *scope*; with None the effective one."""
     words = ["config", "-z", "--show-origin", *([scope] if scope else [])]
     words += [*(["--type=path"] if path else []), "--get", key]
     try:
@@ -51,10 +48,10 @@ def get(key: str, scope: Scope | None, at: str = "", *, path: bool = False) -> S
     except GitError as exc:
         if exc.code == 1:
             return None
-        if scope == "--global" and "unable to read" in exc.message:  # there is no such file yet
+        if scope == "--global" and "unable to read" in exc.message:  # the file does not exist yet
             return None
         raise UserError(_refused(exc)) from None
-    return Setting(value, os.path.join(at, origin.removeprefix("file:")))
+    return ConfigValue(value, os.path.join(at, origin.removeprefix("file:")))
 
 
 def put(key: str, value: str, scope: Scope, at: str = "") -> None:
@@ -63,7 +60,7 @@ def put(key: str, value: str, scope: Scope, at: str = "") -> None:
 
 
 def unset(key: str, scope: Scope, at: str = "") -> None:
-    """Take *key* out; Git takes the section away with its last key."""
+    """Remove *key*; Git removes the section with its last key."""
     _change(["config", scope, "--unset-all", key], at)
 
 

@@ -52,7 +52,7 @@ class DriverPlace:
 
     scope: config.Scope  # of the settings
     attributes: str  # the attributes file
-    repository: config.Repository | None
+    repository: config.RepositoryFiles | None
 
     @property
     def top(self) -> str:
@@ -164,7 +164,7 @@ class DriverState:
     total: int  # notebooks in the repository
     place: tuple[str, str] | None  # the file and line that names the driver for notebooks
     others: tuple[tuple[str, str], ...]  # notebooks with another driver or none, and which
-    command: config.Setting | None
+    command: config.ConfigValue | None
 
     @property
     def program(self) -> str:
@@ -206,7 +206,7 @@ def status(place: DriverPlace, *, as_json: bool) -> DriverReport:
     return DriverReport(active, [json.dumps(document, indent=1, ensure_ascii=False)])
 
 
-def _state(repository: config.Repository, kind: Kind) -> DriverState:
+def _state(repository: config.RepositoryFiles, kind: Kind) -> DriverState:
     values = _values(repository, kind)
     others = tuple((path, value) for path, value in values.items() if value != NAME)
     ours = next((path for path, value in values.items() if value == NAME), None)
@@ -307,7 +307,7 @@ def _taken(kind: Kind, line: str, file: str) -> Diagnostic:
     )
 
 
-def _overruled(repository: config.Repository, kind: Kind) -> Diagnostic | None:
+def _overruled(repository: config.RepositoryFiles, kind: Kind) -> Diagnostic | None:
     """A warning if another line takes precedence over ours."""
     for path, value in _values(repository, kind).items():
         if value != NAME:
@@ -321,7 +321,7 @@ def _overruled(repository: config.Repository, kind: Kind) -> Diagnostic | None:
     return None
 
 
-def _values(repository: config.Repository, kind: Kind, *more: str) -> dict[str, str]:
+def _values(repository: config.RepositoryFiles, kind: Kind, *more: str) -> dict[str, str]:
     """The driver that Git takes for each notebook; for one that might be, where there is none."""
     paths = [] if repository.bare else attributes.notebooks(repository.top)
     found = attributes.effective([kind], [*(paths or [ANY]), *more], repository.top)

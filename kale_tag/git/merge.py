@@ -16,9 +16,9 @@ from typing import NamedTuple
 from kale_tag.git.revisions import GitError, run
 
 NAMES = ("kale-tag-base", "kale-tag-ours", "kale-tag-theirs")
-"""Branches of the repository to merge in; in conflicts they give way to the user's labels."""
+"""Branches of the temporary repository; in conflicts the user's labels replace them."""
 
-# What says where the user's repository is; Git sets it for the programs that it calls.
+# Variables that lead to the user's repository; Git sets them for the programs that it calls.
 _PLACE = (
     "GIT_DIR",
     "GIT_WORK_TREE",
@@ -33,7 +33,7 @@ _PLACE = (
 
 
 class Labels(NamedTuple):
-    """What stands behind the conflict markers."""
+    """The labels behind the conflict markers."""
 
     base: str = "base"
     ours: str = "ours"
@@ -44,9 +44,9 @@ LABELS = Labels()
 
 
 class Hunk(NamedTuple):
-    """What stands between conflict markers, and the line of the first, counted from 1."""
+    """A conflict: the texts between its markers."""
 
-    line: int
+    line: int  # of the first marker, 1-based
     ours: bytes
     theirs: bytes
 
@@ -74,7 +74,7 @@ def merge_as_git(
     with TemporaryDirectory(prefix="kale-tag-") as folder:
         try:
             merged = _by_merge_tree(folder, versions, marker_size, style)
-        except GitError:  # Git before 2.38 does not know how
+        except GitError:  # Git before 2.38
             return _by_merge_file(folder, versions, marker_size, style, labels)
     return GitMerge(_relabelled(merged.data, marker_size, labels), merged.clean)
 
@@ -98,7 +98,7 @@ def _conflict_style() -> str:
 def _by_merge_tree(
     folder: str, versions: Sequence[bytes], marker_size: int, style: str
 ) -> GitMerge:
-    # The least that Git takes for a repository.
+    # The minimum of a Git repository.
     for name in ("objects", "refs", "info"):
         os.mkdir(os.path.join(folder, name))
     with open(os.path.join(folder, "HEAD"), "w", encoding="ascii") as head:
@@ -156,7 +156,7 @@ def _by_merge_file(
 
 
 def _git(folder: str, words: Sequence[str], data: bytes = b"", conflict: int = 0) -> GitMerge:
-    """What Git prints; an exit code of up to *conflict* says that there is one."""
+    """The output of Git; an exit code from 1 to *conflict* is a conflict."""
     place: Mapping[str, str] = {}
     if folder:
         place = {"GIT_DIR": folder, "GIT_ATTR_NOSYSTEM": "1"}
@@ -170,6 +170,6 @@ def _git(folder: str, words: Sequence[str], data: bytes = b"", conflict: int = 0
         env={**inherited, **place, "LC_ALL": "C"},
     )
     if not 0 <= done.returncode <= conflict:
-        said = done.stderr.decode(errors="replace").strip().replace("\n", "; ")
-        raise GitError(done.returncode, said)
+        message = done.stderr.decode(errors="replace").strip().replace("\n", "; ")
+        raise GitError(done.returncode, message)
     return GitMerge(done.stdout, clean=done.returncode == 0)

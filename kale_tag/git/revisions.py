@@ -20,15 +20,11 @@ _LFS = b"version https://git-lfs.github.com/spec/"
 
 @dataclass(frozen=True, slots=True)
 class Repository:
-    """A repository as seen from the folder *at*, "" for the current one.
+    """A repository as seen from a folder."""
 
-    *top* is the top folder of its work tree, None where there is none to be in: in a bare
-    repository, and inside of `.git`. A *shallow* one has the last part of its history only.
-    """
-
-    at: str
-    top: str | None
-    shallow: bool
+    at: str  # the folder; "" for the current one
+    top: str | None  # of the work tree; None in a bare repository and inside `.git`
+    shallow: bool  # has the last part of its history only
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,29 +37,25 @@ class Object:
 
 @dataclass(frozen=True, slots=True)
 class Blob:
-    """A notebook at a revision. *path* is relative to the top folder, with `/`.
+    """A notebook at a revision or in the work tree."""
 
-    *id* is that of its content. In the work tree it is None where Git has not hashed the file, and
-    where it has, it need not keep the content.
-    """
-
-    path: str
-    id: str | None
+    path: str  # relative to the top folder, with `/`
+    id: str | None  # of its content; None in the work tree where Git has not hashed the file
 
 
 @dataclass(frozen=True, slots=True)
 class Changed:
-    """A notebook before and after, None where it is not there; two paths where it was renamed."""
+    """A notebook before and after, None where it is absent; with two paths if it was renamed."""
 
     before: Blob | None
     after: Blob | None
 
 
 class GitError(Exception):
-    """Git refused; *message* is what it said, without `fatal:`, in one line."""
+    """Git failed; *message* is its error in one line, without `fatal:`."""
 
     def __init__(self, code: int, message: str) -> None:
-        """Keep Git's exit code and words."""
+        """Keep Git's exit code and message."""
         super().__init__(message)
         self.code = code
         self.message = message
@@ -91,8 +83,8 @@ def run(words: Sequence[str], at: str = "", data: bytes | None = None) -> bytes:
             error("no-git", "there is no `git` on this machine's PATH", help="install Git")
         ) from None
     if done.returncode:
-        said = done.stderr.decode(errors="replace").strip().replace("\n", "; ")
-        raise GitError(done.returncode, said.removeprefix("fatal: "))
+        message = done.stderr.decode(errors="replace").strip().replace("\n", "; ")
+        raise GitError(done.returncode, message.removeprefix("fatal: "))
     return done.stdout
 
 
@@ -110,8 +102,8 @@ def repository(at: str = "") -> Repository | None:
     Raises `UserError` where there is one that Git refuses to use, and where there is no Git.
     """
     try:
-        told = run(["rev-parse", "--is-shallow-repository"], at)
-        return Repository(at, root(at), told.strip() == b"true")
+        printed = run(["rev-parse", "--is-shallow-repository"], at)
+        return Repository(at, root(at), printed.strip() == b"true")
     except GitError as exc:
         if "not a git repository" in exc.message.lower():
             return None
@@ -156,7 +148,7 @@ def merge_base(repo: Repository, one: str, other: str) -> str:
             error(
                 "no-merge-base",
                 f"`{one}` and `{other}` have no common ancestor here",
-                notes=[f"git says: {reason}"] if exc.message else (),
+                notes=[f"Git: {reason}"] if exc.message else (),
                 help=_DEEPEN if repo.shallow else f"compare them directly: `{one}..{other}`",
             )
         ) from None
@@ -188,15 +180,15 @@ def notebooks_at(repo: Repository, tree: str, pathspecs: Sequence[str] = ()) -> 
 
 
 def is_lfs_pointer(data: bytes) -> bool:
-    """Whether *data* only says where Git LFS keeps the content."""
+    """Whether *data* is a pointer of Git LFS."""
     return len(data) < 1024 and data.startswith(_LFS)
 
 
 class Blobs:
-    """Reads the content of many blobs through one process, one after the other."""
+    """Reads the content of many blobs through one process."""
 
     def __init__(self, repo: Repository) -> None:
-        """Nothing is started before the first blob is asked for."""
+        """Start the process with the first blob only."""
         self._repo = repo
         self._process: subprocess.Popen[bytes] | None = None
 
@@ -234,7 +226,7 @@ class Blobs:
                 "not-read",
                 f"Git does not have the content of {name}",
                 Label(Source(name)),
-                help=f"`git cat-file blob {blob}` says why; `git fetch` may bring it",
+                help=f"`git cat-file blob {blob}` shows why; `git fetch` may bring it",
             )
         )
 
@@ -274,7 +266,7 @@ def _unknown(repo: Repository, revision: str, diagnostic: GitError) -> Diagnosti
             "this repository has no commits yet",
             help="compare two notebooks or folders, or commit first",
         )
-    notes = [f"git says: {diagnostic.message}"] if "ambiguous" in diagnostic.message else []
+    notes = [f"Git: {diagnostic.message}"] if "ambiguous" in diagnostic.message else []
     if repo.shallow:
         notes.append(_DEEPEN)
     names = run(["for-each-ref", "--format=%(refname:short)"], repo.at).decode(errors="replace")
@@ -293,10 +285,10 @@ def _changes(repo: Repository, words: Sequence[str], pathspecs: Sequence[str]) -
         limits = [":(top)*.ipynb"]  # saves Git the search for renames of everything else
     plain = ["--raw", "-z", "--no-abbrev", "--no-ext-diff", "--no-textconv", "--no-relative"]
     try:
-        told = run([words[0], *plain, *words[1:], "--", *limits], repo.at)
+        printed = run([words[0], *plain, *words[1:], "--", *limits], repo.at)
     except GitError as exc:
         raise UserError(_refused(exc)) from None
-    parts = iter(told.split(b"\0"))
+    parts = iter(printed.split(b"\0"))
     for head in parts:
         if not head:
             return

@@ -1,4 +1,4 @@
-"""What can be wrong with a notebook file, in words."""
+"""Errors in notebook files."""
 
 import re
 from collections.abc import Mapping
@@ -23,7 +23,7 @@ def empty(name: str) -> Diagnostic:
 
 
 def not_utf8(name: str, data: bytes, offset: int) -> Diagnostic:
-    """Bytes that no UTF-8 text has; the first is at *offset*."""
+    """Bytes that are not UTF-8; the first is at *offset*."""
     at, line, _ = _place(name, data, offset)
     utf16 = data.startswith((b"\xff\xfe", b"\xfe\xff"))
     encoding = "UTF-16" if utf16 else "LATIN1"
@@ -37,15 +37,15 @@ def not_utf8(name: str, data: bytes, offset: int) -> Diagnostic:
 
 
 def not_json(name: str, data: bytes, diagnostic: str, offset: int) -> Diagnostic:
-    """What `json` calls *fault*, or what lies behind it."""
+    """What `json` calls *diagnostic*, or its probable cause."""
     if (marker := _conflict(data)) is not None:
         at, line, _ = _place(name, data, marker)
         return error(
             "merge-conflict",
             f"{name} has an unresolved merge conflict in line {line}",
             at,
-            help=f"resolve it: `git checkout --ours {quote(name)}` (or `--theirs`) takes one side "
-            "whole, `nbdime mergetool` merges cell by cell",
+            help=f"resolve it: `git checkout --ours {quote(name)}` (or `--theirs`) takes one side, "
+            "`nbdime mergetool` merges cell by cell",
         )
     if _is_cut(data, diagnostic, offset):
         end = len(data.rstrip()) - 1
@@ -83,25 +83,25 @@ def not_an_object(name: str) -> Diagnostic:
     """JSON, but a list, a number, a text."""
     return error(
         "not-a-notebook",
-        f"{name} is JSON, but no notebook: it is not an object",
+        f"{name} is JSON, but not a notebook: it is not an object",
         Label(Source(name)),
         help=GIVE_NOTEBOOK,
     )
 
 
 def no_cells(name: str, *, missing: bool) -> Diagnostic:
-    """`cells` is not there, or is not a list."""
+    """`cells` is missing or not a list."""
     what = "has no `cells`" if missing else "has `cells` that are not a list"
     return error(
         "not-a-notebook",
-        f"{name} is JSON, but no notebook: it {what}",
+        f"{name} is JSON, but not a notebook: it {what}",
         Label(Source(name)),
         help=GIVE_NOTEBOOK,
     )
 
 
 def bad_cell(name: str, data: bytes, index: int, offset: int) -> Diagnostic:
-    """The cell *index*, which stands at *offset*, is not an object."""
+    """The cell *index*, at *offset*, is not an object."""
     return error(
         "not-a-notebook",
         f"cell {index} of {name} is not an object",
@@ -131,7 +131,7 @@ def old_format(name: str, version: str) -> Diagnostic:
 
 
 def new_format(name: str, version: float) -> Diagnostic:
-    """A notebook from the future."""
+    """A notebook of a later format."""
     return error(
         "new-nbformat",
         f"{name} is in a new format (nbformat {version}); Kale and kale-tag read nbformat 4",
@@ -141,14 +141,14 @@ def new_format(name: str, version: float) -> Diagnostic:
 
 
 def _place(name: str, data: bytes, offset: int) -> tuple[Label, int, int]:
-    # The place of the byte at *offset*, with its line, or a piece of it; its line and column.
+    # The place of the byte at *offset*, its line and its column.
     label = Lines(data).label(name, offset, offset + 1)
     assert label.span is not None
     return (label, *label.source.position(label.span.start))
 
 
 def _conflict(data: bytes) -> int | None:
-    # No JSON text has a line that starts so, but other texts have.
+    # No line of JSON starts with a marker, but lines of other texts may.
     start = data[:64].removeprefix(b"\xef\xbb\xbf").lstrip()
     found = _marker(data) if start.startswith((b"{", b"<<<<<<< ")) else None
     return found and found.start()
@@ -166,9 +166,9 @@ WORDS: Final[Mapping[str, str]] = {
     "Expecting property name enclosed in double quotes": "a key in double quotes is expected here",
     "Expecting ',' delimiter": "`,` or the closing bracket is expected here",
     "Expecting ':' delimiter": "`:` is expected after the key",
-    "Extra data": "the JSON text has ended before this",
+    "Extra data": "the JSON text ends before this",
     "Invalid control character": "a control character, such as a line break, within a string",
-    "Invalid \\escape": "an escape that JSON does not know",
+    "Invalid \\escape": "an invalid escape",
     "Invalid \\uXXXX escape": "`\\u` is followed by four hexadecimal digits",
 }
 

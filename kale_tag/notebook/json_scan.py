@@ -1,4 +1,4 @@
-"""Where the members and items of a JSON text stand."""
+"""The members and items of a JSON text, with their offsets."""
 
 import re
 from json import JSONDecodeError
@@ -62,12 +62,12 @@ def items_at(text: str, start: int, read: ReadValue = value_at) -> tuple[list[It
 
 
 def last(members: list[Member], key: str) -> Member | None:
-    """The member that counts for *key*: of repeated keys the last wins, as in `json.loads`."""
+    """The effective member for *key*: of repeated keys the last wins, as in `json.loads`."""
     return next((member for member in reversed(members) if member.key == key), None)
 
 
 def _any_key(text: str, at: int) -> tuple[str, int, int]:
-    # A key with escapes in it, or a fault.
+    # A key with escapes, or an error.
     if text[at : at + 1] != '"':
         raise JSONDecodeError("Expecting property name enclosed in double quotes", text, at)
     key, key_end = scanstring(text, at + 1, True)

@@ -6,6 +6,9 @@ from json import JSONEncoder
 
 from kale_tag.notebook.json_value import HugeInt
 
+SHOWN = 60
+"""Characters of a value in a message."""
+
 
 class JsonStyle:
     """The layout of the file *data*, as its first key shows it."""
@@ -68,6 +71,12 @@ def _layout(head: bytes) -> tuple[str, str, str] | None:
     unit = " " if line is None else line.lstrip("\r\n")
     colon = ": " if "\n" in found[2] else found[2]
     return unit, colon, "," if line is None and colon == ":" else ", "
+
+
+def shown(value: object) -> str:
+    """*value* as JSON in a message; a long text is cut."""
+    text = JsonStyle(b"").text(value, None)
+    return text if len(text) <= SHOWN else f"{text[: SHOWN - 1]}…"
 
 
 def line_break(space: str) -> str | None:

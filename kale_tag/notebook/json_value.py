@@ -73,3 +73,22 @@ def _integer(digits: str) -> int | HugeInt:
 _scan: ReadValue = JSONDecoder().scan_once  # type: ignore[attr-defined]
 _scan_huge: ReadValue = JSONDecoder(parse_int=_integer).scan_once  # type: ignore[attr-defined]
 _space = re.compile(r"[ \t\n\r]*").match
+
+
+def same(one: object, other: object) -> bool:
+    """Whether two JSON values are equal: 1 is neither True nor 1.0, NaN is NaN."""
+    if one is other:
+        return True
+    if isinstance(one, str):
+        return one == other
+    if isinstance(one, dict):
+        return (
+            isinstance(other, dict)
+            and one.keys() == other.keys()
+            and all(same(value, other[key]) for key, value in one.items())
+        )
+    if isinstance(one, list):
+        return isinstance(other, list) and len(one) == len(other) and all(map(same, one, other))
+    if isinstance(one, float):
+        return isinstance(other, float) and float.__repr__(one) == float.__repr__(other)
+    return one == other and not isinstance(one, bool) and not isinstance(other, bool | float)

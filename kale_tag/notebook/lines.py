@@ -1,4 +1,4 @@
-"""Offsets in the bytes of a file as lines and columns, and as labels that quote just their line."""
+"""Byte offsets of a file as lines and columns, and as labels that quote their line."""
 
 from typing import Final
 
@@ -28,7 +28,7 @@ class Lines:
         self._blocks: list[tuple[int, int, int]] = []
 
     def label(self, name: str, start: int, end: int) -> Label:
-        """The bytes from *start* to *end*, in the file *name*, as far as they stand in one line."""
+        """The bytes from *start* to *end* of the file *name*, as far as they are in one line."""
         line, begin, column = self._position(start)
         end = max(self._boundary(min(end, start + LONGEST)), start + 1)
         stop = self.data.find(b"\n", start, end + REACH)

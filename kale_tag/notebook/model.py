@@ -1,4 +1,4 @@
-"""What a notebook is: cells, and metadata with a known place in the bytes it was read from."""
+"""A notebook: cells, and metadata with a known place in its bytes."""
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -27,17 +27,16 @@ BOM: Final = b"\xef\xbb\xbf"
 
 @dataclass(slots=True, eq=False, repr=False, kw_only=True)
 class Notebook:
-    """A notebook and the bytes it was read from; *fast* says which engine read them.
+    """A notebook and the bytes it was read from.
 
-    A *holder* of metadata is a cell, given by its 0-based number, or the notebook, given as None.
-    *types* are the types of the cells, "" where the file has no text for one. Sources and metadata
-    are decoded when they are asked for; what is *known* has been, and nobody may change it.
+    A *holder* of metadata is a cell, by its 0-based number, or the notebook, as None. Sources and
+    metadata are decoded on demand and then kept; nobody may change them.
     """
 
     name: str
     data: bytes
-    fast: bool
-    types: list[str]
+    fast: bool  # read by msgspec
+    types: list[str]  # of the cells; "" where the file has no text for one
     id_of: Callable[[int], str | None]
     metadata_span: Callable[[int | None], tuple[int, int] | None]
     raw_source: "Callable[[int], RawJson]"
@@ -58,7 +57,7 @@ class Notebook:
 
     @property
     def foreign_language(self) -> str:
-        """The language that the notebook says it is in; "" for Python, or if it says none."""
+        """The language in the notebook's metadata; "" for Python, or if there is none."""
         metadata = self.metadata
         for key, word in (("language_info", "name"), ("kernelspec", "language")):
             about = metadata.get(key) if isinstance(metadata, dict) else None
@@ -90,7 +89,7 @@ class Notebook:
 
     def _decoded(self, raw: "RawJson") -> object:
         size = len(raw)
-        if size == 2 and bytes(raw) == b"{}":  # so it is in six cells of ten
+        if size == 2 and bytes(raw) == b"{}":  # as in six cells of ten
             return {}
         if not size:
             return MISSING

@@ -1,4 +1,4 @@
-"""Notebook bytes to a `Notebook`, by the engine that suits the amount of work."""
+"""Notebook bytes to a `Notebook`, by one of two readers with the same result."""
 
 from codecs import utf_8_decode
 
@@ -11,8 +11,8 @@ from kale_tag.notebook.read_json import scan_with_json
 def read_notebook(data: bytes, name: str, *, fast: bool = False) -> Notebook:
     """The notebook that *data*, the content of the file *name*, holds.
 
-    Raises `UserError` when it is not a notebook that can be edited safely. *fast* is worth its
-    import (msgspec) for many or large files only; the result is the same.
+    *fast* reads with msgspec, whose import pays for many or large files only. Raises `UserError`
+    where *data* is not a notebook that can be edited safely.
     """
     if not data or data.isspace():
         raise UserError(errors.empty(name))
@@ -22,9 +22,9 @@ def read_notebook(data: bytes, name: str, *, fast: bool = False) -> Notebook:
 
 
 def scan(data: bytes, name: str, *, fast: bool) -> Notebook:
-    """Like `read_notebook`, where *data* is known to be UTF-8, or will be before it is trusted."""
+    """Like `read_notebook`, for *data* that is UTF-8, which the caller checks."""
     if fast:
-        # Imported here: msgspec costs more than all else that one small notebook needs.
+        # Imported here: msgspec takes longer than all other work for a small notebook.
         from kale_tag.notebook.read_msgspec import scan_with_msgspec  # noqa: PLC0415
 
         if notebook := scan_with_msgspec(data, name):
@@ -33,9 +33,9 @@ def scan(data: bytes, name: str, *, fast: bool) -> Notebook:
 
 
 def scan_again(data: bytes, old: Notebook) -> Notebook:
-    """Like `scan` for *data* that shall be *old* with other metadata, by the same engine.
+    """Like `scan` for *data* that should be *old* with other metadata, by the same reader.
 
-    What is not metadata may be that of *old*: whoever asks compares the bytes.
+    The caller compares the bytes, so parts other than metadata may be taken from *old*.
     """
     if old.fast:
         from kale_tag.notebook.read_msgspec import scan_again_with_msgspec  # noqa: PLC0415  see `scan`

@@ -1,4 +1,4 @@
-"""The engine that has the last word on what is a notebook; nothing but the standard library.
+"""The reference reader of notebooks (standard library only).
 
 It scans the file as Latin-1: one character is one byte there, so that offsets are offsets in the
 bytes and the text is no larger than they are, and all that gives JSON its structure is ASCII. What

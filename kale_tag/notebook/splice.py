@@ -12,19 +12,19 @@ from kale_tag.diagnostics import UserError
 from kale_tag.notebook import errors
 from kale_tag.notebook.json_scan import Member, items_at, last, members_at
 from kale_tag.notebook.json_style import JsonStyle, line_break
-from kale_tag.notebook.json_value import skip_space, value_at, value_of
+from kale_tag.notebook.json_value import same, skip_space, value_at, value_of
 from kale_tag.notebook.model import BOM, MISSING, Notebook
 from kale_tag.notebook.read import scan_again
 
-Wanted = Mapping[int | None, object]
-"""The metadata that holders (a cell by its number, the notebook as None) shall have."""
+NewMetadata = Mapping[int | None, object]
+"""New metadata by holder: a cell by its number, the notebook as None."""
 
 
 class ProofError(Exception):
-    """Spliced bytes are not what was wanted: a bug of ours, nothing may be written."""
+    """The result of an edit is wrong: a bug of ours, nothing may be written."""
 
 
-def splice(notebook: Notebook, wanted: Wanted) -> bytes:
+def splice(notebook: Notebook, wanted: NewMetadata) -> bytes:
     """The file in which each holder has the wanted metadata (`MISSING`: has none).
 
     Every other byte stays, as does the spelling of all values within that stay; what is new is
@@ -44,7 +44,7 @@ def splice(notebook: Notebook, wanted: Wanted) -> bytes:
     return b"".join((*parts, view[at:]))
 
 
-def prove(notebook: Notebook, data: bytes, wanted: Wanted) -> Notebook:
+def prove(notebook: Notebook, data: bytes, wanted: NewMetadata) -> Notebook:
     """The notebook that *data* holds: proof that it is *notebook* with the wanted metadata.
 
     What *notebook* has decoded is not decoded again for it. Raises `ProofError`.
@@ -71,26 +71,7 @@ def prove(notebook: Notebook, data: bytes, wanted: Wanted) -> Notebook:
     return new
 
 
-def same(one: object, other: object) -> bool:
-    """Whether two JSON values are equal: 1 is neither True nor 1.0, NaN is NaN."""
-    if one is other:
-        return True
-    if isinstance(one, str):
-        return one == other
-    if isinstance(one, dict):
-        return (
-            isinstance(other, dict)
-            and one.keys() == other.keys()
-            and all(same(value, other[key]) for key, value in one.items())
-        )
-    if isinstance(one, list):
-        return isinstance(other, list) and len(one) == len(other) and all(map(same, one, other))
-    if isinstance(one, float):
-        return isinstance(other, float) and float.__repr__(one) == float.__repr__(other)
-    return one == other and not isinstance(one, bool) and not isinstance(other, bool | float)
-
-
-def _prove_bytes(old: Notebook, new: Notebook, wanted: Wanted) -> None:
+def _prove_bytes(old: Notebook, new: Notebook, wanted: NewMetadata) -> None:
     # Compares all bytes but those of the values in question, in large pieces. A JSON text in which
     # the text of one value gives way to that of another has the same other values.
     view, at, new_at = memoryview(old.data), 0, 0
@@ -108,7 +89,7 @@ def _prove_bytes(old: Notebook, new: Notebook, wanted: Wanted) -> None:
         raise ProofError("bytes after the last edit have changed")
 
 
-def _prove_values(old: Notebook, data: bytes, wanted: Wanted) -> None:
+def _prove_values(old: Notebook, data: bytes, wanted: NewMetadata) -> None:
     # Compares all values. Metadata that comes into being or goes brings a key with it, so that
     # there are no equal stretches to compare.
     expected = value_of(old.data)
@@ -134,7 +115,7 @@ def _called(holder: int | None) -> str:
     return "the notebook" if holder is None else f"cell {holder}"
 
 
-def _edits(notebook: Notebook, wanted: Wanted) -> Iterator[tuple[int, int, bytes]]:
+def _edits(notebook: Notebook, wanted: NewMetadata) -> Iterator[tuple[int, int, bytes]]:
     # The start and end of what is replaced, and by what.
     data = notebook.data
     style = JsonStyle(data)

@@ -1,4 +1,4 @@
-"""Which cells of a notebook a patch means, wherever they stand now."""
+"""Find the cells that a patch identifies, wherever they are now."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -9,25 +9,21 @@ from kale_tag.plan.read_patch import Operation, Patch, cell_of
 
 
 @dataclass(frozen=True, slots=True)
-class Stale(Exception):  # noqa: N818  it is what the notebook is; the user's error is made of it
-    """An operation that does not fit any more.
-
-    *message* says it in a few words, *remark* what is there instead, *note* where the cell is now;
-    *movable* whether following it would help.
-    """
+class Stale(Exception):  # noqa: N818  not an error of the program; becomes a `UserError`
+    """An operation that does not fit the notebook any more."""
 
     operation: Operation
     message: str
-    remark: str
-    note: str = ""
-    movable: bool = False
+    remark: str  # the present value or cell
+    note: str = ""  # where the cell is now
+    movable: bool = False  # whether `--reanchor` would find it
 
 
 class Anchors:
-    """The cells of a patch, each with the `test` operations that say which one it is."""
+    """The cells of a patch, each with the `test` operations that identify it."""
 
     def __init__(self, patch: Patch, notebook: Notebook) -> None:
-        """Collect the guards of *patch*, and what the cells of *notebook* can be known by."""
+        """Collect the guards of *patch*, and the ids and sources of *notebook*."""
         self.notebook = notebook
         self.guards: dict[int, list[Operation]] = {}
         changed: dict[int, Operation] = {}
@@ -45,7 +41,7 @@ class Anchors:
 
     @property
     def warnings(self) -> tuple[Diagnostic, ...]:
-        """Cells that the patch changes without a look at which they are."""
+        """A warning for cells that the patch changes without identifying them."""
         if not self.unguarded:
             return ()
         cells = ", ".join(map(str, sorted(self.unguarded)))
@@ -59,7 +55,7 @@ class Anchors:
         )
 
     def find(self, *, reanchor: bool) -> tuple[dict[int, int], list[Stale]]:
-        """For each cell of the patch its number now, and what is wrong with the others."""
+        """For each cell of the patch its present number; the cells that cannot be found."""
         where: dict[int, int] = {}
         stale: list[Stale] = []
         for cell, guards in sorted(self.guards.items()):
@@ -115,14 +111,14 @@ class Anchors:
         return f"cell {cell} is another one", line
 
     def _confused(self, where: Mapping[int, int]) -> list[Stale]:
-        """Cells that have the same id or source as another that the patch does not know."""
+        """Cells whose id or source another cell shares that the patch does not know."""
         stale = []
         taken: dict[int, int] = {}
         known = {*where.values()}
         for cell, now in where.items():
             guard = min(self.guards[cell], key=lambda one: one.path[-1] != "id")
             if now in taken:
-                message = f"cells {taken[now]} and {cell} cannot be told apart"
+                message = f"cells {taken[now]} and {cell} cannot be distinguished"
                 stale.append(Stale(guard, message, f"both would be cell {now}"))
             taken[now] = cell
             if others := [x for x in self.by_key[_key(guard)] if x not in known]:
@@ -132,7 +128,7 @@ class Anchors:
 
 
 def _key(guard: Operation) -> tuple[str, object]:
-    """What a guard knows a cell by; a source as one text."""
+    """The id or source that a guard tests; a source as one text."""
     value = guard.value
     if isinstance(value, list) and all(isinstance(line, str) for line in value):
         value = "".join(value)

@@ -1,14 +1,13 @@
-"""A patch applied to a notebook: which cells it means, what they get, or why it does not fit."""
+"""A patch applied to a notebook, or the reason why it does not fit; and the inverse of a patch."""
 
 import copy
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from kale_tag.diagnostics import Diagnostic, UserError, error
-from kale_tag.notebook.json_style import JsonStyle
-from kale_tag.notebook.json_value import value_of
+from kale_tag.notebook.json_style import shown
+from kale_tag.notebook.json_value import same, value_of
 from kale_tag.notebook.model import MISSING, Notebook
-from kale_tag.notebook.splice import same
 from kale_tag.plan.anchors import Anchors, Stale
 from kale_tag.plan.read_patch import Operation, Patch, Path, cell_of, in_metadata, pointer
 from kale_tag.spec.change import Change
@@ -19,23 +18,20 @@ SHOWN = 5
 
 @dataclass(frozen=True, slots=True)
 class Patched:
-    """What a patch changes in a notebook.
-
-    *moved* gives the new number of each cell that was found elsewhere than the patch says.
-    """
+    """What a patch changes in a notebook."""
 
     changes: tuple[Change, ...]
-    moved: Mapping[int, int]
+    moved: Mapping[int, int]  # the new number of each cell found elsewhere than the patch says
     warnings: tuple[Diagnostic, ...] = ()
 
 
 def apply_patch(patch: Patch, notebook: Notebook, *, reanchor: bool = False) -> Patched:
     """The changes that *patch* makes in *notebook*.
 
-    More is asked than RFC 6902 asks, so that no wrong cell is ever changed: an `add` must not find
-    a member there already, and where a cell is known by its id or source, the patch must know every
-    cell that has it. *reanchor* looks for a cell that is not where it was by the same. Raises
-    `UserError` where the notebook has moved on.
+    Stricter than RFC 6902, so that no wrong cell is changed: an `add` must not replace a member,
+    and where a cell is identified by its id or source, the patch must know every cell that has it.
+    *reanchor* finds cells that have moved by their id or source. Raises `UserError` where the
+    notebook has changed since the patch was made.
     """
     anchors = Anchors(patch, notebook)
     where, stale = anchors.find(reanchor=reanchor)
@@ -69,7 +65,7 @@ def apply_patch(patch: Patch, notebook: Notebook, *, reanchor: bool = False) -> 
 
 
 def _document(patch: Patch, notebook: Notebook, where: Mapping[int, int]) -> dict[str, object]:
-    """What the operations look at and change: metadata, or everything where they ask for more."""
+    """What the operations read and change: metadata, or the whole notebook where they need it."""
     asked = [one for one in patch.operations if not one.identifies]
     if not all(in_metadata(one.path) for one in asked):
         document = value_of(notebook.data)
@@ -99,28 +95,28 @@ def _moved(one: Operation, where: Mapping[int, int]) -> Operation:
 
 
 def _run(one: Operation, document: dict[str, object]) -> None:
-    """Carry out one operation. Raises `Stale` where *document* is not as it was."""
+    """Apply one operation to *document*. Raises `Stale` where it does not fit."""
     import jsonpatch  # noqa: PLC0415  slow to import, needed for patches on disk only
 
     present = _value_at(one.path, document)
-    owner, what = _called(one.path)
+    owner, what = _owner_and_key(one.path)
     gone = f"{owner} has no {what}", "it is gone"
     if one.op == "test":
         if present is MISSING:
             raise Stale(one, *gone)
         if not same(present, one.value):
-            raise Stale(one, f"{owner} has another value of {what}", f"now {_shown(present)}")
+            raise Stale(one, f"{owner} has another value of {what}", f"now {shown(present)}")
         return
     comes = one.op in {"add", "copy", "move"}
     if comes and present is not MISSING and isinstance(_value_at(one.path[:-1], document), dict):
-        raise Stale(one, f"{owner} has {what} already", f"now {_shown(present)}")
+        raise Stale(one, f"{owner} has {what} already", f"now {shown(present)}")
     if one.op in {"replace", "remove"} and present is MISSING:
         raise Stale(one, *gone)
     plain = {"op": one.op, "path": pointer(one.path)}
     if one.origin:
         plain["from"] = pointer(one.origin)
     if one.value is not MISSING:
-        # What comes into the document may be changed there by later operations.
+        # A copy: later operations may change it in the document.
         plain["value"] = copy.deepcopy(one.value)  # type: ignore[assignment]
     try:
         jsonpatch.JsonPatch([plain]).apply(document, in_place=True)
@@ -129,7 +125,7 @@ def _run(one: Operation, document: dict[str, object]) -> None:
 
 
 def _value_at(path: Path, document: object) -> object:
-    """What stands at *path*, `MISSING` where nothing does."""
+    """The value at *path*, `MISSING` where there is none."""
     value = document
     for part in path:
         if isinstance(value, dict) and part in value:
@@ -143,17 +139,12 @@ def _value_at(path: Path, document: object) -> object:
     return value
 
 
-def _called(path: Path) -> tuple[str, str]:
-    """Who has what stands at *path*, and what that is, in words."""
+def _owner_and_key(path: Path) -> tuple[str, str]:
+    """The owner of the value at *path*, and its path in the owner, for messages."""
     owner, inner = ("the notebook", path) if path[0] != "cells" else (f"cell {path[1]}", path[2:])
     if inner[:1] == ("metadata",) and len(inner) > 1:
         inner = inner[1:]
     return owner, f"`{'/'.join(inner)}`"
-
-
-def _shown(value: object) -> str:
-    text = JsonStyle(b"").text(value, None)
-    return text if len(text) <= 60 else f"{text[:59]}…"
 
 
 def _check_metadata(one: Operation, after: object) -> None:
@@ -161,9 +152,9 @@ def _check_metadata(one: Operation, after: object) -> None:
         raise UserError(
             error(
                 "bad-value",
-                "metadata is an object; this patch would make something else of it",
+                "the patch replaces `metadata` by a value that is not an object",
                 one.value_label,
-                help="no notebook could be read any more",
+                help="Jupyter could not read the notebook any more",
             )
         )
 
@@ -183,4 +174,87 @@ def _diagnostic(notebook: Notebook, stale: Sequence[Stale]) -> Diagnostic:
         help=f"`--reanchor` follows cells that have moved; or {new}"
         if any(one.movable for one in stale)
         else new,
+    )
+
+
+def inverted(patch: Patch) -> Patch:
+    """The patch that reverts *patch*.
+
+    Raises `UserError` with the operations that cannot be reverted: before a `replace` or `remove`
+    there must be a `test` of the old value, as in the patches of `kale-tag plan`.
+    """
+    undo: list[list[Operation]] = []
+    diagnostics: list[Diagnostic] = []
+    known: dict[Path, object] = {}  # tested values that no operation has changed since
+    for one in patch.operations:
+        if one.op == "test":
+            if in_metadata(one.path):  # nothing else is ever written
+                known[one.path] = one.value
+            continue
+        back = [*_back(one, known)]
+        if back:
+            undo.append(back)
+        else:
+            diagnostics.append(_not_reversible(one))
+        for path in one.written:
+            known = {other: value for other, value in known.items() if not _overlap(other, path)}
+    if diagnostics:
+        raise UserError(*diagnostics)
+    guards = _lasting_tests(patch)
+    backwards = (one for back in reversed(undo) for one in back)
+    return Patch(patch.source, (*guards, *backwards), patch.notebook)
+
+
+def _lasting_tests(patch: Patch) -> Iterator[Operation]:
+    """The tests that hold after the patch as before: nothing is written where they look."""
+    written = {path for one in patch.operations for path in one.written}
+    through = {path[:length] for path in written for length in range(len(path))}
+    for one in patch.operations:
+        if one.op == "test" and one.path not in through:
+            above = (one.path[:length] for length in range(len(one.path) + 1))
+            if not any(path in written for path in above):
+                yield one
+
+
+def _back(one: Operation, known: dict[Path, object]) -> Iterator[Operation]:
+    """The operations that undo *one*; none where the old value is not known."""
+    test = replace(one, op="test", origin=())
+    match one.op:
+        case "add" if one.path[-1] != "-":
+            yield test
+            yield replace(one, op="remove", value=MISSING)
+        case "replace" if one.path in known:
+            yield test
+            yield replace(one, value=known[one.path])
+        case "remove" if one.path in known:
+            yield replace(one, op="add", value=known[one.path])
+        case "copy" if one.path[-1] != "-":
+            yield replace(one, op="remove", origin=())
+        case "move" if one.path[-1] != "-":
+            yield replace(one, path=one.origin, origin=one.path)
+        case _:
+            return
+
+
+def _overlap(one: Path, other: Path) -> bool:
+    """Whether one of the paths leads to, or through, the other."""
+    shorter = min(len(one), len(other))
+    return one[:shorter] == other[:shorter]
+
+
+def _not_reversible(one: Operation) -> Diagnostic:
+    path = pointer(one.path)
+    appends = one.path[-1] == "-"
+    return error(
+        "not-reversible",
+        f"`{one.op}` of `{path}` cannot be undone: "
+        + (
+            "the patch does not give the position"
+            if appends
+            else "the old value is not in the patch"
+        ),
+        one.label,
+        help="give the number of the item instead of `-`"
+        if appends
+        else f'put a test before it: {{"op": "test", "path": "{path}", "value": …}}',
     )

@@ -1,4 +1,4 @@
-"""What the rules give each cell of one notebook: its role, its tags, and where rules disagree."""
+"""Resolve the rules for each cell of one notebook: its role, its tags, and conflicts."""
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -15,21 +15,17 @@ from kale_tag.spec.model import ABOVE, Given, Pattern, Rule
 from kale_tag.spec.rule import check_tag
 
 
-@dataclass(frozen=True, slots=True)
-class Wanted:
-    """What the rules want of one cell; *role* None: its Kale tags are not the spec's business.
+@dataclass(slots=True)
+class DesiredCell:
+    """What the rules give one cell."""
 
-    *kale_tags* stand in the order in which Kale's UI writes them. The first cell of a step has the
-    settings of the step, as Kale reads them there only.
-    """
-
-    rules: tuple[Rule, ...]
-    role: Given | None = None
-    settings: tuple[Given, ...] = ()
-    add: tuple[str, ...] = ()
+    rules: tuple[Rule, ...]  # those that select the cell
+    role: Given | None = None  # None: the spec leaves its Kale tags alone
+    settings: tuple[Given, ...] = ()  # of its step, on the first cell of the step only
+    add: tuple[str, ...] = ()  # tags of other tools
     remove: tuple[Pattern, ...] = ()
-    kale_tags: list[str] = field(init=False)
-    all_tags: list[str] = field(init=False)  # of a cell that has none yet
+    kale_tags: list[str] = field(init=False)  # in the order of Kale's panel
+    all_tags: list[str] = field(init=False)  # for a cell that has no tags yet
 
     def __post_init__(self) -> None:
         """Spell the tags."""
@@ -37,22 +33,22 @@ class Wanted:
             () if self.role is None or self.role.kind == "untag" else (self.role, *self.settings)
         )
         spelt = [str(tag) for tag in tags.in_order(one.tag() for one in given)]
-        object.__setattr__(self, "kale_tags", spelt)
-        object.__setattr__(self, "all_tags", [*dict.fromkeys((*spelt, *self.add))])
+        self.kale_tags = spelt
+        self.all_tags = [*dict.fromkeys((*spelt, *self.add))]
 
 
 @dataclass(slots=True)
 class _Step:
-    """What the rules say of one step, whichever of its cells they say it at."""
+    """What the rules give one step, at any of its cells."""
 
-    first: int
+    first: int  # its first cell
     settings: dict[tuple[str, str], tuple[Given, int]] = field(default_factory=dict)
     prev: dict[str, Given] = field(default_factory=dict)
     prev_layer: int = -1
 
 
-class Wants:
-    """The answer for one notebook: `cells` by number, `faults` where there is none."""
+class DesiredCells:
+    """The result for one notebook: `cells` by number, or `diagnostics`."""
 
     def __init__(
         self,
@@ -62,15 +58,15 @@ class Wants:
         *,
         keeps_others: bool = True,
     ) -> None:
-        """Put together what *selections* give, holes filled from *variables* and matches.
+        """Resolve *selections*, with `${...}` from *variables* and groups from matches.
 
-        *keeps_others* says whether cells that no rule gives anything keep their tags.
+        *keeps_others*: cells without a rule keep their tags.
         """
         self.view = view
         self.keeps_others = keeps_others
         self.variables = variables
         self.diagnostics: list[Diagnostic] = []
-        self.cells: dict[int, Wanted] = {}
+        self.cells: dict[int, DesiredCell] = {}
         rules: dict[int, list[Rule]] = {}
         for found in selections:
             for index in found.cells:
@@ -78,11 +74,11 @@ class Wants:
         steps: dict[str, _Step] = {}
         for index in sorted(rules):
             selecting = tuple(rules[index])
-            wanted = _wanted_anywhere(selecting) or self._cell(index, selecting)
-            self.cells[index] = wanted
-            if wanted.role is not None and wanted.role.kind == "step":
-                step = steps.setdefault(wanted.role.value, _Step(index))
-                self._add_to_step(step, index, wanted)
+            desired = _desired_anywhere(selecting) or self._cell(index, selecting)
+            self.cells[index] = desired
+            if desired.role is not None and desired.role.kind == "step":
+                step = steps.setdefault(desired.role.value, _Step(index))
+                self._add_to_step(step, index, desired)
         for name, step in steps.items():
             if ABOVE in step.prev:
                 self._resolve_above(name, step)
@@ -91,7 +87,7 @@ class Wants:
                 self.cells[step.first] = replace(self.cells[step.first], settings=settings)
 
     def _resolve_above(self, name: str, step: _Step) -> None:
-        """Put the step that starts above in the place of `step-above`; none above the first."""
+        """Replace `step-above` by the step that starts above; the first step has none."""
         given = step.prev.pop(ABOVE)
         starts = [*self._starts]
         at = starts.index(name)
@@ -103,26 +99,26 @@ class Wants:
         """The first cell of each step that the notebook will have, in their order."""
         found: dict[str, int] = {}
         for index in self.view.code:
-            wanted = self.cells.get(index)
+            desired = self.cells.get(index)
             name = ""
-            if wanted is not None and wanted.role is not None:
-                name = wanted.role.value if wanted.role.kind in {"step", "notebook"} else ""
+            if desired is not None and desired.role is not None:
+                name = desired.role.value if desired.role.kind in {"step", "notebook"} else ""
             elif self.keeps_others:
                 name = role_of(self.view.tags(index)).name
             if name:
                 found.setdefault(name, index)
         return found
 
-    def _cell(self, index: int, rules: tuple[Rule, ...]) -> Wanted:
+    def _cell(self, index: int, rules: tuple[Rule, ...]) -> DesiredCell:
         """What *rules* want of the cell *index*, but for the settings of its step."""
         remove = [pattern for rule in rules for pattern in rule.remove]
         role: Given | None = None
-        for rule in _with_a_say(rules):
+        for rule in _with_role(rules):
             given = rule.role and self._filled(rule.role, rule, index)
             if role is not None and given is not None and not _same(given, role):
                 self.diagnostics.append(self._two_roles(index, role, given))
             role = role or given
-        return Wanted(rules, role, (), tuple(self._added(index, rules)), tuple(remove))
+        return DesiredCell(rules, role, (), tuple(self._added(index, rules)), tuple(remove))
 
     def _added(self, index: int, rules: tuple[Rule, ...]) -> Iterator[str]:
         """The tags to add, but for those that a file higher up an `extends` chain removes."""
@@ -143,9 +139,9 @@ class Wants:
                 if all(layer <= rule.layer for layer, _ in removers):
                     yield text
 
-    def _add_to_step(self, step: _Step, index: int, wanted: Wanted) -> None:
-        role = wanted.role
-        for rule in wanted.rules:
+    def _add_to_step(self, step: _Step, index: int, desired: DesiredCell) -> None:
+        role = desired.role
+        for rule in desired.rules:
             if rule.role is None or role is None:
                 continue
             if not _same(self._filled(rule.role, rule, index), role):
@@ -170,10 +166,10 @@ class Wants:
             self.diagnostics.append(
                 error(
                     "conflicting-settings",
-                    f"step `{role.value}` is given two values for {name}",
+                    f"step `{role.value}` gets two values for {name}",
                     given.label.with_text(f"`{given.value}`"),
                     also=[old.label.with_text(f"`{old.value}`")],
-                    help="say it once, in one of the rules",
+                    help="keep it in one of the rules",
                 )
             )
 
@@ -218,20 +214,20 @@ class Wants:
             "invalid-step-name",
             f"`{given.value}` gives no step name on cell {index} of {self.view.notebook.name}",
             given.label,
-            help="catch letters or digits with the group, or write the name out",
+            help="match letters or digits with the group, or write the name",
         )
 
     def _two_roles(self, index: int, old: Given, new: Given) -> Diagnostic:
         both_steps = old.kind == new.kind == "step"
-        what = "two steps" if both_steps else "two things to be"
+        what = "two steps" if both_steps else "two roles"
         return error(
             "conflicting-steps" if both_steps else "conflicting-rules",
-            f"cell {index} of {self.view.notebook.name} is given {what}",
+            f"cell {index} of {self.view.notebook.name} gets {what}",
             new.label.with_text(f"{_role(new)}, because this rule selects cell {index}"),
             also=[old.label.with_text(f"{_role(old)}, because this rule selects cell {index}")],
             notes=[f"cell {index}: `{first_line(self.view.source(index))}`"],
             help=f"{'a cell belongs to one step; ' if both_steps else ''}make one of the two "
-            "selectors narrower: `not: {source: PATTERN}` leaves out what the other one selects",
+            "selectors narrower, as `not: {source: PATTERN}` does",
         )
 
     def _added_and_removed(self, index: int, text: str, added: Label, removed: Label) -> Diagnostic:
@@ -245,7 +241,7 @@ class Wants:
         )
 
 
-def _with_a_say(rules: Iterable[Rule]) -> list[Rule]:
+def _with_role(rules: Iterable[Rule]) -> list[Rule]:
     """The rules that give a cell its role: those of the highest file of an `extends` chain."""
     giving = [rule for rule in rules if rule.role is not None]
     top = max((rule.layer for rule in giving), default=0)
@@ -253,15 +249,15 @@ def _with_a_say(rules: Iterable[Rule]) -> list[Rule]:
 
 
 @lru_cache(maxsize=1024)
-def _wanted_anywhere(rules: tuple[Rule, ...]) -> Wanted | None:
-    """What *rules* want of whatever cell they select; None where that depends on the cell."""
-    roles = [rule.role for rule in _with_a_say(rules) if rule.role is not None]
+def _desired_anywhere(rules: tuple[Rule, ...]) -> DesiredCell | None:
+    """What *rules* give any cell that they select; None where that depends on the cell."""
+    roles = [rule.role for rule in _with_role(rules) if rule.role is not None]
     add = [given for rule in rules for given in rule.add]
     if any(rule.remove for rule in rules) or not all(one.is_literal for one in (*roles, *add)):
         return None
     if any(not _same(one, roles[0]) for one in roles):
         return None
-    return Wanted(rules, roles[0] if roles else None, (), tuple(given.value for given in add))
+    return DesiredCell(rules, roles[0] if roles else None, (), tuple(given.value for given in add))
 
 
 def _same(one: Given, other: Given) -> bool:

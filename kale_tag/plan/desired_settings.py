@@ -7,8 +7,8 @@ from kale_tag.diagnostics import Diagnostic, Label, Source, UserError, error
 from kale_tag.kale import names, settings
 from kale_tag.kale.metadata import SETTINGS_KEY
 from kale_tag.kale.settings import settings_in
+from kale_tag.notebook.json_value import same
 from kale_tag.notebook.model import MISSING, Notebook
-from kale_tag.notebook.splice import same
 from kale_tag.spec import template
 from kale_tag.spec.change import Change, Target
 from kale_tag.spec.model import Given, SettingValue

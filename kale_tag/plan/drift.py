@@ -1,6 +1,5 @@
 """Where a notebook is not as a spec says, rule by rule."""
 
-import json
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from shlex import quote
@@ -10,6 +9,7 @@ from kale_tag.kale.check_settings import PANEL
 from kale_tag.kale.metadata import PATH_KEY, SETTINGS_KEY, tags_in
 from kale_tag.kale.settings import settings_in
 from kale_tag.kale.tags import is_kales, names_in
+from kale_tag.notebook.json_style import shown
 from kale_tag.notebook.model import MISSING
 from kale_tag.notebook.places import Places
 from kale_tag.plan.desired_settings import settings_changed
@@ -18,13 +18,10 @@ from kale_tag.rules.registry import found
 from kale_tag.spec.change import Change, Target
 from kale_tag.spec.model import Spec
 
-WIDTH = 60
-"""Characters of a value in a message."""
-
 
 @dataclass(frozen=True, slots=True)
 class Drift:
-    """What a spec would change in a notebook, and where the parts of the notebook stand."""
+    """The changes that a spec would make in a notebook, with the places in its file."""
 
     spec: Spec
     target: Target
@@ -33,12 +30,12 @@ class Drift:
 
     @property
     def fix(self) -> str:
-        """How to mend it."""
+        """How to fix it."""
         return f"`{self.command}` makes it so; if the notebook is right, correct the spec"
 
     @property
     def command(self) -> str:
-        """What to type."""
+        """The command that fixes it."""
         return f"kale-tag apply {quote(self.spec.source.name)} {quote(self.plan.name)}"
 
 
@@ -84,7 +81,7 @@ def panel_drift(drift: Drift) -> Iterator[Diagnostic]:
 
 
 def _is_dropped_in_panel(change: Change) -> bool:
-    """Whether the notebook lacks just what JupyterLab's panel drops: `facts/lab.md` section 1."""
+    """Whether the notebook lacks just what JupyterLab's panel drops when it saves a cell."""
     if change.holder is None:
         return all(
             key in PANEL and old in (MISSING, [], {}, "")
@@ -165,8 +162,7 @@ def _named(texts: list[str]) -> str:
 def _shown(value: object) -> str:
     if value is MISSING:
         return "nothing"
-    text = json.dumps(value, ensure_ascii=False)
-    return f"`{text}`" if len(text) <= WIDTH else f"`{text[: WIDTH - 1]}…`"
+    return f"`{shown(value)}`"
 
 
 LINTS = (tag_drift, setting_drift, panel_drift)

@@ -1,13 +1,13 @@
-"""What changes in one notebook, as a JSON Patch (RFC 6902): guarded operations, and their text."""
+"""Changes in one notebook as a JSON Patch (RFC 6902): guarded operations, and their text."""
 
 import copy
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 from kale_tag.kale.metadata import SETTINGS_KEY
 from kale_tag.notebook.json_style import JsonStyle
-from kale_tag.notebook.json_value import decode
+from kale_tag.notebook.json_value import decode, same
 from kale_tag.notebook.model import MISSING, Notebook, first_line
-from kale_tag.notebook.splice import ProofError, same
+from kale_tag.notebook.splice import ProofError
 from kale_tag.spec.change import Change
 
 Operation = dict[str, object]
@@ -16,7 +16,7 @@ ENDING = ".patch.json"
 """How the name of a patch file ends."""
 
 NOTEBOOK = "notebook"
-"""The member of the first operation that names the notebook; JSON Patch tools pass over it."""
+"""The member of the first operation that names the notebook; JSON Patch tools ignore it."""
 
 
 def operations(changes: Iterable[Change], notebook: Notebook, path: str = "") -> list[Operation]:
@@ -59,13 +59,13 @@ def as_text(patch: Sequence[Operation]) -> str:
 
 
 def prove_patch(patch: Sequence[Operation], old: Notebook, new: Notebook) -> None:
-    """Proof by the jsonpatch package: *patch* turns the metadata of *old* into that of *new*.
+    """Prove with the jsonpatch package that *patch* turns the metadata of *old* into that of *new*.
 
     Raises `ProofError`.
     """
     import jsonpatch  # noqa: PLC0415  slow to import, needed for patches on disk only
 
-    before, after = _looked_at(patch, old), _looked_at(patch, new)
+    before, after = _touched(patch, old), _touched(patch, new)
     try:
         result = jsonpatch.JsonPatch(patch).apply(before, in_place=True)
     except (jsonpatch.JsonPatchException, jsonpatch.JsonPointerException) as exc:
@@ -80,8 +80,8 @@ def _source_value(notebook: Notebook, index: int) -> object:
     return decode(raw) if len(raw) else MISSING
 
 
-def _looked_at(patch: Sequence[Operation], notebook: Notebook) -> dict[str, object]:
-    """All that *patch* looks at or changes, at the paths at which a notebook has it."""
+def _touched(patch: Sequence[Operation], notebook: Notebook) -> dict[str, object]:
+    """All that *patch* tests or changes, at its paths in the notebook."""
     cells = {}
     for cell in {_holder(one) for one in patch} - {""}:
         index = int(cell)
@@ -96,7 +96,7 @@ def _looked_at(patch: Sequence[Operation], notebook: Notebook) -> dict[str, obje
 
 
 class _Guards:
-    """The `test` operations that say which cell is meant."""
+    """The `test` operations that identify a cell."""
 
     def __init__(self, notebook: Notebook) -> None:
         self.notebook = notebook
@@ -108,7 +108,7 @@ class _Guards:
         self.done: set[int] = set()
 
     def of(self, index: int, rules: str, changed: set[int | None]) -> Iterator[Operation]:
-        """The guards of one cell, but for those that its *changed* likes bring themselves."""
+        """The guards of one cell; equal cells among *changed* have their own."""
         line = first_line(self.notebook.source(index))
         comment = f"{line} ({rules})" if rules else line
         name = self.notebook.id_of(index)
@@ -170,7 +170,7 @@ def _holder(operation: Operation) -> str:
 
 
 def _line(operation: Operation) -> str:
-    # The value stands last: the source of a cell is longer than a line.
+    # The value comes last: the source of a cell is longer than a line.
     text = JsonStyle(b"").text
     order = sorted(operation, key=lambda key: key == "value")
     return "{" + ", ".join(f'"{key}": {text(operation[key], None)}' for key in order) + "}"

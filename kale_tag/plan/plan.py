@@ -1,4 +1,4 @@
-"""Tags and settings wanted against those present: a `Plan` for one notebook."""
+"""The `Plan` for one notebook: desired tags and settings compared with those present."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -9,9 +9,9 @@ from kale_tag.kale.checks import OF_A_PLAN
 from kale_tag.kale.metadata import PATH_KEY, tags_in
 from kale_tag.kale.view import TaggedNotebook
 from kale_tag.notebook.model import MISSING, Notebook, first_line
-from kale_tag.plan.desired import Wanted, Wants
+from kale_tag.plan.desired import DesiredCell, DesiredCells
 from kale_tag.plan.desired_settings import settings_changes
-from kale_tag.plan.select import Selection, View, check_counts, endless, select
+from kale_tag.plan.select import Selection, View, check_counts, select
 from kale_tag.spec.change import Change, Target
 from kale_tag.spec.model import Spec
 from kale_tag.upgrade.upgrade import Upgraded
@@ -19,26 +19,22 @@ from kale_tag.upgrade.upgrade import Upgraded
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """What would change in one notebook; nothing where it is as the spec or the patch says.
+    """The changes that a spec or a patch makes in one notebook."""
 
-    *selections* and *wanted* are those of a spec's rules, *moved* gives the new number of each cell
-    that stands elsewhere than a patch says.
-    """
-
-    name: str
+    name: str  # of the notebook
     changes: tuple[Change, ...] = ()
-    selections: tuple[Selection, ...] = ()
-    wanted: Mapping[int, Wanted] = field(default_factory=dict)
+    selections: tuple[Selection, ...] = ()  # of the rules of a spec
+    desired: Mapping[int, DesiredCell] = field(default_factory=dict)  # by cell, from the rules
     warnings: tuple[Diagnostic, ...] = ()
-    moved: Mapping[int, int] = field(default_factory=dict)
+    moved: Mapping[int, int] = field(default_factory=dict)  # of a patch: cells by their old number
 
 
 def plan(spec: Spec, notebook: Notebook, target: Target, earlier: Plan | None = None) -> Plan:
-    """The changes that make *notebook* as *spec* says.
+    """The changes that *spec* makes in *notebook*.
 
-    *earlier* is a plan for the same cells with other metadata: nothing that cannot have changed is
-    done or checked again. Raises `UserError` with every fault. Where a caller watches the clock, a
-    TimeoutError raised in here is one: the pattern that was stopped.
+    *earlier* is a plan for the same cells with other metadata, whose results are used again where
+    they do not depend on metadata. Raises `UserError` with every error. A TimeoutError, which a
+    caller's timer raises in here, becomes the error of the pattern in use.
     """
     upgraded = Upgraded()
     names = {old: given.value for old, given in (spec.rename or {}).items()}
@@ -50,11 +46,11 @@ def plan(spec: Spec, notebook: Notebook, target: Target, earlier: Plan | None = 
     try:
         return _plan(spec, view, target, earlier, upgraded)
     except TimeoutError:
-        raise UserError(endless(view)) from None
+        raise UserError(view.endless()) from None
 
 
 def unsettled(spec: Spec, again: Plan) -> UserError | None:
-    """Why planning a second time wants to change something again; None when that is our bug."""
+    """Why planning a second time finds changes; None when that is a bug of ours."""
     rules = [rule for change in again.changes for rule in change.rules] or spec.rules
     for rule in (*rules, *spec.rules):
         if rule.selector.looks_at_tags:
@@ -74,18 +70,18 @@ def unsettled(spec: Spec, again: Plan) -> UserError | None:
 
 def _plan(spec: Spec, view: View, target: Target, earlier: Plan | None, upgraded: Upgraded) -> Plan:
     diagnostics: list[Diagnostic] = []
-    wanted: Mapping[int, Wanted]
+    desired: Mapping[int, DesiredCell]
     if earlier is not None and not any(rule.selector.looks_at_tags for rule in spec.rules):
-        selections, wanted = earlier.selections, earlier.wanted
+        selections, desired = earlier.selections, earlier.desired
     else:
         selections = select(spec.rules, view, earlier.selections if earlier else ())
         keeps = spec.unmatched in {"keep", "error"}
-        wants = Wants(selections, view, target.variables, keeps_others=keeps)
-        diagnostics, wanted = wants.diagnostics, wants.cells
+        wants = DesiredCells(selections, view, target.variables, keeps_others=keeps)
+        diagnostics, desired = wants.diagnostics, wants.cells
     if earlier is None:
         diagnostics += (*check_counts(selections, view), *_rename_diagnostics(spec, view))
     if not diagnostics:
-        planner = _Planner(spec, view, wanted)
+        planner = _Planner(spec, view, desired)
         changes = planner.changes(check=earlier is None)
         diagnostics = planner.diagnostics
         try:
@@ -93,17 +89,17 @@ def _plan(spec: Spec, view: View, target: Target, earlier: Plan | None, upgraded
         except UserError as exc:
             diagnostics.extend(exc.diagnostics)
         if not diagnostics:
-            warnings = (*_still_true(upgraded, wanted, target), *planner.warnings)
-            return Plan(view.notebook.name, tuple(changes), selections, wanted, warnings)
+            warnings = (*_upgrade_warnings(upgraded, desired, target), *planner.warnings)
+            return Plan(view.notebook.name, tuple(changes), selections, desired, warnings)
     raise UserError(*dict.fromkeys(diagnostics))
 
 
-def _still_true(
-    upgraded: Upgraded, wanted: Mapping[int, Wanted], target: Target
+def _upgrade_warnings(
+    upgraded: Upgraded, desired: Mapping[int, DesiredCell], target: Target
 ) -> Iterator[Diagnostic]:
-    """The warnings of the upgrade, but for cells and settings of which the spec disposes anyway."""
+    """The warnings of the upgrade, without cells and settings that the spec sets anyway."""
     for index, one in upgraded.cell_warnings:
-        if index not in wanted or wanted[index].role is None:
+        if index not in desired or desired[index].role is None:
             yield one
     named = {*(target.pipeline or {})}
     if "base_image" in named:
@@ -138,82 +134,82 @@ def _rename_diagnostics(spec: Spec, view: View) -> Iterator[Diagnostic]:
 
 
 class _Planner:
-    """Compares, cell by cell, what is wanted with what is present."""
+    """Compares the desired tags of each cell with those present."""
 
-    def __init__(self, spec: Spec, view: View, wanted: Mapping[int, Wanted]) -> None:
+    def __init__(self, spec: Spec, view: View, desired: Mapping[int, DesiredCell]) -> None:
         self.spec = spec
         self.view = view
-        self.wanted = wanted
+        self.desired = desired
         self.diagnostics: list[Diagnostic] = []
         self.warnings: list[Diagnostic] = []
 
     def changes(self, *, check: bool) -> list[Change]:
-        """The cells that change; *check* holds the steps that result against each other too."""
+        """The cells that change; with *check*, the resulting steps are checked too."""
         found: list[Change] = []
         final: dict[int, Sequence[str]] = {}
-        # Most specs have a say in a few cells only, and the others need not be looked at.
-        everywhere = self.spec.unmatched != "keep" or self.view.looks_through
-        for index in range(len(self.view.types)) if everywhere else self.wanted:
+        # Most specs concern few cells, and only these are compared.
+        everywhere = self.spec.unmatched != "keep" or self.view.has_overrides
+        for index in range(len(self.view.types)) if everywhere else self.desired:
             present = self.view.tags(index)
-            wanted = self.wanted.get(index)
+            desired = self.desired.get(index)
             new: Sequence[str] = present
             path: object = MISSING
-            if wanted is not None:
-                new = self._tags(index, wanted, present)
-            if wanted is not None and wanted.role is not None:
-                path = wanted.role.key if wanted.role.kind == "notebook" else None
+            if desired is not None:
+                new = self._tags(index, desired, present)
+            if desired is not None and desired.role is not None:
+                path = desired.role.key if desired.role.kind == "notebook" else None
             elif self.spec.unmatched != "keep" and self.view.types[index] == "code":
                 new = self._unmatched(index, present)
                 path = None
             final[index] = new
             metadata = self.view.notebook.metadata_of(index)
-            if new is present and not self.view.looks_through:
+            if new is present and not self.view.has_overrides:
                 has_path = isinstance(metadata, dict) and PATH_KEY in metadata
                 if path is MISSING or (path is None and not has_path):
                     continue
-            change = self._change(index, metadata, new, path, wanted)
+            change = self._change(index, metadata, new, path, desired)
             if change is not None:
                 found.append(change)
-        if check and not self.diagnostics and any(one.settings for one in self.wanted.values()):
+        if check and not self.diagnostics and any(one.settings for one in self.desired.values()):
             self._check_result(final)
         return found
 
-    def _tags(self, index: int, wanted: Wanted, present: Sequence[str]) -> Sequence[str]:
-        """The tags that a selected cell shall have; *present* itself where they are right."""
-        if not wanted.remove:
+    def _tags(self, index: int, desired: DesiredCell, present: Sequence[str]) -> Sequence[str]:
+        """The new tags of a selected cell; *present* itself where they stay."""
+        if not desired.remove:
             if not present:
-                return wanted.all_tags
-            if present == wanted.all_tags:
+                return desired.all_tags
+            if present == desired.all_tags:
                 return present
         left = [
             tag
             for tag in present
-            if not any(self.view.whole(pattern, tag) for pattern in wanted.remove)
+            if not any(self.view.whole(pattern, tag) for pattern in desired.remove)
         ]
-        if wanted.role is not None:
+        if desired.role is not None:
             kale = [tag for tag in left if tags.is_kales(tag)]
             foreign = [
                 tag
                 for tag in left
-                if not tags.is_kales(tag) and not self._is_dropped(index, wanted, tag)
+                if not tags.is_kales(tag) and not self._is_dropped(index, desired, tag)
             ]
-            want = wanted.kale_tags
+            want = desired.kale_tags
             if sorted(kale) != sorted(want):
                 kale = want  # else they keep their order: only special tags make it matter
             left = [*kale, *foreign]
-        left += (tag for tag in dict.fromkeys(wanted.add) if tag not in left)
+        left += (tag for tag in dict.fromkeys(desired.add) if tag not in left)
         return present if left == list(present) else left
 
-    def _is_dropped(self, index: int, wanted: Wanted, tag: str) -> bool:
+    def _is_dropped(self, index: int, desired: DesiredCell, tag: str) -> bool:
         """Whether *tag* is of Kale's 0.x language and a rule takes its place."""
         if not tags.is_legacy(tag) or self.spec.legacy == "keep":
             return False
         if self.spec.legacy == "upgrade":
             return True  # on a cell that is not code, where Kale does not read it
-        untagged = wanted.role is not None and wanted.role.kind == "untag"
-        named = (rule.selector.tagged for rule in wanted.rules)
+        untagged = desired.role is not None and desired.role.kind == "untag"
+        named = (rule.selector.tagged for rule in desired.rules)
         if not untagged and not any(found and found.regex.fullmatch(tag) for found in named):
-            rule = wanted.rules[-1]
+            rule = desired.rules[-1]
             self.diagnostics.append(
                 error(
                     "legacy-tag",
@@ -222,14 +218,14 @@ class _Planner:
                     rule.label.with_text(f"this rule selects cell {index}"),
                     help=f"`kale-tag upgrade {self.view.notebook.name}` brings it to Kale 2, as "
                     "`legacy: upgrade` in a spec does; or select the cell by it, as in "
-                    "`{tagged: 'block:(.+)', step: '\\1'}`, take it away by `remove`, or say "
+                    "`{tagged: 'block:(.+)', step: '\\1'}`, `remove` it, or write "
                     "`legacy: keep`",
                 )
             )
         return True
 
     def _unmatched(self, index: int, present: Sequence[str]) -> Sequence[str]:
-        """The tags of a code cell that no rule selects, where the spec speaks of such cells."""
+        """The tags of a code cell that no rule selects, by the spec's `unmatched`."""
         mode = self.spec.unmatched
         source = self.view.source(index)
         if mode == "error":
@@ -240,7 +236,7 @@ class _Planner:
                         f"no rule selects cell {index} of {self.view.notebook.name}",
                         Label(Source(self.view.notebook.name, cell=index)),
                         notes=[f"cell {index}: `{first_line(source)}`"],
-                        help="the spec says `unmatched: error`; write a rule for the cell",
+                        help="the spec has `unmatched: error`; write a rule for the cell",
                     )
                 )
             return present
@@ -249,19 +245,24 @@ class _Planner:
         return present if new == list(present) else new
 
     def _change(
-        self, index: int, before: object, new: Sequence[str], path: object, wanted: Wanted | None
+        self,
+        index: int,
+        before: object,
+        new: Sequence[str],
+        path: object,
+        desired: DesiredCell | None,
     ) -> Change | None:
         """The change of one cell's metadata: its tags, and the path of a referenced notebook."""
-        rules = () if wanted is None else wanted.rules
+        rules = () if desired is None else desired.rules
         if before == {} and new and not isinstance(path, str):  # so it is more often than not
             return Change(index, before, {"tags": list(new)}, rules)
         if before is not MISSING and before is not None and not isinstance(before, dict):
-            self._bad_metadata(index, "`metadata` is not an object", wanted)
+            self._bad_metadata(index, "`metadata` is not an object", desired)
             return None
         old = before if isinstance(before, dict) else {}
         listed = old.get("tags")
         if listed is not None and tags_in(old) is not listed:
-            self._bad_metadata(index, "`tags` is not a list of texts", wanted)
+            self._bad_metadata(index, "`tags` is not a list of texts", desired)
             return None
         after = dict(old)
         if not new and listed:
@@ -274,8 +275,8 @@ class _Planner:
             after.pop(PATH_KEY, None)
         return None if after == old else Change(index, before, after, rules)
 
-    def _bad_metadata(self, index: int, message: str, wanted: Wanted | None) -> None:
-        also = [wanted.rules[-1].label.with_text("this rule selects the cell")] if wanted else []
+    def _bad_metadata(self, index: int, message: str, desired: DesiredCell | None) -> None:
+        also = [desired.rules[-1].label.with_text("this rule selects the cell")] if desired else []
         self.diagnostics.append(
             error(
                 "bad-metadata",
@@ -288,7 +289,7 @@ class _Planner:
 
     def _check_result(self, planned: Mapping[int, Sequence[str]]) -> None:
         """Check the notebook with its *planned* tags; report what the spec breaks."""
-        if self.view.looks_through:
+        if self.view.has_overrides:
             planned = {**{index: self.view.tags(index) for index in self.view.code}, **planned}
         tagged = TaggedNotebook(self.view.notebook, planned)
         for check in OF_A_PLAN:
@@ -305,8 +306,8 @@ class _Planner:
     def _in_spec(self, label: Label, planned: Mapping[int, Sequence[str]]) -> Label | None:
         """The place in the spec of a tag; None if the notebook has it without the spec."""
         cell = label.source.cell
-        if cell is None or label.path is None or (wanted := self.wanted.get(cell)) is None:
+        if cell is None or label.path is None or (desired := self.desired.get(cell)) is None:
             return None
         text = planned[cell][int(label.path[1])]
-        given = (one for one in wanted.settings if str(one.tag()) == text)
+        given = (one for one in desired.settings if str(one.tag()) == text)
         return next((one.label.with_text(label.text) for one in given), None)

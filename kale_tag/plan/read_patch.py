@@ -1,4 +1,4 @@
-"""A JSON Patch (RFC 6902) as text to `Patch`; every fault of form is reported, with its place."""
+"""The text of a JSON Patch (RFC 6902) to `Patch`; every error is reported with its place."""
 
 import re
 from dataclasses import dataclass
@@ -25,26 +25,26 @@ MEMBERS = {
 """The operations of RFC 6902, and what each needs besides `path`."""
 
 DIGITS = 9
-"""More than any number of a cell has."""
+"""Most digits in the number of a cell."""
 
 IDENTITY = ("id", "source")
-"""What a `test` can know a cell by."""
+"""Keys by which a `test` identifies a cell."""
 
 
 @dataclass(frozen=True, slots=True)
 class Operation:
-    """One operation: *label* is its place, *value_label* that of its value, or of its path."""
+    """One operation."""
 
-    op: str
+    op: str  # a key of `MEMBERS`
     path: Path
     label: Label
-    value_label: Label
+    value_label: Label  # of its value, or of its path
     value: object = MISSING
-    origin: Path = ()
+    origin: Path = ()  # `from`
 
     @property
     def cell(self) -> int | None:
-        """The number of the cell that it is about; None where it is about none."""
+        """The number of its cell; None for the metadata of the notebook."""
         return cell_of(self.path)
 
     @property
@@ -56,24 +56,21 @@ class Operation:
 
     @property
     def identifies(self) -> bool:
-        """Whether it tests which cell this is."""
+        """Whether it tests the id or the source of a cell."""
         return self.op == "test" and self.path[:1] == ("cells",) and self.path[2:] in _IDENTITIES
 
 
 @dataclass(frozen=True, slots=True)
 class Patch:
-    """A patch whose form is right, and which writes to metadata only.
-
-    *notebook* is the path that its first operation names, "" where it names none.
-    """
+    """A valid patch that writes to metadata only."""
 
     source: Source
     operations: tuple[Operation, ...]
-    notebook: str = ""
+    notebook: str = ""  # the path that its first operation names
 
 
 def read_patch(source: Source) -> Patch:
-    """The patch in *source*. Raises `UserError` with every fault, in the order of the lines."""
+    """The patch in *source*. Raises `UserError` with every error, in the order of the lines."""
     text = source.text
     try:
         start, value = _whole(text)
@@ -87,12 +84,12 @@ def read_patch(source: Source) -> Patch:
         raise UserError(
             error(
                 "not-a-patch",
-                f"{source.name} is no JSON Patch: it is not an array of operations",
+                f"{source.name} is not a JSON Patch: it is not an array of operations",
                 _at(source, start, start + 1),
                 help="`kale-tag plan SPEC -o FOLDER` writes patches",
             )
         )
-    reader = _Reader(source)
+    reader = _PatchReader(source)
     operations = [reader.operation(item) for item in items]
     reader.check_guards([one for one in operations if one is not None])
     notebook = reader.notebook(items)
@@ -116,7 +113,7 @@ def pointer(path: Path) -> str:
     return "".join("/" + part.replace("~", "~0").replace("/", "~1") for part in path)
 
 
-class _Reader:
+class _PatchReader:
     def __init__(self, source: Source) -> None:
         self.source = source
         self.diagnostics: list[Diagnostic] = []
@@ -147,7 +144,7 @@ class _Reader:
         return Operation(op, path, label, self._of(members["value"]), members["value"].value)
 
     def check_guards(self, operations: list[Operation]) -> None:
-        """Note cells that are tested twice for what they are."""
+        """Report cells whose id or source is tested twice."""
         first: dict[Path, Operation] = {}
         for one in operations:
             if not one.identifies:
@@ -156,10 +153,10 @@ class _Reader:
                 self.diagnostics.append(
                     error(
                         "duplicate-guard",
-                        f"cell {one.path[1]} is tested twice for its {one.path[2]}",
+                        f"the {one.path[2]} of cell {one.path[1]} is tested twice",
                         one.label,
                         also=[old.label.with_text("first here")],
-                        help="two patches in one array? keep them in a file each",
+                        help="if these are two patches, write them to two files",
                     )
                 )
 
@@ -186,7 +183,7 @@ class _Reader:
         if depth < 0 or name.startswith(("/", "\\")) or re.match(r"[a-zA-Z]:", name):
             self._diagnostic(
                 "outside-folder",
-                f"`{name}` is outside of the folder that the patch is applied in",
+                f"`{name}` is outside the folder in which the patch is applied",
                 self._of(member),
                 help="a patch names its notebook by a path below the current folder",
             )
@@ -229,17 +226,20 @@ class _Reader:
         if not isinstance(text, str):
             message = f"`{member.key}` must be text"
         elif not text.startswith("/"):
-            message = f"`{text}` is no JSON Pointer" if text else "this is the whole notebook"
+            message = f"`{text}` is not a JSON Pointer" if text else "this is the whole notebook"
             hint = "write a path such as `/cells/3/metadata/tags`"
         elif found := re.search(r"~(?![01])", text):
-            message = f"`{text[found.start() : found.start() + 2]}` means nothing in a JSON Pointer"
+            message = f"`{text[found.start() : found.start() + 2]}` is not valid in a JSON Pointer"
             hint = "`~` is written `~0`, and `/` in a key `~1`"
         else:
             parts = text[1:].split("/")
             path = tuple(part.replace("~1", "/").replace("~0", "~") for part in parts)
             number = path[1] if path[0] == "cells" and len(path) > 1 else "0"
             if re.fullmatch(r"0|[1-9][0-9]*", number) is None:
-                message, hint = f"`{number}` is no number of a cell", "cells are counted from 0"
+                message, hint = (
+                    f"`{number}` is not the number of a cell",
+                    "cells are counted from 0",
+                )
             elif len(number) > DIGITS:
                 code, message = "no-such-cell", f"no notebook has a cell {number[: DIGITS + 1]}…"
             elif op != "test" and not in_metadata(path):

@@ -1,4 +1,4 @@
-"""Which cells each rule of a spec selects, and why it does not select the others."""
+"""The cells that each rule of a spec selects, and why it does not select the others."""
 
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -25,11 +25,7 @@ class Selection:
 
 
 class View:
-    """What selectors look at in one notebook, each part made when it is first asked for.
-
-    *upgraded* are the tags of cells that have others in the language of Kale 2; *renames* are steps
-    and their new names, as the spec's `rename` wants it.
-    """
+    """What selectors match in one notebook, computed on demand."""
 
     def __init__(
         self,
@@ -37,10 +33,10 @@ class View:
         renames: Mapping[str, str] | None = None,
         upgraded: Mapping[int, list[str]] | None = None,
     ) -> None:
-        """Look at *notebook*."""
+        """View *notebook*, with steps *renames* and the *upgraded* tags of cells of Kale 0.x."""
         self.notebook = notebook
         self.types = notebook.types
-        self.pattern: Pattern | None = None  # the one in use, in case it has to be stopped
+        self._in_use: Pattern | None = None
         self._renames = renames or {}
         self._upgraded = upgraded or {}
         self._tags: dict[int, list[str]] = {}
@@ -61,8 +57,8 @@ class View:
         return tags_in(self.notebook.metadata_of(index)) if known is None else known
 
     @property
-    def looks_through(self) -> bool:
-        """Whether the tags seen here may be others than those in the file."""
+    def has_overrides(self) -> bool:
+        """Whether the tags seen here may differ from those in the file."""
         return bool(self._renames or self._upgraded)
 
     @cached_property
@@ -93,20 +89,31 @@ class View:
         """The source of a cell."""
         return self.notebook.source(index)
 
+    def using(self, pattern: Pattern) -> re.Pattern[str]:
+        """The regular expression of *pattern*, which `endless` names if it has to be stopped."""
+        self._in_use = pattern
+        return pattern.regex
+
+    def endless(self) -> Diagnostic:
+        """The error when the pattern in use was stopped because it took too long."""
+        return error(
+            "endless-regex",
+            f"this pattern was stopped on a cell of {self.notebook.name}: it took too long",
+            self._in_use.label if self._in_use else None,
+            help="nested repeats such as `(a+)+` make a search take exponential time",
+        )
+
     def search(self, pattern: Pattern, text: str) -> re.Match[str] | None:
         """The first place in *text* where *pattern* matches."""
-        self.pattern = pattern
-        return pattern.regex.search(text)
+        return self.using(pattern).search(text)
 
     def whole(self, pattern: Pattern, tag: str) -> bool:
         """Whether *pattern* matches all of *tag*."""
-        self.pattern = pattern
-        return pattern.regex.fullmatch(tag) is not None
+        return self.using(pattern).fullmatch(tag) is not None
 
     def tag_matches(self, pattern: Pattern, index: int) -> Iterator[re.Match[str]]:
         """The matches of *pattern* with whole tags of a cell."""
-        self.pattern = pattern
-        return filter(None, map(pattern.regex.fullmatch, self.tags(index)))
+        return filter(None, map(self.using(pattern).fullmatch, self.tags(index)))
 
     def caught(self, selector: Selector, index: int) -> re.Match[str] | None:
         r"""The match whose groups `\1` means on a cell that *selector* selects."""
@@ -123,8 +130,8 @@ def select(
 ) -> tuple[Selection, ...]:
     """The cells of each rule, in the order of *rules*.
 
-    *known* is an earlier answer for the same cells with other tags: what does not depend on tags
-    is taken from there.
+    *known* is an earlier result for the same cells with other tags: selections that do not depend
+    on tags are taken from it.
     """
     if known:
         return tuple(
@@ -154,23 +161,12 @@ def check_counts(selections: Sequence[Selection], view: View) -> Iterator[Diagno
 
 
 def why_not(selector: Selector, view: View, index: int) -> str:
-    """The first condition that the cell does not meet, in words; "" when it is selected."""
+    """The first condition that the cell does not meet; "" when it is selected."""
     return next(_reasons(selector, view, index), "")
 
 
-def endless(view: View) -> Diagnostic:
-    """What to say when the pattern in use was stopped because it took too long."""
-    pattern = view.pattern
-    return error(
-        "endless-regex",
-        f"this pattern did not come to an end on a cell of {view.notebook.name} and was stopped",
-        pattern.label if pattern else None,
-        help="repeats inside repeats, such as `(a+)+`, make a search take exponential time",
-    )
-
-
 def markdown_headings(source: str) -> Iterator[tuple[int, str]]:
-    """Level and text of each heading, `# so` or underlined; code blocks are passed over.
+    """Level and text of each heading, with `#` or underlined; code blocks are skipped.
 
     After CommonMark, sections 4.2 and 4.3; headings inside lists and quotes do not count.
     """
@@ -198,9 +194,8 @@ def _selected(selector: Selector, view: View) -> Iterable[int]:
     if not _is_plain(selector):
         cells = view.code if selector.cell_type == "code" else range(len(view.types))
         return (index for index in cells if not why_not(selector, view, index))
-    if len(selector.source) == 1:  # by far the most frequent rule: no call but the search
-        view.pattern = selector.source[0]
-        search = view.pattern.regex.search
+    if len(selector.source) == 1:  # by far the most frequent rule
+        search = view.using(selector.source[0]).search
         return [index for index, text in view.code_sources if search(text)]
     return (
         index
@@ -292,7 +287,7 @@ def _no_match(rule: Rule, view: View) -> Diagnostic:
         message if total else f"{name} has no {kind} that this selector could match",
         _place(selector),
         notes=notes[:5],
-        help="`kale-tag plan --explain` shows why; say `expect: any` if the cell may be absent",
+        help="`kale-tag plan --explain` shows why; write `expect: any` if the cell may be absent",
     )
 
 

@@ -1,6 +1,6 @@
-"""A step renamed in the text of a spec or a patch: which words change there, and nothing else.
+"""Edits that rename a step in the text of a spec or a patch.
 
-Only the word itself is replaced; layout, comments and quotes stay as they are.
+Only the word itself is replaced; layout, comments and quotes stay.
 """
 
 from collections.abc import Iterable, Iterator
@@ -11,29 +11,23 @@ from kale_tag.diagnostics import Diagnostic, Label, Source, error
 
 @dataclass(frozen=True, slots=True)
 class Edit:
-    """One place that changes: *what* it is, the words there, before and after.
-
-    *text* is what stands at the place afterwards, quotes included.
-    """
+    """One replaced word."""
 
     label: Label
-    what: str
+    what: str  # the key of the spec
     before: str
     after: str
-    text: str = ""
+    text: str = ""  # the new text at the place, with quotes
 
 
 @dataclass(frozen=True, slots=True)
 class Renamed:
-    """A text with its edits, in their order; *look* are the places that a person has to look at.
-
-    *steps* are the steps that it gave a name to, each with its first place.
-    """
+    """A text with its edits."""
 
     source: Source
-    edits: tuple[Edit, ...] = ()
-    look: tuple[Diagnostic, ...] = ()
-    steps: dict[str, Label] = field(default_factory=dict)
+    edits: tuple[Edit, ...] = ()  # in the order of the text
+    look: tuple[Diagnostic, ...] = ()  # places left to the user
+    steps: dict[str, Label] = field(default_factory=dict)  # named steps, with their first place
 
     @property
     def text(self) -> str:

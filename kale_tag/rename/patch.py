@@ -6,9 +6,9 @@ from collections.abc import Iterator
 from kale_tag.diagnostics import Diagnostic, Label, Source, Span
 from kale_tag.kale import tags
 from kale_tag.notebook.json_scan import items_at, last, members_at
-from kale_tag.notebook.json_value import value_at
+from kale_tag.notebook.json_value import same, value_at
 from kale_tag.notebook.model import MISSING
-from kale_tag.notebook.splice import ProofError, same
+from kale_tag.notebook.splice import ProofError
 from kale_tag.plan.read_patch import Patch, read_patch
 from kale_tag.rename.edits import Edit, Renamed, collisions, in_order
 
@@ -16,7 +16,7 @@ from kale_tag.rename.edits import Edit, Renamed, collisions, in_order
 def rename_in_patch(source: Source, old: str, new: str) -> Renamed:
     """The patch in *source* with the step *old* called *new*.
 
-    Raises `UserError` where it is no patch, `ProofError` where the result would be another one.
+    Raises `UserError` where it is not a patch, `ProofError` where the result would be wrong.
     """
     patch = read_patch(source)
     edits: list[Edit] = []
@@ -34,8 +34,8 @@ def rename_in_patch(source: Source, old: str, new: str) -> Renamed:
 
 
 def patch_diagnostics(renamed: Renamed, old: str, new: str) -> Iterator[Diagnostic]:
-    """Why the step cannot be renamed: the patch knows a step of the new name."""
-    return collisions(renamed, old, new, "patch", help="apply it first, or make it anew")
+    """The reason why the step cannot be renamed: the patch has a step of the new name."""
+    return collisions(renamed, old, new, "patch", help="apply it first, or make it again")
 
 
 def _tags(patch: Patch) -> Iterator[tuple[Label, str]]:
@@ -65,7 +65,7 @@ def _tags(patch: Patch) -> Iterator[tuple[Label, str]]:
 
 
 def _prove(old: Patch, made: Renamed, names: dict[str, str]) -> None:
-    """Proof that the new text is the old patch with other tags, and otherwise the same."""
+    """Prove that the new text is the old patch with only tags renamed."""
     new = read_patch(made.renamed)
     if len(new.operations) != len(old.operations) or not all(
         (one.op, one.path, one.origin) == (other.op, other.path, other.origin)

@@ -15,8 +15,8 @@ _NOT_TEXT = ("null", "true", "false")  # names of steps that YAML would take for
 def rename_in_spec(source: Source, old: str, new: str) -> Renamed:
     """The spec in *source* with the step *old* called *new*.
 
-    Names that a pattern makes, and patterns that mention *old*, are places to look at. Raises
-    `UserError` where the text is no YAML, `ProofError` where the result would be another spec.
+    Names made by a pattern, and patterns that contain *old*, are left to the user (`look`). Raises
+    `UserError` where the text is not YAML, `ProofError` where the result would be wrong.
     """
     root = read_yaml(source)
     if not isinstance(root, Mapping):
@@ -29,7 +29,7 @@ def rename_in_spec(source: Source, old: str, new: str) -> Renamed:
 
 
 def rename_diagnostics(renamed: Renamed, old: str, new: str) -> Iterator[Diagnostic]:
-    """Why the step cannot be renamed: another rule of the spec gives the new name."""
+    """The reason why the step cannot be renamed: another rule has the new name."""
     return collisions(renamed, old, new, "spec", help="renaming would make one step of two")
 
 
@@ -50,9 +50,7 @@ class _Names:
             self._rule(_entries(rule))
         for key, value in _pairs(parts.get("rename")):
             if key.text in {self.old, self.new}:
-                self.look.append(
-                    _look(f"`rename` speaks of `{key.text}`, which it expects in notebooks", key)
-                )
+                self.look.append(_look(f"`rename` has `{key.text}`, a name in the notebooks", key))
             self._name("rename", value)
         for key, _ in _pairs(_entries(parts.get("compile")).get("steps")):
             self._word("compile.steps", key)
@@ -80,9 +78,9 @@ class _Names:
     def _name(self, what: str, node: Node | None) -> None:
         if not isinstance(node, Scalar) or not isinstance(node.value, str):
             return
-        if template.has_holes(node.value) and _can_give(node.value, self.old):
+        if template.has_holes(node.value) and _can_become(node.value, self.old):
             self.look.append(
-                _look(f"this may give the name `{self.old}`, and stays as it is", node)
+                _look(f"this may produce the name `{self.old}`; it is not changed", node)
             )
         else:
             self._word(what, node)
@@ -95,14 +93,14 @@ class _Names:
     def _pattern(self, node: Node | None) -> None:
         mentions = rf"(?<![a-z0-9_]){re.escape(self.old)}(?![a-z0-9_])"
         if isinstance(node, Scalar) and re.search(mentions, node.text):
-            self.look.append(_look(f"this pattern mentions `{self.old}`, and stays as it is", node))
+            self.look.append(_look(f"this pattern contains `{self.old}`; it is not changed", node))
 
 
 def _look(message: str, node: Scalar) -> Diagnostic:
     return warning("look-here", message, node.label, help="change it by hand if it means the step")
 
 
-def _can_give(text: str, name: str) -> bool:
+def _can_become(text: str, name: str) -> bool:
     """Whether *text* can be *name* once its holes are filled."""
     holes = sorted(
         hole.span() for found in (template.variables, template.groups) for hole in found(text)
@@ -140,7 +138,7 @@ def _one_or_more(node: Node | None) -> tuple[Node, ...]:
 
 
 def _prove(made: Renamed, root: Mapping) -> None:
-    """Proof that the new text is the old spec with the renamed words in their places."""
+    """Prove that the new text is the old spec with only the edited words changed."""
     if not made.edits:
         return
     places: dict[object, str] = {edit.label.span: edit.after for edit in made.edits}

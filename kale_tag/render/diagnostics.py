@@ -1,33 +1,44 @@
-"""Diagnostics as text with the user's own line and a caret, and as plain values for JSON."""
+"""Diagnostics as text with the user's own line and a caret, as JSON, and as GitHub's commands."""
 
+import json
 import unicodedata
-from collections.abc import Callable, Iterator, Sequence
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from itertools import groupby
+from typing import TYPE_CHECKING
 
-from kale_tag.diagnostics import Diagnostic, Label, Source
+from kale_tag.diagnostics import Diagnostic, Label, Source, count
 from kale_tag.render.style import Style
+
+if TYPE_CHECKING:
+    from kale_tag.rules.registry import Finding
 
 Paint = Callable[[str], str]
 
 JOINERS = "\u200d\ufe0f"  # no width of their own, yet part of what stands before them
 TAB = "    "
 WIDTH = 160
-"""Columns of a quoted line; of a longer one the part around the fault is shown."""
+"""Columns of a quoted line; of a longer line the part around the place is shown."""
+
+
+SHOWN = 3
+"""Places that a digest names besides the first, which is shown in full."""
 
 
 def as_text(diagnostic: Diagnostic, style: Style) -> str:
-    """One fault in the form of `facts/aesthetics.md` section 8; no line break at the end."""
+    """One diagnostic as rustc prints it: message, quoted lines, notes; no line break at the end."""
     return "\n".join(_lines(diagnostic, style))
 
 
 def as_silenced(diagnostic: Diagnostic, reason: str) -> str:
-    """One line on a fault that nobody wants to hear of, for *reason*."""
+    """One line for a finding that is silenced, with the *reason*."""
     place = f" ({where(diagnostic.labels[0])})" if diagnostic.labels else ""
     return one_line(f"silenced[{diagnostic.code}]: {diagnostic.message}{place}: {reason}")
 
 
 def as_value(diagnostic: Diagnostic) -> dict[str, object]:
-    """One fault for JSON: severity, code, message, places, notes, help."""
+    """One diagnostic for JSON: severity, code, message, places, notes, help."""
     return {
         "severity": diagnostic.severity,
         "code": diagnostic.code,
@@ -182,3 +193,104 @@ def _column_width(character: str) -> int:
     if unicodedata.combining(character) or character in JOINERS:
         return 0
     return 2 if unicodedata.east_asian_width(character) in "WF" else 1
+
+
+def as_json(
+    findings: "Sequence[Finding]", unusable: Sequence[Diagnostic], summary: Mapping[str, int]
+) -> str:
+    """The report of `check`; `silenced` is the reason of a silenced finding, else null."""
+    document = {
+        "findings": [
+            {**as_value(one.diagnostic), "silenced": one.silenced or None} for one in findings
+        ],
+        "unusable": [as_value(diagnostic) for diagnostic in unusable],
+        "summary": summary,
+    }
+    return json.dumps(document, indent=1, ensure_ascii=False)
+
+
+def as_command(diagnostic: Diagnostic) -> str:
+    """A workflow command, of which GitHub makes an annotation.
+
+    For example `::error file=a.ipynb,line=7,col=6,title=foreign-tag::message`.
+
+    The form and its escapes are those of GitHub's own `@actions/core` package.
+    """
+    properties: dict[str, str] = {}
+    if diagnostic.labels:
+        label = diagnostic.labels[0]
+        properties["file"] = label.source.name.replace("\\", "/")
+        if label.span is not None:
+            line, column = label.source.position(label.span.start)
+            if label.source.cell is None:
+                properties |= {"line": str(line), "col": str(column)}
+    properties["title"] = diagnostic.code
+    given = ",".join(f"{key}={_escaped_property(value)}" for key, value in properties.items())
+    lines = [
+        diagnostic.message,
+        *diagnostic.notes,
+        *([f"help: {diagnostic.help}"] if diagnostic.help else []),
+    ]
+    return f"::{diagnostic.severity} {given}::{_escaped(chr(10).join(lines))}"
+
+
+def _escaped(text: str) -> str:
+    return text.replace("%", "%25").replace("\r", "%0D").replace("\n", "%0A")
+
+
+def _escaped_property(text: str) -> str:
+    return _escaped(text).replace(":", "%3A").replace(",", "%2C")
+
+
+def digest(diagnostics: Iterable[Diagnostic]) -> list[Diagnostic]:
+    """*diagnostics* with each kind of warning that several notebooks share once, errors last."""
+    known = [*diagnostics]
+    shared = [one for one in _shared(known) if one[0].severity == "warning"]
+    shown = dict(zip(known, known, strict=True))
+    for first, *others in shared:
+        shown[first] = _together(first, others)
+        for one in others:
+            del shown[one]
+    return errors_last(shown.values())
+
+
+def errors_last(diagnostics: Iterable[Diagnostic]) -> list[Diagnostic]:
+    """*diagnostics* in their order, but warnings before errors."""
+    return sorted(diagnostics, key=lambda diagnostic: diagnostic.severity == "error")
+
+
+def tally(diagnostics: Iterable[Diagnostic]) -> str:
+    """How many of each code there are, where several notebooks share a kind; else ""."""
+    known = [*diagnostics]
+    if not _shared(known):
+        return ""
+    parts = []
+    for severity in ("error", "warning"):
+        codes = Counter(diagnostic.code for diagnostic in known if diagnostic.severity == severity)
+        if codes:
+            each = ", ".join(f"{number} {code}" for code, number in codes.most_common())
+            parts.append(f"{count(codes.total(), severity)} ({each})")
+    return ", ".join(parts)
+
+
+def _shared(diagnostics: Iterable[Diagnostic]) -> list[list[Diagnostic]]:
+    """The kinds of *diagnostics* that several notebooks share: of one code, with one fix."""
+    kinds: dict[tuple[str, str, str], list[Diagnostic]] = {}
+    for diagnostic in diagnostics:
+        if diagnostic.labels:
+            way = diagnostic.help.replace(_name(diagnostic), "")
+            kinds.setdefault((diagnostic.severity, diagnostic.code, way), []).append(diagnostic)
+    return [kind for kind in kinds.values() if len(set(map(_name, kind))) > 1]
+
+
+def _together(first: Diagnostic, others: list[Diagnostic]) -> Diagnostic:
+    places = [where(diagnostic.labels[0]) for diagnostic in others]
+    notebooks = count(len(set(map(_name, others))), "notebook")
+    more = ", ..." if places[SHOWN:] else ""
+    note = f"{len(others)} more of this kind, in {notebooks}: {', '.join(places[:SHOWN])}{more}; "
+    return replace(first, notes=(*first.notes, f"{note}`--verbose` shows each"))
+
+
+def _name(diagnostic: Diagnostic) -> str:
+    """The file that a diagnostic is in."""
+    return diagnostic.labels[0].source.name

@@ -1,6 +1,6 @@
-"""What differs between notebooks, as text for a terminal and as JSON.
+"""Differences between notebooks, as text for a terminal and as JSON.
 
-The JSON document, where a notebook that is not there has `null` for its path and cells:
+The JSON document, where an absent notebook has `null` for its path and cells:
 
     {"before": "main", "after": "HEAD",
      "notebooks": [{"before": path, "after": path, "change": "modified", "differs": true,
@@ -30,8 +30,8 @@ from kale_tag.compare.diff import CellChange, NotebookDiff, Regrouped, StepChang
 from kale_tag.diagnostics import Diagnostic
 from kale_tag.kale.metadata import PATH_KEY
 from kale_tag.kale.outline import Step
+from kale_tag.notebook.json_value import same
 from kale_tag.notebook.model import MISSING
-from kale_tag.notebook.splice import same
 from kale_tag.render import diagnostics
 from kale_tag.render.diagnostics import one_line
 from kale_tag.render.setting import as_text as setting_as_text
@@ -39,26 +39,22 @@ from kale_tag.render.setting import as_written, digits
 from kale_tag.render.style import Style
 
 Names = tuple[str, str]
-"""What is compared: two revisions, files or folders."""
+"""The two revisions, files or folders that are compared."""
 
 
 @dataclass(slots=True)
-class Compared:
-    """One notebook on both sides, by its paths, None where it is not there.
+class ComparedNotebook:
+    """One notebook on both sides."""
 
-    *paired* says that the user put two notebooks side by side, so that neither was renamed.
-    *diff* is None where nothing had to be compared, or could be; then *diagnostics* say why.
-    """
-
-    before: str | None
+    before: str | None  # its path; None where it is absent
     after: str | None
-    paired: bool = False
-    diff: NotebookDiff | None = None
-    diagnostics: tuple[Diagnostic, ...] = ()
+    paired: bool = False  # the user compares two notebooks, so that neither was renamed
+    diff: NotebookDiff | None = None  # None where they are equal or cannot be compared
+    diagnostics: tuple[Diagnostic, ...] = ()  # why they cannot be compared
 
     @property
     def name(self) -> str:
-        """What the notebook is called now."""
+        """The present path of the notebook."""
         return self.after or self.before or ""
 
     @property
@@ -71,7 +67,7 @@ class Compared:
         return "modified" if self.paired or self.before == self.after else "renamed"
 
 
-def summary(names: Names, done: Sequence[Compared]) -> str:
+def summary(names: Names, done: Sequence[ComparedNotebook]) -> str:
     """`1 differs, 2 unchanged, 0 failed (main, HEAD)`."""
     differ, unchanged, failed = counts(done)
     verb = "differs" if differ == 1 else "differ"
@@ -79,23 +75,23 @@ def summary(names: Names, done: Sequence[Compared]) -> str:
     return f"{differ} {verb}, {unchanged} unchanged, {failed} failed {sides}"
 
 
-def counts(done: Sequence[Compared]) -> tuple[int, int, int]:
-    """How many differ, do not, and could not be compared."""
+def counts(done: Sequence[ComparedNotebook]) -> tuple[int, int, int]:
+    """How many differ, are unchanged, and could not be compared."""
     failed = sum(bool(one.diagnostics) for one in done)
     differ = sum(bool(one.diff) for one in done)
     return differ, len(done) - differ - failed, failed
 
 
-def title(one: Compared) -> str:
-    """The name of the notebook, and what became of it as a file."""
+def title(one: ComparedNotebook) -> str:
+    """The name of the notebook, and whether it was added, deleted or renamed."""
     if one.before is not None and one.after is not None and one.before != one.after:
         return f"{one_line(one.before)} -> {one_line(one.after)}"
     extra = {"added": " (new)", "deleted": " (deleted)"}
     return one_line(one.name) + extra.get(one.change, "")
 
 
-def as_text(one: Compared, style: Style, *, verbose: bool) -> Iterator[str]:
-    """A line for each cell, setting and step that differs; none where nothing does."""
+def as_text(one: ComparedNotebook, style: Style, *, verbose: bool) -> Iterator[str]:
+    """A line for each cell, setting and step that differs."""
     if not one.diff:
         if verbose and not one.diagnostics:
             yield style.dim(f"{title(one)}: nothing differs")
@@ -113,8 +109,8 @@ def as_text(one: Compared, style: Style, *, verbose: bool) -> Iterator[str]:
         )
 
 
-def as_json(names: Names, done: Sequence[Compared]) -> str:
-    """Everything as one JSON document, in the form that stands at the top of this file."""
+def as_json(names: Names, done: Sequence[ComparedNotebook]) -> str:
+    """All differences as one JSON document, described at the top of this file."""
     differ, unchanged, failed = counts(done)
     document = {
         "before": names[0],
@@ -135,12 +131,12 @@ def cells_named(group: Regrouped) -> str:
 
 
 def block(name: str) -> str:
-    """What a cell belongs to, for reading."""
+    """The block of a cell, for a reader."""
     return f"in {name}" if name else "in no block"
 
 
 def path_changes(change: CellChange) -> tuple[list[str], list[str]]:
-    """`notebook_path: x` as it goes and as it comes."""
+    """`notebook_path: x` removed and added."""
     before, after = (
         MISSING if cell is None else cell.path for cell in (change.before, change.after)
     )
@@ -165,7 +161,9 @@ def numbers(change: CellChange) -> tuple[int | None, int | None]:
     return before.index if before else None, after.index if after else None
 
 
-def _cells_as_text(one: Compared, cells: Sequence[CellChange], style: Style) -> Iterator[str]:
+def _cells_as_text(
+    one: ComparedNotebook, cells: Sequence[CellChange], style: Style
+) -> Iterator[str]:
     places = [_place(change, whole=one.change in {"added", "deleted"}) for change in cells]
     lines = [one_line(change.cell.first_line) for change in cells]
     width, line_width = (max(map(len, some), default=0) for some in (places, lines))
@@ -209,7 +207,7 @@ def _marks(gone: Sequence[str], come: Sequence[str], style: Style) -> str:
     return "  ".join([*removed, *(style.green(one_line(text)) for text in come)])
 
 
-def _as_value(one: Compared) -> dict[str, object]:
+def _as_value(one: ComparedNotebook) -> dict[str, object]:
     found = one.diff
     return {
         "before": one.before,

@@ -1,4 +1,4 @@
-"""What differs between notebooks, as Markdown for a pull request.
+"""Differences between notebooks, as Markdown for a pull request.
 
 All text of users stands in code spans, in `<code>` of HTML, or in Mermaid labels, each escaped:
 none of it becomes a heading, a table cell, a mention or a tag.
@@ -14,7 +14,7 @@ from kale_tag.diagnostics import count
 from kale_tag.notebook.model import MISSING
 from kale_tag.render.diagnostics import one_line
 from kale_tag.render.diff import (
-    Compared,
+    ComparedNotebook,
     Names,
     block,
     cells_named,
@@ -26,7 +26,7 @@ from kale_tag.render.diff_graph import graph_after, graph_before, same_arrows
 from kale_tag.render.setting import as_written, differences
 
 LIMIT = 65_536
-"""What GitHub takes as one comment, in characters. Sizes are in bytes of UTF-8, to be safe."""
+"""Most characters of a comment on GitHub; we count bytes of UTF-8, to be safe."""
 
 FOLD = 3
 """More notebooks than these are folded."""
@@ -46,7 +46,7 @@ class _Section:
     short: str
 
 
-def as_markdown(names: Names, done: Sequence[Compared], limit: int = LIMIT) -> str:
+def as_markdown(names: Names, done: Sequence[ComparedNotebook], limit: int = LIMIT) -> str:
     """Headline, table, and a part for each notebook that differs, *limit* bytes in all.
 
     What does not fit is named at the end.
@@ -75,7 +75,7 @@ def as_markdown(names: Names, done: Sequence[Compared], limit: int = LIMIT) -> s
 
 
 def code(text: str, *, in_table: bool = False, width: int = WIDTH) -> str:
-    """*text* as a code span, in which nothing of it means anything; one line, cut to *width*."""
+    """*text* as a code span, without markup; one line, cut to *width*."""
     shown = one_line(text[: width + 1])
     shown = shown if len(shown) <= width else f"{shown[: width - 1]}…"
     if in_table and "|" in shown:  # which ends a cell of a table in a code span, too
@@ -92,7 +92,7 @@ def _side(name: str) -> str:
     return f"the merge base of {code(base[1])} and {code(base[2])}" if base else code(name)
 
 
-def _failures(done: Sequence[Compared], failed: int, room: int) -> Iterator[str]:
+def _failures(done: Sequence[ComparedNotebook], failed: int, room: int) -> Iterator[str]:
     diagnostics = [diagnostic for one in done for diagnostic in one.diagnostics]
     if diagnostics:
         yield f"**{count(failed, 'notebook')} could not be read:**\n\n"
@@ -103,7 +103,7 @@ def _failures(done: Sequence[Compared], failed: int, room: int) -> Iterator[str]
         yield "\n"
 
 
-def _table(done: Sequence[Compared], room: int) -> Iterator[str]:
+def _table(done: Sequence[ComparedNotebook], room: int) -> Iterator[str]:
     differ = [(one, one.diff) for one in done if one.diff]
     if not differ:
         return
@@ -115,14 +115,14 @@ def _table(done: Sequence[Compared], room: int) -> Iterator[str]:
     yield "\n"
 
 
-def _row(one: Compared, diff: NotebookDiff) -> str:
+def _row(one: ComparedNotebook, diff: NotebookDiff) -> str:
     name = code(one.name, in_table=True) + _word(one)
     numbers_of = [str(n) if n else "" for n in (len(diff.cells), len(diff.settings))]
     return f"| {name} | {' | '.join(numbers_of)} | {_steps_counted(diff)} |\n"
 
 
 def _fitting(lines: Iterable[str], room: int) -> list[str]:
-    """The first *lines*, as many as *room* has bytes for."""
+    """The first *lines* that fit into *room* bytes."""
     fitting = []
     for line in lines:
         room -= _size(line)
@@ -132,7 +132,7 @@ def _fitting(lines: Iterable[str], room: int) -> list[str]:
     return fitting
 
 
-def _word(one: Compared) -> str:
+def _word(one: ComparedNotebook) -> str:
     return {"added": " (new)", "deleted": " (deleted)", "renamed": " (renamed)"}.get(one.change, "")
 
 
@@ -145,7 +145,7 @@ def _steps_counted(diff: NotebookDiff) -> str:
     return ", ".join(parts)
 
 
-def _section(one: Compared, diff: NotebookDiff, *, fold: bool) -> _Section:
+def _section(one: ComparedNotebook, diff: NotebookDiff, *, fold: bool) -> _Section:
     title = code(one.name)
     if one.change in {"added", "deleted"}:
         title += " (new)" if one.change == "added" else " (deleted)"
@@ -229,7 +229,7 @@ def _value(value: object) -> str:
 
 
 def _graphs(diff: NotebookDiff) -> Iterator[str]:
-    """Both graphs where steps differ; one where its marks say all, or a side has no steps."""
+    """Both graphs where steps differ; one where its marks suffice, or a side has no steps."""
     if not diff.steps:
         return
     after = "**After**, the arrows as before" if same_arrows(diff) else "**After**"

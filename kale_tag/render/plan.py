@@ -16,7 +16,7 @@ from kale_tag.spec.model import Rule
 
 
 def as_text(plan: Plan, notebook: Notebook, style: Style) -> Iterator[str]:
-    """A line a cell that changes: its number, its first line, tags that go and tags that come."""
+    """A line for each cell that changes: its number, first line, removed and added tags."""
     cells = [change for change in plan.changes if change.holder is not None]
     lines = [first_line(notebook.source(change.holder or 0)) for change in cells]
     width = max(map(len, lines), default=0)
@@ -56,7 +56,7 @@ def as_value(plan: Plan, notebook: Notebook) -> dict[str, object]:
 
 
 def moved(plan: Plan, style: Style) -> Iterator[str]:
-    """A line for each cell that a patch found elsewhere than it says."""
+    """A line for each cell that is not where the patch has it."""
     for old, new in plan.moved.items():
         yield f"  {style.yellow(f'cell {old} of the patch is cell {new} now')}"
 

@@ -28,7 +28,7 @@ def as_sarif(
 ) -> str:
     """One run as a JSON document: *pages* are the rules, *findings* the results.
 
-    What was *unusable* stands among the notifications of the tool. Paths are relative to the
+    *unusable* files are notifications of the tool. Paths are relative to the
     current folder, columns count characters.
     """
     others = (diagnostic.diagnostic.code for diagnostic in findings)
@@ -61,7 +61,7 @@ def as_sarif(
 
 
 def _rule(code: str, page: Page | None) -> Value:
-    if page is None:  # an error in a spec
+    if page is None:  # an error of a spec, without a page
         return {"id": code, "defaultConfiguration": {"level": "error"}}
     return {
         "id": code,

@@ -1,13 +1,12 @@
-"""One setting that changes, by the path of what differs in it."""
+"""The changes of one setting, by the path of each difference in it."""
 
 import json
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from itertools import takewhile
 
-from kale_tag.notebook.json_value import HugeInt
+from kale_tag.notebook.json_value import HugeInt, same
 from kale_tag.notebook.model import MISSING
-from kale_tag.notebook.splice import same
 from kale_tag.render.diagnostics import one_line
 from kale_tag.render.style import Style
 
@@ -16,7 +15,7 @@ Difference = tuple[str, object, object]
 
 
 def as_text(key: str, before: object, after: object, style: Style) -> Iterator[str]:
-    """A line for each thing that differs: `volumes[0].type: "clone" -> "pvc"`."""
+    """A line for each difference: `volumes[0].type: "clone" -> "pvc"`."""
     for path, old, new in differences(key, before, after):
         if new is MISSING:
             yield style.red(one_line(f"- {path}: {as_written(old)}"))
@@ -28,7 +27,7 @@ def as_text(key: str, before: object, after: object, style: Style) -> Iterator[s
 
 
 def differences(path: str, before: object, after: object) -> Iterator[Difference]:
-    """What differs between two values of one setting, as deep as both hold the same kind."""
+    """The differences between two values of a setting, as deep as both have the same type."""
     if isinstance(before, Mapping) and isinstance(after, Mapping) and before and after:
         for key in sorted(before.keys() | after.keys()):
             below = path + (f".{key}" if _plain(key) else f"[{as_written(key)}]")
@@ -40,10 +39,10 @@ def differences(path: str, before: object, after: object) -> Iterator[Difference
 
 
 def _in_lists(path: str, before: Sequence[object], after: Sequence[object]) -> Iterator[Difference]:
-    """Of two lists, what stands between the items that both start and end with."""
-    start = _alike(before, after)
+    """The differences of two lists between their common start and end."""
+    start = _common_start(before, after)
     old, new = before[start:], after[start:]
-    if end := _alike(old[::-1], new[::-1]):
+    if end := _common_start(old[::-1], new[::-1]):
         old, new = old[:-end], new[:-end]
     if len(old) == len(new):
         for at, (one, other) in enumerate(zip(old, new, strict=True), start):
@@ -53,8 +52,8 @@ def _in_lists(path: str, before: Sequence[object], after: Sequence[object]) -> I
         yield from ((f"{path}[{at}]", MISSING, one) for at, one in enumerate(new, start))
 
 
-def _alike(one: Sequence[object], other: Sequence[object]) -> int:
-    """How many items two lists start with alike."""
+def _common_start(one: Sequence[object], other: Sequence[object]) -> int:
+    """How many equal items two lists start with."""
     return sum(1 for _ in takewhile(lambda pair: same(*pair), zip(one, other, strict=False)))
 
 
@@ -64,7 +63,7 @@ def as_written(value: object) -> str:
 
 
 def digits(number: HugeInt) -> str:
-    """What JSON has for an integer that Python does not convert."""
+    """The digits of an integer too long for Python to convert."""
     return number.digits
 
 

@@ -14,15 +14,15 @@ class Style:
     color: bool = False
 
     def red(self, text: str) -> str:
-        """What goes, what is wrong."""
+        """Removed parts and errors."""
         return self._in("31", text)
 
     def green(self, text: str) -> str:
-        """What comes."""
+        """Added parts."""
         return self._in("32", text)
 
     def yellow(self, text: str) -> str:
-        """What deserves a look."""
+        """Warnings."""
         return self._in("33", text)
 
     def blue(self, text: str) -> str:
@@ -34,7 +34,7 @@ class Style:
         return self._in("1", text)
 
     def dim(self, text: str) -> str:
-        """What is there for orientation."""
+        """Context."""
         return self._in("2", text)
 
     def _in(self, code: str, text: str) -> str:

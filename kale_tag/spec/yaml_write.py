@@ -1,69 +1,70 @@
-"""Values as YAML text, in the style of our own specs: bare words where they are safe."""
+"""Values as the YAML text of a spec, written by ruamel.yaml: short values in one line."""
 
-import json
 import re
 from collections.abc import Mapping, Sequence
+from typing import Any
+
+from ruamel.yaml import YAML
+from ruamel.yaml.comments import CommentedMap, CommentedSeq
+from ruamel.yaml.compat import StringIO
+from ruamel.yaml.nodes import ScalarNode
+from ruamel.yaml.representer import RoundTripRepresenter
+from ruamel.yaml.resolver import VersionedResolver
 
 WIDTH = 100
-"""Columns of a line in flow style; what is longer stands in block style."""
+"""Columns of a line in flow style; longer values are written in block style."""
+
+YamlNode = Any
+"""A value of ruamel.yaml, whose methods add comments to it."""
 
 _BARE = re.compile(r"(?:\.{1,2}/)*[A-Za-z_][\w./-]*(?:[ :][\w./-]+)*", re.ASCII)
-_MEASURE = re.compile(r"(?:0|[1-9][0-9]{0,17})[A-Za-z]*")
-_WORDS = {"true", "false", "null", "yes", "no", "on", "off", "y", "n"}  # of YAML 1.1 too
+"""What needs no quotes for a reader's eye; ruamel.yaml adds some to `true` and the like."""
 
 
 class Measure(str):
-    """A text that is read as it was written, so that a number needs no quotes."""
+    """A text that the reader takes as it is written, so that a number needs no quotes."""
 
     __slots__ = ()
 
 
 class Regex(str):
-    """A regular expression, which stands in quotes always."""
+    """A regular expression, always in quotes."""
 
     __slots__ = ()
 
 
-def text(value: str) -> str:
-    """A scalar that YAML reads as the text *value*."""
-    if isinstance(value, Measure) and _MEASURE.fullmatch(value):
-        return str(value)
-    bare = value.lower() not in _WORDS and _BARE.fullmatch(value) is not None
-    if bare and not isinstance(value, Regex):
-        return str(value)
-    if value.isprintable() and "\ufeff" not in value:
-        return "'" + value.replace("'", "''") + "'"
-    return '"' + "".join(map(_escaped, value)) + '"'
+def lay_out(value: object, indent: int = 0, key_width: int = 0) -> YamlNode:
+    """*value* for `dump`: each mapping and list in one line if that fits `WIDTH`, else a block.
+
+    *indent* is the column of its line, *key_width* the length of the key before it. Comments are
+    added to the result with ruamel.yaml's own methods.
+    """
+    if not isinstance(value, Mapping | Sequence) or isinstance(value, str):
+        return value
+    line = CommentedMap(value) if isinstance(value, Mapping) else CommentedSeq(value)
+    line.fa.set_flow_style()
+    if not value or indent + key_width + len(dump(line)) - 1 <= WIDTH:
+        return line
+    return block(value, indent + 2 if key_width else indent)
 
 
-def flow(value: object) -> str:
-    """*value* in one line: mappings in braces, lists in brackets."""
-    match value:
-        case Mapping():
-            return "{" + ", ".join(f"{text(key)}: {flow(one)}" for key, one in value.items()) + "}"
-        case str():
-            return text(value)
-        case Sequence():
-            return "[" + ", ".join(map(flow, value)) + "]"
-        case _:
-            return json.dumps(value)
+def block(value: Mapping[str, Any] | Sequence[Any], indent: int = 0) -> YamlNode:
+    """*value* for `dump` in block style, with each of its entries as `lay_out` has it."""
+    if isinstance(value, Mapping):
+        entries = {key: lay_out(one, indent, len(key) + 2) for key, one in value.items()}
+        return CommentedMap(entries)
+    return CommentedSeq([lay_out(one, indent + 2) for one in value])
 
 
-def entries(value: Mapping[str, object], indent: str) -> list[str]:
-    """The lines of a mapping in block style; what fits into a line stands in flow style."""
-    lines = []
-    for key, one in value.items():
-        line = f"{indent}{text(key)}: {flow(one)}"
-        if len(line) <= WIDTH or not one:
-            lines.append(line)
-        elif isinstance(one, Mapping):
-            lines += [f"{indent}{text(key)}:", *entries(one, f"{indent}  ")]
-        elif isinstance(one, list):
-            lines.append(f"{indent}{text(key)}:")
-            lines += (f"{indent}  - {flow(item)}" for item in one)
-        else:
-            lines.append(line)
-    return lines
+def dump(value: object) -> str:
+    """The YAML text of *value*, which ends with a line break."""
+    yaml = YAML()
+    yaml.Representer = _Representer
+    yaml.width = 1_000_000_000
+    yaml.indent(mapping=2, sequence=4, offset=2)
+    out = StringIO()
+    yaml.dump(value, out)
+    return out.getvalue()
 
 
 def comment(value: str) -> str:
@@ -71,12 +72,27 @@ def comment(value: str) -> str:
     return "".join(one if one.isprintable() else " " for one in value).strip()
 
 
-def _escaped(character: str) -> str:
-    if character in '"\\':
-        return f"\\{character}"
-    if character.isprintable() and character != "\ufeff":
-        return character
-    named = {"\n": "\\n", "\t": "\\t", "\r": "\\r"}.get(character)
-    number = ord(character)
-    wide = f"\\u{number:04x}" if number < 0x10000 else f"\\U{number:08x}"
-    return named or (f"\\x{number:02x}" if number < 0x100 else wide)
+class _Representer(RoundTripRepresenter):
+    """Writes `null` in full, and escapes what is not printable."""
+
+
+def _null(representer: _Representer, _value: None) -> ScalarNode:
+    return representer.represent_scalar("tag:yaml.org,2002:null", "null")
+
+
+def _text(representer: _Representer, value: str) -> ScalarNode:
+    bare = not isinstance(value, Regex) and _BARE.fullmatch(value)
+    style = None if bare else "'" if value.isprintable() else '"'
+    return representer.represent_scalar("tag:yaml.org,2002:str", str(value), style)
+
+
+def _measure(representer: _Representer, value: str) -> ScalarNode:
+    tag = VersionedResolver().resolve(ScalarNode, str(value), (True, False))
+    bare = value.isascii() and value.isalnum() and value[0].isdigit()
+    return representer.represent_scalar(tag, str(value)) if bare else _text(representer, value)
+
+
+_Representer.add_representer(type(None), _null)
+_Representer.add_representer(str, _text)
+_Representer.add_representer(Regex, _text)
+_Representer.add_representer(Measure, _measure)

@@ -1,12 +1,11 @@
-"""What the steps of a Kale 0.x notebook are called in Kale 2, which takes fewer names."""
+"""New names for steps of Kale 0.x whose names Kale 2 refuses."""
 
 import re
 from collections.abc import Iterator, Mapping, Sequence
 
-from kale_tag.diagnostics import Diagnostic
+from kale_tag.diagnostics import Diagnostic, Label, warning
 from kale_tag.kale import tags
 from kale_tag.notebook.places import Places
-from kale_tag.upgrade.warnings import name_collision
 
 Listed = Mapping[int, Sequence[str]]
 """The tags of each code cell that has some."""
@@ -22,19 +21,18 @@ def names_meant(text: str) -> list[str]:
 
 
 def new_names(listed: Listed, chosen: Mapping[str, str]) -> dict[str, str]:
-    """For each name of a step that Kale 2 does not take the one that stands for it now.
+    """The new name of each step whose name Kale 2 refuses; *chosen* by the user for some.
 
-    No two steps get one name, and none gets that of another. *chosen* are names that the user wants
-    for some.
+    No two steps get the same name.
     """
-    taken = {name for name in (*_steps(listed), *_waited_for(listed)) if _is_valid(name)}
+    taken = {name for name in (*_steps(listed), *_dependencies(listed)) if _is_valid(name)}
     steps = [*_steps(listed)]
     made: dict[str, str] = {}
     for old in dict.fromkeys(steps):
         if not _is_valid(old):
             made[old] = _free(_wanted(old, chosen), taken)
             taken.add(made[old])
-    for old in _waited_for(listed):  # no step has that name: it may be a slip for one that is there
+    for old in _dependencies(listed):  # a typo for an existing step, perhaps
         if not _is_valid(old) and old not in made:
             made[old] = _wanted(old, chosen)
     return made
@@ -43,7 +41,7 @@ def new_names(listed: Listed, chosen: Mapping[str, str]) -> dict[str, str]:
 def collisions(
     listed: Listed, made: Mapping[str, str], chosen: Mapping[str, str], places: Places
 ) -> Iterator[tuple[int, Diagnostic]]:
-    """A cell and a warning for each step whose name would have been that of another one."""
+    """A cell and a warning for each step whose new name another step has."""
     where: dict[str, tuple[int, int]] = {}
     for index, position, name in _named(listed, "block", "step"):
         where.setdefault(name, (index, position))
@@ -55,7 +53,21 @@ def collisions(
             continue
         index, _ = where[old]
         at = (places.tag(*where[old]), places.tag(*where[other]).with_text(f"`{other}`"))
-        yield index, name_collision(index, old, new, at, (wanted, where[other][0]))
+        yield index, _name_collision(index, old, new, at, (wanted, where[other][0]))
+
+
+def _name_collision(
+    index: int, old: str, new: str, at: Sequence[Label], other: tuple[str, int]
+) -> Diagnostic:
+    """Two steps whose new names would be the same."""
+    wanted, cell = other
+    return warning(
+        "name-collision",
+        f"cell {index}: step `{old}` is `{new}` now, since `{wanted}` is the step of cell {cell}",
+        at[0],
+        also=at[1:],
+        help=f"`rename: {{{old}: NAME}}` in a spec with `legacy: upgrade` gives it another",
+    )
 
 
 def _is_valid(name: str) -> bool:
@@ -63,13 +75,13 @@ def _is_valid(name: str) -> bool:
 
 
 def _wanted(name: str, chosen: Mapping[str, str]) -> str:
-    """What a step that is called *name* is to be called, if no other is."""
+    """The new name for *name*, if no other step has it."""
     return chosen.get(name) or _corrected(name)
 
 
 def _corrected(name: str) -> str:
     better = tags.valid_name(name)
-    # Kubeflow Pipelines wants a letter first, and there is nothing to say where no letter is left.
+    # Kubeflow Pipelines requires a letter first.
     better = better if better[:1].isalpha() else f"step{better}"
     return f"{better}_step" if better in tags.SPECIAL else better
 
@@ -86,7 +98,7 @@ def _steps(listed: Listed) -> Iterator[str]:
     return (name for _, _, name in _named(listed, "block", "step", "notebook"))
 
 
-def _waited_for(listed: Listed) -> Iterator[str]:
+def _dependencies(listed: Listed) -> Iterator[str]:
     return (name for _, _, name in _named(listed, "prev"))
 
 

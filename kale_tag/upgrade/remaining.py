@@ -1,6 +1,6 @@
-"""Problems that an upgrade leaves for the user: code of cells at which Kale 2.3 stops.
+"""Problems that an upgrade leaves for the user: errors of `check`, and code that Kale 2.3 refuses.
 
-Tags and settings are checked in `kale/`.
+Source: `NotebookProcessor.parse_notebook` and `kale/common/astutils.py` of Kale 2.3.0.
 """
 
 import re
@@ -9,12 +9,11 @@ from collections.abc import Iterator
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from kale_tag.diagnostics import Diagnostic, warning
+from kale_tag.diagnostics import Diagnostic, Label, warning
 from kale_tag.kale.checks import lint
 from kale_tag.kale.outline import outline
 from kale_tag.notebook.model import Notebook
 from kale_tag.notebook.places import Places, in_files
-from kale_tag.upgrade.warnings import ipython_syntax
 
 if TYPE_CHECKING:
     import ast
@@ -24,7 +23,7 @@ _IPYTHON = re.compile(r"\s*(?:[%!?]|\w+\s*=\s*[%!]\w)|.*\?\s*$")
 
 
 def left_to_fix(notebook: Notebook) -> Iterator[Diagnostic]:
-    """A warning for each thing in *notebook* that Kale 2.3 refuses, or silently gets wrong."""
+    """A warning for each part of *notebook* that Kale 2.3 refuses or gets wrong."""
     found = outline(notebook)
     places = Places(notebook)
     for diagnostic in lint(notebook):
@@ -39,20 +38,31 @@ def left_to_fix(notebook: Notebook) -> Iterator[Diagnostic]:
 
 
 def _syntax(notebook: Notebook, index: int, places: Places) -> Iterator[Diagnostic]:
-    """The line at which Python stops, of a cell that Kale reads as Python."""
-    line = _stops_at(notebook.source(index))
+    """The first line that is not Python, in a cell that Kale parses."""
+    line = _error_line(notebook.source(index))
     if line is None:
         return
     text = [*notebook.source(index).splitlines(), ""][line].strip()
     if _IPYTHON.match(text):
-        yield ipython_syntax(index, text, places.cell(index, line))
+        yield _ipython_syntax(index, text, places.cell(index, line))
     else:
         yield warning(
             "syntax-error",
-            f"cell {index}: Kale 2.3 stops at code that Python 3 does not take",
+            f"cell {index}: Kale 2.3 refuses code that is not valid in Python 3",
             places.cell(index, line),
             help="correct it, or tag the cell `skip`",
         )
+
+
+def _ipython_syntax(index: int, text: str, at: Label) -> Diagnostic:
+    """A line of IPython syntax in a cell that a step runs."""
+    return warning(
+        "ipython-syntax",
+        f"cell {index}: Kale 2.3 refuses `{text}`, which is IPython and not Python",
+        at,
+        help="move such lines into a cell tagged `skip`, write them in Python, or compile with "
+        "`kale-tag compile`, which accepts most of them",
+    )
 
 
 def _parameters(notebook: Notebook, index: int, places: Places) -> Iterator[Diagnostic]:
@@ -60,7 +70,7 @@ def _parameters(notebook: Notebook, index: int, places: Places) -> Iterator[Diag
     import ast  # noqa: PLC0415  slow to import, needed for upgrades only
 
     source = notebook.source(index)
-    if _stops_at(source) is not None:
+    if _error_line(source) is not None:
         yield from _syntax(notebook, index, places)
         return
     for statement in _parsed(source).body:
@@ -106,8 +116,8 @@ _SHARED = {
 }
 
 
-def _stops_at(source: str) -> int | None:
-    """The 0-based line at which *source* is no Python; None if it is."""
+def _error_line(source: str) -> int | None:
+    """The 0-based line of the first syntax error in *source*; None if there is none."""
     try:
         _parsed(source)
     except SyntaxError as exc:

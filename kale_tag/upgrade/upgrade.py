@@ -1,48 +1,43 @@
-"""A notebook in the language of Kale 0.x (`block:`, `prev:a;b`, `docker_image`) made one of Kale 2.
+"""Tags and settings of Kale 0.x (`block:`, `prev:a;b`, `docker_image`, ...) to those of Kale 2.
 
-Source: the parsers of kubeflow-kale 0.2.2, 0.3.4, 0.4.0, 0.5.1, 0.7.0 and 2.3.0. What has no
+Source: the parsers of kubeflow-kale 0.2.2, 0.3.4, 0.4.0, 0.5.1, 0.7.0 and 2.3.0. Whatever has no
 equivalent is a warning with its place.
 """
 
+import shlex
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
-from kale_tag.diagnostics import Diagnostic, warning
+from kale_tag.diagnostics import Diagnostic, Label, warning
 from kale_tag.kale import tags
 from kale_tag.kale.metadata import SETTINGS_KEY, tags_in
 from kale_tag.notebook.model import Notebook
 from kale_tag.notebook.places import Places
 from kale_tag.upgrade.names import collisions, names_meant, new_names
-from kale_tag.upgrade.settings import OLD, upgraded_settings
-from kale_tag.upgrade.warnings import Loss, dropped_tag, papermill_tag
+from kale_tag.upgrade.settings import OLD, SettingLoss, upgraded_settings
 
 BEFORE_EVERY_STEP = ("parameters", "injected-parameters")
 """Papermill's tags: Kale 0.1 to 0.4 ran their cells before every step, as it does `imports`."""
 
 DATA = ("in", "out")
-"""Tags that named the variables which a step reads and gives, in the oldest notebooks."""
+"""Tags that named the inputs and outputs of a step, in the oldest notebooks."""
 
 
 @dataclass(frozen=True, slots=True)
 class Upgraded:
-    """A notebook in the language of Kale 2.
+    """The tags and settings of a notebook in Kale 2."""
 
-    *tags* are those of each code cell whose tags change, *settings* those of the notebook, None
-    where they stay. *cell_warnings* and *setting_warnings* say what could not be kept, for a cell
-    or a key of the settings.
-    """
-
-    tags: Mapping[int, list[str]] = field(default_factory=dict)
-    settings: dict[str, object] | None = None
-    cell_warnings: tuple[tuple[int, Diagnostic], ...] = ()
-    setting_warnings: tuple[tuple[str, Diagnostic], ...] = ()
+    tags: Mapping[int, list[str]] = field(default_factory=dict)  # of each cell whose tags change
+    settings: dict[str, object] | None = None  # None where they stay
+    cell_warnings: tuple[tuple[int, Diagnostic], ...] = ()  # what a cell loses
+    setting_warnings: tuple[tuple[str, Diagnostic], ...] = ()  # by key: what the settings lose
 
 
 def upgrade(notebook: Notebook, stem: str, chosen: Mapping[str, str]) -> Upgraded:
-    """What changes in *notebook* with Kale 2; nothing where it has nothing to do with Kale.
+    """What changes in *notebook* for Kale 2; nothing in a notebook without Kale tags.
 
-    *stem* is the file's name without its ending, which a pipeline without a name is named after.
-    *chosen* are the names that the user wants for steps whose old ones are no longer taken.
+    *stem* is the file name without its suffix, for a pipeline without a name. *chosen* are the
+    user's new names for steps.
     """
     metadata = notebook.metadata
     present = metadata.get(SETTINGS_KEY) if isinstance(metadata, dict) else None
@@ -67,11 +62,11 @@ def upgrade(notebook: Notebook, stem: str, chosen: Mapping[str, str]) -> Upgrade
             new[index] = after
             warnings += ((index, one) for one in _dropped(index, before, after, places))
     settings: dict[str, object] | None = None
-    losses: list[Loss] = []
+    losses: list[SettingLoss] = []
     if present is None or isinstance(present, dict):
         settings, losses = upgraded_settings(old, stem, has_steps=has_steps and is_old)
     if not is_old and not new and settings is None:
-        losses = []  # what Kale 2 passes over was said when the notebook was upgraded
+        losses = []  # reported when the notebook was upgraded
     return Upgraded(
         new,
         settings,
@@ -111,8 +106,8 @@ def _tags(before: Sequence[str], names: Mapping[str, str], *, is_old: bool) -> l
         return after
     others = {text.partition(":")[0] for text in after} & {"prev", *tags.SETTING_KINDS}
     if "step:" in after and not others:
-        after.remove("step:")  # it says what no tag says: the cell belongs to the block above
-    # What was two tags may have become one; another tool's are none of our business.
+        after.remove("step:")  # the same as no tag: the cell belongs to the block above
+    # Two tags may have become one; tags of other tools stay.
     return [
         text for at, text in enumerate(after) if text not in after[:at] or not tags.is_kales(text)
     ]
@@ -129,10 +124,32 @@ def _step(text: str, names: Mapping[str, str]) -> list[str]:
 def _dropped(
     index: int, before: Sequence[str], after: Sequence[str], places: Places
 ) -> Iterator[Diagnostic]:
-    """What the new tags of a cell do not say, or say in another way than one might want."""
+    """Warnings for tags of a cell that are lost or may be unwanted."""
     for position, text in enumerate(before):
         kind = text.partition(":")[0]
         if text in BEFORE_EVERY_STEP and "imports" in after and "imports" not in before:
-            yield papermill_tag(index, text, places.tag(index, position))
+            yield _papermill_tag(index, text, places.tag(index, position))
         elif kind in DATA and text not in after:
-            yield dropped_tag(index, text, places.tag(index, position))
+            yield _dropped_tag(index, text, places.tag(index, position))
+
+
+def _papermill_tag(index: int, text: str, at: Label) -> Diagnostic:
+    """A tag of papermill's, whose cell Kale 0.x ran before every step."""
+    command = shlex.join(["kale-tag", "apply", "kale:papermill", at.source.name])
+    return warning(
+        "papermill-tag",
+        f"cell {index}: Kale 0.x ran `{text}` before every step, so it is now `imports`",
+        at,
+        help=f"if these are parameters of the pipeline: {command}",
+    )
+
+
+def _dropped_tag(index: int, text: str, at: Label) -> Diagnostic:
+    """A tag `in:` or `out:`, which named the inputs and outputs of a step."""
+    command = shlex.join(["kale-tag", "graph", at.source.name])
+    return warning(
+        "dropped-tag",
+        f"cell {index}: Kale 2 has no tag `{text}`; it finds the inputs and outputs itself",
+        at,
+        help=f"a step above must define the variable; {command} shows which",
+    )

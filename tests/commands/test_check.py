@@ -23,7 +23,7 @@ from kale_tag.diagnostics import Label, Source, Span, UserError, error
 from kale_tag.kale.checks import lint
 from kale_tag.notebook.lines import BLOCK, Lines
 from kale_tag.notebook.read import read_notebook
-from kale_tag.render.github import as_command
+from kale_tag.render.diagnostics import as_command
 from kale_tag.render.sarif import FINGERPRINT, as_sarif
 from kale_tag.rules.registry import SEVERITIES, SPECS, UPGRADES, Finding, other_errors, page, pages
 

@@ -18,11 +18,11 @@ from notebooks import cell, from_percent, notebook, to_bytes
 from kale_tag.cli import main
 from kale_tag.compare.diff import NotebookDiff, StepChange, diff_notebooks
 from kale_tag.diagnostics import Label, Source, UserError, error
+from kale_tag.notebook.json_value import same
 from kale_tag.notebook.model import Notebook
 from kale_tag.notebook.read import read_notebook
-from kale_tag.notebook.splice import same
 from kale_tag.render.diagnostics import one_line
-from kale_tag.render.diff import Compared, as_json, as_text
+from kale_tag.render.diff import ComparedNotebook, as_json, as_text
 from kale_tag.render.diff_graph import graph_after, graph_before
 from kale_tag.render.diff_markdown import LIMIT, as_markdown, code
 from kale_tag.render.setting import differences
@@ -159,7 +159,7 @@ def test_settings(before: dict[str, Any], after: dict[str, Any], keys: list[str]
     found = diff_notebooks(*(read_notebook(data, "a.ipynb") for data in both))
 
     assert [one.key for one in found.settings] == keys
-    done = [Compared("a", "a", diff=found)]
+    done = [ComparedNotebook("a", "a", diff=found)]
     assert json.loads(as_json(("a", "b"), done))["summary"]["differ"] == bool(keys)
     text = "\n".join(as_text(done[0], Style(), verbose=False))
     assert all(key in text and key in as_markdown(("a", "b"), done) for key in keys)
@@ -197,11 +197,11 @@ def test_code_spans(text: str, in_table: bool) -> None:  # noqa: FBT001  it is d
     assert "<" not in re.sub("</?(code|t(able|head|body|r|h|d)|[ul]+i?)>", "", page)
 
 
-def many(count: int, size: int) -> list[Compared]:
+def many(count: int, size: int) -> list[ComparedNotebook]:
     """So many notebooks that differ, each with *size* steps that are new."""
     text = "".join(f"# %% tags=step:s{n}{f',prev:s{n - 1}' * (n > 0)}\nx{n}\n" for n in range(size))
     found = diff_notebooks(None, read(text))
-    return [Compared(None, f"folder/{number}.ipynb", diff=found) for number in range(count)]
+    return [ComparedNotebook(None, f"folder/{number}.ipynb", diff=found) for number in range(count)]
 
 
 @pytest.mark.parametrize(("count", "size"), [(1, 1), (4, 3), (40, 20), (700, 5), (2, 3000)])
@@ -228,8 +228,8 @@ def test_markdown_of_much_text() -> None:
     one = notebook([cell(long, metadata={"tags": [long] * 200})], kubeflow_notebook={long: long})
     found = diff_notebooks(None, read(one))
     diagnostic = error("not-read", long, Label(Source(long)))
-    done = [Compared(long, long, diff=found)] * 50
-    done += [Compared(long, long, diagnostics=(diagnostic, diagnostic))] * 50
+    done = [ComparedNotebook(long, long, diff=found)] * 50
+    done += [ComparedNotebook(long, long, diagnostics=(diagnostic, diagnostic))] * 50
 
     text = as_markdown((long, long), done)
 

@@ -20,28 +20,27 @@ from kale_tag.commands.extract import adjust_proposal
 from kale_tag.compiler.build import build_pipeline
 from kale_tag.diagnostics import Label, Source, UserError
 from kale_tag.extract.cell_code import read_code
-from kale_tag.extract.choose import BY, Part, choose
-from kale_tag.extract.combine import Member, NoFitError, combine
-from kale_tag.extract.draft import Draft
+from kale_tag.extract.choose import BY, ChosenSelector, candidates, choose, literal
+from kale_tag.extract.combine import NoFitError, SpecMember, combine
+from kale_tag.extract.draft import SpecDraft
 from kale_tag.extract.extract import draft, extract, remarks, share
 from kale_tag.extract.propose import step_name
-from kale_tag.extract.read_tags import has_kale_tags
-from kale_tag.extract.source_pattern import candidates, literal
 from kale_tag.extract.write_spec import write_spec
 from kale_tag.fields.yaml_tree import Mapping, Scalar, plain, read_yaml
 from kale_tag.fields.yaml_tree import Sequence as List
 from kale_tag.kale import tags
+from kale_tag.kale.checks import has_kale_tags
 from kale_tag.kale.metadata import tags_in
 from kale_tag.kale.settings import CompileOptions, problems
 from kale_tag.notebook.model import Notebook
 from kale_tag.notebook.read import read_notebook
-from kale_tag.plan.carry_out import retag
+from kale_tag.plan.apply import apply_spec
 from kale_tag.plan.plan import plan
 from kale_tag.plan.select import View
 from kale_tag.spec import template
 from kale_tag.spec.read import read_spec, target_for
 from kale_tag.spec.schema import spec_schema
-from kale_tag.spec.yaml_write import Measure, Regex, comment, entries, flow, text
+from kale_tag.spec.yaml_write import Measure, Regex, block, comment, dump, lay_out
 
 EXAMPLES = int(os.environ.get("KALE_TAG_EXAMPLES", "100"))
 FUZZ = settings(
@@ -52,13 +51,13 @@ FUZZ = settings(
 PATH = {"stem": "nb", "name": "nb.ipynb", "dir": ".", "parent": "corpus"}
 
 
-def member(data: bytes, name: str = "nb.ipynb", **path: str) -> Member:
+def member(data: bytes, name: str = "nb.ipynb", **path: str) -> SpecMember:
     """The notebook *data*, ready to be extracted."""
     found = draft(read_notebook(data, name))
-    return Member(found, name, {**PATH, **path}, View(found.notebook))
+    return SpecMember(found, name, {**PATH, **path}, View(found.notebook))
 
 
-def specs_of(*members: Member, by: str = "") -> list[str]:
+def specs_of(*members: SpecMember, by: str = "") -> list[str]:
     """The specs, each proven by `extract` itself."""
     return [extract(made, "spec.yaml") for made, _ in share(members, by)]
 
@@ -67,7 +66,7 @@ def applied(spec_text: str, data: bytes, number: int = 0, **path: str) -> bytes:
     """The notebook *data*, the entry *number* of its list, as a spec wants it."""
     spec = read_spec(Source("spec.yaml", spec_text), _no_base)
     target = target_for(spec, {**PATH, **path}, spec.notebooks[number : number + 1])
-    done = retag(spec, data, "nb.ipynb", target, fast=False)
+    done = apply_spec(spec, data, "nb.ipynb", target, fast=False)
     return data if done.data is None else done.data
 
 
@@ -226,7 +225,7 @@ def test_the_schema_takes_it(value: dict[str, Any]) -> None:
 def test_any_proposal(value: dict[str, Any]) -> None:
     """A proposal is mended, whatever the notebook, and what it tells stands on the rules."""
     proposal, told = adjust_proposal(draft(read_notebook(as_bytes(bare(value)), "nb.ipynb")))
-    (made,) = specs_of(Member(proposal, "nb.ipynb", PATH, View(proposal.notebook)))
+    (made,) = specs_of(SpecMember(proposal, "nb.ipynb", PATH, View(proposal.notebook)))
     for one in told:
         cell = one.labels[0].source.cell
         assert cell in proposal.tags
@@ -366,11 +365,9 @@ def test_a_wrong_spec_is_our_bug(
 @given(st.text(max_size=20) | SOURCES)
 def test_text_is_read_as_it_is(value: str) -> None:
     """Any text, pattern and comment comes back from YAML, in flow style and in block style."""
-    doc = (
-        f"- {text(value)}\n- [{text(value)}, {flow({value: value})}]\n- {text(Regex(value))}"
-        f"  # {comment(value)}\n- {text(Measure(value))}\n"
-    )
-    root = read_yaml(Source("x", doc))
+    doc = block([value, lay_out([value, {value: value}]), Regex(value), Measure(value)])
+    doc.yaml_add_eol_comment(comment(value) or "-", 2, column=0)
+    root = read_yaml(Source("x", dump(doc)))
     assert root is not None
     assert isinstance(root, List)
     one, two, three, measure = root.items
@@ -386,7 +383,7 @@ def test_values_are_read_as_they_are(value: dict[str, Any]) -> None:
     """Any JSON value comes back; NaN, which is none, and infinities are not ours to write."""
     if re.search(r"NaN|Infinity", json.dumps(value)):
         return
-    root = read_yaml(Source("x", "\n".join(entries(value, "")) or "{}"))
+    root = read_yaml(Source("x", dump(block(value))))
     assert isinstance(root, Mapping)
     assert plain(root) == value
 
@@ -511,7 +508,7 @@ def _new(tag: str) -> Iterator[str]:
         yield tag
 
 
-def real(corpus: Path, *, tagged: bool) -> Iterator[tuple[str, bytes, Draft]]:
+def real(corpus: Path, *, tagged: bool) -> Iterator[tuple[str, bytes, SpecDraft]]:
     """The notebooks of the corpus with Kale tags, 0.x ones upgraded, or Python's without any."""
     for path in sorted(corpus.glob("*.ipynb")):
         data = path.read_bytes()
@@ -539,7 +536,7 @@ def test_tagged_notebooks(corpus: Path) -> None:
         stripped = data if not found.tags and not found.pipeline else _written(data, bare(value))
         lost = {one.cell for one in found.lost}
         for by in ("", "source"):
-            one = Member(found, name, PATH, View(found.notebook))
+            one = SpecMember(found, name, PATH, View(found.notebook))
             (made,) = specs_of(one, by=by)
             result = applied(made, stripped)
             new = json.loads(result)
@@ -568,7 +565,7 @@ def test_untagged_notebooks(corpus: Path) -> None:
     """Every untagged notebook of Python gets a proposal that `plan` accepts, most with rules."""
     done = proposed = 0
     for name, data, found in real(corpus, tagged=False):
-        one = Member(adjust_proposal(found)[0], name, PATH, View(found.notebook))
+        one = SpecMember(adjust_proposal(found)[0], name, PATH, View(found.notebook))
         for by in ("", "id"):
             (made,) = specs_of(one, by=by)
             spec = read_spec(Source("spec.yaml", made), _no_base)
@@ -589,7 +586,7 @@ def test_proposals_compile(corpus: Path) -> None:
     diagnostics: Counter[str] = Counter()
     for name, data, found in real(corpus, tagged=False):
         draft, told = adjust_proposal(found)
-        (made,) = specs_of(Member(draft, name, PATH, View(found.notebook)))
+        (made,) = specs_of(SpecMember(draft, name, PATH, View(found.notebook)))
         result = read_notebook(applied(made, data), name)
         try:
             build_pipeline(result, CompileOptions(), _no_reference)
@@ -619,8 +616,8 @@ def test_selectors_survive_edits(corpus: Path) -> None:
         for _, data, found in real(corpus, tagged=tagged):
             view = View(found.notebook)
             order = ("source", "id", "index")
-            for block in found.blocks:
-                for part in choose([view], [block.cells], order):
+            for of in found.blocks:
+                for part in choose([view], [of.cells], order):
                     total[part.key] += len(part.cells)
                     kept[part.key] += sum(_survives(data, view, part))
     assert kept["index"] == 0
@@ -628,16 +625,16 @@ def test_selectors_survive_edits(corpus: Path) -> None:
     assert kept["source"] + kept["heading"] > 0.99 * (total["source"] + total["heading"])
 
 
-def _survives(data: bytes, view: View, part: Part) -> Iterator[bool]:
+def _survives(data: bytes, view: View, part: ChosenSelector) -> Iterator[bool]:
     """For each value of *part*, whether it selects the same cells in an edited notebook."""
     wanted: Sequence[tuple[int, ...]] = [(one,) for one in part.cells]
     if part.key == "heading":
         wanted = [part.cells]
     for value, cells in zip(part.values, wanted, strict=True):
         edited = _edited(data, view, cells)
-        filled = ", source: '\\S'" if part.filled else ""
-        pattern = f"cells: [{{{part.key}: {flow(value)}{filled}, tag: skip, expect: any}}]"
-        spec = read_spec(Source("s.yaml", f"version: 1\n{pattern}"), _no_base)
+        filled = {"source": r"\S"} if part.filled else {}
+        rule = {part.key: value, **filled, "tag": "skip", "expect": "any"}
+        spec = read_spec(Source("s.yaml", dump({"version": 1, "cells": [rule]})), _no_base)
         target = target_for(spec, PATH, ())
         found = plan(spec, read_notebook(edited, "nb.ipynb"), target).selections[0].cells
         same = found == tuple(one + 1 for one in cells)

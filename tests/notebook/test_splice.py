@@ -27,9 +27,9 @@ from layouts import (
 from nbformat import v4
 
 from kale_tag.diagnostics import UserError
-from kale_tag.notebook.json_value import HugeInt
+from kale_tag.notebook.json_value import HugeInt, same
 from kale_tag.notebook.model import MISSING
-from kale_tag.notebook.splice import ProofError, Wanted, prove, same, splice
+from kale_tag.notebook.splice import NewMetadata, ProofError, prove, splice
 
 each_engine = pytest.mark.parametrize("engine", ENGINES)
 
@@ -164,12 +164,12 @@ def test_case(before: str, value: object, after: str, newline: str, engine: str)
 def test_missing_metadata(before: str, after: str, engine: str) -> None:
     """Metadata that is missing comes to its sorted place, and goes without a trace."""
     notebook = read(before.encode(), engine)
-    wanted: Wanted = {0: {"t": ["a"]}, None: {"k": {"x": 1}}}
+    wanted: NewMetadata = {0: {"t": ["a"]}, None: {"k": {"x": 1}}}
     result = splice(notebook, wanted)
     assert result.decode() == after
     proven = prove(notebook, result, wanted)
     assert splice(proven, wanted) is result
-    none: Wanted = {0: MISSING, None: MISSING}
+    none: NewMetadata = {0: MISSING, None: MISSING}
     back = splice(proven, none)
     assert back.decode() == before
     assert splice(prove(proven, back, none), none) is back
@@ -199,7 +199,7 @@ def test_huge_integers_stay(engine: str) -> None:
     digits = "7" * 5_000
     notebook = read(b'{"cells": [{"metadata": {"a": [%d]}}]}' % 0, engine)
     assert notebook.cells[0].metadata == {"a": [0]}
-    wanted: Wanted = {0: {"a": [0], "b": HugeInt(digits)}}
+    wanted: NewMetadata = {0: {"a": [0], "b": HugeInt(digits)}}
     result = splice(notebook, wanted)
     assert digits.encode() in result
     proven = prove(notebook, result, wanted)
@@ -248,7 +248,7 @@ def wanted_of(data: st.DataObject, plain: dict[str, Any]) -> dict[int | None, An
     return wanted
 
 
-def expected_of(plain: dict[str, Any], wanted: Wanted) -> dict[str, Any]:
+def expected_of(plain: dict[str, Any], wanted: NewMetadata) -> dict[str, Any]:
     result: dict[str, Any] = json.loads(json.dumps(plain))
     for holder, value in wanted.items():
         owner = result if holder is None else result["cells"][holder]
@@ -259,7 +259,7 @@ def expected_of(plain: dict[str, Any], wanted: Wanted) -> dict[str, Any]:
     return result
 
 
-def keys_stay(wanted: Wanted, root: Node) -> bool:
+def keys_stay(wanted: NewMetadata, root: Node) -> bool:
     """Whether no metadata key comes or goes."""
     return MISSING not in wanted.values() and all(
         holder_node(root, holder).get("metadata") for holder in wanted
@@ -272,7 +272,7 @@ def metadata_of(root: Node, holder: int | None) -> Node:
     return node
 
 
-def outside(text: str, wanted: Wanted) -> list[str]:
+def outside(text: str, wanted: NewMetadata) -> list[str]:
     """The pieces of *text* around the metadata values that may change."""
     root, at, pieces = nodes(text), 0, []
     for node in sorted((metadata_of(root, h) for h in wanted), key=lambda node: node.start):
@@ -377,7 +377,7 @@ def test_no_tampering_passes(data: st.DataObject, before: bytes, engine: str) ->
         ('{"cells": [{"x": "\ud83d"}, {"id": "b"}]}', {0: MISSING}),
     ],
 )
-def test_what_is_not_proven(after: str, wanted: Wanted, engine: str) -> None:
+def test_what_is_not_proven(after: str, wanted: NewMetadata, engine: str) -> None:
     """Results that lack something, or have something else, are refused."""
     notebook = read(b'{"cells": [{"metadata": {}}, {"id": "b"}]}', engine)
     with pytest.raises(ProofError):
@@ -500,7 +500,7 @@ def test_corpus() -> None:
         if not isinstance(old, dict):  # the one file of black's tests
             assert old is MISSING
             old = {}
-        wanted: Wanted = {index: {**old, "tags": [*old.get("tags", []), "step:é"]}}
+        wanted: NewMetadata = {index: {**old, "tags": [*old.get("tags", []), "step:é"]}}
         result = splice(notebook, wanted)
         assert splice(read(before, "msgspec"), wanted) == result, path
         assert exact(json.loads(text_of(result))) == exact(expected_of(plain, wanted)), path

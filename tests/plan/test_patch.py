@@ -15,12 +15,11 @@ from notebooks import from_percent, to_bytes
 from kale_tag.cli import main
 from kale_tag.commands.shared.patches import name_below
 from kale_tag.diagnostics import Source, UserError
+from kale_tag.notebook.json_value import same
 from kale_tag.notebook.model import MISSING, Notebook
 from kale_tag.notebook.read import read_notebook
-from kale_tag.notebook.splice import same
-from kale_tag.plan.apply_patch import apply_patch
-from kale_tag.plan.carry_out import carry_out, repatch
-from kale_tag.plan.invert_patch import inverted
+from kale_tag.plan.apply import apply_patch_to, with_changes
+from kale_tag.plan.apply_patch import apply_patch, inverted
 from kale_tag.plan.patch import Operation, as_text, operations, prove_patch
 from kale_tag.plan.read_patch import Patch, read_patch
 from kale_tag.render.diagnostics import as_text as fault_text
@@ -83,7 +82,7 @@ def test_there_and_back(
     data = to_bytes(before)
     notebook = read_notebook(data, "a.ipynb", fast=fast)
     changes = changes_of(notebook, wanted)
-    changed = carry_out(notebook, changes)
+    changed = with_changes(notebook, changes)
     new = changed.data
     found = operations(changes, notebook, "a.ipynb")
     prove_patch(found, notebook, changed)
@@ -93,13 +92,13 @@ def test_there_and_back(
         jsonpatch.apply_patch(json.loads(data), json.loads(as_text(found))), json.loads(new)
     )
 
-    made = repatch(patch, data, "a.ipynb", fast=fast)
+    made = apply_patch_to(patch, data, "a.ipynb", fast=fast)
 
     assert (made.data or data) == new
-    assert repatch(patch, new, "a.ipynb", fast=fast).data is None
-    back = repatch(patch, new, "a.ipynb", fast=fast, undo=True)
+    assert apply_patch_to(patch, new, "a.ipynb", fast=fast).data is None
+    back = apply_patch_to(patch, new, "a.ipynb", fast=fast, undo=True)
     assert (back.data or new) == data
-    assert repatch(patch, data, "a.ipynb", fast=fast, undo=True).data is None
+    assert apply_patch_to(patch, data, "a.ipynb", fast=fast, undo=True).data is None
 
 
 def check_texts(refused: UserError) -> None:
@@ -145,14 +144,14 @@ def test_any_patch(before: dict[str, Any], patch: list[dict[str, Any]]) -> None:
     except UserError as refused:
         check_texts(refused)
         return
-    after = carry_out(read_notebook(data, "a.ipynb"), made.changes).data
+    after = with_changes(read_notebook(data, "a.ipynb"), made.changes).data
     assert same(jsonpatch.apply_patch(json.loads(data), patch), json.loads(after))
     try:
         back = inverted(read_one)
     except UserError:
         return
     undone = apply_patch(back, read_notebook(after, "a.ipynb"))
-    assert carry_out(read_notebook(after, "a.ipynb"), undone.changes).data == data
+    assert with_changes(read_notebook(after, "a.ipynb"), undone.changes).data == data
 
 
 @FUZZ

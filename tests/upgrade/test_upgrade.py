@@ -19,7 +19,7 @@ from kale_tag.kale import tags
 from kale_tag.kale.metadata import tags_in
 from kale_tag.kale.outline import Outline, outline
 from kale_tag.notebook.read import read_notebook
-from kale_tag.plan.carry_out import Retagged, retag
+from kale_tag.plan.apply import Applied, apply_spec
 from kale_tag.spec.change import Target
 from specs import spec_of
 
@@ -73,9 +73,11 @@ def notebooks(words: list[str]) -> st.SearchStrategy[dict[str, Any]]:
     )
 
 
-def upgraded(data: bytes, name: str = "my_nb.ipynb") -> Retagged:
+def upgraded(data: bytes, name: str = "my_nb.ipynb") -> Applied:
     """The notebook after the upgrade."""
-    return retag(UPGRADE, data, name, Target({"stem": name.removesuffix(".ipynb")}), fast=False)
+    return apply_spec(
+        UPGRADE, data, name, Target({"stem": name.removesuffix(".ipynb")}), fast=False
+    )
 
 
 def code_tags(data: bytes) -> Iterator[str]:
@@ -142,7 +144,7 @@ def grouped(data: bytes) -> Outline:
     return outline(read_notebook(data, "a.ipynb"))
 
 
-def warnings_of(made: Retagged) -> set[str]:
+def warnings_of(made: Applied) -> set[str]:
     """The codes of what an upgrade warns of."""
     return {one.code for one in made.plan.warnings}
 

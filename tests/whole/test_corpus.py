@@ -12,7 +12,7 @@ from kale_tag.cli import main
 from kale_tag.diagnostics import Source, UserError
 from kale_tag.notebook.model import Notebook
 from kale_tag.notebook.read import read_notebook
-from kale_tag.plan.carry_out import retag
+from kale_tag.plan.apply import apply_spec
 from kale_tag.plan.patch import operations
 from kale_tag.spec.change import Target
 from kale_tag.spec.read import read_spec
@@ -106,7 +106,7 @@ def test_a_heavy_spec(corpus: Path, fast: bool) -> None:  # noqa: FBT001
     for path in sorted(corpus.glob("*.ipynb")):
         data = path.read_bytes()
         try:
-            made = retag(spec, data, path.name, target, fast=fast)
+            made = apply_spec(spec, data, path.name, target, fast=fast)
         except UserError:
             continue
         done += 1
@@ -114,7 +114,7 @@ def test_a_heavy_spec(corpus: Path, fast: bool) -> None:  # noqa: FBT001
         patched = jsonpatch.apply_patch(old, operations(made.plan.changes, made.notebook))
         assert made.data is not None
         assert json.loads(made.data.decode("utf-8-sig")) == patched
-        again = retag(spec, made.data, path.name, target, fast=fast)
+        again = apply_spec(spec, made.data, path.name, target, fast=fast)
         assert again.data is None
         if canonical(old) == data:
             assert made.data == canonical(patched)
@@ -133,7 +133,7 @@ def test_untag_everything(corpus: Path) -> None:
     for path in sorted(corpus.glob("*.ipynb")):
         data = path.read_bytes()
         try:
-            made = retag(spec, data, path.name, Target(VARIABLES), fast=False)
+            made = apply_spec(spec, data, path.name, Target(VARIABLES), fast=False)
         except UserError:
             continue
         old, new = json.loads(data), json.loads(data if made.data is None else made.data)

@@ -15,10 +15,11 @@ from kale_tag import files
 from kale_tag.commands.shared.patches import name_below
 from kale_tag.commands.shared.targets import STDIN, Targets, Task
 from kale_tag.diagnostics import Diagnostic, UserError, bug
+from kale_tag.notebook.json_value import same
 from kale_tag.notebook.model import Notebook
 from kale_tag.notebook.read import read_notebook
-from kale_tag.notebook.splice import ProofError, same
-from kale_tag.plan.carry_out import Choose, Retagged, repatch, retag
+from kale_tag.notebook.splice import ProofError
+from kale_tag.plan.apply import Applied, Choose, apply_patch_to, apply_spec
 from kale_tag.plan.patch import as_text, operations, prove_patch
 from kale_tag.plan.read_patch import Patch
 from kale_tag.render.byte_diff import unified_diff
@@ -61,7 +62,7 @@ class Outcome:
     output: bytes | None = None  # the new content of a notebook from standard input
 
 
-Show = Callable[[Outcome, Retagged], None]
+Show = Callable[[Outcome, Applied], None]
 """Puts into the outcome what a command prints of one plan."""
 
 
@@ -156,10 +157,10 @@ class _Tagger:
             else:
                 staged.commit()
 
-    def _step(self, step: tuple[Spec, Target] | Patch, data: bytes, name: str) -> Retagged:
+    def _step(self, step: tuple[Spec, Target] | Patch, data: bytes, name: str) -> Applied:
         how = self.how
         if isinstance(step, Patch):
-            return repatch(
+            return apply_patch_to(
                 step,
                 data,
                 name,
@@ -169,7 +170,9 @@ class _Tagger:
                 choose=how.choose,
             )
         spec, target = step
-        return retag(spec, data, name, target, fast=self.fast, watch=self.watch, choose=how.choose)
+        return apply_spec(
+            spec, data, name, target, fast=self.fast, watch=self.watch, choose=how.choose
+        )
 
 
 def _patch(before: Notebook, after: Notebook, rules: Mapping[int | None, tuple[Rule, ...]]) -> str:

@@ -17,7 +17,7 @@ from kale_tag.kale.settings import CompileOptions
 from kale_tag.notebook.model import Notebook
 from kale_tag.notebook.read import read_notebook
 from kale_tag.notebook.splice import ProofError
-from kale_tag.plan.carry_out import retag
+from kale_tag.plan.apply import apply_spec
 from kale_tag.spec.compile_section import merged
 
 STDIN_NOTEBOOK = "stdin.ipynb"
@@ -111,7 +111,7 @@ class Reader:
         sources = [(name, notebook_digest(notebook))]
         warnings: tuple[Diagnostic, ...] = ()
         for spec, target in task.steps:
-            done = retag(spec, data, name, target, fast=self.fast, watch=self.watch)
+            done = apply_spec(spec, data, name, target, fast=self.fast, watch=self.watch)
             warnings += done.plan.warnings
             if done.data is not None:
                 data = done.data

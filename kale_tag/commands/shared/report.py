@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from kale_tag.commands.shared.batch import Outcome
 from kale_tag.diagnostics import Diagnostic, UserError, count
 from kale_tag.render import diagnostics
-from kale_tag.render.digest import digest, errors_last, tally
+from kale_tag.render.diagnostics import digest, errors_last, tally
 from kale_tag.render.style import Color, Style
 
 

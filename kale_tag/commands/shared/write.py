@@ -9,7 +9,7 @@ from kale_tag.commands.shared.report import Report, style_for
 from kale_tag.commands.shared.targets import STDIN, find_targets
 from kale_tag.diagnostics import UserError, count, error
 from kale_tag.notebook.model import Notebook
-from kale_tag.plan.carry_out import Retagged
+from kale_tag.plan.apply import Applied
 from kale_tag.plan.plan import Plan
 from kale_tag.render import plan as render
 from kale_tag.render.style import Color, Style
@@ -77,7 +77,7 @@ def _check_interactive(paths: Sequence[str], options: Options) -> None:
 
 
 def _show(options: Options, style: Style) -> batch.Show:
-    def show(outcome: batch.Outcome, done: Retagged) -> None:
+    def show(outcome: batch.Outcome, done: Applied) -> None:
         if options.as_json:
             value = render.as_value(done.plan, done.notebook)
             outcome.value.append({"spec": done.spec, **value})

@@ -15,7 +15,7 @@ from kale_tag.kale.checks import lint
 from kale_tag.kale.outline import outline
 from kale_tag.kale.view import TaggedNotebook
 from kale_tag.notebook.read import read_notebook
-from kale_tag.plan.carry_out import retag
+from kale_tag.plan.apply import apply_spec
 from kale_tag.spec.change import Target
 from specs import VARIABLES
 
@@ -26,7 +26,7 @@ def applied(name: str, data: bytes, path: str) -> bytes | None:
     """The notebook with a ready spec applied, proven to settle; None where the spec is refused."""
     spec = spec_of(ready_spec(name))
     try:
-        made = retag(spec, data, path, Target(VARIABLES, spec.pipeline), fast=False)
+        made = apply_spec(spec, data, path, Target(VARIABLES, spec.pipeline), fast=False)
     except UserError:
         return None
     return made.data or data

@@ -1,38 +1,35 @@
-"""One notebook's way: bytes, plan, new bytes, and the two proofs that come before every write."""
+"""Apply a spec or a patch to one notebook: new bytes, proven before anyone writes them."""
 
 from collections.abc import Callable, Iterable
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, replace
 
 from kale_tag.diagnostics import UserError
+from kale_tag.notebook.json_value import same
 from kale_tag.notebook.model import Notebook
 from kale_tag.notebook.read import read_notebook
-from kale_tag.notebook.splice import ProofError, prove, same, splice
-from kale_tag.plan.apply_patch import apply_patch
-from kale_tag.plan.invert_patch import inverted
+from kale_tag.notebook.splice import ProofError, prove, splice
+from kale_tag.plan.apply_patch import apply_patch, inverted
 from kale_tag.plan.plan import Plan, plan, unsettled
 from kale_tag.plan.read_patch import Patch
 from kale_tag.spec.change import Change, Target
 from kale_tag.spec.model import Spec
 
 Choose = Callable[[Notebook, Plan], tuple[Change, ...]]
-"""Gives those changes of a plan that shall be made."""
+"""Selects the changes of a plan to make."""
 
 
 @dataclass(frozen=True, slots=True)
-class Retagged:
-    """The plan of the spec or patch named, and the proven bytes that carry it out.
+class Applied:
+    """A spec or patch applied to a notebook."""
 
-    *data* is None where nothing changes.
-    """
-
-    spec: str
-    notebook: Notebook
+    spec: str  # the name of the spec or patch
+    notebook: Notebook  # before the changes
     plan: Plan
-    data: bytes | None
+    data: bytes | None  # the proven new bytes; None where nothing changes
 
 
-def retag(  # noqa: PLR0913  what a spec, a notebook and a run each bring
+def apply_spec(  # noqa: PLR0913  what a spec, a notebook and a run each bring
     spec: Spec,
     data: bytes,
     name: str,
@@ -41,13 +38,13 @@ def retag(  # noqa: PLR0913  what a spec, a notebook and a run each bring
     fast: bool,
     watch: Callable[[], AbstractContextManager[object]] = nullcontext,
     choose: Choose | None = None,
-) -> Retagged:
-    """The notebook *data* as *spec* says, or as far as *choose* wants it.
+) -> Applied:
+    """The notebook *data* with the changes of *spec*, or those of them that *choose* selects.
 
-    Proof 1: the new bytes, read again, are the old value with the planned metadata, and every byte
-    outside of it is the same. Proof 2: planning again changes nothing of what was to change. Raises
-    `UserError` for what is wrong with the spec or the notebook, `ProofError` when we are wrong.
-    *watch* is entered while the patterns of the spec run; it may raise TimeoutError.
+    Proof 1: the new bytes, read again, are the old value with the planned metadata, and all bytes
+    outside of it are the same. Proof 2: planning again finds no changes. Raises `UserError` for an
+    error in the spec or the notebook, `ProofError` for a bug of ours. *watch* is entered while the
+    patterns of the spec run; it may raise TimeoutError.
     """
     notebook = read_notebook(data, name, fast=fast)
     with watch():
@@ -55,8 +52,8 @@ def retag(  # noqa: PLR0913  what a spec, a notebook and a run each bring
     if choose is not None and made.changes:
         made = replace(made, changes=choose(notebook, made))
     if not made.changes:
-        return Retagged(spec.source.name, notebook, _with_rest(made, spec, notebook), None)
-    proven = carry_out(notebook, made.changes)
+        return Applied(spec.source.name, notebook, _with_rest(made, spec, notebook), None)
+    proven = with_changes(notebook, made.changes)
     made = _with_rest(made, spec, proven)
     with watch():
         again = plan(spec, proven, target, made)
@@ -70,11 +67,11 @@ def retag(  # noqa: PLR0913  what a spec, a notebook and a run each bring
             if diagnostic is not None
             else ProofError(f"{name}: planning again finds changes")
         )
-    return Retagged(spec.source.name, notebook, made, proven.data)
+    return Applied(spec.source.name, notebook, made, proven.data)
 
 
 def _with_rest(made: Plan, spec: Spec, result: Notebook) -> Plan:
-    """*made* with a warning for each thing that an upgrade leaves to be mended in *result*."""
+    """*made* with a warning for each problem that an upgrade leaves to the user in *result*."""
     if spec.legacy != "upgrade":
         return made
     from kale_tag.upgrade.remaining import left_to_fix  # noqa: PLC0415  needed for upgrades only
@@ -82,21 +79,18 @@ def _with_rest(made: Plan, spec: Spec, result: Notebook) -> Plan:
     silenced = spec.ignore or {}
     rest = [diagnostic for diagnostic in left_to_fix(result) if diagnostic.code not in silenced]
     if made.changes:
-        note = "as the upgrade leaves it; the line number is that of the new file"
+        note = "the line number is that of the upgraded file"
         rest = [replace(diagnostic, notes=(*diagnostic.notes, note)) for diagnostic in rest]
     return replace(made, warnings=(*made.warnings, *rest))
 
 
-def carry_out(notebook: Notebook, changes: Iterable[Change]) -> Notebook:
-    """The notebook with *changes*, in new bytes that are proven to be that and nothing else.
-
-    Raises `ProofError`.
-    """
+def with_changes(notebook: Notebook, changes: Iterable[Change]) -> Notebook:
+    """The notebook with *changes*, proven to differ in nothing else. Raises `ProofError`."""
     wanted = {change.holder: change.after for change in changes}
     return prove(notebook, splice(notebook, wanted), wanted)
 
 
-def repatch(  # noqa: PLR0913  what a patch, a notebook and a run each bring
+def apply_patch_to(  # noqa: PLR0913  what a patch, a notebook and a run each bring
     patch: Patch,
     data: bytes,
     name: str,
@@ -105,11 +99,11 @@ def repatch(  # noqa: PLR0913  what a patch, a notebook and a run each bring
     undo: bool = False,
     reanchor: bool = False,
     choose: Choose | None = None,
-) -> Retagged:
-    """The notebook *data* with *patch* applied, or undone; unchanged where that was done before.
+) -> Applied:
+    """The notebook *data* with *patch* applied, or reverted; unchanged where that is already so.
 
-    Proof 1 is that of `retag`. Proof 2: the patch the other way round leads back to the old values.
-    Raises `UserError` where the notebook has moved on, `ProofError` when we are wrong.
+    Proof 1 is that of `apply_spec`. Proof 2: the inverse patch gives the old values back. Raises
+    `UserError` where the patch does not fit the notebook, `ProofError` for a bug of ours.
     """
     notebook = read_notebook(data, name, fast=fast)
     back = patch if undo else _inverted_or_none(patch)
@@ -118,25 +112,25 @@ def repatch(  # noqa: PLR0913  what a patch, a notebook and a run each bring
         made = apply_patch(way, notebook, reanchor=reanchor)
     except UserError:
         if back is not None and _fits(back, notebook, reanchor=reanchor):
-            return Retagged(patch.source.name, notebook, Plan(name), None)  # it was done before
+            return Applied(patch.source.name, notebook, Plan(name), None)  # already applied
         raise
     done = Plan(name, made.changes, warnings=made.warnings, moved=made.moved)
     if not made.changes:
-        return Retagged(patch.source.name, notebook, done, None)
-    proven = carry_out(notebook, made.changes)
+        return Applied(patch.source.name, notebook, done, None)
+    proven = with_changes(notebook, made.changes)
     if back is not None:
         _prove_back(back, proven, made.changes, reanchor=reanchor)
     if choose is not None:
         done = replace(done, changes=choose(notebook, done))
-        proven = carry_out(notebook, done.changes)
-    return Retagged(patch.source.name, notebook, done, proven.data if done.changes else None)
+        proven = with_changes(notebook, done.changes)
+    return Applied(patch.source.name, notebook, done, proven.data if done.changes else None)
 
 
 def _inverted_or_none(patch: Patch) -> Patch | None:
     try:
         return inverted(patch)
     except UserError:
-        return None  # a patch that was not made by us may be impossible to undo
+        return None  # a patch of another program may not be reversible
 
 
 def _fits(patch: Patch, notebook: Notebook, *, reanchor: bool) -> bool:
@@ -148,7 +142,7 @@ def _fits(patch: Patch, notebook: Notebook, *, reanchor: bool) -> bool:
 
 
 def _prove_back(back: Patch, new: Notebook, changes: Iterable[Change], *, reanchor: bool) -> None:
-    """Proof that *back* takes *changes*, which have made *new*, back again."""
+    """Prove that *back* undoes *changes*, which have made *new*."""
     try:
         undone = apply_patch(back, new, reanchor=reanchor).changes
     except UserError as exc:

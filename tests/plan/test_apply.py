@@ -12,7 +12,7 @@ from notebooks import cell, notebook, to_bytes
 
 from kale_tag.diagnostics import Diagnostic, Label, Source, UserError
 from kale_tag.kale import tags
-from kale_tag.plan.carry_out import retag
+from kale_tag.plan.apply import apply_spec
 from kale_tag.plan.patch import operations
 from kale_tag.render.diagnostics import as_text
 from kale_tag.render.style import Style
@@ -121,7 +121,7 @@ def test_what_always_holds(value: dict[str, Any], before: dict[str, Any], fast: 
     data = to_bytes(before)
     try:
         spec = read(value)
-        made = retag(spec, data, "my_nb.ipynb", Target(VARIABLES, spec.pipeline), fast=fast)
+        made = apply_spec(spec, data, "my_nb.ipynb", Target(VARIABLES, spec.pipeline), fast=fast)
     except UserError:
         return
     after = json.loads(made.data or data)
@@ -151,7 +151,7 @@ def test_what_always_holds(value: dict[str, Any], before: dict[str, Any], fast: 
     if value.get("legacy") != "upgrade":  # see test_upgrade.py
         check_settings(value.get("pipeline"), before, after)
 
-    again = retag(
+    again = apply_spec(
         spec, made.data or data, "my_nb.ipynb", Target(VARIABLES, spec.pipeline), fast=fast
     )
     assert again.data is None

@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from kale_tag.diagnostics import Diagnostic, Label, Source
-from kale_tag.render.digest import digest, errors_last, tally
+from kale_tag.render.diagnostics import digest, errors_last, tally
 
 diagnostics = st.builds(
     lambda severity, code, message, name, way: Diagnostic(
