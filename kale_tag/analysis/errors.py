@@ -37,7 +37,7 @@ def undefined(
         return error("undefined-name", message, read.spot.label(), help=_how_to_bind(name))
     where = {
         "after": f"but it runs after `{step}`",
-        "below": f"but it stands below `{step}`",
+        "below": f"but it is below `{step}`",
     }.get(binder.relation, f"but `{step}` does not run after it")
     remedy = {
         "before": f"add `prev: {binder.step}` to `{step}`",

@@ -96,7 +96,7 @@ def _diagnostic(diagnostic: Exception, code: Code, source: Source) -> Diagnostic
             "python-2",
             "the cell is written for Python 2",
             place,
-            notes=[f"Python 3 says: {message}"],
+            notes=[f"Python 3 reports: {message}"],
             help="convert it to Python 3 first, for example with the tool `2to3`",
         )
     return error("syntax-error", f"the cell is not Python: {message}", place)

@@ -237,7 +237,7 @@ def narrowed(label: Label, text: str) -> Label:
 
 
 _LITERAL = "to match a literal `{letter}`, write `\\{letter}`"
-_INVALID = "not a valid regular expression: {said}"
+_INVALID = "not a valid regular expression: {reason}"
 _REGEX_WORDS = {
     "unterminated subpattern": ("the group that opens here is never closed", _LITERAL),
     "unbalanced parenthesis": ("this `)` closes no group", _LITERAL),
@@ -263,4 +263,4 @@ def _regex_words(diagnostic: re.error, text: str) -> Iterator[str]:
     rest = text[diagnostic.pos or 0 :]
     found = next(words for part, words in _REGEX_WORDS.items() if part in diagnostic.msg)
     for words in found:
-        yield words.format(letter=rest[:1] or "(", escape=rest[:2], said=diagnostic.msg)
+        yield words.format(letter=rest[:1] or "(", escape=rest[:2], reason=diagnostic.msg)

@@ -78,7 +78,7 @@ def _no_token(stop: _Stop) -> Diagnostic:
                 "plain text cannot start with a backtick", "put the text in quotes"
             )
         case "\t":
-            return stop.diagnostic("a tab stands here", "YAML is indented by spaces, not by tabs")
+            return stop.diagnostic("a tab is not allowed here", "YAML is indented by spaces")
         case letter:
             return stop.diagnostic(f"plain text cannot start with `{letter}`", QUOTE.format(letter))
 
@@ -106,7 +106,7 @@ def _no_key_here(stop: _Stop) -> Diagnostic:
     above = stop.source.text[: stop.offset].rpartition("\n")[0].rpartition("\n")[2]
     if _KEY_LINE.fullmatch(above.rstrip()):
         hint = "a key, a colon and a space come before a value, as in `version: 1`"
-    message = "`:` makes a key of what stands before it, and no key can stand here"
+    message = "`:` makes a key of the text before it, and no key is allowed here"
     return stop.diagnostic(message, hint)
 
 
@@ -163,17 +163,17 @@ def _block_text(stop: _Stop) -> Diagnostic:
 
 
 def _directive(stop: _Stop) -> Diagnostic:
-    message = "a line that starts with `%` stands above, and YAML takes it for a directive"
+    message = "a line above starts with `%`, and YAML reads it as a directive"
     return stop.diagnostic(message, QUOTE.format("%"))
 
 
 def _control_character(stop: _Stop) -> Diagnostic:
-    message = f"the character U+{ord(stop.letter):04X} cannot stand in a YAML file"
+    message = f"the character U+{ord(stop.letter):04X} is not allowed in a YAML file"
     return stop.diagnostic(message, "remove it")
 
 
 def _no_name(stop: _Stop) -> Diagnostic:
-    message = f"`{stop.opening}` stands before a name in YAML, and none follows"
+    message = f"`{stop.opening}` needs a name behind it in YAML"
     return stop.diagnostic(message, QUOTE.format(stop.opening), stop.at(stop.begin))
 
 

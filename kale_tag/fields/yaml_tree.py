@@ -182,7 +182,7 @@ class _Builder:
                     "endless-alias",
                     "this value contains itself",
                     self.label(raw),
-                    help="an alias `*name` cannot stand inside the value that `&name` marks",
+                    help="an alias `*name` cannot be inside the value that `&name` marks",
                 )
             )
         if key not in self.done:

@@ -255,7 +255,7 @@ def _verified(repo: Repository, revision: str) -> str:
     words = ["rev-parse", "--verify", "--end-of-options", revision]
     found = run(words, repo.at).decode().strip()
     if found.startswith("^"):
-        raise GitError(128, "this says what to leave out")
+        raise GitError(128, "this names only what to exclude")
     return found
 
 

@@ -82,7 +82,7 @@ def panel_loss(nb: TaggedNotebook) -> Iterator[Diagnostic]:
                 "panel-loss",
                 f"JupyterLab's panel {does} `{key}` whenever the notebook is saved",
                 nb.places.metadata(None, (SETTINGS_KEY, key)),
-                help=f"{stays}; or keep the setting in a spec, and say there "
+                help=f"{stays}; or keep the setting in a spec, with "
                 "`ignore: {panel-loss: REASON}`",
             )
 

@@ -113,7 +113,7 @@ def _cell(drift: Drift, code: str, change: Change, fix: str) -> Diagnostic:
         by, also = drift.spec.source.name, [*_reasons(drift.spec, before)]
     return found(
         code,
-        f"cell {holder} is not as {by} says: it {' and '.join(parts)}",
+        f"cell {holder} does not match {by}: it {' and '.join(parts)}",
         drift.places.metadata(holder, ("tags",)),
         also=also,
         help=fix,
@@ -129,7 +129,7 @@ def _settings(drift: Drift, code: str, change: Change, fix: str) -> Diagnostic:
     path = (SETTINGS_KEY,) if old is MISSING else (SETTINGS_KEY, first)
     return found(
         code,
-        f"the settings are not as {drift.spec.source.name} says: {'; '.join(parts)}",
+        f"the settings do not match {drift.spec.source.name}: {'; '.join(parts)}",
         drift.places.metadata(None, path),
         also=labels,
         help=fix,

@@ -230,7 +230,7 @@ def _entry(form: Form, node: Node, folder: str) -> NotebookEntry | None:
         if path.startswith("!"):
             form.diagnostic(
                 "wrong-value",
-                f"`path` says which notebooks this is for; `{path}` excludes some",
+                f"`path` selects notebooks; `{path}` excludes some",
                 values["path"].label,
                 help=f"exclude by a plain entry: `'{path}'`",
             )

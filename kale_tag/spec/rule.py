@@ -58,7 +58,7 @@ def _check_effect(form: Form, node: Mapping, rule: Rule) -> None:
     if keys and not {"add", "remove", *ROLES, *SETTINGS} & keys.keys():
         form.diagnostic(
             "no-effect",
-            "this rule does not say what its cells become",
+            "this rule does not set what its cells become",
             rule.label,
             help="give it `tag`, `step`, `notebook` or `untag`, or `add` or `remove`",
         )
@@ -104,7 +104,7 @@ def _selector(
         names = ", ".join(f"`{key}`" for key in SELECTORS[:-2])
         form.diagnostic(
             "no-selector",
-            f"{'`not`' if negated else 'this rule'} does not say which cells",
+            f"{'`not`' if negated else 'this rule'} has no condition for cells",
             _start(node),
             help=f"give {names} or `{SELECTORS[-2]}`",
         )
@@ -264,7 +264,7 @@ def _added(form: Form, node: Node) -> Iterator[Given]:
         if tags.is_kales(text) or tags.is_legacy(text):
             form.diagnostic(
                 "kale-tag-added",
-                f"`{text}` is a tag of Kale's; `add` is for the tags of other tools",
+                f"`{text}` is a Kale tag; `add` is for the tags of other tools",
                 item.label,
                 help="use the key of that name, such as `step:` or `tag:`",
             )
@@ -327,7 +327,7 @@ def _expect(form: Form, node: Node | None, selector: Selector) -> Expect:
     text = node.text if isinstance(node, Scalar) else ""
     form.diagnostic(
         "wrong-value",
-        f"`expect` cannot be {f'`{text}`' if text else kind(node)}: it says how many cells the "
+        f"`expect` cannot be {f'`{text}`' if text else kind(node)}: it is how many cells the "
         "rule must select",
         node.label,
         help=f"write `{text}`, without quotes"

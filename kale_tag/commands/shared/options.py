@@ -44,7 +44,7 @@ RenamePaths = Annotated[
     list[str],
     Argument(
         "SPEC|PATCH|NOTEBOOK|FOLDER",
-        "Where to rename it. A spec stands also for the specs that it extends and the notebooks "
+        "Where to rename it. A spec includes the specs that it extends and the notebooks "
         "that it names, a patch also for its notebook, a folder for all of them below it. Default: "
         "kale-tag.yaml and the specs in specs/.",
     ),

@@ -47,7 +47,7 @@ def notebook_of(patch: Patch, below: str) -> str:
     raise UserError(
         error(
             "no-notebook",
-            f"{patch.source.name} does not say which notebook it is for",
+            f"{patch.source.name} does not name its notebook",
             Label(patch.source),
             help=f"name both: kale-tag apply {patch.source.name} NOTEBOOK",
         )
