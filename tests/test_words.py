@@ -33,12 +33,12 @@ RETIRED = {
 """Words that users had to read twice, and the words instead."""
 
 ALLOWED = {
-    "docs/rules": 12,
+    "docs/rules": 16,
     "kale_tag/compiler": 9,
     "kale_tag/extract": 3,
     "kale_tag/lint": 8,
-    "kale_tag/rules": 51,
-    "tests/cases": 39,
+    "kale_tag/rules": 57,
+    "tests/cases": 34,
 }
 """How many of these words the files of a folder still have."""
 
