@@ -63,7 +63,7 @@ BEYOND = {
     "invalid-regex": "Python's syntax; JSON Schema knows only its own",
     "unknown-group": "a value that depends on the pattern in another",
     "unknown-variable": "a value that depends on the keys of `vars`, and on other files",
-    "unknown-step": "a value that must stand elsewhere in the file",
+    "unknown-prev": "a value that must stand elsewhere in the file",
     "cycle": "a question about a graph",
     "rename-chain": "a value that must not stand elsewhere in the file",
     "two-experiments": "two values that must be equal",
