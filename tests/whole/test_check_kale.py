@@ -28,7 +28,7 @@ REFUSED = {
 }
 """The lints of what Kale refuses; the others are of what it silently gets wrong."""
 
-FIRST_ONE = re.compile(r"is given [^;]*`notebook:")
+FIRST_ONE = re.compile(r"has the tags .*`notebook:")
 """Of two references, or a reference and a step, Kale silently takes the first reference."""
 
 
