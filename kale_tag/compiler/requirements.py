@@ -42,10 +42,10 @@ def completed(
     that; `df.plot()` needs matplotlib, if *methods*, the attributes that the step uses, say so.
     """
     known = {*found}
-    for one, other in _pairs(distributions.COMPANIONS):
+    for one, other in distributions.companions():
         if one in known and other in notebook:
             known.add(other)
-    for one, other in _pairs(distributions.NEEDED):
+    for one, other in distributions.needed():
         name, _, method = one.partition(".")
         if name in known and (not method or method in methods):
             known.add(other)
@@ -63,7 +63,7 @@ def distribution(path: str, own: Mapping[str, str], local: Collection[str] = ())
     parts = path.split(".")
     if parts[:2] == ["google", "cloud"] and len(parts) > 2:
         return f"google-cloud-{parts[2]}".replace("_", "-")
-    known = _known()
+    known = distributions.modules()
     for part in _prefixes(path):
         if part in known:
             return known[part]
@@ -115,16 +115,7 @@ def _prefixes(path: str) -> Iterator[str]:
 
 
 @cache
-def _known() -> Mapping[str, str]:
-    words = (distributions.PIPREQS + distributions.OWN).split()
-    return {name: given for name, _, given in (word.partition(":") for word in words)}
-
-
-@cache
-def _pairs(text: str) -> tuple[tuple[str, str], ...]:
-    return tuple((one, other) for one, _, other in (word.partition(":") for word in text.split()))
-
-
-@cache
 def _namespaces() -> frozenset[str]:
-    return frozenset(part for name in _known() for part in _prefixes(name.rpartition(".")[0]))
+    return frozenset(
+        part for name in distributions.modules() for part in _prefixes(name.rpartition(".")[0])
+    )
