@@ -4,7 +4,7 @@ Nothing here prints. `kale_tag.render` turns a `Diagnostic` into text or JSON.
 """
 
 from collections.abc import Iterable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Literal
 
 from kale_tag import HOME
@@ -112,6 +112,37 @@ def bug(name: str, what: str) -> Diagnostic:
         Label(Source(name)),
         help=f"please report it with the notebook, if you can: {HOME}/issues",
     )
+
+
+@dataclass(slots=True)
+class DiagnosticCollector:
+    """Collects diagnostics of work that goes on after an error, so that one run reports all."""
+
+    errors: list[Diagnostic] = field(default_factory=list)
+    warnings: list[Diagnostic] = field(default_factory=list)
+
+    def error(
+        self,
+        code: str,
+        message: str,
+        at: Label | None = None,
+        *also: Label | None,
+        help: str = "",  # noqa: A002  the word that users see
+    ) -> None:
+        """Add an error; *also* counts only if there is a primary place."""
+        places = [label for label in also if label is not None]
+        self.errors.append(error(code, message, at, also=places, help=help))
+
+    def warning(
+        self,
+        code: str,
+        message: str,
+        at: Label | None = None,
+        *,
+        help: str = "",  # noqa: A002  the word that users see
+    ) -> None:
+        """Add a warning."""
+        self.warnings.append(warning(code, message, at, help=help))
 
 
 def nearest(word: str, known: Iterable[str]) -> str:

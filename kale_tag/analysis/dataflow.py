@@ -1,28 +1,44 @@
-"""Which step gives each variable that a step uses.
+"""Which step is the producer of each variable that a step uses.
 
 The value that a step sees is the one the notebook has there: that of the last step before it which
 binds or changes the variable. *Before* is what `prev` says. Where calls may change an object (see
-`calls`), the step that calls is taken to be the giver as long as that is not in question.
+`calls`), the step that calls is taken to be the producer as long as no other may be it.
 
-Variables that may share an object travel together: a step that may change one of them gives all of
-them anew (see `sharing`).
+Variables that may share an object travel together: a step that may change one of them saves all of
+them again (see `sharing`).
 """
 
+import builtins
 from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING
 
 from kale_tag.analysis import errors
 from kale_tag.analysis.altering import alter_together, note_sharer, wanted_names
 from kale_tag.analysis.calls import Change
-from kale_tag.analysis.carriers import Carriers
 from kale_tag.analysis.effects import Callables
 from kale_tag.analysis.model import Block, Body, Import, Read, Spot
-from kale_tag.analysis.names import BUILTINS, PROVIDED
-from kale_tag.analysis.units import Changers, Unit
+from kale_tag.analysis.units import Carriers, Changers, Unit
 from kale_tag.kale.pipeline import Parameter
 
 if TYPE_CHECKING:
     from kale_tag.diagnostics import Diagnostic
+
+# Names that came with Python 3.12 to 3.14 or may be taken away again, so that the result does not
+# depend on the Python that compiles.
+_LATER = frozenset(
+    ["PythonFinalizationError", "BaseExceptionGroup", "ExceptionGroup", "WindowsError"]
+)
+
+BUILTINS = (
+    frozenset(dir(builtins))
+    | _LATER
+    | {"__name__", "__doc__", "__spec__", "__loader__", "__package__", "__annotations__"}
+    | {"__builtins__", "copyright", "credits", "exit", "license", "quit"}
+) - {"_"}
+"""Names of Python itself, of any version."""
+
+PROVIDED = frozenset(["display", "get_ipython"])
+"""Names that IPython has and `step_runtime.py` provides."""
 
 IMMUTABLE = frozenset(["int", "float", "str", "bool"])
 

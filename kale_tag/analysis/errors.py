@@ -1,4 +1,4 @@
-"""What can be wrong with the variables of a pipeline, in words."""
+"""Errors of the variables of a pipeline."""
 
 import re
 from collections.abc import Sequence
@@ -10,15 +10,13 @@ from kale_tag.diagnostics import Diagnostic, error
 
 @dataclass(frozen=True, slots=True)
 class Binder:
-    """A step that binds a name, and how it stands to the one that uses it.
-
-    *relation* is `before` where it could run before it, `after` where it runs after it, `below`
-    where its cells stand below, `inside` where one of them is in another notebook.
-    """
+    """A step that binds a name which another step uses."""
 
     step: str
-    spot: Spot
-    relation: str
+    spot: Spot  # where it binds the name
+    relation: (
+        str  # to the user: it could run `before`, runs `after`, is `below`, or `inside` another
+    )
 
 
 def undefined(
@@ -66,7 +64,7 @@ def _is_result(name: str) -> bool:
 def two_producers(
     name: str, who: str, read: Read, producers: Sequence[tuple[str, Spot | None]]
 ) -> Diagnostic:
-    """Two steps change a variable side by side, and a later one reads it."""
+    """Two steps change a variable in parallel, and a later one reads it."""
     steps = " and ".join(f"`{step}`" for step, _ in producers)
     first, *others = (step for step, _ in producers)
     return error(
@@ -80,22 +78,22 @@ def two_producers(
 
 
 def deleted(name: str, step: str, read: Read, by: str, spot: Spot) -> Diagnostic:
-    """A step uses a name that the step before has deleted."""
+    """A step uses a name that an earlier step has deleted."""
     return error(
         "deleted-name",
         f"step `{step}` uses `{name}`, which step `{by}` deletes",
         read.spot.label(),
         also=[spot.label("deleted here")],
-        help=f"take out the `del`, or let `{step}` not run after `{by}`",
+        help=f"remove the `del`, or do not let `{step}` run after `{by}`",
     )
 
 
 def shared_needs(name: str, read: Read, step: str | None) -> Diagnostic:
-    """A cell that every step runs first uses what there is not yet."""
+    """A shared cell uses a name that is not defined there."""
     notes = [f"step `{step}` binds it, after the shared cells have run"] if step else []
     return error(
         "undefined-name",
-        f"a cell that runs in front of every step uses `{name}`, which is not defined there",
+        f"a shared cell, which runs before every step, uses `{name}`, which is not defined there",
         read.spot.label(),
         notes=notes,
         help="move this code into a step, or into a function that steps call",

@@ -92,6 +92,6 @@ def _places_of(names: Collection[str], reader: "Reader") -> dict[str, Places]:
 
 @cache
 def _runtime() -> "Runtime":
-    from kale_tag.compiler.runtime_text import load_runtime  # noqa: PLC0415  see above
+    from kale_tag.compiler.runtime import load_runtime  # noqa: PLC0415  see above
 
     return load_runtime()

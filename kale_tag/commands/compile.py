@@ -21,12 +21,10 @@ from kale_tag.commands.shared.options import (
 from kale_tag.commands.shared.pipelines import STDIN_NOTEBOOK, BuiltNotebook, build
 from kale_tag.commands.shared.report import Report, style_for
 from kale_tag.commands.shared.targets import STDIN
-from kale_tag.compiler.dsl import to_dsl
-from kale_tag.compiler.dsl_settings import cannot_compile
+from kale_tag.compiler.dsl import cannot_compile, to_dsl
 from kale_tag.compiler.package import package
 from kale_tag.compiler.package_text import Origin, as_text, changed_sources, size_warnings
-from kale_tag.compiler.runtime import Runtime
-from kale_tag.compiler.runtime_text import load_runtime
+from kale_tag.compiler.runtime import Runtime, load_runtime
 from kale_tag.diagnostics import Label, Source, UserError, count, error, warning
 from kale_tag.render.style import Style
 

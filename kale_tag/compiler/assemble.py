@@ -1,4 +1,4 @@
-"""What was found out about a notebook, as the records of `model.py`."""
+"""The `Pipeline` of a notebook whose cells are read and whose variables are known."""
 
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import replace
@@ -45,13 +45,13 @@ ARTIFACTS: tuple[tuple[str, ArtifactType], ...] = (
     ("metrics", "Metrics"),
 )
 """Part of a variable's name in lower case, and the type of its artifact: what Kale documents, in
-`processors/constants.py`; its `ClassificationMetrics` are none of ours."""
+`processors/constants.py`; its `ClassificationMetrics` are not supported."""
 
 
-class Results:
-    """One notebook, all of whose variables are known."""
+class PipelineBuilder:
+    """Builds the pipeline of one notebook."""
 
-    def __init__(  # noqa: PLR0913, PLR0917  all that there is
+    def __init__(  # noqa: PLR0913, PLR0917  all that a pipeline is built from
         self,
         draft: Draft,
         flow: Dataflow,
@@ -59,9 +59,9 @@ class Results:
         options: CompileOptions,
         local: Collection[str],
         inner: Mapping[str, Draft],
-        around: "Results | None" = None,
+        around: "PipelineBuilder | None" = None,
     ) -> None:
-        """Keep all, and find out which step runs what of the shared cells."""
+        """Keep all, and find the parts of the shared cells that each step runs."""
         self.draft = draft
         self.flow = flow
         self.order = order
@@ -83,7 +83,7 @@ class Results:
         self.provenance = Provenance(flow)
         self.needs = {unit.name: self._names(number) for number, unit in enumerate(flow.units)}
         every: set[str] = set().union(*self.needs.values())
-        # What nobody names stays everywhere, and so does what it cannot be defined without.
+        # Parts that no step names stay in every step, and so do the parts that these need.
         staying = [part.at_once for part in self.parts if not part.names & every]
         fixed = closure(flow.shared, self.parts, frozenset().union(*staying))
         self.parts = [part for part in self.parts if part.names & every and not part.names & fixed]
@@ -93,7 +93,7 @@ class Results:
         self.common = whole.index(False) if False in whole else len(whole)
 
     def pipeline(self, parameters: Iterable[Parameter] = ()) -> Pipeline:
-        """The pipeline; *parameters* are more that it has than the notebook says."""
+        """The pipeline, with *parameters* beside those of the notebook."""
         draft, settings = self.draft, self.draft.settings
         own = {one.name: one for one in draft.parameters}
         own.update({one.name: one for one in parameters})
@@ -125,14 +125,14 @@ class Results:
         )
 
     def _unkept(self) -> Iterable[Diagnostic]:
-        """Settings on a cell that refers to a notebook are refused; its notebook's own, dropped."""
+        """Warnings of referenced notebooks, also of settings that the pipeline does not keep."""
         for child in self.inner.values():
             yield from child.settings.warnings
             if child.settings.volumes:
                 yield warning(
                     "setting-not-kept",
-                    f"the volumes of {child.notebook.name} give way to those of the notebook "
-                    "that refers to it",
+                    f"the volumes of {child.notebook.name} are not mounted; those of the notebook "
+                    "that refers to it are",
                     cell_label(child.notebook, 0),
                 )
 
@@ -228,7 +228,7 @@ class Results:
     # Code and packages
 
     def _names(self, number: int) -> set[str]:
-        """All names that a step needs: those it uses, and those its inputs are made with."""
+        """All names that a step needs: those it uses, and those its inputs were made with."""
         unit = self.flow.units[number]
         if unit.inner is not None:
             return set()
@@ -243,7 +243,7 @@ class Results:
         return [part for part in self.parts if not part.names & needed]
 
     def _carried(self, unit: Unit) -> tuple[list[Import], list[Code]]:
-        """The imports of other steps that this one repeats."""
+        """The imports of other steps that this one must repeat, and their code."""
         carried = list(unit.carried.values())
         code = []
         for cell in dict.fromkeys(one.spot.cell for one in carried):
@@ -266,7 +266,7 @@ class Results:
         imports = [*shared, *unit.block.modules, *carried]
         names = self.needs[unit.name]
         for number in self.importers:
-            if unit.before >> number & 1:  # it may hold values that are made there
+            if unit.before >> number & 1:  # it may use values made there
                 for name, known in self.flow.units[number].block.imports.items():
                     imports += known if name in names else []
         found = completed(self._requirements(imports), self._methods(unit, left_out), self.imported)
@@ -276,7 +276,7 @@ class Results:
         return tuple(sorted(found, key=str.lower))
 
     def _methods(self, unit: Unit, left_out: list[Part]) -> set[str]:
-        """The attributes that stand in the code of a step."""
+        """The attributes in the code of a step."""
         gone = {(part.cell, part.first) for part in left_out}
         kept = (names for place, names in self.methods.items() if place not in gone)
         return set().union(*kept, *attributes(self.draft.cells[unit.name]).values())
@@ -285,7 +285,7 @@ class Results:
         return requirements(imports, self.options.distributions, self.local)
 
     def _of_other_notebooks(self, unit: Unit) -> set[str]:
-        """What the steps of other notebooks install that give this one a variable."""
+        """What the producers of its variables in other notebooks install."""
         found: set[str] = set()
         for name, producer in unit.ins.items():
             if producer >= 0:
@@ -307,16 +307,16 @@ class Results:
         unit = self.units[name]
         return self._packages(unit, self.left_out[name], list(unit.carried.values()))
 
-    def _within(self, unit: Unit) -> "Results":
-        """The results of a notebook that this one refers to."""
+    def _within(self, unit: Unit) -> "PipelineBuilder":
+        """The builder of a notebook that this one refers to."""
         assert unit.inner is not None
         order = [one.name for one in unit.inner.units]
         child = self.inner[unit.name]
-        return Results(child, unit.inner, order, self.options, self.local, {}, self)
+        return PipelineBuilder(child, unit.inner, order, self.options, self.local, {}, self)
 
 
 def _over(own: Sorted, outer: Sorted) -> Sorted:
-    """The defaults of a notebook inside another: its own go before those around it."""
+    """The defaults of a referenced notebook: its own win over those of the notebook around it."""
     made = Sorted()
     for defaults in (outer, own):
         for kind in defaults.values.values():

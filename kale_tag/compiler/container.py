@@ -1,16 +1,22 @@
-"""What the container of a step is beside its command: image, environment, resources."""
+"""The container of a step, but for its command, and the Kubernetes platform spec of a package.
+
+The fields are those of `PipelineContainerSpec` in KFP's pipeline_spec.proto and of
+`KubernetesExecutorConfig` in kubernetes_executor_config.proto, spelled as every backend since 2.1
+reads them; newer spellings (`secretNameParameter`, `pvcNameParameter`) stop older drivers.
+"""
 
 import re
 from collections.abc import Callable, Mapping
 
-from kale_tag.compiler.notes import Notes
-from kale_tag.kale import quantity
+from kale_tag.compiler.step_command import check_text
+from kale_tag.diagnostics import DiagnosticCollector
+from kale_tag.kale import quantity, tags
 from kale_tag.kale.names import ENVIRONMENT_VARIABLE, LABEL, LABEL_DOMAIN, LABEL_LENGTH
-from kale_tag.kale.pipeline import Pipeline, Step
+from kale_tag.kale.pipeline import Pipeline, SecurityContext, Step, Volume
 from kale_tag.kale.quantity import BadQuantityError
 
 DEFAULT_IMAGE = "python:3.12"
-"""The image of a step for which nothing is said: Kale 2.3's."""
+"""The image of a step that has none: Kale 2.3's."""
 
 _MEASURED: dict[str, tuple[str, Callable[[str], float]]] = {
     "cpu": ("Cpu", quantity.cpus),
@@ -18,19 +24,19 @@ _MEASURED: dict[str, tuple[str, Callable[[str], float]]] = {
 }
 
 
-def image_of(step: Step, notes: Notes) -> str:
+def image_of(step: Step, found: DiagnosticCollector) -> str:
     """The image of *step*."""
     image = step.settings.image or DEFAULT_IMAGE
     if re.search(r"\s", image):
-        message = f"the image `{image}` of step `{step.name}` has a blank in it"
-        notes.refuse("invalid-image", message, step.place("image"), help=f"write `{image.strip()}`")
+        message = f"the image `{image}` of step `{step.name}` contains a blank"
+        found.error("invalid-image", message, step.place("image"), help=f"write `{image.strip()}`")
     return image
 
 
-def environment(step: Step, root: Pipeline, notes: Notes) -> list[dict[str, object]]:
-    """The environment variables of *step* with their values; those of secrets are not here.
+def environment(step: Step, root: Pipeline, found: DiagnosticCollector) -> list[dict[str, object]]:
+    """The environment variables of *step* with their values, but for those of secrets.
 
-    Steps that run as a user without a home get one: pip and many libraries write there.
+    Steps that run as a user without a home get one, since pip and many libraries write there.
     """
     wanted = dict(step.settings.env)
     if root.security is not None and root.security.run_as_user:
@@ -38,21 +44,23 @@ def environment(step: Step, root: Pipeline, notes: Notes) -> list[dict[str, obje
     sources = dict.fromkeys(step.settings.env, "`env`")
     for volume in root.volumes:
         if volume.env:
-            _claim(sources, volume.env, f"the volume `{volume.name}`", step, notes)
+            _claim(sources, volume.env, f"the volume `{volume.name}`", step, found)
             wanted[volume.env] = volume.mount_point
     for secret in step.settings.secrets:
-        _claim(sources, secret.env, f"the secret `{secret.name}`", step, notes)
+        _claim(sources, secret.env, f"the secret `{secret.name}`", step, found)
     for name, value in wanted.items():
         if ENVIRONMENT_VARIABLE.fullmatch(name) is None:
             message = f"`{name}` cannot be the name of an environment variable"
-            notes.refuse("invalid-environment-variable", message, step.label)
-        notes.check_text(value, f"the environment variable `{name}`", step.label)
+            found.error("invalid-environment-variable", message, step.label)
+        found.errors += check_text(value, f"the environment variable `{name}`", step.label)
     return [{"name": name, "value": value} for name, value in sorted(wanted.items())]
 
 
-def _claim(sources: dict[str, str], name: str, who: str, step: Step, notes: Notes) -> None:
+def _claim(
+    sources: dict[str, str], name: str, who: str, step: Step, found: DiagnosticCollector
+) -> None:
     if name in sources:
-        notes.refuse(
+        found.error(
             "two-values",
             f"step `{step.name}` gets the environment variable `{name}` from {sources[name]} "
             f"and from {who}",
@@ -61,11 +69,11 @@ def _claim(sources: dict[str, str], name: str, who: str, step: Step, notes: Note
     sources[name] = who
 
 
-def resources(step: Step, notes: Notes) -> dict[str, object]:
-    """What *step* may use and needs, in the spelling of all backends and in that of 2.3 and later.
+def resources(step: Step, found: DiagnosticCollector) -> dict[str, object]:
+    """Limits and requests of *step*, as ResourceSpec of pipeline_spec.proto.
 
-    Every backend reads `cpuLimit` (cores) and `memoryLimit` (10^9 bytes); since 2.3 the
-    quantities themselves, `resourceCpuLimit` and the like, go before them.
+    Every backend reads `cpuLimit` (cores) and `memoryLimit` (10^9 bytes); since 2.3 quantities,
+    `resourceCpuLimit` and the like, win over them.
     """
     made: dict[str, object] = {}
     amounts: dict[tuple[str, str], float] = {}
@@ -74,37 +82,37 @@ def resources(step: Step, notes: Notes) -> dict[str, object]:
             known = _MEASURED.get(resource)
             if known is None:
                 continue
-            number = _measured(known[1], text, resource, side.lower(), step, notes)
+            number = _measured(known[1], text, resource, side.lower(), step, found)
             if number is not None:
                 made[f"{resource}{side}"] = amounts[resource, side] = number
                 made[f"resource{known[0]}{side}"] = text
     for resource in _MEASURED:
         limit = amounts.get((resource, "Limit"))
         if limit is not None and amounts.get((resource, "Request"), limit) > limit:
-            notes.refuse(
+            found.error(
                 "request-over-limit",
                 f"step `{step.name}` requests more {resource} "
                 f"({step.settings.requests[resource]}) than its limit "
                 f"({step.settings.limits[resource]})",
                 step.place("limit", resource),
             )
-    _check_other(step, notes)
-    return made | _accelerator(step, notes)
+    _check_other(step, found)
+    return made | _accelerator(step, found)
 
 
-def _accelerator(step: Step, notes: Notes) -> dict[str, object]:
-    """KFP has room for one type; a count of 0 takes away what `steps_defaults` gives."""
+def _accelerator(step: Step, found: DiagnosticCollector) -> dict[str, object]:
+    """The devices of *step*: KFP takes one type; a count of 0 removes one of `steps_defaults`."""
     counts: dict[str, int] = {}
     for resource, text in step.settings.limits.items():
         if quantity.is_device(resource):
-            count = _measured(quantity.devices, text, resource, "limit", step, notes)
+            count = _measured(quantity.devices, text, resource, "limit", step, found)
             if count:
                 counts[resource] = int(count)
     for resource, text in step.settings.requests.items():
         if quantity.is_device(resource):
-            wanted = _measured(quantity.devices, text, resource, "request", step, notes)
+            wanted = _measured(quantity.devices, text, resource, "request", step, found)
             if wanted is not None and wanted != counts.get(resource, 0):
-                notes.refuse(
+                found.error(
                     "request-of-device",
                     f"step `{step.name}` requests `{resource}`; Kubernetes gives devices by limit "
                     "alone",
@@ -113,11 +121,11 @@ def _accelerator(step: Step, notes: Notes) -> dict[str, object]:
                 )
     if len(counts) > 1:
         named = " and ".join(f"`{resource}`" for resource in counts)
-        notes.refuse(
+        found.error(
             "two-accelerators",
             f"step `{step.name}` has limits for {named}; Kubeflow Pipelines has one type a step",
             step.place("limit", next(iter(counts))),
-            help="a count of 0 takes back what `steps_defaults` gives",
+            help="a count of 0 removes a limit of `steps_defaults`",
         )
     for resource, count in counts.items():
         # Counts are 64-bit integers of protobuf, which are text in JSON.
@@ -132,14 +140,14 @@ def _accelerator(step: Step, notes: Notes) -> dict[str, object]:
     return {}
 
 
-def _check_other(step: Step, notes: Notes) -> None:
+def _check_other(step: Step, found: DiagnosticCollector) -> None:
     settings = step.settings
     named = [*settings.limits, *(one for one in settings.requests if one not in settings.limits)]
     for resource in named:
         if resource in _MEASURED or quantity.is_device(resource):
             continue
         if resource in {"ephemeral-storage", "storage"} or resource.startswith("hugepages-"):
-            notes.warn(
+            found.warning(
                 "not-expressible",
                 f"`{resource}` of step `{step.name}` is left out: Kubeflow Pipelines knows cpu, "
                 "memory and devices",
@@ -148,7 +156,7 @@ def _check_other(step: Step, notes: Notes) -> None:
             )
         else:
             near = quantity.known_resource(resource)
-            notes.refuse(
+            found.error(
                 "unknown-resource",
                 f"step `{step.name}` has a limit for `{resource}`, which no cluster knows",
                 step.place("limit", resource),
@@ -157,32 +165,39 @@ def _check_other(step: Step, notes: Notes) -> None:
 
 
 def _measured(  # noqa: PLR0913, PLR0917  what is measured, and what a message needs
-    measure: Callable[[str], float], text: str, resource: str, side: str, step: Step, notes: Notes
+    measure: Callable[[str], float],
+    text: str,
+    resource: str,
+    side: str,
+    step: Step,
+    found: DiagnosticCollector,
 ) -> float | None:
     try:
         return measure(text)
     except BadQuantityError as exc:
         what = f"{side} of `{resource}`" if quantity.is_device(resource) else f"{resource} {side}"
         message = f"the {what} of step `{step.name}` cannot be used: {exc.message}"
-        notes.refuse("invalid-quantity", message, step.place("limit", resource), help=exc.remedy)
+        found.error("invalid-quantity", message, step.place("limit", resource), help=exc.remedy)
         return None
 
 
-def check_mapping(values: Mapping[str, str], what: str, step: Step, notes: Notes) -> None:
-    """Note what Kubernetes refuses as labels or annotations (*what*) of the pod of *step*."""
+def check_mapping(
+    values: Mapping[str, str], what: str, step: Step, found: DiagnosticCollector
+) -> None:
+    """Report labels or annotations (*what*) of the pod of *step* that Kubernetes refuses."""
     for key, value in values.items():
         at = step.place(what, key)
         prefix, slash, rest = key.rpartition("/")
         if not LABEL.fullmatch(rest) or (slash and not LABEL_DOMAIN.fullmatch(prefix)):
-            notes.refuse(
+            found.error(
                 f"invalid-{what}",
                 f"`{key}` cannot be the name of {_a(what)}: Kubernetes takes up to "
                 f"{LABEL_LENGTH} letters, digits, `-`, `_` and `.`, behind an optional `domain/`",
                 at,
             )
-        notes.check_text(value, f"the {what} `{key}` of step `{step.name}`", at)
+        found.errors += check_text(value, f"the {what} `{key}` of step `{step.name}`", at)
         if what == "label" and value and not LABEL.fullmatch(value):
-            notes.refuse(
+            found.error(
                 "invalid-label",
                 f"the label `{key}` of step `{step.name}` cannot be `{value}`: Kubernetes takes up "
                 f"to {LABEL_LENGTH} letters, digits, `-`, `_` and `.`, with a letter or digit at "
@@ -194,3 +209,78 @@ def check_mapping(values: Mapping[str, str], what: str, step: Step, notes: Notes
 
 def _a(word: str) -> str:
     return f"{'an' if word[0] in 'aeiou' else 'a'} {word}"
+
+
+def executor_config(step: Step, root: Pipeline, found: DiagnosticCollector) -> dict[str, object]:
+    """The `KubernetesExecutorConfig` of *step*, {} if it needs none.
+
+    Integers of 64 bits are text, as in all JSON that protobuf writes.
+    """
+    settings = step.settings
+    made: dict[str, object] = {}
+    if settings.secrets:
+        made["secretAsEnv"] = [
+            {
+                "secretName": secret.name,
+                "keyToEnv": [{"secretKey": secret.key, "envVar": secret.env}],
+            }
+            for secret in settings.secrets
+        ]
+    if root.volumes:
+        made["pvcMount"] = [
+            {"constant": volume.name, "mountPath": volume.mount_point} for volume in root.volumes
+        ]
+    pod: dict[str, dict[str, object]] = {}
+    for what, values in settings.pod.items():
+        check_mapping(values, what, step, found)
+        if values and (place := tags.KINDS[what].pod):
+            outer, inner = place
+            pod.setdefault(outer, {})[inner] = dict(values)
+    made |= pod
+    if settings.timeout is not None:
+        made["activeDeadlineSeconds"] = str(settings.timeout)
+    if root.security is not None and (security := _security_context(root.security)):
+        made["securityContext"] = security
+    return made
+
+
+def platform_document(
+    executors: dict[str, dict[str, object]], root: Pipeline
+) -> dict[str, object] | None:
+    """The `PlatformSpec` with the configurations of *executors*; None if it is empty."""
+    kubernetes: dict[str, object] = {}
+    if executors:
+        kubernetes["deploymentSpec"] = {"executors": executors}
+    if root.ttl:
+        kubernetes["pipelineConfig"] = {"resourceTtlOnCompletion": root.ttl}
+    return {"platforms": {"kubernetes": kubernetes}} if kubernetes else None
+
+
+def check_volumes(root: Pipeline, found: DiagnosticCollector) -> None:
+    """Report volumes that no pod can mount."""
+    at: dict[str, Volume] = {}
+    for volume in root.volumes:
+        what = f"the mount point of the volume `{volume.name}`"
+        found.errors += check_text(volume.mount_point, what, volume.label)
+        if not volume.mount_point.startswith("/") or ":" in volume.mount_point:
+            found.error(
+                "invalid-mount-point",
+                f"{what} is `{volume.mount_point}`; it must start with `/` and have no `:`",
+                volume.label,
+            )
+        other = at.setdefault(volume.mount_point.rstrip("/"), volume)
+        if other.name != volume.name:
+            message = f"the volumes `{other.name}` and `{volume.name}` have the same mount point"
+            message += f", `{volume.mount_point}`"
+            found.error("two-volumes", message, volume.label, other.label)
+
+
+def _security_context(context: SecurityContext) -> dict[str, object]:
+    made: dict[str, object] = {}
+    if context.run_as_user is not None:
+        made["runAsUser"] = str(context.run_as_user)
+    if context.run_as_group is not None:
+        made["runAsGroup"] = str(context.run_as_group)
+    if context.run_as_non_root is not None:
+        made["runAsNonRoot"] = context.run_as_non_root
+    return made

@@ -1,51 +1,135 @@
-"""A `Pipeline` as Python in Kubeflow Pipelines' own DSL, for those who go on by hand.
+"""A `Pipeline` as Python in Kubeflow Pipelines' own DSL, for those who continue by hand.
 
-Each step is a container component that runs the cells just as the package does. Compiled with kfp
-it is the package again, but for command and args.
+Each step is a container component that runs the cells as the package does. Compiled with kfp it
+is the package again, but for command and args.
 """
 
 import builtins
 import keyword
+import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 
-from kale_tag.compiler.container import DEFAULT_IMAGE
-from kale_tag.compiler.dsl_frame import CONTAINER, FRAME, INSTALL
-from kale_tag.compiler.dsl_settings import calls
-from kale_tag.compiler.interface import FILLER_VALUE, Scope, inner_scope, root_scope
-from kale_tag.compiler.kfp_names import task_name
+from kale_tag.compiler.container import DEFAULT_IMAGE, environment
+from kale_tag.compiler.interface import (
+    FILLER_VALUE,
+    NameTable,
+    inner_names,
+    root_names,
+    task_name,
+)
 from kale_tag.compiler.package import sources, step_spec
+from kale_tag.compiler.parameters import holds_none
 from kale_tag.compiler.runtime import Runtime
 from kale_tag.compiler.step_command import script, with_code
+from kale_tag.diagnostics import Diagnostic, DiagnosticCollector, warning
+from kale_tag.kale import quantity
 from kale_tag.kale.pipeline import Code, Pipeline, Step, SubPipeline
 
 _TAKEN = {"compiler", "dsl", "kubernetes", "json", "re", "shlex", "typing", "container"}
 
 
+_FRAME = '''\
+"""The pipeline {name}, in Kubeflow Pipelines' own DSL.
+
+Written by kale-tag from {notebook}; from here on it is yours. `python` on this file writes the
+package {name}.yaml. It needs kfp, and kfp-kubernetes where `kubernetes` is imported.
+"""
+
+import json
+import re
+import shlex
+import typing
+
+{uses}
+
+{body}
+if __name__ == "__main__":
+    compiler.Compiler().compile({function}, "{name}.yaml")
+'''
+
+_INSTALL = "# INSTALL\n"
+"""The line of the script in whose place the installation comes."""
+
+_CONTAINER = """\
+def container(image, cells, packages=(), indexes=(), takes=(), **step):
+    # Runs cells, given as (kind, number in the notebook, source). `takes` and `out` are the
+    # variables that are loaded before and saved after; all other arguments are for RUNTIME.
+    text, counts = "", []
+    for kind, number, source in cells:
+        lines = source.removeprefix("\\n").rstrip("\\n").split("\\n")
+        title = f"step {step['step']}" if kind == "step" else kind
+        text += "".join(f"{line}\\n" for line in [f"# %% {title}, cell {number}", *lines])
+        counts.append([kind, number, len(lines)])
+    step |= {"cells": counts, "in": list(takes)}
+    spec = json.dumps(step, ensure_ascii=False)
+    # Kubernetes and Kubeflow Pipelines would replace these.
+    for key, sign, first in (("dollar", r"\\$(?=[$(])", "~"), ("brace", r"\\{\\{", "{")):
+        if re.search(sign, text + spec):
+            mark = next(m for m in (first + end for end in "^`|?!") if m not in text + spec)
+            text = re.sub(sign, mark, text)
+            marked = {**json.loads(re.sub(sign, mark, spec)), key: mark}
+            spec = json.dumps(marked, ensure_ascii=False)
+    install = ""
+    if packages:
+        words = []
+        for place, url in enumerate(indexes):
+            words += ["--extra-index-url" if place else "--index-url", shlex.quote(url)]
+        words += [shlex.quote(package) for package in packages]
+        install = '[ -n "$KALE_TAG_NO_PIP" ] || python3 -m pip install --quiet '
+        install += f"--disable-pip-version-check --no-warn-script-location {' '.join(words)}\\n"
+    first, *more = [text[at : at + 30_000] for at in range(0, len(text), 30_000)]
+    return dsl.ContainerSpec(
+        image=image,
+        command=["sh", "-ec", START.removeprefix("\\n").replace("# INSTALL\\n", install), first],
+        args=[RUNTIME.removeprefix("\\n"), spec, "{{$}}", *more],
+    )
+"""
+
+
 def to_dsl(pipeline: Pipeline, runtime: Runtime) -> str:
     """The module; *pipeline* is one of which `package` has made a package."""
-    writer = _Writer(pipeline)
-    writer.write(root_scope(pipeline), pipeline.name)
+    writer = _DslWriter(pipeline)
+    writer.write(root_names(pipeline), pipeline.name)
     cells = [*sources(pipeline)]
-    program = runtime.for_pipeline(cells).for_step("\n".join(cells), writer.told)
+    program = runtime.for_pipeline(cells).for_step("\n".join(cells), writer.specs)
     lines = [
         f"RUNTIME = {literal(program)}",
         "",
-        f"START = {literal(script((), (), INSTALL))}",
+        f"START = {literal(script((), (), _INSTALL))}",
         "",
         "",
-        CONTAINER,
+        _CONTAINER,
         "",
         *writer.lines,
     ]
     kubernetes = ", kubernetes" if any("kubernetes." in line for line in writer.lines) else ""
-    return FRAME.format(
+    return _FRAME.format(
         name=pipeline.name,
         notebook=_base(pipeline.notebook),
         uses=f"from kfp import compiler, dsl{kubernetes}",
         body="\n".join(lines),
         function=writer.functions["", ""],
     )
+
+
+def cannot_compile(root: Pipeline) -> Iterator[Diagnostic]:
+    """Warnings of defaults that KFP's own compiler cannot take (kfp 2.9 to 2.17)."""
+    for parameter in root.parameters:
+        default = parameter.default
+        problem = ""
+        if isinstance(default, str) and "\n" in default:
+            problem = "a line break, with which kfp writes a package that is not YAML"
+        elif isinstance(default, list | dict) and holds_none(default):
+            problem = "None, with which kfp fails"
+        if problem:
+            message = f"the default of the parameter `{parameter.name}` contains {problem}"
+            yield warning(
+                "not-in-dsl",
+                message,
+                parameter.label,
+                help="the package is not affected, the DSL file is",
+            )
 
 
 def literal(text: str, indent: str = "") -> str:
@@ -59,62 +143,59 @@ def literal(text: str, indent: str = "") -> str:
 
 
 @dataclass(slots=True)
-class _Writer:
-    """Writes scope by scope, the inner ones first; every name of the module is used once.
-
-    *told* is what all steps together are told.
-    """
+class _DslWriter:
+    """Writes pipeline by pipeline, the inner ones first; every name of the module is used once."""
 
     root: Pipeline
-    told: dict[str, object] = field(default_factory=dict)
+    specs: dict[str, object] = field(default_factory=dict)  # SPEC of all steps together
     lines: list[str] = field(default_factory=list)
-    functions: dict[tuple[str, str], str] = field(default_factory=dict)
+    functions: dict[tuple[str, str], str] = field(default_factory=dict)  # by prefix and step
     taken: set[str] = field(default_factory=lambda: {*_TAKEN, *dir(builtins), *keyword.kwlist})
 
-    def write(self, scope: Scope, title: str) -> None:
-        """Everything that *scope* needs, and its pipeline function."""
+    def write(self, names: NameTable, title: str) -> None:
+        """The components of a pipeline, and its pipeline function."""
         self.taken |= {
             name
-            for unit in scope.units.values()
+            for unit in names.units.values()
             for part in (unit.parameters, unit.ins, unit.outs)
             for name in part.values()
-        } | {*scope.names.values()}
+        } | {*names.inputs.values()}
         shared = ""
-        if any(code.python.strip() for code in scope.pipeline.shared):
-            shared = self._free(f"{scope.prefix}SHARED".upper().replace("/", "_"))
-            self.lines += [f"{shared} = {_cells(scope.pipeline.shared)}", ""]
-        for unit in scope.pipeline.steps:
+        if any(code.python.strip() for code in names.pipeline.shared):
+            shared = self._free(f"{names.prefix}SHARED".upper().replace("/", "_"))
+            self.lines += [f"{shared} = {_cells(names.pipeline.shared)}", ""]
+        for unit in names.pipeline.steps:
             if isinstance(unit, SubPipeline):
-                self.write(inner_scope(unit, scope), task_name(unit.name))
-                self.functions[scope.prefix, unit.name] = self.functions[
-                    f"{scope.prefix}{unit.name}/", ""
+                self.write(inner_names(unit, names), task_name(unit.name))
+                self.functions[names.prefix, unit.name] = self.functions[
+                    f"{names.prefix}{unit.name}/", ""
                 ]
             else:
-                self._component(unit, scope, shared)
-        self._pipeline(scope, title)
+                self._component(unit, names, shared)
+        self._pipeline(names, title)
 
     def _free(self, name: str) -> str:
-        """A trailing `_` is nothing to KFP, which makes component names of functions."""
+        """A name that is not taken; KFP drops a trailing `_` in the name of the component."""
         while name in self.taken:
             name += "_"
         self.taken.add(name)
         return name
 
-    def _component(self, step: Step, scope: Scope, shared: str) -> None:
-        own = scope.units[step.name]
-        function = self.functions[scope.prefix, step.name] = self._free(step.name)
+    def _component(self, step: Step, names: NameTable, shared: str) -> None:
+        own = names.units[step.name]
+        function = self.functions[names.prefix, step.name] = self._free(step.name)
         cells = self._free(f"{function}_cells".upper())
         arguments = [
-            *(f"{own.parameters[n]}: {scope.parameters[n].type}" for n in step.parameters),
-            *(f"{own.ins[n]}: dsl.Input[dsl.{scope.given(step, n).type}]" for n in step.ins),
+            *(f"{own.parameters[n]}: {names.parameters[n].type}" for n in step.parameters),
+            *(f"{own.ins[n]}: dsl.Input[dsl.{names.source(step, n).type}]" for n in step.ins),
             *(f"{own.outs[n]}: dsl.Output[dsl.{kind}]" for n, kind in step.outs.items()),
         ]
         if own.metrics:
             arguments.append(f"{own.metrics}: dsl.Output[dsl.Metrics]")
         if own.report:
             arguments.append(f"{own.report}: dsl.Output[dsl.HTML]")
-        spec = step_spec(step, scope, ())
-        self.told |= spec
+        spec = step_spec(step, names, ())
+        self.specs |= spec
         code = f"{shared} + {cells}" if shared else cells
         indexes = list(self.root.pip_index_urls)
         self.lines += [
@@ -137,72 +218,130 @@ class _Writer:
             "",
         ]
 
-    def _pipeline(self, scope: Scope, title: str) -> None:
+    def _pipeline(self, names: NameTable, title: str) -> None:
         function = self._free(title.replace("-", "_").lstrip("0123456789_") or "pipeline")
-        self.functions[scope.prefix, ""] = function
+        self.functions[names.prefix, ""] = function
         about = [f"name={title!r}"]
-        if not scope.prefix:
+        if not names.prefix:
             if self.root.description:
                 about.append(f"description={self.root.description!r}")
             if self.root.ttl:
                 ttl = f"dsl.PipelineConfig(ttl_seconds_after_finished={self.root.ttl})"
                 about.append(f"pipeline_config={ttl}")
-        outputs = self._outputs(scope)
+        outputs = self._outputs(names)
         self.lines += [*_call("@dsl.pipeline", about, "")]
         end = f" -> {outputs[0]}:" if outputs else ":"
-        self.lines += _call(f"def {function}", self._arguments(scope), "", end)
-        self.lines += [f"    {line}" for line in self._tasks(scope)]
+        self.lines += _call(f"def {function}", self._arguments(names), "", end)
+        self.lines += [f"    {line}" for line in self._tasks(names)]
         if outputs:
             self.lines.append(f"    return {outputs[0]}({outputs[1]})")
         self.lines += ["", ""]
 
-    def _outputs(self, scope: Scope) -> tuple[str, str] | None:
+    def _outputs(self, names: NameTable) -> tuple[str, str] | None:
         """The class of the outputs of an inner pipeline, written first, and its arguments."""
-        if not scope.outputs:
+        if not names.outputs:
             return None
-        name = self._free(f"{task_name(scope.prefix)}-outputs".title().replace("-", ""))
+        name = self._free(f"{task_name(names.prefix)}-outputs".title().replace("-", ""))
         self.lines.append(f"class {name}(typing.NamedTuple):")
         arguments = []
-        for variable, output in scope.outputs.items():
-            producer = scope.last_producer(variable)
+        for variable, output in names.outputs.items():
+            producer = names.last_producer(variable)
             self.lines.append(f"    {output}: dsl.{producer.type}")
             arguments.append(f"{output}={_task(producer.producer)}.outputs[{producer.name!r}]")
         self.lines += ["", ""]
         return name, ", ".join(arguments)
 
-    def _arguments(self, scope: Scope) -> list[str]:
-        required = [f"{one.name}: dsl.Input[dsl.{one.type}]" for one in scope.outside.values()]
+    def _arguments(self, names: NameTable) -> list[str]:
+        required = [f"{one.name}: dsl.Input[dsl.{one.type}]" for one in names.outside.values()]
         optional = []
-        for name, parameter in scope.parameters.items():
-            declared = f"{scope.names[name]}: {parameter.type}"
-            if name in scope.passed:
+        for name, parameter in names.parameters.items():
+            declared = f"{names.inputs[name]}: {parameter.type}"
+            if name in names.passed:
                 required.append(declared)
             else:
                 optional.append(f"{declared} = {parameter.default!r}")
-        if scope.filler:
-            required.append(f"{scope.filler}: str")
+        if names.filler:
+            required.append(f"{names.filler}: str")
         return required + optional
 
-    def _tasks(self, scope: Scope) -> Iterator[str]:
-        for unit in scope.pipeline.steps:
-            own = scope.units[unit.name]
-            arguments = [f"{own.parameters[n]}={scope.names[n]}" for n in unit.parameters]
+    def _tasks(self, names: NameTable) -> Iterator[str]:
+        for unit in names.pipeline.steps:
+            own = names.units[unit.name]
+            arguments = [f"{own.parameters[n]}={names.inputs[n]}" for n in unit.parameters]
             for variable in unit.ins:
-                given = scope.given(unit, variable)
-                source = given.name
-                if given.producer:
-                    source = f"{_task(given.producer)}.outputs[{given.name!r}]"
-                arguments.append(f"{own.ins[variable]}={source}")
+                source = names.source(unit, variable)
+                value = source.name
+                if source.producer:
+                    value = f"{_task(source.producer)}.outputs[{source.name!r}]"
+                arguments.append(f"{own.ins[variable]}={value}")
             if own.filler:
                 arguments.append(f"{own.filler}={FILLER_VALUE!r}")
             task = _task(unit.name)
-            yield from _call(f"{task} = {self.functions[scope.prefix, unit.name]}", arguments, "")
-            waits = [one for one in unit.prev if one not in unit.ins.values()]
-            if waits:
-                yield f"{task}.after({', '.join(map(_task, waits))})"
+            yield from _call(f"{task} = {self.functions[names.prefix, unit.name]}", arguments, "")
+            others = [one for one in unit.prev if one not in unit.ins.values()]
+            if others:
+                yield f"{task}.after({', '.join(map(_task, others))})"
             if isinstance(unit, Step):
-                for call in calls(unit, self.root):
+                for call in _calls(unit, self.root):
                     yield call.replace("TASK", task, 1)
+
+
+def _calls(step: Step, root: Pipeline) -> Iterator[str]:
+    """The settings of *step* as statements on its task, which they call TASK."""
+    settings = step.settings
+    title = settings.display_name or step.name
+    if title != re.sub("[^0-9a-z]+", "-", step.name).strip("-"):
+        yield f"TASK.set_display_name({title!r})"
+    if not (root.caching if settings.cache is None else settings.cache):
+        yield "TASK.set_caching_options(False)"
+    if settings.retries:
+        yield f"TASK.set_retry({settings.retries})"
+    yield from _resources(step)
+    for entry in environment(step, root, DiagnosticCollector()):
+        yield f"TASK.set_env_variable({entry['name']!r}, {entry['value']!r})"
+    yield from _kubernetes(step, root)
+
+
+def _resources(step: Step) -> Iterator[str]:
+    for side, wanted in (
+        ("limit", step.settings.limits),
+        ("request", step.settings.requests),
+    ):
+        for resource, text in wanted.items():
+            if resource == "cpu":
+                # The SDK knows fewer forms of quantities than Kubernetes.
+                fits = re.fullmatch(r"([0-9]*\.)?[0-9]+m?", text)
+                yield f"TASK.set_cpu_{side}({text if fits else f'{quantity.cpus(text)}'!r})"
+            elif resource == "memory":
+                fits = re.fullmatch(r"[0-9]+(?:[EPTGM]i?|Ki)?", text)
+                size = text if fits else f"{int(quantity.amount(text))}"
+                yield f"TASK.set_memory_{side}({size!r})"
+            elif side == "limit" and quantity.is_device(resource) and quantity.devices(text):
+                yield f"TASK.set_accelerator_type({resource!r})"
+                yield f"TASK.set_accelerator_limit({quantity.devices(text)})"
+
+
+def _kubernetes(step: Step, root: Pipeline) -> Iterator[str]:
+    settings = step.settings
+    for secret in settings.secrets:
+        keys = {secret.key: secret.env}
+        yield f"kubernetes.use_secret_as_env(TASK, {secret.name!r}, {keys!r})"
+    for volume in root.volumes:
+        yield f"kubernetes.mount_pvc(TASK, {volume.name!r}, {volume.mount_point!r})"
+    for kind in ("label", "annotation"):
+        for key, value in settings.pod.get(kind, {}).items():
+            yield f"kubernetes.add_pod_{kind}(TASK, {key!r}, {value!r})"
+    if settings.timeout is not None:
+        yield f"kubernetes.set_timeout(TASK, {settings.timeout})"
+    if (context := root.security) is not None:
+        fields = {
+            "run_as_user": context.run_as_user,
+            "run_as_group": context.run_as_group,
+            "run_as_non_root": context.run_as_non_root,
+        }
+        words = [f"{key}={value!r}" for key, value in fields.items() if value is not None]
+        if words:
+            yield f"kubernetes.set_security_context(TASK, {', '.join(words)})"
 
 
 def _cells(cells: Sequence[Code]) -> str:

@@ -1,9 +1,10 @@
-"""What each step takes and gives under the names that Kubeflow Pipelines knows."""
+"""The inputs and outputs of each step, and how Kubeflow Pipelines spells their names."""
 
-from collections.abc import Iterable, Mapping
+import keyword
+import re
+from collections.abc import Container, Iterable, Mapping
 from dataclasses import dataclass, field
 
-from kale_tag.compiler.kfp_names import input_name
 from kale_tag.kale.pipeline import ArtifactType, Parameter, Pipeline, Step, SubPipeline
 
 REPORT = "kale_tag_report"
@@ -12,126 +13,156 @@ METRICS = "kale_tag_metrics"
 
 FILLER = "kale_tag"
 FILLER_VALUE = "filler"
-"""kfp.local (2.16, 2.17) forgets the artifacts of a sub-pipeline that is given no parameter, so
-such a one is given this."""
+"""A parameter for sub-pipelines that have none: kfp.local (2.16, 2.17) loses the artifacts of a
+sub-pipeline without parameters."""
+
+_INPUT = re.compile(r"[A-Za-z][A-Za-z0-9_]*")
 
 
 @dataclass(frozen=True, slots=True)
 class Interface:
-    """The inputs and outputs of a step or sub-pipeline: the name of each Python name.
+    """The inputs and outputs of a step or sub-pipeline: Python names to names in the package.
 
-    All of the names differ, inputs from outputs too: in KFP's DSL they are arguments of one
-    function. *report*, *metrics* and *filler* are "" where there is none.
+    All names differ, those of inputs from those of outputs too: in KFP's DSL they are arguments of
+    one function.
     """
 
     parameters: Mapping[str, str]
-    ins: Mapping[str, str]
-    outs: Mapping[str, str]
-    report: str = ""
-    metrics: str = ""
-    filler: str = ""
+    ins: Mapping[str, str]  # variables that the step loads
+    outs: Mapping[str, str]  # variables that it saves
+    report: str = ""  # its HTML report; "" if it has none
+    metrics: str = ""  # its Metrics; "" if it has none
+    filler: str = ""  # see FILLER; "" if it needs none
 
 
 @dataclass(frozen=True, slots=True)
-class Given:
-    """An artifact as a step finds it: who gives it ("": it comes from outside), its name, type."""
+class ArtifactSource:
+    """Where an artifact comes from."""
 
-    producer: str
-    name: str
+    producer: str  # the step that saves it; "" if it is an input of the sub-pipeline
+    name: str  # of the output of that step, or of that input
     type: ArtifactType
 
 
 @dataclass(frozen=True, slots=True)
-class Scope:
-    """A pipeline, or one inside of another, and the names in it.
+class NameTable:
+    """The names in one DAG of the package: a pipeline, or a pipeline inside another.
 
-    *prefix* stands before the names of its steps where all steps need names of their own.
-    *parameters* are those of its steps, *names* what each is called as an input of the pipeline,
-    *passed* those that the pipeline around it gives. *outside* are the artifacts that it is given.
-    *filler* is the name of the parameter that fills a gap, see `FILLER`.
-    *units* are the interfaces of its steps, *outputs* the names of what the pipeline gives.
+    The step `train` of the notebook inside `features` has the prefix `features/`. If it loads
+    `df` from `clean` and saves a new `df`, `units["train"]` has `ins={"df": "df_in"}` and
+    `outs={"df": "df"}`, and `source(train, "df")` is `("clean", "df", "Dataset")`.
     """
 
     pipeline: Pipeline
-    prefix: str
-    parameters: Mapping[str, Parameter]
-    names: Mapping[str, str]
-    passed: frozenset[str]
-    outside: Mapping[str, Given]
-    units: Mapping[str, Interface]
-    outputs: Mapping[str, str] = field(default_factory=dict)
-    filler: str = ""
+    prefix: str  # comes before names of steps that must be unique in the package; "" for the root
+    parameters: Mapping[str, Parameter]  # by Python name: all that steps of the DAG may use
+    inputs: Mapping[str, str]  # Python name of a parameter to the name of the input of the DAG
+    passed: frozenset[str]  # Python names of parameters that the pipeline around it passes
+    outside: Mapping[str, ArtifactSource]  # variables that come from the pipeline around it
+    units: Mapping[str, Interface]  # by name of the step
+    outputs: Mapping[str, str] = field(default_factory=dict)  # variables that the DAG returns
+    filler: str = ""  # the name of the parameter FILLER; "" if it needs none
 
-    def given(self, unit: Step | SubPipeline, variable: str) -> Given:
-        """Where *unit* has its input *variable* from."""
+    def source(self, unit: Step | SubPipeline, variable: str) -> ArtifactSource:
+        """Where the input *variable* of *unit* comes from."""
         producer = unit.ins[variable]
         if not producer:
             return self.outside[variable]
         other = next(one for one in self.pipeline.steps if one.name == producer)
-        return Given(producer, self.units[producer].outs[variable], other.outs[variable])
+        return ArtifactSource(producer, self.units[producer].outs[variable], other.outs[variable])
 
-    def last_producer(self, variable: str) -> Given:
-        """The step whose value of *variable* is the pipeline's own."""
-        producers = [one for one in self.pipeline.steps if variable in one.outs]
-        last = producers[-1]
-        return Given(last.name, self.units[last.name].outs[variable], last.outs[variable])
+    def last_producer(self, variable: str) -> ArtifactSource:
+        """The last step that saves *variable*: its value is what the pipeline returns."""
+        last = [one for one in self.pipeline.steps if variable in one.outs][-1]
+        return ArtifactSource(last.name, self.units[last.name].outs[variable], last.outs[variable])
 
 
-def root_scope(pipeline: Pipeline) -> Scope:
-    """The scope of a pipeline that is in no other."""
+def root_names(pipeline: Pipeline) -> NameTable:
+    """The names in a pipeline that is in no other."""
     parameters = {one.name: one for one in pipeline.parameters}
-    names = _names(parameters, set())
-    units = {unit.name: _interface(unit, names) for unit in pipeline.steps}
-    return Scope(pipeline, "", parameters, names, frozenset(), {}, units)
+    inputs = _names(parameters, set())
+    units = {unit.name: _interface(unit, inputs) for unit in pipeline.steps}
+    return NameTable(pipeline, "", parameters, inputs, frozenset(), {}, units)
 
 
-def inner_scope(sub: SubPipeline, around: Scope) -> Scope:
-    """The scope inside of *sub*, which is a step of *around*.
+def inner_names(sub: SubPipeline, around: NameTable) -> NameTable:
+    """The names inside *sub*, which is a step of *around*.
 
-    Its own parameters that it is not given keep the defaults of its notebook.
+    Parameters of its notebook that *around* does not pass keep their defaults.
     """
     outer = around.units[sub.name]
     parameters = {name: around.parameters[name] for name in sub.parameters}
     own = {one.name: one for one in sub.pipeline.parameters if one.name not in parameters}
     taken = {*outer.parameters.values(), *outer.ins.values(), *outer.outs.values(), outer.filler}
-    names = {**outer.parameters, **_names(own, taken)}
+    inputs = {**outer.parameters, **_names(own, taken)}
     outside = {
-        variable: Given("", outer.ins[variable], around.given(sub, variable).type)
+        variable: ArtifactSource("", outer.ins[variable], around.source(sub, variable).type)
         for variable in sub.ins
     }
-    units = {unit.name: _interface(unit, names) for unit in sub.pipeline.steps}
-    prefix = f"{around.prefix}{sub.name}/"
-    passed = frozenset(sub.parameters)
-    known, outs = parameters | own, outer.outs
-    return Scope(sub.pipeline, prefix, known, names, passed, outside, units, outs, outer.filler)
+    return NameTable(
+        pipeline=sub.pipeline,
+        prefix=f"{around.prefix}{sub.name}/",
+        parameters=parameters | own,
+        inputs=inputs,
+        passed=frozenset(sub.parameters),
+        outside=outside,
+        units={unit.name: _interface(unit, inputs) for unit in sub.pipeline.steps},
+        outputs=outer.outs,
+        filler=outer.filler,
+    )
 
 
-def _interface(unit: Step | SubPipeline, parameters: Mapping[str, str]) -> Interface:
+def task_name(step: str) -> str:
+    """The name of the task that KFP's SDK makes of a step: `load_data` gives `load-data`.
+
+    "" if *step* has no letter or digit. Source: `maybe_rename_for_k8s` in kfp.dsl.utils.
+    """
+    return re.sub("[^0-9a-z]+", "-", step.lower()).strip("-")
+
+
+def input_name(name: str, taken: Container[str]) -> str:
+    """The name of an input or output for the Python name *name*, and none of those *taken*.
+
+    It is *name* itself if KFP takes it: letters, digits and `_`, a letter first (kfp.dsl's
+    PipelineChannel), and no keyword, so that it can be an argument in KFP's DSL.
+    """
+    word = name
+    if _INPUT.fullmatch(name) is None:
+        word = re.sub(r"[^A-Za-z0-9_]+", "_", name).strip("_") or "value"
+        word = word if word[0].isalpha() else f"value_{word}"
+    word = f"{word}_" if keyword.iskeyword(word) else word
+    free, number = word, 2
+    while free in taken:
+        free, number = f"{word}_{number}", number + 1
+    return free
+
+
+def _interface(unit: Step | SubPipeline, inputs: Mapping[str, str]) -> Interface:
     taken: set[str] = set()
     outs = _names(unit.outs, taken)
     report = metrics = ""
     if isinstance(unit, Step):
         if unit.settings.report:
-            report = _taking(REPORT, taken)
+            report = _take(REPORT, taken)
         if unit.metrics:
-            metrics = _taking(METRICS, taken)
-    given = {name: _as_input(parameters[name], taken) for name in unit.parameters}
+            metrics = _take(METRICS, taken)
+    parameters = {name: _as_input(inputs[name], taken) for name in unit.parameters}
     ins = {name: _as_input(name, taken) for name in unit.ins}
-    bare = isinstance(unit, SubPipeline) and ins and not given
-    return Interface(given, ins, outs, report, metrics, _taking(FILLER, taken) if bare else "")
+    bare = isinstance(unit, SubPipeline) and ins and not parameters
+    return Interface(parameters, ins, outs, report, metrics, _take(FILLER, taken) if bare else "")
 
 
 def _names(names: Iterable[str], taken: set[str]) -> dict[str, str]:
-    return {name: _taking(name, taken) for name in names}
+    return {name: _take(name, taken) for name in names}
 
 
 def _as_input(name: str, taken: set[str]) -> str:
-    """A variable that a step takes and gives goes in as `NAME_in`."""
+    """A variable that a step both loads and saves is the input `NAME_in`."""
     plain = input_name(name, ())
-    return _taking(plain if plain not in taken else f"{plain}_in", taken)
+    return _take(plain if plain not in taken else f"{plain}_in", taken)
 
 
-def _taking(name: str, taken: set[str]) -> str:
+def _take(name: str, taken: set[str]) -> str:
     found = input_name(name, taken)
     taken.add(found)
     return found

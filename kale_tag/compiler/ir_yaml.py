@@ -1,9 +1,9 @@
-"""Plain values to YAML that every reader of packages takes for the same, and a reviewer can read.
+"""Plain values to YAML that all readers of packages read alike, and a reviewer can read.
 
-Text of several lines is written as a literal block wherever PyYAML, its C part, ruamel.yaml,
-go-yaml v3 and npm's `yaml` and `js-yaml` all give it back unchanged (tried out with hostile text,
-`facts/kfp.md` section 1); elsewhere it is a JSON string in double quotes. The bytes depend on the
-values alone: not on a library, a version of Python or a hash seed.
+Text of several lines is a literal block if PyYAML, its C part, ruamel.yaml, go-yaml v3 and npm's
+`yaml` and `js-yaml` all read it back unchanged (tested with hostile text); else it is a JSON string
+in double quotes. The bytes depend on the values only: not on a library, a version of Python or a
+hash seed.
 """
 
 import json
@@ -16,15 +16,15 @@ KEY_LENGTH = 1000
 """Characters of a key as it is written; YAML 1.1 has simple keys of 1,024 at most."""
 
 ALIASES = 90
-"""Uses of one anchor; npm's `yaml` takes more than 100 for an attack."""
+"""Uses of one anchor; npm's `yaml` refuses more than 100 as an attack."""
 
-# Nothing in here looks like a number, a date or a mark of YAML 1.1 or 1.2.
+# No such text is a number, a date or a sign of YAML 1.1 or 1.2.
 _WORD = r"(?:[A-Za-z0-9_./@+-]|:(?=[A-Za-z0-9_/]))"
 _PLAIN = re.compile(rf"(?=[A-Za-z_/]){_WORD}+(?: {_WORD}+)*")
 _WORDS = {"y", "n", "yes", "no", "on", "off", "true", "false", "null"}
-# A comment sign or a dash behind a blank would be read as such by some.
+# Some readers take these for a comment, a list or the end of a document.
 _TWO_MEANINGS = re.compile(r" -|---|\.\.\.")
-# What is no printable character of YAML 1.1, and what some reader takes for a line break.
+# Characters that are not printable in YAML 1.1, or that some reader takes for a line break.
 _NOT_PRINTED = re.compile(
     "[^\n\x20-\x7e\xa0-\u2027\u202a-\ud7ff\ue000-\ufefe\uff00-\ufffd\U00010000-\U0010ffff]"
 )
@@ -36,20 +36,20 @@ def to_yaml(
     """*documents* as one YAML stream; keys keep their order.
 
     Values are mappings with text as keys, sequences, text, numbers, booleans and None. *shared*
-    gives names to texts that come up again and again: such a text stands where it comes up first,
-    behind `&name`, and is `*name` from there on. Raises ValueError for what readers of YAML do not
-    agree on: a number that is infinite or none, a key of more than `KEY_LENGTH` characters.
+    maps texts that occur often to names: such a text is written once, after `&name`, and is `*name`
+    from there on. Raises ValueError for what readers of YAML do not agree on: a number that is
+    infinite or NaN, a key of more than `KEY_LENGTH` characters.
     """
     written = []
     for document in documents:
-        writer = _Writer(shared or {})
+        writer = _YamlWriter(shared or {})
         lines = writer.mapping(document, 0) if document else ("{}",)
         written.append("".join(f"{line}\n" for line in lines))
     return "---\n".join(written)
 
 
 def is_literal(text: str) -> bool:
-    """Whether *text* can stand in a literal block."""
+    """Whether *text* can be a literal block."""
     return (
         text.endswith("\n")
         and not text.endswith("\n\n")
@@ -59,11 +59,11 @@ def is_literal(text: str) -> bool:
 
 
 @dataclass(slots=True)
-class _Writer:
-    """Writes one document; *used* counts how often each shared text has come up."""
+class _YamlWriter:
+    """Writes one document."""
 
-    shared: Mapping[str, str]
-    used: dict[str, int] = field(default_factory=dict)
+    shared: Mapping[str, str]  # text to name
+    used: dict[str, int] = field(default_factory=dict)  # how often each shared text occurred
 
     def mapping(self, value: Mapping[str, object], indent: int) -> Iterator[str]:
         pad = " " * indent
@@ -133,7 +133,7 @@ def _number(value: float) -> str:
         message = f"{value} has no form that all readers of YAML know"
         raise ValueError(message)
     text = repr(value)
-    # YAML 1.1 takes `1e-07` for text.
+    # `1e-07` is text in YAML 1.1.
     return text.replace("e", ".0e", 1) if "e" in text and "." not in text else text
 
 

@@ -1,4 +1,4 @@
-"""A `Pipeline` to a Kubeflow Pipelines package: the pipeline spec, and Kubernetes' part of it.
+"""A `Pipeline` to a Kubeflow Pipelines package: pipeline spec and Kubernetes platform spec.
 
 The form is that of `pipeline_spec.proto`, schemaVersion 2.1.0, which has only gained fields from
 KFP 2.0 to 2.17; only fields that all backends know are written. Every step runs in a container
@@ -11,23 +11,35 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from kale_tag.compiler import step_command
-from kale_tag.compiler.container import environment, image_of, resources
-from kale_tag.compiler.interface import FILLER_VALUE, Given, Scope, inner_scope, root_scope
-from kale_tag.compiler.kfp_names import task_name
-from kale_tag.compiler.notes import Notes
-from kale_tag.compiler.parameter_value import arrives_whole, check_parameter
-from kale_tag.compiler.platform import check_volumes, executor_config, platform_document
+from kale_tag.compiler.container import (
+    check_volumes,
+    environment,
+    executor_config,
+    image_of,
+    platform_document,
+    resources,
+)
+from kale_tag.compiler.interface import (
+    FILLER_VALUE,
+    ArtifactSource,
+    NameTable,
+    inner_names,
+    root_names,
+    task_name,
+)
+from kale_tag.compiler.parameters import arrives_unchanged, check_default
 from kale_tag.compiler.runtime import Runtime, pack
-from kale_tag.diagnostics import Diagnostic, UserError
+from kale_tag.compiler.step_command import check_text
+from kale_tag.diagnostics import Diagnostic, DiagnosticCollector, UserError
 from kale_tag.kale.names import COMPONENT_NAME_LENGTH
 from kale_tag.kale.pipeline import ArtifactType, Code, Pipeline, Step, SubPipeline
 
 SCHEMA_VERSION = "2.1.0"
 SDK_VERSION = "kale-tag"
-"""No backend looks at it; a version that moves would change every package."""
+"""No backend reads it; with a version of ours every release would change every package."""
 
 MUCH = 300_000
-"""Bytes of a pipeline, some fifteen steps, from which on its runtime is packed."""
+"""Bytes of a package, some fifteen steps, from which on its runtime is compressed."""
 
 LONGEST = COMPONENT_NAME_LENGTH
 """Characters of the name of a component: Argo makes a template of it."""
@@ -44,46 +56,41 @@ PARAMETER_TYPES = {
 
 @dataclass(frozen=True, slots=True)
 class Package:
-    """The two documents of a package, and what of the pipeline they do not hold.
+    """The documents of a package."""
 
-    *platform* is None where Kubernetes is told nothing. *shared* names the texts that several
-    steps have alike: scripts and runtimes. *size* is that of all containers, in bytes, as a cluster
-    keeps them (`expanded_size`), every text counted as often as it comes up.
-    """
-
-    spec: dict[str, object]
-    platform: dict[str, object] | None
-    shared: Mapping[str, str]
-    size: int
-    warnings: tuple[Diagnostic, ...] = ()
+    spec: dict[str, object]  # PipelineSpec of pipeline_spec.proto
+    platform: dict[str, object] | None  # PlatformSpec; None if nothing is set for Kubernetes
+    shared: Mapping[str, str]  # texts that several steps have (scripts, runtimes) to their names
+    size: int  # bytes of all containers in a cluster (`expanded_size`)
+    warnings: tuple[Diagnostic, ...] = ()  # what the package does not preserve of the notebook
 
     @property
     def documents(self) -> list[dict[str, object]]:
-        """The documents that there are, in the order in which they are written."""
+        """The documents, in the order in which they are written."""
         return [self.spec] if self.platform is None else [self.spec, self.platform]
 
 
 def package(pipeline: Pipeline, runtime: Runtime) -> Package:
     """The package of *pipeline*, whose steps *runtime* runs.
 
-    Of the runtime there is what the steps need, packed if all of it is `MUCH`. Raises `UserError`
-    with everything on which a cluster would stop.
+    Each step carries the parts of the runtime that it needs, compressed if the package would be
+    larger than `MUCH`. Raises `UserError` with everything that a cluster would refuse.
     """
-    made = _Maker(pipeline, runtime.for_pipeline(sources(pipeline)))
-    scope = root_scope(pipeline)
-    tasks = made.tasks(scope)
-    inputs = made.definitions(scope, {})
-    notes = made.notes
-    notes.check_text(
+    made = _PackageMaker(pipeline, runtime.for_pipeline(sources(pipeline)))
+    names = root_names(pipeline)
+    tasks = made.tasks(names)
+    inputs = made.definitions(names, {})
+    found = made.found
+    found.errors += check_text(
         pipeline.description, "the description of the pipeline", pipeline.description_label
     )
-    check_volumes(pipeline, notes)
+    check_volumes(pipeline, found)
     if f"comp-{pipeline.name}" in made.components:
         unit = next(one for one in pipeline.steps if task_name(one.name) == pipeline.name)
-        message = f"step `{unit.name}` has the name of the pipeline; KFP's SDK mixes the two up"
-        notes.refuse("name-of-pipeline", message, unit.label, help="rename one of them")
-    if notes.diagnostics:
-        raise UserError(*notes.diagnostics, *notes.warnings)
+        message = f"step `{unit.name}` has the name of the pipeline; KFP's SDK confuses the two"
+        found.error("name-of-pipeline", message, unit.label, help="rename one of them")
+    if found.errors:
+        raise UserError(*found.errors, *found.warnings)
     info: dict[str, object] = {"name": pipeline.name}
     if pipeline.description:
         info["description"] = pipeline.description
@@ -101,21 +108,21 @@ def package(pipeline: Pipeline, runtime: Runtime) -> Package:
     if made.size() >= MUCH:
         made.pack()
     platform = platform_document(made.configurations, pipeline)
-    warnings = (*pipeline.warnings, *notes.warnings)
+    warnings = (*pipeline.warnings, *found.warnings)
     return Package(spec, platform, _names_of(made), made.size(), warnings)
 
 
 def expanded_size(value: object) -> int:
-    """Bytes of a container, or of a text in it, in the workflow that KFP's server makes.
+    """Bytes of a container, or of a text in it, in the workflow that KFP's server makes of it.
 
-    There, it is JSON inside of JSON.
+    A workflow holds it as JSON inside JSON.
     """
     text = json.dumps(json.dumps(value, ensure_ascii=False), ensure_ascii=False)
     return len(text.encode(errors="replace"))
 
 
 def sources(pipeline: Pipeline) -> Iterator[str]:
-    """The Python of all cells, those of the notebooks inside of it too."""
+    """The Python of all cells, also of those of referenced notebooks."""
     for code in pipeline.shared:
         yield code.python
     for unit in pipeline.steps:
@@ -126,91 +133,93 @@ def sources(pipeline: Pipeline) -> Iterator[str]:
 
 
 @dataclass(slots=True)
-class _Maker:
+class _PackageMaker:
     """Makes the components, executors and configurations of one package."""
 
     root: Pipeline
-    runtime: Runtime
-    notes: Notes = field(default_factory=Notes)
-    components: dict[str, object] = field(default_factory=dict)
+    runtime: Runtime  # with the parts that the pipeline needs
+    found: DiagnosticCollector = field(default_factory=DiagnosticCollector)
+    components: dict[str, object] = field(default_factory=dict)  # by name, as are the next two
     executors: dict[str, object] = field(default_factory=dict)
-    configurations: dict[str, dict[str, object]] = field(default_factory=dict)
-    starts: list[str] = field(default_factory=list)
-    arguments: list[list[str]] = field(default_factory=list)
+    configurations: dict[str, dict[str, object]] = field(default_factory=dict)  # for Kubernetes
+    starts: list[str] = field(default_factory=list)  # the shell script of each step
+    arguments: list[list[str]] = field(default_factory=list)  # `args` of each step
     rest: int = 0  # the size of all containers without their programs
 
-    def tasks(self, scope: Scope) -> dict[str, object]:
-        """The tasks of a DAG; their components are added on the way."""
+    def tasks(self, names: NameTable) -> dict[str, object]:
+        """The tasks of a DAG; adds their components."""
         made: dict[str, object] = {}
         seen: dict[str, Step | SubPipeline] = {}
-        self._check_code(scope.pipeline.shared, scope)
-        for unit in scope.pipeline.steps:
+        self._check_code(names.pipeline.shared, names)
+        for unit in names.pipeline.steps:
             name = task_name(unit.name)
-            if self._is_new(unit, name, seen, scope):
+            if self._is_new(unit, name, seen, names):
                 seen[name] = unit
-                made[name] = self._task(unit, scope, self._component(unit, name, scope))
+                made[name] = self._task(unit, names, self._component(unit, name, names))
         return made
 
-    def definitions(self, scope: Scope, artifacts: Mapping[str, ArtifactType]) -> dict[str, object]:
+    def definitions(
+        self, names: NameTable, artifacts: Mapping[str, ArtifactType]
+    ) -> dict[str, object]:
         """The inputs of a DAG: its parameters with their defaults, and *artifacts*."""
         parameters: dict[str, object] = {}
-        for name, parameter in scope.parameters.items():
+        for name, parameter in names.parameters.items():
             entry: dict[str, object] = {"parameterType": PARAMETER_TYPES[parameter.type]}
-            if name not in scope.passed:
-                check_parameter(parameter, self.notes)
+            if name not in names.passed:
+                check_default(parameter, self.found)
                 entry |= {"defaultValue": parameter.default, "isOptional": True}
-            parameters[scope.names[name]] = entry
-        if scope.filler:
-            parameters[scope.filler] = {"parameterType": "STRING"}
+            parameters[names.inputs[name]] = entry
+        if names.filler:
+            parameters[names.filler] = {"parameterType": "STRING"}
         return _sides(_types(artifacts), parameters)
 
     def programs(self) -> Counter[str]:
-        """How often each program comes up."""
+        """How often each program occurs."""
         return Counter(args[0] for args in self.arguments)
 
     def size(self) -> int:
-        """That of all containers, see `Package`."""
+        """The size of all containers, see `Package`."""
         found = self.programs().items()
         return self.rest + sum(count * expanded_size(program) for program, count in found)
 
     def pack(self) -> None:
-        """Put the packed program in the place of every step's own."""
+        """Replace the program of each step by its compressed form."""
         packed = {program: pack(program) for program in self.programs()}
         for args in self.arguments:
             args[0] = packed[args[0]]
 
     def _is_new(
-        self, unit: Step | SubPipeline, name: str, seen: Mapping[str, object], scope: Scope
+        self, unit: Step | SubPipeline, name: str, seen: Mapping[str, object], names: NameTable
     ) -> bool:
         if not name:
             message = f"`{unit.name}` cannot be a task of Kubeflow Pipelines: it has no letter"
-            self.notes.refuse("reserved-name", message, unit.label)
+            self.found.error("reserved-name", message, unit.label)
         elif (other := seen.get(name)) is not None:
             assert isinstance(other, Step | SubPipeline)
-            self.notes.refuse(
+            self.found.error(
                 "name-clash",
-                f"the steps `{other.name}` and `{unit.name}` are both `{name}` to Kubeflow "
-                "Pipelines",
+                f"the steps `{other.name}` and `{unit.name}` have one name in Kubeflow Pipelines: "
+                f"`{name}`",
                 unit.label,
                 other.label,
                 help="rename one of them",
             )
-        elif len(component := f"comp-{_component_name(scope, name)}") > LONGEST:
+        elif len(component := f"comp-{_component_name(names, name)}") > LONGEST:
             message = f"the name `{unit.name}` is too long: {len(component)} characters as "
             message += f"`{component[:30]}...`, and Kubernetes takes {LONGEST}"
-            self.notes.refuse("name-too-long", message, unit.label)
+            self.found.error("name-too-long", message, unit.label)
         else:
             return True
         return False
 
-    def _component(self, unit: Step | SubPipeline, name: str, scope: Scope) -> str:
-        """The name of the component that is made of *unit*."""
-        own = scope.units[unit.name]
-        label = _component_name(scope, name)
-        types = {own.ins[one]: scope.given(unit, one).type for one in unit.ins}
+    def _component(self, unit: Step | SubPipeline, name: str, names: NameTable) -> str:
+        """Add the component of *unit*; the result is its name."""
+        own = names.units[unit.name]
+        label = _component_name(names, name)
+        types = {own.ins[one]: names.source(unit, one).type for one in unit.ins}
         outputs: dict[str, ArtifactType] = {own.outs[one]: unit.outs[one] for one in unit.outs}
         if isinstance(unit, SubPipeline):
-            inner = inner_scope(unit, scope)
+            inner = inner_names(unit, names)
             dag: dict[str, object] = {"tasks": self.tasks(inner)}
             if unit.outs:
                 dag["outputs"] = {"artifacts": dict(_selected(inner))}
@@ -222,7 +231,7 @@ class _Maker:
                 _types(types),
                 {
                     own.parameters[one]: {
-                        "parameterType": PARAMETER_TYPES[scope.parameters[one].type]
+                        "parameterType": PARAMETER_TYPES[names.parameters[one].type]
                     }
                     for one in unit.parameters
                 },
@@ -231,7 +240,7 @@ class _Maker:
                 outputs[own.metrics] = "Metrics"
             if own.report:
                 outputs[own.report] = "HTML"
-            self._executor(unit, label, scope)
+            self._executor(unit, label, names)
         made: dict[str, object] = {}
         if inputs:
             made["inputDefinitions"] = inputs
@@ -240,36 +249,38 @@ class _Maker:
         self.components[f"comp-{label}"] = made | body
         return f"comp-{label}"
 
-    def _check_code(self, cells: Sequence[Code], scope: Scope) -> None:
-        self.notes.diagnostics += step_command.diagnostics(cells, scope.pipeline.notebook)
+    def _check_code(self, cells: Sequence[Code], names: NameTable) -> None:
+        self.found.errors += step_command.diagnostics(cells, names.pipeline.notebook)
 
-    def _executor(self, step: Step, label: str, scope: Scope) -> None:
-        notes = self.notes
-        self._check_code(step.code, scope)
-        command, args = container_command(step, scope, self.root, self.runtime)
+    def _executor(self, step: Step, label: str, names: NameTable) -> None:
+        found = self.found
+        self._check_code(step.code, names)
+        command, args = container_command(step, names, self.root, self.runtime)
         self.starts.append(command[2])
         self.arguments.append(args)
         size = sum(len(part.encode(errors="replace")) for part in (*command, *args))
         if size > step_command.ALL_ARGUMENTS:
             message = f"step `{step.name}` has {size:,} bytes of code; a container can be started "
             message += f"with {step_command.ALL_ARGUMENTS:,}"
-            notes.refuse("step-too-large", message, step.label, help="read data from a file")
+            found.error("step-too-large", message, step.label, help="read data from a file")
         for one in (*step.packages, *self.root.pip_index_urls):
-            notes.check_text(one, "what pip is asked for", step.label)
-        container: dict[str, object] = {"image": image_of(step, notes)}
-        if environ := environment(step, self.root, notes):
+            found.errors += check_text(one, "a requirement or index of pip", step.label)
+        container: dict[str, object] = {"image": image_of(step, found)}
+        if environ := environment(step, self.root, found):
             container["env"] = environ
-        if wanted := resources(step, notes):
+        if wanted := resources(step, found):
             container["resources"] = wanted
         self.rest += expanded_size({**container, "command": command, "args": args[1:]})
         self.executors[f"exec-{label}"] = {
             "container": {**container, "command": command, "args": args}
         }
-        if configuration := executor_config(step, self.root, notes):
+        if configuration := executor_config(step, self.root, found):
             self.configurations[f"exec-{label}"] = configuration
 
-    def _task(self, unit: Step | SubPipeline, scope: Scope, component: str) -> dict[str, object]:
-        own = scope.units[unit.name]
+    def _task(
+        self, unit: Step | SubPipeline, names: NameTable, component: str
+    ) -> dict[str, object]:
+        own = names.units[unit.name]
         cache = title = retries = None
         if isinstance(unit, Step):
             cache, title, retries = (
@@ -278,16 +289,18 @@ class _Maker:
                 unit.settings.retries,
             )
         title = title or unit.name
-        self.notes.check_text(title, f"the display name of step `{unit.name}`", unit.label)
+        self.found.errors += check_text(
+            title, f"the display name of step `{unit.name}`", unit.label
+        )
         made: dict[str, object] = {
             "taskInfo": {"name": title},
             "componentRef": {"name": component},
         }
         if depends := sorted(task_name(one) for one in {*unit.prev, *unit.ins.values()} - {""}):
             made["dependentTasks"] = depends
-        artifacts = {own.ins[one]: _source(scope.given(unit, one)) for one in unit.ins}
+        artifacts = {own.ins[one]: _artifact_input(names.source(unit, one)) for one in unit.ins}
         parameters: dict[str, object] = {
-            own.parameters[one]: {"componentInputParameter": scope.names[one]}
+            own.parameters[one]: {"componentInputParameter": names.inputs[one]}
             for one in unit.parameters
         }
         if own.filler:
@@ -297,7 +310,7 @@ class _Maker:
         caching = self.root.caching if cache is None else cache
         made["cachingOptions"] = {"enableCache": True} if caching else {}
         if retries:
-            # What the SDK's set_retry() writes when it is told a number alone.
+            # What the SDK's set_retry() writes if it is given only a number.
             made["retryPolicy"] = {
                 "maxRetryCount": retries,
                 "backoffDuration": "0s",
@@ -308,34 +321,34 @@ class _Maker:
 
 
 def container_command(
-    step: Step, scope: Scope, root: Pipeline, runtime: Runtime
+    step: Step, names: NameTable, root: Pipeline, runtime: Runtime
 ) -> tuple[list[str], list[str]]:
     """`command` and `args` of the container of *step*."""
-    cells = step_command.with_code((*scope.pipeline.shared, *step.code))
+    cells = step_command.with_code((*names.pipeline.shared, *step.code))
     text, counts = step_command.cells_text(step.name, cells)
     start = step_command.script(step.packages, root.pip_index_urls)
-    return step_command.command(text, step_spec(step, scope, counts), runtime, start)
+    return step_command.command(text, step_spec(step, names, counts), runtime, start)
 
 
-def step_spec(step: Step, scope: Scope, counts: Sequence[object]) -> dict[str, object]:
-    """SPEC: what the runtime is told of *step*; what is empty is left out."""
-    own = scope.units[step.name]
+def step_spec(step: Step, names: NameTable, counts: Sequence[object]) -> dict[str, object]:
+    """SPEC: the description of *step* for the runtime, without entries that are empty."""
+    own = names.units[step.name]
     taken = {**own.parameters, **own.ins}
-    names = {name: other for name, other in {**taken, **own.outs}.items() if name != other}
+    renamed = {name: other for name, other in {**taken, **own.outs}.items() if name != other}
     spec: dict[str, object] = {
         "step": step.name,
-        "notebook": scope.pipeline.notebook.replace("\\", "/").rpartition("/")[2],
+        "notebook": names.pipeline.notebook.replace("\\", "/").rpartition("/")[2],
         "cells": counts,
-        "params": {name: scope.parameters[name].type for name in step.parameters},
+        "params": {name: names.parameters[name].type for name in step.parameters},
         "defaults": {
             name: default
             for name in step.parameters
-            if not arrives_whole(default := scope.parameters[name].default)
+            if not arrives_unchanged(default := names.parameters[name].default)
         },
-        "names": names,
-        # Where a variable goes in and comes out, `names` has the output.
+        "names": renamed,
+        # If a variable is both input and output, `names` has the output.
         "in_names": {
-            name: other for name, other in taken.items() if other != names.get(name, name)
+            name: other for name, other in taken.items() if other != renamed.get(name, name)
         },
         "in": list(step.ins),
         "out": dict(step.outs),
@@ -347,25 +360,25 @@ def step_spec(step: Step, scope: Scope, counts: Sequence[object]) -> dict[str, o
     return {key: value for key, value in spec.items() if value}
 
 
-def _names_of(made: _Maker) -> dict[str, str]:
-    """Names for the texts that come up more than once, in the order in which they do."""
-    names: dict[str, str] = {}
+def _names_of(made: _PackageMaker) -> dict[str, str]:
+    """Names for the texts that occur more than once, in the order of their first occurrence."""
+    found: dict[str, str] = {}
     for name, texts in (("start", Counter(made.starts)), ("runtime", made.programs())):
         several = [text for text, count in texts.items() if count > 1]
-        names |= {text: f"{name}-{n}" if n > 1 else name for n, text in enumerate(several, 1)}
-    return names
+        found |= {text: f"{name}-{n}" if n > 1 else name for n, text in enumerate(several, 1)}
+    return found
 
 
-def _component_name(scope: Scope, task: str) -> str:
-    """A name that no other step has: inside of `features`, `clean` is `features--clean`.
+def _component_name(names: NameTable, task: str) -> str:
+    """A name that no other step has: `clean` inside `features` is `features--clean`.
 
-    Names that KFP makes of steps have no two `-` in a row.
+    Names of tasks never have two `-` in a row.
     """
-    above = [task_name(one) for one in scope.prefix.split("/") if one]
+    above = [task_name(one) for one in names.prefix.split("/") if one]
     return "--".join((*above, task))
 
 
-def _selected(inner: Scope) -> Iterator[tuple[str, dict[str, object]]]:
+def _selected(inner: NameTable) -> Iterator[tuple[str, dict[str, object]]]:
     for variable, output in inner.outputs.items():
         producer = inner.last_producer(variable)
         selector = {
@@ -375,13 +388,13 @@ def _selected(inner: Scope) -> Iterator[tuple[str, dict[str, object]]]:
         yield output, {"artifactSelectors": [selector]}
 
 
-def _source(given: Given) -> dict[str, object]:
-    if not given.producer:
-        return {"componentInputArtifact": given.name}
+def _artifact_input(source: ArtifactSource) -> dict[str, object]:
+    if not source.producer:
+        return {"componentInputArtifact": source.name}
     return {
         "taskOutputArtifact": {
-            "producerTask": task_name(given.producer),
-            "outputArtifactKey": given.name,
+            "producerTask": task_name(source.producer),
+            "outputArtifactKey": source.name,
         }
     }
 

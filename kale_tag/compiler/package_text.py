@@ -1,4 +1,4 @@
-"""A package as the text of a file: the header, and the documents as YAML or JSON."""
+"""A package as the text of a file: the header, and the documents as YAML, JSON or resources."""
 
 import hashlib
 import json
@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from typing import Final
 
 from kale_tag.compiler.ir_yaml import to_yaml
-from kale_tag.compiler.manifest import resources
 from kale_tag.compiler.package import Package
 from kale_tag.diagnostics import Diagnostic, Label, Source, warning
 from kale_tag.kale.metadata import SETTINGS_KEY, tags_in
@@ -15,38 +14,43 @@ from kale_tag.kale.pipeline import Pipeline
 from kale_tag.notebook.model import Notebook
 
 FORMATS = ("yaml", "json", "manifest")
+"""What KFP reads, the same as JSON, and Kubernetes resources for clusters that are kept in Git."""
+
+_API_VERSION = "pipelines.kubeflow.org/v2beta1"
+
+_DIGITS = 12
+"""Of the digest in the name of a version: enough that no two versions share a name."""
 
 LARGE: Final = 1_000_000
-"""Bytes of all containers; etcd takes 1.5 MiB for the workflow that KFP makes of them, and more
-than these is in it."""
+"""Bytes of all containers; etcd takes 1.5 MiB for the workflow, which holds more than these."""
 
 
 @dataclass(frozen=True, slots=True)
 class Origin:
-    """What a package is made of: names relative to its folder, each with a digest.
+    """What a package was made of.
 
-    *command* makes it again in that folder. No path of the machine, time or version is in here, so
-    that the package is the same wherever it is made.
+    It holds no path of the machine, time or version, so that the package is the same wherever it is
+    made.
     """
 
-    sources: Sequence[tuple[str, str]]
-    command: str
+    sources: Sequence[tuple[str, str]]  # files, relative to the folder of the package, and digests
+    command: str  # makes the package again in that folder
 
 
 def as_text(made: Package, pipeline: Pipeline, origin: Origin, form: str) -> str:
     """The package *made* of *pipeline* as a file of the format *form*, one of `FORMATS`."""
     if form == "json":
-        # With a platform, in the form in which KFP's own API has the two in one value.
+        # With a platform, in the form in which KFP's API has the two in one value.
         value: object = made.spec
         if made.platform is not None:
             value = {"pipeline_spec": made.spec, "platform_spec": made.platform}
         return json.dumps(value, ensure_ascii=False, indent=1) + "\n"
-    documents = resources(made, pipeline) if form == "manifest" else made.documents
+    documents = _resources(made, pipeline) if form == "manifest" else made.documents
     return _header(pipeline, origin) + to_yaml(documents, made.shared)
 
 
 def size_warnings(size: int, name: str) -> Iterator[Diagnostic]:
-    """The remark on a package of *size* bytes, of the notebook *name*, that clusters may refuse."""
+    """The warning if clusters may refuse a package of *size* bytes; *name* is its notebook."""
     if size > LARGE:
         yield warning(
             "large-package",
@@ -58,7 +62,7 @@ def size_warnings(size: int, name: str) -> Iterator[Diagnostic]:
 
 
 def notebook_digest(notebook: Notebook) -> str:
-    """The SHA-256 of what a package is made of: sources, tags and settings, no outputs."""
+    """The SHA-256 of what a package depends on: sources, tags and settings, no outputs."""
     metadata = notebook.metadata
     settings = metadata.get(SETTINGS_KEY) if isinstance(metadata, dict) else None
     cells = []
@@ -77,9 +81,38 @@ def text_digest(text: str) -> str:
 
 
 def changed_sources(old: str, new: str) -> list[str]:
-    """The names of the sources whose digest stands in the header of *new* and not in *old*'s."""
+    """The names of the sources whose digest is in the header of *new* and not in that of *old*."""
     before = set(_source_lines(old))
     return [line.split()[2] for line in _source_lines(new) if line not in before]
+
+
+def _resources(made: Package, pipeline: Pipeline) -> list[dict[str, object]]:
+    """The resources `Pipeline` and `PipelineVersion`, which KFP takes since 2.14.
+
+    A `PipelineVersion` cannot be changed once it exists, so its name has a digest of its content:
+    another package is another version, the same package the same one. Source: KEP-11551 and the
+    types in backend/src/crd/kubernetes/v2beta1 of kubeflow/pipelines.
+    """
+    content = json.dumps([made.spec, made.platform], sort_keys=True).encode(errors="replace")
+    version = f"{pipeline.name}-{hashlib.sha256(content).hexdigest()[:_DIGITS]}"
+    about = {"description": pipeline.description} if pipeline.description else {}
+    spec: dict[str, object] = {**about, "pipelineName": pipeline.name, "pipelineSpec": made.spec}
+    if made.platform is not None:
+        spec["platformSpec"] = made.platform
+    return [
+        {
+            "apiVersion": _API_VERSION,
+            "kind": "Pipeline",
+            "metadata": {"name": pipeline.name},
+            "spec": dict(about),
+        },
+        {
+            "apiVersion": _API_VERSION,
+            "kind": "PipelineVersion",
+            "metadata": {"name": version},
+            "spec": spec,
+        },
+    ]
 
 
 def _source_lines(text: str) -> list[str]:
@@ -99,7 +132,7 @@ def _header(pipeline: Pipeline, origin: Origin) -> str:
 
 
 def _printable(line: str) -> str:
-    """*line* without what ends a comment, and without the marks that runners replace."""
+    """*line* without characters that end a comment, and without `{{`, which runners replace."""
     shown = "".join(
         letter if letter.isprintable() else f"\\u{ord(letter):04x}" for letter in line.rstrip()
     )

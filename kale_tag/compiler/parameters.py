@@ -1,13 +1,25 @@
-"""The cells `pipeline-parameters` and `pipeline-metrics`: names and values, names to report."""
+"""The parameters of a pipeline: as cells define them, and with the values of one run.
+
+Also the metrics that a `pipeline-metrics` cell names.
+"""
 
 import ast
+import json
 import math
 import operator
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
 from kale_tag.analysis.model import Spot
 from kale_tag.analysis.source import Parsed
-from kale_tag.diagnostics import Diagnostic, Label, error
+from kale_tag.compiler.ir_yaml import KEY_LENGTH
+from kale_tag.compiler.step_command import check_text
+from kale_tag.diagnostics import (
+    Diagnostic,
+    DiagnosticCollector,
+    Label,
+    error,
+    suggest,
+)
 from kale_tag.kale.pipeline import Parameter, ParameterType
 
 EXACT = 2**53
@@ -15,6 +27,16 @@ EXACT = 2**53
 
 LONGEST = 10_000
 """Of a text or list that is written as a product, so that none is too large for memory."""
+
+KINDS: Mapping[ParameterType, str] = {
+    "int": "a whole number",
+    "float": "a number",
+    "str": "text",
+    "bool": "true or false",
+    "list": "a list, written as JSON: '[1, 2]'",
+    "dict": "a mapping, written as JSON: '{\"key\": 1}'",
+}
+"""The types, as messages name them."""
 
 _TYPES: dict[type, ParameterType] = {
     bool: "bool",
@@ -225,3 +247,202 @@ def _diagnostic(cell: Parsed, diagnostic: NotLiteralError) -> Diagnostic:
     message = reason or "the value of a parameter must be a literal, known before the pipeline runs"
     help_ = "" if reason else "compute it in a step, from parameters that are literals"
     return error("not-a-parameter", message, cell.place(diagnostic.node), help=help_)
+
+
+# Values: of defaults, and of a run
+
+
+def check_default(parameter: Parameter, found: DiagnosticCollector) -> None:
+    """Report why the default of *parameter* would not reach a step unchanged."""
+    value = parameter.default
+    what = f"the default of the parameter `{parameter.name}`"
+    for problem, remedy in _problems(value):
+        message = f"{what} cannot be used: {problem}"
+        found.error("parameter-value", message, parameter.label, help=remedy)
+    if isinstance(value, list | dict) and holds_none(value):
+        message = f"{what} contains None, which KFP's local runner and compiler do not take"
+        found.warning("none-in-parameter", message, parameter.label, help="a cluster takes it")
+    for text in (one for one in _parts(value) if isinstance(one, str)):
+        found.errors += check_text(text, what, parameter.label)
+    for keys in (one for one in _parts(value) if isinstance(one, dict)):
+        for key in keys:
+            if isinstance(key, str) and len(key) > KEY_LENGTH // 6:  # an escape has up to 6 letters
+                message = f"{what} has a key of {len(key)} characters"
+                found.error("parameter-value", message, parameter.label, help="use shorter keys")
+
+
+def arrives_unchanged(value: object, *, inside: bool = False) -> bool:
+    """Whether *value* reaches a step as it is: inside others, 1.0 becomes 1 and keys are sorted."""
+    match value:
+        case float():
+            return not (inside and value.is_integer())
+        case list():
+            return all(arrives_unchanged(entry, inside=True) for entry in value)
+        case dict():
+            entries = all(arrives_unchanged(entry, inside=True) for entry in value.values())
+            return entries and [*value] == sorted(value)
+        case _:
+            return True
+
+
+def holds_none(value: object) -> bool:
+    """Whether *value* is or contains None."""
+    return any(part is None for part in _parts(value))
+
+
+def given_arguments(
+    texts: Iterable[str], parameters: Sequence[Parameter]
+) -> tuple[dict[str, object], list[Diagnostic]]:
+    """The values of *parameters* in *texts*, each `NAME=VALUE`; and what is wrong with them.
+
+    Text is taken as it is, lists and mappings are JSON. Of two values for a name the last counts.
+    """
+    known = {one.name: one for one in parameters}
+    found: dict[str, object] = {}
+    diagnostics: list[Diagnostic] = []
+    for text in texts:
+        name, equals, value = text.partition("=")
+        if not equals:
+            message = f"`{text}` has no value: write a parameter as NAME=VALUE"
+            hint = f"write -p {text}=VALUE" if text in known else _help_for(text, known)
+            diagnostics.append(error("no-value", message, help=hint))
+        elif (parameter := known.get(name)) is None:
+            diagnostics.append(_unknown(name, known, None))
+        else:
+            try:
+                found[name] = check_argument(parameter, _READERS[parameter.type](value))
+            except ValueError as exc:
+                diagnostics.append(_wrong(parameter, value, str(exc), None))
+    return found, diagnostics
+
+
+def file_arguments(
+    values: Mapping[str, tuple[Label, Label, object]], parameters: Sequence[Parameter]
+) -> tuple[dict[str, object], list[Diagnostic]]:
+    """The same for values from a file, each with the places of its name and of itself."""
+    known = {one.name: one for one in parameters}
+    found: dict[str, object] = {}
+    diagnostics: list[Diagnostic] = []
+    for name, (name_label, label, value) in values.items():
+        parameter = known.get(name)
+        if parameter is None:
+            diagnostics.append(_unknown(name, known, name_label))
+            continue
+        try:
+            found[name] = check_argument(parameter, value)
+        except ValueError as exc:
+            diagnostics.append(_wrong(parameter, value, str(exc), label))
+    return found, diagnostics
+
+
+def check_argument(parameter: Parameter, value: object) -> object:
+    """*value* if *parameter* can have it.
+
+    A whole number is a number too. Raises `ValueError`, with no reason if the type is wrong, and
+    with one if Kubeflow Pipelines would change the value on the way.
+    """
+    if parameter.type == "float" and type(value) is int:
+        value = float(value)
+    if type(value).__name__ != parameter.type:
+        raise ValueError
+    for problem, _ in _problems(value):
+        raise ValueError(problem)
+    for text in (one for one in _parts(value) if isinstance(one, str)):
+        for diagnostic in check_text(text, "it", None):
+            raise ValueError(diagnostic.message)
+    if isinstance(value, list | dict) and holds_none(value):
+        # The type is right; it is the value that kfp.local cannot take.
+        raise ValueError("it contains null, which KFP's local runner does not take")
+    return value
+
+
+def _parts(value: object) -> Iterator[object]:
+    """*value*, and all values and keys in it."""
+    yield value
+    match value:
+        case list():
+            for entry in value:
+                yield from _parts(entry)
+        case dict():
+            for entry in (*value, *value.values()):
+                yield from _parts(entry)
+        case _:
+            pass
+
+
+def _problems(value: object) -> Iterator[tuple[str, str]]:
+    """Why *value* would not reach a step unchanged, each with the fix."""
+    for part in _parts(value):
+        match part:
+            case bool() | str() | list() | None:
+                pass
+            case int():
+                if abs(part) > EXACT:
+                    remedy = "write it as text, and `int(...)` where it is used"
+                    yield f"Kubeflow Pipelines would lose digits of {part}", remedy
+            case float():
+                if not math.isfinite(part):
+                    yield f"JSON has no number {part}", f"write it as text, `'{part}'`"
+            case dict():
+                for key in part:
+                    if not isinstance(key, str):
+                        yield f"its key {key!r} is not text", "write the key as text"
+            case _:
+                yield f"a parameter cannot be of type {type(part).__name__}", ""
+
+
+def _boolean(text: str) -> object:
+    found = {"true": True, "false": False}.get(text.lower())
+    if found is None:
+        raise ValueError
+    return found
+
+
+def _json(text: str) -> object:
+    try:
+        value: object = json.loads(text)
+    except ValueError as exc:
+        raise ValueError(f"it is not JSON: {exc}") from None
+    return value
+
+
+def _plain(reader: Callable[[str], object]) -> Callable[[str], object]:
+    """*reader* without its own message, which adds nothing to ours."""
+
+    def read(text: str) -> object:
+        try:
+            return reader(text)
+        except ValueError:
+            raise ValueError from None
+
+    return read
+
+
+_READERS: Mapping[str, Callable[[str], object]] = {
+    "int": _plain(int),
+    "float": _plain(float),
+    "str": str,
+    "bool": _boolean,
+    "list": _json,
+    "dict": _json,
+}
+
+
+def _unknown(name: str, known: Mapping[str, Parameter], at: Label | None) -> Diagnostic:
+    message = f"the pipeline has no parameter `{name}`"
+    return error("unknown-parameter", message, at, help=_help_for(name, known))
+
+
+def _help_for(name: str, known: Mapping[str, Parameter]) -> str:
+    return suggest(name, known, "its parameters are") or "it has none"
+
+
+def _wrong(parameter: Parameter, value: object, why: str, at: Label | None) -> Diagnostic:
+    shown = value if isinstance(value, str) else json.dumps(value, default=str)
+    shown = shown if len(shown) <= 60 else f"{shown[:59]}…"
+    message = f"`{parameter.name}` takes {KINDS[parameter.type]}, not `{shown}`"
+    if why:
+        message = f"`{parameter.name}` cannot be `{shown}`: {why}"
+    default = json.dumps(parameter.default, ensure_ascii=False, default=str)
+    notes = [f"its default is {default}"] if len(default) < 100 else []
+    return error("invalid-argument", message, at, notes=notes)

@@ -12,8 +12,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any, cast
 
-from kale_tag.compiler.interface import METRICS
-from kale_tag.compiler.kfp_names import task_name
+from kale_tag.compiler.interface import METRICS, task_name
 from kale_tag.compiler.package import PARAMETER_TYPES, SDK_VERSION
 from kale_tag.compiler.step_command import EXECUTOR_INPUT
 from kale_tag.diagnostics import Diagnostic, Label, Source, Span, UserError, error

@@ -1,7 +1,7 @@
 """The requirements of a step: the distributions of the modules that it imports.
 
-The mapping is data of ours, not that of the environment, so that a package is the same wherever it
-is compiled. Versions are not said: they are the spec's, under `compile`.
+The table is ours (`analysis/distributions.txt`), not the environment's, so that a package is the
+same wherever it is compiled. Versions come from the spec, under `compile`.
 """
 
 import re
@@ -19,8 +19,8 @@ def requirements(
 ) -> tuple[str, ...]:
     """What pip has to install for *imports*, sorted.
 
-    *own* maps a module, or a part of one, to its distribution, "" for none, and goes before what is
-    known. *local* are modules that stand beside the notebook.
+    *own* maps a module, or a part of one, to its distribution, "" for none; it wins over the table.
+    *local* are modules beside the notebook.
     """
     found = set()
     for one in imports:
@@ -36,10 +36,10 @@ def requirements(
 def completed(
     found: Collection[str], methods: Collection[str], notebook: Collection[str]
 ) -> set[str]:
-    """*found*, what a step imports, with what that uses and does not require.
+    """*found*, what a step imports, with distributions that these use without requiring them.
 
-    `load_iris(as_frame=True)` of scikit-learn makes a data frame of pandas, if the *notebook* has
-    that; `df.plot()` needs matplotlib, if *methods*, the attributes that the step uses, say so.
+    `load_iris(as_frame=True)` of scikit-learn makes a data frame of pandas, if the *notebook* uses
+    pandas; `df.plot()` needs matplotlib, if `plot` is in *methods*, the attributes in the step.
     """
     known = {*found}
     for one, other in distributions.companions():
@@ -53,7 +53,7 @@ def completed(
 
 
 def distribution(path: str, own: Mapping[str, str], local: Collection[str] = ()) -> str:
-    """The distribution that has the module of that dotted *path*, "" where pip has none to give."""
+    """The distribution of the module at the dotted *path*, "" if pip has none."""
     for part in _prefixes(path):
         if part in own:
             return own[part]
@@ -71,7 +71,7 @@ def distribution(path: str, own: Mapping[str, str], local: Collection[str] = ())
 
 
 def import_diagnostics(imports: Iterable[Import], local: Collection[str]) -> Iterator[Diagnostic]:
-    """Imports that cannot work in a step, each named once."""
+    """Imports that cannot work in a step, each module once."""
     seen = set()
     for one in imports:
         top = one.module.partition(".")[0]
@@ -87,15 +87,15 @@ def import_diagnostics(imports: Iterable[Import], local: Collection[str]) -> Ite
             seen.add(top)
             yield warning(
                 "local-module",
-                f"`{top}` is a module beside the notebook, which the container of a step has not",
+                f"`{top}` is a module beside the notebook, which a container does not have",
                 one.spot.label(),
                 help="move its code into a cell tagged `functions`, or put it into the image "
-                f'and say so in the spec: `compile: {{distributions: {{{top}: ""}}}}`',
+                f'and name it in the spec: `compile: {{distributions: {{{top}: ""}}}}`',
             )
 
 
 def _paths(one: Import) -> Iterator[str]:
-    """The modules that an import may mean: `from google.cloud import storage` is a module, too."""
+    """The module that an import means: `from google.cloud import storage` is one, too."""
     yield (
         one.module
         if not _shared(one.module) or not one.attribute
@@ -104,7 +104,7 @@ def _paths(one: Import) -> Iterator[str]:
 
 
 def _shared(module: str) -> bool:
-    """Whether many distributions have parts of *module*."""
+    """Whether several distributions have parts of *module*."""
     return module in _namespaces() or module == "google.cloud"
 
 

@@ -1,11 +1,11 @@
-"""What the container of a step is started with: a shell script, the cells, the runtime.
+"""The command of the container of a step: a shell script, the cells, the runtime.
 
     command: [sh, -ec, SCRIPT, CELLS]    args: [RUNTIME, SPEC, "{{$}}", more of CELLS...]
 
-The launcher replaces `{{$...}}` in every one of these, Argo knows `{{workflow.name}}` and more of
-the kind. So `{{` stands in none of them but in our own `{{$}}`: a mark takes its place, which SPEC
-names and the runtime takes back. Kubernetes puts in the values of environment variables for
-`$(NAME)` and makes one `$` of `$$`, so in the user's text a mark stands for the first `$` of those.
+The launcher replaces `{{$...}}` in each of these, and Argo `{{workflow.name}}` and the like. So
+none of them contains `{{`, except our own `{{$}}`: a mark replaces it, which SPEC names and the
+runtime turns back. Kubernetes replaces `$(NAME)` by environment variables and `$$` by `$`, so in
+the user's text another mark replaces the first `$` of those.
 """
 
 import itertools
@@ -25,7 +25,7 @@ ALL_ARGUMENTS = 1_500_000
 """Bytes for all of them; Linux allows a quarter of the stack, 2 MiB, environment included."""
 
 EXECUTOR_INPUT = "{{$}}"
-"""For this the launcher puts in what the step is given, and where it shall put what it gives."""
+"""The launcher replaces this by the inputs of the step and the places of its outputs."""
 
 _PLACEHOLDER = re.compile(r"\{\{")
 _EXPANDED = re.compile(r"\$(?=[$(])")
@@ -47,7 +47,7 @@ _PIP = "python3 -m pip install --quiet --disable-pip-version-check --no-warn-scr
 def script(packages: Sequence[str], index_urls: Sequence[str], install: str = "") -> str:
     """The shell script that installs *packages* and starts the runtime.
 
-    *install* takes the place of the installation where there are no packages.
+    *install* replaces the installation if there are no packages.
     """
     if packages:
         indexes = [
@@ -107,7 +107,7 @@ def pieces(text: str) -> list[str]:
 
 
 def diagnostics(cells: Iterable[Code], notebook: str) -> Iterator[Diagnostic]:
-    """What of *cells* cannot be an argument of a program, each with its place."""
+    """Errors for characters in *cells* that cannot be passed to a process."""
     for code in cells:
         found = _NO_ARGUMENT.search(code.python)
         if found is not None:
@@ -115,14 +115,28 @@ def diagnostics(cells: Iterable[Code], notebook: str) -> Iterator[Diagnostic]:
             start = code.source.find(found[0])
             yield error(
                 "bad-character",
-                f"the cell holds {'a NUL character' if nul else 'half of a surrogate pair'}, "
-                "which cannot be handed to a program",
+                f"the cell contains {'a NUL character' if nul else 'half of a surrogate pair'}, "
+                "which cannot be passed to a process",
                 Label(
                     Source(notebook, code.source, code.cell),
                     Span(start, start + 1) if start >= 0 else None,
                 ),
-                help=f"in a string, write `\\x{ord(found[0]):02x}`" if nul else "take it out",
+                help=f"in a string, write `\\x{ord(found[0]):02x}`" if nul else "remove it",
             )
+
+
+def check_text(text: str, what: str, at: Label | None) -> Iterator[Diagnostic]:
+    """Errors if *text*, not part of CELLS or SPEC, would not reach a container unchanged."""
+    if "{{" in text:
+        yield error(
+            "placeholder",
+            f"{what} contains `{{{{`, which Kubeflow Pipelines and Argo replace",
+            at,
+            help="write it in another way; in the code of cells it is allowed",
+        )
+    if _NO_ARGUMENT.search(text):
+        message = f"{what} contains a character that cannot be passed to a process"
+        yield error("bad-character", message, at)
 
 
 def _good_cuts(text: str, longest: int) -> Iterator[int]:
@@ -134,14 +148,14 @@ def _good_cuts(text: str, longest: int) -> Iterator[int]:
 
 
 def _quoted(word: str) -> str:
-    """*word* for the shell, in two literals wherever Kubernetes would expand something."""
+    """*word* for the shell, cut into two literals if Kubernetes would expand it."""
     return _EXPANDED.sub("$''", shlex.quote(word))
 
 
 def _mark(sign: str, text: str) -> str:
-    """A mark for *sign* that *text* does not hold.
+    """A mark for *sign* that *text* does not contain.
 
-    It ends in another character than it begins with, so that nothing beside it makes a second one.
+    It ends with another character than it begins with, so that no text beside it forms another.
     """
     first = "{" if sign == "{{" else "~"
     ends = itertools.chain("^`|?!", (f"{number}?" for number in itertools.count()))

@@ -1,29 +1,30 @@
-"""The graph of a pipeline: who waits for whom and for what, as JSON, Mermaid and DOT."""
+"""The graph of a pipeline: which step depends on which, as JSON, Mermaid and DOT."""
 
 import json
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass
 
+from kale_tag.graph.mermaid import Arrow, Node, flowchart
 from kale_tag.kale import tags
 from kale_tag.kale.pipeline import Parameter, Pipeline, Step, SubPipeline
 
 
 @dataclass(frozen=True, slots=True)
 class Edge:
-    """*taker* runs after *giver*, and takes *variables* from it, of which there may be none."""
+    """A dependency between two steps."""
 
-    producer: str
-    consumer: str
-    variables: tuple[str, ...] = ()
+    producer: str  # the step that runs first
+    consumer: str  # the step that depends on it
+    variables: tuple[str, ...] = ()  # those that the consumer loads from the producer
 
     @property
     def text(self) -> str:
-        """The variables, for a label."""
+        """The variables as the label of an edge."""
         return ", ".join(self.variables)
 
 
 def edges(pipeline: Pipeline) -> tuple[Edge, ...]:
-    """Every edge, in the order of the steps that wait, then of those that they wait for."""
+    """Every edge, in the order of the consumers, then of the producers."""
     order = {unit.name: number for number, unit in enumerate(pipeline.steps)}
     found = []
     for unit in pipeline.steps:
@@ -35,29 +36,29 @@ def edges(pipeline: Pipeline) -> tuple[Edge, ...]:
 
 
 def title(unit: Step | SubPipeline) -> str:
-    """The name of *unit*, and of the notebook that it runs where it is a pipeline of its own."""
+    """The name of *unit*, and of the notebook that it runs if it is a pipeline of its own."""
     if isinstance(unit, Step):
         return unit.name
     return f"{unit.name} ({unit.pipeline.notebook.replace(chr(92), '/').rpartition('/')[2]})"
 
 
 def parameter_text(parameter: Parameter) -> str:
-    """`alpha: float = 0.1`, the default cut where it is long."""
+    """`alpha: float = 0.1`, a long default cut."""
     default = repr(parameter.default)
     default = default if len(default) <= 40 else f"{default[:39]}…"
     return f"{parameter.name}: {parameter.type} = {default}"
 
 
 def as_json(pipeline: Pipeline) -> str:
-    """The pipeline as one JSON document, in Kale's words."""
+    """The pipeline as one JSON document, with the keys that Kale uses."""
     return json.dumps(as_value(pipeline), ensure_ascii=False, indent=1) + "\n"
 
 
 def as_value(pipeline: Pipeline) -> dict[str, object]:
     """The pipeline as plain values.
 
-    `secrets` of a step maps the environment variable to `secret/key`; null and empty mean that
-    nothing is said.
+    `secrets` of a step maps the environment variable to `secret/key`; null and empty values are
+    not set.
     """
     security = pipeline.security
     return {
@@ -127,26 +128,13 @@ def _unit_value(unit: Step | SubPipeline) -> dict[str, object]:
 
 def as_mermaid(pipeline: Pipeline) -> str:
     """A Mermaid flowchart, as GitHub, GitLab and JupyterLab draw it."""
-    units = [(unit.name, title(unit), isinstance(unit, SubPipeline)) for unit in pipeline.steps]
-    return flowchart(units, edges(pipeline))
-
-
-def flowchart(units: Sequence[tuple[str, str, bool]], edges: Iterable[Edge]) -> str:
-    """A Mermaid flowchart of *units*: the name that edges have, the title, whether it is a box."""
-    # Names such as `end` mean something to Mermaid, numbers do not.
-    ids = {name: f"s{number}" for number, (name, _, _) in enumerate(units)}
-    lines = ["flowchart TD"]
-    for name, text, boxed in units:
-        left, right = ("[[", "]]") if boxed else ("[", "]")
-        lines.append(f'    {ids[name]}{left}"{_mermaid_text(text)}"{right}')
-    for edge in edges:
-        arrow = f'-- "{_mermaid_text(edge.text)}" -->' if edge.variables else "-->"
-        lines.append(f"    {ids[edge.producer]} {arrow} {ids[edge.consumer]}")
-    return "".join(f"{line}\n" for line in lines)
-
-
-def _mermaid_text(text: str) -> str:
-    return "".join(f"#{ord(one)};" if one in '"#&<>`' else one for one in text)
+    nodes = [
+        Node(unit.name, title(unit), "subroutine" if isinstance(unit, SubPipeline) else "box")
+        for unit in pipeline.steps
+    ]
+    return flowchart(
+        nodes, [Arrow(one.producer, one.consumer, one.text) for one in edges(pipeline)]
+    )
 
 
 def as_dot(pipeline: Pipeline) -> str:

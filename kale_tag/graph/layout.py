@@ -1,13 +1,14 @@
-"""Where the boxes, labels and lines of a drawn graph go: layers from top to bottom.
+"""The positions of boxes, labels and lines in a drawn graph: layers from top to bottom.
 
-The method is Sugiyama's: steps in layers, each below those it waits for; long lines cut into
-pieces, one a layer; few crossings by sweeps over the layers; then every layer as near below its
-neighbours as its order and widths let it. A label is a piece of its line that has a width, in a
-layer of its own between two of steps, so that nothing overlaps. It stands right of its line, and
-where it can, straight above the only box that takes, or below the only one that gives: there the
-box has room for it, and the line needs no bend.
+The method is Sugiyama's: each step is in a layer below those it depends on; long lines are cut
+into pieces, one a layer; sweeps over the layers remove crossings; then each layer is placed as near
+to its neighbours as its order and widths allow. A label is a piece of its line that has a width, in
+a layer between two layers of steps, so that nothing overlaps. It is right of its line: straight
+above the consumer if that has one producer only, or below the producer if that has one consumer
+only, since there the box makes room for it and the line needs no bend.
 """
 
+from bisect import bisect_right, insort
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
@@ -20,10 +21,10 @@ GAP = 18.0
 """Pixels between two neighbours of one layer."""
 
 ARROW, SLOPE, HIGHEST = 18.0, 0.12, 60.0
-"""Pixels between two layers: the least, more for each pixel that a line goes aside, the most."""
+"""Pixels between two layers: the least, more for each pixel that a line goes sideways, the most."""
 
 PULL = 4.0
-"""How much more than another line one draws a box that can be straight."""
+"""How much more a line that can be straight pulls its box than another line."""
 
 PORT = 10.0
 """Pixels between the ends of two lines at one box."""
@@ -31,47 +32,43 @@ PORT = 10.0
 
 @dataclass(frozen=True, slots=True)
 class Size:
-    """What a box or label needs: left and right of its middle or line, and its height."""
+    """The room that a box or label needs, in pixels."""
 
-    left: float
+    left: float  # of the middle of the box, or of the line of the label
     right: float
     height: float
 
 
 @dataclass(frozen=True, slots=True)
-class Line:
-    """The way of an edge: points from giver to taker, and the middle of the label's left side."""
+class Route:
+    """The line of an edge."""
 
     edge: Edge
-    points: tuple[tuple[float, float], ...]
-    label: tuple[float, float]
+    points: tuple[tuple[float, float], ...]  # from producer to consumer
+    label: tuple[float, float]  # the middle of the left side of the label
 
 
 @dataclass(frozen=True, slots=True)
 class Layout:
-    """The middles of the boxes by name, the lines, and the size of it all; in pixels."""
+    """A drawn graph, in pixels."""
 
-    boxes: Mapping[str, tuple[float, float]]
-    lines: tuple[Line, ...]
+    boxes: Mapping[str, tuple[float, float]]  # the middle of each, by name
+    routes: tuple[Route, ...]
     width: float
     height: float
 
 
 @dataclass(slots=True)
 class _Item:
-    """A box, a label or a piece of a line.
-
-    *above* and *below* are those that it is joined with, *at* is the box that a label stands at,
-    and *left* and *right* are what it needs, for a box with the labels that stand at it.
-    """
+    """A box, a label or a piece of a line."""
 
     size: Size
     layer: int
-    left: float
+    left: float  # the room that it needs, for a box including the labels at it
     right: float
-    above: list[int]
+    above: list[int]  # the items that it is joined with
     below: list[int]
-    at: int | None = None
+    at: int | None = None  # the box that a label is placed at
     x: float = 0.0
 
 
@@ -84,7 +81,7 @@ def layout(
     boxes: Mapping[str, Size],
     labels: Mapping[Edge, Size],
 ) -> Layout:
-    """Where everything goes. *names* stand in an order in which the steps can run."""
+    """The layout of a graph without cycles; *names* give the order within a layer."""
     items, chains = _items(names, edges, boxes, labels)
     rows = _ordered(items)
     _place(items, rows)
@@ -100,7 +97,7 @@ def layout(
         return one.x, (tops[one.layer] + bottoms[one.layer]) / 2
 
     ports = _ports(items)
-    lines = []
+    routes = []
     for edge, chain in zip(edges, chains, strict=True):
         producer, *pieces, consumer = chain
         points = [(ports[producer, pieces[0]], bottoms[items[producer].layer])]
@@ -108,10 +105,10 @@ def layout(
             one = items[piece]
             points += [(one.x, tops[one.layer]), (one.x, bottoms[one.layer])]
         points.append((ports[consumer, pieces[-1]], tops[items[consumer].layer]))
-        lines.append(Line(edge, tuple(points), middle(pieces[0])))
+        routes.append(Route(edge, tuple(points), middle(pieces[0])))
     return Layout(
         {name: middle(number) for number, name in enumerate(names)},
-        tuple(lines),
+        tuple(routes),
         max((one.x + one.right for one in items), default=0.0),
         bottoms[-1] if rows else 0.0,
     )
@@ -123,7 +120,7 @@ def _items(
     boxes: Mapping[str, Size],
     labels: Mapping[Edge, Size],
 ) -> tuple[list[_Item], list[list[int]]]:
-    """The boxes, then the pieces of the lines; and for each edge the way through them."""
+    """The boxes, then the pieces of the lines; and for each edge its items from end to end."""
     layers = _layers(names, edges)
     number = {name: at for at, name in enumerate(names)}
     items = [_item(boxes[name], 2 * layers[name]) for name in names]
@@ -158,22 +155,22 @@ def _item(size: Size, layer: int) -> _Item:
 
 
 def _layers(names: Sequence[str], edges: Sequence[Edge]) -> dict[str, int]:
-    """Each step right below the lowest of those it waits for, sources right above the first."""
-    layers = dict.fromkeys(names, 0)
-    consumers: dict[str, list[str]] = {name: [] for name in names}
-    waits = set()
-    for edge in edges:  # in the order of the takers, so those of a giver are known before it is met
-        layers[edge.consumer] = max(layers[edge.consumer], layers[edge.producer] + 1)
-        consumers[edge.producer].append(edge.consumer)
-        waits.add(edge.consumer)
+    """Each step right below the lowest that it depends on, sources right above the first."""
+    import networkx as nx  # noqa: PLC0415  slow to import
+
+    graph: nx.DiGraph[str] = nx.DiGraph()
+    graph.add_nodes_from(names)
+    graph.add_edges_from((edge.producer, edge.consumer) for edge in edges)
+    generations = enumerate(nx.topological_generations(graph))
+    layers = {name: layer for layer, generation in generations for name in generation}
     for name in names:
-        if name not in waits and consumers[name]:
-            layers[name] = min(layers[consumer] for consumer in consumers[name]) - 1
+        if not graph.pred[name] and graph.succ[name]:
+            layers[name] = min(layers[consumer] for consumer in graph.succ[name]) - 1
     return layers
 
 
 def _ordered(items: Sequence[_Item]) -> list[list[int]]:
-    """The items of every layer from left to right, in the order with the fewest crossings met."""
+    """The items of each layer from left to right, in the order with the fewest crossings found."""
     rows: list[list[int]] = [[] for _ in range(max((one.layer for one in items), default=-1) + 1)]
     for number, item in enumerate(items):
         rows[item.layer].append(number)
@@ -208,34 +205,17 @@ def _sort_row(
 
 
 def _crossings(items: Sequence[_Item], rows: Sequence[Sequence[int]]) -> int:
-    """How often two lines cross, over all pairs of layers (Barth, Jünger, Mutzel 2002)."""
+    """How often two lines cross, over all pairs of layers."""
     total = 0
     for row, under in pairwise(rows):
         place = {number: at for at, number in enumerate(under)}
-        size = 1
-        while size < len(under):
-            size *= 2
-        tree = [0] * (2 * size)
+        ends: list[int] = []  # of the lines that start further left, sorted
         for number in row:
-            ends = sorted(place[one] for one in items[number].below)
-            for end in ends:
-                total += _count_right(tree, size, end)
-            for end in ends:
-                at = end + size
-                while at:
-                    tree[at] += 1
-                    at //= 2
+            own = [place[one] for one in items[number].below]
+            total += sum(len(ends) - bisect_right(ends, end) for end in own)
+            for end in own:
+                insort(ends, end)
     return total
-
-
-def _count_right(tree: Sequence[int], size: int, end: int) -> int:
-    """How many lines counted so far end to the right of *end*."""
-    at, found = end + size, 0
-    while at > 1:
-        if at % 2 == 0:
-            found += tree[at + 1]
-        at //= 2
-    return found
 
 
 def _place(items: Sequence[_Item], rows: Sequence[Sequence[int]]) -> None:
@@ -256,7 +236,7 @@ def _place(items: Sequence[_Item], rows: Sequence[Sequence[int]]) -> None:
 
 
 def _place_row(items: Sequence[_Item], row: Sequence[int], near: Sequence[Sequence[int]]) -> None:
-    """Place each of *row* as *near* to some others as may be, to all its own if there are none."""
+    """Place each of *row* as near as possible to *near*, or else to all that it is joined with."""
     wanted, weights = [], []
     for number, some in zip(row, near, strict=True):
         one = items[number]
@@ -264,7 +244,7 @@ def _place_row(items: Sequence[_Item], row: Sequence[int], near: Sequence[Sequen
         pulls = [1.0 if items[n].at is None else PULL for n in others]
         places = (items[n].x * pull for n, pull in zip(others, pulls, strict=True))
         wanted.append(sum(places) / sum(pulls) if others else one.x)
-        # What stands at a box stays there; pieces of long lines hold on to each other.
+        # A label at a box stays there; pieces of long lines hold on to each other.
         weights.append(100.0 if one.at is not None else 4.0 if one.size == NOTHING else 1.0)
     sides = [(items[number].left, items[number].right) for number in row]
     for number, x in zip(row, _spread(sides, wanted, weights, GAP), strict=True):
@@ -299,8 +279,8 @@ def _spread(
 ) -> list[float]:
     """The places nearest to those *wanted* that keep the order and the gaps (least squares).
 
-    *sides* are what each needs on its left and right. Pool adjacent violators: neighbours that
-    would overlap move as one block.
+    *sides* is the room that each needs on its left and right. The method is "pool adjacent
+    violators": neighbours that would overlap move as one block.
     """
     offsets = [0.0]
     for (_, right), (left, _) in pairwise(sides):
@@ -319,7 +299,7 @@ def _spread(
 def _levels(
     items: Sequence[_Item], rows: Sequence[Sequence[int]]
 ) -> tuple[list[float], list[float]]:
-    """The top and the bottom of every layer: the further aside a line goes, the more room."""
+    """The top and the bottom of each layer: the further sideways a line goes, the more room."""
     tops, bottoms = [], []
     y = 0.0
     for row in rows:
@@ -334,7 +314,7 @@ def _levels(
 
 
 def _ports(items: Sequence[_Item]) -> dict[tuple[int, int], float]:
-    """Where lines leave and reach a box, by the box and the next piece: as straight as may be."""
+    """Where lines leave and reach a box, by box and next piece: as straight as possible."""
     found = {}
     for number, one in enumerate(items):
         for near in filter(None, (one.below, one.above)):

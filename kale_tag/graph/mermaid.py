@@ -1,7 +1,7 @@
-"""A directed graph as a Mermaid flowchart, whatever the labels hold.
+"""A directed graph as a Mermaid flowchart, whatever characters its labels contain.
 
-What is safe was found in Mermaid 11 (`encodeEntities` and the flow grammar) and is held by a test
-that lets Mermaid itself read it. GitHub draws at most 500 edges and 50,000 characters.
+Which characters are safe follows from Mermaid 11 (`encodeEntities` and the flow grammar); a test
+lets Mermaid itself read the result. GitHub draws at most 500 edges and 50,000 characters.
 """
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -9,11 +9,11 @@ from dataclasses import dataclass
 from typing import Literal
 
 Shape = Literal["box", "rounded", "stadium", "subroutine", "cylinder", "hexagon"]
-Line = Literal["solid", "dotted", "thick"]
+Stroke = Literal["solid", "dotted", "thick"]
 
 MAX_EDGES = 500
 MAX_CHARACTERS = 50_000
-"""What Mermaid takes where nobody has set its limits higher."""
+"""Mermaid's default limits."""
 
 _SHAPES: Mapping[Shape, tuple[str, str]] = {
     "box": ("[", "]"),
@@ -23,53 +23,50 @@ _SHAPES: Mapping[Shape, tuple[str, str]] = {
     "cylinder": ("[(", ")]"),
     "hexagon": ("{{", "}}"),
 }
-_LINES: Mapping[Line, str] = {"solid": "-->", "dotted": "-.->", "thick": "==>"}
+_STROKES: Mapping[Stroke, str] = {"solid": "-->", "dotted": "-.->", "thick": "==>"}
 _PLAIN = frozenset("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789 _,/")
 
 
 @dataclass(frozen=True, slots=True)
 class Node:
-    """A node: *id* is any text that no other node has, *label* is shown, line breaks and all.
+    """A node."""
 
-    *css* is the name of its class, one of those given to `flowchart`.
-    """
-
-    id: str
-    label: str
+    id: str  # any text that no other node has; it is not shown
+    label: str  # the text that is shown; it may have several lines
     shape: Shape = "box"
-    css: str = ""
+    css: str = ""  # one of the classes given to `flowchart`
 
 
 @dataclass(frozen=True, slots=True)
-class Edge:
-    """An arrow between two nodes, given by their ids."""
+class Arrow:
+    """An arrow between two nodes."""
 
-    start: str
+    start: str  # the id of a node
     end: str
     label: str = ""
-    line: Line = "solid"
+    stroke: Stroke = "solid"
 
 
 def flowchart(
     nodes: Sequence[Node],
-    edges: Iterable[Edge],
+    arrows: Iterable[Arrow],
     *,
     classes: Mapping[str, str] | None = None,
     direction: Literal["TD", "LR"] = "TD",
 ) -> str:
-    """The Mermaid text, each line ended; equal arguments give equal text.
+    """The Mermaid text, with a line break at its end; equal arguments give equal text.
 
-    *classes* gives each class its style, such as `stroke-dasharray:5 5`; only those in use are
-    written. Raises `KeyError` for an edge whose node is not there.
+    *classes* maps each class to its style, such as `stroke-dasharray:5 5`; only those in use are
+    written. Raises `KeyError` for an arrow to an id that no node has.
     """
     names = {node.id: f"n{number}" for number, node in enumerate(nodes)}
     lines = [f"flowchart {direction}"]
     for node in nodes:
         left, right = _SHAPES[node.shape]
         lines.append(f"  {names[node.id]}{left}{_quoted(node.label)}{right}")
-    for edge in edges:
-        label = f"|{_quoted(edge.label)}|" if edge.label else ""
-        lines.append(f"  {names[edge.start]} {_LINES[edge.line]}{label} {names[edge.end]}")
+    for arrow in arrows:
+        label = f"|{_quoted(arrow.label)}|" if arrow.label else ""
+        lines.append(f"  {names[arrow.start]} {_STROKES[arrow.stroke]}{label} {names[arrow.end]}")
     lines += _styles(nodes, names, classes or {})
     return "\n".join(lines) + "\n"
 
@@ -91,8 +88,8 @@ def _quoted(text: str) -> str:
 
 
 def _safe(character: str) -> str:
-    # Everything that is not plainly text is written by its number: quotes and brackets, `#` and
-    # `;` (entities), `%` (comments and directives), backquotes and `*` (Mermaid's Markdown), `<`.
+    # All other characters are written as numbers: quotes and brackets, `#` and `;` (entities), `%`
+    # (comments and directives), backquotes and `*` (Mermaid's Markdown), `<`.
     if character in _PLAIN or (character.isalpha() and not character.isascii()):
         return character
     if not character.isprintable():

@@ -1,15 +1,15 @@
-"""The graph of a pipeline as a drawing, SVG, that any browser and README shows."""
+"""The graph of a pipeline as an SVG drawing, which any browser and README shows."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from html import escape
 from itertools import pairwise
 
 from kale_tag.graph.graph import Edge, edges, parameter_text, title
-from kale_tag.graph.layout import Layout, Line, Size, layout
+from kale_tag.graph.layout import Layout, Route, Size, layout
 from kale_tag.kale.pipeline import Pipeline, Step, SubPipeline
 
 LETTER, SMALL = 7.9, 6.7
-"""Pixels that a letter has: of the steps' names, and of all else."""
+"""Width of a letter in pixels: in names of steps, and in all other text."""
 
 BOX, SMALLEST, ROW, MARGIN = 34.0, 60.0, 14.0, 20.0
 """Pixels: height and least width of a box, height of a row of small text, room around it all."""
@@ -18,7 +18,7 @@ ASIDE = 6.0
 """Pixels between a line and its label."""
 
 LONGEST_NAME, LONGEST_VARIABLE = 48, 32
-"""Letters; what is longer is cut, and whole in the title that shows under the mouse."""
+"""Letters; longer names are cut, and whole in the title that shows under the mouse."""
 
 LABEL_WIDTH, LABEL_ROWS = 24, 3
 """Letters in a row of a label, and rows; more variables than these are counted."""
@@ -41,10 +41,10 @@ text { font: 13px ui-monospace, 'DejaVu Sans Mono', Menlo, Consolas, monospace; 
 def as_svg(
     pipeline: Pipeline, states: Mapping[str, str] | None = None, *, heading: bool = True
 ) -> str:
-    """The drawing; dashed lines are those on which no variable goes.
+    """The drawing; a line is dashed if the edge has no variables.
 
-    *states* gives steps one more class, for a style sheet around the drawing. *heading* puts name
-    and parameters of the pipeline above it.
+    *states* maps steps to one more CSS class, for a style sheet around the drawing. With *heading*
+    the name and the parameters of the pipeline are above it.
     """
     found = edges(pipeline)
     units = pipeline.steps
@@ -79,33 +79,33 @@ def _svg(
     if rows:
         yield _block(rows, about, MARGIN, MARGIN + ROW * (len(rows) / 2 + 1.2))
     yield f'<g transform="translate({(width - made.width) / 2:.0f} {MARGIN + named:.0f})">'
-    for line in made.lines:
-        yield _line(line)
-    for line in made.lines:
-        if line.edge.variables:
-            x, y = line.label
-            yield _block(_label_rows(line.edge), line.edge.variables, x + ASIDE, y)
+    for route in made.routes:
+        yield _line(route)
+    for route in made.routes:
+        if route.edge.variables:
+            x, y = route.label
+            yield _block(_label_rows(route.edge), route.edge.variables, x + ASIDE, y)
     for unit in pipeline.steps:
         yield from _box(unit, states.get(unit.name, ""), *made.boxes[unit.name])
     yield "</g>"
     yield "</svg>"
 
 
-def _line(line: Line) -> str:
-    (x, y), *_ = line.points
+def _line(route: Route) -> str:
+    (x, y), *_ = route.points
     path = [f"M{x:.1f} {y:.1f}"]
-    for (x, y), (to_x, to_y) in pairwise(line.points):
+    for (x, y), (to_x, to_y) in pairwise(route.points):
         bend = (to_y - y) / 2
         if abs(to_x - x) < 0.1:
             path.append(f"V{to_y:.1f}")
         else:
             path.append(f"C{x:.1f} {y + bend:.1f} {to_x:.1f} {y + bend:.1f} {to_x:.1f} {to_y:.1f}")
-    kind = "line" if line.edge.variables else "line wait"
+    kind = "line" if route.edge.variables else "line wait"
     return f'<path class="{kind}" marker-end="url(#head)" d="{" ".join(path)}"/>'
 
 
 def _block(rows: Sequence[str], words: Sequence[str], x: float, y: float) -> str:
-    """Small text that starts at *x*, *y* its middle; all the *words* where *rows* lack some."""
+    """Small text from *x* on, its middle at *y*; all *words* are its title if *rows* lack some."""
     first = y - ROW * (len(rows) - 1) / 2 + 4
     lines = (
         f'<tspan x="{x:.1f}" y="{first + ROW * number:.1f}">{_text(row)}</tspan>'
@@ -147,7 +147,7 @@ def _label_rows(edge: Edge) -> list[str]:
 
 
 def _rows(words: Sequence[str], width: int, most: int) -> list[str]:
-    """*words* in rows of *width* letters, *most* of them; `+3 more` stands for what is left."""
+    """*words* in rows of *width* letters, *most* of them; `+3 more` counts those left out."""
     rows: list[list[str]] = []
     for word in words:
         if rows and len(", ".join((*rows[-1], word))) <= width:
@@ -174,7 +174,7 @@ def _tooltip(shown: str, whole: str) -> str:
 
 
 def _text(text: str) -> str:
-    # What XML 1.0 has no place for cannot be escaped either.
+    # XML 1.0 cannot hold some characters even if they are escaped.
     return escape(
         "".join(one if one.isprintable() else "\N{REPLACEMENT CHARACTER}" for one in text)
     )

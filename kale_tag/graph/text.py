@@ -6,8 +6,8 @@
     ├─╯  load: limits; clean: rows
     ● train
 
-Each step that somebody still waits for has a line. Above a step the lines of those that it waits
-for come together, with the variables that it takes.
+Each step that a later step depends on has a line down to that step. Above a step the lines of the
+steps that it depends on come together, with the variables that it loads.
 """
 
 from collections.abc import Callable, Iterable, Iterator
@@ -41,7 +41,7 @@ Bold = Callable[[str], str]
 
 
 def as_text(pipeline: Pipeline, *, plain: bool = False, bold: Bold = str) -> str:
-    """The pipeline, its parameters and the pipelines inside of it; *plain* is in ASCII lines."""
+    """The pipeline, its parameters and the pipelines inside it; *plain* draws lines in ASCII."""
     text = "\n".join(_all(pipeline, pipeline.name, bold)) + "\n"
     return text.translate(_PLAIN) if plain else text
 
@@ -60,22 +60,22 @@ def _all(pipeline: Pipeline, name: str, bold: Bold) -> Iterator[str]:
 
 def _graph(pipeline: Pipeline, bold: Bold) -> Iterator[str]:
     coming: dict[str, list[Edge]] = {unit.name: [] for unit in pipeline.steps}
-    waiting = dict.fromkeys(coming, 0)
+    open_edges = dict.fromkeys(coming, 0)
     for edge in edges(pipeline):
         coming[edge.consumer].append(edge)
-        waiting[edge.producer] += 1
+        open_edges[edge.producer] += 1
     lanes: list[str] = []  # the step whose line runs in each column, "" for none
     for unit in pipeline.steps:
         taken = coming[unit.name]
         columns = {lanes.index(edge.producer): edge for edge in taken}
         ending = set()
         for column, edge in columns.items():
-            waiting[edge.producer] -= 1
-            if not waiting[edge.producer]:
+            open_edges[edge.producer] -= 1
+            if not open_edges[edge.producer]:
                 ending.add(column)
         own = min(ending, default=-1)
         if own < 0:
-            # Right of those it waits for, so that its line leaves the others alone.
+            # Right of those it depends on, so that its line does not touch the others.
             least = max(columns, default=-1) + 1
             own = next((n for n in range(least, len(lanes)) if not lanes[n]), len(lanes))
         if own == len(lanes):
@@ -87,14 +87,14 @@ def _graph(pipeline: Pipeline, bold: Bold) -> Iterator[str]:
             lanes[column] = ""
         mark = "◉" if isinstance(unit, SubPipeline) else "●"
         row = [mark if n == own else ("│" if lane else " ") for n, lane in enumerate(lanes)]
-        lanes[own] = unit.name if waiting[unit.name] else ""
+        lanes[own] = unit.name if open_edges[unit.name] else ""
         yield f"{' '.join(row).rstrip()} {bold(title(unit))}{_remarks(unit)}"
         while lanes and not lanes[-1]:
             lanes.pop()
 
 
 def _join(lanes: list[str], columns: Iterable[int], ending: set[int], own: int) -> str:
-    """The line above a step in column *own*, which waits for the steps in *columns*."""
+    """The line above a step in column *own*, which depends on the steps in *columns*."""
     joined = set(columns)
     low, high = min(*joined, own) if joined else own, max(*joined, own) if joined else own
     row = ""
@@ -112,7 +112,7 @@ def _join(lanes: list[str], columns: Iterable[int], ending: set[int], own: int) 
             sides |= (LEFT if column > low else 0) | (RIGHT if column < high else 0)
         elif inside and not lane:
             sides |= LEFT | RIGHT
-        # A line that only crosses goes over the others: `─│─`.
+        # A line that only crosses another is interrupted: `─│─`.
         row += _LINES[sides]
         row += "─" if low <= column < high else " "
     return row.rstrip()

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from kale_tag.analysis.dataflow import Dataflow
 from kale_tag.analysis.source import Parsed
 from kale_tag.analysis.units import Unit
-from kale_tag.compiler.build import Built, Load, build
+from kale_tag.compiler.build import BuildResult, Load, build
 from kale_tag.compiler.package import Package, package
 from kale_tag.compiler.package_text import size_warnings
 from kale_tag.compiler.read import Draft
@@ -76,7 +76,7 @@ def compile_notebook(
     return Compilation(diagnostics, tuple(_parts(built)))
 
 
-def _parts(built: Built) -> Iterator[CompiledNotebook]:
+def _parts(built: BuildResult) -> Iterator[CompiledNotebook]:
     yield CompiledNotebook(built.draft, built.flow, built.pipeline)
     units = {unit.name: unit for unit in built.flow.units}
     for sub in built.pipeline.steps:

@@ -348,23 +348,23 @@ AT = Label(Source("nb.ipynb", "x", 3))
         ({"limits": {"gpu": "1"}}, "`gpu`, which no cluster knows"),
         ({"requests": {"nvidia.com/gpu": "1"}}, "devices by limit alone"),
         ({"limits": {"cpu": "1"}, "requests": {"cpu": "2"}}, "more cpu (2) than its limit (1)"),
-        ({"image": " python"}, "has a blank in it"),
+        ({"image": " python"}, "contains a blank"),
         ({"pod": {"label": {"a": "b c"}}}, "cannot be `b c`"),
         ({"pod": {"label": {"a": "x" * 64}}}, "up to 63"),
         ({"pod": {"label": {"a/b/c": "x"}}}, "cannot be the name of a label"),
         ({"pod": {"annotation": {"-a": "x"}}}, "cannot be the name of an annotation"),
         (
             {"pod": {"annotation": {"a": "{{workflow.name}}"}}},
-            "which Kubeflow Pipelines and Argo take",
+            "which Kubeflow Pipelines and Argo replace",
         ),
-        ({"env": {"A": "{{x"}}, "the environment variable `A` holds `{{`"),
+        ({"env": {"A": "{{x"}}, "the environment variable `A` contains `{{`"),
         ({"env": {"1A": "x"}}, "cannot be the name of an environment variable"),
-        ({"env": {"A": "\0"}}, "a character that no program takes"),
+        ({"env": {"A": "\0"}}, "a character that cannot be passed"),
         (
             {"env": {"A": "x"}, "secrets": (Secret("A", "s", "k"),)},
             "from `env` and from the secret",
         ),
-        ({"display_name": "{{x}}"}, "the display name of step `a` holds"),
+        ({"display_name": "{{x}}"}, "the display name of step `a` contains"),
     ],
 )
 def test_refused_settings(settings: dict[str, Any], said: str) -> None:
@@ -380,15 +380,15 @@ def test_refused_settings(settings: dict[str, Any], said: str) -> None:
 @pytest.mark.parametrize(
     ("one", "said"),
     [
-        (pipeline(step("a_b"), step("a__b")), "are both `a-b` to Kubeflow Pipelines"),
+        (pipeline(step("a_b"), step("a__b")), "have one name in Kubeflow Pipelines: `a-b`"),
         (pipeline(step("demo")), "has the name of the pipeline"),
         (pipeline(step("_")), "it has no letter"),
         (pipeline(step("a" * 130)), "is too long"),
         (pipeline(step("a", "x = '\0'")), "a NUL character"),
         (pipeline(step("a", "x = '\ud800'")), "half of a surrogate pair"),
         (pipeline(step("a"), shared=(code(0, "\0", "imports"),)), "a NUL character"),
-        (pipeline(step("a", packages=("x{{y}}",))), "what pip is asked for holds"),
-        (pipeline(step("a"), description="{{x}}"), "the description of the pipeline holds"),
+        (pipeline(step("a", packages=("x{{y}}",))), "a requirement or index of pip contains"),
+        (pipeline(step("a"), description="{{x}}"), "the description of the pipeline contains"),
         (pipeline(step("a"), volumes=(Volume("v", "data"),)), "must start with `/`"),
         (
             pipeline(step("a"), volumes=(Volume("v", "/d"), Volume("w", "/d/"))),
@@ -407,12 +407,12 @@ def test_refused_pipelines(one: Pipeline, said: str) -> None:
     [
         (10**17 + 1, "would lose digits"),
         ([1, {"a": 2**60}], "would lose digits"),
-        (float("nan"), "which JSON does not have"),
-        ({1: "a"}, "keys of parameters are text"),
+        (float("nan"), "JSON has no number"),
+        ({1: "a"}, "its key 1 is not text"),
         ({"k" * 500: 1}, "a key of 500 characters"),
-        ((1, 2), "is a tuple"),
-        ("{{x}}", "holds `{{`"),
-        ({"a": ["{{"]}, "holds `{{`"),
+        ((1, 2), "of type tuple"),
+        ("{{x}}", "contains `{{`"),
+        ({"a": ["{{"]}, "contains `{{`"),
     ],
 )
 def test_refused_parameters(default: object, said: str) -> None:

@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from pipelines import FULL, NESTED, chain, pipeline, step
 
-from kale_tag.graph.graph import Edge, as_dot, as_json, as_mermaid, edges, flowchart
+from kale_tag.graph.graph import Edge, as_dot, as_json, as_mermaid, edges
 from kale_tag.graph.layout import Size, layout
 from kale_tag.graph.svg import as_svg
 from kale_tag.graph.text import as_text
@@ -129,7 +129,7 @@ def test_nothing_overlaps(one: Pipeline) -> None:
     labels = {edge: Size(6, 6 * len(edge.text), 14) for edge in found if edge.variables}
     made = layout(list(boxes), found, boxes, labels)
     placed = [(*made.boxes[name], size) for name, size in boxes.items()]
-    placed += [(*line.label, labels[line.edge]) for line in made.lines if line.edge.variables]
+    placed += [(*line.label, labels[line.edge]) for line in made.routes if line.edge.variables]
     for number, (x, y, size) in enumerate(placed):
         assert x - size.left + 0.01 >= 0
         assert x + size.right <= made.width + 0.01
@@ -141,7 +141,7 @@ def test_nothing_overlaps(one: Pipeline) -> None:
                 else (other_x - other.left - x - size.right)
             )
             assert y != other_y or gap >= 17
-    for line in made.lines:
+    for line in made.routes:
         heights = [y for _, y in line.points]
         assert heights == sorted(heights)
         for end, (x, y), side in (
@@ -151,7 +151,7 @@ def test_nothing_overlaps(one: Pipeline) -> None:
             middle, level = made.boxes[end]
             assert y == pytest.approx(level + side)
             assert abs(x - middle) < boxes[end].left
-        for another in made.lines:
+        for another in made.routes:
             if another is not line and another.edge.variables:
                 x, y = another.label
                 across = [at for at, height in line.points if height == pytest.approx(y - 7)]
@@ -201,7 +201,7 @@ def test_a_fan_is_straight() -> None:
     boxes = {unit.name: Size(40, 40, 34) for unit in one.steps}
     labels = {edge: Size(6, 110, 28) for edge in edges(one)}
     made = layout(list(boxes), edges(one), boxes, labels)
-    for line in made.lines:
+    for line in made.routes:
         branch = line.edge.consumer if line.edge.producer == "load" else line.edge.producer
         assert line.label[0] == pytest.approx(made.boxes[branch][0])
 
@@ -217,10 +217,9 @@ def test_odd_words() -> None:
 
 
 def test_mermaid() -> None:
-    """Names are numbers, so that `end` is no word of Mermaid's; a pipeline has a double frame."""
-    assert flowchart([("end", "end", False), ("b", "b.ipynb", True)], [Edge("end", "b")]) == (
-        'flowchart TD\n    s0["end"]\n    s1[["b.ipynb"]]\n    s0 --> s1\n'
-    )
+    """Ids are numbers, since `end` is a word of Mermaid's; the label of an edge is escaped too."""
+    one = pipeline(step("a"), step("end", prev=("a",), ins={"x|y": "a"}))
+    assert as_mermaid(one) == ('flowchart TD\n  n0["a"]\n  n1["end"]\n  n0 -->|"x#124;y"| n1\n')
 
 
 def test_fifty_steps_fit() -> None:

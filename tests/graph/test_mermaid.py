@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from notebooks import from_percent
 
 from kale_tag.compare.diff import diff_notebooks
-from kale_tag.graph.mermaid import Edge, Node, Shape, flowchart
+from kale_tag.graph.mermaid import Arrow, Node, Shape, flowchart
 from kale_tag.notebook.read import read_notebook
 from kale_tag.render.diff_graph import graph_after, graph_before
 
@@ -52,7 +52,7 @@ console.log(JSON.stringify(found));
 def test_text() -> None:
     """Nodes are numbered, classes are written if they are used, equal input gives equal text."""
     nodes = [Node("load", "load"), Node("a b", 'say "x"\n(new)', "hexagon", "new")]
-    edges = [Edge("load", "a b", line="thick"), Edge("a b", "load", "back", "dotted")]
+    edges = [Arrow("load", "a b", stroke="thick"), Arrow("a b", "load", "back", "dotted")]
 
     text = flowchart(nodes, edges, classes=CLASSES, direction="LR")
 
@@ -67,7 +67,7 @@ def test_text() -> None:
     )
     assert flowchart([], []) == "flowchart TD\n"
     with pytest.raises(KeyError):
-        flowchart([], [Edge("a", "b")])
+        flowchart([], [Arrow("a", "b")])
 
 
 @given(st.text())
@@ -93,7 +93,7 @@ def test_mermaid_reads_it(tmp_path: Path) -> None:
     ]
     lines = ("solid", "dotted", "thick")
     edges = [
-        Edge("0", str(number), label, lines[number % 3])  # type: ignore[arg-type]
+        Arrow("0", str(number), label, lines[number % 3])  # type: ignore[arg-type]
         for number, label in enumerate(LABELS)
     ]
 

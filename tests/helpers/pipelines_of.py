@@ -78,7 +78,9 @@ def line_of(step: Any) -> str:
         own = step.settings
         for field in fields(StepSettings):
             value = getattr(own, field.name)
-            if value != getattr(StepSettings(), field.name) and field.name != "packages":
+            if field.name == "pod":
+                parts |= {f"{kind}s": [str(some)] for kind, some in value.items() if some}
+            elif value != getattr(StepSettings(), field.name) and field.name != "packages":
                 parts[field.name] = [str(value)]
     return "; ".join(f"{word} {' '.join(names)}" for word, names in parts.items() if names)
 

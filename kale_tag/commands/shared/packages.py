@@ -8,14 +8,14 @@ from kale_tag import files
 from kale_tag.commands.compile import OutputFile, finish
 from kale_tag.commands.shared.pipelines import STDIN_NOTEBOOK, build
 from kale_tag.commands.shared.targets import STDIN
-from kale_tag.compiler.arguments import file_arguments, given_arguments
+from kale_tag.compiler.parameters import file_arguments, given_arguments
 from kale_tag.compiler.read_package import (
     PackageHeader,
     looks_like_package,
     not_a_package,
     read_header,
 )
-from kale_tag.compiler.runtime_text import load_runtime
+from kale_tag.compiler.runtime import load_runtime
 from kale_tag.diagnostics import Diagnostic, Label, Source, UserError, error, listed
 from kale_tag.fields import yaml_tree
 from kale_tag.kale.pipeline import Pipeline
