@@ -274,7 +274,7 @@ def test_status_as_json(repository: Repository, monkeypatch: Patch, capsys: Capt
     """Whether each driver is active, from which file, and which notebooks have another one."""
     repository.commit({"sub/b.ipynb": NOTEBOOK, "sub/.gitattributes": b"*.ipynb merge=binary\n"})
     repository.kale_tag(monkeypatch, "install", "--attributes", ".gitattributes")
-    assert "does not come into force for sub/b.ipynb" in capsys.readouterr().err
+    assert "the merge driver is not used for sub/b.ipynb" in capsys.readouterr().err
     assert repository.kale_tag(monkeypatch, "status", "--format", "json") == 1
     found = json.loads(capsys.readouterr().out)
     assert not found["installed"]

@@ -353,7 +353,7 @@ def test_a_wrong_spec_is_our_bug(
 
     assert main(["extract", "a.ipynb", "b.ipynb", "-o", "specs/"]) == 3
     out, err = capsys.readouterr()
-    assert "error[bug]: a bug in kale-tag: no spec was written for a.ipynb" in err
+    assert "error[bug]: internal error, a bug in kale-tag: no spec was written for a.ipynb" in err
     assert "specs/b.yaml" in out
     assert not (tmp_path / "specs" / "a.yaml").exists()
 
