@@ -33,7 +33,9 @@ COMMANDS = (
     "schema",
     "git",
 )
-"""Each is the function of that name in the module of that name."""
+"""Each is the function of that name in the module of that name, or of `HOMES`."""
+
+HOMES = {"revert": "apply", "upgrade": "apply"}
 
 EPILOG = """\b
 From a notebook without tags to a pipeline that runs:
@@ -93,7 +95,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def command(name: str) -> Command:
     """The function of a command, whose module is imported now."""
-    module = importlib.import_module(f"kale_tag.commands.{name}")
+    module = importlib.import_module(f"kale_tag.commands.{HOMES.get(name, name)}")
     found: Command = getattr(module, name)
     return found
 

@@ -78,7 +78,7 @@ def test_extract() -> None:
     assert Path("a.ipynb").read_bytes() == tagged
 
     Path("b.ipynb").write_bytes(NOTEBOOK)
-    assert "a proposal" in api.extract("b.ipynb")
+    assert "A proposal" in api.extract("b.ipynb")
 
 
 def test_compile() -> None:

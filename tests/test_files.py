@@ -169,7 +169,7 @@ def test_saved_by_somebody_else_meanwhile(nb: Path) -> None:
     staged = files.stage(files.read(str(nb)), b"ours")
     nb.write_bytes(b"theirs!")
 
-    with pytest.raises(UserError, match="saved by somebody else"):
+    with pytest.raises(UserError, match="has changed since it was read"):
         staged.commit()
 
     assert nb.read_bytes() == b"theirs!"

@@ -1,17 +1,32 @@
-"""`kale-tag apply`: write what a spec or a reviewed patch asks for."""
+"""`kale-tag apply`, `revert` and `upgrade`: change notebooks, and print what was done."""
 
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+from kale_tag.commands.shared import batch
 from kale_tag.commands.shared.options import (
     AllOrNothing,
     Color,
     Format,
     Interactive,
     Jobs,
+    NotebookPaths,
+    PatchPaths,
     Paths,
     Quiet,
     Reanchor,
     Verbose,
 )
-from kale_tag.commands.shared.write import Options, write
+from kale_tag.commands.shared.report import Report, style_for
+from kale_tag.commands.shared.targets import STDIN, find_targets
+from kale_tag.diagnostics import UserError, count, error
+from kale_tag.notebook.model import Notebook
+from kale_tag.plan.apply import Applied
+from kale_tag.plan.plan import Plan
+from kale_tag.render import plan as render
+from kale_tag.render.style import Style
+from kale_tag.spec.change import Change
 
 
 def apply(  # noqa: PLR0913  one parameter an option
@@ -36,9 +51,9 @@ def apply(  # noqa: PLR0913  one parameter an option
 
     kale-tag apply patches/
     """
-    return write(
+    return _write(
         paths,
-        Options(
+        _Options(
             verb="changed",
             reanchor=reanchor,
             interactive=interactive,
@@ -50,3 +65,259 @@ def apply(  # noqa: PLR0913  one parameter an option
             color=color,
         ),
     )
+
+
+def revert(  # noqa: PLR0913  one parameter an option
+    paths: PatchPaths,
+    *,
+    interactive: Interactive = False,
+    reanchor: Reanchor = False,
+    all_or_nothing: AllOrNothing = False,
+    format: Format = "text",  # noqa: A002  the option's name
+    jobs: Jobs = 1,
+    quiet: Quiet = False,
+    verbose: Verbose = False,
+    color: Color = "auto",
+) -> int:
+    """Undo patches that were applied.
+
+    kale-tag revert patches/
+    """
+    return _write(
+        paths,
+        _Options(
+            verb="reverted",
+            undo=True,
+            reanchor=reanchor,
+            interactive=interactive,
+            all_or_nothing=all_or_nothing,
+            as_json=format == "json",
+            jobs=jobs,
+            quiet=quiet,
+            verbose=verbose,
+            color=color,
+        ),
+    )
+
+
+def upgrade(  # noqa: PLR0913  one parameter an option
+    paths: NotebookPaths,
+    *,
+    interactive: Interactive = False,
+    all_or_nothing: AllOrNothing = False,
+    format: Format = "text",  # noqa: A002  the option's name
+    jobs: Jobs = 1,
+    quiet: Quiet = False,
+    verbose: Verbose = False,
+    color: Color = "auto",
+) -> int:
+    """Bring tags and settings of Kale 0.x to Kale 2.
+
+    Problems that only you can fix are listed with their places.
+
+    kale-tag upgrade old.ipynb
+
+    kale-tag upgrade notebooks/ --all-or-nothing
+
+    It is `kale-tag apply kale:upgrade`, and shows what it changes; `kale-tag plan kale:upgrade`
+    shows it without writing, and with `-o patches/` writes it down for a review.
+    """
+    if not paths:
+        raise UserError(
+            error("no-notebooks", "no notebook is given", help="kale-tag upgrade NOTEBOOK")
+        )
+    if others := [path for path in paths if path.endswith((".yaml", ".yml", ".json"))]:
+        message = f"upgrade takes notebooks, and {others[0]} is not a notebook"
+        hint = "`legacy: upgrade` in a spec upgrades first, and then applies its rules"
+        raise UserError(error("bad-options", message, help=hint))
+    return _write(
+        ["kale:upgrade", *paths],
+        _Options(
+            verb="upgraded",
+            interactive=interactive,
+            all_or_nothing=all_or_nothing,
+            as_json=format == "json",
+            jobs=jobs,
+            quiet=quiet,
+            shows=not quiet,
+            verbose=verbose,
+            color=color,
+        ),
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class _Options:
+    """What the three commands have in common."""
+
+    verb: str  # what is done to a notebook: `changed`
+    undo: bool = False
+    reanchor: bool = False
+    interactive: bool = False
+    all_or_nothing: bool = False
+    as_json: bool = False
+    jobs: int = 1
+    quiet: bool = False
+    shows: bool = False  # show each change as `plan` does
+    verbose: bool = False
+    color: Color = "auto"
+
+
+def _write(paths: Sequence[str], options: _Options) -> int:
+    """Change the notebooks that *paths* stand for; the exit code."""
+    if options.interactive:
+        _check_interactive(paths, options)
+    report = Report(style_for(options.color, sys.stdout.isatty()))
+    targets = find_targets(paths, patches_only=options.undo)
+    report.keep(targets.diagnostics)
+    report.unusable = targets.unusable
+    how = batch.Work(
+        _show(options, report.style),
+        undo=options.undo,
+        reanchor=options.reanchor,
+        choose=_Asker(report.style) if options.interactive else None,
+        write=True,
+        stage_only=options.all_or_nothing,
+        jobs=options.jobs,
+        quiet=options.quiet or options.interactive,
+    )
+    try:
+        for outcome in batch.run(targets, how):
+            report.add(outcome)
+            if not options.all_or_nothing:
+                _print(outcome, report, options)
+        written = not options.all_or_nothing or _commit(report)
+    finally:
+        for outcome in report.outcomes:
+            if outcome.staged is not None:
+                outcome.staged.discard()
+        report.close(verbose=options.verbose, quiet=options.quiet)
+    for outcome in report.outcomes if options.all_or_nothing and written else ():
+        _print(outcome, report, options)
+    _print_end(report, options, written=written)
+    return report.exit_code
+
+
+def _check_interactive(paths: Sequence[str], options: _Options) -> None:
+    clash = "--format json" if options.as_json else "--jobs" if options.jobs > 1 else ""
+    if STDIN in paths:
+        clash = "`-`, because the answers come from standard input"
+    if clash:
+        raise UserError(error("bad-options", f"--interactive cannot go with {clash}"))
+
+
+def _show(options: _Options, style: Style) -> batch.Show:
+    def show(outcome: batch.Outcome, done: Applied) -> None:
+        if options.as_json:
+            value = render.as_value(done.plan, done.notebook)
+            outcome.value.append({"spec": done.spec, **value})
+            return
+        if options.verbose or options.shows:
+            lines = render.as_text(done.plan, done.notebook, style)
+            outcome.text += "".join(f"{line}\n" for line in lines)
+        outcome.text += "".join(f"{line}\n" for line in render.moved(done.plan, style))
+
+    return show
+
+
+def _print_end(report: Report, options: _Options, *, written: bool) -> None:
+    # If a notebook goes to standard output, nothing else may.
+    out = sys.stderr if any(one.name == STDIN for one in report.outcomes) else sys.stdout
+    if options.as_json:
+        print(report.as_json(written=written), file=out)
+    elif report.outcomes and not options.quiet:
+        left = "" if written else "; nothing was written"
+        verb = options.verb if written else "to change"
+        print(f"{report.summary(verb)}{left}", file=out)
+
+
+def _print(outcome: batch.Outcome, report: Report, options: _Options) -> None:
+    """Print the notebook itself where it came from standard input, else a line about it."""
+    text = not options.as_json and not options.quiet
+    if outcome.output is not None:
+        sys.stdout.buffer.write(outcome.output)
+        sys.stdout.flush()
+    elif text and outcome.changed and not outcome.failed:
+        parts = [count(len(outcome.cells), "cell")] if outcome.cells else []
+        if outcome.settings:
+            parts.append("settings")
+        name = report.style.bold(outcome.name)
+        print(f"{options.verb} {name}: {' and '.join(parts)}")
+        print(outcome.text, end="")
+    elif text and options.verbose and not outcome.failed:
+        print(report.style.dim(f"unchanged {outcome.name}"))
+
+
+def _commit(report: Report) -> bool:
+    """Put all new files in place, or none where any notebook failed; whether it was done.
+
+    Every file is checked before the first is replaced, so that one that was saved meanwhile
+    stops them all.
+    """
+    staged = [one.staged for one in report.outcomes if one.staged is not None]
+    try:
+        for one in staged:
+            one.check()
+    except UserError as exc:
+        report.keep(exc.diagnostics)
+    if report.exit_code:
+        return False
+    for outcome in report.outcomes:
+        if outcome.staged is not None:
+            try:
+                outcome.staged.commit()
+            except UserError as exc:
+                report.fail(outcome, exc)
+    return True
+
+
+QUESTION = "change this? [y,n,a,d,q,?] "
+HELP = """\
+y  yes, change this
+n  no, leave it unchanged
+a  yes, and all the rest of this notebook
+d  no, and nothing more of this notebook
+q  no, and nothing more at all; the changes you accepted are written
+?  this help
+"""
+
+
+@dataclass(slots=True)
+class _Asker:
+    """Asks on standard output, and reads answers from standard input; its end means `q`."""
+
+    style: Style
+    quitted: bool = False
+
+    def __call__(self, notebook: Notebook, plan: Plan) -> tuple[Change, ...]:
+        """The changes of *plan* that the user wants."""
+        chosen: list[Change] = []
+        if plan.changes and not self.quitted:
+            print(self.style.bold(notebook.name))
+        for number, change in enumerate(plan.changes):
+            if self.quitted:
+                break
+            for line in render.as_text(replace(plan, changes=(change,)), notebook, self.style):
+                print(line)
+            answer = self._answer()
+            if answer == "a":
+                return (*chosen, *plan.changes[number:])
+            if answer == "d":
+                break
+            if answer == "q":
+                self.quitted = True
+            elif answer == "y":
+                chosen.append(change)
+        return tuple(chosen)
+
+    def _answer(self) -> str:
+        while True:
+            print(self.style.blue(QUESTION), end="", flush=True)
+            line = sys.stdin.readline()
+            if not line:
+                print()
+                return "q"
+            answer = line.strip().lower()[:1]
+            if answer and answer in "ynadq":
+                return answer
+            print(HELP, end="")

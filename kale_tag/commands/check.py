@@ -1,14 +1,15 @@
 """`kale-tag check`: errors and warnings in specs, notebooks and pipelines."""
 
+import os
 import sys
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from functools import cache
 from typing import TYPE_CHECKING
 
 from kale_tag import files
 from kale_tag.commands.check_cleaners import find_cleaners
-from kale_tag.commands.check_pipeline import CheckedPipeline, check_pipeline
 from kale_tag.commands.shared import batch
 from kale_tag.commands.shared.options import (
     CheckFormat,
@@ -22,8 +23,9 @@ from kale_tag.commands.shared.options import (
 )
 from kale_tag.commands.shared.report import print_diagnostic, style_for
 from kale_tag.commands.shared.targets import STDIN, Checks, Task, find_checks
-from kale_tag.diagnostics import Diagnostic, UserError, count, error, nearest
+from kale_tag.diagnostics import Diagnostic, Label, UserError, count, error, nearest
 from kale_tag.kale.checks import has_kale_tags, lint
+from kale_tag.kale.metadata import SETTINGS_KEY
 from kale_tag.kale.settings import CompileOptions
 from kale_tag.kale.view import TaggedNotebook
 from kale_tag.notebook.model import Notebook
@@ -40,6 +42,8 @@ from kale_tag.rules.registry import Finding
 
 if TYPE_CHECKING:
     from kale_tag.commands.shared.pipelines import Reader
+    from kale_tag.compiler.runtime import Runtime
+    from kale_tag.lint.names import Named
 
 
 def check(  # noqa: PLR0913  one parameter an option
@@ -100,6 +104,15 @@ def findings(
     yield (), [Finding(one, reasons.get(one.code, "")) for one in cleaners]
 
 
+@dataclass(frozen=True, slots=True)
+class _CheckedPipeline:
+    """The findings in a pipeline."""
+
+    diagnostics: tuple[Diagnostic, ...] = ()
+    named: "Named | None" = None  # its name
+    inner: frozenset[str] = frozenset()  # the files of the notebooks that it refers to
+
+
 @dataclass(slots=True)
 class _Checked:
     """The findings in one notebook, or why it could not be read."""
@@ -107,7 +120,7 @@ class _Checked:
     name: str
     is_kales: bool = False  # it has tags or settings of Kale's, or a spec
     own: list[Diagnostic] = field(default_factory=list)  # findings in its tags and settings
-    pipeline: CheckedPipeline = field(default_factory=CheckedPipeline)
+    pipeline: _CheckedPipeline = _CheckedPipeline()
     drift: list[Finding] = field(default_factory=list)  # differences from its specs
     reasons: dict[str, str] = field(default_factory=dict)  # of the codes that its specs silence
     unusable: tuple[Diagnostic, ...] = ()
@@ -201,7 +214,74 @@ class _Checker:
             options = merged(options, spec.compile or CompileOptions())
         if self.reader is None:
             self.reader = reader(self.tasks, self.stdin, self.watch)
-        checked.pipeline = check_pipeline(notebook, tagged, options, self.reader)
+        checked.pipeline = _check_pipeline(notebook, tagged, options, self.reader)
+
+
+def _check_pipeline(
+    on_disk: Notebook,
+    tagged: Notebook,
+    options: CompileOptions,
+    reader: "Reader",
+) -> _CheckedPipeline:
+    """Check the pipeline of a notebook, which specs have *tagged* in memory.
+
+    Places are those of the file *on_disk*.
+    """
+    # With all that compiles, a third of the time that check takes to start, and not always needed.
+    from kale_tag.commands.shared.pipelines import STDIN_NOTEBOOK  # noqa: PLC0415
+    from kale_tag.lint.context import compile_notebook  # noqa: PLC0415
+    from kale_tag.lint.names import Named  # noqa: PLC0415
+    from kale_tag.lint.pipelines import lint  # noqa: PLC0415
+
+    if tagged.name == STDIN:
+        tagged = read_notebook(tagged.data, STDIN_NOTEBOOK, fast=tagged.fast)
+    inner: dict[str, str] = {}
+    load = reader.loader(inner)
+
+    def loaded(path: str, at: Label) -> Notebook:
+        try:
+            return load(path, at)
+        except UserError as exc:
+            first = exc.diagnostics[0]
+            text = f"the notebook that the cell refers to cannot be used: {first.message}"
+            raise UserError(error("unreadable-reference", text, at, help=first.help)) from None
+
+    local = files.modules_in(os.path.dirname(tagged.name))
+    found = compile_notebook(tagged, options, loaded, local, _runtime())
+    places = {tagged.name: Places(on_disk)}
+    diagnostics = [*lint(found)]
+    places |= _places_of({name for name in _sources(diagnostics) if name in inner}, reader)
+    named = None
+    if found.parts:
+        at = places[tagged.name].metadata(None, (SETTINGS_KEY, "pipeline_name"))
+        named = Named(on_disk.name, found.parts[0].pipeline.name, at)
+    settings = places[tagged.name].metadata(None, (SETTINGS_KEY,))
+    located = (one if one.labels else replace(one, labels=(settings,)) for one in diagnostics)
+    return _CheckedPipeline(
+        tuple(dict.fromkeys(in_files(diagnostic, places) for diagnostic in located)),
+        named,
+        frozenset(map(files.identity, inner)),
+    )
+
+
+def _sources(diagnostics: Collection[Diagnostic]) -> Iterator[str]:
+    for diagnostic in diagnostics:
+        for label in diagnostic.labels:
+            yield label.source.name
+
+
+def _places_of(names: Collection[str], reader: "Reader") -> dict[str, Places]:
+    """The places in the files of notebooks inside, which have been read before."""
+    return {
+        name: Places(read_notebook(files.read(name).data, name, fast=reader.fast)) for name in names
+    }
+
+
+@cache
+def _runtime() -> "Runtime":
+    from kale_tag.compiler.runtime import load_runtime  # noqa: PLC0415  see above
+
+    return load_runtime()
 
 
 def _place(diagnostic: Diagnostic, name: str) -> tuple[bool, str, int, int]:

@@ -18,7 +18,6 @@ from kale_tag.commands.shared.options import (
     RenamePaths,
     Write,
 )
-from kale_tag.commands.shared.ready import is_ready, ready_spec
 from kale_tag.commands.shared.report import print_diagnostic, style_for
 from kale_tag.commands.shared.targets import (
     STDIN,
@@ -26,8 +25,10 @@ from kale_tag.commands.shared.targets import (
     Targets,
     classify_paths,
     default_specs,
+    is_ready,
     listed_by,
     looks_like_a_spec,
+    ready_spec,
 )
 from kale_tag.diagnostics import Diagnostic, Label, Source, Span, UserError, count, error, nearest
 from kale_tag.fields.fields import Form

@@ -211,7 +211,7 @@ def test_not_a_notebook_at_one_revision(capsys: Capture) -> None:
     told = printed(capsys, "old", "broken", code=2)
     assert f"nb/a.ipynb\n{RETAGGED}1 differs, 1 unchanged, 1 failed (old, broken)" in told
     assert "\n --> broken:b.ipynb:2:2\n" in told
-    assert "= help: it was committed so: `git show broken:b.ipynb` prints it\n" in told
+    assert "= help: this is the committed version: `git show broken:b.ipynb` prints it\n" in told
     assert "error[lfs-pointer]: main:b.ipynb is a pointer of Git LFS" in printed(
         capsys, "broken", "main", code=2
     )
@@ -384,7 +384,7 @@ def test_ambiguous(capsys: Capture) -> None:
 
     assert printed(capsys, "nb", code=2) == (
         "error[ambiguous-argument]: `nb` is both a revision and a path\n"
-        "  = help: `nb --` is the revision; `-- nb`, or `./nb`, the path\n\n"
+        "  = help: write `nb --` for the revision, `-- nb` or `./nb` for the path\n\n"
     )
     assert as_value(capsys, "nb", "--")["summary"]["differ"] == 2
     assert as_value(capsys, "--", "nb")["before"] == "HEAD"

@@ -27,7 +27,7 @@ from spec_strategies import (
     valid_specs,
 )
 
-from kale_tag.commands.shared.ready import is_ready, ready_spec
+from kale_tag.commands.shared.targets import is_ready, ready_spec
 from kale_tag.diagnostics import Diagnostic, Label, Source, UserError
 from kale_tag.fields.yaml_tree import plain, read_yaml
 from kale_tag.kale import settings, tags

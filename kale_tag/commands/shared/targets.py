@@ -8,10 +8,10 @@ import sys
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 
+import kale_tag
 from kale_tag import files
 from kale_tag.commands.shared import patches
-from kale_tag.commands.shared.ready import is_ready, ready_spec
-from kale_tag.diagnostics import Diagnostic, Label, Source, Span, UserError, error
+from kale_tag.diagnostics import Diagnostic, Label, Source, Span, UserError, error, nearest
 from kale_tag.plan.patch import ENDING
 from kale_tag.plan.read_patch import Patch
 from kale_tag.spec.change import Target
@@ -21,6 +21,8 @@ from kale_tag.spec.read import read_spec, target_for
 STDIN = "-"
 DEFAULT_SPEC = "kale-tag.yaml"
 DEFAULT_FOLDER = "specs"
+READY = "kale:"
+"""Begins the names of ready specs, which come with kale-tag: `kale:upgrade`."""
 
 
 @dataclass(slots=True)
@@ -369,6 +371,40 @@ def path_variables(name: str, folder: str) -> Iterator[tuple[str, str]]:
     except ValueError:  # another drive of Windows
         relative = place
     yield "dir", relative.replace(os.sep, "/")
+
+
+def is_ready(path: str) -> bool:
+    """Whether *path* is meant as the name of a ready spec."""
+    return path.startswith(READY)
+
+
+def ready_spec(path: str) -> Source:
+    """The text of the ready spec that *path* names. Raises `UserError` if there is none."""
+    names = ready_names()
+    if path not in names:
+        known = f"there are {', '.join(f'`{name}`' for name in names)}"
+        raise UserError(
+            error(
+                "no-such-spec",
+                f"no ready spec is named `{path}`",
+                help=f"did you mean `{near}`? {known}" if (near := nearest(path, names)) else known,
+            )
+        )
+    name = path.removeprefix(READY)
+    return Source(path, files.read_text(os.path.join(_ready_folder(), f"{name}.yaml")).text)
+
+
+def ready_names() -> list[str]:
+    """The names of all ready specs, sorted."""
+    names = (os.path.basename(path) for path in files.specs_in(_ready_folder()))
+    return [f"{READY}{name.removesuffix('.yaml')}" for name in names if name.endswith(".yaml")]
+
+
+def _ready_folder() -> str:
+    """The folder in the installed package, or `specs/` of the checkout that this runs from."""
+    package = os.path.dirname(os.path.abspath(kale_tag.__file__))
+    inside = os.path.join(package, "specs")
+    return inside if os.path.isdir(inside) else os.path.join(os.path.dirname(package), "specs")
 
 
 @dataclass(slots=True)

@@ -8,8 +8,7 @@ import pytest
 from kale_oracle import OTHER_REASONS, seen
 from notebooks import canonical
 
-from kale_tag.commands.shared.ready import ready_names, ready_spec
-from kale_tag.commands.shared.targets import spec_of
+from kale_tag.commands.shared.targets import ready_names, ready_spec, spec_of
 from kale_tag.diagnostics import UserError
 from kale_tag.kale.checks import lint
 from kale_tag.kale.outline import outline
