@@ -68,7 +68,7 @@ def build(
     targets = find_targets(paths, alone=True)
     if targets.diagnostics:
         raise UserError(*targets.diagnostics)
-    work = _Builder(reader(targets.tasks, targets.stdin, batch.watch()), finish, but)
+    work = _NotebookBuilder(reader(targets.tasks, targets.stdin, batch.watch()), finish, but)
     built = list(batch.each(work.on, targets.tasks, jobs=jobs, quiet=quiet))
     named = {files.identity(path) for path in paths if path != STDIN}
     inner = frozenset[str]().union(*(one.inner for one in built)) - named
@@ -150,7 +150,7 @@ def reader(
 
 
 @dataclass(frozen=True, slots=True)
-class _Builder:
+class _NotebookBuilder:
     reader: Reader
     finish: Finish
     but: Collection[str]
