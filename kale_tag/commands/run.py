@@ -145,8 +145,11 @@ def _execute(plan: local.LocalRun, watch: Watch, screen: Screen) -> bool:
                 screen.draw(watch.run, watch.now)
     except KeyboardInterrupt:
         interrupted = True
-    watch.close(interrupted=interrupted)
-    screen.close(watch.run, watch.now)
+    finally:
+        try:
+            watch.close(interrupted=interrupted)
+        finally:
+            screen.close(watch.run, watch.now)
     keep_artifacts(plan.folder)
     with contextlib.suppress(OSError):  # the disk is full, which is reported later
         write_run(watch.run)

@@ -11,7 +11,7 @@ from kale_tag.diagnostics import UserError, error
 from kale_tag.render import run_text
 from kale_tag.render.run_failure import TAIL, beyond, clean, failure, last_words
 from kale_tag.render.run_page import StepParts, as_page
-from kale_tag.render.style import Style
+from kale_tag.render.text import Style
 from kale_tag.run import local
 from kale_tag.run.run_record import RunComparison, RunOutcome, StepOutcome
 from kale_tag.run.watch import Watch
@@ -54,10 +54,12 @@ class Screen:
         print(run_text.step_line(step, width, self.style, plain=_is_ascii(), now=now), flush=True)
 
     def close(self, run: RunOutcome, now: float) -> None:
-        """Show the final state of *run*."""
-        self.draw(run, now)
-        if self.table:
-            self.table.close(run_text.table(run, self.style, plain=_is_ascii(), now=now))
+        """Show the final state of *run*, and the cursor again."""
+        try:
+            self.draw(run, now)
+        finally:
+            if self.table:
+                self.table.close(run_text.table(run, self.style, plain=_is_ascii(), now=now))
 
     def _print_logs(self, run: RunOutcome) -> None:
         """Print what the steps have written to their logs since the last time."""
@@ -94,10 +96,12 @@ class _Table:
         self._draw(lines[first : first + room])
 
     def close(self, lines: list[str]) -> None:
-        """Draw all *lines*, which remain."""
+        """Draw all *lines*, which remain, and show the cursor."""
         self.live.vertical_overflow = "visible"
-        self._draw(lines)
-        self.live.stop()
+        try:
+            self._draw(lines)
+        finally:
+            self.live.stop()
 
     def _draw(self, lines: list[str]) -> None:
         from rich.text import Text  # noqa: PLC0415  on a terminal only

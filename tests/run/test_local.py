@@ -7,10 +7,21 @@ import signal
 import subprocess
 import time
 import uuid
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from runs import alive, command, environment, put, run
+
+from kale_tag.commands.run import _execute
+from kale_tag.commands.run_report import Screen
+from kale_tag.commands.shared.packages import load_package
+from kale_tag.compiler.read_package import read_compiled
+from kale_tag.render.text import Style
+from kale_tag.run import local
+from kale_tag.run.local import Event, LocalRun
+from kale_tag.run.run_record import RunOutcome
+from kale_tag.run.watch import Watch
 
 SIX = """
 # %% tags=imports
@@ -406,6 +417,29 @@ def test_on_a_terminal(tmp_path: Path) -> None:
     last = text[text.rindex("\x1b[1A") :]
     assert all(f"✓\x1b[0m {name}" in last for name in ("load", "train", "tell"))
     assert "3 steps done" in last
+
+
+def test_the_cursor_comes_back(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The live table shows the cursor again, whatever ends the run."""
+
+    def broken(_run: object) -> Iterator[Event]:
+        yield Event("tick")
+        raise RuntimeError("an unexpected exception")
+
+    put(tmp_path, SIX)
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("FORCE_COLOR", "1")  # for rich, standard output is a terminal
+    monkeypatch.setattr(local, "execute", broken)
+    package = read_compiled(load_package(["nb.ipynb"]).header)
+    record = RunOutcome(package.name, str(tmp_path), "2026-01-01T00:00:00+00:00")
+    watch = Watch(package, record, {}, {})
+    plan = LocalRun(package, str(tmp_path), str(tmp_path), {})
+    with pytest.raises(RuntimeError, match="unexpected"):
+        _execute(plan, watch, Screen(Style(), str(tmp_path), live=True))
+    shown = capsys.readouterr().out
+    assert shown.rindex("\x1b[?25h") > shown.rindex("\x1b[?25l")
 
 
 DIFFERENT = """
