@@ -36,7 +36,7 @@ from kale_tag.plan.drift import drift
 from kale_tag.plan.plan import plan
 from kale_tag.render import diagnostics
 from kale_tag.render.diagnostics import as_command
-from kale_tag.render.style import Style
+from kale_tag.render.text import Style
 from kale_tag.rules import registry
 from kale_tag.rules.registry import Finding
 

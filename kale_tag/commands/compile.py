@@ -26,7 +26,7 @@ from kale_tag.compiler.package import package
 from kale_tag.compiler.package_text import Origin, as_text, changed_sources, size_warnings
 from kale_tag.compiler.runtime import Runtime, load_runtime
 from kale_tag.diagnostics import Label, Source, UserError, count, error, warning
-from kale_tag.render.style import Style
+from kale_tag.render.text import Style
 
 ENDINGS = {
     "yaml": ".pipeline.yaml",

@@ -23,7 +23,7 @@ from kale_tag.commands.shared.targets import STDIN, find_targets
 from kale_tag.diagnostics import UserError, count, error
 from kale_tag.plan.apply import Applied
 from kale_tag.render import plan as render
-from kale_tag.render.style import Style
+from kale_tag.render.text import Style
 
 
 def plan(  # noqa: PLR0913  one parameter an option

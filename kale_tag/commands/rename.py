@@ -42,7 +42,7 @@ from kale_tag.rename.edits import Edit, Renamed
 from kale_tag.rename.patch import patch_diagnostics, rename_in_patch
 from kale_tag.rename.spec import rename_diagnostics, rename_in_spec
 from kale_tag.render import diagnostics
-from kale_tag.render.style import Style
+from kale_tag.render.text import Style
 from kale_tag.spec.change import Target
 from kale_tag.spec.model import Given, Spec
 from kale_tag.spec.read import read_spec

@@ -9,15 +9,13 @@ from itertools import groupby
 from typing import TYPE_CHECKING
 
 from kale_tag.diagnostics import Diagnostic, Label, Source, count
-from kale_tag.render.style import Style
+from kale_tag.render.text import JOINERS, TAB, Style, expanded, one_line
 
 if TYPE_CHECKING:
     from kale_tag.rules.registry import Finding
 
 Paint = Callable[[str], str]
 
-JOINERS = "\u200d\ufe0f"  # no width of their own, yet part of what stands before them
-TAB = "    "
 WIDTH = 160
 """Columns of a quoted line; of a longer line the part around the place is shown."""
 
@@ -109,7 +107,7 @@ def _quoted(
         last = number
         group = list(on_line)
         text, lead = _window(group[0])
-        yield f"{style.blue(str(number).rjust(len(gutter)))} {bar} {_expanded(text)}".rstrip()
+        yield f"{style.blue(str(number).rjust(len(gutter)))} {bar} {expanded(text)}".rstrip()
         for label in group:
             start, end = _columns(label, text, lead)
             mark = ("^" if label is primary else "-") * max(_columns_wide(text[start:end]), 1)
@@ -164,22 +162,6 @@ def _columns(label: Label, text: str, lead: int) -> tuple[int, int]:
     start = min(max(start, 0), len(text))
     end = min(start + length, len(text))
     return start, start + len(text[start:end].rstrip())
-
-
-def one_line(text: str) -> str:
-    """*text* that quotes what users wrote, without line breaks and what moves a cursor."""
-    return _expanded(text.replace("\n", "\\n").replace("\r", "\\r"))
-
-
-def _expanded(text: str) -> str:
-    return "".join(map(_shown, text))
-
-
-def _shown(character: str) -> str:
-    if character == "\t":
-        return TAB
-    seen = character.isprintable() or character in JOINERS
-    return character if seen else "\N{REPLACEMENT CHARACTER}"
 
 
 def _columns_wide(text: str) -> int:

@@ -33,10 +33,7 @@ from kale_tag.kale.outline import Step
 from kale_tag.notebook.json_value import same
 from kale_tag.notebook.model import MISSING
 from kale_tag.render import diagnostics
-from kale_tag.render.diagnostics import one_line
-from kale_tag.render.setting import as_text as setting_as_text
-from kale_tag.render.setting import as_written, digits
-from kale_tag.render.style import Style
+from kale_tag.render.text import Style, as_written, digits, one_line, setting_as_text
 
 Names = tuple[str, str]
 """The two revisions, files or folders that are compared."""

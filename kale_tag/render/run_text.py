@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Sequence
 
 from kale_tag.diagnostics import count
-from kale_tag.render.style import Style
+from kale_tag.render.text import Style
 from kale_tag.run.run_record import (
     ComparedVariable,
     Difference,

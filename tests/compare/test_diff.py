@@ -21,12 +21,9 @@ from kale_tag.diagnostics import Label, Source, UserError, error
 from kale_tag.notebook.json_value import same
 from kale_tag.notebook.model import Notebook
 from kale_tag.notebook.read import read_notebook
-from kale_tag.render.diagnostics import one_line
 from kale_tag.render.diff import ComparedNotebook, as_json, as_text
-from kale_tag.render.diff_graph import graph_after, graph_before
-from kale_tag.render.diff_markdown import LIMIT, as_markdown, code
-from kale_tag.render.setting import differences
-from kale_tag.render.style import Style
+from kale_tag.render.diff_markdown import LIMIT, as_markdown, code, graph_after, graph_before
+from kale_tag.render.text import Style, differences, one_line
 
 TAGS = st.lists(
     st.sampled_from(["step:a", "step:b", "prev:a", "skip", "imports", "limit:cpu:1", "x", "x|`"]),

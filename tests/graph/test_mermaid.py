@@ -14,7 +14,7 @@ from notebooks import from_percent
 from kale_tag.compare.diff import diff_notebooks
 from kale_tag.graph.mermaid import Arrow, Node, Shape, flowchart
 from kale_tag.notebook.read import read_notebook
-from kale_tag.render.diff_graph import graph_after, graph_before
+from kale_tag.render.diff_markdown import graph_after, graph_before
 
 SHAPES: tuple[Shape, ...] = ("box", "rounded", "stadium", "subroutine", "cylinder", "hexagon")
 CLASSES = {"new": "fill:#dafbe1,stroke:#1a7f37", "unused": "fill:#fff"}

@@ -15,7 +15,7 @@ from kale_tag.kale.settings import CompileOptions, StepOptions
 from kale_tag.notebook.model import Notebook
 from kale_tag.notebook.read import read_notebook
 from kale_tag.render.diagnostics import as_text
-from kale_tag.render.style import Style
+from kale_tag.render.text import Style
 
 DOCUMENTS = sorted((Path(__file__).parent.parent / "pipelines").glob("*.md"))
 """Notebooks, and the pipelines or diagnostics that they make."""

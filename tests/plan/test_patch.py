@@ -23,7 +23,7 @@ from kale_tag.plan.apply_patch import apply_patch, inverted
 from kale_tag.plan.patch import Operation, as_text, operations, prove_patch
 from kale_tag.plan.read_patch import Patch, read_patch
 from kale_tag.render.diagnostics import as_text as fault_text
-from kale_tag.render.style import Style
+from kale_tag.render.text import Style
 from kale_tag.spec.change import Change
 
 values = st.recursive(

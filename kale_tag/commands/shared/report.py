@@ -10,7 +10,7 @@ from kale_tag.commands.shared.batch import Outcome
 from kale_tag.diagnostics import Diagnostic, UserError, count
 from kale_tag.render import diagnostics
 from kale_tag.render.diagnostics import digest, errors_last, tally
-from kale_tag.render.style import Color, Style
+from kale_tag.render.text import Color, Style
 
 
 @dataclass(slots=True)

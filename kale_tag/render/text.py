@@ -1,21 +1,80 @@
-"""The changes of one setting, by the path of each difference in it."""
+"""Text of every kind of output: colours, one-line texts, and the differences of a setting."""
 
 import json
 import re
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from itertools import takewhile
+from typing import Literal
 
 from kale_tag.notebook.json_value import HugeInt, same
 from kale_tag.notebook.model import MISSING
-from kale_tag.render.diagnostics import one_line
-from kale_tag.render.style import Style
 
-Difference = tuple[str, object, object]
+JOINERS = "\u200d\ufe0f"
+"""Characters without a width, which belong to the character before them."""
+
+TAB = "    "
+
+SettingDifference = tuple[str, object, object]
 """A path such as `volumes[0].type`, the old value and the new; `MISSING` where there is none."""
 
+Color = Literal["auto", "always", "never"]
+"""When there are colours: `auto` is on a terminal."""
 
-def as_text(key: str, before: object, after: object, style: Style) -> Iterator[str]:
-    """A line for each difference: `volumes[0].type: "clone" -> "pvc"`."""
+
+@dataclass(frozen=True, slots=True)
+class Style:
+    """Wraps text in the escape sequences of ECMA-48 when *color* is set."""
+
+    color: bool = False
+
+    def red(self, text: str) -> str:
+        """Removed parts and errors."""
+        return self._in("31", text)
+
+    def green(self, text: str) -> str:
+        """Added parts."""
+        return self._in("32", text)
+
+    def yellow(self, text: str) -> str:
+        """Warnings."""
+        return self._in("33", text)
+
+    def blue(self, text: str) -> str:
+        """Frames and line numbers."""
+        return self._in("34", text)
+
+    def bold(self, text: str) -> str:
+        """Names and headlines."""
+        return self._in("1", text)
+
+    def dim(self, text: str) -> str:
+        """Context."""
+        return self._in("2", text)
+
+    def _in(self, code: str, text: str) -> str:
+        return f"\033[{code}m{text}\033[0m" if self.color and text else text
+
+
+def one_line(text: str) -> str:
+    """*text* that quotes what users wrote, without line breaks and what moves a cursor."""
+    return expanded(text.replace("\n", "\\n").replace("\r", "\\r"))
+
+
+def expanded(text: str) -> str:
+    """*text* with each tab as spaces and each control character as U+FFFD."""
+    return "".join(map(_shown, text))
+
+
+def _shown(character: str) -> str:
+    if character == "\t":
+        return TAB
+    seen = character.isprintable() or character in JOINERS
+    return character if seen else "\N{REPLACEMENT CHARACTER}"
+
+
+def setting_as_text(key: str, before: object, after: object, style: Style) -> Iterator[str]:
+    """A line for each difference in a setting: `volumes[0].type: "clone" -> "pvc"`."""
     for path, old, new in differences(key, before, after):
         if new is MISSING:
             yield style.red(one_line(f"- {path}: {as_written(old)}"))
@@ -26,7 +85,7 @@ def as_text(key: str, before: object, after: object, style: Style) -> Iterator[s
             yield f"{one_line(path)}: {' -> '.join(values)}"
 
 
-def differences(path: str, before: object, after: object) -> Iterator[Difference]:
+def differences(path: str, before: object, after: object) -> Iterator[SettingDifference]:
     """The differences between two values of a setting, as deep as both have the same type."""
     if isinstance(before, Mapping) and isinstance(after, Mapping) and before and after:
         for key in sorted(before.keys() | after.keys()):
@@ -38,7 +97,9 @@ def differences(path: str, before: object, after: object) -> Iterator[Difference
         yield path, before, after
 
 
-def _in_lists(path: str, before: Sequence[object], after: Sequence[object]) -> Iterator[Difference]:
+def _in_lists(
+    path: str, before: Sequence[object], after: Sequence[object]
+) -> Iterator[SettingDifference]:
     """The differences of two lists between their common start and end."""
     start = _common_start(before, after)
     old, new = before[start:], after[start:]
