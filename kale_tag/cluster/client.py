@@ -10,7 +10,13 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from kale_tag.cluster.health import Answer, Endpoint, connection_diagnostic, status_diagnostic
+from kale_tag.cluster.health import (
+    Answer,
+    Endpoint,
+    connection_diagnostic,
+    not_the_api,
+    status_diagnostic,
+)
 from kale_tag.compiler.read_package import PackageHeader, not_a_package
 from kale_tag.diagnostics import Diagnostic, UserError, error
 
@@ -110,7 +116,7 @@ class Cluster:
         pipeline, _ = self._find_or_create(
             "pipelines", package.pipeline, lambda: self._ask(doing, create, body), **self._where
         )
-        pipeline_id = self._id(pipeline.pipeline_id, doing)
+        pipeline_id = self._id(pipeline.pipeline_id)
         doing = f"upload the version {name}"
 
         def upload() -> Any:  # noqa: ANN401  one of kfp's models
@@ -132,7 +138,7 @@ class Cluster:
             message = f"the version {name} exists, with another package"
             hint = "choose another `--version-name`, or leave it out"
             raise UserError(error("version-taken", message, help=hint))
-        version_id = self._id(version.pipeline_version_id, doing)
+        version_id = self._id(version.pipeline_version_id)
         return PipelineVersion(pipeline_id, version_id, name, new)
 
     def experiment(self, name: str) -> str:
@@ -145,7 +151,7 @@ class Cluster:
         found, _ = self._find_or_create(
             "experiments", name, lambda: self._ask(doing, create, body), **self._where
         )
-        return self._id(found.experiment_id, doing)
+        return self._id(found.experiment_id)
 
     def start(
         self,
@@ -155,15 +161,15 @@ class Cluster:
         parameters: Mapping[str, object],
     ) -> str:
         """The id of a new run of *version*."""
-        models, doing = self.client.api_models, "start the run"
+        models = self.client.api_models
         body = models.V2beta1Run(
             display_name=name,
             experiment_id=experiment_id,
             pipeline_version_reference=self._reference(version),
             runtime_config=models.V2beta1RuntimeConfig(parameters=dict(parameters)),
         )
-        made = self._ask(doing, self.client.runs.run_service_create_run, body)
-        return self._id(made.run_id, doing)
+        made = self._ask("start the run", self.client.runs.run_service_create_run, body)
+        return self._id(made.run_id)
 
     def schedule(
         self,
@@ -181,7 +187,7 @@ class Cluster:
         models, doing = self.client.api_models, "schedule the pipeline"
         if found := self._find("recurring_runs", name, experiment_id=experiment_id):
             if _schedule_of(found) == (cron, version.version_id, dict(parameters)):
-                return self._id(found.recurring_run_id, doing), False
+                return self._id(found.recurring_run_id), False
             message = f"the recurring run {name} exists, with another schedule, version or "
             message += "parameters; both would go on"
             hint = "delete the old one in the UI, or choose another name: `--run-name`"
@@ -196,13 +202,12 @@ class Cluster:
             max_concurrency="1",
         )
         create = self.client.recurring_runs.recurring_run_service_create_recurring_run
-        return self._id(self._ask(doing, create, body).recurring_run_id, doing), True
+        return self._id(self._ask(doing, create, body).recurring_run_id), True
 
     def look(self, run_id: str) -> ClusterRun:
         """The present state of the run *run_id*."""
-        doing = "get the run"
-        run = self._ask(doing, self.client.runs.run_service_get_run, run_id)
-        self._id(run.run_id, doing)
+        run = self._ask("get the run", self.client.runs.run_service_get_run, run_id)
+        self._id(run.run_id)
         details = run.run_details.task_details if run.run_details else None
         tasks = sorted(details or (), key=lambda one: str(one.start_time or "9"))
         return ClusterRun(
@@ -255,11 +260,11 @@ class Cluster:
             pipeline_id=version.pipeline_id, pipeline_version_id=version.version_id
         )
 
-    def _id(self, value: str | None, doing: str) -> str:
+    def _id(self, value: str | None) -> str:
         """*value*, which every answer of the API has."""
         if value:
             return value
-        raise UserError(_not_understood(self.endpoint, doing))
+        raise UserError(not_the_api(self.endpoint, Answer(200)))
 
     def _ask(self, doing: str, call: Callable[..., Any], *args: object, **kwargs: object) -> Any:  # noqa: ANN401
         """The answer of the server to one request."""
@@ -277,11 +282,13 @@ class Cluster:
             known = connection_diagnostic(self.endpoint, exc)
             if known is None and isinstance(exc, AttributeError):
                 raise
-            raise UserError(known or _not_understood(self.endpoint, doing)) from None
+            raise UserError(known or not_the_api(self.endpoint, Answer(200))) from None
         # kfp makes a record of None values of any text.
-        if not _is_record(self.client.runs.run_service_get_run.__self__.api_client.last_response):
-            raise UserError(_not_understood(self.endpoint, doing))
-        return answer
+        response = self.client.runs.run_service_get_run.__self__.api_client.last_response
+        with contextlib.suppress(ValueError):
+            if isinstance(json.loads(response.data), dict):
+                return answer
+        raise UserError(not_the_api(self.endpoint, Answer(200, text=str(response.data))))
 
 
 def _schedule_of(run: Any) -> tuple[str, str, dict[str, object]]:  # noqa: ANN401  kfp's model
@@ -309,21 +316,8 @@ def _message(status: Any) -> str:  # noqa: ANN401  kfp's model
 
 def _refusal(endpoint: Endpoint, exc: Any, doing: str) -> Diagnostic:  # noqa: ANN401  ApiException
     if not exc.status:
-        return connection_diagnostic(endpoint, exc) or _not_understood(endpoint, doing)
+        return connection_diagnostic(endpoint, exc) or not_the_api(endpoint, Answer(200))
     body = exc.body or ""
     text = body.decode(errors="replace") if isinstance(body, bytes) else body
     kind = (exc.headers or {}).get("Content-Type", "")
     return status_diagnostic(endpoint, Answer(exc.status, kind, text=text), doing)
-
-
-def _is_record(response: Any) -> bool:  # noqa: ANN401  kfp's own
-    try:
-        return isinstance(json.loads(response.data), dict)
-    except ValueError:
-        return False
-
-
-def _not_understood(endpoint: Endpoint, doing: str) -> Diagnostic:
-    message = f"cannot {doing}: {endpoint.url} did not return what the KFP API returns"
-    hint = "check for a proxy in between; the server may also be too new for this version of kfp"
-    return error("not-the-api", message, help=hint)

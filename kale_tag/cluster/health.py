@@ -7,7 +7,8 @@ import json
 import socket
 import ssl
 import threading
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
+from concurrent.futures import Future
 from dataclasses import dataclass, field
 from typing import Any
 from urllib.parse import urlsplit
@@ -22,7 +23,7 @@ PATH = "/apis/v2beta1/healthz"
 LONGEST = 65536
 """Bytes of an answer that are read."""
 
-_FORWARD = "`kubectl port-forward -n kubeflow svc/ml-pipeline-ui 8080:80` makes a cluster reachable"
+PORT = "`kubectl port-forward -n kubeflow svc/ml-pipeline-ui 8080:80` opens http://localhost:8080"
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,89 +73,96 @@ class Answer:
 def check(endpoint: Endpoint) -> bool:
     """Whether the server has several users, so that a namespace is needed.
 
-    Raises `UserError` within `SECONDS` if it is not a healthy API server of Kubeflow Pipelines.
+    Raises `UserError` within `SECONDS` if it is not a healthy API server of Kubeflow Pipelines. The
+    request runs in a thread: looking up a name, and a server that sends a byte now and then, have
+    no time limit otherwise.
     """
-    answer = _in_time(lambda: _ask(endpoint), endpoint)
-    if answer.status != 200 or answer.is_html:
+    found: Future[Answer] = Future()
+
+    def run() -> None:
+        try:
+            found.set_result(_ask(endpoint))
+        except Exception as exc:  # noqa: BLE001  raised again below
+            found.set_exception(exc)
+
+    threading.Thread(target=run, daemon=True).start()
+    try:
+        answer = found.result(SECONDS)
+    except Exception as exc:
+        if known := connection_diagnostic(endpoint, exc):
+            raise UserError(known) from None
+        raise
+    if answer.status != 200:
         raise UserError(status_diagnostic(endpoint, answer, "connect"))
     try:
         value = json.loads(answer.text)
     except ValueError:
         value = None
     if not isinstance(value, dict):
-        raise UserError(_not_the_api(endpoint, "did not return JSON"))
+        raise UserError(not_the_api(endpoint, answer))
     return value.get("multi_user") is True
 
 
-def connection_diagnostic(  # noqa: PLR0911  one for each kind of error
-    endpoint: Endpoint, exc: BaseException
-) -> Diagnostic | None:
+def connection_diagnostic(endpoint: Endpoint, exc: BaseException) -> Diagnostic | None:
     """The error for *exc* if it is about the network, else None."""
     from http.client import HTTPException  # noqa: PLC0415  slow to import
 
     url, causes = endpoint.url, _causes(exc)
-    for cause in causes:
-        match cause:
-            case ssl.SSLCertVerificationError():
-                return _certificate(endpoint, cause)
-            case ssl.SSLError():
-                notes = [str(cause.reason or cause).lower().replace("_", " ")]
-                hint = f"without TLS it is {url.replace('https://', 'http://', 1)}"
-                return error("no-tls", f"TLS failed: {url}", notes=notes, help=hint)
-            case socket.gaierror():
-                hint = "check the name in `--host`, the network and the VPN"
-                return error("no-such-host", f"host not found: {urlsplit(url).hostname}", help=hint)
-            case ConnectionRefusedError():
-                hint = f"check the port; {_FORWARD} at http://localhost:8080"
-                return error("not-reachable", f"connection refused: {url}", help=hint)
-            case TimeoutError():
-                hint = "check host and port, and any firewall, VPN or proxy"
-                return error("no-answer", f"no answer: {url}", help=hint)
-            case _:
-                pass
-    last = causes[-1]
-    if not isinstance(last, OSError | HTTPException):
-        return None
-    why = getattr(last, "strerror", None) or str(last) or type(last).__name__
-    hint = "check that it is an API server of Kubeflow Pipelines, and try again"
-    if url.startswith("http://"):
-        hint = f"with TLS it is https://{url.removeprefix('http://')}"
-    notes = [" ".join(why.split()).lower()[:200]]
-    return error("no-answer", f"connection closed without an answer: {url}", notes=notes, help=hint)
+    address = url.partition("://")[2]
+    kinds: list[tuple[type[BaseException], str, str, str]] = [
+        (ssl.SSLCertVerificationError, "untrusted-certificate", "untrusted certificate", ""),
+        (ssl.SSLError, "no-tls", "TLS failed", f"without TLS it is http://{address}"),
+        (socket.gaierror, "no-such-host", "host not found", "check `--host`, network and VPN"),
+        (ConnectionRefusedError, "not-reachable", "connection refused", f"check the port; {PORT}"),
+        (TimeoutError, "no-answer", "no answer", "check host, port, firewall, VPN and proxy"),
+        (OSError, "no-answer", "connection closed", "check the port, and http:// or https://"),
+        (HTTPException, "no-answer", "not an HTTP server", "check the port"),
+    ]
+    for kind, code, what, hint in kinds:
+        if found := next((one for one in causes if isinstance(one, kind)), None):
+            where = urlsplit(url).hostname if code == "no-such-host" else url
+            why = getattr(found, "verify_message", "") or getattr(found, "reason", "")
+            message = f"{what}: {where}" + (f" ({why})" if isinstance(why, str) and why else "")
+            return error(code, message, help=hint or _trusting(endpoint, str(why)))
+    return None
 
 
-_REFUSALS = {
+REFUSALS = {
+    401: ("token-needed", "requires authentication", "put a token into KALE_TAG_TOKEN"),
     403: ("not-allowed", "permission denied", "check `--namespace` and the token"),
-    404: ("not-found", "not found", "check whether it was deleted, and try again"),
+    404: ("not-found", "not found", "check whether it was deleted"),
     409: ("taken", "the name is taken", "choose another name"),
+    500: ("server-error", "server error", "try again; else see the log of ml-pipeline"),
 }
-"""Code, reason and help for statuses that mean one thing each."""
+"""Code, reason and help for a status."""
 
 
 def status_diagnostic(endpoint: Endpoint, answer: Answer, doing: str) -> Diagnostic:
     """The error for an *answer* that refuses to *doing*, a verb such as `connect`."""
     url, status = endpoint.url, answer.status
-    if status < 400 or (status == 404 and not (answer.message and answer.text.lstrip()[:1] == "{")):
-        what = "returned an HTML page" if status < 400 else "returned 404"
-        where = answer.location.partition("?")[0]
-        return _not_the_api(endpoint, what, *([f"redirects to {where}"] if where else []))
+    if status < 400 or (status == 404 and not answer.text.lstrip().startswith("{")):
+        return not_the_api(endpoint, answer)
     if status == 400 and "https" in answer.text.lower() and url.startswith("http://"):
         hint = f"write https://{url.removeprefix('http://')}"
         return error("needs-tls", f"requires TLS: {url}", help=hint)
     message = endpoint.without_secrets(answer.message)
     notes = [f"the server: {message}"] if message else []
+    other = ("refused", "refused", "see the log of ml-pipeline")
+    code, why, hint = REFUSALS.get(min(status, 500), other)
+    if status == 401 and endpoint.headers:
+        code, why, hint = "token-refused", "rejects the token", "get a new token for this server"
     if status == 401:
-        code, hint = "token-needed", "put a token into the environment variable KALE_TAG_TOKEN"
-        what = "requires authentication"
-        if endpoint.headers:
-            code, what = "token-refused", "rejects the token"
-            hint = "get a new token: this one may be wrong, expired, or for another server"
-        return error(code, f"{url} {what} (401)", notes=notes, help=hint)
-    code, why, hint = _REFUSALS.get(status, ("refused", "refused", "see the log of ml-pipeline"))
-    if status >= 500:
-        code, why = "server-error", "server error"
-        hint = "try again in a minute; else see the log of ml-pipeline"
+        return error(code, f"{url} {why} (401)", notes=notes, help=hint)
     return error(code, f"cannot {doing}: {why} ({status}) at {url}", notes=notes, help=hint)
+
+
+def not_the_api(endpoint: Endpoint, answer: Answer) -> Diagnostic:
+    """The error for an *answer* that no KFP API gives: of a proxy, a login, or the UI."""
+    what = "an HTML page" if answer.is_html else "something else"
+    notes = [f"redirects to {answer.location.partition('?')[0]}"] if answer.location else []
+    hint = f"the API may be at {endpoint.url}/pipeline; a login page needs a token (KALE_TAG_TOKEN)"
+    message = f"{endpoint.url} returned {what}, not the KFP API"
+    return error("not-the-api", message, notes=notes, help=hint)
 
 
 def _ask(endpoint: Endpoint) -> Answer:
@@ -172,50 +180,15 @@ def _ask(endpoint: Endpoint) -> Answer:
     return Answer(found.status, kind, location, found.read(LONGEST).decode(errors="replace"))
 
 
-def _in_time(work: Callable[[], Answer], endpoint: Endpoint) -> Answer:
-    """The result of *work*, done in a thread.
-
-    Looking up a name, and a server that sends a byte now and then, have no time limit otherwise.
-    """
-    done: list[Answer] = []
-    failed: list[Exception] = []
-
-    def run() -> None:
-        try:
-            done.append(work())
-        except Exception as exc:  # noqa: BLE001  raised again below
-            failed.append(exc)
-
-    thread = threading.Thread(target=run, daemon=True)
-    thread.start()
-    thread.join(SECONDS)
-    if done:
-        return done[0]
-    exc = failed[0] if failed else TimeoutError()
-    known = connection_diagnostic(endpoint, exc)
-    if known is None:
-        raise exc
-    raise UserError(known)
-
-
-def _not_the_api(endpoint: Endpoint, what: str, *notes: str) -> Diagnostic:
-    message = f"{endpoint.url} {what}, not the KFP API"
-    hint = f"behind Kubeflow's dashboard the API is often at {endpoint.url}/pipeline; a login page "
-    hint += "needs a token (KALE_TAG_TOKEN)"
-    return error("not-the-api", message, notes=notes, help=hint)
-
-
-def _certificate(endpoint: Endpoint, exc: ssl.SSLCertVerificationError) -> Diagnostic:
-    why = str(getattr(exc, "verify_message", "") or exc)
-    hint = "name the certificate of its issuer (PEM): `--ca-cert FILE`"
+def _trusting(endpoint: Endpoint, why: str) -> str:
+    """What helps against a certificate that is not trusted because of *why*."""
     if "expired" in why or "not yet valid" in why:
-        hint = "the server needs a new certificate; check the clock of this machine too"
-    elif "match" in why or "not valid for" in why:
-        hint = "use the name that the certificate is for"
-    elif endpoint.own_ca:
-        hint = f"{endpoint.own_ca} is not the certificate of its issuer"
-    message = f"untrusted certificate of {endpoint.url}: {why}"
-    return error("untrusted-certificate", message, help=hint)
+        return "the server needs a new certificate; check the clock of this machine too"
+    if "match" in why or "not valid for" in why:
+        return "use the name that the certificate is for"
+    if endpoint.own_ca:
+        return f"{endpoint.own_ca} is not the certificate of its issuer"
+    return "name the certificate of its issuer (PEM): `--ca-cert FILE`"
 
 
 def _causes(exc: BaseException) -> list[BaseException]:
