@@ -135,7 +135,7 @@ def run(*paths: str, folder: str, parameters: Mapping[str, object] | None = None
     printed.
     """
     from kale_tag.commands.run import run as run_command  # noqa: PLC0415
-    from kale_tag.run.run_folder import read_run  # noqa: PLC0415
+    from kale_tag.run.run_record import read_run  # noqa: PLC0415
 
     words = [
         f"{name}={value if isinstance(value, str) else json.dumps(value)}"

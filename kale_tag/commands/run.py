@@ -31,11 +31,14 @@ from kale_tag.commands.shared.report import Report, style_for
 from kale_tag.compiler.read_package import Compiled, PackageTask, read_compiled
 from kale_tag.diagnostics import UserError, error, suggest
 from kale_tag.run import local
-from kale_tag.run.compare import runs
-from kale_tag.run.compare.comparison import environment, watched
+from kale_tag.run.compare.comparison import (
+    check_comparable,
+    compare_runs,
+    environment,
+    watched,
+)
 from kale_tag.run.reuse import Reuse, RunPlace, place_for, reusable, reused_from
-from kale_tag.run.run_folder import keep_artifacts, write_run
-from kale_tag.run.run_record import RunOutcome
+from kale_tag.run.run_record import RunOutcome, keep_artifacts, write_run
 from kale_tag.run.this_machine import cluster_only, missing_packages
 from kale_tag.run.watch import Watch
 
@@ -82,7 +85,7 @@ def run(  # noqa: PLR0913  one parameter an option
     diagnostics.show(loaded.warnings)
     if compare:
         _check_whole(start, cache=cache)
-        runs.check_comparable(loaded.name, loaded.pipeline)
+        check_comparable(loaded.name, loaded.pipeline)
     package = _until(compiled, until)
     found = read_arguments(loaded.header, param or (), params)
     values = {one.name: found.get(one.name, one.default) for one in package.parameters}
@@ -118,7 +121,7 @@ def run(  # noqa: PLR0913  one parameter an option
     if compare and not interrupted:
         assert loaded.pipeline is not None
         notebook = loaded.name, loaded.pipeline
-        beside = partial(runs.compare_runs, *notebook, package, watch.run, timeout)
+        beside = partial(compare_runs, *notebook, package, watch.run, timeout)
     code = finish(watch, diagnostics, beside, report=report, quiet=quiet, verbose=verbose)
     if interrupted:
         raise KeyboardInterrupt

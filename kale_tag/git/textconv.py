@@ -11,8 +11,7 @@ from codecs import BOM_UTF8
 from collections.abc import Iterator, Mapping, Sequence
 
 from kale_tag.kale.metadata import SETTINGS_KEY, tags_in
-from kale_tag.notebook.json_style import JsonStyle
-from kale_tag.notebook.json_value import HugeInt, skip_space, value_at
+from kale_tag.notebook.json_value import HugeInt, JsonStyle, skip_space, value_at
 
 HEAD = "# %%"
 """Starts the head line of a cell, as in percent notebooks; `#%` starts every other line of ours."""

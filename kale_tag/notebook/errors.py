@@ -6,7 +6,7 @@ from shlex import quote
 from typing import Final
 
 from kale_tag.diagnostics import Diagnostic, Label, Source, error
-from kale_tag.notebook.lines import Lines
+from kale_tag.notebook.places import Lines
 
 RESTORE: Final = "restore it, for example with `git checkout -- {name}`"
 CONVERT: Final = "`jupyter nbconvert --to notebook --nbformat 4 --inplace {name}` converts it"
@@ -68,17 +68,6 @@ def not_json(name: str, data: bytes, diagnostic: str, offset: int) -> Diagnostic
     )
 
 
-def too_deep(name: str) -> Diagnostic:
-    """Nesting that Python's `json` cannot read."""
-    return error(
-        "too-deep",
-        f"the JSON of {name} is nested too deeply to be read",
-        Label(Source(name)),
-        notes=("Jupyter cannot open it either",),
-        help="clear the outputs of the cell that holds the nested value",
-    )
-
-
 def not_an_object(name: str) -> Diagnostic:
     """JSON, but a list, a number, a text."""
     return error(
@@ -107,16 +96,6 @@ def bad_cell(name: str, data: bytes, index: int, offset: int) -> Diagnostic:
         f"cell {index} of {name} is not an object",
         _place(name, data, offset)[0],
         help="remove it in a text editor; cells are counted from 0",
-    )
-
-
-def bad_source(name: str, index: int) -> Diagnostic:
-    """The source of the cell *index* is not text."""
-    return error(
-        "bad-source",
-        f"the source of cell {index} of {name} is neither text nor a list of text",
-        Label(Source(name, cell=index)),
-        help="make it a string or a list of strings in a text editor; cells are counted from 0",
     )
 
 

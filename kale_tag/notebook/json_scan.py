@@ -66,6 +66,11 @@ def last(members: list[Member], key: str) -> Member | None:
     return next((member for member in reversed(members) if member.key == key), None)
 
 
+def skipped(text: str, start: int) -> tuple[object, int]:
+    """For `members_at` and `items_at`: reads a value, and keeps None of it."""
+    return None, value_at(text, start)[1]
+
+
 def _any_key(text: str, at: int) -> tuple[str, int, int]:
     # A key with escapes, or an error.
     if text[at : at + 1] != '"':

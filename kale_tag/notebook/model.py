@@ -5,8 +5,7 @@ from dataclasses import dataclass, field
 from enum import Enum
 from typing import TYPE_CHECKING, Final
 
-from kale_tag.diagnostics import UserError
-from kale_tag.notebook import errors
+from kale_tag.diagnostics import Diagnostic, Label, Source, UserError, error
 from kale_tag.notebook.json_value import decode
 
 if TYPE_CHECKING:
@@ -96,14 +95,14 @@ class Notebook:
         try:
             return decode(raw)
         except RecursionError:
-            raise UserError(errors.too_deep(self.name)) from None
+            raise UserError(too_deep(self.name)) from None
 
     def _odd_source(self, index: int, diagnostic: Exception) -> str:
         if not len(self.raw_source(index)):
             return ""
         if isinstance(diagnostic, RecursionError):
-            raise UserError(errors.too_deep(self.name)) from None
-        raise UserError(errors.bad_source(self.name, index)) from None
+            raise UserError(too_deep(self.name)) from None
+        raise UserError(_bad_source(self.name, index)) from None
 
 
 def _joined(lines: object) -> str:
@@ -144,3 +143,24 @@ def first_line(source: str, width: int = 40) -> str:
     """The first line of a cell that is not blank, cut to *width* characters."""
     line = next((line.strip() for line in source.splitlines() if line.strip()), "")
     return line if len(line) <= width else f"{line[: width - 1]}…"
+
+
+def too_deep(name: str) -> Diagnostic:
+    """Nesting that Python's `json` cannot read."""
+    return error(
+        "too-deep",
+        f"the JSON of {name} is nested too deeply to be read",
+        Label(Source(name)),
+        notes=("Jupyter cannot open it either",),
+        help="clear the outputs of the cell that holds the nested value",
+    )
+
+
+def _bad_source(name: str, index: int) -> Diagnostic:
+    """The source of the cell *index* is not text."""
+    return error(
+        "bad-source",
+        f"the source of cell {index} of {name} is neither text nor a list of text",
+        Label(Source(name, cell=index)),
+        help="make it a string or a list of strings in a text editor; cells are counted from 0",
+    )

@@ -1,18 +1,18 @@
 """Labels of the parts of a notebook, and their places in its file.
 
 A label of a cell, of a tag or of code counts in the cell. `in_files` gives the same label in the
-notebook's file, whose own line is then quoted.
+notebook's file, whose own line is then quoted. `Lines` turns byte offsets of any file into labels.
 """
 
 import re
 from collections.abc import Mapping
 from dataclasses import replace
 from functools import cached_property
+from typing import Final
 
-from kale_tag.diagnostics import Diagnostic, Label, Source
-from kale_tag.notebook.json_scan import Item, items_at, last, members_at
-from kale_tag.notebook.json_value import skip_space, value_at
-from kale_tag.notebook.lines import Lines
+from kale_tag.diagnostics import Diagnostic, Label, Source, Span
+from kale_tag.notebook.json_scan import Item, items_at, last, members_at, skipped
+from kale_tag.notebook.json_value import skip_space
 from kale_tag.notebook.model import BOM, Notebook
 
 Path = tuple[str | int, ...]
@@ -21,6 +21,15 @@ _LETTER = re.compile(
     r"\\u[dD][89abAB][0-9a-fA-F]{2}\\u[dD][c-fC-F][0-9a-fA-F]{2}|\\u.{4}|\\.|[^\\]", re.DOTALL
 )
 """One character in a string of JSON, however it is written."""
+
+BLOCK: Final = 1 << 16
+REACH: Final = 100
+"""Bytes of a long line that a label quotes to each side of its place."""
+
+LONGEST: Final = 1000
+"""Bytes of a place that a label covers; of a longer one it covers the start."""
+
+_CONTINUING = bytes(range(0x80, 0xC0))
 
 
 def cell_label(notebook: Notebook, cell: int, text: str = "") -> Label:
@@ -95,11 +104,11 @@ class Places:
         if index is None:
             return Label(Source(self.notebook.name))
         item = self._cells[index]
-        source = last(members_at(self._text, item.start, _skipped)[0], "source")
+        source = last(members_at(self._text, item.start, skipped)[0], "source")
         start, end = item.start, item.start + 1
         if source is not None:
             start, end = source.start, source.end
-            if self._text[start] == "[" and (items := items_at(self._text, start, _skipped)[0]):
+            if self._text[start] == "[" and (items := items_at(self._text, start, skipped)[0]):
                 start, end, _ = items[min(line, len(items) - 1)]
         return self._lines.label(self.notebook.name, start, end)
 
@@ -130,11 +139,11 @@ class Places:
 
     def _pieces(self, index: int) -> list[tuple[int, int]]:
         """Where the strings stand in the file that make the source of a cell."""
-        source = last(members_at(self._text, self._cells[index].start, _skipped)[0], "source")
+        source = last(members_at(self._text, self._cells[index].start, skipped)[0], "source")
         if source is None:
             return []
         if self._text[source.start] == "[":
-            items = items_at(self._text, source.start, _skipped)[0]
+            items = items_at(self._text, source.start, skipped)[0]
             return [(one.start, one.end) for one in items]
         return [(source.start, source.end)]
 
@@ -146,9 +155,9 @@ class Places:
     @cached_property
     def _cells(self) -> list[Item]:
         start = skip_space(self._text, 3 if self.notebook.data.startswith(BOM) else 0)
-        cells = last(members_at(self._text, start, _skipped)[0], "cells")
+        cells = last(members_at(self._text, start, skipped)[0], "cells")
         assert cells is not None  # a notebook has them
-        return items_at(self._text, cells.start, _skipped)[0]
+        return items_at(self._text, cells.start, skipped)[0]
 
 
 def _found(raw: str, path: Path) -> tuple[int, int]:
@@ -156,12 +165,12 @@ def _found(raw: str, path: Path) -> tuple[int, int]:
     start, key_end, value, end = 0, 1, 0, len(raw)
     for part in path:
         if isinstance(part, str) and raw[value] == "{":
-            member = last(members_at(raw, value, _skipped)[0], part)
+            member = last(members_at(raw, value, skipped)[0], part)
             if member is None:
                 break
             start, key_end, value, end = member.key_start, member.key_end, member.start, member.end
         elif isinstance(part, int) and raw[value] == "[":
-            items = items_at(raw, value, _skipped)[0]
+            items = items_at(raw, value, skipped)[0]
             if part >= len(items):
                 break
             start, end = items[part].start, items[part].end
@@ -172,5 +181,70 @@ def _found(raw: str, path: Path) -> tuple[int, int]:
     return start, key_end if is_long else end
 
 
-def _skipped(text: str, start: int) -> tuple[object, int]:
-    return None, value_at(text, start)[1]
+class Lines:
+    """The lines of *data*, which is UTF-8, in blocks: a place costs no more in a large file.
+
+    Bytes that no UTF-8 text has count as one character each.
+    """
+
+    def __init__(self, data: bytes) -> None:
+        """Look at the bytes once, when the first place is asked for."""
+        self.data = data
+        # For each block what comes before it: lines, characters, the start of the line it is in.
+        self._blocks: list[tuple[int, int, int]] = []
+
+    def label(self, name: str, start: int, end: int) -> Label:
+        """The bytes from *start* to *end* of the file *name*, as far as they are in one line."""
+        line, begin, column = self._position(start)
+        end = max(self._boundary(min(end, start + LONGEST)), start + 1)
+        stop = self.data.find(b"\n", start, end + REACH)
+        stop = self._boundary(end + REACH) if stop < 0 else stop
+        end = max(min(end, stop), start + 1)
+        while end < len(self.data) and self.data[end] & 0xC0 == 0x80:
+            end += 1  # a whole character at least
+        first = max(begin, self._boundary(start - REACH))
+        after = max(end, stop)
+        before, inside = self._text(first, start), self._text(start, end)
+        text = (before + inside + self._text(end, after)).rstrip("\r\n")
+        span = Span(len(before), max(len(before + inside.rstrip("\r\n")), len(before) + 1))
+        return Label(Source(name, text, None, line, column - len(before)), span)
+
+    def _position(self, offset: int) -> tuple[int, int, int]:
+        # The line, where it starts, and the column, of a byte.
+        if not self._blocks:
+            self._scan()
+        block = offset // BLOCK
+        lines, _, begin = self._blocks[block]
+        start = block * BLOCK
+        line = lines + self.data.count(b"\n", start, offset) + 1
+        begin = max(begin, self.data.rfind(b"\n", start, offset) + 1)
+        if not begin and self.data.startswith(BOM):
+            begin = min(len(BOM), offset)
+        return line, begin, self._characters(offset) - self._characters(begin) + 1
+
+    def _characters(self, offset: int) -> int:
+        block = offset // BLOCK
+        return self._blocks[block][1] + _count(self.data[block * BLOCK : offset])
+
+    def _scan(self) -> None:
+        lines = characters = begin = 0
+        for start in range(0, len(self.data) + 1, BLOCK):
+            self._blocks.append((lines, characters, begin))
+            block = self.data[start : start + BLOCK]
+            lines += block.count(b"\n")
+            characters += _count(block)
+            begin = max(begin, start + block.rfind(b"\n") + 1) if b"\n" in block else begin
+
+    def _boundary(self, offset: int) -> int:
+        # The start of the character that the byte at *offset* belongs to.
+        offset = min(max(offset, 0), len(self.data))
+        while 0 < offset < len(self.data) and self.data[offset] & 0xC0 == 0x80:
+            offset -= 1
+        return offset
+
+    def _text(self, start: int, end: int) -> str:
+        return self.data[start:end].decode(errors="replace")
+
+
+def _count(data: bytes) -> int:
+    return len(data) if data.isascii() else len(data.translate(None, _CONTINUING))

@@ -13,9 +13,10 @@ from kale_tag.diagnostics import UserError
 from kale_tag.notebook import errors
 from kale_tag.notebook.json_scan import Member, items_at, last, members_at
 from kale_tag.notebook.json_value import decode, skip_space, value_at
-from kale_tag.notebook.model import BOM, MISSING, Notebook
+from kale_tag.notebook.model import BOM, MISSING, Notebook, too_deep
 
-SMALL: Final = 1 << 20  # files for which the time spent on each key counts, and memory does not
+SMALL: Final = 1 << 20
+"""Bytes of files for which the time spent on each key counts, and memory does not."""
 
 
 Span = tuple[int, int]
@@ -43,7 +44,7 @@ def scan_with_json(data: bytes, name: str) -> Notebook:
     try:
         top = _top_of(str(data, "latin-1"))
     except RecursionError:
-        diagnostic = errors.too_deep(name)
+        diagnostic = too_deep(name)
     except JSONDecodeError as wrong:
         diagnostic = errors.not_json(name, data, wrong.msg, wrong.pos)
     else:

@@ -1,7 +1,7 @@
 """The fast reader: msgspec reads many or large notebooks several times as fast as `json`.
 
-It checks what it skips (outputs) without building anything of it, and gives what is asked for as
-views into the bytes it was given, so that the address of a view tells where it stands.
+It checks outputs without building values, and returns views into the bytes that it was given: the
+address of a view is the place of its value.
 """
 
 import ctypes
@@ -48,10 +48,9 @@ class RawProof(msgspec.Struct, gc=False):
 
 
 def scan_with_msgspec(data: bytes, name: str) -> Notebook | None:
-    """The notebook that *data* holds, or None if the other engine has to look at it.
+    """The notebook that *data* holds, or None if `scan_with_json` has to read it.
 
-    That one accepts more (NaN, lone surrogates, a BOM, a type that is no text) and finds the words
-    for what is wrong.
+    That one accepts more (NaN, lone surrogates, a BOM, a type that is no text) and reports errors.
     """
     try:
         found = _read(data)

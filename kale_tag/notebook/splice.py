@@ -9,11 +9,9 @@ from json import JSONEncoder
 from typing import NamedTuple
 
 from kale_tag.diagnostics import UserError
-from kale_tag.notebook import errors
-from kale_tag.notebook.json_scan import Member, items_at, last, members_at
-from kale_tag.notebook.json_style import JsonStyle, line_break
-from kale_tag.notebook.json_value import same, skip_space, value_at, value_of
-from kale_tag.notebook.model import BOM, MISSING, Notebook
+from kale_tag.notebook.json_scan import Member, items_at, last, members_at, skipped
+from kale_tag.notebook.json_value import JsonStyle, line_break, same, skip_space, value_of
+from kale_tag.notebook.model import BOM, MISSING, Notebook, too_deep
 from kale_tag.notebook.read import scan_again
 
 NewMetadata = Mapping[int | None, object]
@@ -33,7 +31,7 @@ def splice(notebook: Notebook, wanted: NewMetadata) -> bytes:
     try:
         edits = sorted(_edits(notebook, wanted))
     except RecursionError:
-        raise UserError(errors.too_deep(notebook.name)) from None
+        raise UserError(too_deep(notebook.name)) from None
     if not edits:
         return notebook.data
     view, at = memoryview(notebook.data), 0
@@ -61,7 +59,7 @@ def prove(notebook: Notebook, data: bytes, wanted: NewMetadata) -> Notebook:
             if not same(new.metadata_of(holder), value):
                 raise ProofError(f"the metadata of {_called(holder)} is not as wanted")
     except RecursionError:
-        raise UserError(errors.too_deep(notebook.name)) from None
+        raise UserError(too_deep(notebook.name)) from None
     except (UserError, UnicodeDecodeError) as exc:
         raise ProofError(f"the result cannot be read: {exc}") from exc
     new.known_sources.update(notebook.known_sources)
@@ -259,18 +257,14 @@ def _deletions(data: bytes, holder: int | None) -> Iterator[tuple[int, int, byte
 def _owner(text: str, holder: int | None) -> tuple[int, int, list[Member]]:
     # The object that has, or shall have, the metadata of *holder*: its place and its members.
     start = skip_space(text, 3 if text.startswith(str(BOM, "latin-1")) else 0)
-    members, end = members_at(text, start, _skipped)
+    members, end = members_at(text, start, skipped)
     if holder is not None:
         cells = last(members, "cells")
         assert cells is not None
-        cell = items_at(text, cells.start, _skipped)[0][holder]
+        cell = items_at(text, cells.start, skipped)[0][holder]
         start = cell.start
-        members, end = members_at(text, start, _skipped)
+        members, end = members_at(text, start, skipped)
     return start, end, members
-
-
-def _skipped(text: str, start: int) -> tuple[object, int]:
-    return None, value_at(text, start)[1]
 
 
 def _in_order(members: list[Member]) -> bool:

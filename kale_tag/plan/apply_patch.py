@@ -5,8 +5,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from kale_tag.diagnostics import Diagnostic, UserError, error
-from kale_tag.notebook.json_style import shown
-from kale_tag.notebook.json_value import same, value_of
+from kale_tag.notebook.json_value import same, shown, value_of
 from kale_tag.notebook.model import MISSING, Notebook
 from kale_tag.plan.anchors import Anchors, Stale
 from kale_tag.plan.read_patch import Operation, Patch, Path, cell_of, in_metadata, pointer

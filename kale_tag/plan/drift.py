@@ -9,7 +9,7 @@ from kale_tag.kale.check_settings import PANEL
 from kale_tag.kale.metadata import PATH_KEY, SETTINGS_KEY, tags_in
 from kale_tag.kale.settings import settings_in
 from kale_tag.kale.tags import is_kales, names_in
-from kale_tag.notebook.json_style import shown
+from kale_tag.notebook.json_value import shown
 from kale_tag.notebook.model import MISSING
 from kale_tag.notebook.places import Places
 from kale_tag.plan.desired_settings import settings_changed

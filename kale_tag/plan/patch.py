@@ -4,8 +4,7 @@ import copy
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 from kale_tag.kale.metadata import SETTINGS_KEY
-from kale_tag.notebook.json_style import JsonStyle
-from kale_tag.notebook.json_value import decode, same
+from kale_tag.notebook.json_value import JsonStyle, decode, same
 from kale_tag.notebook.model import MISSING, Notebook, first_line
 from kale_tag.notebook.splice import ProofError
 from kale_tag.spec.change import Change

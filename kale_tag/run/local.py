@@ -22,7 +22,7 @@ from typing import Any, Literal
 from kale_tag.compiler.ir_yaml import to_yaml
 from kale_tag.compiler.read_package import Compiled
 from kale_tag.compiler.step_command import EXECUTOR_INPUT
-from kale_tag.diagnostics import UserError, error
+from kale_tag.diagnostics import Diagnostic, UserError, error
 from kale_tag.kale.order import in_order
 
 TICK = 0.1
@@ -78,7 +78,7 @@ def check_machine() -> None:
         raise UserError(no_kfp(""))
 
 
-def no_kfp(why: str) -> Any:  # noqa: ANN401  a Diagnostic
+def no_kfp(why: str) -> Diagnostic:
     """The error for a KFP SDK that is missing, or cannot be used: *why*."""
     return error(
         "no-kfp",

@@ -11,8 +11,14 @@ from dataclasses import dataclass, replace
 from kale_tag import files
 from kale_tag.compiler.read_package import Compiled, Constant, FromPipeline, PackageTask
 from kale_tag.diagnostics import Diagnostic, Label, Source, UserError, error
-from kale_tag.run.run_folder import digest_of, earlier_runs, read_run
-from kale_tag.run.run_record import RunOutcome, StepInputs, StepOutcome
+from kale_tag.run.run_record import (
+    RunOutcome,
+    StepInputs,
+    StepOutcome,
+    digest_of,
+    earlier_runs,
+    read_run,
+)
 
 HOME = ".kale-tag"
 """The folder for runs without `--keep`, in the current one; Git ignores it."""

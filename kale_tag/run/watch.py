@@ -8,8 +8,7 @@ from dataclasses import dataclass, field, replace
 from kale_tag.compiler.read_package import Compiled, PackageTask
 from kale_tag.run.local import Event
 from kale_tag.run.reuse import Reuse, inputs_of
-from kale_tag.run.run_folder import outputs_of
-from kale_tag.run.run_record import RunOutcome, StepOutcome
+from kale_tag.run.run_record import RunOutcome, StepOutcome, outputs_of
 
 DISK_FULL = 1_000_000
 """Bytes of free space below which a failure may be due to a full disk."""

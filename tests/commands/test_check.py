@@ -21,7 +21,7 @@ import kale_tag
 from kale_tag.cli import main
 from kale_tag.diagnostics import Label, Source, Span, UserError, error
 from kale_tag.kale.checks import lint
-from kale_tag.notebook.lines import BLOCK, Lines
+from kale_tag.notebook.places import BLOCK, Lines
 from kale_tag.notebook.read import read_notebook
 from kale_tag.render.diagnostics import as_command
 from kale_tag.render.sarif import FINGERPRINT, as_sarif

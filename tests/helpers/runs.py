@@ -10,8 +10,7 @@ from typing import Any
 
 from notebooks import from_percent
 
-from kale_tag.run.run_folder import read_run
-from kale_tag.run.run_record import RunOutcome
+from kale_tag.run.run_record import RunOutcome, read_run
 
 ROOT = Path(__file__).parents[2]
 

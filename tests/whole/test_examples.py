@@ -12,7 +12,7 @@ import pytest
 from runs import environment, newest, run
 
 from kale_tag.cli import main
-from kale_tag.run import run_folder
+from kale_tag.run import run_record
 
 EXAMPLES = Path(__file__).parents[2] / "examples"
 EXPECTED = Path(__file__).parent / "examples"
@@ -128,7 +128,7 @@ def test_demo(tmp_path: Path) -> None:
     assert "best_auc" in done.stdout
     page = (tmp_path / "demo" / "churn.html").read_text("utf-8")
     assert page.count("<iframe") == 7
-    record = run_folder.read_run(str(newest(tmp_path / "demo")))
+    record = run_record.read_run(str(newest(tmp_path / "demo")))
     assert record is not None
     kinds = {type(value).__name__ for value in record.parameters.values()}
     assert kinds == {"int", "float", "str", "bool", "list", "dict"}
