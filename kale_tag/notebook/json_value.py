@@ -110,7 +110,7 @@ class JsonStyle:
     def text(self, value: object, line: str | None) -> str:
         """The text of *value*; *line* is the line break and indent of the line it starts in.
 
-        With None for it all stands in one line. Keys are sorted, as nbformat and JupyterLab do.
+        With None all is in one line. Keys are sorted, as nbformat and JupyterLab do.
         """
         inner = line and line + self.unit
         if isinstance(value, dict):

@@ -70,8 +70,8 @@ class Places:
     def metadata(self, holder: int | None, path: Path = ()) -> Label:
         """The value at *path*, keys and positions, in the metadata of a cell or of the notebook.
 
-        Of an object or array the place is its key, which says what it is. Where the path leads to
-        nothing, the place is what it leads to last; the cell where that has no metadata.
+        The place of an object or array is its key. If the path ends early, the place is the last
+        value on it; the cell if that has no metadata.
         """
         span = self.notebook.metadata_span(holder)
         if span is None:
@@ -113,7 +113,7 @@ class Places:
         return self._lines.label(self.notebook.name, start, end)
 
     def source(self, index: int, start: int, end: int) -> Label:
-        r"""The characters from *start* to *end* of a cell's source, as far as a line holds them.
+        r"""The characters from *start* to *end* of a cell's source, as far as they are in one line.
 
         Both count in the source with `\n` at the end of every line, however the file ends them.
         """
@@ -126,7 +126,7 @@ class Places:
             raw = self.notebook.data[begin:stop].decode(errors="replace")
             letters = [found.start() for found in _LETTER.finditer(raw, 1, len(raw) - 1)]
             if start < len(letters):
-                # A line of the notebook ends in `\n` inside of the string, which is not pointed at.
+                # A line of the notebook ends in `\n` in the string: no part of the place.
                 ends = [*letters, len(raw) - 1]
                 last = max(min(end, len(letters)), start + 1)
                 first, after = (len(raw[: ends[at]].encode()) for at in (start, last))
@@ -134,11 +134,11 @@ class Places:
             start, end = start - len(letters), end - len(letters)
         if not pieces:
             return self.cell(index)
-        stop = pieces[-1][1]  # behind the last character stands the quote
+        stop = pieces[-1][1]  # the quote follows the last character
         return self._lines.label(self.notebook.name, stop - 1, stop)
 
     def _pieces(self, index: int) -> list[tuple[int, int]]:
-        """Where the strings stand in the file that make the source of a cell."""
+        """The places of the strings that make the source of a cell."""
         source = last(members_at(self._text, self._cells[index].start, skipped)[0], "source")
         if source is None:
             return []
@@ -161,7 +161,7 @@ class Places:
 
 
 def _found(raw: str, path: Path) -> tuple[int, int]:
-    """Where the member or item at *path* stands, as far as it is there."""
+    """The place of the member or item at *path*, or of the last one on the way there."""
     start, key_end, value, end = 0, 1, 0, len(raw)
     for part in path:
         if isinstance(part, str) and raw[value] == "{":

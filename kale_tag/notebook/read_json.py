@@ -162,7 +162,7 @@ def _notebook_of(data: bytes, name: str, top: list[Member]) -> Notebook:
 
 
 def _inside(view: memoryview, cell: Span | None, key: str) -> Span | None:
-    # Where the value of *key* stands in a cell that was read whole.
+    # The place of the value of *key* in a cell that was read whole.
     assert cell is not None
     member = last(members_at(str(_piece(view, cell), "latin-1"), 0)[0], key)
     return member and (cell[0] + member.start, cell[0] + member.end)

@@ -119,7 +119,7 @@ def _places(
             base = base or address(data)
             start = address(raw) - base
             span = start, start + len(raw)
-            # An address is worth nothing until what stands there has been looked at.
+            # An address counts only if the bytes there are equal.
             if not (0 < start < span[1] < len(data) and data.startswith(raw, start)):
                 span = scan_with_json(data, name).metadata_span(holder)
         known[holder] = span
@@ -129,7 +129,7 @@ def _places(
 
 
 def address(buffer: object) -> int:
-    """Where in memory the bytes of *buffer* stand."""
+    """The address of the bytes of *buffer* in memory."""
     view = _py_buffer()  # not kept: threads that share one read each other's address
     _get_buffer(buffer, view, 0)
     start = int(view[0])

@@ -19,7 +19,7 @@ NewMetadata = Mapping[int | None, object]
 
 
 class ProofError(Exception):
-    """The result of an edit is wrong: a bug of ours, nothing may be written."""
+    """The result of an edit is wrong, because of a bug: nothing may be written."""
 
 
 def splice(notebook: Notebook, wanted: NewMetadata) -> bytes:
@@ -88,8 +88,8 @@ def _prove_bytes(old: Notebook, new: Notebook, wanted: NewMetadata) -> None:
 
 
 def _prove_values(old: Notebook, data: bytes, wanted: NewMetadata) -> None:
-    # Compares all values. Metadata that comes into being or goes brings a key with it, so that
-    # there are no equal stretches to compare.
+    # Compares all values. Metadata that is added or removed changes its key too, so that
+    # no equal pieces can be compared.
     expected = value_of(old.data)
     assert isinstance(expected, dict)
     for holder, value in wanted.items():
@@ -273,7 +273,7 @@ def _in_order(members: list[Member]) -> bool:
 
 
 def _line_of(data: bytes, start: int) -> str | None:
-    # The line break and indent before the value at *start*, if at most its key stands between.
+    # The line break and indent before the value at *start*, if at most its key is between.
     at = data.rfind(b"\n", max(0, start - 200), start)
     return None if at < 0 else _line_in(data[max(at - 1, 0) : start])
 
@@ -310,7 +310,7 @@ class _Layout:
         self.line = line_break(self.separator.partition(",")[2])
 
     def line_of(self, index: int) -> str | None:
-        """The line break and indent before an entry; None if it stands amid a line."""
+        """The line break and indent before an entry; None if it is inside a line."""
         return line_break(self._gaps[index].rpartition(",")[2])
 
     def member(self, key: str, value: object, model: Member) -> str:

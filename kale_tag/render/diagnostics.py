@@ -130,12 +130,12 @@ def _line(label: Label) -> int:
 
 
 def _piece(label: Label) -> tuple[int, int]:
-    """What tells one quoted line from another: its number, and where a piece of it starts."""
+    """What identifies a quoted line: its number, and where the piece of it starts."""
     return _line(label), label.source.first_column
 
 
 def _index(label: Label) -> int:
-    """How many characters of its line stand before the label, of those that its source has."""
+    """How many characters of its line precede the label, of those that its source has."""
     start = _start(label)
     return start - (label.source.text.rfind("\n", 0, start) + 1)
 

@@ -1,6 +1,6 @@
 """Differences between notebooks, as Markdown for a pull request, with graphs before and after.
 
-All text of users stands in code spans, in `<code>` of HTML, or in Mermaid labels, each escaped:
+All text of users is in code spans, in `<code>` of HTML, or in Mermaid labels, each escaped:
 none of it becomes a heading, a table cell, a mention or a tag.
 """
 

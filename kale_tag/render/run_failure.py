@@ -53,13 +53,13 @@ def beyond(tail: bytes, diagnostic: Diagnostic) -> str:
         return re.sub(r"(?m)^error: step `[^`]*` .+\n?", "", words).rstrip("\n")
     first, *others = words[len(_HEAD) + 1 :].split("\n")
     text = [line for line in others if not line.startswith("    ")]  # the line of the place itself
-    said = (
+    complete = (
         diagnostic.labels
         and _FRAME.search(first)
         and len(text) == 1
         and text[0] in diagnostic.message
     )
-    return "" if said else words
+    return "" if complete else words
 
 
 def failure(
@@ -80,8 +80,8 @@ def failure(
     else:
         last = words.split("\n")[-1].strip()
         own = re.findall(r"(?m)^error: step `[^`]*` (.+)$", words)  # the message of the runtime
-        said = last if _EXCEPTION.match(last) and len(last) < 300 else f"exit code {step.code}"
-        message = f"step `{step.title}` " + (own[-1] if own else f"failed: {said}")
+        why = last if _EXCEPTION.match(last) and len(last) < 300 else f"exit code {step.code}"
+        message = f"step `{step.title}` " + (own[-1] if own else f"failed: {why}")
     if full or _FULL in words:
         notes.append("the disk of the run folder is full")
         hint = hint or "free some space, or use another folder: --keep FOLDER"

@@ -188,7 +188,7 @@ def reused_from(
 
 
 def lay_ready(folder: str, reused: Mapping[str, Reuse]) -> None:
-    """Put the outputs of *reused* steps where `step_guard` reads them."""
+    """Link the outputs of *reused* steps to where `step_guard` reads them."""
     for task, reuse in reused.items():
         place = os.path.join(folder, "earlier", task)
         os.makedirs(place)

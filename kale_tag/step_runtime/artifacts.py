@@ -1,4 +1,4 @@
-"""What this step gives to other steps and to Kubeflow Pipelines, in files."""
+"""The files that this step writes for other steps and for Kubeflow Pipelines."""
 
 import json, os, re
 
@@ -20,21 +20,21 @@ def in_words(error):
 
 
 def hand_on():
-    """Save the outputs and metrics, as far as they can be."""
-    faults, todo = [], [(save, name) for name in SPEC.get("out", ())]
+    """Save the outputs and metrics, all that can be saved."""
+    errors, todo = [], [(save, name) for name in SPEC.get("out", ())]
     for give, name in [*todo, *((measure, name) for name in SPEC.get("metrics", ()))]:
         try:
             give(name)
-        except Fault as fault:
-            faults += fault.args
-    if faults:
-        raise Fault(*faults)
+        except StepError as error:
+            errors += error.args
+    if errors:
+        raise StepError(*errors)
     for names in SPEC.get("together", ()):
         save_together(names)
 
 
 def tell_outputs(state):
-    """Write the report, and what the launcher reads."""
+    """Write the report, and the outputs that the launcher reads."""
     if "report" in SPEC:
         with create(place(OUTPUTS, SPEC["report"])[1]) as file:
             file.write(PAGE.whole(state).encode("utf-8", "replace"))

@@ -1,4 +1,4 @@
-"""For cells that await: they share one event loop."""
+"""Cells that await share one event loop."""
 
 import asyncio
 

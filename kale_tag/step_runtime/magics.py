@@ -18,7 +18,7 @@ CALL = re.compile(
 
 
 class Lines(list):
-    """The lines that a command printed, as IPython gives them: a list, with `s` and `n` as text."""
+    """The lines that a command printed: a list, with `s` and `n` as text, as in IPython."""
 
     l = property(list)
     s = property(" ".join)

@@ -12,7 +12,7 @@ def measure(metric):
         if type(value) is not str and not math.isfinite(value):
             value = str(value)  # JSON has no such number
     except Exception as error:
-        raise Fault(f"cannot report `{name}` as a metric: {in_words(error)}") from error
+        raise StepError(f"cannot report `{name}` as a metric: {in_words(error)}") from error
     print("metric", metric, "=", value)
     artifact, _ = place(OUTPUTS, SPEC.get("metrics_artifact", "kale_tag_metrics"))
     artifact["metadata"] = {**artifact.get("metadata", {}), metric: value}

@@ -14,6 +14,6 @@ def set_parameters():
         elif kind == "float" and type(value) is int:
             value = float(value)
         if type(value).__name__ != kind:
-            raise Fault(f"takes {kind} for the parameter `{name}`, not {value!r}")
+            raise StepError(f"takes {kind} for the parameter `{name}`, not {value!r}")
         default = SPEC.get("defaults", {}).get(name)
         NS[name] = default if default == value else value  # its keys in their order, 1.0 not 1

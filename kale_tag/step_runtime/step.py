@@ -5,12 +5,12 @@ import ast, atexit, builtins, contextlib, ctypes, faulthandler, getpass, glob, j
 import os, signal, sys, threading, traceback, types
 
 
-class Fault(Exception):
-    """What ends the step, in words for its user."""
+class StepError(Exception):
+    """An error that ends the step, with a message for its user."""
 
 
 class Stop(BaseException):
-    """The step is told to stop."""
+    """The step has to stop."""
 
 
 def ir_name(name, side):
@@ -90,14 +90,14 @@ def trace(error):
 
 
 def explain(error):
-    """Say what ended the step; its exit code."""
+    """Report what ended the step; its exit code."""
     code = {Stop: 143, KeyboardInterrupt: 130}.get(type(error), 1)
     if isinstance(error, SystemExit):
         if isinstance(error.code, int):
             code = error.code & 255 or 1
-        error = Fault(f"was ended by exit({error.code!r})")
-    if isinstance(error, Fault):
-        text = "".join(f"error: step `{SPEC['step']}` {fault}\n" for fault in error.args)
+        error = StepError(f"was ended by exit({error.code!r})")
+    if isinstance(error, StepError):
+        text = "".join(f"error: step `{SPEC['step']}` {why}\n" for why in error.args)
     else:
         text = trace(error)
     os.write(2, text.encode("utf-8", "replace"))
@@ -125,7 +125,7 @@ def run():
 
 
 def leave(*_):
-    """End this process and all that the cells left running, which would hold the pod."""
+    """End this process and all that the cells left running, which would keep the pod alive."""
     while os.getpid() == PID:
         children = []
         for path in glob.glob("/proc/self/task/*/children"):
@@ -146,7 +146,7 @@ def late(*_):
 
 def stop(*_):
     signal.signal(signal.SIGTERM, signal.SIG_IGN)
-    raise Stop("the step was told to stop (SIGTERM)")
+    raise Stop("the step was stopped (SIGTERM)")
 
 
 def no_input(*_, **__):

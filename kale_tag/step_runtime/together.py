@@ -1,4 +1,4 @@
-"""Variables that share an object: the file of each holds all of them, so that they share it on."""
+"""Variables that share an object: the file of each contains all of them, so that they still do."""
 
 import datetime, enum, os, shutil, sys, types
 
@@ -16,7 +16,7 @@ def may_change(value):
 
 
 def objects(name):
-    """The ids of what the file of a variable holds and what may change."""
+    """The ids of the mutable objects in the file of a variable."""
     value = NS[name]
     known = PICKLERS[id(value)].memo.copy().values() if id(value) in PICKLERS else ()
     return {id(one) for one in (value, *(one for _, one in known)) if may_change(one)}

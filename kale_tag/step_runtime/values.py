@@ -24,9 +24,11 @@ def load(name):
     artifact, path = place(INPUTS, name)
     meta = artifact.get("metadata", {})
     if not os.path.exists(path):
-        raise Fault(f"finds no artifact of `{name}` at {path}")
+        raise StepError(f"finds no artifact of `{name}` at {path}")
     if sha256(path) != meta.get("sha256"):
-        raise Fault(f"refuses the artifact of `{name}`: by its sha256, it is not what was written")
+        raise StepError(
+            f"refuses the artifact of `{name}`: by its sha256, it is not what was written"
+        )
     form, wrote = meta["format"], json.loads(meta["versions"])
     try:
         if form == "cloudpickle" and wrote["python"] != PYTHON:
@@ -43,7 +45,7 @@ def load(name):
             WHOLE[key] = value
         return value[meta["together"]] if key else value
     except Exception as error:
-        raise Fault(
+        raise StepError(
             f"cannot load `{name}` ({meta['type']}, {form}): {in_words(error)}\n"
             f"  written with {wrote}\n  read with    {versions(*wrote)}"
         ) from error
@@ -69,7 +71,7 @@ def save(name):
         if kind == "builtins.generator":
             advice = f"make it a list, {name} = list({name})"
         message = f"cannot hand on `{name}` ({kind}): {in_words(error)}\n  help: {advice}"
-        raise Fault(message) from error
+        raise StepError(message) from error
     artifact["metadata"] = {
         "format": form,
         "type": kind,

@@ -205,8 +205,8 @@ def run_notebook(
             _end_session(process.pid)
             process.wait()
     if process.returncode:
-        said, complained = (pathlib.Path(log).read_text("utf-8", "replace") for log in logs)
-        raise UserError(_notebook_diagnostic(said, complained, name, dict(cells)))
+        out_text, err_text = (pathlib.Path(log).read_text("utf-8", "replace") for log in logs)
+        raise UserError(_notebook_diagnostic(out_text, err_text, name, dict(cells)))
 
 
 def compare(

@@ -64,8 +64,8 @@ def difference(
         values = [_value(leaf) if not word else _text(leaf) for leaf in (one, other)]
         if values[0] == values[1]:
             values = [_text(one), _text(other)]
-        said = tuple(values) == shorts or (word == "type" and shorts[0] != shorts[1])
-        if said and not place:
+        shown = tuple(values) == shorts or (word == "type" and shorts[0] != shorts[1])
+        if shown and not place:
             return None
     what = f", its {word}" if word not in {"", "type"} else ""
     return Difference(f"at {name}{place}{what}", *_clipped(*values))
