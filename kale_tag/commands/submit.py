@@ -7,7 +7,7 @@ import re
 import sys
 import time
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import TYPE_CHECKING
 
@@ -105,6 +105,9 @@ def submit(  # noqa: PLR0913  one parameter an option
     the version. Without --host: KF_PIPELINES_ENDPOINT, the cluster around this pod, or kubectl's
     current context. Put a token into KALE_TAG_TOKEN.
     """
+    from kale_tag.cluster import client  # noqa: PLC0415  slow to import
+    from kale_tag.cluster.connect import Access, connect  # noqa: PLC0415  the same
+
     report = Report(style_for(color, sys.stdout.isatty()))
     results = _Results(quiet, format == "json")
     try:
@@ -113,10 +116,12 @@ def submit(  # noqa: PLR0913  one parameter an option
         loaded = load_package(paths, quiet=quiet)
         package = loaded.header
         report.show(loaded.warnings)
-        _check_package(package)
+        client.check_package(package)
         found = read_arguments(package, param or (), params)
         values = {package.names[name]: value for name, value in found.items()}
-        cluster = _connect(host, token, ca_cert, namespace)
+        if ca_cert:
+            files.read(ca_cert)
+        cluster = connect(Access(host, token, ca_cert, namespace))
         version = _upload(cluster, package, version_name, results)
         if upload_only:
             code = 0
@@ -141,17 +146,12 @@ def submit(  # noqa: PLR0913  one parameter an option
 
 
 def _refuse_contradictions(upload_only: bool, recurring: str, wait: bool) -> None:  # noqa: FBT001  options
-    pairs = [
-        (upload_only and recurring, "`--upload-only` starts no run, but `--recurring` starts many"),
-        (upload_only and wait, "`--upload-only` starts no run to wait for"),
-        (
-            recurring and wait,
-            "`--recurring` starts runs without end, so `--wait` cannot wait for them",
-        ),
-    ]
-    wrong = [error("contradiction", message) for both, message in pairs if both]
-    if wrong:
-        raise UserError(*wrong)
+    if upload_only and (recurring or wait):
+        message = "`--upload-only` starts no run: leave out `--recurring` and `--wait`"
+        raise UserError(error("contradiction", message))
+    if recurring and wait:
+        message = "`--recurring` starts runs without end, so that `--wait` would never end"
+        raise UserError(error("contradiction", message, help="leave out `--wait`"))
 
 
 def _cron(text: str) -> str:
@@ -174,20 +174,6 @@ def _cron(text: str) -> str:
             )
         )
     return " ".join(fields if len(fields) == 6 else ["0", *fields])
-
-
-def _check_package(package: PackageHeader) -> None:
-    from kale_tag.cluster.client import check_package  # noqa: PLC0415  slow to import
-
-    check_package(package)
-
-
-def _connect(host: str, token: str, ca_cert: str, namespace: str) -> "Cluster":
-    from kale_tag.cluster.connect import Access, connect  # noqa: PLC0415  slow to import
-
-    if ca_cert:
-        files.read(ca_cert)
-    return connect(Access(host, token, ca_cert, namespace))
 
 
 def _upload(
@@ -279,8 +265,8 @@ def _wait(
         return 130
     except UserError as exc:
         first, *more = exc.diagnostics
-        note = f"the run goes on: {url}"
-        raise UserError(_with_note(first, note), *more) from None
+        notes = (*first.notes, f"the run goes on: {url}")
+        raise UserError(replace(first, notes=notes), *more) from None
     assert run is not None
     _keep(results, run, package)
     if run.state in {"SUCCEEDED", "SKIPPED"}:
@@ -315,52 +301,42 @@ def _looks(cluster: "Cluster", run_id: str) -> "Iterator[ClusterRun]":
 
 def _news(run: "ClusterRun", steps: Mapping[str, str], shown: dict[str, str]) -> Iterator[str]:
     """A line for each step whose state differs from *shown*, which is updated."""
-    for key, task in _tasks(run, steps):
+    for key, title, task in _tasks(run, steps):
         if shown.get(key) != task.state:
             shown[key] = task.state
             took = f" ({task.seconds:.0f} s)" if task.seconds and task.state != "RUNNING" else ""
-            yield f"{_title(task, steps)}: {task.state.lower()}{took}"
+            yield f"{title}: {task.state.lower()}{took}"
     if shown.get("") != run.state:
         shown[""] = run.state
         yield f"run: {run.state.lower()}"
 
 
-def _tasks(run: "ClusterRun", steps: Mapping[str, str]) -> "list[tuple[str, ClusterTask]]":
-    """The tasks that are steps of the package; KFP lists its drivers and pods too."""
-    known = {*steps, *steps.values()}
-    return [(key, task) for key, task in run.tasks.items() if task.name in known]
-
-
-def _title(task: "ClusterTask", steps: Mapping[str, str]) -> str:
-    return steps.get(task.name, task.name)
+def _tasks(run: "ClusterRun", steps: Mapping[str, str]) -> "list[tuple[str, str, ClusterTask]]":
+    """The id, title and task of each step of the package; KFP lists its drivers and pods too."""
+    known = {**{title: title for title in steps.values()}, **steps}
+    tasks = run.tasks.items()
+    return [(key, known[task.name], task) for key, task in tasks if task.name in known]
 
 
 def _keep(results: _Results, run: "ClusterRun | None", package: PackageHeader) -> None:
     kept = results.value["run"]
     assert isinstance(kept, dict)
     if run is not None:
-        steps = package.titles
         kept["state"] = run.state
         kept["steps"] = [
-            {"name": _title(task, steps), "state": task.state, "seconds": task.seconds}
-            for _, task in _tasks(run, steps)
+            {"name": title, "state": task.state, "seconds": task.seconds}
+            for _, title, task in _tasks(run, package.titles)
         ]
 
 
 def _failed(run: "ClusterRun", steps: Mapping[str, str], url: str) -> Diagnostic:
-    bad = [task for _, task in _tasks(run, steps) if task.state == "FAILED"]
-    why = f": {listed(_title(task, steps) for task in bad)} failed" if bad else ""
-    notes = [f"`{_title(task, steps)}`: {task.error}" for task in bad if task.error]
+    bad = [(title, task) for _, title, task in _tasks(run, steps) if task.state == "FAILED"]
+    why = f": {listed(title for title, _ in bad)} failed" if bad else ""
+    notes = [f"`{title}`: {task.error}" for title, task in bad if task.error]
     if run.error and not notes:
         notes = [run.error]
     verb = {"FAILED": "has failed", "CANCELED": "was cancelled"}[run.state]
     return error("run-failed", f"the run {verb}{why}", notes=notes, help=f"its logs: {url}")
-
-
-def _with_note(diagnostic: Diagnostic, note: str) -> Diagnostic:
-    return error(
-        diagnostic.code, diagnostic.message, notes=(*diagnostic.notes, note), help=diagnostic.help
-    )
 
 
 def _clock(seconds: float) -> str:
