@@ -33,7 +33,14 @@ from kale_tag.kale.outline import Step
 from kale_tag.notebook.json_value import same
 from kale_tag.notebook.model import MISSING
 from kale_tag.render import diagnostics
-from kale_tag.render.text import Style, as_written, digits, one_line, setting_as_text
+from kale_tag.render.text import (
+    Style,
+    as_written,
+    digits,
+    one_line,
+    setting_as_text,
+    setting_as_value,
+)
 
 Names = tuple[str, str]
 """The two revisions, files or folders that are compared."""
@@ -139,17 +146,13 @@ def path_changes(change: CellChange) -> tuple[list[str], list[str]]:
     )
     if same(before, after):
         return [], []
-    gone = (
-        []
-        if before is MISSING
-        else [f"{PATH_KEY}: {before if isinstance(before, str) else as_written(before)}"]
-    )
-    come = (
-        []
-        if after is MISSING
-        else [f"{PATH_KEY}: {after if isinstance(after, str) else as_written(after)}"]
-    )
-    return gone, come
+    return _path_lines(before), _path_lines(after)
+
+
+def _path_lines(path: object) -> list[str]:
+    if path is MISSING:
+        return []
+    return [f"{PATH_KEY}: {path if isinstance(path, str) else as_written(path)}"]
 
 
 def numbers(change: CellChange) -> tuple[int | None, int | None]:
@@ -214,11 +217,7 @@ def _as_value(one: ComparedNotebook) -> dict[str, object]:
         "failed": bool(one.diagnostics),
         "cells": [_cell_value(change) for change in found.cells] if found else [],
         "settings": [
-            {
-                "key": setting.key,
-                **({} if setting.before is MISSING else {"before": setting.before}),
-                **({} if setting.after is MISSING else {"after": setting.after}),
-            }
+            setting_as_value(setting.key, setting.before, setting.after)
             for setting in (found.settings if found else ())
         ],
         "steps": [

@@ -4,13 +4,14 @@ import re
 from collections.abc import Iterator, Sequence
 from itertools import groupby, islice
 
+from kale_tag.diagnostics import count
 from kale_tag.kale.metadata import PATH_KEY, tags_in
-from kale_tag.notebook.model import MISSING, Notebook, first_line
+from kale_tag.notebook.model import Notebook, first_line
 from kale_tag.plan.desired_settings import settings_changed
 from kale_tag.plan.patch import operations
 from kale_tag.plan.plan import Plan
 from kale_tag.plan.select import View, why_not
-from kale_tag.render.text import Style, setting_as_text
+from kale_tag.render.text import Style, setting_as_text, setting_as_value
 from kale_tag.spec.change import Change
 from kale_tag.spec.model import Rule
 
@@ -49,11 +50,7 @@ def as_value(plan: Plan, notebook: Notebook) -> dict[str, object]:
             _cell_value(change, notebook) for change in plan.changes if change.holder is not None
         ],
         "settings": [
-            {
-                "key": key,
-                **({} if old is MISSING else {"before": old}),
-                **({} if new is MISSING else {"after": new}),
-            }
+            setting_as_value(key, old, new)
             for change in plan.changes
             if change.holder is None
             for key, old, new in settings_changed(change)
@@ -73,8 +70,7 @@ def explained(plan: Plan, notebook: Notebook, style: Style) -> Iterator[str]:
     """For every rule the cells that it selects, and why it does not select the others."""
     view = View(notebook)
     for found in plan.selections:
-        count = len(found.cells)
-        cells = "1 cell" if count == 1 else f"{count} cells"
+        cells = count(len(found.cells), "cell")
         yield f"  {style.bold(found.rule.place)}  {_described(found.rule)}: {cells}"
         for index in found.cells:
             line = style.dim(first_line(view.source(index)))

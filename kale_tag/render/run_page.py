@@ -9,20 +9,11 @@ from kale_tag.graph.svg import as_svg
 from kale_tag.kale.pipeline import Pipeline
 from kale_tag.render import run_text
 from kale_tag.render.diagnostics import where
-from kale_tag.render.run_text import MARKS, seconds, size
+from kale_tag.render.run_text import MARKS, WORDS, seconds, size
 from kale_tag.run.run_record import ComparedVariable, RunComparison, RunOutcome, State
 
 OPEN = 12
 """In a run with more steps, only those that failed are unfolded."""
-
-WORDS: dict[State, str] = {
-    "waiting": "not started",
-    "running": "running",
-    "done": "done",
-    "reused": "from an earlier run",
-    "failed": "failed",
-    "stopped": "stopped",
-}
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,5 +1,6 @@
 """A run as text: the table of its steps, its summary, metrics and comparison."""
 
+from collections import Counter
 from collections.abc import Iterator, Sequence
 
 from kale_tag.diagnostics import count
@@ -24,7 +25,14 @@ MARKS: dict[State, tuple[str, str]] = {
 }
 """A mark for each state, and one in ASCII."""
 
-WORDS: dict[State, str] = {"reused": "from an earlier run", "stopped": "stopped"}
+WORDS: dict[State, str] = {
+    "waiting": "not started",
+    "running": "running",
+    "done": "done",
+    "reused": "from an earlier run",
+    "failed": "failed",
+    "stopped": "stopped",
+}
 
 
 def step_line(step: StepOutcome, width: int, style: Style, *, plain: bool, now: float) -> str:
@@ -38,7 +46,7 @@ def step_line(step: StepOutcome, width: int, style: Style, *, plain: bool, now: 
         parts.append(seconds(step.seconds).rjust(8))
     elif step.state == "running":
         parts.append(seconds(now - step.began).rjust(8))
-    elif step.state in WORDS:
+    elif step.state in {"reused", "stopped"}:
         parts.append(f"  {WORDS[step.state]}")
     if step.state == "done" and step.size:
         parts.append(size(step.size).rjust(9))
@@ -55,16 +63,10 @@ def table(run: RunOutcome, style: Style, *, plain: bool, now: float) -> list[str
 
 def summary(run: RunOutcome) -> str:
     """`7 steps done, 1 failed, in 8.1 s`."""
-    number = {state: sum(step.state == state for step in run.steps) for state in MARKS}
+    number = Counter(step.state for step in run.steps)
+    others: tuple[State, ...] = ("reused", "failed", "stopped", "waiting")
     parts = [f"{count(number['done'], 'step')} done"]
-    for state, words in (
-        ("reused", "from an earlier run"),
-        ("failed", "failed"),
-        ("stopped", "stopped"),
-        ("waiting", "not started"),
-    ):
-        if number[state]:  # type: ignore[index]
-            parts.append(f"{number[state]} {words}")  # type: ignore[index]
+    parts += [f"{number[state]} {WORDS[state]}" for state in others if number[state]]
     return f"{', '.join(parts)}, in {seconds(run.seconds)}"
 
 

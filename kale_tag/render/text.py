@@ -85,6 +85,12 @@ def setting_as_text(key: str, before: object, after: object, style: Style) -> It
             yield f"{one_line(path)}: {' -> '.join(values)}"
 
 
+def setting_as_value(key: str, before: object, after: object) -> dict[str, object]:
+    """A changed setting for JSON; `before` and `after` only where there is a value."""
+    sides = {"before": before, "after": after}
+    return {"key": key, **{side: value for side, value in sides.items() if value is not MISSING}}
+
+
 def differences(path: str, before: object, after: object) -> Iterator[SettingDifference]:
     """The differences between two values of a setting, as deep as both have the same type."""
     if isinstance(before, Mapping) and isinstance(after, Mapping) and before and after:
