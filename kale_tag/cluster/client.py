@@ -31,9 +31,9 @@ ENDED = frozenset({"SUCCEEDED", "FAILED", "CANCELED", "SKIPPED"})
 class PipelineVersion:
     """A version of a pipeline on the server."""
 
-    pipeline_id: str
-    version_id: str
-    name: str
+    pipeline_id: str  # given by the server
+    version_id: str  # given by the server
+    name: str  # of the version
     new: bool  # whether it was uploaded now
 
 
@@ -41,19 +41,19 @@ class PipelineVersion:
 class ClusterTask:
     """A task of a run on the server."""
 
-    name: str
-    state: str
+    name: str  # the key of the task, or its display name
+    state: str  # a `RuntimeState`
     seconds: float | None  # how long it took, if that is known
-    error: str
+    error: str  # "" if there is none
 
 
 @dataclass(frozen=True, slots=True)
 class ClusterRun:
     """The present state of a run on the server."""
 
-    run_id: str
-    state: str
-    error: str
+    run_id: str  # given by the server
+    state: str  # a `RuntimeState`
+    error: str  # "" if there is none
     tasks: Mapping[str, ClusterTask]  # by id, in the order in which they started
 
 

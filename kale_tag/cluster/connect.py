@@ -28,10 +28,10 @@ HERE = frozenset({"localhost", "127.0.0.1", "::1"})
 class Access:
     """The options of the user that name a server; "" for those not given."""
 
-    host: str = ""
-    token: str = field(default="", repr=False)
+    host: str = ""  # a URL, or a host with or without a port
+    token: str = field(default="", repr=False)  # a bearer token
     ca_cert: str = ""  # a file
-    namespace: str = ""
+    namespace: str = ""  # of the user's profile
 
 
 def connect(access: Access) -> Cluster:

@@ -46,10 +46,10 @@ class Endpoint:
 class Answer:
     """The answer of a server."""
 
-    status: int
+    status: int  # of HTTP
     kind: str = ""  # the media type
     location: str = ""  # of a redirect
-    text: str = ""
+    text: str = ""  # the body
 
     @property
     def is_html(self) -> bool:

@@ -68,24 +68,13 @@ def not_json(name: str, data: bytes, diagnostic: str, offset: int) -> Diagnostic
     )
 
 
-def not_an_object(name: str) -> Diagnostic:
-    """JSON, but a list, a number, a text."""
+def not_a_notebook(name: str, why: str) -> Diagnostic:
+    """JSON of another kind; *why* is a verb phrase such as "has no `cells`"."""
     return error(
         "not-a-notebook",
-        f"{name} is JSON, but not a notebook: it is not an object",
+        f"{name} is JSON, but not a notebook: it {why}",
         Label(Source(name)),
-        help=GIVE_NOTEBOOK,
-    )
-
-
-def no_cells(name: str, *, missing: bool) -> Diagnostic:
-    """`cells` is missing or not a list."""
-    what = "has no `cells`" if missing else "has `cells` that are not a list"
-    return error(
-        "not-a-notebook",
-        f"{name} is JSON, but not a notebook: it {what}",
-        Label(Source(name)),
-        help=GIVE_NOTEBOOK,
+        help="give a notebook, as Jupyter saves it: an object with a list of `cells`",
     )
 
 
@@ -150,8 +139,6 @@ WORDS: Final[Mapping[str, str]] = {
     "Invalid \\escape": "an invalid escape",
     "Invalid \\uXXXX escape": "`\\u` is followed by four hexadecimal digits",
 }
-
-GIVE_NOTEBOOK: Final = "give a notebook, as Jupyter saves it: an object with a list of `cells`"
 
 _marker = re.compile(rb"^(?:<{7} |>{7} |\|{7} |={7}\r?$)", re.MULTILINE).search
 _beginning = re.compile(rb"-|t|tr|tru|f|fa|fal|fals|n|nu|nul|\\|\\?u[0-9a-fA-F]{0,3}").fullmatch

@@ -11,20 +11,20 @@ from kale_tag.notebook.json_value import ReadValue, skip_space, value_at
 class Member(NamedTuple):
     """One `"key": value` of an object, and the offsets of both in the text it was read from."""
 
-    key: str
-    key_start: int
-    key_end: int
-    start: int
-    end: int
-    value: object
+    key: str  # decoded
+    key_start: int  # the offset of its opening quote
+    key_end: int  # the offset after its closing quote
+    start: int  # of the value
+    end: int  # of the value, exclusive
+    value: object  # as `read` returned it
 
 
 class Item(NamedTuple):
     """One element of an array, and its offsets in the text it was read from."""
 
-    start: int
-    end: int
-    value: object
+    start: int  # of the value
+    end: int  # of the value, exclusive
+    value: object  # as `read` returned it
 
 
 def members_at(text: str, start: int, read: ReadValue = value_at) -> tuple[list[Member], int]:

@@ -32,17 +32,17 @@ class Notebook:
     metadata are decoded on demand and then kept; nobody may change them.
     """
 
-    name: str
-    data: bytes
+    name: str  # of the file
+    data: bytes  # of the file
     fast: bool  # read by msgspec
     types: list[str]  # of the cells; "" where the file has no text for one
-    id_of: Callable[[int], str | None]
-    metadata_span: Callable[[int | None], tuple[int, int] | None]
-    raw_source: "Callable[[int], RawJson]"
-    raw_metadata: "Callable[[int | None], RawJson]"
-    read_source: "Callable[[RawJson], object]"
-    known_sources: dict[int, str] = field(default_factory=dict)
-    known_metadata: dict[int | None, object] = field(default_factory=dict)
+    id_of: Callable[[int], str | None]  # the id of a cell
+    metadata_span: Callable[[int | None], tuple[int, int] | None]  # of a holder, in `data`
+    raw_source: "Callable[[int], RawJson]"  # of a cell
+    raw_metadata: "Callable[[int | None], RawJson]"  # of a holder
+    read_source: "Callable[[RawJson], object]"  # decodes what `raw_source` returns
+    known_sources: dict[int, str] = field(default_factory=dict)  # decoded
+    known_metadata: dict[int | None, object] = field(default_factory=dict)  # decoded
 
     @property
     def cells(self) -> "list[Cell]":
@@ -115,8 +115,8 @@ def _joined(lines: object) -> str:
 class Cell:
     """One cell of a notebook."""
 
-    notebook: Notebook
-    index: int
+    notebook: Notebook  # that has it
+    index: int  # 0-based
 
     @property
     def cell_type(self) -> str:

@@ -25,18 +25,18 @@ Span = tuple[int, int]
 class _Found(NamedTuple):
     """The parts of a cell that count."""
 
-    cell_type: Member | None
-    id: Member | None
-    source: tuple[int, int] | None
-    metadata: tuple[int, int] | None
+    cell_type: Member | None  # as all of these, None where the cell has no such key
+    id: Member | None  # since nbformat 4.5
+    source: Span | None  # the place of its value
+    metadata: Span | None  # the place of its value
     text: str | None  # the source, if it is ASCII
 
 
 class _Whole(NamedTuple):
     """A cell that is ASCII, so that its values are right."""
 
-    value: dict[str, object]
-    text: str
+    value: dict[str, object]  # the cell
+    text: str  # its source
 
 
 def scan_with_json(data: bytes, name: str) -> Notebook:
@@ -50,7 +50,7 @@ def scan_with_json(data: bytes, name: str) -> Notebook:
     else:
         if isinstance(top, list):
             return _notebook_of(data, name, top)
-        diagnostic = errors.not_an_object(name)
+        diagnostic = errors.not_a_notebook(name, "is not an object")
     raise UserError(diagnostic)  # here, where the text of the whole file is not kept as its context
 
 
@@ -107,7 +107,8 @@ def _notebook_of(data: bytes, name: str, top: list[Member]) -> Notebook:
     _check_version(name, top)
     cells, metadata = last(top, "cells"), last(top, "metadata")
     if cells is None or not isinstance(cells.value, list):
-        raise UserError(errors.no_cells(name, missing=cells is None))
+        why = "has no `cells`" if cells is None else "has `cells` that are not a list"
+        raise UserError(errors.not_a_notebook(name, why))
     view = memoryview(data)
     own = metadata and (metadata.start, metadata.end)
     types: list[str] = []

@@ -287,7 +287,7 @@ def _line_in(text: bytes) -> str | None:
 class _Part(NamedTuple):
     key: str  # empty in an array
     origin: int | None  # which of the old entries it was
-    text: str
+    text: str  # in the new file
 
 
 class _Layout:

@@ -51,7 +51,7 @@ class ComparedNotebook:
     """One notebook on both sides."""
 
     before: str | None  # its path; None where it is absent
-    after: str | None
+    after: str | None  # the same of the other side
     paired: bool = False  # the user compares two notebooks, so that neither was renamed
     diff: NotebookDiff | None = None  # None where they are equal or cannot be compared
     diagnostics: tuple[Diagnostic, ...] = ()  # why they cannot be compared

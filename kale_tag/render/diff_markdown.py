@@ -51,11 +51,11 @@ Marks = Mapping[str, tuple[str, str]]
 
 @dataclass(frozen=True, slots=True)
 class _Section:
-    """The part on one notebook, in falling length: with graphs, without, and what it takes."""
+    """The part on one notebook, in two lengths."""
 
-    name: str
-    full: str
-    short: str
+    name: str  # of the notebook
+    full: str  # the part with graphs
+    short: str  # the part without
 
 
 def as_markdown(names: Names, done: Sequence[ComparedNotebook], limit: int = LIMIT) -> str:

@@ -21,7 +21,7 @@ class StepParts:
     """The contents of the files of a step."""
 
     page: str = ""  # its own HTML page
-    log: str = ""
+    log: str = ""  # what it printed
     why: str = ""  # the part of the log that shows why it failed
     diagnostic: Diagnostic | None = None  # of its failure
 

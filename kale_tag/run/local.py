@@ -43,7 +43,7 @@ _GUARD = "import os;p=os.environ['KALE_TAG_GUARD'];exec(compile(open(p).read(),p
 class LocalRun:
     """A package, and how to run it."""
 
-    package: Compiled
+    package: Compiled  # to run
     folder: str  # of the run, an absolute path
     work: str  # the folder in which the steps run
     arguments: Mapping[str, object]  # under their names in the package
@@ -55,14 +55,14 @@ class LocalRun:
 
 @dataclass(frozen=True, slots=True)
 class Event:
-    """An event of a run: `problem` is an error of the runner, `closed` the last event."""
+    """An event of a run."""
 
-    kind: Literal["start", "end", "reused", "problem", "tick", "closed"]
-    task: str = ""
+    kind: Literal["start", "end", "reused", "problem", "tick", "closed"]  # `closed` is the last
+    task: str = ""  # that starts, ends or is reused
     code: int = 0  # the exit code of the task, or of the runner
     seconds: float = 0.0  # how long the task ran
     late: bool = False  # whether it exceeded its time limit
-    text: str = ""  # of a problem
+    text: str = ""  # of a problem: an error of the runner
 
 
 def check_machine() -> None:

@@ -28,7 +28,7 @@ HOME = ".kale-tag"
 class Reuse:
     """A step of an earlier run whose outputs are used again."""
 
-    step: StepOutcome
+    step: StepOutcome  # as it ended there
     folder: str  # of the earlier run
 
 
@@ -36,7 +36,7 @@ class Reuse:
 class RunPlace:
     """The folder of a new run."""
 
-    folder: str
+    folder: str  # an absolute path
     earlier: list[RunOutcome]  # runs whose outputs it can use again, the newest first
     home: str = ""  # `HOME`, or "" if the user named a folder
     aside: str = ""  # where a run in *folder* is kept until this one has ended, or ""

@@ -43,15 +43,15 @@ class StepOutcome:
 
     task: str  # its id in the package
     title: str  # as people read it
-    state: State = "waiting"
-    attempts: int = 0
+    state: State = "waiting"  # at present, or in the end
+    attempts: int = 0  # how often it started
     began: float = 0.0  # seconds after the start of the run
     seconds: float = 0.0  # how long it ran
     code: int = 0  # exit code; below 0 the signal that ended it
     late: bool = False  # whether it exceeded its time limit
-    outputs: tuple[Output, ...] = ()
-    metrics: Mapping[str, object] = field(default_factory=dict)
-    given: "StepInputs | None" = None
+    outputs: tuple[Output, ...] = ()  # that it wrote
+    metrics: Mapping[str, object] = field(default_factory=dict)  # by name
+    given: "StepInputs | None" = None  # all that it used, once it is done
 
     @property
     def size(self) -> int:
@@ -64,7 +64,7 @@ class StepInputs:
     """All that the outputs of a step depend on."""
 
     code: str  # digest of its command and environment
-    parameters: Mapping[str, object]
+    parameters: Mapping[str, object]  # by name
     inputs: Mapping[str, str]  # input to the digest of its artifact
 
 
@@ -76,8 +76,8 @@ class RunOutcome:
     folder: str  # with all its files
     started: str  # ISO 8601
     seconds: float = 0.0  # how long it ran
-    parameters: Mapping[str, object] = field(default_factory=dict)
-    steps: tuple[StepOutcome, ...] = ()
+    parameters: Mapping[str, object] = field(default_factory=dict)  # by variable
+    steps: tuple[StepOutcome, ...] = ()  # in the order of the notebook
 
     @property
     def state(self) -> State:
@@ -97,20 +97,20 @@ further. `random`: different each time the notebook alone runs."""
 class Difference:
     """The first part of a variable that differs."""
 
-    place: str
-    notebook: str = ""  # its value there, or "" if it is not known
-    pipeline: str = ""
+    place: str  # such as `at rows[3]`
+    notebook: str = ""  # its value in the notebook, or "" if it is not known
+    pipeline: str = ""  # its value in the pipeline
 
 
 @dataclass(frozen=True, slots=True)
 class ComparedVariable:
     """One variable at the end of a step, in the notebook and in the pipeline."""
 
-    step: str
-    name: str
-    verdict: Verdict
-    notebook: str  # the value, shortened
-    pipeline: str
+    step: str  # its title
+    name: str  # of the variable
+    verdict: Verdict  # how its two values compare
+    notebook: str  # the value in the notebook, shortened
+    pipeline: str  # the value in the pipeline, shortened
     first: Difference | None = None  # where they differ, if it is a part of them
 
 
@@ -118,10 +118,10 @@ class ComparedVariable:
 class RunComparison:
     """The variables of a pipeline compared with those of its notebook."""
 
-    notebook: str
+    notebook: str  # its path
     seconds: float  # how long the notebook ran
     steps: int  # the number of steps compared: all that are done
-    found: tuple[ComparedVariable, ...]
+    found: tuple[ComparedVariable, ...]  # in the order of the steps
     diagnostics: tuple[Diagnostic, ...] = ()  # why the notebook stopped, if it did
 
     @property

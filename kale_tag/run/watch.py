@@ -18,8 +18,8 @@ DISK_FULL = 1_000_000
 class Watch:
     """A run and the present state of its steps."""
 
-    package: Compiled
-    run: RunOutcome
+    package: Compiled  # that runs
+    run: RunOutcome  # its present state
     arguments: Mapping[str, object]  # under their names in the package
     reused: Mapping[str, Reuse]  # by task
     steps: dict[str, StepOutcome] = field(default_factory=dict)  # by task
