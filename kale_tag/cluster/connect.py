@@ -51,7 +51,7 @@ def connect(access: Access) -> Cluster:
     if not host and api_client.configuration.host == type(api_client.configuration)().host:
         hint = f"`--host URL`, or {HOST} in the environment"
         raise UserError(error("no-host", "no cluster is configured", help=hint))
-    endpoint = _endpoint(api_client, access.ca_cert)
+    endpoint = _endpoint(api_client)
     multi_user = check(endpoint)
     namespace = access.namespace or client.get_user_namespace() or _pod_namespace()
     if multi_user and not namespace:
@@ -122,7 +122,7 @@ def _client(access: Access, host: str) -> Any:  # noqa: ANN401  a kfp.Client
         raise UserError(error("kfp-configuration", message, notes=[why], help=hint)) from None
 
 
-def _endpoint(api_client: Any, own_ca: str) -> Endpoint:  # noqa: ANN401  kfp_server_api's
+def _endpoint(api_client: Any) -> Endpoint:  # noqa: ANN401  kfp_server_api's
     """The server to which kfp's client sends its requests, and their headers."""
     configuration = api_client.configuration
     url = configuration.host if "://" in configuration.host else f"http://{configuration.host}"
@@ -134,7 +134,7 @@ def _endpoint(api_client: Any, own_ca: str) -> Endpoint:  # noqa: ANN401  kfp_se
     if authorization := configuration.get_api_key_with_prefix("authorization"):
         headers["Authorization"] = authorization
     pool = api_client.rest_client.pool_manager
-    return Endpoint(configuration.host, pool, headers, own_ca)
+    return Endpoint(configuration.host, pool, headers)
 
 
 def _check_certificate(path: str) -> None:

@@ -33,7 +33,6 @@ class Endpoint:
     url: str  # without a slash at its end
     pool: Any  # the pool of connections of kfp's client, which knows certificates and proxy
     headers: Mapping[str, str] = field(default_factory=dict, repr=False)  # with the token
-    own_ca: str = ""  # the certificate file that the user named
 
     def without_secrets(self, text: str) -> str:
         """*text* without the token."""
@@ -75,13 +74,19 @@ def check(endpoint: Endpoint) -> bool:
 
     Raises `UserError` within `SECONDS` if it is not a healthy API server of Kubeflow Pipelines. The
     request runs in a thread: looking up a name, and a server that sends a byte now and then, have
-    no time limit otherwise.
+    no time limit otherwise. Redirects are not followed: the token would go with them.
     """
+    options = {"redirect": False, "retries": False, "preload_content": False, "timeout": SECONDS}
     found: Future[Answer] = Future()
 
     def run() -> None:
         try:
-            found.set_result(_ask(endpoint))
+            got = endpoint.pool.request(
+                "GET", endpoint.url + PATH, headers=dict(endpoint.headers), **options
+            )
+            kind, location = (got.headers.get(key, "") for key in ("Content-Type", "Location"))
+            text = got.read(LONGEST).decode(errors="replace")
+            found.set_result(Answer(got.status, kind, location, text))
         except Exception as exc:  # noqa: BLE001  raised again below
             found.set_exception(exc)
 
@@ -109,8 +114,11 @@ def connection_diagnostic(endpoint: Endpoint, exc: BaseException) -> Diagnostic 
 
     url, causes = endpoint.url, _causes(exc)
     address = url.partition("://")[2]
+    issuer = (
+        "name the certificate of its issuer (PEM): `--ca-cert FILE`; renew one that has expired"
+    )
     kinds: list[tuple[type[BaseException], str, str, str]] = [
-        (ssl.SSLCertVerificationError, "untrusted-certificate", "untrusted certificate", ""),
+        (ssl.SSLCertVerificationError, "untrusted-certificate", "untrusted certificate", issuer),
         (ssl.SSLError, "no-tls", "TLS failed", f"without TLS it is http://{address}"),
         (socket.gaierror, "no-such-host", "host not found", "check `--host`, network and VPN"),
         (ConnectionRefusedError, "not-reachable", "connection refused", f"check the port; {PORT}"),
@@ -122,8 +130,10 @@ def connection_diagnostic(endpoint: Endpoint, exc: BaseException) -> Diagnostic 
         if found := next((one for one in causes if isinstance(one, kind)), None):
             where = urlsplit(url).hostname if code == "no-such-host" else url
             why = getattr(found, "verify_message", "") or getattr(found, "reason", "")
-            message = f"{what}: {where}" + (f" ({why})" if isinstance(why, str) and why else "")
-            return error(code, message, help=hint or _trusting(endpoint, str(why)))
+            reason = f" ({why})" if isinstance(why, str) and why else ""
+            mismatch = "match" in reason or "not valid for" in reason
+            own = "use the name that the certificate is for" if mismatch else hint
+            return error(code, f"{what}: {where}{reason}", help=own)
     return None
 
 
@@ -163,32 +173,6 @@ def not_the_api(endpoint: Endpoint, answer: Answer) -> Diagnostic:
     hint = f"the API may be at {endpoint.url}/pipeline; a login page needs a token (KALE_TAG_TOKEN)"
     message = f"{endpoint.url} returned {what}, not the KFP API"
     return error("not-the-api", message, notes=notes, help=hint)
-
-
-def _ask(endpoint: Endpoint) -> Answer:
-    """The answer to one GET. Redirects are not followed: the token would go with them."""
-    found = endpoint.pool.request(
-        "GET",
-        endpoint.url + PATH,
-        headers=dict(endpoint.headers),
-        redirect=False,
-        retries=False,
-        timeout=SECONDS,
-        preload_content=False,
-    )
-    kind, location = (found.headers.get(name, "") for name in ("Content-Type", "Location"))
-    return Answer(found.status, kind, location, found.read(LONGEST).decode(errors="replace"))
-
-
-def _trusting(endpoint: Endpoint, why: str) -> str:
-    """What helps against a certificate that is not trusted because of *why*."""
-    if "expired" in why or "not yet valid" in why:
-        return "the server needs a new certificate; check the clock of this machine too"
-    if "match" in why or "not valid for" in why:
-        return "use the name that the certificate is for"
-    if endpoint.own_ca:
-        return f"{endpoint.own_ca} is not the certificate of its issuer"
-    return "name the certificate of its issuer (PEM): `--ca-cert FILE`"
 
 
 def _causes(exc: BaseException) -> list[BaseException]:
