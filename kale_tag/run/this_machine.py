@@ -25,7 +25,8 @@ def missing_packages(
     """
     found: dict[str, list[str]] = {}
     for task in tasks:
-        wanted = {_NAME.match(one)[0]: one for one in task.requirements if _NAME.match(one)}  # type: ignore[index]
+        names = ((_NAME.match(one), one) for one in task.requirements)
+        wanted = {_plain(found[0]): requirement for found, requirement in names if found}
         needed: dict[str, None] = {}
         there = set()
         for module, optional in dict.fromkeys(_modules(task)):
@@ -34,14 +35,12 @@ def missing_packages(
                 continue
             if optional or _has(module, name):
                 there.add(_plain(name))
-            elif not (install and _plain(name) in map(_plain, wanted)):
-                needed[next((w for n, w in wanted.items() if _plain(n) == _plain(name)), name)] = (
-                    None
-                )
+            elif not (install and _plain(name) in wanted):
+                needed[wanted.get(_plain(name), name)] = None
         for name, requirement in wanted.items():
             url = "://" in requirement
-            if not install and not url and _plain(name) not in there and not _installed(name):
-                needed.setdefault(requirement, None)
+            if not install and not url and name not in there and not _installed(name):
+                needed[requirement] = None
         for requirement in needed:
             found.setdefault(requirement, []).append(task.title)
     return found
