@@ -1,4 +1,4 @@
-"""Servers that are none, or want nothing of us: one plain message each, soon, and exit code 2."""
+"""Servers that do not answer, or refuse: one plain message each, soon, and exit code 2."""
 
 import contextlib
 import json
@@ -31,10 +31,10 @@ def _folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(client, "TIMEOUT", (1.0, 1.0))
 
 
-def the_fault(
+def the_error(
     server: Stub, capsys: pytest.CaptureFixture[str], *words: str, code: int = 2
 ) -> dict[str, Any]:
-    """The one fault that `submit` tells."""
+    """The one error that `submit` reports."""
     start = time.monotonic()
     done = submitted(server, capsys, *words, code=code)
     assert time.monotonic() - start < health.SECONDS + SLACK
@@ -76,7 +76,7 @@ def test_at_once(
 ) -> None:
     """A server that answers the first request wrongly is asked nothing else."""
     with serving(Stub(answers={("GET", "/healthz"): answer})) as server:
-        diagnostic = the_fault(server, capsys)
+        diagnostic = the_error(server, capsys)
         assert diagnostic["code"] == code
         assert says in "".join(diagnostic["notes"])
         assert len(server.seen) == 1
@@ -101,9 +101,9 @@ def test_later(
     says: str,
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    """The same answers to any later request are told as plainly."""
+    """The same answers to any later request are reported as plainly."""
     with serving(Stub(answers={where: answer})) as server:
-        diagnostic = the_fault(server, capsys)
+        diagnostic = the_error(server, capsys)
         assert diagnostic["code"] == code
         assert says in "".join(diagnostic["notes"])
 
@@ -111,8 +111,8 @@ def test_later(
 def test_the_wrong_token(capsys: pytest.CaptureFixture[str]) -> None:
     """401 says something else to somebody who has a token."""
     with serving(Stub(token="right")) as server:
-        assert the_fault(server, capsys)["code"] == "token-needed"
-        assert the_fault(server, capsys, "--token", "wrong")["code"] == "token-refused"
+        assert the_error(server, capsys)["code"] == "token-needed"
+        assert the_error(server, capsys, "--token", "wrong")["code"] == "token-refused"
 
 
 def test_a_run_that_is_deleted(
@@ -122,7 +122,7 @@ def test_a_run_that_is_deleted(
     with serving(Stub()) as server:
         look = server._look
         monkeypatch.setattr(server, "_look", lambda _run: look("nobody"))
-        assert the_fault(server, capsys, "--wait")["code"] == "not-found"
+        assert the_error(server, capsys, "--wait")["code"] == "not-found"
 
 
 Talk = Callable[[socket.socket], None]
@@ -206,7 +206,7 @@ def _wants_tls(connection: socket.socket) -> None:
 def test_no_server_of_ours(talk: Talk, code: str, capsys: pytest.CaptureFixture[str]) -> None:
     """One that hangs, sends a byte now and then, leaves, or speaks another language."""
     with talking(talk) as server:
-        assert the_fault(server, capsys)["code"] == code
+        assert the_error(server, capsys)["code"] == code
 
 
 def test_hangs_later(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
@@ -231,7 +231,7 @@ def test_plain_http(capsys: pytest.CaptureFixture[str]) -> None:
     """TLS to a server that has none: write http."""
     with serving(Stub()) as server:
         server.url = server.url.replace("http:", "https:")
-        diagnostic = the_fault(server, capsys)
+        diagnostic = the_error(server, capsys)
         assert diagnostic["code"] == "no-tls"
         assert "http://localhost" in diagnostic["help"]
 
@@ -240,9 +240,9 @@ def test_nobody_there(capsys: pytest.CaptureFixture[str]) -> None:
     """A port at which nothing listens, a name that no machine has."""
     with serving(Stub()) as server:
         pass
-    assert the_fault(server, capsys)["code"] == "not-reachable"
+    assert the_error(server, capsys)["code"] == "not-reachable"
     server.url = "http://nobody.invalid"
-    assert the_fault(server, capsys)["code"] in {"no-such-host", "no-answer"}
+    assert the_error(server, capsys)["code"] in {"no-such-host", "no-answer"}
 
 
 @pytest.fixture(scope="module")
@@ -266,7 +266,7 @@ def test_tls(certificate: str, capsys: pytest.CaptureFixture[str]) -> None:
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.load_cert_chain(certificate)
     with serving(Stub(), context) as server:
-        diagnostic = the_fault(server, capsys)
+        diagnostic = the_error(server, capsys)
         assert diagnostic["code"] == "untrusted-certificate"
         assert "self-signed" in diagnostic["message"].replace("self signed", "self-signed")
         assert "--ca-cert" in diagnostic["help"]
@@ -274,9 +274,9 @@ def test_tls(certificate: str, capsys: pytest.CaptureFixture[str]) -> None:
         assert len(server.runs) == 1
 
         server.url = server.url.replace("localhost", "127.0.0.1")
-        diagnostic = the_fault(server, capsys, "--ca-cert", certificate)
+        diagnostic = the_error(server, capsys, "--ca-cert", certificate)
         assert diagnostic["help"] == "use the name that the certificate is for"
-        diagnostic = the_fault(server, capsys, "--ca-cert", "churn.ipynb")
+        diagnostic = the_error(server, capsys, "--ca-cert", "churn.ipynb")
         assert diagnostic["code"] == "no-certificate"
 
 
@@ -288,4 +288,4 @@ def test_a_certificate_that_changes(
     context.load_cert_chain(certificate)
     monkeypatch.setattr("kale_tag.cluster.connect.check", lambda _endpoint: False)
     with serving(Stub(), context) as server:
-        assert the_fault(server, capsys)["code"] == "untrusted-certificate"
+        assert the_error(server, capsys)["code"] == "untrusted-certificate"

@@ -20,7 +20,7 @@ from kale_tag.notebook.model import MISSING, Notebook
 each_engine = pytest.mark.parametrize("engine", ENGINES)
 
 
-def fault_of(data: bytes, engine: str) -> Diagnostic:
+def error_of(data: bytes, engine: str) -> Diagnostic:
     with pytest.raises(UserError) as caught:
         read(data, engine)
     assert caught.value.__context__ is None, "the text of the whole file would be kept"
@@ -29,7 +29,7 @@ def fault_of(data: bytes, engine: str) -> Diagnostic:
 
 
 def place_of(diagnostic: Diagnostic) -> tuple[int, int, str]:
-    """The line, the column and the text that the caret of *fault* points at."""
+    """The line, the column and the text that the caret of *diagnostic* points at."""
     (label,) = diagnostic.labels
     assert label.span is not None
     line, column = label.source.position(label.span.start)
@@ -87,9 +87,9 @@ FAULTS: list[tuple[bytes, str, str]] = [
 
 @each_engine
 @pytest.mark.parametrize(("data", "code", "words"), FAULTS)
-def test_fault(data: bytes, code: str, words: str, engine: str) -> None:
-    """Each fault has its code, says what is wrong in the words of the user, and how to go on."""
-    diagnostic = fault_of(data, engine)
+def test_error(data: bytes, code: str, words: str, engine: str) -> None:
+    """Each error has its code, what is wrong in the words of the user, and how to fix it."""
+    diagnostic = error_of(data, engine)
     assert (diagnostic.code, diagnostic.severity) == (code, "error")
     assert words in diagnostic.message
     assert diagnostic.help
@@ -115,9 +115,9 @@ def test_fault(data: bytes, code: str, words: str, engine: str) -> None:
         ('{"a": 1,\n"x\ny"}', (2, 3, "")),
     ],
 )
-def test_place_of_fault(text: str, place: tuple[int, int, str], engine: str) -> None:
+def test_place_of_error(text: str, place: tuple[int, int, str], engine: str) -> None:
     """The caret stands under the character that is wrong, in the line that is wrong."""
-    assert place_of(fault_of(text.encode(), engine)) == place
+    assert place_of(error_of(text.encode(), engine)) == place
 
 
 @each_engine
@@ -125,7 +125,7 @@ def test_place_of_fault(text: str, place: tuple[int, int, str], engine: str) -> 
 def test_place_in_a_long_line(before: str, engine: str) -> None:
     """Of a huge line a piece is shown, the caret true within it, the message true in the file."""
     text = '{"a":\n"' + before * 5_000 + '" !' + " " * 5_000 + "}"
-    diagnostic = fault_of(text.encode(), engine)
+    diagnostic = error_of(text.encode(), engine)
     line, _, character = place_of(diagnostic)
     assert (line, character) == (2, "!")
     assert "line 2, column 5004" in diagnostic.message
@@ -135,7 +135,7 @@ def test_place_in_a_long_line(before: str, engine: str) -> None:
 @each_engine
 @pytest.mark.parametrize("source", ["7", "null", "{}", '{"a": 1}', '["a", 1]', "[[]]", "true"])
 def test_bad_source(source: str, engine: str) -> None:
-    """A source that is no text is told when it is asked for, with the number of its cell."""
+    """A source that is no text is reported when it is asked for, with the number of its cell."""
     notebook = read((CELL % source).encode(), engine)
     with pytest.raises(UserError) as caught:
         _ = notebook.cells[0].source
@@ -195,7 +195,7 @@ def test_huge_integer(engine: str) -> None:
 
 @each_engine
 def test_deep_metadata(engine: str) -> None:
-    """Metadata nested as deep as Python reads is a fault of the user when it cannot be decoded."""
+    """Metadata nested as deep as Python reads is an error when it cannot be decoded."""
     deep = "[" * 900 + "]" * 900
     notebook = read(
         '{"cells": [{"source": "é", "metadata": !}]}'.replace("!", deep).encode(), engine
@@ -270,7 +270,7 @@ def damaged(draw: st.DrawFn) -> bytes:
 
 
 def verdicts(data: bytes) -> set[str]:
-    """The faults that may be told of *data*, by what `json.loads` makes of it."""
+    """The errors that may be reported of *data*, by what `json.loads` makes of it."""
     try:
         value = json.loads(text_of(data))
     except UnicodeDecodeError:
@@ -293,19 +293,19 @@ def verdicts(data: bytes) -> set[str]:
 def test_refuses_what_json_refuses(data: bytes) -> None:
     """Cut and mutated files are refused just if they are no JSON or no notebook, in one voice."""
     allowed = verdicts(data)
-    told: list[object] = []
+    found: list[object] = []
     for engine in ENGINES:
         try:
             notebook = read(data, engine)
         except UserError as exc:
             (diagnostic,) = exc.diagnostics
             assert diagnostic.code in allowed
-            told.append(diagnostic)
+            found.append(diagnostic)
         else:
             assert not allowed
             spans = [notebook.metadata_span(holder) for holder in range(len(notebook.cells))]
-            told.append((spans, [(cell.cell_type, cell.id) for cell in notebook.cells]))
-    assert told[0] == told[1]
+            found.append((spans, [(cell.cell_type, cell.id) for cell in notebook.cells]))
+    assert found[0] == found[1]
 
 
 def test_addresses_are_not_trusted(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -207,7 +207,7 @@ def test_huge_integers_stay(engine: str) -> None:
 
 
 def test_values_of_the_same_object_are_equal() -> None:
-    """`same` tells types apart, and finds NaN equal to NaN."""
+    """`same` distinguishes types, and finds NaN equal to NaN."""
     nan = float("nan")
     equal: list[tuple[object, object]] = [
         (nan, -nan),
@@ -224,7 +224,7 @@ def test_values_of_the_same_object_are_equal() -> None:
 
 @each_engine
 def test_deep_values(engine: str) -> None:
-    """Metadata that is nested too deeply to be compared is a fault of the user."""
+    """Metadata that is nested too deeply to be compared is an error."""
     data = b'{"cells": [{"metadata": ' + b"[" * 900 + b"]" * 900 + b"}]}"
     notebook = read(data, engine)
     with pytest.raises(UserError, match="nested too deeply"):
