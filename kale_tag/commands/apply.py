@@ -25,7 +25,7 @@ from kale_tag.notebook.model import Notebook
 from kale_tag.plan.apply import Applied
 from kale_tag.plan.plan import Plan
 from kale_tag.render import plan as render
-from kale_tag.render.style import Style
+from kale_tag.render.text import Style
 from kale_tag.spec.change import Change
 
 
