@@ -35,7 +35,7 @@ _MODELS = re.compile(
 
 _PACKED = '''\
 # The program that runs the step. As the pipeline is large it is packed here, by bz2 and base64;
-# in a package of few steps it stands as it is.
+# in a package of few steps it is readable.
 import base64, bz2
 
 exec(bz2.decompress(base64.b64decode("""

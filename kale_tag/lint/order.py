@@ -63,10 +63,10 @@ def redundant_prev(compilation: Compilation) -> Iterator[Diagnostic]:
                 if ways and name not in producers:
                     yield found(
                         "redundant-prev",
-                        f"`prev:{name}` of step `{step.name}` says nothing new: it runs after "
+                        f"`prev:{name}` of step `{step.name}` is redundant: the step runs after "
                         f"`{ways[0]}`, which runs after `{name}`",
                         given.label,
-                        help="take the tag out",
+                        help="remove the tag",
                     )
 
 
@@ -83,7 +83,7 @@ def missing_prev(compilation: Compilation) -> Iterator[Diagnostic]:
                 yield found(
                     "missing-prev",
                     f"step `{read.step}` uses `{read.path}`, which step `{writer.step}` writes, "
-                    "and does not wait for it",
+                    "but does not depend on it",
                     read.label,
                     also=[writer.label.with_text("written here")],
                     help=f"add `prev: {writer.step}` to `{read.step}`",
@@ -227,7 +227,7 @@ def late_shared_cell(compilation: Compilation) -> Iterator[Diagnostic]:
                 if why:
                     yield found(
                         "late-shared-cell",
-                        f"this cell runs in front of every step, so that {why}",
+                        f"this cell runs at the start of every step, so {why}",
                         spot.label(),
                         help="move the cell up, tag it as a part of a step, or take another name",
                     )
@@ -256,8 +256,8 @@ def _seen(
     if any(name in one.binds and not _same(name, one, own) for one in above):
         users = [unit.name for unit in part.units if _uses_above(part, unit, name, at)]
         if len(users) == 1:
-            return f"step `{users[0]}`, which stands above, sees its `{name}`"
-        return f"steps {listed(users)}, above, see its `{name}`" if users else ""
+            return f"step `{users[0]}` above it sees its `{name}`"
+        return f"steps {listed(users)} above it see its `{name}`" if users else ""
     for unit in part.units:
         producer = unit.ins.get(name, -1)
         spot = units[producer].binds.get(name) if producer >= 0 else None
@@ -315,8 +315,8 @@ def _out_of_order(
         if between.ins.get(name) == number and _number(spot.cell) > _first_use(part, between, name):
             yield found(
                 "split-step",
-                f"step `{between.name}` takes `{name}` as this cell of step `{unit.name}` leaves "
-                "it, which stands below",
+                f"step `{between.name}` gets `{name}` from this cell of step `{unit.name}`, which is "
+                "below it",
                 spot.label(),
                 help=help_,
             )
@@ -330,7 +330,7 @@ def _out_of_order(
                 yield found(
                     "split-step",
                     f"this cell of step `{unit.name}` runs before step `{between.name}`, which "
-                    f"stands above and changes `{name}`",
+                    f"is above it and changes `{name}`",
                     read.spot.label(),
                     also=[changed.label("changed here")],
                     help=help_,
@@ -371,8 +371,8 @@ def _missed(part: CompiledNotebook, unit: Unit, name: str, changer: str, spot: S
     place = spot.label("changed here")
     return found(
         "missed-change",
-        f"step `{unit.name}` takes `{name}` {origin}, and does not wait for step `{changer}`, "
-        "which stands above and changes it",
+        f"step `{unit.name}` gets `{name}` {origin}, but does not depend on step `{changer}` "
+        "above it, which changes it",
         place if read is None else read.spot.label(),
         also=[] if read is None else [place],
         help=f"add `prev: {changer}` to `{unit.name}`, or give one of the two another name",

@@ -69,10 +69,10 @@ def unpicklable_output(compilation: Compilation) -> Iterator[Diagnostic]:
                 if what and spot is not None:
                     yield found(
                         "unpicklable-output",
-                        f"step `{unit.name}` gives `{name}` to other steps: {what}, which cannot "
+                        f"step `{unit.name}` passes `{name}` to other steps: {what}, which cannot "
                         "be written to a file",
                         spot.label(),
-                        help=_REMEDIES.get(what, "make it anew in the step that uses it"),
+                        help=_REMEDIES.get(what, "create it in the step that uses it"),
                     )
 
 

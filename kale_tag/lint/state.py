@@ -44,7 +44,7 @@ def lost_state(compilation: Compilation) -> Iterator[Diagnostic]:
                         f"step `{name}` sets {in_words(state)}, and {_lost(users)}",
                         labels[0],
                         also=labels[1:5],
-                        help="put it into an `imports` cell, which runs in front of every step",
+                        help="put it into an `imports` cell, which runs at the start of every step",
                     )
 
 
@@ -86,14 +86,14 @@ class _Set:
 
 
 def shared_state(compilation: Compilation) -> Iterator[Diagnostic]:
-    """What a shared cell makes for the whole notebook, and each step makes anew."""
+    """What a shared cell makes for the whole notebook, and each step makes again."""
     for part in compilation.parts:
-        yield from _made_anew(part)
+        yield from _made_again(part)
         yield from _kept_defaults(part)
         yield from _changed_definitions(part)
 
 
-def _made_anew(part: CompiledNotebook) -> Iterator[Diagnostic]:
+def _made_again(part: CompiledNotebook) -> Iterator[Diagnostic]:
     """Variables of shared cells that have another value, or start again, in every step."""
     for cell in part.draft.shared:
         for node in cell.tree.body:
@@ -108,11 +108,11 @@ def _made_anew(part: CompiledNotebook) -> Iterator[Diagnostic]:
             if path in part.flow.shared.functions and path not in part.flow.shared.special:
                 moves = part.flow.callables.is_volatile(name)  # a closure, or a generator
             if len(users) > 1 and (fresh or moves):
-                why = "starts anew" if moves else "has another value"
+                why = "starts again" if moves else "has another value"
                 yield found(
                     "shared-state",
-                    f"`{name}` {why} in each of the steps {listed(users)}: a shared cell runs in "
-                    "front of every step",
+                    f"`{name}` {why} in each of the steps {listed(users)}: a shared cell runs "
+                    "at the start of every step",
                     cell.place(node),
                     help="make it in a step, which hands it on",
                 )
@@ -137,7 +137,7 @@ def _kept_defaults(part: CompiledNotebook) -> Iterator[Diagnostic]:
                 if kept and len(users) > 1:
                     yield found(
                         "shared-state",
-                        f"the default of `{kept[0]}` starts anew in each of the steps "
+                        f"the default of `{kept[0]}` starts again in each of the steps "
                         f"{listed(users)}, and `{node.name}` changes it",
                         cell.place(node),
                         help="give it as an argument, which a step makes and hands on",
