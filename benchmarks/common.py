@@ -15,8 +15,7 @@ from collections.abc import Callable, Iterator, Sequence
 from kale_tag import files
 from kale_tag.diagnostics import Source, UserError
 from kale_tag.plan.apply import apply_spec
-from kale_tag.spec.change import Target
-from kale_tag.spec.model import Spec
+from kale_tag.spec.model import Spec, Target
 from kale_tag.spec.read import read_spec
 
 SPEC = r"""version: 1

@@ -26,7 +26,7 @@ from kale_tag.plan.apply import Applied
 from kale_tag.plan.plan import Plan
 from kale_tag.render import plan as render
 from kale_tag.render.text import Style
-from kale_tag.spec.change import Change
+from kale_tag.spec.model import Change
 
 
 def apply(  # noqa: PLR0913  one parameter an option

@@ -149,7 +149,9 @@ def _together(checked: list[_Checked]) -> Iterator[list[Finding]]:
     for one in checked:
         diagnostics = [*one.own]
         if one in roots:
-            diagnostics += [*one.pipeline.diagnostics, *names.get(one.name, ())]
+            known = {(own.message, own.labels) for own in one.own}  # the compiler has them too
+            more = (*one.pipeline.diagnostics, *names.get(one.name, ()))
+            diagnostics += [new for new in more if (new.message, new.labels) not in known]
         by_place = {diagnostic: _place(diagnostic, one.name) for diagnostic in diagnostics}
         yield [*map(one.finding, sorted(by_place, key=by_place.__getitem__)), *one.drift]
 

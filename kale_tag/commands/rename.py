@@ -38,13 +38,16 @@ from kale_tag.notebook.places import Places
 from kale_tag.notebook.read import read_notebook
 from kale_tag.plan.apply import apply_spec
 from kale_tag.plan.patch import ENDING
-from kale_tag.rename.edits import Edit, Renamed
-from kale_tag.rename.patch import patch_diagnostics, rename_in_patch
-from kale_tag.rename.spec import rename_diagnostics, rename_in_spec
+from kale_tag.rename import (
+    Edit,
+    Renamed,
+    collisions,
+    rename_in_patch,
+    rename_in_spec,
+)
 from kale_tag.render import diagnostics
 from kale_tag.render.text import Style
-from kale_tag.spec.change import Target
-from kale_tag.spec.model import Given, Spec
+from kale_tag.spec.model import Given, Spec, Target
 from kale_tag.spec.read import read_spec
 from kale_tag.spec.rule import check_tag
 
@@ -285,7 +288,7 @@ class _Renamer:
         except UserError as exc:
             self.found.diagnostics += exc.diagnostics
             return
-        self._take(file, made, patch_diagnostics(made, self.old, self.new))
+        self._take(file, made, collisions(made, self.old, self.new))
         if not named.only_these and os.path.exists(notebook):
             self.notebooks.append(notebook)
 
@@ -386,7 +389,7 @@ class _Renamer:
             made = rename_in_spec(source, self.old, self.new)
             self.texts[path] = made
             if self._is_first(path):
-                self._take(file, made, rename_diagnostics(made, self.old, self.new))
+                self._take(file, made, collisions(made, self.old, self.new))
         return self.texts[path].source
 
     def _after(self, path: str) -> Source:

@@ -4,25 +4,263 @@ Only tags, `notebook_path` and `kubeflow_notebook` are merged here. Git merges t
 three versions with the merged metadata, in which they no longer differ.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
 from kale_tag.compare.match import Pair, match_cells
-from kale_tag.compare.merge_tags import NO_NAMES, ROLE, is_list_of_tags, merge_tags, renamed
-from kale_tag.compare.renames import PerVersion, added_twice, contested_names, renames, to_follow
-from kale_tag.compare.three_way import (
-    Conflict,
-    Merged,
-    Versions,
-    merge_mapping,
-    merge_value,
-    replaced,
-    settled,
-)
-from kale_tag.kale.metadata import PATH_KEY, SETTINGS_KEY
+from kale_tag.kale import tags
+from kale_tag.kale.metadata import PATH_KEY, SETTINGS_KEY, tags_in
+from kale_tag.kale.outline import role_of
 from kale_tag.notebook.json_value import same
 from kale_tag.notebook.model import MISSING, Notebook
+
+Names = Mapping[str, str]
+"""Steps by the name that they have now, and the name that stands for them in a merge."""
+
+NAMED = ("step", "notebook")
+
+
+def renames(base: Notebook, side: Notebook, pairs: Iterable[Pair]) -> dict[str, str]:
+    """Steps of *base* and their new names in *side*.
+
+    A step is renamed if all its remaining cells have one new name that no step of *base* has, and
+    no cell has the old name.
+    """
+    found: dict[str, set[str]] = {}
+    for old, new in pairs:
+        if old is not None and new is not None and (name := _step_name(base, old)):
+            found.setdefault(name, set()).add(_step_name(side, new))
+    before, after = _step_names(base), _step_names(side)
+    return {
+        old: name
+        for old, names in found.items()
+        for name in names
+        if len(names) == 1 and name and old not in after and name not in before
+    }
+
+
+PerVersion = tuple[Names, Names, Names]
+"""Names of steps to others, for base, ours and theirs."""
+
+
+def to_follow(ours: Mapping[str, str], theirs: Mapping[str, str]) -> PerVersion:
+    """The renames that each version must follow: those of the other side, in base those of both.
+
+    Sides do not follow a step that both renamed: if to one name, both left the old one elsewhere
+    on purpose; if to two names, the user chooses.
+    """
+    by_ours = {old: new for old, new in ours.items() if old not in theirs}
+    by_theirs = {old: new for old, new in theirs.items() if old not in ours}
+    both = {old: new for old, new in ours.items() if theirs.get(old) == new}
+    return {**by_ours, **by_theirs, **both}, by_theirs, by_ours
+
+
+def contested_names(ours: Mapping[str, str], theirs: Mapping[str, str]) -> PerVersion:
+    """For each version the old names of steps that both sides renamed differently."""
+    contested = _contested(ours, theirs)
+    by_ours, by_theirs = ({side[old]: old for old in contested} for side in (ours, theirs))
+    return {}, by_ours, by_theirs
+
+
+def added_twice(
+    base: Notebook, sides: tuple[Notebook, Notebook], pairs: tuple[tuple[Pair, ...], ...]
+) -> tuple[str, ...]:
+    """Names that both sides gave to new steps in different cells, which would become one step."""
+    old = _step_names(base)
+    ours, theirs = (
+        _cells_of_steps(side, matched) for side, matched in zip(sides, pairs, strict=True)
+    )
+    return tuple(
+        name for name in ours if name not in old and not ours[name] & theirs.get(name, ours[name])
+    )
+
+
+def _cells_of_steps(side: Notebook, pairs: Iterable[Pair]) -> dict[str, set[int | str]]:
+    """The cells of each step, by their number in the base, or by their source if new."""
+    found: dict[str, set[int | str]] = {}
+    for old, new in pairs:
+        if new is not None and (name := _step_name(side, new)):
+            found.setdefault(name, set()).add(side.source(new) if old is None else old)
+    return found
+
+
+def _contested(ours: Mapping[str, str], theirs: Mapping[str, str]) -> set[str]:
+    return {old for old in ours.keys() & theirs.keys() if ours[old] != theirs[old]}
+
+
+def _step_name(notebook: Notebook, index: int) -> str:
+    if notebook.types[index] != "code":
+        return ""
+    role = role_of(tags_in(notebook.metadata_of(index)))
+    return role.name if role.kind in NAMED else ""
+
+
+def _step_names(notebook: Notebook) -> set[str]:
+    """All names of steps, including a second step on a cell, which Kale refuses."""
+    cells = (tags_in(notebook.metadata_of(index)) for index in range(len(notebook.types)))
+    parts = (tag.partition(":") for listed in cells for tag in listed)
+    return {name for kind, _, name in parts if kind in NAMED and name}
+
+
+class Versions(NamedTuple):
+    """A value in the three versions of a merge; `MISSING` where a version has none."""
+
+    base: object
+    ours: object
+    theirs: object
+
+
+@dataclass(frozen=True, slots=True)
+class Conflict:
+    """Both sides changed a value differently."""
+
+    what: str  # its name for the user
+    versions: Versions
+
+
+class Merged(NamedTuple):
+    """The merged value for each version, equal in all unless there is a conflict."""
+
+    versions: Versions
+    conflicts: tuple[Conflict, ...] = ()
+
+
+def settled(of: Versions) -> Merged | None:
+    """The value on which both sides agree, or that of the only side that changed it."""
+    if same(of.ours, of.theirs) or same(of.theirs, of.base):
+        return Merged(Versions(of.ours, of.ours, of.ours))
+    if same(of.ours, of.base):
+        return Merged(Versions(of.theirs, of.theirs, of.theirs))
+    return None
+
+
+def merge_value(what: str, of: Versions) -> Merged:
+    """The merge of a value as a whole: each version keeps its own where both changed it."""
+    return settled(of) or Merged(of, (Conflict(what, of),))
+
+
+def merge_mapping(of: Versions, merge_entry: Callable[[str, Versions], Merged]) -> Merged:
+    """The merge of mappings, key by key; an absent mapping counts as empty."""
+    parts = [part if isinstance(part, dict) else {} for part in of]
+    made: tuple[dict[str, object], ...] = ({}, {}, {})
+    conflicts: list[Conflict] = []
+    for key in dict.fromkeys(key for part in parts for key in part):
+        entry = merge_entry(key, Versions(*(part.get(key, MISSING) for part in parts)))
+        conflicts += entry.conflicts
+        for version, value in zip(made, entry.versions, strict=True):
+            if value is not MISSING:
+                version[key] = value
+    return Merged(or_missing(of, Versions(*made), agreed=not conflicts), tuple(conflicts))
+
+
+def or_missing(of: Versions, made: Versions, *, agreed: bool) -> Versions:
+    """*made*, without empty containers that their version did not have.
+
+    Where the versions have *agreed* they stay equal.
+    """
+    gone = [not new and old is MISSING for old, new in zip(of, made, strict=True)]
+    if agreed:
+        gone = [not made.ours and MISSING in (of.ours, of.theirs)] * 3
+    return Versions(*(MISSING if no else new for no, new in zip(gone, made, strict=True)))
+
+
+def replaced(mapping: Mapping[str, object], key: str, value: object) -> dict[str, object]:
+    """*mapping* with *value* under *key*, or without that key where the value is `MISSING`."""
+    rest = {name: one for name, one in mapping.items() if name != key}
+    return rest if value is MISSING else {**rest, key: value}
+
+
+Slot = tuple[str, ...]
+"""What a tag decides: of tags with one slot a cell has one only."""
+
+NO_NAMES: tuple[Names, Names, Names] = ({}, {}, {})
+
+ROLE = "the role"
+"""What a conflict about `step:`, `imports` and the like is about."""
+
+
+def merge_tags(of: Versions, names: tuple[Names, Names, Names] = NO_NAMES) -> Merged:
+    """The merge of three lists of tags, each list `MISSING` where there is none.
+
+    A cell has one role, one limit of each kind, and so on; whatever else there is (`prev`, tags of
+    other tools) is a set.
+
+    Where both sides changed a list, the tags stand in the order of Kale's UI, other tools' tags
+    behind them. In *names* are, for each version, steps that both sides renamed differently.
+    """
+    if found := settled(of):
+        return found
+    slots = [
+        _by_slot(listed if isinstance(listed, list) else [], called)
+        for listed, called in zip(of, names, strict=True)
+    ]
+    made: tuple[list[str], ...] = ([], [], [])
+    conflicts: list[Conflict] = []
+    for slot in sorted({**slots[1], **slots[2]}, key=_place):
+        parts = Versions(*(version.get(slot, MISSING) for version in slots))
+        merged = merge_value(_called(slot), parts)
+        conflicts += merged.conflicts
+        for version, texts in zip(made, merged.versions, strict=True):
+            version.extend(texts if isinstance(texts, list) else [])
+    versions = or_missing(of, Versions(*made), agreed=not conflicts)
+    return Merged(versions, tuple(conflicts))
+
+
+def is_list_of_tags(value: object) -> bool:
+    """Whether *value* is a list of text, as the tags of a cell are."""
+    return isinstance(value, list) and all(isinstance(tag, str) for tag in value)
+
+
+def renamed(listed: object, renames: Mapping[str, str]) -> object:
+    """The tags *listed* after *renames* of steps, none twice for it."""
+    if not (renames and isinstance(listed, list)):
+        return listed
+    new = [tags.renamed(text, renames) if isinstance(text, str) else text for text in listed]
+    return listed if new == listed else list(dict.fromkeys(new))
+
+
+def _by_slot(listed: Sequence[str], names: Names) -> dict[Slot, list[str]]:
+    slots: dict[Slot, list[str]] = {}
+    for text in listed:
+        texts = slots.setdefault(_slot(text, names), [])
+        if text not in texts:
+            texts.append(text)
+    return slots
+
+
+def _slot(text: str, names: Names) -> Slot:
+    if text in tags.SPECIAL or text.startswith(("step:", "notebook:", "block:")):
+        return ("role",)
+    tag = tags.parse(text)
+    if tag is None:
+        return ("tag", text)
+    key = names.get(tag.key, tag.key) if tag.kind == "prev" else tag.key
+    return (tag.kind, key) if key else (tag.kind,)
+
+
+def _place(slot: Slot) -> int:
+    """Where the tags of a slot stand in a list."""
+    kind = slot[0]
+    if kind == "role":
+        return 0
+    if kind == "tag":
+        kind = slot[1].partition(":")[0]
+        if not tags.is_kales(slot[1]) and not tags.is_legacy(slot[1]):
+            kind = ""
+    order = [*tags.KINDS]
+    return order.index(kind) if kind in order else len(order)
+
+
+def _called(slot: Slot) -> str:
+    match slot:
+        case ("role",):
+            return ROLE
+        case (kind,):
+            return f"the {kind}"
+        case _:
+            return f"`{':'.join(slot)}`"
+
 
 CELL_KEYS = ("tags", PATH_KEY)
 """The merged keys of a cell's metadata."""
@@ -151,17 +389,17 @@ def _merge_cell(
     listed = Versions(*(one.get("tags", MISSING) for one in mappings))
     if not all(one is MISSING or is_list_of_tags(one) for one in listed):
         return
-    tags = merge_tags(Versions(*map(renamed, listed, follow)), names)
+    merged = merge_tags(Versions(*map(renamed, listed, follow)), names)
     paths = Versions(*(one.get(PATH_KEY, MISSING) for one in mappings))
-    if any(conflict.what == ROLE for conflict in tags.conflicts):
+    if any(conflict.what == ROLE for conflict in merged.conflicts):
         path = Merged(paths)  # the path belongs to the role, which the user chooses
     else:
         path = merge_value(PATH_KEY, paths)
     for wanted, at, mapping, new, where in zip(
-        made.wanted, cell, mappings, tags.versions, path.versions, strict=True
+        made.wanted, cell, mappings, merged.versions, path.versions, strict=True
     ):
         wanted[at] = replaced(replaced(mapping, "tags", new), PATH_KEY, where)
-    conflicts = (*tags.conflicts, *path.conflicts)
+    conflicts = (*merged.conflicts, *path.conflicts)
     made.conflicts += [CellConflict(cell.ours, conflict) for conflict in conflicts]
     if not conflicts:
         made.cells.append(cell)

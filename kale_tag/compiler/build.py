@@ -22,7 +22,7 @@ from kale_tag.compiler.assemble import PipelineBuilder
 from kale_tag.compiler.read import Draft, read_draft
 from kale_tag.compiler.settings import raise_diagnostics
 from kale_tag.diagnostics import Diagnostic, Label, UserError, error, nearest
-from kale_tag.kale.order import find_cycle, in_order
+from kale_tag.kale.outline import find_cycle, in_order
 from kale_tag.kale.pipeline import Pipeline
 from kale_tag.kale.settings import CompileOptions
 from kale_tag.notebook.model import Notebook

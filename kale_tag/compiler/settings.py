@@ -2,12 +2,12 @@
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 
 from kale_tag.compiler.step_settings import Sorted, read_defaults
 from kale_tag.diagnostics import Diagnostic, Label, Source, UserError, error, warning
 from kale_tag.kale import names
-from kale_tag.kale.check_settings import setting_problems
+from kale_tag.kale.checks import KALE_ALONE, setting_problems
 from kale_tag.kale.metadata import SETTINGS_KEY
 from kale_tag.kale.pipeline import SecurityContext, Volume
 from kale_tag.notebook.model import Notebook
@@ -22,8 +22,8 @@ NOT_KEPT = {
 }
 """Settings that Kale takes and that have no effect, with what to do instead."""
 
-KALE_ALONE = ("katib_metadata", "steps_defaults")
-"""Settings whose problems stop Kale and not the package: `read_defaults` takes more than Kale."""
+UNCHECKED = ("katib_metadata", "steps_defaults")
+"""Settings that Kale checks and a package does not need so: `read_defaults` takes more."""
 
 _RUN_AS = {"run_as_user": 65534, "run_as_group": 0, "run_as_non_root": True}
 
@@ -49,7 +49,7 @@ def read_settings(notebook: Notebook, name: str = "") -> PipelineSettings:
     made = PipelineSettings()
     metadata, places = notebook.metadata, Places(notebook)
     value = metadata.get(SETTINGS_KEY) if isinstance(metadata, dict) else None
-    if value is not None and not isinstance(value, dict):
+    if not isinstance(value, dict | None):
         made.diagnostics += (diagnostic for _, diagnostic in setting_problems(value, places))
         return made
     found = {key: entry for key, entry in (value or {}).items() if entry is not None}
@@ -61,8 +61,9 @@ def read_settings(notebook: Notebook, name: str = "") -> PipelineSettings:
     made.diagnostics += diagnostics
     for key, diagnostic in setting_problems(found, places):
         if diagnostic.code == "unknown-setting":
-            made.warnings.append(replace(diagnostic, severity="warning"))
-        elif key not in KALE_ALONE and diagnostic.code != "two-experiments":
+            at, hint = diagnostic.labels[0], diagnostic.help
+            made.warnings.append(warning("setting-not-kept", diagnostic.message, at, help=hint))
+        elif key not in UNCHECKED and diagnostic.code not in KALE_ALONE:
             made.diagnostics.append(diagnostic)
     for key, hint in NOT_KEPT.items():
         if found.get(key):

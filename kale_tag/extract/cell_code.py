@@ -1,9 +1,12 @@
 """What the code of one cell does, as far as a proposal needs to know."""
 
 import ast
+import pkgutil
 import re
+import tomllib
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from functools import cache
 
 from kale_tag.kale.outline import first_code_line
 
@@ -12,29 +15,6 @@ _RUNS_CODE = ("%%time", "%%timeit", "%%capture", "%%prun", "%%memit")
 
 _MAGIC = re.compile(r"(\s*)(?:[%!].*|\?.*|.*\?\s*$)")
 _METRIC = re.compile(r"print\(([a-z](?:[_a-z0-9]{0,62}[a-z0-9])?)\)")  # what Kale takes
-
-_DRAWN = {"fig", "ax", "axs", "axes"}
-_PLOTTING = {"plt", "sns", "px", "pyplot", "seaborn", "display", *_DRAWN}
-_SHOWING = {
-    *("head", "tail", "describe", "info", "sample", "value_counts", "nunique", "unique", "corr"),
-    *("plot", "hist", "boxplot", "scatter", "bar", "imshow", "show", "heatmap", "pairplot"),
-    *("barh", "pie", "kde", "box"),
-    *("print", "display", "help", "type", "len", "dir", "summary", "isnull", "isna", "sum"),
-    *("mean", "count", "view", "dtypes", "shape", "columns", "memory_usage"),
-}
-_DERIVING = _SHOWING | {
-    *("sort_values", "sort_index", "groupby", "agg", "reset_index", "nlargest", "nsmallest"),
-    *("pivot_table", "median", "std", "var", "min", "max", "quantile", "round", "abs"),
-    *("sorted", "list", "dict", "set", "str", "float", "int", "range", "zip", "enumerate"),
-}
-"""Calls that compute a value and change nothing."""
-
-_LIBRARIES = {"np", "pd", "numpy", "pandas", *_PLOTTING}
-_SETTINGS = {
-    *("set_option", "set_printoptions", "filterwarnings", "simplefilter", "basicConfig"),
-    *("set_theme", "set_style", "set_palette", "set_context", "use", "set"),
-}
-"""Calls that configure a library."""
 
 _MEASURE = re.compile(
     r"(?!.*_(?:fn|func|function|df|list|dict|table|curve|matrix)$)(?:.*_)?"
@@ -149,7 +129,7 @@ def _is_setting(one: ast.stmt) -> bool:
     """Whether it configures a library: `pd.set_option("width", 9)`, `plt.rcParams["dpi"] = 1`."""
     match one:
         case ast.Expr(value=ast.Call(func=ast.Attribute(attr=name) as call)):
-            return name in _SETTINGS and _root(call) not in _DRAWN and _is_setup(one)
+            return _is(name, "configuring") and not _is(_root(call), "drawn") and _is_setup(one)
         case ast.Assign(targets=[ast.Subscript(value=ast.Attribute(attr="rcParams"))], value=value):
             return _is_literal(value)
         case _:
@@ -223,13 +203,11 @@ def _only_shows(one: ast.stmt) -> bool:
         case ast.Expr(value=value):
             return _shows(value)
         case ast.Assign(targets=targets, value=ast.Call(func=call)):
-            return _root(call) in _PLOTTING and all(_names(target) for target in targets)
+            return _plots(call) and all(_names(target) for target in targets)
         case ast.For(body=body, orelse=[]):
             return all(map(_only_shows, body))
         case ast.With(items=items, body=body):
-            return all(_root(item.context_expr) in _PLOTTING for item in items) and all(
-                map(_only_shows, body)
-            )
+            return all(_plots(item.context_expr) for item in items) and all(map(_only_shows, body))
         case _:
             return False
 
@@ -249,12 +227,14 @@ def _is_pure(call: ast.Call) -> bool:
         return False
     match call.func:
         case ast.Name(id=name):
-            return name in _DERIVING
+            return _is(name, "deriving", "showing")
         case ast.Attribute(attr=name) as chain:
             random = any(
                 getattr(node, "attr", "") in {"random", "sample"} for node in ast.walk(chain)
             )
-            return not random and (name in _DERIVING or _root(chain) in _LIBRARIES)
+            return not random and (
+                _is(name, "deriving", "showing") or _plots(chain) or _is(_root(chain), "libraries")
+            )
         case _:
             return False
 
@@ -277,9 +257,9 @@ def _names(target: ast.expr) -> bool:
 def _shows(value: ast.expr) -> bool:
     match value:
         case ast.Call(func=ast.Name(id=name)):
-            return name in _SHOWING or name in _PLOTTING
+            return _is(name, "showing", "plotting", "drawn")
         case ast.Call(func=ast.Attribute(attr=name) as call):
-            return name in _SHOWING or _root(call) in _PLOTTING
+            return _is(name, "showing") or _plots(call)
         case ast.Attribute(value=inner) | ast.Subscript(value=inner) | ast.Compare(left=inner):
             return _shows(inner)
         case ast.Tuple(elts=parts) | ast.List(elts=parts):
@@ -299,3 +279,19 @@ def _root(value: ast.expr) -> str:
             case _:
                 return ""
     return value.id
+
+
+def _plots(value: ast.expr) -> bool:
+    """Whether it is of a plotting library, or of a drawing."""
+    return _is(_root(value), "plotting", "drawn")
+
+
+def _is(name: str, *kinds: str) -> bool:
+    return any(name in _calls()[kind] for kind in kinds)
+
+
+@cache
+def _calls() -> dict[str, frozenset[str]]:
+    """The names in `calls.toml` by their kind."""
+    text = (pkgutil.get_data("kale_tag", "extract/calls.toml") or b"").decode()
+    return {kind: frozenset(names) for kind, names in tomllib.loads(text).items()}

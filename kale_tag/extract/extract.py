@@ -21,8 +21,7 @@ from kale_tag.notebook.read import read_notebook
 from kale_tag.notebook.splice import ProofError, splice
 from kale_tag.plan.apply import apply_spec
 from kale_tag.plan.plan import plan
-from kale_tag.spec.change import Target
-from kale_tag.spec.model import Spec
+from kale_tag.spec.model import Spec, Target
 from kale_tag.spec.read import read_spec, target_for
 
 

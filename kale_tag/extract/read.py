@@ -8,7 +8,7 @@ from kale_tag.diagnostics import UserError, error
 from kale_tag.extract.draft import BlockRole, CellBlock, Lost, SpecDraft
 from kale_tag.kale import settings, tags
 from kale_tag.kale.metadata import PATH_KEY, SETTINGS_KEY, tags_in
-from kale_tag.kale.outline import role_of
+from kale_tag.kale.outline import find_cycle, role_of
 from kale_tag.kale.settings import settings_in
 from kale_tag.kale.tags import Tag
 from kale_tag.notebook.model import Notebook
@@ -67,7 +67,9 @@ class _TagReader:
             spelt = [str(tag) for tag in tags.in_order(kept)]
             self.final[index] = (*spelt, *(tag for tag in found if not tags.is_kales(tag)))
             self._note_order(index, found, spelt)
-            if role is not None and role.kind != "notebook" and self._has_path(index):
+            metadata = self.notebook.metadata_of(index)
+            has_path = isinstance(metadata, dict) and PATH_KEY in metadata
+            if role is not None and role.kind != "notebook" and has_path:
                 why = "Kale reads it on a cell with a `notebook:` tag only"
                 self.lost.append(Lost(index, f"`{PATH_KEY}`", why))
             if role is None:
@@ -125,10 +127,6 @@ class _TagReader:
             elif tag is not None:
                 yield tag
 
-    def _has_path(self, index: int) -> bool:
-        metadata = self.notebook.metadata_of(index)
-        return isinstance(metadata, dict) and PATH_KEY in metadata
-
     def _why_not_special(self, found: Sequence[str], at: int, role: BlockRole) -> str:
         """Why a tag of a cell with a special tag is lost; "" for the first special tag itself."""
         if at == next(place for place, text in enumerate(found) if text in tags.SPECIAL):
@@ -168,20 +166,11 @@ class _TagReader:
         """Why step *role* cannot depend on the step *name*; if it can, the edge is added."""
         if name not in self.names:
             return f"no step is named `{name}`"
-        if name == role.name or role.name in self._depends_on(name):
+        edges = {**self.edges, role.name: {*self.edges.get(role.name, ()), name}}
+        if find_cycle(edges):
             return "steps would depend on each other in a cycle"
-        self.edges.setdefault(role.name, set()).add(name)
+        self.edges = edges
         return ""
-
-    def _depends_on(self, name: str) -> set[str]:
-        seen: set[str] = set()
-        left = [name]
-        while left:
-            for one in self.edges.get(left.pop(), ()):
-                if one not in seen:
-                    seen.add(one)
-                    left.append(one)
-        return seen
 
     def _note_order(self, index: int, found: Sequence[str], spelt: Sequence[str]) -> None:
         """Record tags that are all kept, but not in the order in which `apply` writes them."""

@@ -29,7 +29,7 @@ class NameForm:
         return f"{wrong}: Kale takes {self.words}"
 
 
-# Kale 2.3: the validators of `NotebookConfig` and of its volumes, in kale/config. A pipeline's
+# Kale 2.3: the validators of settings, in kale/config/validators.py. A pipeline's
 # name may be 128 characters long in the database of KFP (backend/src/apiserver/model).
 _LOWER_NAME = r"[a-z]([a-z0-9-]*[a-z0-9])?"
 _LOWER_WORDS = "lower-case letters, digits and `-`, starting with a letter"

@@ -8,8 +8,7 @@ from itertools import pairwise
 from kale_tag.diagnostics import Label, Span, nearest
 from kale_tag.kale import tags
 from kale_tag.kale.metadata import SETTINGS_KEY, tags_in
-from kale_tag.kale.order import find_cycle
-from kale_tag.kale.outline import Outline, Role, first_code_line, outline, role_of
+from kale_tag.kale.outline import Outline, Role, find_cycle, first_code_line, outline, role_of
 from kale_tag.kale.settings import settings_in
 from kale_tag.kale.tags import Tag
 from kale_tag.notebook.model import Notebook

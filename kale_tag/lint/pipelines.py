@@ -1,12 +1,10 @@
 """All findings in a pipeline: the diagnostics of compiling it, and those of the lints."""
 
 from collections.abc import Iterator
-from dataclasses import replace
 
 from kale_tag.diagnostics import Diagnostic
 from kale_tag.lint import order, outputs, resources, state, variables
 from kale_tag.lint.context import Compilation
-from kale_tag.rules.registry import SEVERITIES
 
 LINTS = (
     *variables.LINTS,
@@ -19,9 +17,6 @@ LINTS = (
 
 def lint(compilation: Compilation) -> Iterator[Diagnostic]:
     """The errors and warnings for the pipeline, each once."""
-    yield from dict.fromkeys(
-        replace(diagnostic, severity=SEVERITIES[diagnostic.code])
-        for diagnostic in compilation.diagnostics
-    )
+    yield from dict.fromkeys(compilation.diagnostics)
     for check in LINTS:
         yield from check(compilation)

@@ -12,8 +12,7 @@ from kale_tag.notebook.splice import ProofError, prove, splice
 from kale_tag.plan.apply_patch import apply_patch, inverted
 from kale_tag.plan.plan import Plan, plan, unsettled
 from kale_tag.plan.read_patch import Patch
-from kale_tag.spec.change import Change, Target
-from kale_tag.spec.model import Spec
+from kale_tag.spec.model import Change, Spec, Target
 
 Choose = Callable[[Notebook, Plan], tuple[Change, ...]]
 """Selects the changes of a plan to make."""

@@ -5,18 +5,17 @@ from dataclasses import dataclass
 from shlex import quote
 
 from kale_tag.diagnostics import Diagnostic, Label
-from kale_tag.kale.check_settings import PANEL
+from kale_tag.kale.checks import PANEL
 from kale_tag.kale.metadata import PATH_KEY, SETTINGS_KEY, tags_in
 from kale_tag.kale.settings import settings_in
 from kale_tag.kale.tags import is_kales, names_in
 from kale_tag.notebook.json_value import shown
 from kale_tag.notebook.model import MISSING
 from kale_tag.notebook.places import Places
-from kale_tag.plan.desired_settings import settings_changed
+from kale_tag.plan.desired import settings_changed
 from kale_tag.plan.plan import Plan
 from kale_tag.rules.registry import found
-from kale_tag.spec.change import Change, Target
-from kale_tag.spec.model import Spec
+from kale_tag.spec.model import Change, Spec, Target
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,7 +7,7 @@ from kale_tag.kale.metadata import SETTINGS_KEY
 from kale_tag.notebook.json_value import JsonStyle, decode, same
 from kale_tag.notebook.model import MISSING, Notebook, first_line
 from kale_tag.notebook.splice import ProofError
-from kale_tag.spec.change import Change
+from kale_tag.spec.model import Change
 
 Operation = dict[str, object]
 

@@ -9,11 +9,9 @@ from kale_tag.kale.checks import OF_A_PLAN
 from kale_tag.kale.metadata import PATH_KEY, tags_in
 from kale_tag.kale.view import TaggedNotebook
 from kale_tag.notebook.model import MISSING, Notebook, first_line
-from kale_tag.plan.desired import DesiredCell, DesiredCells
-from kale_tag.plan.desired_settings import settings_changes
+from kale_tag.plan.desired import DesiredCell, DesiredCells, settings_changes
 from kale_tag.plan.select import Selection, View, check_counts, select
-from kale_tag.spec.change import Change, Target
-from kale_tag.spec.model import Spec
+from kale_tag.spec.model import Change, Spec, Target
 from kale_tag.upgrade.upgrade import Upgraded
 
 

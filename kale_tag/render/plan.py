@@ -7,13 +7,12 @@ from itertools import groupby, islice
 from kale_tag.diagnostics import count
 from kale_tag.kale.metadata import PATH_KEY, tags_in
 from kale_tag.notebook.model import Notebook, first_line
-from kale_tag.plan.desired_settings import settings_changed
+from kale_tag.plan.desired import settings_changed
 from kale_tag.plan.patch import operations
 from kale_tag.plan.plan import Plan
 from kale_tag.plan.select import View, why_not
 from kale_tag.render.text import Style, setting_as_text, setting_as_value
-from kale_tag.spec.change import Change
-from kale_tag.spec.model import Rule
+from kale_tag.spec.model import Change, Rule
 
 CONTEXT = 3
 """Unchanged lines around a change."""

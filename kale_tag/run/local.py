@@ -23,7 +23,7 @@ from kale_tag.compiler.ir_yaml import to_yaml
 from kale_tag.compiler.read_package import Compiled
 from kale_tag.compiler.step_command import EXECUTOR_INPUT
 from kale_tag.diagnostics import Diagnostic, UserError, error
-from kale_tag.kale.order import in_order
+from kale_tag.kale.outline import in_order
 
 TICK = 0.1
 """Seconds after which a `tick` is reported if nothing else is."""

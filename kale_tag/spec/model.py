@@ -3,6 +3,7 @@
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import NamedTuple
 
 from kale_tag.diagnostics import Label, Source
 from kale_tag.kale import tags
@@ -155,3 +156,20 @@ class Spec:
     legacy: str = "error"
     compile: CompileOptions | None = None
     ignore: Mapping[str, str] | None = None  # the reason, for each silenced rule of `check`
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """What a spec asks of one notebook."""
+
+    variables: Mapping[str, str]  # the values of `${...}`
+    pipeline: Mapping[str, SettingValue] | None = None
+
+
+class Change(NamedTuple):
+    """The metadata of one cell or of the notebook, before and after."""
+
+    holder: int | None  # the cell; None is the notebook
+    before: object  # `MISSING` if there was none
+    after: object  # `MISSING` if there will be none
+    rules: tuple[Rule, ...] = ()  # those that ask for the change

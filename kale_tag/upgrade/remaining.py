@@ -1,6 +1,6 @@
 """Problems that an upgrade leaves for the user: errors of `check`, and code that Kale 2.3 refuses.
 
-Source: `NotebookProcessor.parse_notebook` and `kale/common/astutils.py` of Kale 2.3.0.
+Source: `kale/processors/nbprocessor.py` and `kale/common/astutils.py` of Kale 2.3.0.
 """
 
 import re

@@ -1,8 +1,8 @@
 """The settings of a Kale 0.x notebook as Kale 2.3 accepts them.
 
 Only settings that Kale 2.3 refuses are removed. Those that it accepts and ignores (Katib,
-snapshots, volumes other than `pvc`) stay, with a warning. Source: `NotebookConfig` in Kale's
-`kale/common/config.py` and `kale/pipeline.py`, 0.5.1 and 2.3.0.
+snapshots, volumes other than `pvc`) stay, with a warning. Source: `NotebookConfig` in
+`kale/processors/nbprocessor.py` and the records in `kale/pipeline.py` of Kale 2.3.0.
 """
 
 from collections.abc import Iterator, Mapping, Sequence

@@ -466,6 +466,10 @@ def _check_places(data: bytes, diagnostics: Any) -> None:
         label = diagnostic.labels[0]
         if label.span is None:
             continue
+        if label.source.cell is not None:
+            cell = json.loads(data.decode("utf-8-sig"))["cells"][label.source.cell]
+            assert label.source.text == "".join(cell["source"])
+            continue
         line, column = label.source.position(label.span.start)
         end_line, end = label.source.position(label.span.end)
         assert line == end_line
@@ -484,15 +488,12 @@ def test_dangling_prev_of_the_corpus(corpus: Path) -> None:
         except UserError:
             continue
         expected = {*_dangling(json.loads(path.read_text("utf-8-sig")))}
-        said = {
-            (
-                int(diagnostic.message.split(":")[0].removeprefix("cell ")),
-                diagnostic.message.split("`")[3],
-            )
+        reported = {
+            (diagnostic.labels[0].source.cell, diagnostic.message.split("`")[3])
             for diagnostic in lint(nb)
             if diagnostic.code == "unknown-prev"
         }
-        assert said == expected, path.name
+        assert reported == expected, path.name
         counted += len(expected)
     assert counted > 0
 

@@ -13,8 +13,7 @@ from spec_strategies import to_yaml, valid_specs
 
 from kale_tag.cli import main
 from kale_tag.diagnostics import Source
-from kale_tag.rename.patch import rename_in_patch
-from kale_tag.rename.spec import rename_in_spec
+from kale_tag.rename import rename_in_patch, rename_in_spec
 
 NAMES = ["load", "train", "a", "_b2", "load_data", "null", "x_y"]
 

@@ -6,7 +6,7 @@ import networkx as nx
 from hypothesis import given
 from hypothesis import strategies as st
 
-from kale_tag.kale.order import find_cycle
+from kale_tag.kale.outline import find_cycle
 
 NAMES = st.sampled_from("abcdef")
 

@@ -16,8 +16,7 @@ from kale_tag.plan.apply import apply_spec
 from kale_tag.plan.patch import operations
 from kale_tag.render.diagnostics import as_text
 from kale_tag.render.text import Style
-from kale_tag.spec.change import Target
-from kale_tag.spec.model import Spec
+from kale_tag.spec.model import Spec, Target
 from kale_tag.spec.read import read_spec
 
 VARIABLES = {"stem": "my_nb", "name": "my_nb.ipynb", "dir": "a/b", "parent": "b"}

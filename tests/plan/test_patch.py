@@ -24,7 +24,7 @@ from kale_tag.plan.patch import Operation, as_text, operations, prove_patch
 from kale_tag.plan.read_patch import Patch, read_patch
 from kale_tag.render.diagnostics import as_text as fault_text
 from kale_tag.render.text import Style
-from kale_tag.spec.change import Change
+from kale_tag.spec.model import Change
 
 values = st.recursive(
     st.none()

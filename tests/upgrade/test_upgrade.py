@@ -20,7 +20,7 @@ from kale_tag.kale.metadata import tags_in
 from kale_tag.kale.outline import Outline, outline
 from kale_tag.notebook.read import read_notebook
 from kale_tag.plan.apply import Applied, apply_spec
-from kale_tag.spec.change import Target
+from kale_tag.spec.model import Target
 from specs import spec_of
 
 UPGRADE = spec_of("legacy: upgrade")

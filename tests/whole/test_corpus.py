@@ -14,7 +14,7 @@ from kale_tag.notebook.model import Notebook
 from kale_tag.notebook.read import read_notebook
 from kale_tag.plan.apply import apply_spec
 from kale_tag.plan.patch import operations
-from kale_tag.spec.change import Target
+from kale_tag.spec.model import Target
 from kale_tag.spec.read import read_spec
 from specs import VARIABLES, no_base, spec_of
 

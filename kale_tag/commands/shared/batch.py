@@ -23,8 +23,7 @@ from kale_tag.plan.apply import Applied, Choose, apply_patch_to, apply_spec
 from kale_tag.plan.patch import as_text, operations, prove_patch
 from kale_tag.plan.read_patch import Patch
 from kale_tag.render.plan import unified_diff
-from kale_tag.spec.change import Change, Target
-from kale_tag.spec.model import Rule, Spec
+from kale_tag.spec.model import Change, Rule, Spec, Target
 
 if TYPE_CHECKING:
     from rich.progress import Progress

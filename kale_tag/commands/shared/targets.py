@@ -14,8 +14,7 @@ from kale_tag.commands.shared import patches
 from kale_tag.diagnostics import Diagnostic, Label, Source, Span, UserError, error, nearest
 from kale_tag.plan.patch import ENDING
 from kale_tag.plan.read_patch import Patch
-from kale_tag.spec.change import Target
-from kale_tag.spec.model import NotebookEntry, Spec
+from kale_tag.spec.model import NotebookEntry, Spec, Target
 from kale_tag.spec.read import read_spec, target_for
 
 STDIN = "-"

@@ -1,1 +1,0 @@
-"""Steps renamed in notebooks, patches and specs."""
