@@ -281,11 +281,20 @@ def typer_app() -> Any:  # noqa: ANN401  a Typer, which is not imported for its 
     ) -> None:
         pass
 
+    class CommandHelp(typer.core.TyperCommand):
+        """A command whose help has no types of Python beside its arguments."""
+
+        def format_options(self, ctx: Any, formatter: Any) -> None:  # noqa: ANN401  click's
+            for param in self.params:
+                if isinstance(param, typer.core.TyperArgument):
+                    param.display_type_rich = lambda ctx: ""  # type: ignore[method-assign]  # noqa: ARG005
+            super().format_options(ctx, formatter)
+
     for name in COMMANDS:
         function = command(name)
         for key, (kind, declared) in parameters(function).items():
             function.__annotations__[key] = _for_typer(kind, declared, typer)
-        app.command(name, no_args_is_help=False)(function)
+        app.command(name, cls=CommandHelp, no_args_is_help=False)(function)
     return app
 
 

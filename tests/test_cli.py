@@ -421,3 +421,11 @@ def test_the_bar_and_the_results(folder: Path, command: str) -> None:
     assert all(f"n{number}.ipynb" in done.stdout for number in range(30))
     assert "notebooks" in shown
     assert ".ipynb" not in shown
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_the_help_has_no_types_of_python(name: str, capsys: pytest.CaptureFixture[str]) -> None:
+    """Arguments are shown by what they are: NOTEBOOK, not `<list[str]>`."""
+    main([name, "--help"])
+    assert f"Usage: kale-tag {name}" in (shown := capsys.readouterr().out)
+    assert "<" not in shown.partition("Arguments:")[2].partition("Options:")[0]

@@ -1,13 +1,11 @@
-"""Attributes files of Git: parse lines, find the effective line, add and remove ours."""
+"""Attributes files of Git: parse lines, find the one that counts, add and remove ours."""
 
 import os
 import re
-from collections.abc import Iterator, Sequence
-from fnmatch import fnmatchcase
+from collections.abc import Sequence
 from typing import NamedTuple
 
 from kale_tag import files
-from kale_tag.diagnostics import Diagnostic, UserError, error
 from kale_tag.git.config import RepositoryFiles, get
 from kale_tag.git.revisions import run
 
@@ -73,46 +71,30 @@ def _attribute(word: str) -> tuple[str, str]:
     return name, value if equals else "set"
 
 
-def last_line(path: str, name: str, notebook: str) -> str | None:
-    """The last line of an attributes file that sets *name* for *notebook* (relative to it)."""
+def last_line(path: str, pattern: str, name: str) -> tuple[str, str] | None:
+    """The last line for exactly *pattern* in an attributes file that sets *name*, and its value."""
     for line in reversed(read_lines(path)):
         parsed = parse_line(line)
-        if parsed and name in parsed.attributes and _matches(parsed.pattern, notebook):
-            return line.strip()
+        if parsed and parsed.pattern == pattern and name in parsed.attributes:
+            return line.strip(), parsed.attributes[name]
     return None
 
 
-def _matches(pattern: str, path: str) -> bool:
-    # Simpler than in Git, and used only to name a line in a message.
-    if "/" not in pattern:
-        return fnmatchcase(os.path.basename(path), pattern)
-    return fnmatchcase(path, pattern.lstrip("/").replace("**/", "*"))
-
-
-def attribute_files(repository: RepositoryFiles, notebook: str) -> Iterator[tuple[str, str]]:
-    """The attributes files that apply to *notebook*, by precedence.
-
-    Each comes with the path of the notebook relative to it.
-    """
-    yield repository.attributes, notebook
-    if not repository.bare:
-        folder = os.path.dirname(notebook)
-        while True:
-            inner = os.path.relpath(notebook, folder) if folder else notebook
-            yield os.path.join(repository.top, folder, ".gitattributes"), inner
-            if not folder:
-                break
-            folder = os.path.dirname(folder)
-    yield global_attributes(), notebook
-    yield "/etc/gitattributes", notebook
-
-
-def origin(repository: RepositoryFiles, name: str, notebook: str) -> tuple[str, str] | None:
-    """The file and line that set the attribute *name* for *notebook*."""
-    for path, inner in attribute_files(repository, notebook):
-        line = last_line(path, name, inner)
-        if line is not None:
-            return path, line
+def origin(
+    repository: RepositoryFiles, notebook: str, pattern: str, name: str, value: str
+) -> tuple[str, str] | None:
+    """The file and line that give *name* this *value* for *notebook*, as *pattern* matches it."""
+    paths = [repository.attributes]
+    folder = os.path.dirname(notebook)
+    while not repository.bare:
+        paths.append(os.path.join(repository.top, folder, ".gitattributes"))
+        if not folder:
+            break
+        folder = os.path.dirname(folder)
+    for path in (*paths, global_attributes(), "/etc/gitattributes"):
+        line = last_line(path, pattern, name)
+        if line is not None and line[1] == value:
+            return path, line[0]
     return None
 
 
@@ -122,7 +104,7 @@ def add_line(path: str, line: str) -> None:
     end = "\r\n" if "\r\n" in old else "\n"
     # Where the last line has no line end, neither has ours, so that removal restores the bytes.
     new = old + line + end if not old or old.endswith("\n") else old + end + line
-    _write(path, new)
+    files.write(path, new.encode("utf-8", "surrogateescape"))
 
 
 def drop_attributes(path: str, pattern: str, attributes: dict[str, str]) -> bool:
@@ -148,33 +130,7 @@ def drop_attributes(path: str, pattern: str, attributes: dict[str, str]) -> bool
     if kept == lines:
         return False
     if kept:
-        _write(path, "".join(kept))
+        files.write(path, "".join(kept).encode("utf-8", "surrogateescape"))
     else:
-        _remove(path)
+        files.remove(path)
     return True
-
-
-def _write(path: str, text: str) -> None:
-    data = text.encode("utf-8", "surrogateescape")
-    if os.path.lexists(path):
-        files.stage(files.read(path), data).commit()
-        return
-    try:
-        os.makedirs(os.path.dirname(path) or ".", exist_ok=True)
-        with open(path, "xb") as file:
-            file.write(data)
-    except OSError as exc:
-        raise UserError(_not_written(path, exc)) from None
-
-
-def _remove(path: str) -> None:
-    try:
-        os.unlink(path)
-    except OSError as exc:
-        raise UserError(_not_written(path, exc)) from None
-
-
-def _not_written(path: str, diagnostic: OSError) -> Diagnostic:
-    return error(
-        "not-written", f"cannot write {path}: {(diagnostic.strerror or str(diagnostic)).lower()}"
-    )

@@ -210,7 +210,7 @@ def _state(repository: config.RepositoryFiles, kind: Kind) -> DriverState:
     values = _values(repository, kind)
     others = tuple((path, value) for path, value in values.items() if value != NAME)
     ours = next((path for path, value in values.items() if value == NAME), None)
-    place = attributes.origin(repository, kind, ours) if ours else None
+    place = attributes.origin(repository, ours, PATTERN, kind, NAME) if ours else None
     command = config.get(MAIN[kind], None, repository.top)
     return DriverState(kind, 0 if list(values) == [ANY] else len(values), place, others, command)
 
@@ -276,9 +276,7 @@ def _is_named(place: DriverPlace, kind: Kind) -> bool:
 
 def _set_in(file: str, kind: Kind) -> tuple[str, str]:
     """The line of an attributes file that counts for notebooks, and the driver that it names."""
-    line = attributes.last_line(file, kind, ANY)
-    parsed = attributes.parse_line(line) if line else None
-    return (line or "", parsed.attributes[kind]) if parsed else ("", "unspecified")
+    return attributes.last_line(file, PATTERN, kind) or ("", "unspecified")
 
 
 def _foreign(place: DriverPlace, kind: Kind) -> Diagnostic | None:
@@ -293,7 +291,7 @@ def _foreign(place: DriverPlace, kind: Kind) -> Diagnostic | None:
         # A line there would overrule those of all other files.
         for path, value in _values(place.repository, kind, ANY).items():
             if value not in {NAME, "unspecified"}:
-                file, line = attributes.origin(place.repository, kind, path) or ("", value)
+                file, line = _origin(place.repository, path, kind, value)
                 return _taken(kind, line, file)
     return None
 
@@ -311,7 +309,7 @@ def _overruled(repository: config.RepositoryFiles, kind: Kind) -> Diagnostic | N
     """A warning if another line takes precedence over ours."""
     for path, value in _values(repository, kind).items():
         if value != NAME:
-            file, line = attributes.origin(repository, kind, path) or ("", f"{kind}={value}")
+            file, line = _origin(repository, path, kind, value)
             return warning(
                 "overruled",
                 f"the {kind} driver is not used for {path}: `{line}` takes precedence",
@@ -319,6 +317,14 @@ def _overruled(repository: config.RepositoryFiles, kind: Kind) -> Diagnostic | N
                 help="`kale-tag git status` lists all such notebooks",
             )
     return None
+
+
+def _origin(
+    repository: config.RepositoryFiles, path: str, kind: Kind, value: str
+) -> tuple[str, str]:
+    """The file ("" if it is not known) and the line that set the driver of the notebook *path*."""
+    found = attributes.origin(repository, path, PATTERN, kind, value)
+    return found or ("", f"{kind}={value}")
 
 
 def _values(repository: config.RepositoryFiles, kind: Kind, *more: str) -> dict[str, str]:
