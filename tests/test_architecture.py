@@ -48,10 +48,6 @@ TO_BE_REWRITTEN = {"analysis"}
 """Folders that may still have a circle, too many files and names of classes that stand twice."""
 
 
-PENDING = {"compiler"}
-"""Folders that are merged next."""
-
-
 def layer_of(name: str) -> int:
     """The layer of a module or folder."""
     for number, names in enumerate(LAYERS):
@@ -115,7 +111,7 @@ def test_imports_have_no_circle() -> None:
     """Modules can be read in one order, each after all that it imports."""
     graph = {dotted(path): set(modules_imported(path)) for path in MODULES}
     for path in MODULES:
-        if own_name(path) in TO_BE_REWRITTEN | PENDING:
+        if own_name(path) in TO_BE_REWRITTEN:
             graph[dotted(path)] = set()
     try:
         TopologicalSorter(graph).prepare()
@@ -126,7 +122,7 @@ def test_imports_have_no_circle() -> None:
 @pytest.mark.parametrize("folder", FOLDERS, ids=lambda path: str(path.relative_to(ROOT)))
 def test_a_folder_can_be_read_at_a_glance(folder: Path) -> None:
     """A folder is one subject, in some 15 files at most."""
-    if folder.name not in TO_BE_REWRITTEN | PENDING:
+    if folder.name not in TO_BE_REWRITTEN:
         assert len([path for path in MODULES if path.parent == folder]) <= MOST_FILES
 
 
@@ -134,17 +130,7 @@ def test_a_class_name_says_one_thing() -> None:
     """No two classes of the package share a name, but for the `Step` of tags and of pipelines."""
     homes = defaultdict(list)
     for path in MODULES:
-        if path.parent != CARGO and own_name(path) in {
-            "notebook",
-            "fields",
-            "rename",
-            "run",
-            "cluster",
-            "spec",
-            "kale",
-            "lint",
-            *("plan", "upgrade", "compare", "extract", "git", "render", "commands"),
-        }:
+        if path.parent != CARGO and own_name(path) not in TO_BE_REWRITTEN:
             for node in ast.walk(parsed(path)):
                 if isinstance(node, ast.ClassDef):
                     homes[node.name].append(str(path.relative_to(ROOT)))

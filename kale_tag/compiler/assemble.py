@@ -20,8 +20,7 @@ from kale_tag.analysis.slices import (
 from kale_tag.analysis.units import Unit
 from kale_tag.compiler.read import Draft
 from kale_tag.compiler.requirements import completed, import_diagnostics, requirements
-from kale_tag.compiler.settings import raise_diagnostics
-from kale_tag.compiler.step_settings import Sorted, step_settings
+from kale_tag.compiler.settings import Sorted, raise_diagnostics, step_settings
 from kale_tag.diagnostics import Diagnostic, warning
 from kale_tag.kale.metadata import SETTINGS_KEY
 from kale_tag.kale.pipeline import (

@@ -31,6 +31,7 @@ from kale_tag.compiler.parameters import arrives_unchanged, check_default
 from kale_tag.compiler.runtime import Runtime, pack
 from kale_tag.compiler.step_command import check_text
 from kale_tag.diagnostics import Diagnostic, DiagnosticCollector, UserError
+from kale_tag.kale.check_tags import why_reserved
 from kale_tag.kale.names import COMPONENT_NAME_LENGTH
 from kale_tag.kale.pipeline import ArtifactType, Code, Pipeline, Step, SubPipeline
 
@@ -192,8 +193,8 @@ class _PackageMaker:
         self, unit: Step | SubPipeline, name: str, seen: Mapping[str, object], names: NameTable
     ) -> bool:
         if not name:
-            message = f"`{unit.name}` cannot be a task of Kubeflow Pipelines: it has no letter"
-            self.found.error("reserved-name", message, unit.label)
+            why = why_reserved(unit.name)
+            self.found.error("reserved-name", why, unit.label, help="choose another name")
         elif (other := seen.get(name)) is not None:
             assert isinstance(other, Step | SubPipeline)
             self.found.error(

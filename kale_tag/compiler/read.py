@@ -1,4 +1,4 @@
-"""A notebook as far as its cells say by themselves: blocks, code, parameters, settings, `prev`."""
+"""What the cells of a notebook define by themselves: steps, code, parameters, settings, `prev`."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass, field
@@ -6,9 +6,14 @@ from dataclasses import dataclass, field
 from kale_tag.analysis.model import Spot
 from kale_tag.analysis.source import Parsed, read_code
 from kale_tag.compiler.parameters import read_metrics, read_parameters
-from kale_tag.compiler.settings import PipelineSettings, kernel_diagnostic, read_settings
-from kale_tag.compiler.step_settings import setting_diagnostics
+from kale_tag.compiler.settings import (
+    PipelineSettings,
+    kernel_diagnostic,
+    read_settings,
+    setting_diagnostics,
+)
 from kale_tag.diagnostics import Diagnostic, Label, Source, UserError, error, suggest
+from kale_tag.kale.check_steps import dropped_code
 from kale_tag.kale.checks import tag_errors
 from kale_tag.kale.outline import Outline
 from kale_tag.kale.pipeline import CodeKind, Parameter
@@ -19,21 +24,17 @@ from kale_tag.notebook.model import Notebook
 
 @dataclass(slots=True)
 class Draft:
-    """What the cells of one notebook say; *faults* is empty where it can be built on.
-
-    *cells* are those of each step that is no reference, *skipped* what no step runs, for remarks.
-    *edges* maps two steps, of which the second waits for the first, to where that is said.
-    """
+    """What the cells of one notebook define; it can be built if it has no *diagnostics*."""
 
     notebook: Notebook
     tagged: TaggedNotebook
     settings: PipelineSettings
-    is_root: bool
-    shared: list[Parsed] = field(default_factory=list)
-    cells: dict[str, list[Parsed]] = field(default_factory=dict)
+    is_root: bool  # no other notebook refers to it
+    shared: list[Parsed] = field(default_factory=list)  # imports, then functions
+    cells: dict[str, list[Parsed]] = field(default_factory=dict)  # of each step of its own
     parameters: list[Parameter] = field(default_factory=list)
-    metrics: dict[str, Spot] = field(default_factory=dict)
-    edges: dict[tuple[str, str], Label] = field(default_factory=dict)
+    metrics: dict[str, Spot] = field(default_factory=dict)  # names, and where they are printed
+    edges: dict[tuple[str, str], Label] = field(default_factory=dict)  # (a, b): b depends on a
     diagnostics: list[Diagnostic] = field(default_factory=list)
 
     @property
@@ -50,6 +51,7 @@ def read_draft(notebook: Notebook, options: CompileOptions, name: str = "") -> D
     settings = read_settings(notebook, name)
     draft = Draft(notebook, tagged, settings, not name)
     draft.diagnostics += [*settings.diagnostics, *tag_errors(tagged)]
+    settings.warnings += dropped_code(tagged)
     outline = tagged.outline
     draft.shared = _read(draft, outline.shared.get("imports", ()), "imports")
     draft.shared += _read(draft, outline.shared.get("functions", ()), "functions")

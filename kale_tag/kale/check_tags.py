@@ -62,9 +62,18 @@ def legacy_tag(nb: TaggedNotebook) -> Iterator[Diagnostic]:
 
 
 def foreign_tag(nb: TaggedNotebook) -> Iterator[Diagnostic]:
-    """A tag of another tool on a cell of a Kale notebook, where Kale reads it."""
+    """A tag that is not Kale's on a cell of a Kale notebook, where Kale reads it."""
     for cell in nb.cells:
         for position, text in enumerate(cell.read):
+            tag = tags.parse(text)
+            if tag is not None and tags.stops_kale(tag):
+                yield found(
+                    "foreign-tag",
+                    f"Kale stops at `{text}`, which only `kale-tag compile` takes",
+                    nb.tag(cell, position),
+                    help="Kale takes limits without digits, and quantities without `+` and `-`",
+                )
+                continue
             if tags.is_kales(text) or tags.is_legacy(text) or meant(text):
                 continue
             yield found(

@@ -14,12 +14,14 @@ from kale_tag.rules.registry import found
 TAG_CHECKS = (*check_tags.CHECKS, *check_steps.CHECKS)
 
 KALE_ALONE = frozenset(
-    (
-        *("foreign-tag", "unread-tag", "ignored-tag", "colon-lost", "step-after-metrics"),
+    [
+        *("foreign-tag", "unread-tag", "reserved-name", "colon-lost"),
+        *("dropped-code", "ignored-tag", "step-after-metrics"),
         *("unknown-setting", "missing-setting", "two-experiments"),
-    )
+    ]
 )
-"""Codes of tags and settings at which Kale stops, or which it loses; `compile` goes on."""
+"""Codes of findings that do not stop `compile`: of what Kale refuses or loses, and of code that
+the pipeline leaves out."""
 
 OF_A_PLAN = (
     check_steps.ignored_tag,

@@ -1,7 +1,8 @@
 """The Kale tag language: its table, parsing, printing, and the order in which Kale's panel writes.
 
-The grammar is that of Kale 2.3.0 (`kale/processors/nbprocessor.py`), but for one thing: Kale lets a
-line break at the end of a tag pass and fails later, here it is not a tag.
+The grammar is that of Kale 2.3.0 (`kale/processors/nbprocessor.py`), but for two things. Kale lets a
+line break at the end of a tag pass and fails later; here it is not a tag. Kale refuses limits that
+Kubernetes knows, such as `nvidia.com/mig-1g.5gb`; here they are tags, and `check` reports them.
 """
 
 import re
@@ -50,6 +51,7 @@ class TagPart:
     rule: str  # the pattern in words, behind the name: "has letters and digits"
     fix: Callable[[str], str] = lambda _: ""  # a wrong text made right, as far as that can be
     words: tuple[str, ...] = ()  # the only texts that it can be
+    kale: str = ""  # the pattern of Kale itself, where it takes less
 
     def __str__(self) -> str:
         """What a valid one is: `a step name has lower-case letters, ...`."""
@@ -66,7 +68,7 @@ class Kind:
     key: int | None = None  # the part that tells it from others of its kind; None: a step has one
     spec_key: str = ""  # the key of a rule that gives the setting; with a key part it is a mapping
     pod: tuple[str, str] | None = None  # where keys and values go in a package: a message of KFP's
-    # Kubernetes executor, and a field. None: `compiler/step_settings.py` knows the setting by name.
+    # Kubernetes executor, and a field. None: `compiler/settings.py` knows the setting by name.
     about: str = ""  # what the setting does, for the JSON Schema of specs
 
 
@@ -122,12 +124,17 @@ KINDS: Mapping[str, Kind] = {
             (
                 TagPart(
                     "limit",
-                    r"[_a-z\-./]+",
-                    "has lower-case letters, `_`, `-`, `.` and `/`",
+                    r"[_a-z0-9\-./]+",
+                    "has lower-case letters, digits, `_`, `-`, `.` and `/`",
                     str.lower,
+                    kale=r"[_a-z\-./]+",
                 ),
                 TagPart(
-                    "quantity", r"[_a-zA-Z0-9.]+", "has letters, digits, `_` and `.`", _no_blanks
+                    "quantity",
+                    r"\+?[_a-zA-Z0-9.]+(?:[+\-][0-9]+)?",
+                    "has letters, digits, `_` and `.`",
+                    _no_blanks,
+                    kale=r"[_a-zA-Z0-9.]+",
                 ),
             ),
             key=0,
@@ -241,7 +248,7 @@ def tag_of(kind: str, key: str, value: str) -> Tag:
 
 
 def parse(text: str) -> Tag | None:
-    """The tag that *text* spells, or None when it is not in the language of Kale 2.3."""
+    """The tag that *text* spells, or None when it is not in the language."""
     kind = text.partition(":")[0]
     grammar = _GRAMMAR.get(kind)
     found = grammar.fullmatch(text) if grammar is not None else None
@@ -253,6 +260,12 @@ def invalid_parts(tag: Tag) -> Iterator[tuple[int, TagPart]]:
     for position, (text, part) in enumerate(zip(tag.parts, KINDS[tag.kind].parts, strict=True)):
         if re.fullmatch(part.pattern, text) is None:
             yield position, part
+
+
+def stops_kale(tag: Tag) -> bool:
+    """Whether *tag* is in the language here, and not in that of Kale 2.3."""
+    parts = zip(tag.parts, KINDS[tag.kind].parts, strict=True)
+    return any(part.kale and re.fullmatch(part.kale, text) is None for text, part in parts)
 
 
 def is_kales(text: str) -> bool:

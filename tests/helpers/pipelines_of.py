@@ -17,6 +17,9 @@ from kale_tag.notebook.read import read_notebook
 from kale_tag.render.diagnostics import as_text
 from kale_tag.render.text import Style
 
+HIDDEN = {"packages", "labels"}
+"""Fields of settings that are shown elsewhere, or are places."""
+
 DOCUMENTS = sorted((Path(__file__).parent.parent / "pipelines").glob("*.md"))
 """Notebooks, and the pipelines or diagnostics that they make."""
 
@@ -80,7 +83,7 @@ def line_of(step: Any) -> str:
             value = getattr(own, field.name)
             if field.name == "pod":
                 parts |= {f"{kind}s": [str(some)] for kind, some in value.items() if some}
-            elif value != getattr(StepSettings(), field.name) and field.name != "packages":
+            elif value != getattr(StepSettings(), field.name) and field.name not in HIDDEN:
                 parts[field.name] = [str(value)]
     return "; ".join(f"{word} {' '.join(names)}" for word, names in parts.items() if names)
 

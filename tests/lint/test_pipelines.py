@@ -239,7 +239,7 @@ def test_all_that_compile_says_is_known_to_check() -> None:
                     codes |= {first.value} if isinstance(first, ast.Constant) else set()
     # `compile --dsl` alone says the first; then packages to run, and the values given to a run.
     others = {"not-in-dsl", "broken-package", "not-a-package", "package-of-others"}
-    others |= {"invalid-argument", "no-value", "missing-parameter", "unknown-parameter"}
+    others |= {"invalid-argument", "no-value", "parameter-type", "unknown-parameter"}
     assert len(codes) > 50
     assert codes - SEVERITIES.keys() == others
 
