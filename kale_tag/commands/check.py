@@ -43,7 +43,7 @@ from kale_tag.rules.registry import Finding
 if TYPE_CHECKING:
     from kale_tag.commands.shared.pipelines import Reader
     from kale_tag.compiler.runtime import Runtime
-    from kale_tag.lint.names import Named
+    from kale_tag.lint.pipelines import Named
 
 
 def check(  # noqa: PLR0913  one parameter an option
@@ -140,7 +140,7 @@ def _together(checked: list[_Checked]) -> Iterator[list[Finding]]:
     names: dict[str, list[Diagnostic]] = {}
     roots = [one for one in checked if one.name == STDIN or files.identity(one.name) not in inside]
     if len(roots) > 1:
-        from kale_tag.lint.names import one_pipeline_name  # noqa: PLC0415  starts slowly
+        from kale_tag.lint.pipelines import one_pipeline_name  # noqa: PLC0415  starts slowly
 
         for diagnostic in one_pipeline_name(
             one.pipeline.named for one in roots if one.pipeline.named
@@ -232,8 +232,7 @@ def _check_pipeline(
     # With all that compiles, a third of the time that check takes to start, and not always needed.
     from kale_tag.commands.shared.pipelines import STDIN_NOTEBOOK  # noqa: PLC0415
     from kale_tag.lint.context import compile_notebook  # noqa: PLC0415
-    from kale_tag.lint.names import Named  # noqa: PLC0415
-    from kale_tag.lint.pipelines import lint  # noqa: PLC0415
+    from kale_tag.lint.pipelines import Named, lint  # noqa: PLC0415
 
     if tagged.name == STDIN:
         tagged = read_notebook(tagged.data, STDIN_NOTEBOOK, fast=tagged.fast)

@@ -4,9 +4,8 @@ from collections.abc import Collection, Iterable, Mapping
 from dataclasses import replace
 from typing import get_args
 
-from kale_tag.analysis.dataflow import Dataflow
+from kale_tag.analysis.dataflow import Dataflow, Provenance, gives_code
 from kale_tag.analysis.model import Import
-from kale_tag.analysis.provenance import Provenance, gives_code
 from kale_tag.analysis.sharing import groups
 from kale_tag.analysis.slices import (
     Part,
