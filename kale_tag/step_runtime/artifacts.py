@@ -1,4 +1,4 @@
-"""The files that this step writes for other steps and for Kubeflow Pipelines."""
+"""The files that this step writes for other steps and for KFP."""
 
 import json, os, re
 
@@ -34,7 +34,7 @@ def hand_on():
 
 
 def tell_outputs(state):
-    """Write the report, and the outputs that the launcher reads."""
+    """Write the report, and what the launcher reads."""
     if "report" in SPEC:
         with create(place(OUTPUTS, SPEC["report"])[1]) as file:
             file.write(PAGE.whole(state).encode("utf-8", "replace"))

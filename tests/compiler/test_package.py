@@ -382,7 +382,7 @@ def test_refused_settings(settings: dict[str, Any], said: str) -> None:
     [
         (pipeline(step("a_b"), step("a__b")), "have one name in Kubeflow Pipelines: `a-b`"),
         (pipeline(step("demo")), "has the name of the pipeline"),
-        (pipeline(step("_")), "it has no letter"),
+        (pipeline(step("_")), "needs a letter in it"),
         (pipeline(step("a" * 130)), "is too long"),
         (pipeline(step("a", "x = '\0'")), "a NUL character"),
         (pipeline(step("a", "x = '\ud800'")), "half of a surrogate pair"),

@@ -65,6 +65,10 @@ DIFFERENCES = {
         "the step that computes a metric reports it, not the last one that reads it",
         ["a metrics +acc", "b metrics -acc"],
     ),
+    "cells-reserved-step-name": (
+        "`step:skip` and `step:imports` are steps of these names (T8)",
+        ["steps +imports +skip"],
+    ),
 }
 """Where ours differs from Kale's result: why, and how."""
 
@@ -74,10 +78,6 @@ REFUSED = {
     "join-two-writers": (
         "Kale takes the alphabetically first of two writers (D2)",
         "two-producers",
-    ),
-    "cells-reserved-step-name": (
-        "Kale silently takes `step:skip` for the tag `skip`",
-        "reserved-name",
     ),
 }
 """What Kale compiles and we refuse, why, and with which fault."""
@@ -154,6 +154,7 @@ def test_settings_of_a_step() -> None:
 TAG_DIFFERENCES = {
     "random_value": "tags of other tools are left alone (T6)",
     "parameters": "tags of other tools are left alone (T6)",
+    "limit:nvidia.com/mig-1g.5gb:1": "all resources of Kubernetes are taken (T4)",
 }
 
 
