@@ -96,6 +96,8 @@ def disagreements(
         codes[name] = {diagnostic.code for diagnostic in errors}
         silent = any(FIRST_ONE.search(diagnostic.message) for diagnostic in errors)
         refused[name] = set() if silent else codes[name] & REFUSED
+        if "ignored-tag" in codes[name]:  # a `prev` that Kale does not read; `compile` does
+            refused[name] -= {"unknown-prev", "later-prev", "cycle"}
     found = []
     for said in seen(kale, *(folder / name for name in codes)):
         name = said["notebook"]
