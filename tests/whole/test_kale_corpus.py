@@ -85,7 +85,7 @@ def _tags(notebook: Path) -> list[str]:
 
 
 def _ours(path: Path) -> Pipeline:
-    """Our pipeline, with `block:` read as `step:` as `--apply_spec` does.
+    """Our pipeline, with `block:` read as `step:` as `--retag` does.
 
     Volumes that a package cannot make are taken out: Kale passes over them, we refuse.
     """
@@ -127,7 +127,7 @@ def test_the_corpus(kale: Path, corpus: Path) -> None:
         for path in sorted(corpus.glob("*.ipynb"))
         if any(tag.startswith(("step:", "block:")) for tag in _tags(path))
     ]
-    options = ["--compact", "--strip", "--apply_spec"]
+    options = ["--compact", "--strip", "--retag"]
     done = subprocess.run(
         [kale, ORACLE, *options, *notebooks],
         capture_output=True,

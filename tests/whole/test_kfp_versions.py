@@ -33,7 +33,8 @@ def test_kfp(version: str, tmp_path: Path) -> None:
     """Runs, failing ones, a pipeline in a pipeline, and one that installs what it needs."""
     subprocess.run([sys.executable, "-m", "venv", tmp_path / "venv"], check=True)
     python = tmp_path / "venv" / "bin" / "python"
-    packages = [version, "jsonpatch", "pyyaml", "msgspec", "networkx", "ruamel.yaml", "typer"]
+    packages = [version, "jinja2", "jsonpatch", "psutil", "pyyaml", "msgspec", "networkx", "rich"]
+    packages += ["ruamel.yaml", "typer"]
     subprocess.run([python, "-m", "pip", "install", "-q", *packages], check=True)
     path = put(tmp_path, NOTEBOOK)
 

@@ -56,7 +56,7 @@ def worked(python: Path | str, folder: Path) -> tuple[str, dict[str, str]]:
             path = folder / "defects" / f"{document.stem}{number:02}.ipynb"
             path.write_bytes(from_percent(block[1]))
     done = subprocess.run(
-        [python, TESTS / "oldest.py", folder],
+        [python, TESTS / "helpers" / "oldest.py", folder],
         capture_output=True,
         check=False,
         env={"PYTHONPATH": str(ROOT), "PATH": "", "HOME": str(folder)},
