@@ -129,13 +129,13 @@ def leave(*_):
     while os.getpid() == PID:
         children = []
         for path in glob.glob("/proc/self/task/*/children"):
-            with open(path) as file:
+            with contextlib.suppress(OSError), open(path) as file:  # a thread may have ended
                 children += map(int, file.read().split())
         if not children:
             os._exit(CODE)
         for child in children:
-            os.kill(child, signal.SIGKILL)
-            with contextlib.suppress(ChildProcessError):
+            with contextlib.suppress(OSError):
+                os.kill(child, signal.SIGKILL)
                 os.waitpid(child, 0)
 
 

@@ -382,6 +382,12 @@ def test_told_to_stop(tmp_path: Path, number: int, code: int) -> None:
     assert 'cell 0", line 4' in words(made.report).replace("&quot;", '"')
 
 
+def test_a_thread_that_ends_while_children_are_listed(tmp_path: Path) -> None:
+    """Its list of children is gone; the log stays clean."""
+    made = run(tmp_path, ["import glob\nglob.glob = lambda _: ['/proc/self/task/0/children']"])
+    assert (made.code, made.log) == (0, "")
+
+
 def test_output_is_live(tmp_path: Path) -> None:
     """Half a line is in the log before the cell goes on."""
     cells = [
