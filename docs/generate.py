@@ -13,10 +13,10 @@ from pathlib import Path
 from typing import Any, get_args
 
 from kale_tag.cli import COMMANDS, command, parameters
+from kale_tag.commands.schema import spec_schema
 from kale_tag.commands.shared.options import Argument, Option
 from kale_tag.lint.cleaners import Cleaner, Fate, cleaners
 from kale_tag.rules.registry import SPECS, UPGRADES, Page, pages
-from kale_tag.spec.schema import spec_schema
 
 DOCS = Path(__file__).parent
 RULES = DOCS / "rules"

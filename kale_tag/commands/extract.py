@@ -12,10 +12,10 @@ from kale_tag.commands.shared.report import print_diagnostic
 from kale_tag.commands.shared.targets import STDIN, Targets, Task, classify_paths, path_variables
 from kale_tag.diagnostics import Diagnostic, Label, Source, UserError, bug, count, error
 from kale_tag.extract.combine import Combined, SpecMember
-from kale_tag.extract.draft import CellBlock, SpecDraft
 from kale_tag.extract.extract import draft, remarks, share, tagged
 from kale_tag.extract.extract import extract as as_text
 from kale_tag.extract.propose import propose
+from kale_tag.extract.read import CellBlock, SpecDraft
 from kale_tag.kale import tags
 from kale_tag.kale.checks import has_kale_tags
 from kale_tag.kale.settings import CompileOptions

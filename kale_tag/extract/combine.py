@@ -5,7 +5,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from kale_tag.extract.choose import ChosenSelector, NoSelectorError, choose
-from kale_tag.extract.draft import CellBlock, SpecDraft
+from kale_tag.extract.read import CellBlock, SpecDraft
 from kale_tag.kale import names, tags
 from kale_tag.kale.settings import settings_in
 from kale_tag.notebook.json_value import same

@@ -6,9 +6,8 @@ from collections.abc import Iterator, Sequence
 from kale_tag.diagnostics import Diagnostic, Label, Source, UserError, error, warning
 from kale_tag.extract.choose import BY
 from kale_tag.extract.combine import Combined, SpecMember, partition
-from kale_tag.extract.draft import Lost, SpecDraft
 from kale_tag.extract.propose import propose
-from kale_tag.extract.read import read_tags
+from kale_tag.extract.read import Lost, SpecDraft, read_tags
 from kale_tag.extract.write_spec import write_spec
 from kale_tag.kale import tags
 from kale_tag.kale.checks import has_kale_tags

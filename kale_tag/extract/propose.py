@@ -6,8 +6,7 @@ from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 from kale_tag.extract.cell_code import CellCode, read_code
-from kale_tag.extract.draft import BlockRole, CellBlock, SpecDraft
-from kale_tag.extract.read import read_settings
+from kale_tag.extract.read import BlockRole, CellBlock, SpecDraft, read_settings
 from kale_tag.kale import names, tags
 from kale_tag.kale.metadata import tags_in
 from kale_tag.notebook.model import MISSING, Notebook

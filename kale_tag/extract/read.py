@@ -1,11 +1,10 @@
-"""The Kale tags and settings of a notebook as a draft of a spec, and what no spec can give."""
+"""The draft of a spec: the Kale tags and settings of a notebook, and what no spec can give."""
 
 import math
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 from kale_tag.diagnostics import UserError, error
-from kale_tag.extract.draft import BlockRole, CellBlock, Lost, SpecDraft
 from kale_tag.kale import settings, tags
 from kale_tag.kale.metadata import PATH_KEY, SETTINGS_KEY, tags_in
 from kale_tag.kale.outline import find_cycle, role_of
@@ -19,6 +18,53 @@ SECOND = "it is there twice"
 
 ESSENTIAL = tuple(settings.initial({}, ""))
 """Settings that a spec with `pipeline:` adds even where it does not name them."""
+
+
+@dataclass(frozen=True, slots=True)
+class BlockRole:
+    """What a block of cells is."""
+
+    kind: str  # one of `tags.SPECIAL`, `step` or `notebook`
+    name: str = ""  # of the step or the reference
+    path: str = ""  # of the referenced notebook
+
+    @property
+    def tag(self) -> Tag:
+        """The tag that every cell of the block has."""
+        return Tag(self.kind, (self.name,)) if self.name else Tag(self.kind)
+
+
+@dataclass(frozen=True, slots=True)
+class CellBlock:
+    """The cells of one role."""
+
+    role: BlockRole
+    cells: tuple[int, ...]  # in the order of the notebook
+    prev: tuple[str, ...] = ()  # on the first cell
+    settings: tuple[Tag, ...] = ()  # on the first cell
+    remarks: tuple[str, ...] = ()  # comments for the reader of the spec
+
+
+@dataclass(frozen=True, slots=True)
+class Lost:
+    """A tag or setting that the notebook has and no spec can give."""
+
+    cell: int | None  # None for a setting of the notebook
+    what: str
+    why: str
+
+
+@dataclass(frozen=True, slots=True)
+class SpecDraft:
+    """What a spec for one notebook shall contain."""
+
+    notebook: Notebook
+    blocks: tuple[CellBlock, ...]  # in the order of their first cells
+    tags: Mapping[int, tuple[str, ...]]  # by cell: what the spec gives it, and tags of other tools
+    pipeline: Mapping[str, object] | None = None  # as the spec's key, `${` not yet escaped
+    lost: tuple[Lost, ...] = ()
+    proposed: bool = False  # the notebook has no Kale tags, the blocks are suggestions
+    remarks: tuple[str, ...] = ()  # comments on the notebook as a whole
 
 
 def read_tags(notebook: Notebook) -> SpecDraft:

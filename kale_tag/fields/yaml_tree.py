@@ -13,7 +13,6 @@ from functools import partial
 from typing import TYPE_CHECKING, cast
 
 from kale_tag.diagnostics import Diagnostic, Label, Source, Span, UserError, error
-from kale_tag.fields.yaml_errors import QUOTE, syntax_diagnostic
 
 if TYPE_CHECKING:
     from ruamel.yaml import YAML
@@ -127,6 +126,8 @@ def read_yaml(source: Source) -> Node | None:
             root = yaml.compose(source.text)
         return None if root is None else _Builder(source, yaml).build(root)
     except YAMLError as exc:
+        from kale_tag.fields.yaml_errors import syntax_diagnostic  # noqa: PLC0415  needed here only
+
         raise UserError(syntax_diagnostic(source, exc)) from None
     except RecursionError:
         raise UserError(
@@ -242,7 +243,7 @@ class _Builder:
             "unknown-yaml-tag",
             f"`{text}` is read as a tag of YAML, and means nothing in a spec",
             Label(self.source, span or Span(start, start + 1)),
-            help=QUOTE.format("!"),
+            help="put a text that starts with `!` in quotes",
         )
 
     def entries(self, raw: "YamlNode") -> Iterator[tuple[Scalar, Node]]:

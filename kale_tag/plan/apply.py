@@ -1,17 +1,13 @@
-"""Apply a spec or a patch to one notebook: new bytes, proven before anyone writes them."""
+"""Apply a spec to one notebook: new bytes, proven before anyone writes them."""
 
 from collections.abc import Callable, Iterable
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, replace
 
-from kale_tag.diagnostics import UserError
-from kale_tag.notebook.json_value import same
 from kale_tag.notebook.model import Notebook
 from kale_tag.notebook.read import read_notebook
 from kale_tag.notebook.splice import ProofError, prove, splice
-from kale_tag.plan.apply_patch import apply_patch, inverted
 from kale_tag.plan.plan import Plan, plan, unsettled
-from kale_tag.plan.read_patch import Patch
 from kale_tag.spec.model import Change, Spec, Target
 
 Choose = Callable[[Notebook, Plan], tuple[Change, ...]]
@@ -87,66 +83,3 @@ def with_changes(notebook: Notebook, changes: Iterable[Change]) -> Notebook:
     """The notebook with *changes*, proven to differ in nothing else. Raises `ProofError`."""
     wanted = {change.holder: change.after for change in changes}
     return prove(notebook, splice(notebook, wanted), wanted)
-
-
-def apply_patch_to(  # noqa: PLR0913  what a patch, a notebook and a run each bring
-    patch: Patch,
-    data: bytes,
-    name: str,
-    *,
-    fast: bool,
-    undo: bool = False,
-    reanchor: bool = False,
-    choose: Choose | None = None,
-) -> Applied:
-    """The notebook *data* with *patch* applied, or reverted; unchanged where that is already so.
-
-    Proof 1 is that of `apply_spec`. Proof 2: the inverse patch gives the old values back. Raises
-    `UserError` where the patch does not fit the notebook, `ProofError` for a bug of ours.
-    """
-    notebook = read_notebook(data, name, fast=fast)
-    back = patch if undo else _inverted_or_none(patch)
-    try:
-        way = inverted(patch) if undo else patch
-        made = apply_patch(way, notebook, reanchor=reanchor)
-    except UserError:
-        if back is not None and _fits(back, notebook, reanchor=reanchor):
-            return Applied(patch.source.name, notebook, Plan(name), None)  # already applied
-        raise
-    done = Plan(name, made.changes, warnings=made.warnings, moved=made.moved)
-    if not made.changes:
-        return Applied(patch.source.name, notebook, done, None)
-    proven = with_changes(notebook, made.changes)
-    if back is not None:
-        _prove_back(back, proven, made.changes, reanchor=reanchor)
-    if choose is not None:
-        done = replace(done, changes=choose(notebook, done))
-        proven = with_changes(notebook, done.changes)
-    return Applied(patch.source.name, notebook, done, proven.data if done.changes else None)
-
-
-def _inverted_or_none(patch: Patch) -> Patch | None:
-    try:
-        return inverted(patch)
-    except UserError:
-        return None  # a patch of another program may not be reversible
-
-
-def _fits(patch: Patch, notebook: Notebook, *, reanchor: bool) -> bool:
-    try:
-        apply_patch(patch, notebook, reanchor=reanchor)
-    except UserError:
-        return False
-    return True
-
-
-def _prove_back(back: Patch, new: Notebook, changes: Iterable[Change], *, reanchor: bool) -> None:
-    """Prove that *back* undoes *changes*, which have made *new*."""
-    try:
-        undone = apply_patch(back, new, reanchor=reanchor).changes
-    except UserError as exc:
-        raise ProofError(f"{new.name}: the patch cannot be undone: {exc}") from exc
-    found = {change.holder: change.after for change in undone}
-    wanted = {change.holder: change.before for change in changes}
-    if found.keys() != wanted.keys() or not all(same(found[one], wanted[one]) for one in wanted):
-        raise ProofError(f"{new.name}: undoing the patch does not give the old notebook")

@@ -1,12 +1,16 @@
 """A patch applied to a notebook, or the reason why it does not fit; and the inverse of a patch."""
 
 import copy
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from kale_tag.diagnostics import Diagnostic, UserError, error, warning
 from kale_tag.notebook.json_value import same, shown, value_of
 from kale_tag.notebook.model import MISSING, Notebook, first_line
+from kale_tag.notebook.read import read_notebook
+from kale_tag.notebook.splice import ProofError
+from kale_tag.plan.apply import Applied, Choose, with_changes
+from kale_tag.plan.plan import Plan
 from kale_tag.plan.read_patch import Operation, Patch, Path, cell_of, in_metadata, pointer
 from kale_tag.spec.model import Change
 
@@ -384,3 +388,66 @@ def _not_reversible(one: Operation) -> Diagnostic:
         if appends
         else f'put a test before it: {{"op": "test", "path": "{path}", "value": …}}',
     )
+
+
+def apply_patch_to(  # noqa: PLR0913  what a patch, a notebook and a run each bring
+    patch: Patch,
+    data: bytes,
+    name: str,
+    *,
+    fast: bool,
+    undo: bool = False,
+    reanchor: bool = False,
+    choose: Choose | None = None,
+) -> Applied:
+    """The notebook *data* with *patch* applied, or reverted; unchanged where that is already so.
+
+    Proof 1 is that of `apply_spec`. Proof 2: the inverse patch gives the old values back. Raises
+    `UserError` where the patch does not fit the notebook, `ProofError` for a bug of ours.
+    """
+    notebook = read_notebook(data, name, fast=fast)
+    back = patch if undo else _inverted_or_none(patch)
+    try:
+        way = inverted(patch) if undo else patch
+        made = apply_patch(way, notebook, reanchor=reanchor)
+    except UserError:
+        if back is not None and _fits(back, notebook, reanchor=reanchor):
+            return Applied(patch.source.name, notebook, Plan(name), None)  # already applied
+        raise
+    done = Plan(name, made.changes, warnings=made.warnings, moved=made.moved)
+    if not made.changes:
+        return Applied(patch.source.name, notebook, done, None)
+    proven = with_changes(notebook, made.changes)
+    if back is not None:
+        _prove_back(back, proven, made.changes, reanchor=reanchor)
+    if choose is not None:
+        done = replace(done, changes=choose(notebook, done))
+        proven = with_changes(notebook, done.changes)
+    return Applied(patch.source.name, notebook, done, proven.data if done.changes else None)
+
+
+def _inverted_or_none(patch: Patch) -> Patch | None:
+    try:
+        return inverted(patch)
+    except UserError:
+        return None  # a patch of another program may not be reversible
+
+
+def _fits(patch: Patch, notebook: Notebook, *, reanchor: bool) -> bool:
+    try:
+        apply_patch(patch, notebook, reanchor=reanchor)
+    except UserError:
+        return False
+    return True
+
+
+def _prove_back(back: Patch, new: Notebook, changes: Iterable[Change], *, reanchor: bool) -> None:
+    """Prove that *back* undoes *changes*, which have made *new*."""
+    try:
+        undone = apply_patch(back, new, reanchor=reanchor).changes
+    except UserError as exc:
+        raise ProofError(f"{new.name}: the patch cannot be undone: {exc}") from exc
+    found = {change.holder: change.after for change in undone}
+    wanted = {change.holder: change.before for change in changes}
+    if found.keys() != wanted.keys() or not all(same(found[one], wanted[one]) for one in wanted):
+        raise ProofError(f"{new.name}: undoing the patch does not give the old notebook")

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING
 
 from kale_tag.diagnostics import Diagnostic, Label, Source, UserError, error
 from kale_tag.kale import tags
@@ -12,7 +13,9 @@ from kale_tag.notebook.model import MISSING, Notebook, first_line
 from kale_tag.plan.desired import DesiredCell, DesiredCells, settings_changes
 from kale_tag.plan.select import Selection, View, check_counts, select
 from kale_tag.spec.model import Change, Spec, Target
-from kale_tag.upgrade.upgrade import Upgraded
+
+if TYPE_CHECKING:
+    from kale_tag.upgrade.upgrade import Upgraded
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,17 +33,18 @@ class Plan:
 def plan(spec: Spec, notebook: Notebook, target: Target, earlier: Plan | None = None) -> Plan:
     """The changes that *spec* makes in *notebook*.
 
-    *earlier* is a plan for the same cells with other metadata, whose results are used again where
-    they do not depend on metadata. Raises `UserError` with every error. A TimeoutError, which a
-    caller's timer raises in here, becomes the error of the pattern in use.
+    *earlier* is a plan for the same cells with other metadata: its cells are taken where no rule
+    looks at tags, and what it has checked is not checked again. Raises `UserError` with every
+    error. A TimeoutError, which a caller's timer raises in here, becomes the error of the pattern
+    in use.
     """
-    upgraded = Upgraded()
+    upgraded = None
     names = {old: given.value for old, given in (spec.rename or {}).items()}
     if spec.legacy == "upgrade":
         from kale_tag.upgrade.upgrade import upgrade  # noqa: PLC0415  needed for old notebooks only
 
         upgraded = upgrade(notebook, target.variables["stem"], names)
-    view = View(notebook, names, upgraded.tags)
+    view = View(notebook, names, upgraded.tags if upgraded else None)
     try:
         return _plan(spec, view, target, earlier, upgraded)
     except TimeoutError:
@@ -66,13 +70,15 @@ def unsettled(spec: Spec, again: Plan) -> UserError | None:
     return None
 
 
-def _plan(spec: Spec, view: View, target: Target, earlier: Plan | None, upgraded: Upgraded) -> Plan:
+def _plan(
+    spec: Spec, view: View, target: Target, earlier: Plan | None, upgraded: "Upgraded | None"
+) -> Plan:
     diagnostics: list[Diagnostic] = []
     desired: Mapping[int, DesiredCell]
     if earlier is not None and not any(rule.selector.looks_at_tags for rule in spec.rules):
         selections, desired = earlier.selections, earlier.desired
     else:
-        selections = select(spec.rules, view, earlier.selections if earlier else ())
+        selections = select(spec.rules, view)
         keeps = spec.unmatched in {"keep", "error"}
         wants = DesiredCells(selections, view, target.variables, keeps_others=keeps)
         diagnostics, desired = wants.diagnostics, wants.cells
@@ -83,17 +89,19 @@ def _plan(spec: Spec, view: View, target: Target, earlier: Plan | None, upgraded
         changes = planner.changes(check=earlier is None)
         diagnostics = planner.diagnostics
         try:
-            changes += settings_changes(view.notebook, target, upgraded.settings)
+            settings = upgraded.settings if upgraded else None
+            changes += settings_changes(view.notebook, target, settings)
         except UserError as exc:
             diagnostics.extend(exc.diagnostics)
         if not diagnostics:
-            warnings = (*_upgrade_warnings(upgraded, desired, target), *planner.warnings)
+            of_upgrade = _upgrade_warnings(upgraded, desired, target) if upgraded else ()
+            warnings = (*of_upgrade, *planner.warnings)
             return Plan(view.notebook.name, tuple(changes), selections, desired, warnings)
     raise UserError(*dict.fromkeys(diagnostics))
 
 
 def _upgrade_warnings(
-    upgraded: Upgraded, desired: Mapping[int, DesiredCell], target: Target
+    upgraded: "Upgraded", desired: Mapping[int, DesiredCell], target: Target
 ) -> Iterator[Diagnostic]:
     """The warnings of the upgrade, without cells and settings that the spec sets anyway."""
     for index, one in upgraded.cell_warnings:

@@ -125,21 +125,8 @@ class View:
         return next(filter(None, found), None)
 
 
-def select(
-    rules: Sequence[Rule], view: View, known: Sequence[Selection] = ()
-) -> tuple[Selection, ...]:
-    """The cells of each rule, in the order of *rules*.
-
-    *known* is an earlier result for the same cells with other tags: selections that do not depend
-    on tags are taken from it.
-    """
-    if known:
-        return tuple(
-            Selection(old.rule, tuple(_selected(old.rule.selector, view)))
-            if old.rule.selector.looks_at_tags
-            else old
-            for old in known
-        )
+def select(rules: Sequence[Rule], view: View) -> tuple[Selection, ...]:
+    """The cells of each rule, in the order of *rules*."""
     return tuple([Selection(rule, tuple(_selected(rule.selector, view))) for rule in rules])
 
 

@@ -5,7 +5,6 @@ before somebody asks for a page.
 """
 
 import functools
-import pkgutil
 import re
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
@@ -287,6 +286,8 @@ def summaries() -> Iterator[str]:
 
 
 def _read(name: str) -> str:
+    import pkgutil  # noqa: PLC0415  a check that finds nothing reads no page
+
     return (pkgutil.get_data("kale_tag", f"rules/{name}.md") or b"").decode()
 
 

@@ -17,15 +17,16 @@ from notebooks import cell, notebook, to_bytes
 
 from kale_tag.cli import main
 from kale_tag.commands.extract import adjust_proposal
+from kale_tag.commands.schema import spec_schema
 from kale_tag.compiler.build import build_pipeline
 from kale_tag.diagnostics import Label, Source, UserError
 from kale_tag.extract.cell_code import read_code
 from kale_tag.extract.choose import BY, ChosenSelector, candidates, choose, literal
 from kale_tag.extract.combine import NoFitError, SpecMember, combine
-from kale_tag.extract.draft import SpecDraft
 from kale_tag.extract.extract import draft, extract, remarks, share
 from kale_tag.extract.propose import step_name
-from kale_tag.extract.write_spec import write_spec
+from kale_tag.extract.read import SpecDraft
+from kale_tag.extract.write_spec import Measure, Regex, block, comment, dump, lay_out, write_spec
 from kale_tag.fields.yaml_tree import Mapping, Scalar, plain, read_yaml
 from kale_tag.fields.yaml_tree import Sequence as List
 from kale_tag.kale import tags
@@ -39,8 +40,6 @@ from kale_tag.plan.plan import plan
 from kale_tag.plan.select import View
 from kale_tag.spec import template
 from kale_tag.spec.read import read_spec, target_for
-from kale_tag.spec.schema import spec_schema
-from kale_tag.spec.yaml_write import Measure, Regex, block, comment, dump, lay_out
 
 EXAMPLES = int(os.environ.get("KALE_TAG_EXAMPLES", "100"))
 FUZZ = settings(

@@ -18,8 +18,8 @@ from kale_tag.diagnostics import Source, UserError
 from kale_tag.notebook.json_value import same
 from kale_tag.notebook.model import MISSING, Notebook
 from kale_tag.notebook.read import read_notebook
-from kale_tag.plan.apply import apply_patch_to, with_changes
-from kale_tag.plan.apply_patch import apply_patch, inverted
+from kale_tag.plan.apply import with_changes
+from kale_tag.plan.apply_patch import apply_patch, apply_patch_to, inverted
 from kale_tag.plan.patch import Operation, as_text, operations, prove_patch
 from kale_tag.plan.read_patch import Patch, read_patch
 from kale_tag.render.diagnostics import as_text as fault_text

@@ -19,14 +19,15 @@ from kale_tag.notebook.json_value import same
 from kale_tag.notebook.model import Notebook
 from kale_tag.notebook.read import read_notebook
 from kale_tag.notebook.splice import ProofError
-from kale_tag.plan.apply import Applied, Choose, apply_patch_to, apply_spec
+from kale_tag.plan.apply import Applied, Choose, apply_spec
 from kale_tag.plan.patch import as_text, operations, prove_patch
-from kale_tag.plan.read_patch import Patch
 from kale_tag.render.plan import unified_diff
 from kale_tag.spec.model import Change, Rule, Spec, Target
 
 if TYPE_CHECKING:
     from rich.progress import Progress
+
+    from kale_tag.plan.read_patch import Patch
 
 REGEX_SECONDS = 5.0
 """CPU time after which the patterns of a spec are stopped on one notebook."""
@@ -156,21 +157,23 @@ class _Tagger:
             else:
                 staged.commit()
 
-    def _step(self, step: tuple[Spec, Target] | Patch, data: bytes, name: str) -> Applied:
+    def _step(self, step: "tuple[Spec, Target] | Patch", data: bytes, name: str) -> Applied:
         how = self.how
-        if isinstance(step, Patch):
-            return apply_patch_to(
-                step,
-                data,
-                name,
-                fast=self.fast,
-                undo=how.undo,
-                reanchor=how.reanchor,
-                choose=how.choose,
+        if isinstance(step, tuple):
+            spec, target = step
+            return apply_spec(
+                spec, data, name, target, fast=self.fast, watch=self.watch, choose=how.choose
             )
-        spec, target = step
-        return apply_spec(
-            spec, data, name, target, fast=self.fast, watch=self.watch, choose=how.choose
+        from kale_tag.plan.apply_patch import apply_patch_to  # noqa: PLC0415  for patches only
+
+        return apply_patch_to(
+            step,
+            data,
+            name,
+            fast=self.fast,
+            undo=how.undo,
+            reanchor=how.reanchor,
+            choose=how.choose,
         )
 
 

@@ -1,11 +1,14 @@
 """Patch files: where they are, and which notebook each is for."""
 
 import os
+from typing import TYPE_CHECKING
 
 from kale_tag import files
 from kale_tag.diagnostics import Diagnostic, Label, Source, UserError, error, warning
 from kale_tag.plan.patch import ENDING, as_text
-from kale_tag.plan.read_patch import Patch, read_patch
+
+if TYPE_CHECKING:
+    from kale_tag.plan.read_patch import Patch
 
 SHOWN = 5
 """How many files a message names."""
@@ -29,12 +32,14 @@ def name_below(notebook: str) -> str:
     return path.replace(os.sep, "/")
 
 
-def read(path: str, data: bytes) -> Patch:
+def read(path: str, data: bytes) -> "Patch":
     """The patch in the file *path*. Raises `UserError` with all its errors."""
+    from kale_tag.plan.read_patch import read_patch  # noqa: PLC0415  for patches only
+
     return read_patch(files.as_text(path, data))
 
 
-def notebook_of(patch: Patch, below: str) -> str:
+def notebook_of(patch: "Patch", below: str) -> str:
     """The path of the notebook that *patch* is for.
 
     The patch names it, or its path in a folder does: *below* is that path, "" for a patch that was

@@ -7,15 +7,18 @@ import re
 import sys
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
 import kale_tag
 from kale_tag import files
 from kale_tag.commands.shared import patches
 from kale_tag.diagnostics import Diagnostic, Label, Source, Span, UserError, error, nearest
 from kale_tag.plan.patch import ENDING
-from kale_tag.plan.read_patch import Patch
 from kale_tag.spec.model import NotebookEntry, Spec, Target
 from kale_tag.spec.read import read_spec, target_for
+
+if TYPE_CHECKING:
+    from kale_tag.plan.read_patch import Patch
 
 STDIN = "-"
 DEFAULT_SPEC = "kale-tag.yaml"
@@ -30,7 +33,7 @@ class Task:
 
     name: str
     steps: list[tuple[Spec, Target]] = field(default_factory=list)
-    patches: list[Patch] = field(default_factory=list)
+    patches: "list[Patch]" = field(default_factory=list)
 
 
 @dataclass(slots=True)

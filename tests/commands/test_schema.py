@@ -27,6 +27,7 @@ from spec_strategies import (
     valid_specs,
 )
 
+from kale_tag.commands.schema import spec_schema
 from kale_tag.commands.shared.targets import is_ready, ready_spec
 from kale_tag.diagnostics import Diagnostic, Label, Source, UserError
 from kale_tag.fields.yaml_tree import plain, read_yaml
@@ -34,7 +35,6 @@ from kale_tag.kale import settings, tags
 from kale_tag.rules.registry import SEVERITIES
 from kale_tag.spec import compile_section, read, rule, template
 from kale_tag.spec.read import read_spec
-from kale_tag.spec.schema import spec_schema
 
 ROOT = Path(__file__).parents[2]
 SCHEMA: dict[str, Any] = spec_schema()
