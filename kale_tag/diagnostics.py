@@ -5,9 +5,12 @@ Nothing here prints. `kale_tag.render` turns a `Diagnostic` into text or JSON.
 
 from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
+from functools import partial
 from typing import Literal
 
 from kale_tag import HOME
+
+Severity = Literal["error", "warning"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,7 +60,7 @@ class Label:
 class Diagnostic:
     """One finding, error or warning: a message that is complete in itself, and its places."""
 
-    severity: Literal["error", "warning"]
+    severity: Severity
     code: str
     message: str
     labels: tuple[Label, ...] = ()
@@ -78,7 +81,8 @@ class UserError(Exception):
         return "; ".join(diagnostic.message for diagnostic in self.diagnostics)
 
 
-def error(  # noqa: PLR0913  a diagnostic has this many parts
+def diagnostic(  # noqa: PLR0913  a diagnostic has this many parts
+    severity: Severity,
     code: str,
     message: str,
     at: Label | None = None,
@@ -87,21 +91,16 @@ def error(  # noqa: PLR0913  a diagnostic has this many parts
     notes: Iterable[str] = (),
     help: str = "",  # noqa: A002  the word that users see
 ) -> Diagnostic:
-    """An error; *code* is its name in kebab case, *at* its primary place."""
-    return Diagnostic("error", code, message, _labels(at, also), tuple(notes), help)
+    """An error or a warning; *code* is its name in kebab case, *at* its primary place."""
+    labels = () if at is None else (at, *also)
+    return Diagnostic(severity, code, message, labels, tuple(notes), help)
 
 
-def warning(  # noqa: PLR0913  see `error`
-    code: str,
-    message: str,
-    at: Label | None = None,
-    *,
-    also: Iterable[Label] = (),
-    notes: Iterable[str] = (),
-    help: str = "",  # noqa: A002  the word that users see
-) -> Diagnostic:
-    """A warning: the work is done, but the user should know."""
-    return Diagnostic("warning", code, message, _labels(at, also), tuple(notes), help)
+error = partial(diagnostic, "error")
+"""An error: the work is not done."""
+
+warning = partial(diagnostic, "warning")
+"""A warning: the work is done, but the user should know."""
 
 
 def bug(name: str, what: str) -> Diagnostic:
@@ -177,7 +176,3 @@ def listed(names: Iterable[str]) -> str:
     """One or more names as a message gives them: `a`, `b` and `c`."""
     *most, last = (f"`{name}`" for name in names)
     return f"{', '.join(most)} and {last}" if most else last
-
-
-def _labels(at: Label | None, also: Iterable[Label]) -> tuple[Label, ...]:
-    return () if at is None else (at, *also)

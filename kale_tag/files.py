@@ -3,8 +3,10 @@
 import contextlib
 import errno
 import glob
+import itertools
 import os
 import stat
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 from kale_tag.diagnostics import Diagnostic, Label, Source, UserError, error, warning
@@ -50,19 +52,11 @@ class Staged:
         other error, the file is as it was and the new content is gone.
         """
         try:
-            lock = _lock(self.file.path)
-            try:
+            with _discarding(self.temporary), _locked(self.file.path):
                 _check_unchanged(self.file)
                 os.replace(self.temporary, self.file.path)
-            finally:
-                if lock is not None:
-                    os.close(lock)
         except OSError as exc:
-            self.discard()
             raise UserError(_failure("not-written", "write", self.file.name, exc)) from None
-        except UserError:
-            self.discard()
-            raise
 
     def check(self) -> None:
         """Raise `UserError` if the file has changed since it was read."""
@@ -131,27 +125,10 @@ def stage(file: File, data: bytes) -> Staged:
                 help=f"`chmod u+w {file.name}`",
             )
         )
-    temporary = _beside(file.path)
-    created = False
     try:
-        descriptor = os.open(temporary, _CREATE, mode)
-        created = True
-        try:
-            view = memoryview(data)
-            while view:
-                view = view[os.write(descriptor, view) :]
-            _copy_owner(descriptor, file.status, mode)
-            _copy_attributes(file.path, descriptor)
-        finally:
-            os.close(descriptor)
-    except BaseException as exc:
-        if created:
-            with contextlib.suppress(OSError):
-                os.unlink(temporary)
-        if isinstance(exc, OSError):
-            raise UserError(_failure("not-written", "write", file.name, exc)) from None
-        raise
-    return Staged(file, temporary)
+        return Staged(file, _put_beside(file.path, data, mode, file.status))
+    except OSError as exc:
+        raise UserError(_failure("not-written", "write", file.name, exc)) from None
 
 
 def write(path: str, data: bytes) -> bool:
@@ -160,23 +137,17 @@ def write(path: str, data: bytes) -> bool:
     Folders that are missing are made. Raises `UserError` when it cannot be written.
     """
     try:
-        if os.path.lexists(path) and read(path).data == data:
-            return False
-        if folder := os.path.dirname(path):
-            os.makedirs(folder, exist_ok=True)
         if os.path.lexists(path):
-            stage(read(path), data).commit()
-            return True
-        temporary = _beside(path)
-        try:
-            descriptor = os.open(temporary, _CREATE, 0o666)
-            with open(descriptor, "wb") as file:
-                file.write(data)
-            os.replace(temporary, path)
-        except BaseException:
-            with contextlib.suppress(OSError):
-                os.unlink(temporary)
-            raise
+            old = read(path)
+            if old.data == data:
+                return False
+            stage(old, data).commit()
+        else:
+            if folder := os.path.dirname(path):
+                os.makedirs(folder, exist_ok=True)
+            temporary = _put_beside(path, data, 0o666)
+            with _discarding(temporary):
+                os.replace(temporary, path)
     except (OSError, ValueError) as exc:
         raise UserError(_failure("not-written", "write", path, exc)) from None
     return True
@@ -261,19 +232,37 @@ def identity(path: str) -> str:
     return os.path.realpath(path)
 
 
-_count = 0
+_numbers = itertools.count(1)
+"""Names of temporary files of one process must differ."""
 
 
-def _beside(path: str) -> str:
-    """An unused name in the same folder, recognisable if it is ever left there."""
+def _put_beside(path: str, data: bytes, mode: int, old: os.stat_result | None = None) -> str:
+    """The name of a new file in the folder of *path* with *data*.
+
+    Where there is an *old* file, the new one gets its owner and attributes.
+    """
     folder, base = os.path.split(path)
-    return os.path.join(folder, f".{base[:50]}.{os.getpid():x}-{_next():x}.tmp")
+    # Recognisable if it is ever left there.
+    name = os.path.join(folder, f".{base[:50]}.{os.getpid():x}-{next(_numbers):x}.tmp")
+    descriptor = os.open(name, _CREATE, mode)
+    with _discarding(name), open(descriptor, "wb") as file:
+        file.write(data)
+        file.flush()
+        if old is not None:
+            _copy_owner(descriptor, old, mode)
+            _copy_attributes(path, descriptor)
+    return name
 
 
-def _next() -> int:
-    global _count  # noqa: PLW0603  names of temporary files of one process must differ
-    _count += 1
-    return _count
+@contextlib.contextmanager
+def _discarding(temporary: str) -> Iterator[None]:
+    """Remove the file *temporary* if an exception is raised."""
+    try:
+        yield
+    except BaseException:
+        with contextlib.suppress(OSError):
+            os.unlink(temporary)
+        raise
 
 
 def _opened(name: str) -> tuple[str, int]:
@@ -317,22 +306,19 @@ def _copy_attributes(path: str, descriptor: int) -> None:
                 os.setxattr(descriptor, name, os.getxattr(path, name))
 
 
-def _lock(path: str) -> int | None:
-    """Make other kale-tag processes that replace the same file wait.
-
-    Closing the descriptor ends that. None if there are no locks.
-    """
+@contextlib.contextmanager
+def _locked(path: str) -> Iterator[None]:
+    """Make other kale-tag processes that replace the same file wait, where there are locks."""
     if fcntl is None:
-        return None
+        yield
+        return
     descriptor = os.open(path, _READ)
     try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX)
-    except OSError:
-        pass  # some network file systems have no locks
-    except BaseException:
+        with contextlib.suppress(OSError):  # some network file systems have no locks
+            fcntl.flock(descriptor, fcntl.LOCK_EX)
+        yield
+    finally:
         os.close(descriptor)
-        raise
-    return descriptor
 
 
 def _check_unchanged(file: File) -> None:

@@ -74,13 +74,13 @@ def _filters(top: str, paths: Sequence[str]) -> "list[Use]":
 
     None where there is no Git, or where it refuses the repository or its own configuration.
     """
-    from kale_tag.git import attributes, config  # noqa: PLC0415  as above
+    from kale_tag.git import config  # noqa: PLC0415  as above
     from kale_tag.git.revisions import GitError  # noqa: PLC0415
     from kale_tag.lint import cleaners  # noqa: PLC0415
 
     uses = []
     try:
-        given = attributes.effective(["filter"], paths, top).values()
+        given = config.effective(["filter"], paths, top).values()
         for name in dict.fromkeys(values["filter"] for values in given):
             command = config.get(f"filter.{name}.clean", None, top)
             if command and (started := cleaners.find(command.value)):

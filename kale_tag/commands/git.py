@@ -8,8 +8,7 @@ from kale_tag.commands.shared.options import Attributes, Everywhere, Format, Git
 from kale_tag.diagnostics import Diagnostic, UserError, bug, error
 
 if TYPE_CHECKING:
-    from kale_tag.git.merge import Labels
-    from kale_tag.git.merge_notebooks import MergedFile
+    from kale_tag.git.merge import Labels, MergedFile
 
 MARKER_SIZE = 7
 
@@ -101,11 +100,10 @@ def merged(
     versions: tuple[bytes, bytes, bytes], path: str, marker_size: int, labels: "Labels"
 ) -> "MergedFile":
     """The merge of base, ours and theirs of the notebook *path*, by Git alone if need be."""
-    from kale_tag.git import merge_notebooks  # noqa: PLC0415  see above
-    from kale_tag.git.merge import merge_as_git  # noqa: PLC0415  see above
+    from kale_tag.git import merge  # noqa: PLC0415  see above
 
     try:
-        made = merge_notebooks.merge_by_meaning(versions, path, marker_size, labels)
+        made = merge.merge_by_meaning(versions, path, marker_size, labels)
     except Exception:  # noqa: BLE001  nothing may be lost by a bug of kale-tag during a merge
         import traceback  # noqa: PLC0415  for bugs only
 
@@ -114,10 +112,7 @@ def merged(
         traceback.print_exc()
         print_diagnostic(bug(path, f"{path} was merged by Git alone"))
         made = None
-    if made is not None:
-        return made
-    by_git = merge_as_git(versions, marker_size, labels)
-    return merge_notebooks.MergedFile(by_git.data, by_git.clean)
+    return made or merge.merge_as_git(versions, marker_size, labels)
 
 
 def _wanted(action: str, files: list[str], least: int, most: int) -> list[str]:

@@ -9,8 +9,8 @@ from kale_tag import __version__, files
 from kale_tag.commands.shared.report import Report
 from kale_tag.diagnostics import UserError, error
 from kale_tag.render import run_text
-from kale_tag.render.run_failure import TAIL, beyond, clean, failure, last_words
 from kale_tag.render.run_page import StepParts, as_page
+from kale_tag.render.run_text import TAIL, beyond, clean, failure, last_words
 from kale_tag.render.text import Style
 from kale_tag.run import local
 from kale_tag.run.run_record import RunComparison, RunOutcome, StepOutcome

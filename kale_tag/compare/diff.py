@@ -2,7 +2,7 @@
 
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 from kale_tag.compare.match import Pair, match_cells
@@ -14,44 +14,41 @@ from kale_tag.notebook.model import MISSING, Notebook, first_line
 
 @dataclass(frozen=True, slots=True)
 class ComparedCell:
-    """The parts of a cell that are compared or shown."""
+    """The parts of a cell that are compared or shown; without a number it is absent."""
 
-    index: int
-    id: str | None
-    first_line: str  # of the source, for a reader
-    tags: tuple[str, ...]
+    index: int | None = None
+    id: str | None = None
+    tags: tuple[str, ...] = ()
     path: object = MISSING  # `notebook_path`
+    first_line: str = ""  # of the source, for a reader
 
 
 @dataclass(frozen=True, slots=True)
 class CellChange:
-    """A cell whose tags or `notebook_path` differ; None on the side that lacks it."""
+    """A cell whose tags or `notebook_path` differ."""
 
-    before: ComparedCell | None
-    after: ComparedCell | None
+    before: ComparedCell
+    after: ComparedCell
 
     @property
     def cell(self) -> ComparedCell:
         """The cell after the change, or before it where it is removed."""
-        found = self.after or self.before
-        assert found is not None
-        return found
+        return self.before if self.after.index is None else self.after
 
     @property
     def removed(self) -> tuple[str, ...]:
         """The removed tags, in their order."""
-        return _without(_tags(self.before), _tags(self.after))
+        return _without(self.before.tags, self.after.tags)
 
     @property
     def added(self) -> tuple[str, ...]:
         """The added tags, in their order."""
-        return _without(_tags(self.after), _tags(self.before))
+        return _without(self.after.tags, self.before.tags)
 
     @property
     def reordered(self) -> bool:
         """Whether only the order of the tags differs."""
-        before, after = _tags(self.before), _tags(self.after)
-        return before != after and not self.removed and not self.added
+        return self.before.tags != self.after.tags and not self.removed and not self.added
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,6 +98,9 @@ class NotebookDiff:
 EMPTY = Outline((), {})
 """The outline of an absent notebook."""
 
+NOTHING = NotebookDiff((), (), (), (), EMPTY, EMPTY)
+"""The difference of two equal notebooks."""
+
 
 def diff_notebooks(before: Notebook | None, after: Notebook | None) -> NotebookDiff:
     """The differences in tags, settings and steps; None is an absent notebook.
@@ -135,33 +135,23 @@ def _cells(
 ) -> Iterator[CellChange]:
     for pair in pairs:
         old, new = _cell(before, pair.old), _cell(after, pair.new)
-        if _tags(old) != _tags(new) or not same(_path(old), _path(new)):
+        if old.tags != new.tags or not same(old.path, new.path):
             yield CellChange(_with_line(before, old), _with_line(after, new))
 
 
-def _cell(notebook: Notebook | None, index: int | None) -> ComparedCell | None:
+def _cell(notebook: Notebook | None, index: int | None) -> ComparedCell:
     if notebook is None or index is None:
-        return None
+        return ComparedCell()
     metadata = notebook.metadata_of(index)
     path = metadata.get(PATH_KEY, MISSING) if isinstance(metadata, dict) else MISSING
-    return ComparedCell(index, notebook.id_of(index), "", tuple(tags_in(metadata)), path)
+    return ComparedCell(index, notebook.id_of(index), tuple(tags_in(metadata)), path)
 
 
-def _with_line(notebook: Notebook | None, cell: ComparedCell | None) -> ComparedCell | None:
+def _with_line(notebook: Notebook | None, cell: ComparedCell) -> ComparedCell:
     # Decoding a source is slow, so only those of changed cells are.
-    if notebook is None or cell is None:
-        return None
-    return ComparedCell(
-        cell.index, cell.id, first_line(notebook.source(cell.index)), cell.tags, cell.path
-    )
-
-
-def _tags(cell: ComparedCell | None) -> tuple[str, ...]:
-    return cell.tags if cell is not None else ()
-
-
-def _path(cell: ComparedCell | None) -> object:
-    return cell.path if cell is not None else MISSING
+    if notebook is None or cell.index is None:
+        return cell
+    return replace(cell, first_line=first_line(notebook.source(cell.index)))
 
 
 def _without(some: Sequence[str], others: Sequence[str]) -> tuple[str, ...]:
@@ -258,7 +248,7 @@ def _regrouped(
     before, after = _blocks(old), _blocks(new)
     names = {_block(step): new.step(renamed.get(step.name, step.name)) for step in old.steps}
     same_block = {block: _block(step) for block, step in names.items() if step is not None}
-    reported = {one.after.index for one in changed if one.after is not None}
+    reported = {one.after.index for one in changed}
     found: dict[tuple[str, str], list[tuple[int, int]]] = {}
     for pair in pairs:
         if pair.old is None or pair.new is None or pair.new in reported:

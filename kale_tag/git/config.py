@@ -1,10 +1,12 @@
-"""Git's configuration, and the paths of a repository."""
+"""Git's configuration: the paths of a repository, settings, and the lines of attributes files."""
 
 import os
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal, NamedTuple
 
+from kale_tag import files
 from kale_tag.diagnostics import Diagnostic, UserError, error
 from kale_tag.git.revisions import GitError, run
 
@@ -73,3 +75,129 @@ def _change(words: Sequence[str], at: str) -> None:
 
 def _refused(diagnostic: GitError) -> Diagnostic:
     return error("git-refused", f"Git could not use its configuration: {diagnostic.message}")
+
+
+class AttributesLine(NamedTuple):
+    """A line of an attributes file."""
+
+    pattern: str
+    attributes: dict[str, str]  # in the order of the line
+
+
+def global_attributes() -> str:
+    """The path of the user's attributes file, which may not exist yet."""
+    found = get("core.attributesFile", "--global", path=True)
+    if found is not None:
+        return os.path.abspath(found.value)
+    home = os.environ.get("XDG_CONFIG_HOME") or os.path.join(os.path.expanduser("~"), ".config")
+    return os.path.join(home, "git", "attributes")
+
+
+def effective(names: Sequence[str], paths: Sequence[str], at: str) -> dict[str, dict[str, str]]:
+    """The attributes *names* of each of *paths* below *at*, as Git resolves them.
+
+    Values are `unspecified`, `set`, `unset`, or the value.
+    """
+    data = b"".join(os.fsencode(path) + b"\0" for path in paths)
+    found: dict[str, dict[str, str]] = {path: {} for path in paths}
+    printed = run(["check-attr", "-z", "--stdin", *names], at, data)
+    words = os.fsdecode(printed).split("\0")
+    for path, name, value in zip(words[0::3], words[1::3], words[2::3], strict=False):
+        found[path][name] = value
+    return found
+
+
+def notebooks(at: str) -> list[str]:
+    """The notebooks that Git tracks in the work tree *at*."""
+    return os.fsdecode(run(["ls-files", "-z", "--", "*.ipynb"], at)).split("\0")[:-1]
+
+
+def read_lines(path: str) -> list[str]:
+    """The lines of an attributes file with their line ends; none if it does not exist."""
+    if not os.path.lexists(path):
+        return []
+    return re.findall(r"[^\n]*\n|[^\n]+", files.read(path).data.decode("utf-8", "surrogateescape"))
+
+
+def parse_line(line: str) -> AttributesLine | None:
+    """The parsed *line*, None for a comment or a blank line."""
+    text = line.strip(" \t\r\n").removeprefix("\ufeff")
+    if not text or text.startswith("#"):
+        return None
+    quoted = re.match(r'"((?:[^"\\]|\\.)*)"', text)
+    pattern, rest = (quoted[1], text[quoted.end() :]) if quoted else (*text.split(None, 1), "")[:2]
+    return AttributesLine(pattern, dict(map(_attribute, rest.split())))
+
+
+def _attribute(word: str) -> tuple[str, str]:
+    if word.startswith("-"):
+        return word[1:], "unset"
+    if word.startswith("!"):
+        return word[1:], "unspecified"
+    name, equals, value = word.partition("=")
+    return name, value if equals else "set"
+
+
+def last_line(path: str, pattern: str, name: str) -> tuple[str, str] | None:
+    """The last line for exactly *pattern* in an attributes file that sets *name*, and its value."""
+    for line in reversed(read_lines(path)):
+        parsed = parse_line(line)
+        if parsed and parsed.pattern == pattern and name in parsed.attributes:
+            return line.strip(), parsed.attributes[name]
+    return None
+
+
+def origin(
+    repository: RepositoryFiles, notebook: str, pattern: str, name: str, value: str
+) -> tuple[str, str] | None:
+    """The file and line that give *name* this *value* for *notebook*, as *pattern* matches it."""
+    paths = [repository.attributes]
+    folder = os.path.dirname(notebook)
+    while not repository.bare:
+        paths.append(os.path.join(repository.top, folder, ".gitattributes"))
+        if not folder:
+            break
+        folder = os.path.dirname(folder)
+    for path in (*paths, global_attributes(), "/etc/gitattributes"):
+        line = last_line(path, pattern, name)
+        if line is not None and line[1] == value:
+            return path, line[0]
+    return None
+
+
+def add_line(path: str, line: str) -> None:
+    """Append *line* to an attributes file, created if needed; `drop_attributes` undoes it."""
+    old = "".join(read_lines(path))
+    end = "\r\n" if "\r\n" in old else "\n"
+    # Where the last line has no line end, neither has ours, so that removal restores the bytes.
+    new = old + line + end if not old or old.endswith("\n") else old + end + line
+    files.write(path, new.encode("utf-8", "surrogateescape"))
+
+
+def drop_attributes(path: str, pattern: str, attributes: dict[str, str]) -> bool:
+    """Remove *attributes* from the lines for exactly *pattern*; whether there were any.
+
+    A line without other attributes is removed, and a file without other lines.
+    """
+    lines = read_lines(path)
+    kept: list[str] = []
+    for line in lines:
+        parsed = parse_line(line)
+        if parsed is None or parsed.pattern != pattern:
+            kept.append(line)
+            continue
+        ours = {name for name, value in attributes.items() if parsed.attributes.get(name) == value}
+        if not ours:
+            kept.append(line)
+        elif len(ours) < len(parsed.attributes):
+            words = "|".join(re.escape(f"{name}={attributes[name]}") for name in sorted(ours))
+            kept.append(re.sub(rf"[ \t]+(?:{words})(?=[ \t\r\n]|$)", "", line))
+        elif not line.endswith("\n") and kept:
+            kept[-1] = kept[-1].removesuffix("\n").removesuffix("\r")
+    if kept == lines:
+        return False
+    if kept:
+        files.write(path, "".join(kept).encode("utf-8", "surrogateescape"))
+    else:
+        files.remove(path)
+    return True

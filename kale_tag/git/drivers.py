@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 from kale_tag.diagnostics import Diagnostic, Label, Source, UserError, count, error, warning
-from kale_tag.git import attributes, config
+from kale_tag.git import config
 from kale_tag.git.revisions import GitError
 
 NAME = "kale-tag"
@@ -74,7 +74,7 @@ def find_place(attributes_file: str, *, everywhere: bool) -> DriverPlace:
             raise UserError(_no_repository(exc)) from None
         repository = None
     if everywhere:
-        file = attributes_file or attributes.global_attributes()
+        file = attributes_file or config.global_attributes()
         return DriverPlace("--global", os.path.abspath(file), repository)
     assert repository is not None
     return DriverPlace(
@@ -114,7 +114,7 @@ def install(place: DriverPlace) -> DriverReport:
     missing = [kind for kind in kinds if not _is_named(place, kind)]
     if missing:
         words = " ".join(f"{kind}={NAME}" for kind in missing)
-        attributes.add_line(place.attributes, f"{PATTERN} {words}")
+        config.add_line(place.attributes, f"{PATTERN} {words}")
     for kind in kinds:
         new = [_put(place, kind, key, value) for key, value in settings(kind).items()]
         state = "installed" if any(new) or kind in missing else "already installed"
@@ -132,7 +132,7 @@ def install(place: DriverPlace) -> DriverReport:
 def uninstall(place: DriverPlace) -> DriverReport:
     """Remove what `install` has written."""
     ours: dict[str, str] = dict.fromkeys(KINDS, NAME)
-    dropped = attributes.drop_attributes(place.attributes, PATTERN, ours)
+    dropped = config.drop_attributes(place.attributes, PATTERN, ours)
     removed = [_shown(place.attributes)] if dropped else []
     for kind in KINDS:
         for key, value in settings(kind).items():
@@ -210,7 +210,7 @@ def _state(repository: config.RepositoryFiles, kind: Kind) -> DriverState:
     values = _values(repository, kind)
     others = tuple((path, value) for path, value in values.items() if value != NAME)
     ours = next((path for path, value in values.items() if value == NAME), None)
-    place = attributes.origin(repository, ours, PATTERN, kind, NAME) if ours else None
+    place = config.origin(repository, ours, PATTERN, kind, NAME) if ours else None
     command = config.get(MAIN[kind], None, repository.top)
     return DriverState(kind, 0 if list(values) == [ANY] else len(values), place, others, command)
 
@@ -276,7 +276,7 @@ def _is_named(place: DriverPlace, kind: Kind) -> bool:
 
 def _set_in(file: str, kind: Kind) -> tuple[str, str]:
     """The line of an attributes file that counts for notebooks, and the driver that it names."""
-    return attributes.last_line(file, PATTERN, kind) or ("", "unspecified")
+    return config.last_line(file, PATTERN, kind) or ("", "unspecified")
 
 
 def _foreign(place: DriverPlace, kind: Kind) -> Diagnostic | None:
@@ -323,14 +323,14 @@ def _origin(
     repository: config.RepositoryFiles, path: str, kind: Kind, value: str
 ) -> tuple[str, str]:
     """The file ("" if it is not known) and the line that set the driver of the notebook *path*."""
-    found = attributes.origin(repository, path, PATTERN, kind, value)
+    found = config.origin(repository, path, PATTERN, kind, value)
     return found or ("", f"{kind}={value}")
 
 
 def _values(repository: config.RepositoryFiles, kind: Kind, *more: str) -> dict[str, str]:
     """The driver that Git takes for each notebook; for one that might be, where there is none."""
-    paths = [] if repository.bare else attributes.notebooks(repository.top)
-    found = attributes.effective([kind], [*(paths or [ANY]), *more], repository.top)
+    paths = [] if repository.bare else config.notebooks(repository.top)
+    found = config.effective([kind], [*(paths or [ANY]), *more], repository.top)
     return {path: one[kind] for path, one in found.items()}
 
 

@@ -1,10 +1,12 @@
-"""Three versions of a file merged by Git itself, to the same bytes as `git merge` gives.
+"""Three versions of a notebook merged: tags and settings by their meaning, the rest by Git itself.
 
-`git merge-file` is not what `git merge` does: it compares lines by another algorithm and joins
-conflicts that lie close together. So the real thing is called, `git merge-tree`, on three commits
-in a repository of its own, where no driver and no attribute of the user's is in force.
+The bytes are those that `git merge` gives. `git merge-file` is not what `git merge` does: it
+compares lines by another algorithm and joins conflicts that lie close together. So the real thing
+is called, `git merge-tree`, on three commits in a repository of its own, where no driver and no
+attribute of the user's is in force.
 """
 
+import json
 import os
 import re
 import subprocess
@@ -13,7 +15,12 @@ from dataclasses import dataclass
 from tempfile import TemporaryDirectory
 from typing import NamedTuple
 
+from kale_tag.compare.merge import CellConflict, Merge, merge, unexpected
+from kale_tag.diagnostics import Diagnostic, Label, Source, UserError, error, warning
 from kale_tag.git.revisions import GitError, run
+from kale_tag.notebook.model import MISSING, Notebook, first_line
+from kale_tag.notebook.read import read_notebook
+from kale_tag.notebook.splice import prove, splice
 
 NAMES = ("kale-tag-base", "kale-tag-ours", "kale-tag-theirs")
 """Branches of the temporary repository; in conflicts the user's labels replace them."""
@@ -52,16 +59,17 @@ class Hunk(NamedTuple):
 
 
 @dataclass(frozen=True, slots=True)
-class GitMerge:
-    """The merged file, and whether Git found no conflict in it."""
+class MergedFile:
+    """The merged file."""
 
     data: bytes
-    clean: bool
+    clean: bool  # no conflict is left
+    diagnostics: tuple[Diagnostic, ...] = ()
 
 
 def merge_as_git(
     versions: Sequence[bytes], marker_size: int = 7, labels: Labels = LABELS
-) -> GitMerge:
+) -> MergedFile:
     """The merge of base, ours and theirs, with conflict markers of *marker_size*.
 
     Runs in the current folder, whose repository's `merge.conflictStyle` counts. Binary files are a
@@ -69,14 +77,14 @@ def merge_as_git(
     """
     base, ours, theirs = versions
     if ours in (base, theirs) or theirs == base:  # as Git does before it looks at any line
-        return GitMerge(theirs if ours == base else ours, clean=True)
+        return MergedFile(theirs if ours == base else ours, clean=True)
     style = _conflict_style()
     with TemporaryDirectory(prefix="kale-tag-") as folder:
         try:
             merged = _by_merge_tree(folder, versions, marker_size, style)
         except GitError:  # Git before 2.38
             return _by_merge_file(folder, versions, marker_size, style, labels)
-    return GitMerge(_relabelled(merged.data, marker_size, labels), merged.clean)
+    return MergedFile(_relabelled(merged.data, marker_size, labels), merged.clean)
 
 
 def hunks(data: bytes, marker_size: int) -> list[Hunk]:
@@ -97,7 +105,7 @@ def _conflict_style() -> str:
 
 def _by_merge_tree(
     folder: str, versions: Sequence[bytes], marker_size: int, style: str
-) -> GitMerge:
+) -> MergedFile:
     # The minimum of a Git repository.
     for name in ("objects", "refs", "info"):
         os.mkdir(os.path.join(folder, name))
@@ -110,7 +118,7 @@ def _by_merge_tree(
     words += ["merge-tree", "--write-tree", "-z", "--no-messages", *NAMES[1:]]
     printed = _git(folder, words, conflict=1)
     tree = printed.data.partition(b"\0")[0].decode("ascii")
-    return GitMerge(_git(folder, ["cat-file", "blob", f"{tree}:file"]).data, printed.clean)
+    return MergedFile(_git(folder, ["cat-file", "blob", f"{tree}:file"]).data, printed.clean)
 
 
 def _commits(versions: Sequence[bytes]) -> Iterator[bytes]:
@@ -137,7 +145,7 @@ def _relabelled(data: bytes, marker_size: int, labels: Labels) -> bytes:
 
 def _by_merge_file(
     folder: str, versions: Sequence[bytes], marker_size: int, style: str, labels: Labels
-) -> GitMerge:
+) -> MergedFile:
     paths = [os.path.join(folder, name) for name in NAMES]
     for path, data in zip(paths, versions, strict=True):
         with open(path, "wb") as file:
@@ -151,11 +159,11 @@ def _by_merge_file(
         return _git("", [*words, ours, base, theirs], conflict=127)
     except GitError as exc:
         if "binary" in exc.message.lower():
-            return GitMerge(versions[1], clean=False)
+            return MergedFile(versions[1], clean=False)
         raise
 
 
-def _git(folder: str, words: Sequence[str], data: bytes = b"", conflict: int = 0) -> GitMerge:
+def _git(folder: str, words: Sequence[str], data: bytes = b"", conflict: int = 0) -> MergedFile:
     """The output of Git; an exit code from 1 to *conflict* is a conflict."""
     place: Mapping[str, str] = {}
     if folder:
@@ -172,4 +180,112 @@ def _git(folder: str, words: Sequence[str], data: bytes = b"", conflict: int = 0
     if not 0 <= done.returncode <= conflict:
         message = done.stderr.decode(errors="replace").strip().replace("\n", "; ")
         raise GitError(done.returncode, message)
-    return GitMerge(done.stdout, clean=done.returncode == 0)
+    return MergedFile(done.stdout, clean=done.returncode == 0)
+
+
+def merge_by_meaning(
+    versions: tuple[bytes, bytes, bytes], path: str, marker_size: int, labels: Labels
+) -> MergedFile | None:
+    """The merge of base, ours and theirs of the notebook *path*.
+
+    None where one of them is not a notebook, or has no tags or settings to merge by meaning.
+    """
+    try:
+        notebooks = [read_notebook(data, path) for data in versions]
+        made = merge(*notebooks)
+    except UserError:  # not a notebook: a version with conflict markers, for example
+        return None
+    if made is None:
+        return None
+    agreed = [
+        _spliced(notebook, wanted) for notebook, wanted in zip(notebooks, made.wanted, strict=True)
+    ]
+    by_git = merge_as_git(agreed, marker_size, labels)
+    left = hunks(by_git.data, marker_size)
+    diagnostics = [_conflict(found, notebooks[1], labels, left) for found in made.conflicts]
+    if by_git.clean and not diagnostics:
+        diagnostics += _proof(made, notebooks, by_git)
+    remarks = (_step_on_both_sides(name, path) for name in made.twice)
+    return MergedFile(by_git.data, by_git.clean and not diagnostics, (*diagnostics, *remarks))
+
+
+def _spliced(notebook: Notebook, wanted: dict[int | None, object]) -> bytes:
+    data = splice(notebook, wanted)
+    prove(notebook, data, wanted)
+    return data
+
+
+def _proof(made: Merge, notebooks: Sequence[Notebook], by_git: MergedFile) -> Iterator[Diagnostic]:
+    """What is wrong with a merge in which Git sees no conflict."""
+    _, ours, theirs = notebooks
+    try:
+        result = read_notebook(by_git.data, ours.name)
+        wrong = list(unexpected(made, ours, theirs, result))
+    except UserError as exc:
+        yield from exc.diagnostics
+        return
+    for cell in wrong:
+        what = "the settings are" if cell is None else f"the tags of cell {cell} are"
+        yield error(
+            "not-merged",
+            f"Git sees no conflict in {ours.name}, but {what} not what the two sides make of them",
+            Label(Source(ours.name, cell=cell)),
+            help="check it, correct it, then `git add` it",
+        )
+
+
+def _conflict(found: CellConflict, ours: Notebook, labels: Labels, left: list[Hunk]) -> Diagnostic:
+    _, one, other = (_shown(value) for value in found.conflict.versions)
+    if found.cell is None:
+        where = f"the setting `{found.conflict.what}`"
+    else:
+        line = first_line(ours.source(found.cell))
+        where = f"{found.conflict.what} of cell {found.cell} (`{line}`)"
+    return error(
+        "tags-conflict" if found.cell is not None else "settings-conflict",
+        f"both sides changed {where}: {one} ({labels.ours}), {other} ({labels.theirs})",
+        Label(_place(found, ours.name, left)),
+        help="keep one of the two lines between the conflict markers, then `git add` it",
+    )
+
+
+def _place(found: CellConflict, name: str, left: list[Hunk]) -> Source:
+    """The line of the merged file at which the markers of a conflict begin, else its cell.
+
+    It is the first of the hunks *left* that holds what both sides made; it goes to their end, so
+    that the same conflict in another cell has another hunk.
+    """
+    _, ours, theirs = (_words(found, value) for value in found.conflict.versions)
+    for hunk in left:
+        if ours <= _strings(hunk.ours) and theirs <= _strings(hunk.theirs):
+            left.remove(hunk)
+            left.append(hunk)
+            return Source(name, first_line=hunk.line)
+    return Source(name, cell=found.cell)
+
+
+def _words(found: CellConflict, value: object) -> set[bytes]:
+    """What the lines of a conflict hold: its tags, or the key of its setting."""
+    words = value if isinstance(value, list) and found.cell is not None else [found.conflict.what]
+    return set() if value is MISSING else {json.dumps(word).encode() for word in words}
+
+
+def _strings(lines: bytes) -> set[bytes]:
+    return set(re.findall(rb'"(?:[^"\\]|\\.)*"', lines))
+
+
+def _step_on_both_sides(name: str, path: str) -> Diagnostic:
+    return warning(
+        "step-given-twice",
+        f"both sides have a new step `{name}`, each in cells of its own; they are one step now",
+        Label(Source(path)),
+        help=f"if they are two, give one another name: kale-tag graph {path}",
+    )
+
+
+def _shown(value: object) -> str:
+    if value is MISSING:
+        return "none"
+    if isinstance(value, list) and all(isinstance(tag, str) for tag in value):
+        return " ".join(f"`{tag}`" for tag in value) or "none"
+    return f"`{value}`"

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-Shape = Literal["box", "rounded", "stadium", "subroutine", "cylinder", "hexagon"]
+Shape = Literal["box", "subroutine", "hexagon"]
 Stroke = Literal["solid", "dotted", "thick"]
 
 MAX_EDGES = 500
@@ -17,10 +17,7 @@ MAX_CHARACTERS = 50_000
 
 _SHAPES: Mapping[Shape, tuple[str, str]] = {
     "box": ("[", "]"),
-    "rounded": ("(", ")"),
-    "stadium": ("([", "])"),
     "subroutine": ("[[", "]]"),
-    "cylinder": ("[(", ")]"),
     "hexagon": ("{{", "}}"),
 }
 _STROKES: Mapping[Stroke, str] = {"solid": "-->", "dotted": "-.->", "thick": "==>"}
@@ -52,7 +49,6 @@ def flowchart(
     arrows: Iterable[Arrow],
     *,
     classes: Mapping[str, str] | None = None,
-    direction: Literal["TD", "LR"] = "TD",
 ) -> str:
     """The Mermaid text, with a line break at its end; equal arguments give equal text.
 
@@ -60,7 +56,7 @@ def flowchart(
     written. Raises `KeyError` for an arrow to an id that no node has.
     """
     names = {node.id: f"n{number}" for number, node in enumerate(nodes)}
-    lines = [f"flowchart {direction}"]
+    lines = ["flowchart TD"]
     for node in nodes:
         left, right = _SHAPES[node.shape]
         lines.append(f"  {names[node.id]}{left}{_quoted(node.label)}{right}")

@@ -26,7 +26,7 @@ import json
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-from kale_tag.compare.diff import CellChange, NotebookDiff, Regrouped, StepChange
+from kale_tag.compare.diff import NOTHING, CellChange, NotebookDiff, Regrouped, StepChange
 from kale_tag.diagnostics import Diagnostic
 from kale_tag.kale.metadata import PATH_KEY
 from kale_tag.kale.outline import Step
@@ -141,9 +141,7 @@ def block(name: str) -> str:
 
 def path_changes(change: CellChange) -> tuple[list[str], list[str]]:
     """`notebook_path: x` removed and added."""
-    before, after = (
-        MISSING if cell is None else cell.path for cell in (change.before, change.after)
-    )
+    before, after = change.before.path, change.after.path
     if same(before, after):
         return [], []
     return _path_lines(before), _path_lines(after)
@@ -153,12 +151,6 @@ def _path_lines(path: object) -> list[str]:
     if path is MISSING:
         return []
     return [f"{PATH_KEY}: {path if isinstance(path, str) else as_written(path)}"]
-
-
-def numbers(change: CellChange) -> tuple[int | None, int | None]:
-    """The number of the cell before and after."""
-    before, after = change.before, change.after
-    return before.index if before else None, after.index if after else None
 
 
 def _cells_as_text(
@@ -172,13 +164,13 @@ def _cells_as_text(
         removed = [f"- {tag}" for tag in (*change.removed, *gone)]
         added = [f"+ {tag}" for tag in (*change.added, *come)]
         marks = _marks(removed, added, style)
-        if change.reordered and change.after is not None:
+        if change.reordered:
             marks = style.yellow(one_line(f"~ {', '.join(change.after.tags)}"))
         yield f"  {place.ljust(width)}  {style.dim(line.ljust(line_width))}  {marks}"
 
 
 def _place(change: CellChange, *, whole: bool) -> str:
-    before, after = numbers(change)
+    before, after = change.before.index, change.after.index
     if before is None:
         return f"cell {after}" + ("" if whole else " (new)")
     if after is None:
@@ -208,17 +200,17 @@ def _marks(gone: Sequence[str], come: Sequence[str], style: Style) -> str:
 
 
 def _as_value(one: ComparedNotebook) -> dict[str, object]:
-    found = one.diff
+    found = one.diff or NOTHING
     return {
         "before": one.before,
         "after": one.after,
         "change": one.change,
         "differs": bool(found),
         "failed": bool(one.diagnostics),
-        "cells": [_cell_value(change) for change in found.cells] if found else [],
+        "cells": [_cell_value(change) for change in found.cells],
         "settings": [
             setting_as_value(setting.key, setting.before, setting.after)
-            for setting in (found.settings if found else ())
+            for setting in found.settings
         ],
         "steps": [
             {
@@ -228,7 +220,7 @@ def _as_value(one: ComparedNotebook) -> dict[str, object]:
                 "removed": list(step.removed),
                 "added": list(step.added),
             }
-            for step in (found.steps if found else ())
+            for step in found.steps
         ],
         "regrouped": [
             {
@@ -236,7 +228,7 @@ def _as_value(one: ComparedNotebook) -> dict[str, object]:
                 "before": group.before,
                 "after": group.after,
             }
-            for group in (found.regrouped if found else ())
+            for group in found.regrouped
         ],
     }
 
@@ -244,22 +236,18 @@ def _as_value(one: ComparedNotebook) -> dict[str, object]:
 def _cell_value(change: CellChange) -> dict[str, object]:
     before, after = change.before, change.after
     value: dict[str, object] = {
-        "before": before.index if before else None,
-        "after": after.index if after else None,
+        "before": before.index,
+        "after": after.index,
         "id": change.cell.id,
         "first_line": change.cell.first_line,
         "removed": list(change.removed),
         "added": list(change.added),
-        "tags_before": list(before.tags) if before else [],
-        "tags_after": list(after.tags) if after else [],
+        "tags_before": list(before.tags),
+        "tags_after": list(after.tags),
     }
-    paths = path_changes(change)
-    if any(paths):
-        value[PATH_KEY] = {
-            side: cell.path
-            for side, cell in (("before", before), ("after", after))
-            if cell is not None and cell.path is not MISSING
-        }
+    if any(path_changes(change)):
+        sides = {"before": before.path, "after": after.path}
+        value[PATH_KEY] = {side: path for side, path in sides.items() if path is not MISSING}
     return value
 
 

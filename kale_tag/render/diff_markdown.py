@@ -8,6 +8,7 @@ import html
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Literal
 
 from kale_tag.compare.diff import CellChange, NotebookDiff, StepChange
 from kale_tag.diagnostics import count
@@ -20,7 +21,6 @@ from kale_tag.render.diff import (
     block,
     cells_named,
     counts,
-    numbers,
     path_changes,
 )
 from kale_tag.render.text import as_written, differences, one_line
@@ -44,6 +44,8 @@ CLASSES = {
     "changed": "fill:#fff8c5,stroke:#9a6700,color:#1f2328,stroke-width:2px",
     "missing": "fill:#ffffff,stroke:#6e7781,color:#1f2328,stroke-dasharray:2 2",
 }
+
+Side = Literal["before", "after"]
 
 Marks = Mapping[str, tuple[str, str]]
 """The class and the mark of each step that differs, by name."""
@@ -216,7 +218,7 @@ def _setting_line(path: str, before: object, after: object) -> str:
 
 
 def _cell_line(change: CellChange) -> str:
-    before, after = numbers(change)
+    before, after = change.before.index, change.after.index
     if before is None:
         place = f"{after} (new)"
     elif after is None:
@@ -225,7 +227,7 @@ def _cell_line(change: CellChange) -> str:
         place = str(before) if before == after else f"{before} → {after}"
     line = change.cell.first_line
     shown = f" {code(line)}" if line else ""
-    if change.reordered and change.after is not None:
+    if change.reordered:
         return f"- cell {place}{shown}: order {', '.join(map(code, change.after.tags))}"
     gone, come = path_changes(change)
     return f"- cell {place}{shown}: {_marks((*change.removed, *gone), (*change.added, *come))}"
@@ -244,12 +246,12 @@ def _graphs(diff: NotebookDiff) -> Iterator[str]:
     """Both graphs where steps differ; one where its marks suffice, or a side has no steps."""
     if not diff.steps:
         return
-    after = "**After**, the arrows as before" if same_arrows(diff) else "**After**"
-    sides = [("**Before**", diff.before.steps, graph_before)] if after == "**After**" else []
-    for title, steps, graph in (*sides, (after, diff.after.steps, graph_after)):
-        if steps:
-            drawn = graph(diff)
-            yield f"{title}\n\n"
+    same = same_arrows(diff)
+    sides: tuple[Side, ...] = ("after",) if same else ("before", "after")
+    for side in sides:
+        if steps := (diff.before if side == "before" else diff.after).steps:
+            yield f"**{side.capitalize()}**{', the arrows as before' if same else ''}\n\n"
+            drawn = graph_of(diff, side)
             yield (
                 f"```mermaid\n{drawn}```\n\n"
                 if drawn
@@ -286,34 +288,27 @@ def _size(text: str) -> int:
     return len(text.encode("utf-8", "replace"))
 
 
-def graph_before(diff: NotebookDiff) -> str | None:
-    """The pipeline before; what was removed is dashed. None if Mermaid would not draw it."""
-    marks = {}
+def graph_of(diff: NotebookDiff, side: Side) -> str | None:
+    """The pipeline of one side; None if Mermaid would not draw it.
+
+    Before, what was removed is dashed; after, new arrows are thick.
+    """
+    before = side == "before"
+    marks: dict[str, tuple[str, str]] = {}
     names = {}
     for change in diff.steps:
-        before, after = change.before, change.after
-        if before is not None and after is not None and change.kind == "renamed":
-            names[before.name] = after.name
-            marks[before.name] = ("changed", f"now {after.name}")
-        elif before is not None:
-            marks[before.name] = (change.kind, change.kind)
-    arrows = _arrows(diff.before, diff.after, names, "removed", "dotted")
-    return _graph(diff.before, marks, arrows)
-
-
-def graph_after(diff: NotebookDiff) -> str | None:
-    """The pipeline after; new arrows are thick. None if Mermaid would not draw it."""
-    marks = {}
-    names = {}
-    for change in diff.steps:
-        before, after = change.before, change.after
-        if before is not None and after is not None and change.kind == "renamed":
-            names[after.name] = before.name
-            marks[after.name] = ("changed", f"was {before.name}")
-        elif after is not None:
-            marks[after.name] = (change.kind, "new" if change.kind == "added" else change.kind)
-    arrows = _arrows(diff.after, diff.before, names, "new", "thick")
-    return _graph(diff.after, marks, arrows)
+        own, other = (change.before, change.after) if before else (change.after, change.before)
+        if own is None:
+            continue
+        marks[own.name] = (change.kind, "new" if change.kind == "added" else change.kind)
+        if change.kind == "renamed" and other is not None:
+            names[own.name] = other.name
+            marks[own.name] = ("changed", f"{'now' if before else 'was'} {other.name}")
+    outlines = (diff.before, diff.after) if before else (diff.after, diff.before)
+    mark: tuple[str, Stroke] = ("removed", "dotted") if before else ("new", "thick")
+    arrows = _arrows(*outlines, names, mark)
+    text = flowchart([*_nodes(outlines[0], marks, arrows)], arrows, classes=CLASSES)
+    return text if len(arrows) <= MAX_EDGES and len(text) <= MAX_CHARACTERS else None
 
 
 def same_arrows(diff: NotebookDiff) -> bool:
@@ -326,14 +321,14 @@ def same_arrows(diff: NotebookDiff) -> bool:
 
 
 def _arrows(
-    own: Outline, other: Outline, names: Mapping[str, str], label: str, stroke: Stroke
+    own: Outline, other: Outline, names: Mapping[str, str], mark: tuple[str, Stroke]
 ) -> list[Arrow]:
     """The arrows of *own*; those that *other*, where steps are called *names*, lacks are marked."""
     there = set(_edges(other))
     return [
         Arrow(start, end)
         if (names.get(start, start), names.get(end, end)) in there
-        else Arrow(start, end, label, stroke)
+        else Arrow(start, end, *mark)
         for start, end in _edges(own)
     ]
 
@@ -341,11 +336,6 @@ def _arrows(
 def _edges(outline: Outline) -> list[tuple[str, str]]:
     """For each `prev` the step that it names and the step that has it."""
     return [(name, step.name) for step in outline.steps for name in step.prev]
-
-
-def _graph(outline: Outline, marks: Marks, arrows: Sequence[Arrow]) -> str | None:
-    text = flowchart([*_nodes(outline, marks, arrows)], arrows, classes=CLASSES)
-    return text if len(arrows) <= MAX_EDGES and len(text) <= MAX_CHARACTERS else None
 
 
 def _nodes(outline: Outline, marks: Marks, arrows: Sequence[Arrow]) -> Iterator[Node]:

@@ -8,12 +8,10 @@ import functools
 import re
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
-from typing import Final, Literal
+from typing import Final
 
 from kale_tag import HOME
-from kale_tag.diagnostics import Diagnostic, Label
-
-Severity = Literal["error", "warning"]
+from kale_tag.diagnostics import Diagnostic, Label, Severity
 
 SEVERITIES: Final[Mapping[str, Severity]] = {
     # the tags of one cell

@@ -1,26 +1,38 @@
 """Tags and settings of Kale 0.x (`block:`, `prev:a;b`, `docker_image`, ...) to those of Kale 2.
 
-Source: the parsers of kubeflow-kale 0.2.2, 0.3.4, 0.4.0, 0.5.1, 0.7.0 and 2.3.0. Whatever has no
-equivalent is a warning with its place.
+Of the settings only those that Kale 2.3 refuses are removed. Those that it accepts and ignores
+(Katib, snapshots, volumes other than `pvc`) stay, with a warning. Whatever has no equivalent is a
+warning with its place. Source: the parsers of kubeflow-kale 0.2.2, 0.3.4, 0.4.0, 0.5.1, 0.7.0 and
+2.3.0, there `NotebookConfig` in `kale/processors/nbprocessor.py` and the records in
+`kale/pipeline.py`.
 """
 
 import re
 import shlex
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import NamedTuple
 
-from kale_tag.diagnostics import Diagnostic, Label, warning
-from kale_tag.kale import tags
+from kale_tag.diagnostics import Diagnostic, listed, warning
+from kale_tag.fields.yaml_tree import Path
+from kale_tag.kale import names, settings, tags
 from kale_tag.kale.metadata import SETTINGS_KEY, tags_in
 from kale_tag.notebook.model import Notebook
 from kale_tag.notebook.places import Places
-from kale_tag.upgrade.settings import OLD, SettingLoss, upgraded_settings
 
 BEFORE_EVERY_STEP = ("parameters", "injected-parameters")
 """Papermill's tags: Kale 0.1 to 0.4 ran their cells before every step, as it does `imports`."""
 
 DATA = ("in", "out")
 """Tags that named the inputs and outputs of a step, in the oldest notebooks."""
+
+IN_A_SPEC = "in a spec with `legacy: upgrade`, for one notebook or for all"
+
+OLD = frozenset({"docker_image", "autosnapshot", "marshal_volume"})
+"""The fields of Kale 0.x that Kale 2 refuses."""
+
+MARSHAL_PATH = "/tmp/marshal"  # noqa: S108  Kale's, in the container of a step
+"""The only `marshal_path` with which the steps of Kale 2.3 run."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,24 +64,24 @@ def upgrade(notebook: Notebook, stem: str, chosen: Mapping[str, str]) -> Upgrade
     if not has_steps and present is None:
         return Upgraded()
     places = Places(notebook)
-    names = new_names(listed, chosen)
+    called = _new_names(listed, chosen)
     is_old = any(map(tags.is_legacy, texts)) or not OLD.isdisjoint(old)
     new: dict[int, list[str]] = {}
-    warnings = [*collisions(listed, names, chosen, places)]
+    warnings = [*_collisions(listed, called, chosen, places)]
     for index, before in listed.items():
-        after = _tags(before, names, is_old=is_old)
+        after = _tags(before, called, is_old=is_old)
         if after != before:
             new[index] = after
             warnings += ((index, one) for one in _dropped(index, before, after, places))
-    settings: dict[str, object] | None = None
+    upgraded: dict[str, object] | None = None
     losses: list[SettingLoss] = []
     if present is None or isinstance(present, dict):
-        settings, losses = upgraded_settings(old, stem, has_steps=has_steps and is_old)
-    if not is_old and not new and settings is None:
+        upgraded, losses = _upgraded_settings(old, stem, has_steps=has_steps and is_old)
+    if not is_old and not new and upgraded is None:
         losses = []  # reported when the notebook was upgraded
     return Upgraded(
         new,
-        settings,
+        upgraded,
         tuple(sorted(warnings, key=lambda one: one[0])),
         tuple(
             (
@@ -94,7 +106,7 @@ def _tags(before: Sequence[str], names: Mapping[str, str], *, is_old: bool) -> l
         if kind in {"block", "step"} and colon:
             after += _step(text, names)
         elif kind == "prev" and rest:
-            after += [f"prev:{names.get(name, name)}" for name in names_meant(text)]
+            after += [f"prev:{names.get(name, name)}" for name in _names_meant(text)]
         elif kind in DATA and (is_old or colon):
             continue
         else:
@@ -118,7 +130,7 @@ def _step(text: str, names: Mapping[str, str]) -> list[str]:
     special = text.removeprefix("block:")
     if special in tags.SPECIAL:
         return [special]  # as Kale 0.5 to 0.7 read it, and the examples before 0.1 meant it
-    return [f"step:{names.get(name, name)}" for name in names_meant(text)] or ["step:"]
+    return [f"step:{names.get(name, name)}" for name in _names_meant(text)] or ["step:"]
 
 
 def _dropped(
@@ -126,40 +138,30 @@ def _dropped(
 ) -> Iterator[Diagnostic]:
     """Warnings for tags of a cell that are lost or may be unwanted."""
     for position, text in enumerate(before):
-        kind = text.partition(":")[0]
+        kind, at = text.partition(":")[0], places.tag(index, position)
         if text in BEFORE_EVERY_STEP and "imports" in after and "imports" not in before:
-            yield _papermill_tag(index, text, places.tag(index, position))
+            command = shlex.join(["kale-tag", "apply", "kale:papermill", at.source.name])
+            yield warning(
+                "papermill-tag",
+                f"cell {index}: Kale 0.x ran `{text}` before every step, so it is now `imports`",
+                at,
+                help=f"if these are parameters of the pipeline: {command}",
+            )
         elif kind in DATA and text not in after:
-            yield _dropped_tag(index, text, places.tag(index, position))
-
-
-def _papermill_tag(index: int, text: str, at: Label) -> Diagnostic:
-    """A tag of papermill's, whose cell Kale 0.x ran before every step."""
-    command = shlex.join(["kale-tag", "apply", "kale:papermill", at.source.name])
-    return warning(
-        "papermill-tag",
-        f"cell {index}: Kale 0.x ran `{text}` before every step, so it is now `imports`",
-        at,
-        help=f"if these are parameters of the pipeline: {command}",
-    )
-
-
-def _dropped_tag(index: int, text: str, at: Label) -> Diagnostic:
-    """A tag `in:` or `out:`, which named the inputs and outputs of a step."""
-    command = shlex.join(["kale-tag", "graph", at.source.name])
-    return warning(
-        "dropped-tag",
-        f"cell {index}: Kale 2 has no tag `{text}`; it finds the inputs and outputs itself",
-        at,
-        help=f"a step above must define the variable; {command} shows which",
-    )
+            command = shlex.join(["kale-tag", "graph", at.source.name])
+            yield warning(
+                "dropped-tag",
+                f"cell {index}: Kale 2 has no tag `{text}`; it finds the inputs and outputs itself",
+                at,
+                help=f"a step above must define the variable; {command} shows which",
+            )
 
 
 Listed = Mapping[int, Sequence[str]]
 """The tags of each code cell that has some."""
 
 
-def names_meant(text: str) -> list[str]:
+def _names_meant(text: str) -> list[str]:
     """The steps that a tag names: one, or in the oldest notebooks several (`prev:a;b`, `prev:a:b`).
 
     Source: the parsers of Kale 0.2 and 0.3, and the examples that came before them.
@@ -168,7 +170,7 @@ def names_meant(text: str) -> list[str]:
     return [name for part in re.split("[;:]", rest) if (name := part.strip())]
 
 
-def new_names(listed: Listed, chosen: Mapping[str, str]) -> dict[str, str]:
+def _new_names(listed: Listed, chosen: Mapping[str, str]) -> dict[str, str]:
     """The new name of each step whose name Kale 2 refuses; *chosen* by the user for some.
 
     No two steps get the same name.
@@ -186,7 +188,7 @@ def new_names(listed: Listed, chosen: Mapping[str, str]) -> dict[str, str]:
     return made
 
 
-def collisions(
+def _collisions(
     listed: Listed, made: Mapping[str, str], chosen: Mapping[str, str], places: Places
 ) -> Iterator[tuple[int, Diagnostic]]:
     """A cell and a warning for each step whose new name another step has."""
@@ -200,22 +202,18 @@ def collisions(
         if old not in where or other is None or new == wanted:
             continue
         index, _ = where[old]
-        at = (places.tag(*where[old]), places.tag(*where[other]).with_text(f"`{other}`"))
-        yield index, _name_collision(index, old, new, at, (wanted, where[other][0]))
-
-
-def _name_collision(
-    index: int, old: str, new: str, at: Sequence[Label], other: tuple[str, int]
-) -> Diagnostic:
-    """Two steps whose new names would be the same."""
-    wanted, cell = other
-    return warning(
-        "name-collision",
-        f"cell {index}: step `{old}` is `{new}` now, since `{wanted}` is the step of cell {cell}",
-        at[0],
-        also=at[1:],
-        help=f"`rename: {{{old}: NAME}}` in a spec with `legacy: upgrade` gives it another",
-    )
+        cell, _ = where[other]
+        yield (
+            index,
+            warning(
+                "name-collision",
+                f"cell {index}: step `{old}` is `{new}` now, since `{wanted}` is the step of cell "
+                f"{cell}",
+                places.tag(*where[old]),
+                also=[places.tag(*where[other]).with_text(f"`{other}`")],
+                help=f"`rename: {{{old}: NAME}}` in a spec with `legacy: upgrade` gives it another",
+            ),
+        )
 
 
 def _is_valid(name: str) -> bool:
@@ -255,4 +253,164 @@ def _named(listed: Listed, *kinds: str) -> Iterator[tuple[int, int, str]]:
     for index, texts in listed.items():
         for position, text in enumerate(texts):
             if text.partition(":")[0] in kinds:
-                yield from ((index, position, name) for name in names_meant(text))
+                yield from ((index, position, name) for name in _names_meant(text))
+
+
+class SettingLoss(NamedTuple):
+    """A setting that Kale 2 has no equivalent for."""
+
+    path: Path
+    code: str  # of the warning
+    message: str
+    help: str
+
+
+def _upgraded_settings(
+    old: Mapping[str, object], stem: str, *, has_steps: bool
+) -> tuple[dict[str, object] | None, list[SettingLoss]]:
+    """The new settings for *old*, None where they stay, and what is lost.
+
+    Pipeline and experiment get names if the notebook has settings or *has_steps* of Kale 0.x; the
+    pipeline is named after *stem* where it has no name.
+    """
+    new = {key: value for key, value in old.items() if key not in OLD}
+    losses = [*_image(old, new), *_snapshots(old), *_katib(new), *_marshalling(new), *_volumes(new)]
+    if has_steps or old:
+        _add_names(new, stem)
+    if not old and new:
+        new = settings.initial(new, stem)
+    return (None if new == dict(old) else new), losses
+
+
+def _image(old: Mapping[str, object], new: dict[str, object]) -> Iterator[SettingLoss]:
+    image, base = old.get("docker_image"), old.get("base_image")
+    if not isinstance(image, str) or not image or image == base:
+        return
+    if base:
+        yield SettingLoss(
+            ("docker_image",),
+            "dropped-setting",
+            f"`docker_image` is dropped in favour of `base_image`, which is `{base}`",
+            "nothing to do, unless the steps need the other one: `pipeline: {base_image: IMAGE}` "
+            f"{IN_A_SPEC}",
+        )
+        return
+    new["base_image"] = image
+    yield SettingLoss(
+        ("docker_image",),
+        "old-image",
+        "`docker_image` is now `base_image`, and steps of Kale 2.3 need Python 3.11 or newer, "
+        "which images for Kale 0.x seldom have",
+        f"`pipeline: {{base_image: IMAGE}}` {IN_A_SPEC}; `null` is Kale's default, python:3.12",
+    )
+
+
+def _snapshots(old: Mapping[str, object]) -> Iterator[SettingLoss]:
+    volumes = old.get("volumes")
+    asked: list[tuple[str | int, ...]] = [
+        (key,) for key in ("autosnapshot", "snapshot_volumes") if old.get(key) is True
+    ]
+    asked += [
+        ("volumes", position, "snapshot")
+        for position, volume in enumerate(volumes if isinstance(volumes, list) else ())
+        if isinstance(volume, dict) and volume.get("snapshot") is True
+    ]
+    if asked:
+        unread = [*dict.fromkeys(str(path[-1]) for path in asked)]
+        yield SettingLoss(
+            asked[0],
+            "no-snapshots",
+            f"Kale 2.3 makes no snapshots: {listed(unread)} "
+            f"{'do' if unread[1:] else 'does'} nothing",
+            "if you need them, write copies in a step, or take snapshots of the claim in the "
+            "cluster",
+        )
+
+
+def _katib(new: dict[str, object]) -> Iterator[SettingLoss]:
+    if new.get("katib_run") is True:
+        yield SettingLoss(
+            ("katib_run",),
+            "no-katib",
+            "Kale 2.3 runs no Katib experiments: `katib_run` does nothing",
+            "write the experiment for Katib yourself, and set `pipeline: {katib_run: false}` in a "
+            "spec",
+        )
+    problems = settings.problems({"katib_metadata": new.get("katib_metadata")})
+    if (problem := next(problems, None)) is not None:
+        _, diagnostic = problem
+        del new["katib_metadata"]
+        yield SettingLoss(
+            ("katib_metadata",),
+            "dropped-setting",
+            f"`katib_metadata` is dropped, since Kale 2.3 refuses it: {diagnostic.message}",
+            "Kale 2.3 ignores it; move what you need into an experiment for Katib",
+        )
+
+
+def _marshalling(new: dict[str, object]) -> Iterator[SettingLoss]:
+    path = new.get("marshal_path")
+    if path is None or path == MARSHAL_PATH:
+        return
+    del new["marshal_path"]
+    if path not in {"/marshal", ""}:  # what Kale 0.x had anyway
+        yield SettingLoss(
+            ("marshal_path",),
+            "dropped-setting",
+            "`marshal_path` is dropped: steps of Kale 2.3 fail to pass variables unless it is "
+            f"{MARSHAL_PATH}",
+            "if a cell reads or writes files there, change its path",
+        )
+
+
+def _volumes(new: dict[str, object]) -> Iterator[SettingLoss]:
+    volumes = new.get("volumes")
+    if not isinstance(volumes, list):
+        return
+    upgraded = [_volume(one) if isinstance(one, dict) else one for one in volumes]
+    new["volumes"] = upgraded
+    for position, (old, volume) in enumerate(zip(volumes, upgraded, strict=True)):
+        if isinstance(volume, dict) and volume.get("type") in {"pv", "new_pvc", "clone"}:
+            yield SettingLoss(
+                ("volumes", position),
+                "volume-type",
+                f"Kale 2.3 mounts no volume of the type `{volume['type']}`, only `pvc`: "
+                f"steps find no `{volume.get('mount_point')}`",
+                "create a claim in the cluster, and name it "
+                f"{IN_A_SPEC}: `pipeline: {{volumes: [{{type: pvc, name: CLAIM, mount_point: "
+                "PATH}]}`; `volumes: []` does without",
+            )
+        elif isinstance(old, dict) and "type" not in old:
+            yield SettingLoss(
+                ("volumes", position),
+                "volume-type",
+                f"the volume `{old.get('name')}` has no type, which Kale 2.3 requires; it is now a "
+                "`pvc`",
+                "create a claim of that name in the cluster, unless it has one",
+            )
+
+
+def _volume(old: Mapping[str, object]) -> dict[str, object]:
+    """One volume, with a type, and with annotations as Kale 2 has them."""
+    new = dict(old)
+    if "type" not in new:
+        new["type"] = "pvc"
+    if isinstance(annotations := new.get("annotations"), dict):
+        new["annotations"] = [{"key": key, "value": text} for key, text in annotations.items()]
+    return new
+
+
+def _add_names(new: dict[str, object], stem: str) -> None:
+    """Add the names of pipeline and experiment that Kale requires, as its panel makes them."""
+    name = new.get("pipeline_name")
+    if name is None or isinstance(name, str):
+        wanted = {"pipeline_name": name}
+        if name is None or any(settings.problems(wanted)):
+            better = names.pipeline_name(name or "") or names.pipeline_name(stem)
+            new["pipeline_name"] = better or "pipeline"
+    experiment = new.get("experiment")
+    other = experiment.get("name") if isinstance(experiment, dict) else None
+    if new.get("experiment_name") is None or (new["experiment_name"] == "" and other):
+        new["experiment_name"] = other if isinstance(other, str) and other else new["pipeline_name"]
+    if other is not None and new["experiment_name"] != other:
+        new.update(settings.with_experiment({"experiment_name": new["experiment_name"]}, new))

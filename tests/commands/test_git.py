@@ -10,8 +10,7 @@ from notebooks import from_percent
 from repositories import Repository, isolate
 
 from kale_tag.cli import main
-from kale_tag.git import attributes as git_attributes
-from kale_tag.git import drivers
+from kale_tag.git import config, drivers
 
 LINE = "*.ipynb diff=kale-tag merge=kale-tag\n"
 NOTEBOOK = from_percent("# %% tags=step:load\nx = 1\n")
@@ -367,4 +366,4 @@ def test_a_module_of_the_user_does_no_harm(repository: Repository, monkeypatch: 
 )
 def test_lines_of_attributes(line: str, parsed: tuple[str, dict[str, str]] | None) -> None:
     """Lines are read as gitattributes(5) says."""
-    assert git_attributes.parse_line(line) == parsed
+    assert config.parse_line(line) == parsed

@@ -22,7 +22,7 @@ from kale_tag.notebook.json_value import same
 from kale_tag.notebook.model import Notebook
 from kale_tag.notebook.read import read_notebook
 from kale_tag.render.diff import ComparedNotebook, as_json, as_text
-from kale_tag.render.diff_markdown import LIMIT, as_markdown, code, graph_after, graph_before
+from kale_tag.render.diff_markdown import LIMIT, as_markdown, code, graph_of
 from kale_tag.render.text import Style, differences, one_line
 
 TAGS = st.lists(
@@ -243,7 +243,7 @@ def test_graphs_mark_what_differs() -> None:
         "# %%\nz\n",
     )
 
-    before, after = graph_before(found), graph_after(found)
+    before, after = graph_of(found, "before"), graph_of(found, "after")
 
     assert before is not None
     assert after is not None

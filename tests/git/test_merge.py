@@ -16,8 +16,8 @@ from notebooks import cell, from_percent, notebook, to_bytes
 from repositories import Repository, isolate
 
 from kale_tag.commands.git import merged
-from kale_tag.git import merge_notebooks
-from kale_tag.git.merge import LABELS, GitMerge, Labels, merge_as_git
+from kale_tag.git import merge
+from kale_tag.git.merge import LABELS, Labels, MergedFile, merge_as_git
 from kale_tag.git.revisions import GitError
 from kale_tag.git.textconv import textconv
 from kale_tag.notebook.model import MISSING
@@ -98,7 +98,7 @@ def test_it_is_what_git_merge_does(alone: Repository, style: str, monkeypatch: P
         hash_of_base = alone.git("rev-parse", "--short", "HEAD~").strip()
         clean = alone.code("merge", "-q", "-m", "m", "topic") == 0
         found = merge_as_git(versions, 7, Labels(hash_of_base, "HEAD", "topic"))
-        assert found == GitMerge(alone.read("a"), clean)
+        assert found == MergedFile(alone.read("a"), clean)
         verdicts.add(clean)
         alone.git("reset", "-q", "--hard")
     assert verdicts == {True, False}
@@ -109,7 +109,7 @@ def test_marker_size_and_labels(alone: Repository, monkeypatch: Patch) -> None:
     monkeypatch.chdir(alone.folder)
     found = merge_as_git([b"a\r\n", b"b\r\n", b"c\r\n"], 9, Labels("x", r"HEAD \1", "é"))
     expected = "<<<<<<<<< HEAD \\1\r\nb\r\n=========\r\nc\r\n>>>>>>>>> é\r\n"
-    assert found == GitMerge(expected.encode(), clean=False)
+    assert found == MergedFile(expected.encode(), clean=False)
 
 
 def test_an_old_git(alone: Repository, monkeypatch: Patch) -> None:
@@ -119,7 +119,7 @@ def test_an_old_git(alone: Repository, monkeypatch: Patch) -> None:
     versions += [[b"\0a", b"\0b", b"\0c"], [b"", b"b\n", b"c\n"], [b"a\n", b"a\n", b"b\n"]]
     new = [merge_as_git(three, 8) for three in versions]
 
-    def refuse(*_words: object) -> GitMerge:
+    def refuse(*_words: object) -> MergedFile:
         raise GitError(129, "usage: git merge-tree")
 
     monkeypatch.setattr("kale_tag.git.merge._by_merge_tree", refuse)
@@ -394,7 +394,7 @@ def test_a_bug_of_ours(
     def fail(*_notebooks: object) -> None:
         raise ZeroDivisionError
 
-    monkeypatch.setattr(merge_notebooks, "merge_meaning", fail)
+    monkeypatch.setattr(merge, "merge", fail)
     found = merged(versions, "a.ipynb", 7, LABELS)
     assert not found.clean
     assert re.sub(rb"([<>]{7}) .*", rb"\1", found.data) == without[1]
@@ -410,9 +410,7 @@ def test_a_result_that_is_not_right(
 ) -> None:
     """What Git calls clean and is no notebook, or has other tags, is left to the user."""
     monkeypatch.chdir(alone.folder)
-    monkeypatch.setattr(
-        merge_notebooks, "merge_as_git", lambda *_words: GitMerge(wrong, clean=True)
-    )
+    monkeypatch.setattr(merge, "merge_as_git", lambda *_words: MergedFile(wrong, clean=True))
     versions = (tagged("step:a"), tagged("step:a", "prev:x"), tagged("step:a", "prev:y"))
     found = merged(versions, "a.ipynb", 7, LABELS)
     assert (found.data, found.clean) == (wrong, False)
@@ -498,9 +496,7 @@ def test_one_sided(base: Any, side: Any) -> None:
     """What one side did alone, or both did, is the result."""
     one, other = of_cells(base), of_cells(side)
     for versions in ((one, other, one), (one, one, other), (one, other, other)):
-        assert merged(versions, "a.ipynb", 7, LABELS) == merge_notebooks.MergedFile(
-            other, clean=True
-        )
+        assert merged(versions, "a.ipynb", 7, LABELS) == MergedFile(other, clean=True)
 
 
 # A repository as it might be.

@@ -14,9 +14,9 @@ from notebooks import from_percent
 from kale_tag.compare.diff import diff_notebooks
 from kale_tag.graph.mermaid import Arrow, Node, Shape, flowchart
 from kale_tag.notebook.read import read_notebook
-from kale_tag.render.diff_markdown import graph_after, graph_before
+from kale_tag.render.diff_markdown import graph_of
 
-SHAPES: tuple[Shape, ...] = ("box", "rounded", "stadium", "subroutine", "cylinder", "hexagon")
+SHAPES: tuple[Shape, ...] = ("box", "subroutine", "hexagon")
 CLASSES = {"new": "fill:#dafbe1,stroke:#1a7f37", "unused": "fill:#fff"}
 LABELS = [
     "end", "graph TD", "subgraph x", "class a", "style:#x;", "click n0 href", "a-->b", "a:::b",
@@ -54,10 +54,10 @@ def test_text() -> None:
     nodes = [Node("load", "load"), Node("a b", 'say "x"\n(new)', "hexagon", "new")]
     edges = [Arrow("load", "a b", stroke="thick"), Arrow("a b", "load", "back", "dotted")]
 
-    text = flowchart(nodes, edges, classes=CLASSES, direction="LR")
+    text = flowchart(nodes, edges, classes=CLASSES)
 
     assert text == (
-        "flowchart LR\n"
+        "flowchart TD\n"
         '  n0["load"]\n'
         '  n1{{"say #34;x#34;<br/>#40;new#41;"}}\n'
         "  n0 ==> n1\n"
@@ -89,7 +89,7 @@ def test_mermaid_reads_it(tmp_path: Path) -> None:
     subprocess.run(install, cwd=tmp_path, check=True, capture_output=True)
     (tmp_path / "read.mjs").write_text(READ)
     nodes = [
-        Node(str(number), label, SHAPES[number % 6], "new") for number, label in enumerate(LABELS)
+        Node(str(number), label, SHAPES[number % 3], "new") for number, label in enumerate(LABELS)
     ]
     lines = ("solid", "dotted", "thick")
     edges = [
@@ -100,15 +100,15 @@ def test_mermaid_reads_it(tmp_path: Path) -> None:
     old = "# %% tags=step:end\nx\n# %% tags=step:b,prev:end\ny\n"
     new = '# %% {"tags": ["step:end", "prev:\\"no`"]}\nx\n# %% tags=step:c,prev:end\ny\n'
     diff = diff_notebooks(*(read_notebook(from_percent(text), "a.ipynb") for text in (old, new)))
-    drawn = [graph_before(diff) or "", graph_after(diff) or ""]
+    drawn = [graph_of(diff, "before") or "", graph_of(diff, "after") or ""]
 
     found = mermaid_reads(
         [flowchart(nodes, edges, classes=CLASSES), flowchart([], []), *drawn], tmp_path
     )
 
     assert [seen(text) for _, text, _, _ in found[0]["nodes"]] == [meant(text) for text in LABELS]
-    kinds = ["square", "round", "stadium", "subroutine", "cylinder", "hexagon"]
-    assert [one[2] for one in found[0]["nodes"]] == [kinds[n % 6] for n in range(len(LABELS))]
+    kinds = ["square", "subroutine", "hexagon"]
+    assert [one[2] for one in found[0]["nodes"]] == [kinds[n % 3] for n in range(len(LABELS))]
     assert all(one[3] == ["new"] for one in found[0]["nodes"])
     assert [seen(text) for _, _, text, _ in found[0]["edges"]] == [
         meant(text) if text else "" for text in LABELS
