@@ -96,74 +96,50 @@ def rename_in_spec(source: Source, old: str, new: str) -> Renamed:
     root = read_yaml(source)
     if not isinstance(root, Mapping):
         return Renamed(source, "spec")
-    found = _Names(old, new)
-    found.visit(root)
-    made = Renamed(source, "spec", in_order(found.edits), tuple(found.look), found.steps)
+    edits: list[Edit] = []
+    look: list[Diagnostic] = []
+    steps: dict[str, Label] = {}
+    mentioned = re.compile(rf"(?<![a-z0-9_]){re.escape(old)}(?![a-z0-9_])").search
+    for what, node in _names(root):
+        if not isinstance(node, Scalar):
+            continue
+        value = node.value if isinstance(node.value, str) else ""
+        if what in {"step", "notebook"} and value:
+            steps.setdefault(value, node.label)
+        if what == PATTERN and mentioned(node.text):
+            look.append(_look(f"this pattern contains `{old}`; it is not changed", node))
+        elif what == OLD_NAME and node.text in {old, new}:
+            look.append(_look(f"`rename` has `{node.text}`, a name in the notebooks", node))
+        elif what in {PATTERN, OLD_NAME}:
+            continue
+        elif what != KEY and template.has_holes(value) and _can_become(value, old):
+            look.append(_look(f"this may produce the name `{old}`; it is not changed", node))
+        elif node.text == old and (value or what == KEY) and node.label.span is not None:
+            edits.append(Edit(node.label, what, old, new, _spelt(node.label, new)))
+    made = Renamed(source, "spec", in_order(edits), tuple(look), steps)
     _prove(made, root)
     return made
 
 
-class _Names:
-    """The places of a spec that name a step."""
+KEY, OLD_NAME, PATTERN = "compile.steps", "a name in notebooks", "a pattern"
 
-    def __init__(self, old: str, new: str) -> None:
-        self.old = old
-        self.new = new
-        self.edits: list[Edit] = []
-        self.look: list[Diagnostic] = []
-        self.steps: dict[str, Label] = {}
 
-    def visit(self, root: Mapping) -> None:
-        """Look at the whole spec."""
-        parts = _entries(root)
-        for rule in _items(parts.get("cells")):
-            self._rule(_entries(rule))
-        for key, value in _pairs(parts.get("rename")):
-            if key.text in {self.old, self.new}:
-                self.look.append(_look(f"`rename` has `{key.text}`, a name in the notebooks", key))
-            self._name("rename", value)
-        for key, _ in _pairs(_entries(parts.get("compile")).get("steps")):
-            self._word("compile.steps", key)
-
-    def _rule(self, rule: dict[str, Node]) -> None:
-        self._defines(rule.get("step"), "step")
-        self._defines(_entries(rule.get("notebook")).get("name"), "notebook")
-        prev = rule.get("prev")
-        for name in prev.items if isinstance(prev, Sequence) else (prev,):
-            self._name("prev", name)
-        self._selector(rule)
-        for pattern in _one_or_more(rule.get("remove")):
-            self._pattern(pattern)
-
-    def _selector(self, selector: dict[str, Node]) -> None:
-        self._pattern(selector.get("tagged"))
-        if isinstance(inner := selector.get("not"), Mapping):
-            self._selector(_entries(inner))
-
-    def _defines(self, node: Node | None, what: str) -> None:
-        self._name(what, node)
-        if isinstance(node, Scalar) and isinstance(node.value, str):
-            self.steps.setdefault(node.value, node.label)
-
-    def _name(self, what: str, node: Node | None) -> None:
-        if not isinstance(node, Scalar) or not isinstance(node.value, str):
-            return
-        if template.has_holes(node.value) and _can_become(node.value, self.old):
-            self.look.append(
-                _look(f"this may produce the name `{self.old}`; it is not changed", node)
-            )
-        else:
-            self._word(what, node)
-
-    def _word(self, what: str, node: Scalar) -> None:
-        if node.text == self.old and node.label.span is not None:
-            text = _spelt(node.label, self.new)
-            self.edits.append(Edit(node.label, what, self.old, self.new, text))
-
-    def _pattern(self, node: Node | None) -> None:
-        mentions = rf"(?<![a-z0-9_]){re.escape(self.old)}(?![a-z0-9_])"
-        if isinstance(node, Scalar) and re.search(mentions, node.text):
-            self.look.append(_look(f"this pattern contains `{self.old}`; it is not changed", node))
+def _names(root: Mapping) -> Iterator[tuple[str, Node | None]]:
+    """Every place of a spec that may name a step, and the key that it belongs to."""
+    parts = _entries(root)
+    for rule in map(_entries, _items(parts.get("cells"))):
+        yield "step", rule.get("step")
+        yield "notebook", _entries(rule.get("notebook")).get("name")
+        yield from (("prev", name) for name in _one_or_more(rule.get("prev")))
+        selector = rule
+        while selector:
+            yield PATTERN, selector.get("tagged")
+            selector = _entries(selector.get("not"))
+        yield from ((PATTERN, pattern) for pattern in _one_or_more(rule.get("remove")))
+    for key, value in _pairs(parts.get("rename")):
+        yield OLD_NAME, key
+        yield "rename", value
+    yield from ((KEY, key) for key, _ in _pairs(_entries(parts.get("compile")).get("steps")))
 
 
 def _look(message: str, node: Scalar) -> Diagnostic:
