@@ -80,8 +80,8 @@ def _filters(top: str, paths: Sequence[str]) -> "list[Use]":
 
     uses = []
     try:
-        given = config.effective(["filter"], paths, top).values()
-        for name in dict.fromkeys(values["filter"] for values in given):
+        given = config.effective("filter", paths, top).values()
+        for name in dict.fromkeys(given):
             command = config.get(f"filter.{name}.clean", None, top)
             if command and (started := cleaners.find(command.value)):
                 cleaner, options = started

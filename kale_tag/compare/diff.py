@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 from typing import Literal
 
 from kale_tag.compare.match import Pair, match_cells
-from kale_tag.kale.metadata import PATH_KEY, SETTINGS_KEY, tags_in
+from kale_tag.kale.metadata import PATH_KEY, SETTINGS_KEY, member, tags_in
 from kale_tag.kale.outline import Outline, Step, outline
 from kale_tag.notebook.json_value import same
 from kale_tag.notebook.model import MISSING, Notebook, first_line
@@ -143,7 +143,7 @@ def _cell(notebook: Notebook | None, index: int | None) -> ComparedCell:
     if notebook is None or index is None:
         return ComparedCell()
     metadata = notebook.metadata_of(index)
-    path = metadata.get(PATH_KEY, MISSING) if isinstance(metadata, dict) else MISSING
+    path = member(metadata, PATH_KEY, MISSING)
     return ComparedCell(index, notebook.id_of(index), tuple(tags_in(metadata)), path)
 
 
@@ -167,7 +167,11 @@ def _without(some: Sequence[str], others: Sequence[str]) -> tuple[str, ...]:
 
 
 def _settings(before: Notebook | None, after: Notebook | None) -> Iterator[SettingChange]:
-    old, new = (_settings_of(notebook) for notebook in (before, after))
+    # None where they are absent or null.
+    old, new = (
+        member(notebook.metadata, SETTINGS_KEY) if notebook is not None else None
+        for notebook in (before, after)
+    )
     if not (isinstance(old, Mapping | None) and isinstance(new, Mapping | None)):
         if not same(old, new):
             old, new = (MISSING if one is None else one for one in (old, new))
@@ -177,12 +181,6 @@ def _settings(before: Notebook | None, after: Notebook | None) -> Iterator[Setti
     for key in sorted(old.keys() | new.keys()):
         if not same(old.get(key, MISSING), new.get(key, MISSING)):
             yield SettingChange(key, old.get(key, MISSING), new.get(key, MISSING))
-
-
-def _settings_of(notebook: Notebook | None) -> object:
-    """The value of `kubeflow_notebook`; None where it is absent or null."""
-    metadata = notebook.metadata if notebook is not None else None
-    return metadata.get(SETTINGS_KEY) if isinstance(metadata, dict) else None
 
 
 def _renamed(old: Outline, new: Outline, pairs: Mapping[int, int | None]) -> dict[str, str]:

@@ -5,12 +5,12 @@ three versions with the merged metadata, in which they no longer differ.
 """
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
-from typing import NamedTuple
+from dataclasses import dataclass, field, replace
+from typing import NamedTuple, TypeGuard
 
 from kale_tag.compare.match import Pair, match_cells
 from kale_tag.kale import tags
-from kale_tag.kale.metadata import PATH_KEY, SETTINGS_KEY, tags_in
+from kale_tag.kale.metadata import PATH_KEY, SETTINGS_KEY, member, tags_in
 from kale_tag.kale.outline import role_of
 from kale_tag.notebook.json_value import same
 from kale_tag.notebook.model import MISSING, Notebook
@@ -43,6 +43,8 @@ def renames(base: Notebook, side: Notebook, pairs: Iterable[Pair]) -> dict[str, 
 PerVersion = tuple[Names, Names, Names]
 """Names of steps to others, for base, ours and theirs."""
 
+NO_NAMES: PerVersion = ({}, {}, {})
+
 
 def to_follow(ours: Mapping[str, str], theirs: Mapping[str, str]) -> PerVersion:
     """The renames that each version must follow: those of the other side, in base those of both.
@@ -58,7 +60,7 @@ def to_follow(ours: Mapping[str, str], theirs: Mapping[str, str]) -> PerVersion:
 
 def contested_names(ours: Mapping[str, str], theirs: Mapping[str, str]) -> PerVersion:
     """For each version the old names of steps that both sides renamed differently."""
-    contested = _contested(ours, theirs)
+    contested = {old for old in ours.keys() & theirs.keys() if ours[old] != theirs[old]}
     by_ours, by_theirs = ({side[old]: old for old in contested} for side in (ours, theirs))
     return {}, by_ours, by_theirs
 
@@ -83,10 +85,6 @@ def _cells_of_steps(side: Notebook, pairs: Iterable[Pair]) -> dict[str, set[int 
         if new is not None and (name := _step_name(side, new)):
             found.setdefault(name, set()).add(side.source(new) if old is None else old)
     return found
-
-
-def _contested(ours: Mapping[str, str], theirs: Mapping[str, str]) -> set[str]:
-    return {old for old in ours.keys() & theirs.keys() if ours[old] != theirs[old]}
 
 
 def _step_name(notebook: Notebook, index: int) -> str:
@@ -117,6 +115,7 @@ class Conflict:
 
     what: str  # its name for the user
     versions: Versions
+    cell: int | None = None  # of ours; None for the settings of the notebook
 
 
 class Merged(NamedTuple):
@@ -174,13 +173,11 @@ def replaced(mapping: Mapping[str, object], key: str, value: object) -> dict[str
 Slot = tuple[str, ...]
 """What a tag decides: of tags with one slot a cell has one only."""
 
-NO_NAMES: tuple[Names, Names, Names] = ({}, {}, {})
-
 ROLE = "the role"
 """What a conflict about `step:`, `imports` and the like is about."""
 
 
-def merge_tags(of: Versions, names: tuple[Names, Names, Names] = NO_NAMES) -> Merged:
+def merge_tags(of: Versions, names: PerVersion = NO_NAMES) -> Merged:
     """The merge of three lists of tags, each list `MISSING` where there is none.
 
     A cell has one role, one limit of each kind, and so on; whatever else there is (`prev`, tags of
@@ -207,7 +204,7 @@ def merge_tags(of: Versions, names: tuple[Names, Names, Names] = NO_NAMES) -> Me
     return Merged(versions, tuple(conflicts))
 
 
-def is_list_of_tags(value: object) -> bool:
+def is_list_of_tags(value: object) -> TypeGuard[list[str]]:
     """Whether *value* is a list of text, as the tags of a cell are."""
     return isinstance(value, list) and all(isinstance(tag, str) for tag in value)
 
@@ -274,14 +271,6 @@ class MatchedCell(NamedTuple):
     theirs: int
 
 
-@dataclass(frozen=True, slots=True)
-class CellConflict:
-    """A conflict and its place."""
-
-    cell: int | None  # of ours; None for the settings of the notebook
-    conflict: Conflict
-
-
 @dataclass(slots=True)
 class Merge:
     """The result of a merge."""
@@ -289,7 +278,7 @@ class Merge:
     # For base, ours and theirs: the metadata to splice into it, by cell, None for the notebook.
 
     wanted: tuple[dict[int | None, object], ...] = field(default_factory=lambda: ({}, {}, {}))
-    conflicts: list[CellConflict] = field(default_factory=list)
+    conflicts: list[Conflict] = field(default_factory=list)
     cells: list[MatchedCell] = field(default_factory=list)  # in all versions, without conflict
     twice: tuple[str, ...] = ()  # names that each side gave to a new step of its own
 
@@ -336,12 +325,12 @@ def unexpected(
     for index, old in origin[0].items():
         cell = None if old is None else by_ours.get(old)
         if cell is not None and origin[1].get(index) == cell.theirs:
-            wanted = made.wanted[1][cell.ours]
-            if not all(same(_get(wanted, key), _entry(result, index, key)) for key in CELL_KEYS):
+            sides = (made.wanted[1][cell.ours], result.metadata_of(index))
+            if not all(same(*(member(one, key, MISSING) for one in sides)) for key in CELL_KEYS):
                 yield index
     settings = made.wanted[1].get(None)
     found = _entry(result, None, SETTINGS_KEY)
-    if settings is not None and not same(_get(settings, SETTINGS_KEY), found):
+    if settings is not None and not same(member(settings, SETTINGS_KEY, MISSING), found):
         yield None
 
 
@@ -360,11 +349,7 @@ def _changed(base: Notebook, side: Notebook, pairs: tuple[Pair, ...]) -> bool:
 
 
 def _entry(notebook: Notebook, holder: int | None, key: str) -> object:
-    return _get(notebook.metadata_of(holder), key)
-
-
-def _get(metadata: object, key: str) -> object:
-    return metadata.get(key, MISSING) if isinstance(metadata, dict) else MISSING
+    return member(notebook.metadata_of(holder), key, MISSING)
 
 
 def _in_all(ours: tuple[Pair, ...], theirs: tuple[Pair, ...]) -> Iterator[MatchedCell]:
@@ -400,7 +385,7 @@ def _merge_cell(
     ):
         wanted[at] = replaced(replaced(mapping, "tags", new), PATH_KEY, where)
     conflicts = (*merged.conflicts, *path.conflicts)
-    made.conflicts += [CellConflict(cell.ours, conflict) for conflict in conflicts]
+    made.conflicts += [replace(conflict, cell=cell.ours) for conflict in conflicts]
     if not conflicts:
         made.cells.append(cell)
 
@@ -426,7 +411,7 @@ def _merge_settings(made: Merge, versions: tuple[Notebook, ...]) -> None:
     )
     for wanted, mapping, value in zip(made.wanted, mappings, merged.versions, strict=True):
         wanted[None] = replaced(mapping, SETTINGS_KEY, value)
-    made.conflicts += [CellConflict(None, conflict) for conflict in merged.conflicts]
+    made.conflicts += merged.conflicts
 
 
 def _merge_entry(what: str, of: Versions) -> Merged:
@@ -440,7 +425,7 @@ def _merge_entry(what: str, of: Versions) -> Merged:
             ),
         )
     if what == "steps_defaults" and all(part is MISSING or is_list_of_tags(part) for part in of):
-        return merge_tags(of, NO_NAMES)
+        return merge_tags(of)
     return (_merge_volumes(of) if what == "volumes" else None) or merge_value(what, of)
 
 

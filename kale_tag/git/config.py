@@ -93,23 +93,15 @@ def global_attributes() -> str:
     return os.path.join(home, "git", "attributes")
 
 
-def effective(names: Sequence[str], paths: Sequence[str], at: str) -> dict[str, dict[str, str]]:
-    """The attributes *names* of each of *paths* below *at*, as Git resolves them.
+def effective(name: str, paths: Sequence[str], at: str) -> dict[str, str]:
+    """The attribute *name* of each of *paths* below *at*, as Git resolves it.
 
     Values are `unspecified`, `set`, `unset`, or the value.
     """
     data = b"".join(os.fsencode(path) + b"\0" for path in paths)
-    found: dict[str, dict[str, str]] = {path: {} for path in paths}
-    printed = run(["check-attr", "-z", "--stdin", *names], at, data)
+    printed = run(["check-attr", "-z", "--stdin", name], at, data)
     words = os.fsdecode(printed).split("\0")
-    for path, name, value in zip(words[0::3], words[1::3], words[2::3], strict=False):
-        found[path][name] = value
-    return found
-
-
-def notebooks(at: str) -> list[str]:
-    """The notebooks that Git tracks in the work tree *at*."""
-    return os.fsdecode(run(["ls-files", "-z", "--", "*.ipynb"], at)).split("\0")[:-1]
+    return dict(zip(words[0::3], words[2::3], strict=False))
 
 
 def read_lines(path: str) -> list[str]:
@@ -138,19 +130,22 @@ def _attribute(word: str) -> tuple[str, str]:
     return name, value if equals else "set"
 
 
-def last_line(path: str, pattern: str, name: str) -> tuple[str, str] | None:
+def last_line(path: str, pattern: str, name: str) -> tuple[str, str]:
     """The last line for exactly *pattern* in an attributes file that sets *name*, and its value."""
     for line in reversed(read_lines(path)):
         parsed = parse_line(line)
         if parsed and parsed.pattern == pattern and name in parsed.attributes:
             return line.strip(), parsed.attributes[name]
-    return None
+    return "", "unspecified"
 
 
 def origin(
     repository: RepositoryFiles, notebook: str, pattern: str, name: str, value: str
-) -> tuple[str, str] | None:
-    """The file and line that give *name* this *value* for *notebook*, as *pattern* matches it."""
+) -> tuple[str, str]:
+    """The file and line that give *name* this *value* for *notebook*, as *pattern* matches it.
+
+    The file is "" if it is not known.
+    """
     paths = [repository.attributes]
     folder = os.path.dirname(notebook)
     while not repository.bare:
@@ -159,10 +154,10 @@ def origin(
             break
         folder = os.path.dirname(folder)
     for path in (*paths, global_attributes(), "/etc/gitattributes"):
-        line = last_line(path, pattern, name)
-        if line is not None and line[1] == value:
-            return path, line[0]
-    return None
+        line, found = last_line(path, pattern, name)
+        if line and found == value:
+            return path, line
+    return "", f"{name}={value}"
 
 
 def add_line(path: str, line: str) -> None:

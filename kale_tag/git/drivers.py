@@ -15,7 +15,7 @@ from typing import Literal
 
 from kale_tag.diagnostics import Diagnostic, Label, Source, UserError, count, error, warning
 from kale_tag.git import config
-from kale_tag.git.revisions import GitError
+from kale_tag.git.revisions import GitError, run
 
 NAME = "kale-tag"
 PATTERN = "*.ipynb"
@@ -111,7 +111,7 @@ def install(place: DriverPlace) -> DriverReport:
     report = DriverReport()
     foreign = {kind: found for kind in KINDS if (found := _foreign(place, kind))}
     kinds = [kind for kind in KINDS if kind not in foreign]
-    missing = [kind for kind in kinds if not _is_named(place, kind)]
+    missing = [kind for kind in kinds if _driver_named(place, kind)[1] != NAME]
     if missing:
         words = " ".join(f"{kind}={NAME}" for kind in missing)
         config.add_line(place.attributes, f"{PATTERN} {words}")
@@ -210,13 +210,14 @@ def _state(repository: config.RepositoryFiles, kind: Kind) -> DriverState:
     values = _values(repository, kind)
     others = tuple((path, value) for path, value in values.items() if value != NAME)
     ours = next((path for path, value in values.items() if value == NAME), None)
-    place = config.origin(repository, ours, PATTERN, kind, NAME) if ours else None
+    file, line = config.origin(repository, ours, PATTERN, kind, NAME) if ours else ("", "")
+    place = (file, line) if file else None
     command = config.get(MAIN[kind], None, repository.top)
     return DriverState(kind, 0 if list(values) == [ANY] else len(values), place, others, command)
 
 
 def _global_state(place: DriverPlace, kind: Kind) -> DriverState:
-    line, value = _set_in(place.attributes, kind)
+    line, value = _driver_named(place, kind)
     others = () if value == NAME else ((ANY, value),)
     found = None if others else (place.attributes, line)
     return DriverState(kind, 0, found, others, config.get(MAIN[kind], "--global"))
@@ -269,14 +270,9 @@ def _is_ours(key: str, value: str) -> bool:
     return verb is not None and re.search(rf"kale.tag['\"]? git {verb}\b", value) is not None
 
 
-def _is_named(place: DriverPlace, kind: Kind) -> bool:
-    """Whether the attributes file names the driver for notebooks already."""
-    return _set_in(place.attributes, kind)[1] == NAME
-
-
-def _set_in(file: str, kind: Kind) -> tuple[str, str]:
-    """The line of an attributes file that counts for notebooks, and the driver that it names."""
-    return config.last_line(file, PATTERN, kind) or ("", "unspecified")
+def _driver_named(place: DriverPlace, kind: Kind) -> tuple[str, str]:
+    """The line of the attributes file that counts for notebooks, and the driver that it names."""
+    return config.last_line(place.attributes, PATTERN, kind)
 
 
 def _foreign(place: DriverPlace, kind: Kind) -> Diagnostic | None:
@@ -284,14 +280,14 @@ def _foreign(place: DriverPlace, kind: Kind) -> Diagnostic | None:
     present = config.get(MAIN[kind], place.scope, place.top)
     if present and not _is_ours(MAIN[kind], present.value):
         return _taken(kind, f"{MAIN[kind]} = {present.value}", present.file)
-    line, value = _set_in(place.attributes, kind)
+    line, value = _driver_named(place, kind)
     if value not in {NAME, "unspecified"}:
         return _taken(kind, line, place.attributes)
     if place.wins and place.repository is not None:
         # A line there would overrule those of all other files.
         for path, value in _values(place.repository, kind, ANY).items():
             if value not in {NAME, "unspecified"}:
-                file, line = _origin(place.repository, path, kind, value)
+                file, line = config.origin(place.repository, path, PATTERN, kind, value)
                 return _taken(kind, line, file)
     return None
 
@@ -309,7 +305,7 @@ def _overruled(repository: config.RepositoryFiles, kind: Kind) -> Diagnostic | N
     """A warning if another line takes precedence over ours."""
     for path, value in _values(repository, kind).items():
         if value != NAME:
-            file, line = _origin(repository, path, kind, value)
+            file, line = config.origin(repository, path, PATTERN, kind, value)
             return warning(
                 "overruled",
                 f"the {kind} driver is not used for {path}: `{line}` takes precedence",
@@ -319,19 +315,11 @@ def _overruled(repository: config.RepositoryFiles, kind: Kind) -> Diagnostic | N
     return None
 
 
-def _origin(
-    repository: config.RepositoryFiles, path: str, kind: Kind, value: str
-) -> tuple[str, str]:
-    """The file ("" if it is not known) and the line that set the driver of the notebook *path*."""
-    found = config.origin(repository, path, PATTERN, kind, value)
-    return found or ("", f"{kind}={value}")
-
-
 def _values(repository: config.RepositoryFiles, kind: Kind, *more: str) -> dict[str, str]:
     """The driver that Git takes for each notebook; for one that might be, where there is none."""
-    paths = [] if repository.bare else config.notebooks(repository.top)
-    found = config.effective([kind], [*(paths or [ANY]), *more], repository.top)
-    return {path: one[kind] for path, one in found.items()}
+    tracked = b"" if repository.bare else run(["ls-files", "-z", "--", PATTERN], repository.top)
+    paths = os.fsdecode(tracked).split("\0")[:-1] or [ANY]
+    return config.effective(kind, [*paths, *more], repository.top)
 
 
 def _shown(path: str) -> str:

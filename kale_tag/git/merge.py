@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from tempfile import TemporaryDirectory
 from typing import NamedTuple
 
-from kale_tag.compare.merge import CellConflict, Merge, merge, unexpected
+from kale_tag.compare.merge import Conflict, Merge, is_list_of_tags, merge, unexpected
 from kale_tag.diagnostics import Diagnostic, Label, Source, UserError, error, warning
 from kale_tag.git.revisions import GitError, run
 from kale_tag.notebook.model import MISSING, Notebook, first_line
@@ -234,13 +234,13 @@ def _proof(made: Merge, notebooks: Sequence[Notebook], by_git: MergedFile) -> It
         )
 
 
-def _conflict(found: CellConflict, ours: Notebook, labels: Labels, left: list[Hunk]) -> Diagnostic:
-    _, one, other = (_shown(value) for value in found.conflict.versions)
+def _conflict(found: Conflict, ours: Notebook, labels: Labels, left: list[Hunk]) -> Diagnostic:
+    _, one, other = (_shown(value) for value in found.versions)
     if found.cell is None:
-        where = f"the setting `{found.conflict.what}`"
+        where = f"the setting `{found.what}`"
     else:
         line = first_line(ours.source(found.cell))
-        where = f"{found.conflict.what} of cell {found.cell} (`{line}`)"
+        where = f"{found.what} of cell {found.cell} (`{line}`)"
     return error(
         "tags-conflict" if found.cell is not None else "settings-conflict",
         f"both sides changed {where}: {one} ({labels.ours}), {other} ({labels.theirs})",
@@ -249,13 +249,13 @@ def _conflict(found: CellConflict, ours: Notebook, labels: Labels, left: list[Hu
     )
 
 
-def _place(found: CellConflict, name: str, left: list[Hunk]) -> Source:
+def _place(found: Conflict, name: str, left: list[Hunk]) -> Source:
     """The line of the merged file at which the markers of a conflict begin, else its cell.
 
     It is the first of the hunks *left* that holds what both sides made; it goes to their end, so
     that the same conflict in another cell has another hunk.
     """
-    _, ours, theirs = (_words(found, value) for value in found.conflict.versions)
+    _, ours, theirs = (_words(found, value) for value in found.versions)
     for hunk in left:
         if ours <= _strings(hunk.ours) and theirs <= _strings(hunk.theirs):
             left.remove(hunk)
@@ -264,9 +264,9 @@ def _place(found: CellConflict, name: str, left: list[Hunk]) -> Source:
     return Source(name, cell=found.cell)
 
 
-def _words(found: CellConflict, value: object) -> set[bytes]:
+def _words(found: Conflict, value: object) -> set[bytes]:
     """What the lines of a conflict hold: its tags, or the key of its setting."""
-    words = value if isinstance(value, list) and found.cell is not None else [found.conflict.what]
+    words = value if isinstance(value, list) and found.cell is not None else [found.what]
     return set() if value is MISSING else {json.dumps(word).encode() for word in words}
 
 
@@ -286,6 +286,6 @@ def _step_on_both_sides(name: str, path: str) -> Diagnostic:
 def _shown(value: object) -> str:
     if value is MISSING:
         return "none"
-    if isinstance(value, list) and all(isinstance(tag, str) for tag in value):
+    if is_list_of_tags(value):
         return " ".join(f"`{tag}`" for tag in value) or "none"
     return f"`{value}`"

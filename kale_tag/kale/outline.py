@@ -11,7 +11,7 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from kale_tag.kale import tags
-from kale_tag.kale.metadata import PATH_KEY, tags_in
+from kale_tag.kale.metadata import PATH_KEY, member, tags_in
 from kale_tag.kale.tags import Tag
 from kale_tag.notebook.model import Notebook
 
@@ -134,7 +134,7 @@ def outline(notebook: Notebook) -> Outline:
             shared.setdefault(block, []).append(index)
         elif role.kind:
             block, name = role.kind, role.name
-            path = metadata.get(PATH_KEY) if isinstance(metadata, dict) else None
+            path = member(metadata, PATH_KEY)
             known = steps.get(name)
             if known is not None:
                 steps[name] = replace(known, cells=(*known.cells, *held, index))

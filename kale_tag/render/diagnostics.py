@@ -8,7 +8,7 @@ from dataclasses import replace
 from itertools import groupby
 from typing import TYPE_CHECKING
 
-from kale_tag.diagnostics import Diagnostic, Label, Source, count
+from kale_tag.diagnostics import Diagnostic, Label, count
 from kale_tag.render.text import JOINERS, TAB, Style, expanded, one_line
 
 if TYPE_CHECKING:
@@ -76,7 +76,7 @@ def _lines(diagnostic: Diagnostic, style: Style) -> Iterator[str]:
         f": {message}"
     )
     gutter = " " * max(
-        (len(str(_line(label))) for label in diagnostic.labels if label.span), default=1
+        (len(str(_position(label)[0])) for label in diagnostic.labels if label.span), default=1
     )
     primary = diagnostic.labels[0] if diagnostic.labels else None
     sources = dict.fromkeys((label.source.name, label.source.cell) for label in diagnostic.labels)
@@ -106,62 +106,38 @@ def _quoted(
             yield style.blue("...")
         last = number
         group = list(on_line)
-        text, lead = _window(group[0])
+        line, at = _line(group[0])
+        lead = max(0, min(at - WIDTH // 2, len(line) - WIDTH))  # cut before what is shown
+        text = line[lead : lead + WIDTH]
         yield f"{style.blue(str(number).rjust(len(gutter)))} {bar} {expanded(text)}".rstrip()
         for label in group:
-            start, end = _columns(label, text, lead)
-            mark = ("^" if label is primary else "-") * max(_columns_wide(text[start:end]), 1)
+            start = min(max(_line(label)[1] - lead, 0), len(text))
+            marked = text[start : start + _length(label)].rstrip()  # it ends with its first line
+            mark = ("^" if label is primary else "-") * max(_columns_wide(marked), 1)
             remark = f" {one_line(label.text)}" if label.text else ""
             color = paint if label is primary else style.blue
             yield f"{gutter} {bar} {' ' * _columns_wide(text[:start])}{color(mark + remark)}"
     yield f"{gutter} {bar}"
 
 
-def _start(label: Label) -> int:
-    return label.span.start if label.span else 0
-
-
 def _position(label: Label) -> tuple[int, int]:
-    return label.source.position(_start(label))
+    return label.source.position(label.span.start if label.span else 0)
 
 
-def _line(label: Label) -> int:
-    return _position(label)[0]
+def _length(label: Label) -> int:
+    return label.span.end - label.span.start if label.span else 0
 
 
 def _piece(label: Label) -> tuple[int, int]:
     """What identifies a quoted line: its number, and where the piece of it starts."""
-    return _line(label), label.source.first_column
+    return _position(label)[0], label.source.first_column
 
 
-def _index(label: Label) -> int:
-    """How many characters of its line precede the label, of those that its source has."""
-    start = _start(label)
-    return start - (label.source.text.rfind("\n", 0, start) + 1)
-
-
-def _line_of(source: Source, offset: int) -> str:
-    begin = source.text.rfind("\n", 0, offset) + 1
-    end = source.text.find("\n", offset)
-    return source.text[begin : end if end >= 0 else len(source.text)].rstrip("\r")
-
-
-def _window(label: Label) -> tuple[str, int]:
-    """The part of the label's line that is shown, and how many characters are cut before it."""
-    line = _line_of(label.source, _start(label))
-    if len(line) <= WIDTH:
-        return line, 0
-    lead = max(0, min(_index(label) - WIDTH // 2, len(line) - WIDTH))
-    return line[lead : lead + WIDTH], lead
-
-
-def _columns(label: Label, text: str, lead: int) -> tuple[int, int]:
-    """Where the label starts and ends in the *text* shown; it ends with its first line."""
-    start = _index(label) - lead
-    length = label.span.end - label.span.start if label.span else 0
-    start = min(max(start, 0), len(text))
-    end = min(start + length, len(text))
-    return start, start + len(text[start:end].rstrip())
+def _line(label: Label) -> tuple[str, int]:
+    """The line of *label*, as far as its source has it, and the characters before the label."""
+    text, start = label.source.text, label.span.start if label.span else 0
+    begin, end = text.rfind("\n", 0, start) + 1, text.find("\n", start)
+    return text[begin : end if end >= 0 else len(text)].rstrip("\r"), start - begin
 
 
 def _columns_wide(text: str) -> int:

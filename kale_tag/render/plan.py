@@ -5,7 +5,7 @@ from collections.abc import Iterator, Sequence
 from itertools import groupby, islice
 
 from kale_tag.diagnostics import count
-from kale_tag.kale.metadata import PATH_KEY, tags_in
+from kale_tag.kale.metadata import PATH_KEY, member, tags_in
 from kale_tag.notebook.model import Notebook, first_line
 from kale_tag.plan.desired import settings_changed
 from kale_tag.plan.patch import operations
@@ -114,7 +114,7 @@ def _marks(change: Change, style: Style) -> Iterator[str]:
     yield from (style.green(f"+ {tag}") for tag in come)
     if before != after and not gone and not come:
         yield style.yellow(f"~ {', '.join(after)}")
-    old, new = _member(change.before, PATH_KEY), _member(change.after, PATH_KEY)
+    old, new = member(change.before, PATH_KEY), member(change.after, PATH_KEY)
     if old != new:
         if old is not None:
             yield style.red(f"- {PATH_KEY}: {old}")
@@ -137,13 +137,9 @@ def _cell_value(change: Change, notebook: Notebook) -> dict[str, object]:
         "removed": [tag for tag in before if tag not in after],
         "rules": [rule.place for rule in change.rules],
     }
-    if (path := _member(change.after, PATH_KEY)) is not None:
+    if (path := member(change.after, PATH_KEY)) is not None:
         value[PATH_KEY] = path
     return value
-
-
-def _member(metadata: object, key: str) -> object:
-    return metadata.get(key) if isinstance(metadata, dict) else None
 
 
 def _described(rule: Rule) -> str:

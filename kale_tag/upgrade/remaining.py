@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from kale_tag.diagnostics import Diagnostic, Label, warning
+from kale_tag.diagnostics import Diagnostic, warning
 from kale_tag.kale.checks import lint
 from kale_tag.kale.outline import outline
 from kale_tag.notebook.model import Notebook
@@ -44,7 +44,13 @@ def _syntax(notebook: Notebook, index: int, places: Places) -> Iterator[Diagnost
         return
     text = [*notebook.source(index).splitlines(), ""][line].strip()
     if _IPYTHON.match(text):
-        yield _ipython_syntax(index, text, places.cell(index, line))
+        yield warning(
+            "ipython-syntax",
+            f"cell {index}: Kale 2.3 refuses `{text}`, which is IPython and not Python",
+            places.cell(index, line),
+            help="move such lines into a cell tagged `skip`, write them in Python, or compile with "
+            "`kale-tag compile`, which accepts most of them",
+        )
     else:
         yield warning(
             "syntax-error",
@@ -52,17 +58,6 @@ def _syntax(notebook: Notebook, index: int, places: Places) -> Iterator[Diagnost
             places.cell(index, line),
             help="correct it, or tag the cell `skip`",
         )
-
-
-def _ipython_syntax(index: int, text: str, at: Label) -> Diagnostic:
-    """A line of IPython syntax in a cell that a step runs."""
-    return warning(
-        "ipython-syntax",
-        f"cell {index}: Kale 2.3 refuses `{text}`, which is IPython and not Python",
-        at,
-        help="move such lines into a cell tagged `skip`, write them in Python, or compile with "
-        "`kale-tag compile`, which accepts most of them",
-    )
 
 
 def _parameters(notebook: Notebook, index: int, places: Places) -> Iterator[Diagnostic]:

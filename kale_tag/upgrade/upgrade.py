@@ -16,7 +16,7 @@ from typing import NamedTuple
 from kale_tag.diagnostics import Diagnostic, listed, warning
 from kale_tag.fields.yaml_tree import Path
 from kale_tag.kale import names, settings, tags
-from kale_tag.kale.metadata import SETTINGS_KEY, tags_in
+from kale_tag.kale.metadata import SETTINGS_KEY, member, tags_in
 from kale_tag.notebook.model import Notebook
 from kale_tag.notebook.places import Places
 
@@ -51,8 +51,7 @@ def upgrade(notebook: Notebook, stem: str, chosen: Mapping[str, str]) -> Upgrade
     *stem* is the file name without its suffix, for a pipeline without a name. *chosen* are the
     user's new names for steps.
     """
-    metadata = notebook.metadata
-    present = metadata.get(SETTINGS_KEY) if isinstance(metadata, dict) else None
+    present = member(notebook.metadata, SETTINGS_KEY)
     old = present if isinstance(present, dict) else {}
     listed = {
         index: found

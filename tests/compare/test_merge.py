@@ -199,7 +199,7 @@ def test_two_renames_of_one_step() -> None:
     ours = read({"l": "step:read", "t": "step:train prev:read t"})
     theirs = read({"l": "step:get", "t": "step:train prev:get t"})
     made = merge_of(base, ours, theirs)
-    assert [(one.cell, one.conflict.what) for one in made.conflicts] == [
+    assert [(one.cell, one.what) for one in made.conflicts] == [
         (0, "the role"),
         (1, "`prev:load`"),
     ]
@@ -267,7 +267,7 @@ def test_settings_that_contradict() -> None:
         read({"a": NONE}, pipeline_name="p", experiment={"id": "n", "name": "e"}, base_image="x"),
         read({"a": NONE}, pipeline_name="q", experiment={"id": "n", "name": "f"}),
     )
-    names = [(one.cell, one.conflict.what) for one in made.conflicts]
+    names = [(one.cell, one.what) for one in made.conflicts]
     assert sorted(names, key=str) == [(None, "experiment.name"), (None, "pipeline_name")]
     rest = {"base_image": "x", "experiment": {"id": "n"}}
     assert made.wanted[0][None] == {"kubeflow_notebook": rest}
@@ -304,7 +304,7 @@ def test_volumes_that_contradict(ours: object, theirs: object, what: str) -> Non
         read({"a": NONE}, volumes=ours),
         read({"a": NONE}, volumes=theirs),
     )
-    assert [(one.cell, one.conflict.what) for one in made.conflicts] == [(None, what)]
+    assert [(one.cell, one.what) for one in made.conflicts] == [(None, what)]
     assert made.wanted[1][None] == {"kubeflow_notebook": {"volumes": ours}}
 
 
@@ -326,7 +326,7 @@ def test_the_path_of_a_referenced_notebook() -> None:
     ] * 3
 
     made = merge_of(with_path("step:a", ""), with_path("notebook:n", "p"), with_path("step:b", ""))
-    assert [one.conflict.what for one in made.conflicts] == ["the role"]
+    assert [one.what for one in made.conflicts] == ["the role"]
     assert [wanted[0].get("notebook_path") for wanted in made.wanted] == [None, "p", None]  # type: ignore[attr-defined]
 
 
