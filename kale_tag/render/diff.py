@@ -23,7 +23,7 @@ last only for a reference to another notebook. A setting that is not there has n
 """
 
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
 from kale_tag.compare.diff import NOTHING, CellChange, NotebookDiff, Regrouped, StepChange
@@ -86,12 +86,16 @@ def counts(done: Sequence[ComparedNotebook]) -> tuple[int, int, int]:
     return differ, len(done) - differ - failed, failed
 
 
-def title(one: ComparedNotebook) -> str:
+def title(one: ComparedNotebook, quote: Callable[[str], str] = one_line, arrow: str = "->") -> str:
     """The name of the notebook, and whether it was added, deleted or renamed."""
-    if one.before is not None and one.after is not None and one.before != one.after:
-        return f"{one_line(one.before)} -> {one_line(one.after)}"
-    extra = {"added": " (new)", "deleted": " (deleted)"}
-    return one_line(one.name) + extra.get(one.change, "")
+    if one.before is not None and one.before != one.name:
+        return f"{quote(one.before)} {arrow} {quote(one.name)}"
+    return quote(one.name) + remark(one)
+
+
+def remark(one: ComparedNotebook) -> str:
+    """What follows the name of a notebook if the file has changed."""
+    return {"added": " (new)", "deleted": " (deleted)", "renamed": " (renamed)"}.get(one.change, "")
 
 
 def as_text(one: ComparedNotebook, style: Style, *, verbose: bool) -> Iterator[str]:
@@ -156,26 +160,28 @@ def _path_lines(path: object) -> list[str]:
 def _cells_as_text(
     one: ComparedNotebook, cells: Sequence[CellChange], style: Style
 ) -> Iterator[str]:
-    places = [_place(change, whole=one.change in {"added", "deleted"}) for change in cells]
+    whole = one.change in {"added", "deleted"}
+    places = [f"cell {place(change, whole=whole)}" for change in cells]
     lines = [one_line(change.cell.first_line) for change in cells]
     width, line_width = (max(map(len, some), default=0) for some in (places, lines))
-    for place, line, change in zip(places, lines, cells, strict=True):
+    for where, line, change in zip(places, lines, cells, strict=True):
         gone, come = path_changes(change)
         removed = [f"- {tag}" for tag in (*change.removed, *gone)]
         added = [f"+ {tag}" for tag in (*change.added, *come)]
         marks = _marks(removed, added, style)
         if change.reordered:
             marks = style.yellow(one_line(f"~ {', '.join(change.after.tags)}"))
-        yield f"  {place.ljust(width)}  {style.dim(line.ljust(line_width))}  {marks}"
+        yield f"  {where.ljust(width)}  {style.dim(line.ljust(line_width))}  {marks}"
 
 
-def _place(change: CellChange, *, whole: bool) -> str:
+def place(change: CellChange, *, whole: bool = False) -> str:
+    """The number of the cell before and after; *whole*: the notebook was added or deleted."""
     before, after = change.before.index, change.after.index
     if before is None:
-        return f"cell {after}" + ("" if whole else " (new)")
+        return f"{after}" + ("" if whole else " (new)")
     if after is None:
-        return f"cell {before}" + ("" if whole else " (gone)")
-    return f"cell {before}" + ("" if before == after else f" -> {after}")
+        return f"{before}" + ("" if whole else " (gone)")
+    return f"{before}" + ("" if before == after else f" -> {after}")
 
 
 def _step_as_text(step: StepChange, style: Style) -> str:

@@ -6,7 +6,7 @@ none of it becomes a heading, a table cell, a mention or a tag.
 
 import html
 import re
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -22,6 +22,9 @@ from kale_tag.render.diff import (
     cells_named,
     counts,
     path_changes,
+    place,
+    remark,
+    title,
 )
 from kale_tag.render.text import as_written, differences, one_line
 
@@ -110,10 +113,8 @@ def _failures(done: Sequence[ComparedNotebook], failed: int, room: int) -> Itera
     diagnostics = [diagnostic for one in done for diagnostic in one.diagnostics]
     if diagnostics:
         yield f"**{count(failed, 'notebook')} could not be read:**\n\n"
-        shown = _fitting((f"- {code(one.message, width=REASON)}\n" for one in diagnostics), room)
-        yield from shown
-        if len(diagnostics) > len(shown):
-            yield f"- and {len(diagnostics) - len(shown)} more\n"
+        lines = [f"- {code(one.message, width=REASON)}\n" for one in diagnostics]
+        yield from _fitting(lines, room, lambda more: f"- and {more} more\n")
         yield "\n"
 
 
@@ -122,32 +123,25 @@ def _table(done: Sequence[ComparedNotebook], room: int) -> Iterator[str]:
     if not differ:
         return
     yield "| notebook | cells | settings | steps |\n|---|---|---|---|\n"
-    shown = _fitting((_row(one, diff) for one, diff in differ), room)
-    yield from shown
-    if len(differ) > len(shown):
-        yield f"\nand {count(len(differ) - len(shown), 'more notebook')}\n"
+    rows = [_row(one, diff) for one, diff in differ]
+    yield from _fitting(rows, room, lambda more: f"\nand {count(more, 'more notebook')}\n")
     yield "\n"
 
 
 def _row(one: ComparedNotebook, diff: NotebookDiff) -> str:
-    name = code(one.name, in_table=True) + _word(one)
+    name = code(one.name, in_table=True) + remark(one)
     numbers_of = [str(n) if n else "" for n in (len(diff.cells), len(diff.settings))]
     return f"| {name} | {' | '.join(numbers_of)} | {_steps_counted(diff)} |\n"
 
 
-def _fitting(lines: Iterable[str], room: int) -> list[str]:
-    """The first *lines* that fit into *room* bytes."""
-    fitting = []
-    for line in lines:
+def _fitting(lines: Sequence[str], room: int, rest: Callable[[int], str]) -> Iterator[str]:
+    """The first *lines* that fit into *room* bytes, and the *rest* of so many."""
+    for number, line in enumerate(lines):
         room -= _size(line)
         if room < 0:
-            break
-        fitting.append(line)
-    return fitting
-
-
-def _word(one: ComparedNotebook) -> str:
-    return {"added": " (new)", "deleted": " (deleted)", "renamed": " (renamed)"}.get(one.change, "")
+            yield rest(len(lines) - number)
+            return
+        yield line
 
 
 def _steps_counted(diff: NotebookDiff) -> str:
@@ -160,11 +154,6 @@ def _steps_counted(diff: NotebookDiff) -> str:
 
 
 def _section(one: ComparedNotebook, diff: NotebookDiff, *, fold: bool) -> _Section:
-    title = code(one.name)
-    if one.change in {"added", "deleted"}:
-        title += " (new)" if one.change == "added" else " (deleted)"
-    elif one.before is not None and one.before != one.name:
-        title = f"{code(one.before)} → {title}"
     lines = [*_lines(diff)]
     more = len(lines) - LINES
     if more > 0:
@@ -172,10 +161,10 @@ def _section(one: ComparedNotebook, diff: NotebookDiff, *, fold: bool) -> _Secti
     listed = "\n".join(lines)
     graphs = "".join(_graphs(diff))
     if not fold:
-        start = f"#### {title}\n\n{listed}\n\n"
+        start = f"#### {title(one, code, '→')}\n\n{listed}\n\n"
         return _Section(one.name, start + graphs, start)
     shown = html.escape(one_line(one.name))
-    start = f"<details><summary><code>{shown}</code>{_word(one)}</summary>\n\n{listed}\n\n"
+    start = f"<details><summary><code>{shown}</code>{remark(one)}</summary>\n\n{listed}\n\n"
     end = "</details>\n\n"
     return _Section(one.name, start + graphs + end, start + end)
 
@@ -218,19 +207,12 @@ def _setting_line(path: str, before: object, after: object) -> str:
 
 
 def _cell_line(change: CellChange) -> str:
-    before, after = change.before.index, change.after.index
-    if before is None:
-        place = f"{after} (new)"
-    elif after is None:
-        place = f"{before} (gone)"
-    else:
-        place = str(before) if before == after else f"{before} → {after}"
     line = change.cell.first_line
-    shown = f" {code(line)}" if line else ""
+    head = f"- cell {place(change)}".replace("->", "→") + (f" {code(line)}" if line else "")
     if change.reordered:
-        return f"- cell {place}{shown}: order {', '.join(map(code, change.after.tags))}"
+        return f"{head}: order {', '.join(map(code, change.after.tags))}"
     gone, come = path_changes(change)
-    return f"- cell {place}{shown}: {_marks((*change.removed, *gone), (*change.added, *come))}"
+    return f"{head}: {_marks((*change.removed, *gone), (*change.added, *come))}"
 
 
 def _marks(gone: Sequence[str], come: Sequence[str]) -> str:
