@@ -1,5 +1,6 @@
 """Pair the cells of two notebooks: by id, then by source, then by position."""
 
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from itertools import pairwise
 from typing import NamedTuple
@@ -46,9 +47,7 @@ def _match_unique(old: dict[int, object], new: dict[int, object], found: dict[in
 
 
 def _unique(keys: dict[int, object]) -> dict[object, int]:
-    counts: dict[object, int] = {}
-    for key in keys.values():
-        counts[key] = counts.get(key, 0) + 1
+    counts = Counter(keys.values())
     return {key: index for index, key in keys.items() if counts[key] == 1}
 
 

@@ -176,15 +176,8 @@ class _Cells:
 
 
 def _free(name: str, taken: set[str]) -> str:
-    """*name*, with a number if it is in *taken*; added to *taken*."""
-    if name in tags.SPECIAL:
-        name = f"{name}_step"
-    free, number = name, 1
-    while free in taken:
-        number += 1
-        free = f"{name}_{number}"
-    taken.add(free)
-    return free
+    """A free name for a step."""
+    return names.free(f"{name}_step" if name in tags.SPECIAL else name, taken)
 
 
 def _is_sound(metadata: object) -> bool:

@@ -95,29 +95,20 @@ def _notebook(
 ) -> Iterator[str]:
     metadata = notebook.get("metadata", {})
     if isinstance(metadata, dict) and SETTINGS_KEY in metadata:
-        yield from _settings(metadata[SETTINGS_KEY])
+        yield from _members(SETTINGS_KEY, metadata[SETTINGS_KEY], deep=True)
     for cell in cells:
         yield from _cell(cell)
     yield "\n"
     if isinstance(metadata, dict):
         rest = {key: metadata[key] for key in metadata if key != SETTINGS_KEY}
         if rest:
-            yield from _member("metadata", rest)
+            yield from _members("metadata", rest)
     else:
         yield _line("metadata:", _json(metadata))
     for key in sorted(notebook.keys() - {"cells", "metadata"}):
         yield _line(f"{_word(key)}:", _json(notebook[key]))
     if words := _layout(data):
         yield _line("layout:", ", ".join(words))
-
-
-def _settings(value: object) -> Iterator[str]:
-    """A line for each thing that the settings hold, so that a changed field is a changed line."""
-    if not isinstance(value, dict) or not value:
-        yield from _member(SETTINGS_KEY, value)
-        return
-    for key in sorted(value):
-        yield from map(_line, _entry(f"{SETTINGS_KEY}.{_word(key)}:", value[key], "  "))
 
 
 def _entry(head: str, value: object, indent: str) -> Iterator[str]:
@@ -144,13 +135,17 @@ def _below(value: dict[str, object] | list[object], indent: str) -> Iterator[str
             yield f"{indent}- {_json(item)}"
 
 
-def _member(name: str, value: object) -> Iterator[str]:
-    """A line for each key of *value*."""
-    if isinstance(value, dict) and value:
-        for key in sorted(value):
-            yield _line(f"{name}.{_word(key)}:", _json(value[key]))
-    else:
+def _members(name: str, value: object, *, deep: bool = False) -> Iterator[str]:
+    """Lines for each key of *value*; *deep*: one for each thing that it holds."""
+    if not isinstance(value, dict) or not value:
         yield _line(f"{name}:", _json(value))
+        return
+    for key in sorted(value):
+        head = f"{name}.{_word(key)}:"
+        if deep:
+            yield from map(_line, _entry(head, value[key], "  "))
+        else:
+            yield _line(head, _json(value[key]))
 
 
 def _cell(cell: Mapping[str, object]) -> Iterator[str]:

@@ -62,3 +62,13 @@ def pipeline_name(text: str) -> str:
     """
     name = re.sub(r"[^a-z0-9]+", "-", text.lower()).strip("-")
     return name[: PIPELINE_NAME.longest].rstrip("-")
+
+
+def free(name: str, taken: set[str]) -> str:
+    """*name*, with a number if it is in *taken*; added to *taken*."""
+    found, number = name, 1
+    while found in taken:
+        number += 1
+        found = f"{name}_{number}"
+    taken.add(found)
+    return found

@@ -1,6 +1,7 @@
 """Plans as text for a terminal, as plain values for JSON, and as a unified diff."""
 
 import re
+from bisect import bisect_left
 from collections.abc import Iterator, Sequence
 from itertools import groupby, islice
 
@@ -10,7 +11,7 @@ from kale_tag.notebook.model import Notebook, first_line
 from kale_tag.plan.desired import settings_changed
 from kale_tag.plan.patch import operations
 from kale_tag.plan.plan import Plan
-from kale_tag.plan.select import View, why_not
+from kale_tag.plan.select import Selection, View, why_not
 from kale_tag.render.text import Style, setting_as_text, setting_as_value
 from kale_tag.spec.model import Change, Rule
 
@@ -74,10 +75,9 @@ def explained(plan: Plan, notebook: Notebook, style: Style) -> Iterator[str]:
         for index in found.cells:
             line = style.dim(first_line(view.source(index)))
             yield f"    {style.green('+')} cell {index}  {line}"
-        left = [index for index in range(len(view.types)) if index not in found.cells]
         reasons: dict[str, list[int]] = {}
-        for index in left:
-            reasons.setdefault(why_not(found.rule.selector, view, index), []).append(index)
+        for index, reason in _reasons(found, view).items():
+            reasons.setdefault(reason, []).append(index)
         for reason, indices in reasons.items():
             words = reason if len(indices) == 1 else _plural(reason)
             what = "cell" if len(indices) == 1 else "cells"
@@ -96,14 +96,16 @@ def explained_value(plan: Plan, notebook: Notebook) -> list[dict[str, object]]:
         {
             "rule": found.rule.place,
             "selects": list(found.cells),
-            "not": {
-                str(index): why_not(found.rule.selector, view, index)
-                for index in range(len(view.types))
-                if index not in found.cells
-            },
+            "not": {str(index): reason for index, reason in _reasons(found, view).items()},
         }
         for found in plan.selections
     ]
+
+
+def _reasons(found: Selection, view: View) -> dict[int, str]:
+    """Why a rule does not select each of the other cells."""
+    others = (index for index in range(len(view.types)) if index not in found.cells)
+    return {index: why_not(found.rule.selector, view, index) for index in others}
 
 
 def _marks(change: Change, style: Style) -> Iterator[str]:
@@ -176,7 +178,7 @@ def unified_diff(old: Notebook, new: Notebook) -> bytes:
     """
     import difflib  # noqa: PLC0415  slow to import, rarely asked for
 
-    before, after = _lines(old.data), _lines(new.data)
+    before, after = (re.findall(rb"[^\n]*\n|[^\n]+", one.data) for one in (old, new))
     parts: list[bytes] = []
     for start, end, new_start, new_end in _regions(old, new, len(before), len(after)):
         lead = min(CONTEXT, start)
@@ -204,15 +206,15 @@ def _moved(header: re.Match[bytes], lines: int, new_lines: int) -> bytes:
 def _regions(old: Notebook, new: Notebook, count: int, new_count: int) -> list[Region]:
     """The regions that contain all changes, in their order, far enough apart for a hunk each."""
     found: list[Region] = []
-    counters = _Counter(old.data), _Counter(new.data)
+    breaks = [[one.start() for one in re.finditer(b"\n", side.data)] for side in (old, new)]
     holders = [*range(len(old.types)), None]
     spans = [(old.metadata_span(one), new.metadata_span(one)) for one in holders]
     if any(span is None for pair in spans for span in pair):
         return [(0, count, 0, new_count)]  # added or removed metadata changes its key too
     for pair in sorted((one, other) for one, other in spans if one and other):
         start, end, new_start, new_end = (
-            counter.line(offset) + behind
-            for counter, span in zip(counters, pair, strict=True)
+            bisect_left(ends, offset) + behind
+            for ends, span in zip(breaks, pair, strict=True)
             for offset, behind in ((span[0], 0), (span[1], 1))
         )
         (s, e), (t, f) = pair
@@ -222,23 +224,3 @@ def _regions(old: Notebook, new: Notebook, count: int, new_count: int) -> list[R
             start, new_start = found[-1][0], found.pop()[2]
         found.append((start, end, new_start, new_end))
     return found
-
-
-class _Counter:
-    """Counts lines up to offsets that are asked for in rising order."""
-
-    def __init__(self, data: bytes) -> None:
-        self.data = data
-        self.at = self.lines = 0
-
-    def line(self, offset: int) -> int:
-        self.lines += self.data.count(b"\n", self.at, offset)
-        self.at = offset
-        return self.lines
-
-
-def _lines(data: bytes) -> list[bytes]:
-    """Lines with their line break; the last one has none where the file ends without."""
-    lines = [line + b"\n" for line in data.split(b"\n")]
-    last = lines.pop()[:-1]
-    return [*lines, last] if last else lines

@@ -50,7 +50,7 @@ def as_sarif(
             {
                 "executionSuccessful": not unusable,
                 "toolExecutionNotifications": [
-                    _notification(diagnostic) for diagnostic in unusable
+                    {"descriptor": {"id": one.code}, **_described(one)} for one in unusable
                 ],
             }
         ],
@@ -78,12 +78,9 @@ def _result(one: Finding, numbers: Mapping[str, int], seen: Counter[str]) -> Val
     result: Value = {
         "ruleId": diagnostic.code,
         "ruleIndex": numbers[diagnostic.code],
-        "level": diagnostic.severity,
-        "message": {"text": _message(diagnostic)},
+        **_described(diagnostic),
         "partialFingerprints": {FINGERPRINT: _fingerprint(diagnostic, seen)},
     }
-    if diagnostic.labels:
-        result["locations"] = [_location(diagnostic.labels[0])]
     if diagnostic.labels[1:]:
         result["relatedLocations"] = [
             {"id": number, **_location(label), "message": {"text": label.text or "see also"}}
@@ -94,20 +91,12 @@ def _result(one: Finding, numbers: Mapping[str, int], seen: Counter[str]) -> Val
     return result
 
 
-def _notification(diagnostic: Diagnostic) -> Value:
+def _described(diagnostic: Diagnostic) -> Value:
+    """What findings and errors have in common."""
+    hint = [diagnostic.help] if diagnostic.help else []
+    text = "\n".join((diagnostic.message, *diagnostic.notes, *hint))
     places = {"locations": [_location(diagnostic.labels[0])]} if diagnostic.labels else {}
-    return {
-        "descriptor": {"id": diagnostic.code},
-        "level": diagnostic.severity,
-        "message": {"text": _message(diagnostic)},
-        **places,
-    }
-
-
-def _message(diagnostic: Diagnostic) -> str:
-    return "\n".join(
-        (diagnostic.message, *diagnostic.notes, *([diagnostic.help] if diagnostic.help else []))
-    )
+    return {"level": diagnostic.severity, "message": {"text": text}, **places}
 
 
 def _location(label: Label) -> Value:

@@ -2,7 +2,7 @@
 
 import json
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import takewhile
 from typing import Literal
@@ -22,38 +22,25 @@ Color = Literal["auto", "always", "never"]
 """When there are colours: `auto` is on a terminal."""
 
 
+def _painter(code: int) -> Callable[["Style", str], str]:
+    def paint(style: "Style", text: str) -> str:
+        return f"\033[{code}m{text}\033[0m" if style.color and text else text
+
+    return paint
+
+
 @dataclass(frozen=True, slots=True)
 class Style:
     """Wraps text in the escape sequences of ECMA-48 when *color* is set."""
 
     color: bool = False
 
-    def red(self, text: str) -> str:
-        """Removed parts and errors."""
-        return self._in("31", text)
-
-    def green(self, text: str) -> str:
-        """Added parts."""
-        return self._in("32", text)
-
-    def yellow(self, text: str) -> str:
-        """Warnings."""
-        return self._in("33", text)
-
-    def blue(self, text: str) -> str:
-        """Frames and line numbers."""
-        return self._in("34", text)
-
-    def bold(self, text: str) -> str:
-        """Names and headlines."""
-        return self._in("1", text)
-
-    def dim(self, text: str) -> str:
-        """Context."""
-        return self._in("2", text)
-
-    def _in(self, code: str, text: str) -> str:
-        return f"\033[{code}m{text}\033[0m" if self.color and text else text
+    red = _painter(31)  # removed parts and errors
+    green = _painter(32)  # added parts
+    yellow = _painter(33)  # warnings
+    blue = _painter(34)  # frames and line numbers
+    bold = _painter(1)  # names and headlines
+    dim = _painter(2)  # context
 
 
 def one_line(text: str) -> str:

@@ -179,8 +179,7 @@ def _new_names(listed: Listed, chosen: Mapping[str, str]) -> dict[str, str]:
     made: dict[str, str] = {}
     for old in dict.fromkeys(steps):
         if not _is_valid(old):
-            made[old] = _free(_wanted(old, chosen), taken)
-            taken.add(made[old])
+            made[old] = names.free(_wanted(old, chosen), taken)
     for old in _dependencies(listed):  # a typo for an existing step, perhaps
         if not _is_valid(old) and old not in made:
             made[old] = _wanted(old, chosen)
@@ -229,14 +228,6 @@ def _corrected(name: str) -> str:
     # Kubeflow Pipelines requires a letter first.
     better = better if better[:1].isalpha() else f"step{better}"
     return f"{better}_step" if better in tags.SPECIAL else better
-
-
-def _free(name: str, taken: set[str]) -> str:
-    number, free = 1, name
-    while free in taken:
-        number += 1
-        free = f"{name}_{number}"
-    return free
 
 
 def _steps(listed: Listed) -> Iterator[str]:
