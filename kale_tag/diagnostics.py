@@ -173,6 +173,6 @@ def count(number: int, thing: str) -> str:
 
 
 def listed(names: Iterable[str]) -> str:
-    """One or more names as a message gives them: `a`, `b` and `c`."""
+    """One or more names, as in a message: `a`, `b` and `c`."""
     *most, last = (f"`{name}`" for name in names)
     return f"{', '.join(most)} and {last}" if most else last

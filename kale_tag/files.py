@@ -17,7 +17,7 @@ except ImportError:  # Windows has no such locks
     fcntl = None  # type: ignore[assignment]
 
 CHECKPOINTS = ".ipynb_checkpoints"
-"""Jupyter's own copies, which a folder does not stand for."""
+"""Jupyter's own copies, which are not notebooks of a folder."""
 
 PACKAGE = ".pipeline."
 """What the names of packages have in them, and those of specs have not."""
@@ -195,9 +195,9 @@ def specs_in(folder: str) -> list[str]:
 
 
 def matching(pattern: str, folder: str) -> list[str]:
-    """The notebooks that *pattern*, relative to *folder*, stands for; `**` is any depth.
+    """The notebooks that *pattern*, relative to *folder*, matches; `**` is any depth.
 
-    A folder stands for the notebooks below it. Hidden folders are left out.
+    A folder matches all notebooks below it. Hidden folders are left out.
     """
     path = os.path.normpath(os.path.join(folder, pattern))
     if os.path.isdir(path):

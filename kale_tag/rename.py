@@ -84,7 +84,7 @@ def _place(label: Label) -> tuple[int, int]:
     return label.span.start, label.span.end
 
 
-_NOT_TEXT = ("null", "true", "false")  # names of steps that YAML would take for something else
+_NOT_TEXT = ("null", "true", "false")  # names of steps that YAML reads as other values
 
 
 def rename_in_spec(source: Source, old: str, new: str) -> Renamed:
@@ -159,7 +159,7 @@ def _can_become(text: str, name: str) -> bool:
 
 
 def _spelt(label: Label, new: str) -> str:
-    """*new* in the quotes that stand at *label*, in some if YAML needs them."""
+    """*new* in the quotes at *label*, or in some if YAML needs them."""
     span = label.span
     assert span is not None
     first = label.source.text[span.start]

@@ -211,9 +211,6 @@ def _steps(old: Outline, new: Outline, renamed: Mapping[str, str]) -> Iterator[S
     origin = {new_name: old_name for old_name, new_name in renamed.items()}
     for step in new.steps:
         before = old.step(origin.get(step.name, step.name))
-        if before is None:
-            yield StepChange("added", None, step, (), tuple(_as_tags(step)))
-            continue
         gone = _without(_as_tags(before), _as_tags(step))
         come = _without(_as_tags(step), _as_tags(before))
         # `prev:old` to `prev:new` only follows a rename.
@@ -221,7 +218,9 @@ def _steps(old: Outline, new: Outline, renamed: Mapping[str, str]) -> Iterator[S
         followed = {a: b for a, b in followed.items() if a in gone and b in come}
         gone = tuple(tag for tag in gone if tag not in followed)
         come = tuple(tag for tag in come if tag not in followed.values())
-        if before.name != step.name:
+        if before is None:
+            yield StepChange("added", None, step, gone, come)
+        elif before.name != step.name:
             yield StepChange("renamed", before, step, gone, come)
         elif gone or come:
             yield StepChange("changed", before, step, gone, come)
@@ -230,8 +229,10 @@ def _steps(old: Outline, new: Outline, renamed: Mapping[str, str]) -> Iterator[S
             yield StepChange("removed", step, None, tuple(_as_tags(step)), ())
 
 
-def _as_tags(step: Step) -> list[str]:
+def _as_tags(step: Step | None) -> list[str]:
     """The dependencies and settings of a step as tags, and the path of a reference."""
+    if step is None:
+        return []
     reference = [] if step.notebook is None else [f"{PATH_KEY}: {step.notebook}"]
     return [*reference, *(f"prev:{name}" for name in step.prev), *map(str, step.settings)]
 

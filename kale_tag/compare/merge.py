@@ -16,7 +16,7 @@ from kale_tag.notebook.json_value import same
 from kale_tag.notebook.model import MISSING, Notebook
 
 Names = Mapping[str, str]
-"""Steps by the name that they have now, and the name that stands for them in a merge."""
+"""The present names of steps, each with the name that a merge uses for it."""
 
 NAMED = ("step", "notebook")
 
@@ -183,7 +183,7 @@ def merge_tags(of: Versions, names: PerVersion = NO_NAMES) -> Merged:
     A cell has one role, one limit of each kind, and so on; whatever else there is (`prev`, tags of
     other tools) is a set.
 
-    Where both sides changed a list, the tags stand in the order of Kale's UI, other tools' tags
+    Where both sides changed a list, the tags are in the order of Kale's UI, other tools' tags
     behind them. In *names* are, for each version, steps that both sides renamed differently.
     """
     if found := settled(of):
@@ -237,7 +237,7 @@ def _slot(text: str, names: Names) -> Slot:
 
 
 def _place(slot: Slot) -> int:
-    """Where the tags of a slot stand in a list."""
+    """The position of the tags of a slot in a list."""
     kind = slot[0]
     if kind == "role":
         return 0
@@ -284,7 +284,7 @@ class Merge:
 
 
 def merge(base: Notebook, ours: Notebook, theirs: Notebook) -> Merge | None:
-    """The merge of tags and settings; None where Git alone gives the same result.
+    """The merge of tags and settings; None where Git alone has the same result.
 
     That is so if only one side changed any, or both made the same changes.
     """

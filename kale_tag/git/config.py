@@ -142,7 +142,7 @@ def last_line(path: str, pattern: str, name: str) -> tuple[str, str]:
 def origin(
     repository: RepositoryFiles, notebook: str, pattern: str, name: str, value: str
 ) -> tuple[str, str]:
-    """The file and line that give *name* this *value* for *notebook*, as *pattern* matches it.
+    """The file and line that set *name* to this *value* for *notebook*, which *pattern* matches.
 
     The file is "" if it is not known.
     """

@@ -1,7 +1,7 @@
 """The drivers of kale-tag in Git's configuration: install, uninstall, status.
 
-Git looks in two places: an attributes file says which driver is for which files, the configuration
-says which command a driver is. Only the entries of kale-tag are changed there.
+Git looks in two places: an attributes file maps files to a driver, the configuration maps a driver
+to a command. Only the entries of kale-tag are changed there.
 """
 
 import json
@@ -316,7 +316,7 @@ def _overruled(repository: config.RepositoryFiles, kind: Kind) -> Diagnostic | N
 
 
 def _values(repository: config.RepositoryFiles, kind: Kind, *more: str) -> dict[str, str]:
-    """The driver that Git takes for each notebook; for one that might be, where there is none."""
+    """The driver that Git uses for each notebook; for `ANY` where there is none."""
     tracked = b"" if repository.bare else run(["ls-files", "-z", "--", PATTERN], repository.top)
     paths = os.fsdecode(tracked).split("\0")[:-1] or [ANY]
     return config.effective(kind, [*paths, *more], repository.top)

@@ -1,9 +1,8 @@
 """Three versions of a notebook merged: tags and settings by their meaning, the rest by Git itself.
 
-The bytes are those that `git merge` gives. `git merge-file` is not what `git merge` does: it
-compares lines by another algorithm and joins conflicts that lie close together. So the real thing
-is called, `git merge-tree`, on three commits in a repository of its own, where no driver and no
-attribute of the user's is in force.
+The bytes are those that `git merge` makes. `git merge-file` makes others: it compares lines by
+another algorithm and joins conflicts that lie close together. So `git merge-tree` runs on three
+commits in a repository of its own, where no driver and no attribute of the user's is in force.
 """
 
 import json
@@ -133,7 +132,7 @@ def _commits(versions: Sequence[bytes]) -> Iterator[bytes]:
 
 def _relabelled(data: bytes, marker_size: int, labels: Labels) -> bytes:
     """*data* with the user's labels in place of the names of our branches."""
-    # The base is called by its abbreviated hash.
+    # The name of the base is its abbreviated hash.
     called = {b"<": NAMES[1], b">": NAMES[2], b"|": "[0-9a-f]{4,64}"}
     for sign, label in zip(b"|<>", labels, strict=True):
         mark = bytes([sign])

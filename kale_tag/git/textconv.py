@@ -17,7 +17,7 @@ HEAD = "# %%"
 """Starts the head line of a cell, as in percent notebooks; `#%` starts every other line of ours."""
 
 WIDTH = 1000
-"""Values whose JSON is longer are cut, and stand for with a digest."""
+"""Values whose JSON is longer are cut, with a digest of the whole."""
 
 OURS, BASE, MIDDLE, THEIRS = (b"<" * 7, b"|" * 7, b"=" * 7, b">" * 7)
 """What the lines around the parts of a conflict start with."""
@@ -35,7 +35,7 @@ def textconv(data: bytes) -> bytes:
         model.fit(x, y)
         #% output execute_result text/plain 5b1d0c2e9a
 
-    Behind the type of a cell stand its tags, then its id. A source line that looks like one of ours
+    Behind the type of a cell are its tags, then its id. A source line that looks like one of ours
     gets a backslash.
     """
     if (lines := _lines(data)) is not None:
@@ -112,7 +112,7 @@ def _notebook(
 
 
 def _entry(head: str, value: object, indent: str) -> Iterator[str]:
-    """*head* and *value*; where it holds something, that stands below, as in YAML."""
+    """*head* and *value*; what a value holds is below its head, as in YAML."""
     if isinstance(value, dict | list) and value:
         yield head
         yield from _below(value, indent)
@@ -190,7 +190,7 @@ def _output(output: object) -> Iterator[str]:
 
 
 def _layout(data: bytes) -> list[str]:
-    """What tells the file from one that Jupyter wrote: byte order mark, indent, line ends, ..."""
+    """How the file differs from one that Jupyter wrote: byte order mark, indent, line ends, ..."""
     words = []
     if data.startswith(BOM_UTF8):
         words.append("byte order mark")

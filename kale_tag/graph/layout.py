@@ -81,7 +81,7 @@ def layout(
     boxes: Mapping[str, Size],
     labels: Mapping[Edge, Size],
 ) -> Layout:
-    """The layout of a graph without cycles; *names* give the order within a layer."""
+    """The layout of a graph without cycles; *names* are in the order within a layer."""
     items, chains = _items(names, edges, boxes, labels)
     rows = _ordered(items)
     _place(items, rows)

@@ -31,7 +31,7 @@ class Node:
     id: str  # any text that no other node has; it is not shown
     label: str  # the text that is shown; it may have several lines
     shape: Shape = "box"
-    css: str = ""  # one of the classes given to `flowchart`
+    css: str = ""  # one of the classes of `flowchart`
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,7 +50,7 @@ def flowchart(
     *,
     classes: Mapping[str, str] | None = None,
 ) -> str:
-    """The Mermaid text, with a line break at its end; equal arguments give equal text.
+    """The Mermaid text, with a line break at its end; equal arguments make equal text.
 
     *classes* maps each class to its style, such as `stroke-dasharray:5 5`; only those in use are
     written. Raises `KeyError` for an arrow to an id that no node has.

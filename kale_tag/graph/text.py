@@ -119,10 +119,10 @@ def _join(lanes: list[str], columns: Iterable[int], ending: set[int], own: int) 
 
 
 def _labels(taken: list[Edge]) -> str:
-    given = [edge for edge in taken if edge.variables]
+    labelled = [edge for edge in taken if edge.variables]
     if len(taken) == 1:
-        return given[0].text if given else ""
-    return "; ".join(f"{edge.producer}: {edge.text}" for edge in given)
+        return "".join(edge.text for edge in labelled)
+    return "; ".join(f"{edge.producer}: {edge.text}" for edge in labelled)
 
 
 def _remarks(unit: Step | SubPipeline) -> str:

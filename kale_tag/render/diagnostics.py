@@ -141,7 +141,7 @@ def _line(label: Label) -> tuple[str, int]:
 
 
 def _columns_wide(text: str) -> int:
-    """How many columns of a terminal *text* takes."""
+    """The width of *text* in columns of a terminal."""
     return sum(map(_column_width, text))
 
 
@@ -183,13 +183,13 @@ def as_command(diagnostic: Diagnostic) -> str:
             if label.source.cell is None:
                 properties |= {"line": str(line), "col": str(column)}
     properties["title"] = diagnostic.code
-    given = ",".join(f"{key}={_escaped_property(value)}" for key, value in properties.items())
+    listed = ",".join(f"{key}={_escaped_property(value)}" for key, value in properties.items())
     lines = [
         diagnostic.message,
         *diagnostic.notes,
         *([f"help: {diagnostic.help}"] if diagnostic.help else []),
     ]
-    return f"::{diagnostic.severity} {given}::{_escaped(chr(10).join(lines))}"
+    return f"::{diagnostic.severity} {listed}::{_escaped(chr(10).join(lines))}"
 
 
 def _escaped(text: str) -> str:

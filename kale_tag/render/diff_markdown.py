@@ -7,7 +7,6 @@ none of it becomes a heading, a table cell, a mention or a tag.
 import html
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from typing import Literal
 
 from kale_tag.compare.diff import CellChange, NotebookDiff, StepChange
@@ -54,15 +53,6 @@ Marks = Mapping[str, tuple[str, str]]
 """The class and the mark of each step that differs, by name."""
 
 
-@dataclass(frozen=True, slots=True)
-class _Section:
-    """The part on one notebook, in two lengths."""
-
-    name: str  # of the notebook
-    full: str  # the part with graphs
-    short: str  # the part without
-
-
 def as_markdown(names: Names, done: Sequence[ComparedNotebook], limit: int = LIMIT) -> str:
     """Headline, table, and a part for each notebook that differs, *limit* bytes in all.
 
@@ -73,21 +63,19 @@ def as_markdown(names: Names, done: Sequence[ComparedNotebook], limit: int = LIM
     if not differ and not failed:
         return f"{head}Nothing differs.\n"
     parts = [head, *_failures(done, failed, limit // 8), *_table(done, limit // 3)]
-    found = [one for one in done if one.diff]
-    sections = [_section(one, one.diff, fold=len(found) > FOLD) for one in found if one.diff]
+    found = [(one, one.diff) for one in done if one.diff]
     left = limit - _RESERVE - sum(map(_size, parts))
     without_graphs, without_all = [], []
-    for section in sections:
-        if _size(section.full) <= left:
-            text = section.full
-        elif _size(section.short) <= left:
-            text = section.short
-            without_graphs.append(section.name)
-        else:
-            without_all.append(section.name)
-            continue
-        parts.append(text)
-        left -= _size(text)
+    for one, diff in found:
+        start, graphs, end = _section(one, diff, fold=len(found) > FOLD)
+        if _size(start + graphs + end) > left:
+            if _size(start + end) > left:
+                without_all.append(one.name)
+                continue
+            without_graphs.append(one.name)
+            graphs = ""
+        parts += (start, graphs, end)
+        left -= _size(start + graphs + end)
     return "".join([*parts, *_left_out(without_graphs, without_all, limit)])
 
 
@@ -153,7 +141,8 @@ def _steps_counted(diff: NotebookDiff) -> str:
     return ", ".join(parts)
 
 
-def _section(one: ComparedNotebook, diff: NotebookDiff, *, fold: bool) -> _Section:
+def _section(one: ComparedNotebook, diff: NotebookDiff, *, fold: bool) -> tuple[str, str, str]:
+    """The part on one notebook: its start, its graphs, which may be left out, and its end."""
     lines = [*_lines(diff)]
     more = len(lines) - LINES
     if more > 0:
@@ -161,12 +150,10 @@ def _section(one: ComparedNotebook, diff: NotebookDiff, *, fold: bool) -> _Secti
     listed = "\n".join(lines)
     graphs = "".join(_graphs(diff))
     if not fold:
-        start = f"#### {title(one, code, '→')}\n\n{listed}\n\n"
-        return _Section(one.name, start + graphs, start)
+        return f"#### {title(one, code, '→')}\n\n{listed}\n\n", graphs, ""
     shown = html.escape(one_line(one.name))
-    start = f"<details><summary><code>{shown}</code>{remark(one)}</summary>\n\n{listed}\n\n"
-    end = "</details>\n\n"
-    return _Section(one.name, start + graphs + end, start + end)
+    summary = f"<details><summary><code>{shown}</code>{remark(one)}</summary>\n\n"
+    return f"{summary}{listed}\n\n", graphs, "</details>\n\n"
 
 
 def _lines(diff: NotebookDiff) -> Iterator[str]:
