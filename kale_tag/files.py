@@ -60,10 +60,7 @@ class Staged:
 
     def check(self) -> None:
         """Raise `UserError` if the file has changed since it was read."""
-        try:
-            _check_unchanged(self.file)
-        except OSError as exc:
-            raise UserError(_failure("not-written", "write", self.file.name, exc)) from None
+        _check_unchanged(self.file)
 
     def discard(self) -> None:
         """Remove the new content."""
@@ -322,7 +319,10 @@ def _locked(path: str) -> Iterator[None]:
 
 
 def _check_unchanged(file: File) -> None:
-    now, old = os.lstat(file.path), file.status
+    try:
+        now, old = os.lstat(file.path), file.status
+    except OSError as exc:
+        raise UserError(_failure("not-written", "write", file.name, exc)) from None
     if (now.st_mtime_ns, now.st_size, now.st_ino) != (old.st_mtime_ns, old.st_size, old.st_ino):
         raise UserError(
             error(

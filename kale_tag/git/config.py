@@ -56,19 +56,14 @@ def get(key: str, scope: Scope | None, at: str = "", *, path: bool = False) -> C
     return ConfigValue(value, os.path.join(at, origin.removeprefix("file:")))
 
 
-def put(key: str, value: str, scope: Scope, at: str = "") -> None:
-    """Give *key* this value. Raises `UserError` when Git cannot write it."""
-    _change(["config", scope, "--replace-all", key, value], at)
+def put(key: str, value: str | None, scope: Scope, at: str = "") -> None:
+    """Set *key*; None removes it, and Git removes a section with its last key.
 
-
-def unset(key: str, scope: Scope, at: str = "") -> None:
-    """Remove *key*; Git removes the section with its last key."""
-    _change(["config", scope, "--unset-all", key], at)
-
-
-def _change(words: Sequence[str], at: str) -> None:
+    Raises `UserError` when Git cannot write it.
+    """
+    words = ["--unset-all", key] if value is None else ["--replace-all", key, value]
     try:
-        run(words, at)
+        run(["config", scope, *words], at)
     except GitError as exc:
         raise UserError(_refused(exc)) from None
 

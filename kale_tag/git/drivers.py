@@ -138,7 +138,7 @@ def uninstall(place: DriverPlace) -> DriverReport:
         for key, value in settings(kind).items():
             present = config.get(key, place.scope, place.top)
             if present and (present.value == value or _is_ours(key, present.value)):
-                config.unset(key, place.scope, place.top)
+                config.put(key, None, place.scope, place.top)
                 removed.append(_shown(present.file))
     report = DriverReport()
     if removed:

@@ -1,8 +1,7 @@
 """The graph of a pipeline: which step depends on which, as JSON, Mermaid and DOT."""
 
 import json
-from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 
 from kale_tag.graph.mermaid import Arrow, Node, flowchart
 from kale_tag.kale import tags
@@ -60,7 +59,6 @@ def as_value(pipeline: Pipeline) -> dict[str, object]:
     `secrets` of a step maps the environment variable to `secret/key`; null and empty values are
     not set.
     """
-    security = pipeline.security
     return {
         "pipeline": pipeline.name,
         "notebook": pipeline.notebook,
@@ -79,13 +77,7 @@ def as_value(pipeline: Pipeline) -> dict[str, object]:
             {"name": one.name, "mount_point": one.mount_point, "env": one.env}
             for one in pipeline.volumes
         ],
-        "security_context": None
-        if security is None
-        else {
-            "run_as_user": security.run_as_user,
-            "run_as_group": security.run_as_group,
-            "run_as_non_root": security.run_as_non_root,
-        },
+        "security_context": pipeline.security and asdict(pipeline.security),
         "enable_caching": pipeline.caching,
         "ttl": pipeline.ttl,
         "pip_index_urls": list(pipeline.pip_index_urls),
@@ -139,21 +131,19 @@ def as_mermaid(pipeline: Pipeline) -> str:
 
 def as_dot(pipeline: Pipeline) -> str:
     """A graph for Graphviz."""
-    return "".join(f"{line}\n" for line in _dot(pipeline))
-
-
-def _dot(pipeline: Pipeline) -> Iterator[str]:
-    yield f"digraph {_dot_text(pipeline.name)} {{"
-    yield '    node [shape=box style=rounded fontname="sans-serif"]'
-    yield '    edge [fontname="sans-serif" fontsize=10]'
+    lines = [
+        f"digraph {_dot_text(pipeline.name)} {{",
+        '    node [shape=box style=rounded fontname="sans-serif"]',
+        '    edge [fontname="sans-serif" fontsize=10]',
+    ]
     for unit in pipeline.steps:
         more = f" label={_dot_text(title(unit))}" if title(unit) != unit.name else ""
         more += " peripheries=2" if isinstance(unit, SubPipeline) else ""
-        yield f"    {_dot_text(unit.name)}{f' [{more.strip()}]' if more else ''}"
+        lines.append(f"    {_dot_text(unit.name)}{f' [{more.strip()}]' if more else ''}")
     for edge in edges(pipeline):
         label = f" [label={_dot_text(edge.text)}]" if edge.variables else " [style=dashed]"
-        yield f"    {_dot_text(edge.producer)} -> {_dot_text(edge.consumer)}{label}"
-    yield "}"
+        lines.append(f"    {_dot_text(edge.producer)} -> {_dot_text(edge.consumer)}{label}")
+    return "\n".join([*lines, "}\n"])
 
 
 def _dot_text(text: str) -> str:

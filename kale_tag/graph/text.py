@@ -17,24 +17,9 @@ from kale_tag.graph.graph import Edge, edges, parameter_text, title
 from kale_tag.kale.pipeline import Pipeline, Step, SubPipeline
 
 UP, DOWN, LEFT, RIGHT = 1, 2, 4, 8
-_LINES = {
-    0: " ",
-    UP: "╵",
-    DOWN: "╷",
-    LEFT: "╴",
-    RIGHT: "╶",
-    UP | DOWN: "│",
-    LEFT | RIGHT: "─",
-    DOWN | RIGHT: "╭",
-    DOWN | LEFT: "╮",
-    UP | RIGHT: "╰",
-    UP | LEFT: "╯",
-    UP | DOWN | RIGHT: "├",
-    UP | DOWN | LEFT: "┤",
-    DOWN | LEFT | RIGHT: "┬",
-    UP | LEFT | RIGHT: "┴",
-    UP | DOWN | LEFT | RIGHT: "┼",
-}
+_LINES = " ╵╷│╴╯╮┤╶╰╭├─┴┬┼"
+"""The character for each sum of the sides that a line goes to."""
+
 _PLAIN = str.maketrans("│╵╷─╴╶╭╮╰╯├┤┬┴┼●◉…", "|||---..''||-'+*@~")
 
 Bold = Callable[[str], str]
