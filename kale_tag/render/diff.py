@@ -1,25 +1,6 @@
 """Differences between notebooks, as text for a terminal and as JSON.
 
-The JSON document, where an absent notebook has `null` for its path and cells:
-
-    {"before": "main", "after": "HEAD",
-     "notebooks": [{"before": path, "after": path, "change": "modified", "differs": true,
-       "failed": false,
-       "cells": [{"before": 3, "after": 5, "id": null, "first_line": "x = 1",
-                  "removed": ["step:a"], "added": ["step:b"], "tags_before": [...],
-                  "tags_after": [...], "notebook_path": {"before": ..., "after": ...}}],
-       "settings": [{"key": "base_image", "before": ..., "after": ...}],
-       "steps": [{"change": "renamed", "before": STEP, "after": STEP,
-                  "removed": ["prev:a"], "added": ["limit:cpu:2"]}],
-       "regrouped": [{"cells": [{"before": 4, "after": 6}],
-                      "before": "step:a", "after": "imports"}]}],
-     "diagnostics": [...],
-     "summary": {"differ": 1, "unchanged": 2, "failed": 0}}
-
-*change* of a notebook is `added`, `deleted`, `renamed` or `modified`, that of a step `added`,
-`removed`, `renamed` or `changed`. STEP is `{"name", "cells", "prev", "settings", "notebook"}`, the
-last only for a reference to another notebook. A setting that is not there has no `before` or
-`after`. `notebook_path` is there where it differs.
+`docs/how-to/review.md` has the shape of the JSON document.
 """
 
 import json
@@ -118,7 +99,7 @@ def as_text(one: ComparedNotebook, style: Style, *, verbose: bool) -> Iterator[s
 
 
 def as_json(names: Names, done: Sequence[ComparedNotebook]) -> str:
-    """All differences as one JSON document, described at the top of this file."""
+    """All differences as one JSON document."""
     differ, unchanged, failed = counts(done)
     document = {
         "before": names[0],

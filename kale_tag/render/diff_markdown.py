@@ -11,7 +11,7 @@ from typing import Literal
 
 from kale_tag.compare.diff import CellChange, NotebookDiff, StepChange
 from kale_tag.diagnostics import count
-from kale_tag.graph.mermaid import MAX_CHARACTERS, MAX_EDGES, Arrow, Node, Stroke, flowchart
+from kale_tag.graph.graph import MAX_CHARACTERS, MAX_EDGES, Arrow, Node, Stroke, flowchart
 from kale_tag.kale.outline import Outline
 from kale_tag.notebook.model import MISSING
 from kale_tag.render.diff import (

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from notebooks import from_percent
 
 from kale_tag.compare.diff import diff_notebooks
-from kale_tag.graph.mermaid import Arrow, Node, Shape, flowchart
+from kale_tag.graph.graph import Arrow, Node, Shape, flowchart
 from kale_tag.notebook.read import read_notebook
 from kale_tag.render.diff_markdown import graph_of
 
