@@ -24,7 +24,7 @@ class Source:
     text: str = ""
     cell: int | None = None  # the 0-based number of a cell if *text* is its source
     first_line: int = 1  # where *text* starts
-    first_column: int = 1
+    first_column: int = 1  # the column of its first character
 
     def position(self, offset: int) -> tuple[int, int]:
         """The line and the column of *offset*, both counted from 1, the column in characters."""
@@ -37,15 +37,15 @@ class Source:
 class Span:
     """A stretch of a text, as offsets in characters; the end is exclusive."""
 
-    start: int
-    end: int
+    start: int  # of the first character
+    end: int  # behind the last one
 
 
 @dataclass(frozen=True, slots=True)
 class Label:
     """A place, and what it has to do with the diagnostic."""
 
-    source: Source
+    source: Source  # the text it points into
     span: Span | None = None  # None: the file or the cell as a whole
     text: str = ""  # a remark on the place
     path: tuple[str | int, ...] | None = None  # keys and positions in metadata: of the cell that
@@ -60,12 +60,12 @@ class Label:
 class Diagnostic:
     """One finding, error or warning: a message that is complete in itself, and its places."""
 
-    severity: Severity
-    code: str
-    message: str
-    labels: tuple[Label, ...] = ()
-    notes: tuple[str, ...] = ()
-    help: str = ""
+    severity: Severity  # an error stops the work
+    code: str  # its name in kebab case
+    message: str  # what is wrong
+    labels: tuple[Label, ...] = ()  # its places, the primary one first
+    notes: tuple[str, ...] = ()  # more about it
+    help: str = ""  # how to fix it
 
 
 class UserError(Exception):
@@ -117,8 +117,8 @@ def bug(name: str, what: str) -> Diagnostic:
 class DiagnosticCollector:
     """Collects diagnostics of work that goes on after an error, so that one run reports all."""
 
-    errors: list[Diagnostic] = field(default_factory=list)
-    warnings: list[Diagnostic] = field(default_factory=list)
+    errors: list[Diagnostic] = field(default_factory=list)  # in the order they were found
+    warnings: list[Diagnostic] = field(default_factory=list)  # the same
 
     def error(
         self,

@@ -34,7 +34,7 @@ class File:
 
     name: str  # as the user gave it
     path: str  # of the content: a symlink is followed
-    data: bytes
+    data: bytes  # the whole content
     status: os.stat_result  # to find out whether it has changed since
 
 
@@ -42,8 +42,8 @@ class File:
 class Staged:
     """New content for a file, complete on disk beside it, not yet in its place."""
 
-    file: File
-    temporary: str
+    file: File  # whose place it takes
+    temporary: str  # the path of the new content
 
     def commit(self) -> None:
         """Put the new content in place, in one step that nothing can cut in two.

@@ -24,10 +24,10 @@ from kale_tag.spec import template
 class Edit:
     """One replaced word."""
 
-    label: Label
+    label: Label  # the place of the word
     what: str  # the key of the spec
-    before: str
-    after: str
+    before: str  # the old word
+    after: str  # the new word
     text: str = ""  # the new text at the place, with quotes
 
 
@@ -35,7 +35,7 @@ class Edit:
 class Renamed:
     """A text with its edits."""
 
-    source: Source
+    source: Source  # before the edits
     kind: str  # `spec` or `patch`
     edits: tuple[Edit, ...] = ()  # in the order of the text
     look: tuple[Diagnostic, ...] = ()  # places left to the user

@@ -16,9 +16,9 @@ from kale_tag.notebook.model import MISSING, Notebook, first_line
 class ComparedCell:
     """The parts of a cell that are compared or shown; without a number it is absent."""
 
-    index: int | None = None
-    id: str | None = None
-    tags: tuple[str, ...] = ()
+    index: int | None = None  # its number
+    id: str | None = None  # None before nbformat 4.5
+    tags: tuple[str, ...] = ()  # in their order
     path: object = MISSING  # `notebook_path`
     first_line: str = ""  # of the source, for a reader
 
@@ -27,8 +27,8 @@ class ComparedCell:
 class CellChange:
     """A cell whose tags or `notebook_path` differ."""
 
-    before: ComparedCell
-    after: ComparedCell
+    before: ComparedCell  # absent where the cell is new
+    after: ComparedCell  # absent where the cell is removed
 
     @property
     def cell(self) -> ComparedCell:
@@ -57,16 +57,16 @@ class SettingChange:
 
     key: str  # `kubeflow_notebook` itself where that is not a mapping
     before: object  # `MISSING` where it is absent
-    after: object
+    after: object  # the same
 
 
 @dataclass(frozen=True, slots=True)
 class StepChange:
     """A step that is added, removed, renamed or changed."""
 
-    kind: Literal["added", "removed", "renamed", "changed"]
-    before: Step | None
-    after: Step | None
+    kind: Literal["added", "removed", "renamed", "changed"]  # what happened to it
+    before: Step | None  # None where it is added
+    after: Step | None  # None where it is removed
     removed: tuple[str, ...] = ()  # dependencies and settings, as tags
     added: tuple[str, ...] = ()  # without a `prev` that only follows a renamed step
 
@@ -77,19 +77,19 @@ class Regrouped:
 
     cells: tuple[tuple[int, int], ...]  # numbers before and after
     before: str  # the tag of the block, such as `step:load`; "" where Kale drops the cells
-    after: str
+    after: str  # the same
 
 
 @dataclass(frozen=True, slots=True)
 class NotebookDiff:
     """The differences between two versions of a notebook; false where there are none."""
 
-    cells: tuple[CellChange, ...]
-    settings: tuple[SettingChange, ...]
-    steps: tuple[StepChange, ...]
-    regrouped: tuple[Regrouped, ...]
-    before: Outline
-    after: Outline
+    cells: tuple[CellChange, ...]  # with other tags or paths
+    settings: tuple[SettingChange, ...]  # that differ
+    steps: tuple[StepChange, ...]  # that differ
+    regrouped: tuple[Regrouped, ...]  # in other blocks
+    before: Outline  # all steps before
+    after: Outline  # all steps after
 
     def __bool__(self) -> bool:
         return bool(self.cells or self.settings or self.steps or self.regrouped)

@@ -11,8 +11,8 @@ from kale_tag.notebook.model import Notebook
 class Pair(NamedTuple):
     """A cell of the old notebook and the same cell of the new one; None where there is none."""
 
-    old: int | None
-    new: int | None
+    old: int | None  # its number
+    new: int | None  # its number
 
 
 def match_cells(old: Notebook, new: Notebook) -> tuple[Pair, ...]:

@@ -104,9 +104,9 @@ def _step_names(notebook: Notebook) -> set[str]:
 class Versions(NamedTuple):
     """A value in the three versions of a merge; `MISSING` where a version has none."""
 
-    base: object
-    ours: object
-    theirs: object
+    base: object  # of the common ancestor
+    ours: object  # of the current branch
+    theirs: object  # of the other branch
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,15 +114,15 @@ class Conflict:
     """Both sides changed a value differently."""
 
     what: str  # its name for the user
-    versions: Versions
+    versions: Versions  # its three values
     cell: int | None = None  # of ours; None for the settings of the notebook
 
 
 class Merged(NamedTuple):
     """The merged value for each version, equal in all unless there is a conflict."""
 
-    versions: Versions
-    conflicts: tuple[Conflict, ...] = ()
+    versions: Versions  # what each version becomes
+    conflicts: tuple[Conflict, ...] = ()  # empty where the versions agree
 
 
 def settled(of: Versions) -> Merged | None:
@@ -266,9 +266,9 @@ CELL_KEYS = ("tags", PATH_KEY)
 class MatchedCell(NamedTuple):
     """One cell, by its number in each of the three versions."""
 
-    base: int
-    ours: int
-    theirs: int
+    base: int  # its number there
+    ours: int  # its number there
+    theirs: int  # its number there
 
 
 @dataclass(slots=True)
@@ -278,7 +278,7 @@ class Merge:
     # For base, ours and theirs: the metadata to splice into it, by cell, None for the notebook.
 
     wanted: tuple[dict[int | None, object], ...] = field(default_factory=lambda: ({}, {}, {}))
-    conflicts: list[Conflict] = field(default_factory=list)
+    conflicts: list[Conflict] = field(default_factory=list)  # for the user
     cells: list[MatchedCell] = field(default_factory=list)  # in all versions, without conflict
     twice: tuple[str, ...] = ()  # names that each side gave to a new step of its own
 

@@ -16,7 +16,7 @@ Scope = Literal["--local", "--global"]
 class ConfigValue(NamedTuple):
     """A value in the configuration."""
 
-    value: str
+    value: str  # the last one that is set
     file: str  # the configuration file that sets it
 
 
@@ -26,7 +26,7 @@ class RepositoryFiles:
 
     top: str  # the top folder, or the repository itself if it is bare
     attributes: str  # its `info/attributes`
-    bare: bool
+    bare: bool  # whether it has no work tree
 
 
 def find_repository(at: str = "") -> RepositoryFiles:
@@ -75,7 +75,7 @@ def _refused(diagnostic: GitError) -> Diagnostic:
 class AttributesLine(NamedTuple):
     """A line of an attributes file."""
 
-    pattern: str
+    pattern: str  # which files it is for, without quotes
     attributes: dict[str, str]  # in the order of the line
 
 

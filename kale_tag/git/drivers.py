@@ -43,7 +43,7 @@ class DriverReport:
 
     ok: bool = True  # installed and active, as far as the action is about that
     lines: list[str] = field(default_factory=list)  # to print
-    diagnostics: list[Diagnostic] = field(default_factory=list)
+    diagnostics: list[Diagnostic] = field(default_factory=list)  # to print behind the lines
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,7 +52,7 @@ class DriverPlace:
 
     scope: config.Scope  # of the settings
     attributes: str  # the attributes file
-    repository: config.RepositoryFiles | None
+    repository: config.RepositoryFiles | None  # the current one; None outside of any
 
     @property
     def top(self) -> str:
@@ -160,11 +160,11 @@ def uninstall(place: DriverPlace) -> DriverReport:
 class DriverState:
     """How Git uses one driver in a repository."""
 
-    kind: Kind
+    kind: Kind  # which driver
     total: int  # notebooks in the repository
     place: tuple[str, str] | None  # the file and line that names the driver for notebooks
     others: tuple[tuple[str, str], ...]  # notebooks with another driver or none, and which
-    command: config.ConfigValue | None
+    command: config.ConfigValue | None  # the setting with its command; None where it is not set
 
     @property
     def program(self) -> str:

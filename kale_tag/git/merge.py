@@ -41,9 +41,9 @@ _PLACE = (
 class Labels(NamedTuple):
     """The labels behind the conflict markers."""
 
-    base: str = "base"
-    ours: str = "ours"
-    theirs: str = "theirs"
+    base: str = "base"  # of the common ancestor
+    ours: str = "ours"  # of the current branch
+    theirs: str = "theirs"  # of the other branch
 
 
 LABELS = Labels()
@@ -53,17 +53,17 @@ class Hunk(NamedTuple):
     """A conflict: the texts between its markers."""
 
     line: int  # of the first marker, 1-based
-    ours: bytes
-    theirs: bytes
+    ours: bytes  # the lines of our side
+    theirs: bytes  # the lines of their side
 
 
 @dataclass(frozen=True, slots=True)
 class MergedFile:
     """The merged file."""
 
-    data: bytes
+    data: bytes  # with conflict markers where it is not clean
     clean: bool  # no conflict is left
-    diagnostics: tuple[Diagnostic, ...] = ()
+    diagnostics: tuple[Diagnostic, ...] = ()  # for each conflict, and what to look at
 
 
 def merge_as_git(

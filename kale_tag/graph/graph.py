@@ -156,7 +156,7 @@ class Node:
 
     id: str  # any text that no other node has; it is not shown
     label: str  # the text that is shown; it may have several lines
-    shape: Shape = "box"
+    shape: Shape = "box"  # of its frame
     css: str = ""  # one of the classes of `flowchart`
 
 
@@ -165,9 +165,9 @@ class Arrow:
     """An arrow between two nodes."""
 
     start: str  # the id of a node
-    end: str
-    label: str = ""
-    stroke: Stroke = "solid"
+    end: str  # the id of a node
+    label: str = ""  # the text beside it
+    stroke: Stroke = "solid"  # how the line is drawn
 
 
 def flowchart(

@@ -35,15 +35,15 @@ class Size:
     """The room that a box or label needs, in pixels."""
 
     left: float  # of the middle of the box, or of the line of the label
-    right: float
-    height: float
+    right: float  # of the same
+    height: float  # of the whole
 
 
 @dataclass(frozen=True, slots=True)
 class Route:
     """The line of an edge."""
 
-    edge: Edge
+    edge: Edge  # between which steps
     points: tuple[tuple[float, float], ...]  # from producer to consumer
     label: tuple[float, float]  # the middle of the left side of the label
 
@@ -53,23 +53,23 @@ class Layout:
     """A drawn graph, in pixels."""
 
     boxes: Mapping[str, tuple[float, float]]  # the middle of each, by name
-    routes: tuple[Route, ...]
-    width: float
-    height: float
+    routes: tuple[Route, ...]  # in the order of the edges
+    width: float  # of the whole drawing
+    height: float  # of the whole drawing
 
 
 @dataclass(slots=True)
 class _Item:
     """A box, a label or a piece of a line."""
 
-    size: Size
-    layer: int
+    size: Size  # of the box or label itself
+    layer: int  # counted from the top
     left: float  # the room that it needs, for a box including the labels at it
-    right: float
+    right: float  # the same on the other side
     above: list[int]  # the items that it is joined with
-    below: list[int]
+    below: list[int]  # the same in lower layers
     at: int | None = None  # the box that a label is placed at
-    x: float = 0.0
+    x: float = 0.0  # of its middle, or of the line of a label
 
 
 NOTHING = Size(0.0, 0.0, 0.0)

@@ -33,7 +33,7 @@ def _painter(code: int) -> Callable[["Style", str], str]:
 class Style:
     """Wraps text in the escape sequences of ECMA-48 when *color* is set."""
 
-    color: bool = False
+    color: bool = False  # False leaves every text as it is
 
     red = _painter(31)  # removed parts and errors
     green = _painter(32)  # added parts

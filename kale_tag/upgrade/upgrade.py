@@ -249,10 +249,10 @@ def _named(listed: Listed, *kinds: str) -> Iterator[tuple[int, int, str]]:
 class SettingLoss(NamedTuple):
     """A setting that Kale 2 has no equivalent for."""
 
-    path: Path
+    path: Path  # in the settings
     code: str  # of the warning
-    message: str
-    help: str
+    message: str  # what is lost
+    help: str  # how to do without
 
 
 def _upgraded_settings(
