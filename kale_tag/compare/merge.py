@@ -6,7 +6,8 @@ three versions with the merged metadata, in which they no longer differ.
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import NamedTuple, TypeGuard
+from itertools import chain
+from typing import Any, NamedTuple, TypeGuard
 
 from kale_tag.compare.match import Pair, match_cells
 from kale_tag.kale import tags
@@ -139,12 +140,17 @@ def merge_value(what: str, of: Versions) -> Merged:
     return settled(of) or Merged(of, (Conflict(what, of),))
 
 
-def merge_mapping(of: Versions, merge_entry: Callable[[str, Versions], Merged]) -> Merged:
-    """The merge of mappings, key by key; an absent mapping counts as empty."""
+def merge_mapping(
+    of: Versions, merge_entry: Callable[[Any, Versions], Merged], order: Iterable[object] = ()
+) -> Merged:
+    """The merge of mappings, key by key; an absent mapping counts as empty.
+
+    *order* are the keys of both sides in another order than that of the versions.
+    """
     parts = [part if isinstance(part, dict) else {} for part in of]
-    made: tuple[dict[str, object], ...] = ({}, {}, {})
+    made: tuple[dict[object, object], ...] = ({}, {}, {})
     conflicts: list[Conflict] = []
-    for key in dict.fromkeys(key for part in parts for key in part):
+    for key in order or dict.fromkeys(chain(*parts)):
         entry = merge_entry(key, Versions(*(part.get(key, MISSING) for part in parts)))
         conflicts += entry.conflicts
         for version, value in zip(made, entry.versions, strict=True):
@@ -192,16 +198,13 @@ def merge_tags(of: Versions, names: PerVersion = NO_NAMES) -> Merged:
         _by_slot(listed if isinstance(listed, list) else [], called)
         for listed, called in zip(of, names, strict=True)
     ]
-    made: tuple[list[str], ...] = ([], [], [])
-    conflicts: list[Conflict] = []
-    for slot in sorted({**slots[1], **slots[2]}, key=_place):
-        parts = Versions(*(version.get(slot, MISSING) for version in slots))
-        merged = merge_value(_called(slot), parts)
-        conflicts += merged.conflicts
-        for version, texts in zip(made, merged.versions, strict=True):
-            version.extend(texts if isinstance(texts, list) else [])
-    versions = or_missing(of, Versions(*made), agreed=not conflicts)
-    return Merged(versions, tuple(conflicts))
+    order = sorted({**slots[1], **slots[2]}, key=_place)
+    merged = merge_mapping(
+        Versions(*slots), lambda slot, parts: merge_value(_called(slot), parts), order
+    )
+    lists = ([*chain(*part.values())] for part in merged.versions if isinstance(part, dict))
+    agreed = not merged.conflicts
+    return Merged(or_missing(of, Versions(*lists), agreed=agreed), merged.conflicts)
 
 
 def is_list_of_tags(value: object) -> TypeGuard[list[str]]:

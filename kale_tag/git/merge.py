@@ -16,7 +16,8 @@ from typing import NamedTuple
 
 from kale_tag.compare.merge import Conflict, Merge, is_list_of_tags, merge, unexpected
 from kale_tag.diagnostics import Diagnostic, Label, Source, UserError, error, warning
-from kale_tag.git.revisions import GitError, run
+from kale_tag.git.config import get
+from kale_tag.git.revisions import GitError
 from kale_tag.notebook.model import MISSING, Notebook, first_line
 from kale_tag.notebook.read import read_notebook
 from kale_tag.notebook.splice import prove, splice
@@ -77,7 +78,8 @@ def merge_as_git(
     base, ours, theirs = versions
     if ours in (base, theirs) or theirs == base:  # as Git does before it looks at any line
         return MergedFile(theirs if ours == base else ours, clean=True)
-    style = _conflict_style()
+    found = get("merge.conflictStyle", None)
+    style = found.value if found else "merge"
     with TemporaryDirectory(prefix="kale-tag-") as folder:
         try:
             merged = _by_merge_tree(folder, versions, marker_size, style)
@@ -93,13 +95,6 @@ def hunks(data: bytes, marker_size: int) -> list[Hunk]:
         Hunk(data.count(b"\n", 0, found.start()) + 1, found[1], found[2])
         for found in re.finditer(pattern, data, re.MULTILINE | re.DOTALL)
     ]
-
-
-def _conflict_style() -> str:
-    try:
-        return run(["config", "--get", "merge.conflictStyle"]).decode().strip() or "merge"
-    except GitError:
-        return "merge"
 
 
 def _by_merge_tree(

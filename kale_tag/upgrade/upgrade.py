@@ -10,8 +10,7 @@ warning with its place. Source: the parsers of kubeflow-kale 0.2.2, 0.3.4, 0.4.0
 import re
 import shlex
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
-from typing import NamedTuple
+from dataclasses import dataclass, field, replace
 
 from kale_tag.diagnostics import Diagnostic, listed, warning
 from kale_tag.fields.yaml_tree import Path
@@ -73,7 +72,7 @@ def upgrade(notebook: Notebook, stem: str, chosen: Mapping[str, str]) -> Upgrade
             new[index] = after
             warnings += ((index, one) for one in _dropped(index, before, after, places))
     upgraded: dict[str, object] | None = None
-    losses: list[SettingLoss] = []
+    losses: list[Loss] = []
     if present is None or isinstance(present, dict):
         upgraded, losses = _upgraded_settings(old, stem, has_steps=has_steps and is_old)
     if not is_old and not new and upgraded is None:
@@ -83,16 +82,8 @@ def upgrade(notebook: Notebook, stem: str, chosen: Mapping[str, str]) -> Upgrade
         upgraded,
         tuple(sorted(warnings, key=lambda one: one[0])),
         tuple(
-            (
-                str(loss.path[0]),
-                warning(
-                    loss.code,
-                    loss.message,
-                    places.metadata(None, (SETTINGS_KEY, *loss.path)),
-                    help=loss.help,
-                ),
-            )
-            for loss in losses
+            (str(path[0]), replace(loss, labels=(places.metadata(None, (SETTINGS_KEY, *path)),)))
+            for path, loss in losses
         ),
     )
 
@@ -246,18 +237,17 @@ def _named(listed: Listed, *kinds: str) -> Iterator[tuple[int, int, str]]:
                 yield from ((index, position, name) for name in _names_meant(text))
 
 
-class SettingLoss(NamedTuple):
-    """A setting that Kale 2 has no equivalent for."""
+Loss = tuple[Path, Diagnostic]
+"""What a setting loses: its path in the settings, and the warning, which has no place yet."""
 
-    path: Path  # in the settings
-    code: str  # of the warning
-    message: str  # what is lost
-    help: str  # how to do without
+
+def _loss(path: Path, code: str, message: str, hint: str) -> Loss:
+    return path, warning(code, message, help=hint)
 
 
 def _upgraded_settings(
     old: Mapping[str, object], stem: str, *, has_steps: bool
-) -> tuple[dict[str, object] | None, list[SettingLoss]]:
+) -> tuple[dict[str, object] | None, list[Loss]]:
     """The new settings for *old*, None where they stay, and what is lost.
 
     Pipeline and experiment get names if the notebook has settings or *has_steps* of Kale 0.x; the
@@ -272,12 +262,12 @@ def _upgraded_settings(
     return (None if new == dict(old) else new), losses
 
 
-def _image(old: Mapping[str, object], new: dict[str, object]) -> Iterator[SettingLoss]:
+def _image(old: Mapping[str, object], new: dict[str, object]) -> Iterator[Loss]:
     image, base = old.get("docker_image"), old.get("base_image")
     if not isinstance(image, str) or not image or image == base:
         return
     if base:
-        yield SettingLoss(
+        yield _loss(
             ("docker_image",),
             "dropped-setting",
             f"`docker_image` is dropped in favour of `base_image`, which is `{base}`",
@@ -286,7 +276,7 @@ def _image(old: Mapping[str, object], new: dict[str, object]) -> Iterator[Settin
         )
         return
     new["base_image"] = image
-    yield SettingLoss(
+    yield _loss(
         ("docker_image",),
         "old-image",
         "`docker_image` is now `base_image`, and steps of Kale 2.3 need Python 3.11 or newer, "
@@ -295,7 +285,7 @@ def _image(old: Mapping[str, object], new: dict[str, object]) -> Iterator[Settin
     )
 
 
-def _snapshots(old: Mapping[str, object]) -> Iterator[SettingLoss]:
+def _snapshots(old: Mapping[str, object]) -> Iterator[Loss]:
     volumes = old.get("volumes")
     asked: list[tuple[str | int, ...]] = [
         (key,) for key in ("autosnapshot", "snapshot_volumes") if old.get(key) is True
@@ -307,7 +297,7 @@ def _snapshots(old: Mapping[str, object]) -> Iterator[SettingLoss]:
     ]
     if asked:
         unread = [*dict.fromkeys(str(path[-1]) for path in asked)]
-        yield SettingLoss(
+        yield _loss(
             asked[0],
             "no-snapshots",
             f"Kale 2.3 makes no snapshots: {listed(unread)} "
@@ -317,9 +307,9 @@ def _snapshots(old: Mapping[str, object]) -> Iterator[SettingLoss]:
         )
 
 
-def _katib(new: dict[str, object]) -> Iterator[SettingLoss]:
+def _katib(new: dict[str, object]) -> Iterator[Loss]:
     if new.get("katib_run") is True:
-        yield SettingLoss(
+        yield _loss(
             ("katib_run",),
             "no-katib",
             "Kale 2.3 runs no Katib experiments: `katib_run` does nothing",
@@ -330,7 +320,7 @@ def _katib(new: dict[str, object]) -> Iterator[SettingLoss]:
     if (problem := next(problems, None)) is not None:
         _, diagnostic = problem
         del new["katib_metadata"]
-        yield SettingLoss(
+        yield _loss(
             ("katib_metadata",),
             "dropped-setting",
             f"`katib_metadata` is dropped, since Kale 2.3 refuses it: {diagnostic.message}",
@@ -338,13 +328,13 @@ def _katib(new: dict[str, object]) -> Iterator[SettingLoss]:
         )
 
 
-def _marshalling(new: dict[str, object]) -> Iterator[SettingLoss]:
+def _marshalling(new: dict[str, object]) -> Iterator[Loss]:
     path = new.get("marshal_path")
     if path is None or path == MARSHAL_PATH:
         return
     del new["marshal_path"]
     if path not in {"/marshal", ""}:  # what Kale 0.x had anyway
-        yield SettingLoss(
+        yield _loss(
             ("marshal_path",),
             "dropped-setting",
             "`marshal_path` is dropped: steps of Kale 2.3 fail to pass variables unless it is "
@@ -353,7 +343,7 @@ def _marshalling(new: dict[str, object]) -> Iterator[SettingLoss]:
         )
 
 
-def _volumes(new: dict[str, object]) -> Iterator[SettingLoss]:
+def _volumes(new: dict[str, object]) -> Iterator[Loss]:
     volumes = new.get("volumes")
     if not isinstance(volumes, list):
         return
@@ -361,7 +351,7 @@ def _volumes(new: dict[str, object]) -> Iterator[SettingLoss]:
     new["volumes"] = upgraded
     for position, (old, volume) in enumerate(zip(volumes, upgraded, strict=True)):
         if isinstance(volume, dict) and volume.get("type") in {"pv", "new_pvc", "clone"}:
-            yield SettingLoss(
+            yield _loss(
                 ("volumes", position),
                 "volume-type",
                 f"Kale 2.3 mounts no volume of the type `{volume['type']}`, only `pvc`: "
@@ -371,7 +361,7 @@ def _volumes(new: dict[str, object]) -> Iterator[SettingLoss]:
                 "PATH}]}`; `volumes: []` does without",
             )
         elif isinstance(old, dict) and "type" not in old:
-            yield SettingLoss(
+            yield _loss(
                 ("volumes", position),
                 "volume-type",
                 f"the volume `{old.get('name')}` has no type, which Kale 2.3 requires; it is now a "
