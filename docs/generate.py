@@ -16,7 +16,7 @@ from kale_tag.cli import COMMANDS, command, parameters
 from kale_tag.commands.schema import spec_schema
 from kale_tag.commands.shared.options import Argument, Option
 from kale_tag.lint.cleaners import Cleaner, Fate, cleaners
-from kale_tag.rules.registry import SPECS, UPGRADES, Page, pages
+from kale_tag.rules.registry import Page, pages
 
 DOCS = Path(__file__).parent
 RULES = DOCS / "rules"
@@ -91,9 +91,9 @@ def _rules() -> Iterator[str]:
     yield RULES_HEAD
     yield from _index(pages())
     yield UPGRADES_HEAD
-    yield from _index(pages(UPGRADES))
+    yield from _index(pages("upgrade"))
     yield SPECS_HEAD
-    yield from _index(pages(SPECS))
+    yield from _index(pages("specs"))
     yield OTHERS
 
 

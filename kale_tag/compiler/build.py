@@ -49,8 +49,10 @@ def build_pipeline(
     *,
     but: Collection[str] = (),
 ) -> Pipeline:
-    """The pipeline of *notebook*; see `build`."""
-    return build(notebook, options, load, local, but=but).pipeline
+    """The pipeline of *notebook*; see `build`. What `check` calls an error is a warning here."""
+    pipeline = build(notebook, options, load, local, but=but).pipeline
+    warnings = tuple(replace(one, severity="warning") for one in pipeline.warnings)
+    return replace(pipeline, warnings=warnings)
 
 
 def build(

@@ -31,7 +31,7 @@ from kale_tag.compiler.parameters import arrives_unchanged, check_default
 from kale_tag.compiler.runtime import Runtime, pack
 from kale_tag.compiler.step_command import check_text
 from kale_tag.diagnostics import Diagnostic, DiagnosticCollector, UserError
-from kale_tag.kale.check_tags import why_reserved
+from kale_tag.kale.checks import why_reserved
 from kale_tag.kale.names import COMPONENT_NAME_LENGTH
 from kale_tag.kale.pipeline import ArtifactType, Code, Pipeline, Step, SubPipeline
 

@@ -13,8 +13,7 @@ from kale_tag.compiler.settings import (
     setting_diagnostics,
 )
 from kale_tag.diagnostics import Diagnostic, Label, Source, UserError, error, suggest
-from kale_tag.kale.check_steps import dropped_code
-from kale_tag.kale.checks import tag_errors
+from kale_tag.kale.checks import dropped_code, tag_errors
 from kale_tag.kale.outline import Outline
 from kale_tag.kale.pipeline import CodeKind, Parameter
 from kale_tag.kale.settings import CompileOptions

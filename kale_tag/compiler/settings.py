@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 
 from kale_tag.diagnostics import Diagnostic, Label, Source, UserError, error, warning
 from kale_tag.kale import names, quantity, tags
-from kale_tag.kale.checks import KALE_ALONE, setting_problems
+from kale_tag.kale.checks import setting_problems
 from kale_tag.kale.metadata import SETTINGS_KEY
 from kale_tag.kale.pipeline import Secret, SecurityContext, StepSettings, Volume
 from kale_tag.kale.quantity import BadQuantityError
@@ -15,6 +15,7 @@ from kale_tag.kale.tags import Tag
 from kale_tag.kale.view import StepTag
 from kale_tag.notebook.model import Notebook
 from kale_tag.notebook.places import Places
+from kale_tag.rules.registry import stops_compile
 
 NOT_KEPT = {
     "timeout": "`compile: {steps: {NAME: {timeout: SECONDS}}}` in a spec sets it for a step",
@@ -88,7 +89,7 @@ def read_settings(notebook: Notebook, name: str = "") -> PipelineSettings:
         if diagnostic.code == "unknown-setting":
             at, hint = diagnostic.labels[0], diagnostic.help
             made.warnings.append(warning("setting-not-kept", diagnostic.message, at, help=hint))
-        elif key not in UNCHECKED and diagnostic.code not in KALE_ALONE:
+        elif key not in UNCHECKED and stops_compile(diagnostic.code):
             made.diagnostics.append(diagnostic)
     for key, hint in NOT_KEPT.items():
         if found.get(key):

@@ -11,10 +11,10 @@ from kale_tag.fields.yaml_tree import Mapping as MappingNode
 from kale_tag.fields.yaml_tree import Node, Scalar, is_null, plain, read_yaml
 from kale_tag.fields.yaml_tree import Sequence as SequenceNode
 from kale_tag.kale import settings, tags
-from kale_tag.kale.check_steps import cycle_message, does_not_exist
+from kale_tag.kale.checks import cycle_message, does_not_exist
 from kale_tag.kale.outline import find_cycle
 from kale_tag.kale.settings import CompileOptions
-from kale_tag.rules.registry import SEVERITIES
+from kale_tag.rules.registry import groups
 from kale_tag.spec import template
 from kale_tag.spec.compile_section import merged, read_compile
 from kale_tag.spec.model import ABOVE, Given, NotebookEntry, Rule, SettingValue, Spec, Target
@@ -267,8 +267,8 @@ def _ignore(form: Form, node: Node) -> dict[str, str]:
     found = {}
     for key, value in form.mapping(node, "`ignore`"):
         reason = form.text(value, f"the reason for `{key.text}`")
-        if key.text not in SEVERITIES:
-            near = nearest(key.text, SEVERITIES)
+        if key.text not in groups()["check"]:
+            near = nearest(key.text, groups()["check"])
             form.diagnostic(
                 "unknown-key",
                 f"`kale-tag check` has no lint `{key.text}` that could be silenced",

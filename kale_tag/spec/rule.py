@@ -7,7 +7,7 @@ from kale_tag.diagnostics import Label
 from kale_tag.fields.fields import Form, kind, narrowed
 from kale_tag.fields.yaml_tree import Mapping, Node, Scalar, Sequence
 from kale_tag.kale import tags
-from kale_tag.kale.check_tags import why_reserved
+from kale_tag.kale.checks import why_reserved
 from kale_tag.kale.tags import corrected
 from kale_tag.spec import template
 from kale_tag.spec.model import ABOVE, Expect, Given, Index, Pattern, Rule, Selector

@@ -8,7 +8,7 @@ from typing import Any
 from hypothesis import strategies as st
 
 from kale_tag.kale import settings, tags
-from kale_tag.rules.registry import SEVERITIES
+from kale_tag.rules.registry import groups
 from kale_tag.spec import compile_section, read, rule
 
 Spec = dict[str, Any]
@@ -223,7 +223,7 @@ SPEC: dict[str, st.SearchStrategy[Any]] = {
     "unmatched": st.sampled_from(read.UNMATCHED),
     "legacy": st.sampled_from(read.LEGACY),
     "compile": some_of(COMPILE),
-    "ignore": mapping(st.sampled_from(sorted(SEVERITIES)), TEXTS),
+    "ignore": mapping(st.sampled_from(sorted(groups()["check"])), TEXTS),
 }
 
 

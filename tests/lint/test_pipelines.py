@@ -30,7 +30,7 @@ from kale_tag.commands.shared.targets import find_targets
 from kale_tag.compiler.build import build_pipeline
 from kale_tag.compiler.package import package
 from kale_tag.diagnostics import Diagnostic, Label, Source, Span, UserError, error
-from kale_tag.kale.checks import KALE_ALONE, TAG_CHECKS, has_kale_tags
+from kale_tag.kale.checks import TAG_CHECKS, has_kale_tags
 from kale_tag.kale.checks import lint as lint_tags
 from kale_tag.kale.settings import CompileOptions
 from kale_tag.lint import pipelines as lint
@@ -39,16 +39,13 @@ from kale_tag.lint.outputs import UNPICKLABLE
 from kale_tag.notebook.model import Notebook
 from kale_tag.notebook.places import Places, in_files
 from kale_tag.notebook.read import read_notebook
-from kale_tag.rules.registry import SEVERITIES
+from kale_tag.rules.registry import groups, page, stops_compile
 
 EXAMPLES = Path(__file__).parents[2] / "examples"
 HEAD = f"# %metadata {json.dumps({'kubeflow_notebook': SETTINGS})}\n"
 
 TAG_CODES = {check.__name__.replace("_", "-") for check in TAG_CHECKS}
-LET_THROUGH = {"leaked-secret", "tag-drift", "setting-drift", "panel-drift", "one-pipeline-name"}
-REFUSED = {code for code, severity in SEVERITIES.items() if severity == "error"}
-REFUSED = REFUSED - KALE_ALONE - LET_THROUGH
-"""What stops compile; it lets secrets go where they like."""
+REFUSED = {*filter(stops_compile, groups()["check"])}
 
 ONE_STEP = """\
 version: 1
@@ -199,11 +196,9 @@ def test_documents() -> None:
         except UserError:
             compiles = False
         seen[compiles] += 1
-        stopping = [one.code for one in diagnostics if one.severity == "error"]
-        passed = KALE_ALONE | {"leaked-secret"}  # `compile` reports these and goes on
-        stopping = [code for code in stopping if code not in passed]
+        stopping = [one.code for one in diagnostics if stops_compile(one.code)]
         assert compiles == (not stopping), (text, stopping)
-        assert all(one.severity == SEVERITIES[one.code] for one in diagnostics)
+        assert all(one.severity == page(one.code).severity for one in diagnostics)
         places = {"nb.ipynb": Places(read)}
         for name, other in others.items():
             places[name] = Places(read_notebook(from_percent(other), name))
@@ -244,7 +239,7 @@ def test_all_that_compile_says_is_known_to_check() -> None:
     others = {"not-in-dsl", "broken-package", "not-a-package", "package-of-others"}
     others |= {"invalid-argument", "no-value", "parameter-type", "unknown-parameter"}
     assert len(codes) > 50
-    assert codes - SEVERITIES.keys() == others
+    assert codes - {*groups()["check"]} == others
 
 
 @pytest.mark.parametrize("path", [one for one in UNPICKLABLE if _of_python(one)])
