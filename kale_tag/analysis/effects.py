@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable
 
-from kale_tag.analysis.calls import FILLED, SPOILING_METHODS, UFUNCS, Change
+from kale_tag.analysis.calls import Change, known
 from kale_tag.analysis.model import (
     CONTAINER,
     METHOD,
@@ -165,9 +165,9 @@ def _unknown(call: Call) -> Iterable[tuple[str, Change]]:
     if call.receiver is not None:
         for key in call.receiver:
             yield key, Change.MAYBE if call.known is None else call.known
-    spoils = call.receiver is not None and call.name in SPOILING_METHODS
+    spoils = call.receiver is not None and call.name in known("spoiling_methods")
     for place, keys in call.arguments:
-        filled = place in FILLED or (place == 2 and _is_ufunc(call.name))
+        filled = place in known("filled") or (place == 2 and _is_ufunc(call.name))
         change = Change.MAYBE if call.known is None or spoils or filled else Change.NONE
         if call.known is Change.LIKELY and call.receiver is None and place == 0:
             change = Change.LIKELY
@@ -177,4 +177,4 @@ def _unknown(call: Call) -> Iterable[tuple[str, Change]]:
 
 def _is_ufunc(path: str) -> bool:
     module, _, name = path.rpartition(".")
-    return module == "numpy" and name in UFUNCS
+    return module == "numpy" and name in known("ufuncs")

@@ -132,7 +132,7 @@ class Expressions(Texts):
                 func.attr, inplace=None if flag is None else not _is(flag, value=False)
             )
             owner = func.value
-            if isinstance(owner, ast.Name) and owner.id in calls.TYPES and given[:1]:
+            if isinstance(owner, ast.Name) and owner.id in calls.known("types") and given[:1]:
                 owner = given[0][1]  # `list.append(rows, 1)`
             call = Call(func.attr, known, frozenset(self.roots(owner)), arguments)
             if known is not Change.NONE:

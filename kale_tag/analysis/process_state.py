@@ -1,91 +1,35 @@
 """The state of a process: what code of a step sets, and which code depends on it.
 
 Seeds, environment variables, the working directory, options of modules. Each is known by the name
-of what is set, such as `numpy.random` or `os.environ[HOME]`.
+of what is set, such as `numpy.random` or `os.environ[HOME]`; `process_state.toml` lists them.
 """
 
 import ast
+import functools
 from collections.abc import Iterable, Iterator, Mapping
+from typing import Any
 
-from kale_tag.analysis.calls import AXES, PLOTS, words
+from kale_tag.analysis.calls import known, tables
 from kale_tag.analysis.distributions import standard_modules
 from kale_tag.analysis.paths import dotted, root_of
 
-_SETTERS: Mapping[str, str] = {
-    "random.seed": "random",
-    "numpy.random.seed": "numpy.random",
-    "torch.manual_seed": "torch",
-    "torch.cuda.manual_seed": "torch",
-    "torch.cuda.manual_seed_all": "torch",
-    "lightning.seed_everything": "torch",
-    "lightning.pytorch.seed_everything": "torch",
-    "pytorch_lightning.seed_everything": "torch",
-    "transformers.set_seed": "torch",
-    "tensorflow.random.set_seed": "tensorflow",
-    "tensorflow.set_random_seed": "tensorflow",
-    "keras.utils.set_random_seed": "tensorflow",
-    "tensorflow.keras.utils.set_random_seed": "tensorflow",
-    "os.chdir": "cwd",
-    "sys.path.append": "sys.path",
-    "sys.path.extend": "sys.path",
-    "sys.path.insert": "sys.path",
-    "decimal.setcontext": "decimal",
-    "pandas.set_option": "pandas",
-    "matplotlib.rc": "matplotlib",
-    "matplotlib.pyplot.rc": "matplotlib",
-    "matplotlib.rcParams.update": "matplotlib",
-    "matplotlib.pyplot.rcParams.update": "matplotlib",
-    "matplotlib.pyplot.style.use": "matplotlib",
-    "matplotlib.style.use": "matplotlib",
-    "seaborn.set": "matplotlib",
-    "seaborn.set_context": "matplotlib",
-    "seaborn.set_palette": "matplotlib",
-    "seaborn.set_style": "matplotlib",
-    "seaborn.set_theme": "matplotlib",
-}
 
-_WORDS: Mapping[str, str] = {
-    "random": "the seed of `random`",
-    "numpy.random": "the seed of `numpy.random`",
-    "torch": "the seed of `torch`",
-    "tensorflow": "the seed of `tensorflow`",
-    "cwd": "the working directory",
-    "sys.path": "`sys.path`",
-    "decimal": "the context of `decimal`",
-    "pandas": "options of `pandas`",
-    "matplotlib": "the style of plots",
-}
+def _tables() -> Mapping[str, Any]:
+    return tables("process_state")
 
-_SEEDED = words("Generator RandomState Random SystemRandom default_rng getstate seed setstate")
-_DRAWING = words(
-    "BaggingClassifier BaggingRegressor DecisionTreeClassifier DecisionTreeRegressor"
-    " ExtraTreesClassifier ExtraTreesRegressor GradientBoostingClassifier"
-    " GradientBoostingRegressor KMeans MLPClassifier MLPRegressor RandomForestClassifier"
-    " RandomForestRegressor SGDClassifier SGDRegressor ShuffleSplit StratifiedShuffleSplit TSNE"
-    " resample shuffle train_test_split make_blobs make_classification make_regression"
-)
-_RELATIVE = words("os.getcwd os.listdir glob.glob")
 
-_READ_BY: Mapping[str, frozenset[str]] = {
-    "AWS_": words("boto3 s3fs"),
-    "CUDA_": words("jax tensorflow torch"),
-    "GOOGLE_": words("google"),
-    "HF_": words("datasets huggingface_hub transformers"),
-    "KERAS_": words("keras"),
-    "MLFLOW_": words("mlflow"),
-    "TF_": words("tensorflow"),
-    "TOKENIZERS_": words("tokenizers transformers"),
-    "WANDB_": words("wandb"),
-    "XLA_": words("jax"),
-}
-"""Beginnings of environment variables, and the modules that read them."""
+@functools.cache
+def _setters() -> Mapping[str, str]:
+    """The functions that set a state, and its name."""
+    states = _tables()["states"]
+    return {path: name for name, state in states.items() for path in state["setters"]}
 
 
 def in_words(state: str) -> str:
     """What is set, for a message."""
     if state.startswith("os.environ["):
         return f"the environment variable `{state[11:-1]}`"
-    return _WORDS.get(state, f"`{state}`")
+    return str(_tables()["states"].get(state, {"words": f"`{state}`"})["words"])
 
 
 def settings(node: ast.AST, modules: Mapping[str, str]) -> Iterator[str]:
@@ -93,8 +37,8 @@ def settings(node: ast.AST, modules: Mapping[str, str]) -> Iterator[str]:
     match node:
         case ast.Call(func=func, args=args):
             path = dotted(func, modules)
-            if path in _SETTERS:
-                yield _SETTERS[path]
+            if path in _setters():
+                yield _setters()[path]
             elif path in {"os.environ.setdefault", "os.putenv"}:
                 yield from (f"os.environ[{name}]" for name in _texts(args[:1]))
             elif path.startswith("get_ipython") or path == "":
@@ -163,10 +107,10 @@ def _depends(state: str, node: ast.AST, modules: Mapping[str, str]) -> bool:
     if state in {"decimal", "pandas"}:
         return isinstance(node, ast.Name) and _module(node, modules) == state
     if state == "matplotlib":
-        draws = isinstance(node, ast.Attribute) and node.attr in PLOTS | AXES
+        draws = isinstance(node, ast.Attribute) and node.attr in known("plots") | known("axes")
         named = isinstance(node, ast.Name) and _module(node, modules) in {state, "seaborn"}
         return draws or named
-    if state not in _WORDS:
+    if state not in _tables()["states"]:
         return _path_of(node, modules) == state
     return isinstance(node, ast.Call) and _draws(state, node, modules)
 
@@ -177,13 +121,13 @@ def _draws(state: str, node: ast.Call, modules: Mapping[str, str]) -> bool:
     given = {one.arg for one in node.keywords}
     match state:
         case "random":
-            return path.startswith("random.") and last not in _SEEDED
+            return path.startswith("random.") and last not in _tables()["seeded"]
         case "numpy.random" if path.startswith("numpy.random."):
-            return last not in _SEEDED
+            return last not in _tables()["seeded"]
         case "numpy.random":
             sampled = isinstance(node.func, ast.Attribute) and node.func.attr == "sample"
             frames = "pandas" in modules.values() and not path.startswith("random.")
-            drawn = path.startswith("sklearn.") and last in _DRAWING
+            drawn = path.startswith("sklearn.") and last in _tables()["drawing"]
             return (drawn or (sampled and frames)) and "random_state" not in given
         case "torch":
             layers = path.startswith("torch.nn.") and last[:1].isupper()
@@ -193,7 +137,7 @@ def _draws(state: str, node: ast.Call, modules: Mapping[str, str]) -> bool:
             ours = path.startswith(("tensorflow.", "keras.")) and not last.endswith("_seed")
             return ours and (".random." in path or ".layers." in path)
         case _:
-            return path in _RELATIVE or (path == "open" and _is_relative(node.args[:1]))
+            return path in _tables()["relative"] or (path == "open" and _is_relative(node.args[:1]))
 
 
 def _reads_environment(name: str, node: ast.AST, modules: Mapping[str, str]) -> bool:
@@ -206,7 +150,9 @@ def _reads_environment(name: str, node: ast.AST, modules: Mapping[str, str]) -> 
         case ast.Subscript(value=holder, slice=key, ctx=ast.Load()):
             return dotted(holder, modules) == "os.environ" and name in _texts([key])
         case ast.Name():
-            readers = [users for start, users in _READ_BY.items() if name.startswith(start)]
+            readers = [
+                users for start, users in _tables()["read_by"].items() if name.startswith(start)
+            ]
             readers = [] if name.startswith("TF_CPP_") else readers  # what TensorFlow prints
             return any(_module(node, modules) in users for users in readers)
         case _:

@@ -217,13 +217,13 @@ class Names:
     def _given_by_method(
         self, node: ast.Call, func: ast.Attribute, given: Iterable[ast.expr]
     ) -> dict[str, bool]:
-        if func.attr in calls.PLOTS:
+        if func.attr in calls.known("plots"):
             axes = [one.value for one in node.keywords if one.arg == "ax"]
             return {**self._parts(axes, keep=True), VOLATILE: True}
-        if func.attr in calls.FRESH or func.attr == "copy":
+        if calls.is_fresh(func.attr) or func.attr == "copy":
             return {f"{key}{METHOD}{func.attr}": False for key in self.roots(func.value)}
         found = self._parts([func.value, *given])
-        return {**found, VOLATILE: True} if func.attr in calls.AXES else found
+        return {**found, VOLATILE: True} if func.attr in calls.known("axes") else found
 
     def _parts(self, nodes: Iterable[ast.expr], *, keep: bool = False) -> dict[str, bool]:
         return self._shared(nodes, lambda _: keep)

@@ -1,57 +1,15 @@
-"""Lints of what steps give away: secrets, and values that cannot be written to a file."""
+"""Lints of what steps pass on: secrets, and values that cannot be written to a file."""
 
 import ast
 from collections.abc import Collection, Iterator, Mapping
 
+from kale_tag.analysis.calls import unpicklable
 from kale_tag.analysis.model import Spot
 from kale_tag.analysis.paths import dotted
 from kale_tag.analysis.source import Parsed
 from kale_tag.diagnostics import Diagnostic
 from kale_tag.lint.context import Compilation, CompiledNotebook
 from kale_tag.rules.registry import found
-
-UNPICKLABLE: Mapping[str, str] = {
-    "open": "an open file",
-    "io.open": "an open file",
-    "gzip.open": "an open file",
-    "zipfile.ZipFile": "an open file",
-    "tempfile.NamedTemporaryFile": "an open file",
-    "tempfile.TemporaryFile": "an open file",
-    "csv.reader": "a reader of an open file",
-    "csv.writer": "a writer of an open file",
-    "csv.DictReader": "a reader of an open file",
-    "threading.Lock": "a lock",
-    "threading.RLock": "a lock",
-    "threading.Condition": "a lock",
-    "threading.Event": "an event of threads",
-    "threading.Thread": "a thread",
-    "multiprocessing.Lock": "a lock",
-    "multiprocessing.Pool": "a pool of processes",
-    "multiprocessing.Queue": "a queue of processes",
-    "queue.Queue": "a queue of threads",
-    "concurrent.futures.ThreadPoolExecutor": "a pool of threads",
-    "concurrent.futures.ProcessPoolExecutor": "a pool of processes",
-    "socket.socket": "a socket",
-    "subprocess.Popen": "a process",
-    "sqlite3.connect": "a connection to a database",
-    "psycopg2.connect": "a connection to a database",
-    "pymysql.connect": "a connection to a database",
-    "pyodbc.connect": "a connection to a database",
-    "duckdb.connect": "a connection to a database",
-    "mysql.connector.connect": "a connection to a database",
-    "snowflake.connector.connect": "a connection to a database",
-    "sqlalchemy.create_engine": "a connection to a database",
-    "pymongo.MongoClient": "a connection to a database",
-    "redis.Redis": "a connection to a database",
-    "boto3.client": "a client of AWS",
-    "boto3.resource": "a client of AWS",
-    "boto3.Session": "a client of AWS",
-    "google.cloud.storage.Client": "a client of Google's",
-    "google.cloud.bigquery.Client": "a client of Google's",
-    "tensorflow.Session": "a session of TensorFlow",
-    "tensorflow.compat.v1.Session": "a session of TensorFlow",
-}
-"""What calls of these give, which no pickle can hold. Of Python's own all were tried."""
 
 _READS = frozenset(["os.environ.get", "os.getenv", "os.environ.pop", "os.environ.setdefault"])
 
@@ -100,13 +58,13 @@ def _unpicklable(
         case ast.Call(func=ast.Name(id=name)) if name in generators:
             return _GENERATOR
         case ast.Call(func=func):
-            return UNPICKLABLE.get(dotted(func, modules), "")
+            return unpicklable().get(dotted(func, modules), "")
         case _:
             return ""
 
 
 def _generators(part: CompiledNotebook) -> Iterator[str]:
-    """Functions of the notebook that give a generator."""
+    """Functions of the notebook that return a generator."""
     for cells in (part.draft.shared, *part.draft.cells.values()):
         for cell in cells:
             for node in cell.tree.body:
@@ -136,7 +94,7 @@ def _value(spot: Spot) -> ast.expr | None:
 
 
 def leaked_secret(compilation: Compilation) -> Iterator[Diagnostic]:
-    """A secret that a step prints, or gives to another step."""
+    """A secret that a step prints, or passes to another step."""
     for part in compilation.parts:
         modules = part.flow.modules
         for unit, step in part.steps:

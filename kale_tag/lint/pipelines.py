@@ -1,20 +1,16 @@
-"""All findings in a pipeline: the diagnostics of compiling it, and those of the lints."""
+"""All findings in a pipeline. Those in the pipeline as a whole are here: its resources, its name."""
 
-from collections.abc import Iterable, Iterator
+import ast
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
-from kale_tag.diagnostics import Diagnostic, Label
-from kale_tag.lint import order, outputs, resources, state, variables
-from kale_tag.lint.context import Compilation
+from kale_tag.analysis.calls import known
+from kale_tag.analysis.paths import dotted
+from kale_tag.analysis.units import Unit
+from kale_tag.diagnostics import Diagnostic, Label, listed
+from kale_tag.lint import order, outputs, state, variables
+from kale_tag.lint.context import Compilation, CompiledNotebook
 from kale_tag.rules.registry import found
-
-LINTS = (
-    *variables.LINTS,
-    *outputs.LINTS,
-    *order.LINTS,
-    *state.LINTS,
-    *resources.LINTS,
-)
 
 
 def lint(compilation: Compilation) -> Iterator[Diagnostic]:
@@ -22,6 +18,71 @@ def lint(compilation: Compilation) -> Iterator[Diagnostic]:
     yield from dict.fromkeys(compilation.diagnostics)
     for check in LINTS:
         yield from check(compilation)
+
+
+def no_limits(compilation: Compilation) -> Iterator[Diagnostic]:
+    """Steps that train large models or use a GPU, and have no limit or request."""
+    places: list[tuple[str, Label]] = []
+    for part in compilation.parts:
+        for unit, step in part.steps:
+            settings = step.settings
+            if not settings.limits and not settings.requests:
+                why = _heavy(part, unit)
+                places += [] if why is None else [(unit.name, why)]
+    if places:
+        names = [name for name, _ in places]
+        yield found(
+            "no-limits",
+            f"step{'s' if names[1:] else ''} {listed(names)} "
+            f"{'train large models or use GPUs' if names[1:] else 'trains a large model or uses a GPU'}"
+            f", and {'have' if names[1:] else 'has'} no limit or request",
+            places[0][1],
+            also=[label for _, label in places[1:]],
+            help="`limits: {cpu: 4, memory: 8Gi}` in the rule of a spec, or `steps_defaults`",
+        )
+
+
+def _heavy(part: CompiledNotebook, unit: Unit) -> Label | None:
+    """Where the unit plainly trains a large model, or uses a GPU."""
+    modules = part.flow.modules
+    for cell in part.draft.cells[unit.name]:
+        for node in part.nodes(cell):
+            if isinstance(node, ast.Call) and (_trains(node, modules) or _on_gpu(node, modules)):
+                return cell.place(node)
+    return None
+
+
+def _trains(node: ast.Call, modules: Mapping[str, str]) -> bool:
+    path = dotted(node.func, modules)
+    if path.partition(".")[0] in known("trainers") and path.endswith(("Trainer", "Accelerator")):
+        return True
+    if not isinstance(node.func, ast.Attribute):
+        return False
+    given = {one.arg for one in node.keywords}
+    method = node.func.attr
+    return method in known("training") or (
+        method == "fit" and bool(given & {"epochs", "steps_per_epoch"})
+    )
+
+
+def _on_gpu(node: ast.Call, modules: Mapping[str, str]) -> bool:
+    """`model.to("cuda")`, `torch.device("cuda")`, `XGBClassifier(tree_method="gpu_hist")`."""
+    moves = isinstance(node.func, ast.Attribute) and node.func.attr == "to"
+    if moves or dotted(node.func, modules) == "torch.device":
+        return any(_names_gpu(one) for value in node.args for one in ast.walk(value))
+    named: list[tuple[object, ast.expr]] = [(one.arg, one.value) for one in node.keywords]
+    for value in (*node.args, *(one.value for one in node.keywords)):
+        if isinstance(value, ast.Dict):
+            keys = (one.value if isinstance(one, ast.Constant) else None for one in value.keys)
+            named += zip(keys, value.values, strict=True)
+    return any(name in known("devices") and _names_gpu(value) for name, value in named)
+
+
+def _names_gpu(node: ast.AST) -> bool:
+    return isinstance(node, ast.Constant) and str(node.value).lower().startswith(("cuda", "gpu"))
+
+
+LINTS = (*variables.LINTS, *outputs.LINTS, *order.LINTS, *state.LINTS, no_limits)
 
 
 @dataclass(frozen=True, slots=True)

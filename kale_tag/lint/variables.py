@@ -108,7 +108,7 @@ def _is_handle(value: ast.expr, modules: Mapping[str, str]) -> bool:
     if dotted(func, modules).partition(".")[0] in {"matplotlib", "seaborn", "plotly"}:
         return True
     parts = [one.attr for one in ast.walk(func) if isinstance(one, ast.Attribute)]
-    return any(one in calls.PLOTS | calls.AXES for one in parts)
+    return any(one in calls.known("plots") | calls.known("axes") for one in parts)
 
 
 def unused_parameter(compilation: Compilation) -> Iterator[Diagnostic]:

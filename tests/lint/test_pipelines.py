@@ -24,6 +24,7 @@ from pipelines import RUNTIME
 from pipelines_of import DOCUMENTS, options_of
 
 import kale_tag
+from kale_tag.analysis.calls import unpicklable
 from kale_tag.cli import main
 from kale_tag.commands.shared import pipelines
 from kale_tag.commands.shared.targets import find_targets
@@ -35,7 +36,6 @@ from kale_tag.kale.checks import lint as lint_tags
 from kale_tag.kale.settings import CompileOptions
 from kale_tag.lint import pipelines as lint
 from kale_tag.lint.context import compile_notebook
-from kale_tag.lint.outputs import UNPICKLABLE
 from kale_tag.notebook.model import Notebook
 from kale_tag.notebook.places import Places, in_files
 from kale_tag.notebook.read import read_notebook
@@ -242,7 +242,7 @@ def test_all_that_compile_says_is_known_to_check() -> None:
     assert codes - {*groups()["check"]} == others
 
 
-@pytest.mark.parametrize("path", [one for one in UNPICKLABLE if _of_python(one)])
+@pytest.mark.parametrize("path", [one for one in unpicklable() if _of_python(one)])
 def test_what_cannot_be_pickled(path: str, tmp_path: Path) -> None:
     """What is told to be no value for a file is none."""
     module, _, name = path.rpartition(".")
