@@ -38,7 +38,7 @@ def tag_errors(tagged: TaggedNotebook) -> Iterator[Diagnostic]:
 def has_kale_tags(notebook: Notebook) -> bool:
     """Whether *notebook* is meant to be a pipeline.
 
-    JupyterLab's panel gives settings to each notebook that is opened in it; tags are somebody's.
+    JupyterLab's panel adds settings to each notebook that is opened in it; tags are somebody's.
     """
     return TaggedNotebook(notebook).has_kale_tags
 
@@ -234,7 +234,7 @@ def why_reserved(name: str) -> str:
 
 
 def repeated_setting(nb: TaggedNotebook) -> Iterator[Diagnostic]:
-    """A setting that a cell gives its step twice, with two values."""
+    """A setting that a cell has twice, with two values."""
     for cell in nb.cells:
         known: dict[tuple[str, str], int] = {}
         for position in cell.positions(*tags.SETTING_KINDS):

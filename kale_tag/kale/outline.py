@@ -86,7 +86,7 @@ class Outline:
 
 
 def role_of(listed: Sequence[str]) -> Role:
-    """The role that the tags *listed* give a code cell.
+    """The role of a code cell with the tags *listed*.
 
     At the first special tag Kale stops reading. Of several steps the first counts.
     """

@@ -13,16 +13,12 @@ CodeKind = Literal["imports", "functions", "step"]
 
 @dataclass(frozen=True, slots=True)
 class Code:
-    """The source of one cell, and the same as plain Python.
+    """The source of one cell, and the same as plain Python."""
 
-    *python* has the lines of *source*, one for one: IPython's syntax is rewritten in place. *cell*
-    is the 0-based number of the cell in the notebook, *kind* what it is to the steps that run it.
-    """
-
-    cell: int
+    cell: int  # the 0-based number of the cell in the notebook
     source: str
-    python: str
-    kind: CodeKind = "step"
+    python: str  # the lines of *source*, one for one: IPython's syntax is rewritten in place
+    kind: CodeKind = "step"  # what it is to the steps that run it
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,24 +66,17 @@ class StepSettings:
 
 @dataclass(frozen=True, slots=True)
 class Step:
-    """One step. It runs the shared code of its notebook, then its own.
-
-    *prev* are the steps that must end before it starts: those of its `prev` tags and those that
-    give it a variable. *ins* maps each variable that it takes to the step that gives it, *outs*
-    each that it gives to the type of the artifact, *parameters* are those that it uses, *metrics*
-    the variables whose values it reports; all in a fixed order. *together* are groups of outputs
-    that may share an object. *packages* are requirements for pip.
-    """
+    """One step. It runs the shared code of its notebook, then its own; all is in a fixed order."""
 
     name: str
     code: tuple[Code, ...]
-    prev: tuple[str, ...] = ()
-    ins: Mapping[str, str] = field(default_factory=dict)
-    outs: Mapping[str, ArtifactType] = field(default_factory=dict)
-    parameters: tuple[str, ...] = ()
-    together: tuple[tuple[str, ...], ...] = ()
-    metrics: tuple[str, ...] = ()
-    packages: tuple[str, ...] = ()
+    prev: tuple[str, ...] = ()  # steps that must end first: of `prev` tags, and producers
+    ins: Mapping[str, str] = field(default_factory=dict)  # variables it uses, and their producers
+    outs: Mapping[str, ArtifactType] = field(default_factory=dict)  # variables that others use
+    parameters: tuple[str, ...] = ()  # those that it uses
+    together: tuple[tuple[str, ...], ...] = ()  # groups of outputs that may share an object
+    metrics: tuple[str, ...] = ()  # variables whose values it reports
+    packages: tuple[str, ...] = ()  # requirements for pip
     settings: StepSettings = StepSettings()
     label: Label | None = None
 
@@ -98,15 +87,11 @@ class Step:
 
 @dataclass(frozen=True, slots=True)
 class SubPipeline:
-    """Another notebook, run as a pipeline inside this one.
-
-    *ins*, *outs* and *prev* are as those of a step. Inside of *pipeline*, an input that comes from
-    outside is one that its steps take from the step named "".
-    """
+    """Another notebook, run as a pipeline inside this one."""
 
     name: str
-    pipeline: "Pipeline"
-    prev: tuple[str, ...] = ()
+    pipeline: "Pipeline"  # what comes from outside has the producer ""
+    prev: tuple[str, ...] = ()  # this and the next three are as those of a step
     ins: Mapping[str, str] = field(default_factory=dict)
     outs: Mapping[str, ArtifactType] = field(default_factory=dict)
     parameters: tuple[str, ...] = ()
@@ -125,7 +110,7 @@ class Volume:
 
 @dataclass(frozen=True, slots=True)
 class SecurityContext:
-    """As whom the containers run; None where nothing is said."""
+    """As whom the containers run; None where nothing is set."""
 
     run_as_user: int | None = None
     run_as_group: int | None = None
@@ -134,25 +119,21 @@ class SecurityContext:
 
 @dataclass(frozen=True, slots=True)
 class Pipeline:
-    """The pipeline that a notebook makes, ready to be packaged.
-
-    *notebook* is the path of the notebook, as the user gave it. *shared* is the code of its
-    `imports` and then of its `functions` cells, which every step runs first; from the first of them
-    that a step runs in part only, they stand in the code of the steps. *steps* stand in an
-    order in which they can run. *warnings* say what of the notebook is not kept.
-    """
+    """The pipeline that a notebook makes, ready to be packaged."""
 
     name: str
-    notebook: str
+    notebook: str  # its path, as the user wrote it
     description: str = ""
     experiment: str = ""
     parameters: tuple[Parameter, ...] = ()
+    # `imports` cells, then `functions` cells, which every step runs first. From the first of them
+    # that a step runs in part only, they are in the code of the steps.
     shared: tuple[Code, ...] = ()
-    steps: tuple[Step | SubPipeline, ...] = ()
+    steps: tuple[Step | SubPipeline, ...] = ()  # in an order in which they can run
     volumes: tuple[Volume, ...] = ()
     security: SecurityContext | None = None
     caching: bool = True
-    ttl: int | None = None
+    ttl: int | None = None  # seconds
     pip_index_urls: tuple[str, ...] = ()
-    warnings: tuple[Diagnostic, ...] = ()
+    warnings: tuple[Diagnostic, ...] = ()  # of what is not kept of the notebook
     description_label: Label | None = field(default=None, compare=False, repr=False)

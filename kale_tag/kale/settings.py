@@ -33,7 +33,7 @@ def problems(
 ) -> Iterator[tuple[str, Diagnostic]]:
     """What `read` notes of *settings* that are values of JSON, each with the key that is wrong.
 
-    *place* gives the place of the value at a path; without it the places are empty.
+    *place* returns the place of the value at a path; without it the places are empty.
     """
     nowhere = Label(Source(""))
     root = json_tree(dict(settings), place or (lambda _: nowhere))

@@ -21,7 +21,7 @@ SWITCH = ("enabled", "disabled")
 
 
 def valid_name(text: str) -> str:
-    """The nearest name that Kale takes for a step: `Load data` gives `load_data`; "" if none is."""
+    """The nearest name that Kale takes for a step: `load_data` for `Load data`; "" if none is."""
     name = re.sub(r"[^a-z0-9_]+", "_", text.strip().lower()).strip("_")
     return f"_{name}" if name[:1].isdigit() else name
 
@@ -63,10 +63,10 @@ class Kind:
     """One kind of tag: what is before the first colon, and what follows from it."""
 
     name: str
-    use: Literal["special", "role", "dependency", "setting"]  # what it says of its cell
+    use: Literal["special", "role", "dependency", "setting"]  # what its cell is by it
     parts: tuple[TagPart, ...] = ()
     key: int | None = None  # the part that tells it from others of its kind; None: a step has one
-    spec_key: str = ""  # the key of a rule that gives the setting; with a key part it is a mapping
+    spec_key: str = ""  # the key of a rule that sets it; with a key part it is a mapping
     pod: tuple[str, str] | None = None  # where keys and values go in a package: a message of KFP's
     # Kubernetes executor, and a field. None: `compiler/settings.py` knows the setting by name.
     about: str = ""  # what the setting does, for the JSON Schema of specs
@@ -193,7 +193,7 @@ SPECIAL = tuple(kind.name for kind in KINDS.values() if kind.use == "special")
 SETTINGS: Mapping[str, Kind] = {
     kind.spec_key: kind for kind in KINDS.values() if kind.use == "setting"
 }
-"""The kinds of tag that say how a step runs, by the keys of a rule."""
+"""The kinds of tag that set how a step runs, by the keys of a rule."""
 
 SETTING_KINDS = tuple(kind.name for kind in SETTINGS.values())
 """Their names."""

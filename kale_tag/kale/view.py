@@ -15,7 +15,7 @@ from kale_tag.notebook.model import Notebook
 from kale_tag.notebook.places import Places, cell_label, tag_label
 
 SHOWN = 5
-"""Cells that one finding names; of more it gives the number."""
+"""Cells that one finding names; of the others it shows the number."""
 
 
 @dataclass(frozen=True, slots=True)
