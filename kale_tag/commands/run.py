@@ -31,7 +31,7 @@ from kale_tag.commands.shared.report import Report, style_for
 from kale_tag.compiler.read_package import Compiled, PackageTask, read_compiled
 from kale_tag.diagnostics import UserError, error, suggest
 from kale_tag.run import local
-from kale_tag.run.compare.comparison import (
+from kale_tag.run.comparison import (
     check_comparable,
     compare_runs,
     environment,
@@ -40,7 +40,6 @@ from kale_tag.run.compare.comparison import (
 from kale_tag.run.reuse import Reuse, RunPlace, place_for, reusable, reused_from
 from kale_tag.run.run_record import RunOutcome, keep_artifacts, write_run
 from kale_tag.run.this_machine import cluster_only, missing_packages
-from kale_tag.run.watch import Watch
 
 
 def run(  # noqa: PLR0913  one parameter an option
@@ -88,9 +87,9 @@ def run(  # noqa: PLR0913  one parameter an option
         check_comparable(loaded.name, loaded.pipeline)
     package = _until(compiled, until)
     found = read_arguments(loaded.header, param or (), params)
-    values = {one.name: found.get(one.name, one.default) for one in package.parameters}
-    arguments = {package.names[name]: value for name, value in values.items()}
-    place = place_for(keep, package.name)
+    values = {one.name: found.get(one.name, one.default) for one in loaded.header.parameters}
+    arguments = {loaded.header.names[name]: value for name, value in values.items()}
+    place = place_for(keep, loaded.header.pipeline)
     reused = _reused(package, arguments, place, start, cache=cache)
     to_run = [task for task in package.tasks if task.id not in reused]
     _check_packages(loaded, to_run, install=install)
@@ -100,10 +99,10 @@ def run(  # noqa: PLR0913  one parameter an option
     live = sys.stdout.isatty() and not verbose and os.environ.get("TERM") != "dumb"
     screen = Screen(style, place.folder, quiet, live, verbose)
     if not quiet:
-        print(f"{style.bold(package.name)}  {os.path.relpath(place.folder)}", flush=True)
+        print(f"{style.bold(loaded.header.pipeline)}  {os.path.relpath(place.folder)}", flush=True)
     now = dt.datetime.now().astimezone().isoformat(timespec="milliseconds")
-    outcome = RunOutcome(package.name, place.folder, now, parameters=values)
-    watch = Watch(package, outcome, arguments, reused)
+    outcome = RunOutcome(loaded.header.pipeline, place.folder, now, parameters=values)
+    watch = local.Watch(package, outcome, arguments, reused)
     limits = {
         task.id: float(timeout or int(task.platform.get("activeDeadlineSeconds", 0)))
         for task in to_run
@@ -136,7 +135,7 @@ def _check_whole(start: str, *, cache: bool) -> None:
         raise UserError(error("not-whole", message, help=f"leave out `{word}`"))
 
 
-def _execute(plan: local.LocalRun, watch: Watch, screen: Screen) -> bool:
+def _execute(plan: local.LocalRun, watch: local.Watch, screen: Screen) -> bool:
     """Run the pipeline and keep its artifacts; whether the user stopped it."""
     write_run(watch.run)
     interrupted = False
@@ -187,7 +186,8 @@ def _reused(
     again = {unit, *package.after(unit)}
     wanted = [task.id for task in package.tasks if task.unit not in again]
     if not place.earlier:
-        message = f"`--from {start}` needs an earlier run of `{package.name}`, but there is none"
+        message = f"`--from {start}` needs an earlier run of `{package.graph.name}`, but there is "
+        message += "none"
         where = os.path.relpath(os.path.dirname(place.folder) if place.home else place.folder)
         hint = f"run it once without `--from`; runs are searched in {where}"
         raise UserError(error("no-earlier-run", message, help=hint))

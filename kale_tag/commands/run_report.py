@@ -14,7 +14,6 @@ from kale_tag.render.run_text import TAIL, beyond, clean, failure, last_words
 from kale_tag.render.text import Style
 from kale_tag.run import local
 from kale_tag.run.run_record import RunComparison, RunOutcome, StepOutcome
-from kale_tag.run.watch import Watch
 
 KEPT = 100_000
 """Bytes of a long log that the page shows from either end."""
@@ -121,7 +120,7 @@ def _is_ascii() -> bool:
 
 
 def finish(  # noqa: PLR0913  the options of the command
-    watch: Watch,
+    watch: local.Watch,
     diagnostics: Report,
     compare: Callable[[], RunComparison] | None,
     *,
@@ -152,14 +151,14 @@ def finish(  # noqa: PLR0913  the options of the command
     return 0 if done and not (compared and compared.different) else 1
 
 
-def page_of(watch: Watch, compared: RunComparison | None) -> str:
+def page_of(watch: local.Watch, compared: RunComparison | None) -> str:
     """The page of a run that has ended."""
     run, parts = watch.run, {}
     for task in watch.package.tasks:
         step = next(one for one in run.steps if one.task == task.id)
         page = b""
-        if task.report:
-            page = _read(os.path.join(run.folder, "artifacts", task.id, task.report))
+        if report := task.spec.get("report"):
+            page = _read(os.path.join(run.folder, "artifacts", task.id, report))
         path = os.path.join(run.folder, "logs", f"{task.id}.log")
         log = _read(path, KEPT)
         failed = step.state == "failed"
@@ -173,7 +172,7 @@ def page_of(watch: Watch, compared: RunComparison | None) -> str:
 
 
 def _write_pages(
-    watch: Watch, diagnostics: Report, report: str, compared: RunComparison | None
+    watch: local.Watch, diagnostics: Report, report: str, compared: RunComparison | None
 ) -> None:
     page = page_of(watch, compared).encode(errors="replace")
     for path in dict.fromkeys((os.path.join(watch.run.folder, "report.html"), report)):
@@ -207,7 +206,9 @@ def _print_comparison(
         print(style.dim(f"  {remarks} (--verbose names them)"))
 
 
-def _report_step(watch: Watch, step: StepOutcome, diagnostics: Report, *, words: bool) -> None:
+def _report_step(
+    watch: local.Watch, step: StepOutcome, diagnostics: Report, *, words: bool
+) -> None:
     """Report why a step failed, and where in the notebook; its last *words* too."""
     path = os.path.join(watch.run.folder, "logs", f"{step.task}.log")
     task = next(one for one in watch.package.tasks if one.id == step.task)
@@ -219,7 +220,7 @@ def _report_step(watch: Watch, step: StepOutcome, diagnostics: Report, *, words:
     diagnostics.show([diagnostic])
 
 
-def _report_runner(watch: Watch, diagnostics: Report) -> None:
+def _report_runner(watch: local.Watch, diagnostics: Report) -> None:
     """Report that KFP's runner stopped, though no step failed."""
     log = os.path.relpath(os.path.join(watch.run.folder, "kfp.log"))
     why = watch.problem or _last_line(log) or f"exit code {watch.code}"

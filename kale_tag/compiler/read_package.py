@@ -85,11 +85,11 @@ class PackageTask:
     outputs: tuple[str, ...]
     variables: Mapping[str, str]  # output to the variable of the notebook
     metrics: str  # the output with the metrics, or ""
-    report: str  # the output with the HTML page, or ""
     requirements: tuple[str, ...]  # as pip reads them
+    spec: Document  # what it is to the runtime
     executor: Document  # the container
-    platform: Document = field(default_factory=dict)  # its part of the platform spec
-    cache: bool = False  # whether KFP may reuse its outputs
+    platform: Document  # its part of the platform spec
+    cache: bool  # whether KFP may reuse its outputs
 
     @property
     def title(self) -> str:
@@ -101,40 +101,36 @@ class PackageTask:
 class Compiled:
     """A package of `kale-tag compile`."""
 
-    spec: dict[str, Any]
-    platform: dict[str, Any] | None
-    name: str  # the name of the pipeline
-    parameters: tuple[Parameter, ...]  # under their names in the notebook
-    names: Mapping[str, str]  # parameter in the notebook to its name in the package
+    header: PackageHeader
     tasks: tuple[PackageTask, ...]  # in an order in which they can run
-    dependencies: Mapping[str, tuple[str, ...]]  # unit to the units it depends on
     graph: Pipeline  # the pipeline without its code, to be drawn
+
+    @property
+    def dependencies(self) -> dict[str, tuple[str, ...]]:
+        """Each step of the outermost pipeline and the steps that it depends on."""
+        return {unit.name: unit.prev for unit in self.graph.steps}
 
     def before(self, unit: str) -> set[str]:
         """The units that *unit* depends on, directly or not."""
-        found: set[str] = set()
-        todo = list(self.dependencies[unit])
+        on, found, todo = self.dependencies, set[str](), [unit]
         while todo:
-            other = todo.pop()
-            if other not in found:
-                found.add(other)
-                todo += self.dependencies[other]
+            new = {*on[todo.pop()]} - found
+            found |= new
+            todo += new
         return found
 
     def until(self, unit: str) -> "Compiled":
         """The same package with *unit* and what it depends on, and nothing else."""
         kept = {*self.before(unit), unit}
-        dag = self.spec["root"]["dag"]
-        titles = {task_name(one): one for one in self.dependencies}
-        root = {name: task for name, task in dag["tasks"].items() if titles[name] in kept}
-        return replace(
-            self,
-            spec={**self.spec, "root": {**self.spec["root"], "dag": {**dag, "tasks": root}}},
-            tasks=tuple(task for task in self.tasks if task.unit in kept),
-            dependencies={name: on for name, on in self.dependencies.items() if name in kept},
-            graph=replace(
-                self.graph, steps=tuple(step for step in self.graph.steps if step.name in kept)
-            ),
+        keys = {task_name(one) for one in kept}
+        spec = self.header.spec
+        dag = spec["root"]["dag"]
+        tasks = {key: task for key, task in dag["tasks"].items() if key in keys}
+        spec = {**spec, "root": {**spec["root"], "dag": {**dag, "tasks": tasks}}}
+        return Compiled(
+            replace(self.header, spec=spec),
+            tuple(task for task in self.tasks if task.unit in kept),
+            replace(self.graph, steps=tuple(one for one in self.graph.steps if one.name in kept)),
         )
 
     def after(self, unit: str) -> set[str]:
@@ -198,9 +194,13 @@ def read_compiled(header: PackageHeader) -> Compiled:
         hint = "run it with `kfp.local`: kfp.components.load_component_from_file(...)"
         raise UserError(error("package-of-others", message, Label(Source(name)), help=hint))
     try:
-        return _PackageReader(header.spec, header.platform).compiled()
+        reader = _PackageReader(header.spec, header.platform)
+        units = reader.units()
     except _MALFORMED as exc:
         raise UserError(_broken(header.source, exc)) from None
+    notebook = reader.tasks[0].notebook if reader.tasks else ""
+    graph = Pipeline(header.pipeline, notebook, header.description, steps=units)
+    return Compiled(header, tuple(reader.tasks), graph)
 
 
 def _notebook_names(spec: dict[str, Any]) -> dict[str, str]:
@@ -209,7 +209,7 @@ def _notebook_names(spec: dict[str, Any]) -> dict[str, str]:
         return {}
     reader = _PackageReader(spec, None)
     with contextlib.suppress(*_MALFORMED):
-        reader.compiled()
+        reader.units()
     return reader.own_names
 
 
@@ -284,7 +284,6 @@ class _Scope:
     """A sub-pipeline, with the sources of its inputs."""
 
     dag: Document
-    unit: str  # the step of the outermost pipeline that it belongs to
     parameters: dict[str, FromPipeline | Constant]
     artifacts: dict[str, tuple[str, str]]  # input to the producer's id and its output
 
@@ -296,34 +295,13 @@ class _PackageReader:
     tasks: list[PackageTask] = field(default_factory=list)
     own_names: dict[str, str] = field(default_factory=dict)  # parameter to name in the notebook
 
-    def compiled(self) -> Compiled:
+    def units(self) -> tuple[Step | SubPipeline, ...]:
+        """Read all tasks; the steps of the outermost pipeline."""
         root = self.spec["root"]
         inputs = root.get("inputDefinitions", {}).get("parameters", {})
-        scope = _Scope(root["dag"], "", {name: FromPipeline(name) for name in inputs}, {})
+        scope = _Scope(root["dag"], {name: FromPipeline(name) for name in inputs}, {})
         titles = {task: self._title(task, root["dag"]) for task in root["dag"]["tasks"]}
-        units = tuple(self._unit(task, scope, titles) for task in root["dag"]["tasks"])
-        parameters = tuple(
-            Parameter(
-                self.own_names.get(name, name),
-                _TYPES[definition["parameterType"]],
-                definition.get("defaultValue"),
-            )
-            for name, definition in inputs.items()
-        )
-        names = {self.own_names.get(name, name): name for name in inputs}
-        info = self.spec["pipelineInfo"]
-        notebook = self.tasks[0].notebook if self.tasks else ""
-        graph = Pipeline(info["name"], notebook, info.get("description", ""), steps=units)
-        return Compiled(
-            spec=self.spec,
-            platform=self.platform,
-            name=info["name"],
-            parameters=parameters,
-            names=names,
-            tasks=tuple(self.tasks),
-            dependencies={unit.name: unit.prev for unit in units},
-            graph=graph,
-        )
+        return tuple(self._unit(task, scope, titles) for task in titles)
 
     def _title(self, task: str, dag: Document) -> str:
         """The name of a step as the notebook has it."""
@@ -357,13 +335,14 @@ class _PackageReader:
         return SubPipeline(titles[task], Pipeline(titles[task], notebook), prev, ins)
 
     def _read(self, task: str, scope: _Scope, unit: str) -> None:
+        """Add the task, or those inside it; *unit* is the outermost step that it belongs to."""
         entry = scope.dag["tasks"][task]
-        label = entry["componentRef"]["name"].removeprefix("comp-")
-        component = self.spec["components"][entry["componentRef"]["name"]]
-        declared = component.get("inputDefinitions", {})
+        reference = entry["componentRef"]["name"]
+        component = self.spec["components"][reference]
         given = entry.get("inputs", {})
         parameters: dict[str, FromPipeline | Constant] = {}
-        for name, definition in declared.get("parameters", {}).items():
+        declared = component.get("inputDefinitions", {}).get("parameters", {})
+        for name, definition in declared.items():
             source = given.get("parameters", {}).get(name)
             if source is None:
                 parameters[name] = Constant(definition.get("defaultValue"))
@@ -376,46 +355,36 @@ class _PackageReader:
             for name, source in given.get("artifacts", {}).items()
         }
         if "dag" in component:
-            inner = _Scope(component["dag"], unit, parameters, artifacts)
+            inner = _Scope(component["dag"], parameters, artifacts)
             for other in component["dag"]["tasks"]:
                 self._read(other, inner, unit)
             return
-        self._add(label, unit, entry, component, parameters, artifacts)
-
-    def _add(  # noqa: PLR0913, PLR0917  what a task is read from
-        self,
-        label: str,
-        unit: str,
-        entry: Document,
-        component: Document,
-        parameters: Mapping[str, FromPipeline | Constant],
-        artifacts: Mapping[str, tuple[str, str]],
-    ) -> None:
         container = self._container(component)
         spec = _step_spec(container)
         names = spec.get("names", {})
         input_names = names | spec.get("in_names", {})
         for name in spec.get("params", {}):
-            source = parameters[input_names.get(name, name)]
-            if isinstance(source, FromPipeline):
-                self.own_names[source.name] = name
-        outputs = component.get("outputDefinitions", {}).get("artifacts", {})
+            used = parameters[input_names.get(name, name)]
+            if isinstance(used, FromPipeline):
+                self.own_names[used.name] = name
+        platforms = (self.platform or {}).get("platforms", {"kubernetes": {}})
+        configurations = platforms["kubernetes"].get("deploymentSpec", {}).get("executors", {})
         self.tasks.append(
             PackageTask(
-                id=label,
+                id=reference.removeprefix("comp-"),
                 name=spec["step"],
                 unit=unit,
                 notebook=spec["notebook"],
                 cells=tuple(_cells(container, spec)),
                 parameters=parameters,
                 inputs=artifacts,
-                outputs=tuple(outputs),
+                outputs=tuple(component.get("outputDefinitions", {}).get("artifacts", {})),
                 variables={names.get(name, name): name for name in spec.get("out", {})},
                 metrics=spec.get("metrics_artifact", METRICS) if spec.get("metrics") else "",
-                report=spec.get("report", ""),
                 requirements=_requirements(container["command"][2]),
+                spec=spec,
                 executor=container,
-                platform=self._platform(component["executorLabel"]),
+                platform=configurations.get(component["executorLabel"], {}),
                 cache=bool(entry.get("cachingOptions", {}).get("enableCache")),
             )
         )
@@ -436,15 +405,6 @@ class _PackageReader:
         return self._output(
             selector["producerSubtask"], selector["outputArtifactKey"], component["dag"]
         )
-
-    def _platform(self, executor: str) -> Document:
-        if self.platform is None:
-            return {}
-        kubernetes = self.platform["platforms"]["kubernetes"]
-        found: Document = (
-            kubernetes.get("deploymentSpec", {}).get("executors", {}).get(executor, {})
-        )
-        return found
 
 
 SIGNS = {"brace": "{{", "dollar": "$"}

@@ -1,4 +1,4 @@
-"""A package on KFP's own local runner, in a process of its own, as a stream of events.
+"""A package on KFP's own local runner, in a process of its own: its events, and their record.
 
 `step_guard.py` starts every step, and reports when it starts and ends. It keeps output and code
 from the runner, which stops at bytes that are not UTF-8, and changes `python3` in code.
@@ -16,20 +16,25 @@ import subprocess
 import sys
 import time
 from collections.abc import Collection, Generator, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
 from kale_tag.compiler.ir_yaml import to_yaml
-from kale_tag.compiler.read_package import Compiled
+from kale_tag.compiler.read_package import Compiled, PackageTask
 from kale_tag.compiler.step_command import EXECUTOR_INPUT
 from kale_tag.diagnostics import Diagnostic, UserError, error
 from kale_tag.kale.outline import in_order
+from kale_tag.run.reuse import Reuse, inputs_of
+from kale_tag.run.run_record import RunOutcome, StepOutcome, outputs_of
 
 TICK = 0.1
 """Seconds after which a `tick` is reported if nothing else is."""
 
 PATIENCE = 10.0
 """Seconds that all processes have to end after an interruption."""
+
+DISK_FULL = 1_000_000
+"""Bytes of free space below which a failure may be due to a full disk."""
 
 NO_KFP = 5
 """The exit code of the host where kfp cannot be imported."""
@@ -136,7 +141,7 @@ def _guarded(run: LocalRun) -> str:
         words = ["python3", "-I", "-S", "-c", _GUARD, task.id, limit, "kfp.dsl.executor_main"]
         container = {**task.executor, "command": words, "args": [EXECUTOR_INPUT]}
         executors[f"exec-{task.id}"] = {"container": container}
-    spec = run.package.spec
+    spec = run.package.header.spec
     components = {
         name: {**one, "dag": _one_by_one(one["dag"])} if "dag" in one else one
         for name, one in spec["components"].items()
@@ -222,3 +227,83 @@ def _end(process: "subprocess.Popen[bytes]") -> None:
             os.killpg(process.pid, signal.SIGKILL)
             process.wait()
         process.stdout.close()
+
+
+@dataclass(slots=True)
+class Watch:
+    """A run and the present state of its steps."""
+
+    package: Compiled  # that runs
+    run: RunOutcome  # its present state
+    arguments: Mapping[str, object]  # under their names in the package
+    reused: Mapping[str, Reuse]  # by task
+    steps: dict[str, StepOutcome] = field(default_factory=dict)  # by task
+    problem: str = ""  # the error of KFP's runner, if it stopped
+    code: int = 0  # the exit code of its process
+    full: bool = False  # whether the disk was full when a step failed
+    clock: float = field(default_factory=time.monotonic)  # when the run began
+
+    def __post_init__(self) -> None:
+        """No step has started."""
+        self.steps = {task.id: StepOutcome(task.id, task.title) for task in self.package.tasks}
+        self._keep()
+
+    @property
+    def now(self) -> float:
+        """Seconds since the run began."""
+        return time.monotonic() - self.clock
+
+    def on(self, event: Event) -> StepOutcome | None:
+        """Record *event*; the step that ended with it, if one did."""
+        match event.kind:
+            case "problem":
+                self.problem = event.text
+            case "closed":
+                self.code = event.code
+            case "tick":
+                pass
+            case "start" | "end" | "reused":
+                step = self.steps[event.task] = self._next(self.steps[event.task], event)
+                self._keep()
+                return None if event.kind == "start" else step
+        return None
+
+    def close(self, *, interrupted: bool) -> None:
+        """Record the end of the run; a step that still runs failed, or was stopped."""
+        for name, step in self.steps.items():
+            if step.state == "running":
+                self.steps[name] = replace(
+                    step,
+                    state="stopped" if interrupted else "failed",
+                    seconds=self.now - step.began,
+                    outputs=outputs_of(self.run.folder, self._task(name)),
+                )
+        self._keep(seconds=self.now)
+
+    def _keep(self, seconds: float = 0.0) -> None:
+        self.run = replace(self.run, steps=tuple(self.steps.values()), seconds=seconds)
+
+    def _task(self, name: str) -> PackageTask:
+        return next(task for task in self.package.tasks if task.id == name)
+
+    def _next(self, step: StepOutcome, event: Event) -> StepOutcome:
+        if event.kind == "start":
+            return replace(step, state="running", attempts=step.attempts + 1, began=self.now)
+        if event.kind == "reused":
+            earlier = self.reused[event.task].step
+            return replace(earlier, title=step.title, state="reused", began=self.now, seconds=0.0)
+        if event.code:
+            self.full = shutil.disk_usage(self.run.folder).free < DISK_FULL
+        task = self._task(event.task)
+        outputs = outputs_of(self.run.folder, task)
+        metrics = next((one.metadata for one in outputs if one.name == task.metrics), {})
+        return replace(
+            step,
+            state="failed" if event.code else "done",
+            seconds=event.seconds,
+            code=event.code,
+            late=event.late and event.code != 0,
+            outputs=outputs,
+            metrics=dict(metrics),
+            given=inputs_of(task, self.arguments, self.steps),
+        )

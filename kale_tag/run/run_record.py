@@ -132,11 +132,15 @@ class RunComparison:
 
 def read_run(folder: str) -> RunOutcome | None:
     """The run in *folder*, or None if there is none that can be read."""
+    import msgspec  # noqa: PLC0415  where records are read only
+
     try:
         with open(os.path.join(folder, RECORD), encoding="utf-8") as file:
             value = json.load(file)
-        return _run_of(value, folder) if value["version"] == VERSION else None
-    except (OSError, ValueError, KeyError, TypeError):
+        if value["version"] != VERSION:
+            return None
+        return msgspec.convert({**value, "folder": folder}, RunOutcome)
+    except (OSError, ValueError, KeyError, TypeError, msgspec.ValidationError):
         return None
 
 
@@ -203,19 +207,3 @@ def digest_of(path: str) -> str:
     """The SHA-256 of a file."""
     with open(path, "rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
-
-
-def _run_of(value: dict[str, Any], folder: str) -> RunOutcome:
-    steps = []
-    for one in value["steps"]:
-        outputs = tuple(Output(**output) for output in one["outputs"])
-        given = one["given"] and StepInputs(**one["given"])
-        steps.append(StepOutcome(**{**one, "outputs": outputs, "given": given}))
-    return RunOutcome(
-        value["pipeline"],
-        folder,
-        value["started"],
-        value["seconds"],
-        value["parameters"],
-        tuple(steps),
-    )

@@ -19,9 +19,8 @@ from kale_tag.commands.shared.packages import load_package
 from kale_tag.compiler.read_package import read_compiled
 from kale_tag.render.text import Style
 from kale_tag.run import local
-from kale_tag.run.local import Event, LocalRun
+from kale_tag.run.local import Event, LocalRun, Watch
 from kale_tag.run.run_record import RunOutcome
-from kale_tag.run.watch import Watch
 
 SIX = """
 # %% tags=imports
@@ -433,7 +432,7 @@ def test_the_cursor_comes_back(
     monkeypatch.setenv("FORCE_COLOR", "1")  # for rich, standard output is a terminal
     monkeypatch.setattr(local, "execute", broken)
     package = read_compiled(load_package(["nb.ipynb"]).header)
-    record = RunOutcome(package.name, str(tmp_path), "2026-01-01T00:00:00+00:00")
+    record = RunOutcome(package.graph.name, str(tmp_path), "2026-01-01T00:00:00+00:00")
     watch = Watch(package, record, {}, {})
     plan = LocalRun(package, str(tmp_path), str(tmp_path), {})
     with pytest.raises(RuntimeError, match="unexpected"):

@@ -21,8 +21,8 @@ from kale_tag.compiler.read_package import Compiled, FromPipeline, read_compiled
 from kale_tag.compiler.runtime import load_runtime
 from kale_tag.compiler.step_command import EXECUTOR_INPUT
 from kale_tag.diagnostics import Source, UserError
-from kale_tag.run.compare import snapshot
-from kale_tag.run.compare.comparison import compare, compared_names, environment, watched
+from kale_tag.run import snapshot
+from kale_tag.run.comparison import compare, compared_names, environment, watched
 
 REAL = load_runtime()
 
@@ -135,7 +135,9 @@ def compiled(percent: str) -> Compiled:
 def run_steps(one: Compiled, folder: Path) -> None:
     """Run the command of every step, as KFP's local runner does."""
     environ = {**os.environ, **environment(str(folder / "pipeline")), "KALE_TAG_NO_PIP": "1"}
-    defaults = {one.names[parameter.name]: parameter.default for parameter in one.parameters}
+    defaults = {
+        one.header.names[parameter.name]: parameter.default for parameter in one.header.parameters
+    }
     metadata: dict[str, dict[str, Any]] = {}
     for task in one.tasks:
         inputs = {

@@ -20,7 +20,7 @@ from kale_tag.compiler.step_command import ARGUMENT
 from kale_tag.diagnostics import Diagnostic, Label, Source, UserError, error
 from kale_tag.kale.pipeline import Pipeline, SubPipeline
 from kale_tag.notebook.read import read_notebook
-from kale_tag.run.compare.differences import difference, verdict_of
+from kale_tag.run.differences import difference, verdict_of
 from kale_tag.run.run_record import ComparedVariable, RunComparison, RunOutcome
 
 AGAIN = 2
@@ -38,7 +38,13 @@ def check_comparable(name: str, pipeline: Pipeline | None) -> None:
 
     *pipeline* is compiled from it, or None for a package.
     """
-    check_nbclient()
+    from importlib.util import find_spec  # noqa: PLC0415  for comparisons only
+
+    if missing := [one for one in ("nbclient", "ipykernel") if find_spec(one) is None]:
+        message = f"`--compare` runs the notebook too, and needs {' and '.join(missing)}, not "
+        message += "installed here"
+        hint = f"{sys.executable} -m pip install 'kale-tag[compare]'"
+        raise UserError(error("no-nbclient", message, help=hint))
     at = Label(Source(name))
     if pipeline is None:
         message = f"{name} is a package, but `--compare` runs the notebook too"
@@ -95,15 +101,23 @@ def compare_runs(
 def _cells(
     name: str, pipeline: Pipeline, package: Compiled, values: Mapping[str, object]
 ) -> list[tuple[int, str]]:
-    notebook = read_notebook(files.read(name).data, name)
-    sources = [cell.source if cell.cell_type == "code" else None for cell in notebook.cells]
-    other = {
-        one.name: values[one.name] for one in package.parameters if values[one.name] != one.default
-    }
-    overrides = "\n".join(f"{variable} = {value!r}" for variable, value in other.items())
+    """The code cells of the notebook *name*, each with its number, and the code of snapshots.
+
+    The parameters of a run get their *values* after the last cell that defines one.
+    """
+    other = (one for one in package.header.parameters if values[one.name] != one.default)
+    overrides = "\n".join(f"{one.name} = {values[one.name]!r}" for one in other)
     places = [one.label.source.cell for one in pipeline.parameters if one.label]
     after = max((cell for cell in places if cell is not None), default=-1)
-    return notebook_cells(sources, package, overrides, after)
+    more: dict[int, list[str]] = {after: [overrides]} if overrides else {}
+    for task in package.tasks:
+        more.setdefault(_last_cell(task), []).append(_call(task))
+    cells = [(-1, code) for code in more.get(-1, ())]
+    for number, cell in enumerate(read_notebook(files.read(name).data, name).cells):
+        if cell.cell_type == "code":
+            cells.append((number, cell.source))
+        cells += [(number, code) for code in more.get(number, ())]
+    return cells
 
 
 def environment(folder: str) -> dict[str, str]:
@@ -132,43 +146,6 @@ def watched(package: Compiled) -> Compiled:
         container |= {"command": command, "args": args}
         tasks.append(replace(task, executor=container))
     return replace(package, tasks=tuple(tasks))
-
-
-def notebook_cells(
-    sources: Sequence[str | None], package: Compiled, overrides: str, after: int
-) -> list[tuple[int, str]]:
-    """The code cells of the plain notebook, each with its number, and the code of snapshots.
-
-    *sources* are those of all cells, None for cells without code. *overrides* is Python to run
-    after the cell *after*.
-    """
-    calls: dict[int, list[str]] = {}
-    for task in package.tasks:
-        calls.setdefault(_last_cell(task), []).append(_call(task))
-    cells = [(-1, overrides)] if after < 0 and overrides else []
-    for number, source in enumerate(sources):
-        if source is not None:
-            cells.append((number, source))
-        if number == after and overrides:
-            cells.append((number, overrides))
-        cells += [(number, call) for call in calls.get(number, ())]
-    return cells
-
-
-def check_nbclient() -> None:
-    """Raise `UserError` if no notebook can be run."""
-    from importlib.util import find_spec  # noqa: PLC0415  for comparisons only
-
-    missing = [name for name in ("nbclient", "ipykernel") if find_spec(name) is None]
-    if missing:
-        raise UserError(
-            error(
-                "no-nbclient",
-                f"`--compare` runs the notebook too, and needs {' and '.join(missing)}, not "
-                "installed here",
-                help=f"{sys.executable} -m pip install 'kale-tag[compare]'",
-            )
-        )
 
 
 def run_notebook(
@@ -202,11 +179,20 @@ def run_notebook(
         try:
             process.wait()
         finally:
-            _end_session(process.pid)
+            with contextlib.suppress(OSError):
+                os.killpg(process.pid, signal.SIGKILL)
             process.wait()
     if process.returncode:
-        out_text, err_text = (pathlib.Path(log).read_text("utf-8", "replace") for log in logs)
-        raise UserError(_notebook_diagnostic(out_text, err_text, name, dict(cells)))
+        ends = (pathlib.Path(log).read_text("utf-8", "replace").strip() for log in logs)
+        last, why = (text.rpartition("\n")[2] for text in ends)
+        try:
+            number, why = json.loads(last)
+        except ValueError:
+            why = why or "its kernel could not be started"
+            raise UserError(error("notebook-failed", f"{name} could not be run: {why}")) from None
+        message = f"the notebook itself, run from top to bottom, fails: {why}"
+        at = Label(Source(name, dict(cells).get(number, ""), number)) if number >= 0 else None
+        raise UserError(error("notebook-failed", message, at))
 
 
 def compare(
@@ -222,28 +208,31 @@ def compare(
     folders = notebook, pipeline
     random: set[tuple[str, str]] = set()
     for task in package.tasks:
-        sides = [_read(folder, task) for folder in folders]
-        others = [(folder, _read(folder, task)) for folder in again]
+        first, second, *others = (_read(folder, task) for folder in (*folders, *again))
         producers = _producers(task)
         dice = not random.isdisjoint(producers.values())
         variables = {variable: name for name, variable in task.variables.items()}
         crossing = _crossing(task)
         for name in compared_names(task):
-            ours, theirs = (side.get(name, _NOTHING) for side in sides)
+            ours, theirs, *more = (side.get(name, _NOTHING) for side in (first, second, *others))
             if theirs["short"] == NOT_DEFINED and name not in crossing:
                 continue  # the step may define it, and did not; the notebook has an older one
             verdict, path = verdict_of(ours, theirs, folders)
+            where = None
             if verdict == "differs":
+                runs = zip(more, again, strict=True)
                 thrown = producers[name] in random if name in producers else dice
-                if thrown or _changes(ours, name, notebook, others):
+                if thrown or any(
+                    verdict_of(ours, other, (notebook, folder))[0] == "differs"
+                    for other, folder in runs
+                ):
                     verdict = "random"
                     random.add((task.id, variables.get(name, "")))
-                dice = dice and not (name in producers and verdict == "differs")
-            first = None
-            if verdict == "differs":
-                first = difference(name, path, ours, theirs, folders)
+                else:
+                    dice = dice and name not in producers
+                    where = difference(name, path, ours, theirs, folders)
             shorts = ours["short"], theirs["short"]
-            found.append(ComparedVariable(task.title, name, verdict, *shorts, first))
+            found.append(ComparedVariable(task.title, name, verdict, *shorts, where))
     return found
 
 
@@ -259,14 +248,14 @@ def compared_names(task: PackageTask) -> list[str]:
 
 def _crossing(task: PackageTask) -> list[str]:
     """The variables that must be defined at the end of *task*."""
-    spec = json.loads(task.executor["args"][1])
+    spec = task.spec
     names = [*spec.get("params", ()), *spec.get("in", ()), *spec.get("out", ())]
     return [*names, *spec.get("metrics", {}).values()]
 
 
 def _producers(task: PackageTask) -> dict[str, tuple[str, str]]:
     """The producer and output of each variable that *task* uses."""
-    spec = json.loads(task.executor["args"][1])
+    spec = task.spec
     names = {**spec.get("names", {}), **spec.get("in_names", {})}
     return {name: task.inputs[names.get(name, name)] for name in spec.get("in", ())}
 
@@ -315,39 +304,10 @@ def snapshot_of(folder: str, task: PackageTask) -> str:
 
 
 def _read(folder: str, task: PackageTask) -> dict[str, dict[str, Any]]:
-    try:
-        with open(snapshot_of(folder, task), encoding="utf-8") as file:
-            found: dict[str, dict[str, Any]] = json.load(file)
-            return found
-    except FileNotFoundError:
-        return {}
-
-
-def _changes(
-    ours: Mapping[str, Any],
-    name: str,
-    notebook: str,
-    others: Iterable[tuple[str, Mapping[str, Mapping[str, Any]]]],
-) -> bool:
-    """Whether a variable differs when the notebook runs again."""
-    return any(
-        verdict_of(ours, other.get(name, _NOTHING), (notebook, folder))[0] == "differs"
-        for folder, other in others
-    )
-
-
-def _notebook_diagnostic(out: str, err: str, name: str, cells: Mapping[int, str]) -> Diagnostic:
-    last = out.strip().rpartition("\n")[2]
-    try:
-        number, why = json.loads(last)
-    except ValueError:
-        why = err.strip().rpartition("\n")[2] or "its kernel could not be started"
-        return error("notebook-failed", f"{name} could not be run: {why}")
-    message = f"the notebook itself, run from top to bottom, fails: {why}"
-    at = Label(Source(name, cells.get(number, ""), number)) if number >= 0 else None
-    return error("notebook-failed", message, at)
-
-
-def _end_session(leader: int) -> None:
-    with contextlib.suppress(OSError):
-        os.killpg(leader, signal.SIGKILL)
+    found: dict[str, dict[str, Any]] = {}
+    with (
+        contextlib.suppress(FileNotFoundError),
+        open(snapshot_of(folder, task), encoding="utf-8") as file,
+    ):
+        found = json.load(file)
+    return found

@@ -12,8 +12,8 @@ import pandas as pd  # type: ignore[import-untyped]
 import pytest
 
 from kale_tag.render.run_text import first_difference
-from kale_tag.run.compare import snapshot
-from kale_tag.run.compare.differences import difference, verdict_of
+from kale_tag.run import snapshot
+from kale_tag.run.differences import difference, verdict_of
 
 
 def function(*, lo: int = 0, step: int = 1, more: bool = False) -> Callable[..., int]:

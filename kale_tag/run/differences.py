@@ -8,8 +8,8 @@ from array import array
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from kale_tag.run.compare.snapshot import MARK
 from kale_tag.run.run_record import Difference, Verdict
+from kale_tag.run.snapshot import MARK
 
 TOLERANCE = 1e-9
 """Relative difference of floats that count as equal: sums over several threads are not exact to the

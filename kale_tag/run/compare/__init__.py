@@ -1,1 +1,0 @@
-"""A pipeline's variables against those of its notebook."""
