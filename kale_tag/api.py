@@ -119,7 +119,7 @@ def compile(*paths: str) -> dict[str, str]:  # noqa: A001  the command's name
     """
     from kale_tag.commands.compile import finish, output_files  # noqa: PLC0415
     from kale_tag.commands.shared.pipelines import build  # noqa: PLC0415
-    from kale_tag.compiler.runtime import load_runtime  # noqa: PLC0415
+    from kale_tag.compiler.step_command import load_runtime  # noqa: PLC0415
 
     built = build(paths, finish(load_runtime()), jobs=1, quiet=True)
     failed = [diagnostic for one in built if one.failed for diagnostic in one.diagnostics]

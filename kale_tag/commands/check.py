@@ -42,7 +42,7 @@ from kale_tag.rules.registry import Finding
 
 if TYPE_CHECKING:
     from kale_tag.commands.shared.pipelines import Reader
-    from kale_tag.compiler.runtime import Runtime
+    from kale_tag.compiler.step_command import Runtime
     from kale_tag.lint.pipelines import Named
 
 
@@ -280,7 +280,7 @@ def _places_of(names: Collection[str], reader: "Reader") -> dict[str, Places]:
 
 @cache
 def _runtime() -> "Runtime":
-    from kale_tag.compiler.runtime import load_runtime  # noqa: PLC0415  see above
+    from kale_tag.compiler.step_command import load_runtime  # noqa: PLC0415  see above
 
     return load_runtime()
 

@@ -22,9 +22,10 @@ from kale_tag.commands.shared.pipelines import STDIN_NOTEBOOK, BuiltNotebook, bu
 from kale_tag.commands.shared.report import Report, style_for
 from kale_tag.commands.shared.targets import STDIN
 from kale_tag.compiler.dsl import cannot_compile, to_dsl
+from kale_tag.compiler.limits import size_warnings
 from kale_tag.compiler.package import package
-from kale_tag.compiler.package_text import Origin, as_text, changed_sources, size_warnings
-from kale_tag.compiler.runtime import Runtime, load_runtime
+from kale_tag.compiler.package_text import Origin, as_text, changed_sources
+from kale_tag.compiler.step_command import Runtime, load_runtime
 from kale_tag.diagnostics import Label, Source, UserError, count, error, warning
 from kale_tag.render.text import Style
 

@@ -6,13 +6,13 @@ reads them; newer spellings (`secretNameParameter`, `pvcNameParameter`) stop old
 """
 
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 
-from kale_tag.compiler.step_command import check_text
+from kale_tag.compiler.limits import check_pod_setting, check_text
 from kale_tag.diagnostics import DiagnosticCollector
 from kale_tag.kale import quantity, tags
-from kale_tag.kale.names import ENVIRONMENT_VARIABLE, LABEL, LABEL_DOMAIN, LABEL_LENGTH
-from kale_tag.kale.pipeline import Pipeline, SecurityContext, Step, Volume
+from kale_tag.kale.names import ENVIRONMENT_VARIABLE
+from kale_tag.kale.pipeline import Pipeline, SecurityContext, Step
 from kale_tag.kale.quantity import BadQuantityError
 
 DEFAULT_IMAGE = "python:3.12"
@@ -41,32 +41,25 @@ def environment(step: Step, root: Pipeline, found: DiagnosticCollector) -> list[
     wanted = dict(step.settings.env)
     if root.security is not None and root.security.run_as_user:
         wanted.setdefault("HOME", "/tmp")  # noqa: S108  the folder of a container
-    sources = dict.fromkeys(step.settings.env, "`env`")
+    sources = [(name, "`env`") for name in step.settings.env]
     for volume in root.volumes:
         if volume.env:
-            _claim(sources, volume.env, f"the volume `{volume.name}`", step, found)
+            sources.append((volume.env, f"the volume `{volume.name}`"))
             wanted[volume.env] = volume.mount_point
-    for secret in step.settings.secrets:
-        _claim(sources, secret.env, f"the secret `{secret.name}`", step, found)
+    sources += [(secret.env, f"the secret `{secret.name}`") for secret in step.settings.secrets]
+    known: dict[str, str] = {}
+    for name, who in sources:
+        if name in known:
+            message = f"step `{step.name}` gets the environment variable `{name}` from "
+            message += f"{known[name]} and from {who}"
+            found.error("two-values", message, step.place("secret", name))
+        known[name] = who
     for name, value in wanted.items():
         if ENVIRONMENT_VARIABLE.fullmatch(name) is None:
             message = f"`{name}` cannot be the name of an environment variable"
             found.error("invalid-environment-variable", message, step.label)
         found.errors += check_text(value, f"the environment variable `{name}`", step.label)
     return [{"name": name, "value": value} for name, value in sorted(wanted.items())]
-
-
-def _claim(
-    sources: dict[str, str], name: str, who: str, step: Step, found: DiagnosticCollector
-) -> None:
-    if name in sources:
-        found.error(
-            "two-values",
-            f"step `{step.name}` gets the environment variable `{name}` from {sources[name]} "
-            f"and from {who}",
-            step.place("secret", name),
-        )
-    sources[name] = who
 
 
 def resources(step: Step, found: DiagnosticCollector) -> dict[str, object]:
@@ -181,36 +174,6 @@ def _measured(  # noqa: PLR0913, PLR0917  what is measured, and what a message n
         return None
 
 
-def check_mapping(
-    values: Mapping[str, str], what: str, step: Step, found: DiagnosticCollector
-) -> None:
-    """Report labels or annotations (*what*) of the pod of *step* that Kubernetes refuses."""
-    for key, value in values.items():
-        at = step.place(what, key)
-        prefix, slash, rest = key.rpartition("/")
-        if not LABEL.fullmatch(rest) or (slash and not LABEL_DOMAIN.fullmatch(prefix)):
-            found.error(
-                f"invalid-{what}",
-                f"`{key}` cannot be the name of {_a(what)}: Kubernetes takes up to "
-                f"{LABEL_LENGTH} letters, digits, `-`, `_` and `.`, behind an optional `domain/`",
-                at,
-            )
-        found.errors += check_text(value, f"the {what} `{key}` of step `{step.name}`", at)
-        if what == "label" and value and not LABEL.fullmatch(value):
-            found.error(
-                "invalid-label",
-                f"the label `{key}` of step `{step.name}` cannot be `{value}`: Kubernetes takes up "
-                f"to {LABEL_LENGTH} letters, digits, `-`, `_` and `.`, with a letter or digit at "
-                "both ends",
-                at,
-                help="an annotation can be any text",
-            )
-
-
-def _a(word: str) -> str:
-    return f"{'an' if word[0] in 'aeiou' else 'a'} {word}"
-
-
 def executor_config(step: Step, root: Pipeline, found: DiagnosticCollector) -> dict[str, object]:
     """The `KubernetesExecutorConfig` of *step*, {} if it needs none.
 
@@ -232,7 +195,7 @@ def executor_config(step: Step, root: Pipeline, found: DiagnosticCollector) -> d
         ]
     pod: dict[str, dict[str, object]] = {}
     for what, values in settings.pod.items():
-        check_mapping(values, what, step, found)
+        check_pod_setting(values, what, step, found)
         if values and (place := tags.KINDS[what].pod):
             outer, inner = place
             pod.setdefault(outer, {})[inner] = dict(values)
@@ -256,31 +219,9 @@ def platform_document(
     return {"platforms": {"kubernetes": kubernetes}} if kubernetes else None
 
 
-def check_volumes(root: Pipeline, found: DiagnosticCollector) -> None:
-    """Report volumes that no pod can mount."""
-    at: dict[str, Volume] = {}
-    for volume in root.volumes:
-        what = f"the mount point of the volume `{volume.name}`"
-        found.errors += check_text(volume.mount_point, what, volume.label)
-        if not volume.mount_point.startswith("/") or ":" in volume.mount_point:
-            found.error(
-                "invalid-mount-point",
-                f"{what} is `{volume.mount_point}`; it must start with `/` and have no `:`",
-                volume.label,
-            )
-        other = at.setdefault(volume.mount_point.rstrip("/"), volume)
-        if other.name != volume.name:
-            message = f"the volumes `{other.name}` and `{volume.name}` have the same mount point"
-            message += f", `{volume.mount_point}`"
-            found.error("two-volumes", message, volume.label, other.label)
-
-
 def _security_context(context: SecurityContext) -> dict[str, object]:
-    made: dict[str, object] = {}
-    if context.run_as_user is not None:
-        made["runAsUser"] = str(context.run_as_user)
-    if context.run_as_group is not None:
-        made["runAsGroup"] = str(context.run_as_group)
+    ids = {"runAsUser": context.run_as_user, "runAsGroup": context.run_as_group}
+    made: dict[str, object] = {key: str(one) for key, one in ids.items() if one is not None}
     if context.run_as_non_root is not None:
         made["runAsNonRoot"] = context.run_as_non_root
     return made

@@ -20,8 +20,7 @@ from kale_tag.compiler.interface import (
 )
 from kale_tag.compiler.package import sources, step_spec
 from kale_tag.compiler.parameters import holds_none
-from kale_tag.compiler.runtime import Runtime
-from kale_tag.compiler.step_command import script, with_code
+from kale_tag.compiler.step_command import Runtime, script, with_code
 from kale_tag.diagnostics import Diagnostic, DiagnosticCollector, warning
 from kale_tag.kale import quantity
 from kale_tag.kale.pipeline import Code, Pipeline, Step, SubPipeline

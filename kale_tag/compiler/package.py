@@ -5,14 +5,12 @@ KFP 2.0 to 2.17; only fields that all backends know are written. Every step runs
 that needs a shell, Python and the user's own packages (`step_command`).
 """
 
-import json
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from kale_tag.compiler import step_command
 from kale_tag.compiler.container import (
-    check_volumes,
     environment,
     executor_config,
     image_of,
@@ -27,12 +25,18 @@ from kale_tag.compiler.interface import (
     root_names,
     task_name,
 )
+from kale_tag.compiler.limits import (
+    check_code,
+    check_component,
+    check_text,
+    check_volumes,
+    check_words,
+    expanded_size,
+)
 from kale_tag.compiler.parameters import arrives_unchanged, check_default
-from kale_tag.compiler.runtime import Runtime, pack
-from kale_tag.compiler.step_command import check_text
+from kale_tag.compiler.step_command import Runtime, pack
 from kale_tag.diagnostics import Diagnostic, DiagnosticCollector, UserError
 from kale_tag.kale.checks import why_reserved
-from kale_tag.kale.names import COMPONENT_NAME_LENGTH
 from kale_tag.kale.pipeline import ArtifactType, Code, Pipeline, Step, SubPipeline
 
 SCHEMA_VERSION = "2.1.0"
@@ -41,9 +45,6 @@ SDK_VERSION = "kale-tag"
 
 MUCH = 300_000
 """Bytes of a package, some fifteen steps, from which on its runtime is compressed."""
-
-LONGEST = COMPONENT_NAME_LENGTH
-"""Characters of the name of a component: Argo makes a template of it."""
 
 PARAMETER_TYPES = {
     "int": "NUMBER_INTEGER",
@@ -111,15 +112,6 @@ def package(pipeline: Pipeline, runtime: Runtime) -> Package:
     platform = platform_document(made.configurations, pipeline)
     warnings = (*pipeline.warnings, *found.warnings)
     return Package(spec, platform, _names_of(made), made.size(), warnings)
-
-
-def expanded_size(value: object) -> int:
-    """Bytes of a container, or of a text in it, in the workflow that KFP's server makes of it.
-
-    A workflow holds it as JSON inside JSON.
-    """
-    text = json.dumps(json.dumps(value, ensure_ascii=False), ensure_ascii=False)
-    return len(text.encode(errors="replace"))
 
 
 def sources(pipeline: Pipeline) -> Iterator[str]:
@@ -205,12 +197,8 @@ class _PackageMaker:
                 other.label,
                 help="rename one of them",
             )
-        elif len(component := f"comp-{_component_name(names, name)}") > LONGEST:
-            message = f"the name `{unit.name}` is too long: {len(component)} characters as "
-            message += f"`{component[:30]}...`, and Kubernetes takes {LONGEST}"
-            self.found.error("name-too-long", message, unit.label)
         else:
-            return True
+            return check_component(f"comp-{_component_name(names, name)}", unit, self.found)
         return False
 
     def _component(self, unit: Step | SubPipeline, name: str, names: NameTable) -> str:
@@ -251,7 +239,7 @@ class _PackageMaker:
         return f"comp-{label}"
 
     def _check_code(self, cells: Sequence[Code], names: NameTable) -> None:
-        self.found.errors += step_command.diagnostics(cells, names.pipeline.notebook)
+        self.found.errors += check_code(cells, names.pipeline.notebook)
 
     def _executor(self, step: Step, label: str, names: NameTable) -> None:
         found = self.found
@@ -259,11 +247,7 @@ class _PackageMaker:
         command, args = container_command(step, names, self.root, self.runtime)
         self.starts.append(command[2])
         self.arguments.append(args)
-        size = sum(len(part.encode(errors="replace")) for part in (*command, *args))
-        if size > step_command.ALL_ARGUMENTS:
-            message = f"step `{step.name}` has {size:,} bytes of code; a container can be started "
-            message += f"with {step_command.ALL_ARGUMENTS:,}"
-            found.error("step-too-large", message, step.label, help="read data from a file")
+        check_words((*command, *args), step, found)
         for one in (*step.packages, *self.root.pip_index_urls):
             found.errors += check_text(one, "a requirement or index of pip", step.label)
         container: dict[str, object] = {"image": image_of(step, found)}

@@ -2,13 +2,11 @@
 
 import hashlib
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Final
 
 from kale_tag.compiler.ir_yaml import to_yaml
 from kale_tag.compiler.package import Package
-from kale_tag.diagnostics import Diagnostic, Label, Source, warning
 from kale_tag.kale.metadata import SETTINGS_KEY, tags_in
 from kale_tag.kale.pipeline import Pipeline
 from kale_tag.notebook.model import Notebook
@@ -20,9 +18,6 @@ _API_VERSION = "pipelines.kubeflow.org/v2beta1"
 
 _DIGITS = 12
 """Of the digest in the name of a version: enough that no two versions share a name."""
-
-LARGE: Final = 1_000_000
-"""Bytes of all containers; etcd takes 1.5 MiB for the workflow, which holds more than these."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,18 +42,6 @@ def as_text(made: Package, pipeline: Pipeline, origin: Origin, form: str) -> str
         return json.dumps(value, ensure_ascii=False, indent=1) + "\n"
     documents = _resources(made, pipeline) if form == "manifest" else made.documents
     return _header(pipeline, origin) + to_yaml(documents, made.shared)
-
-
-def size_warnings(size: int, name: str) -> Iterator[Diagnostic]:
-    """The warning if clusters may refuse a package of *size* bytes; *name* is its notebook."""
-    if size > LARGE:
-        yield warning(
-            "large-package",
-            f"the steps of the pipeline are {size:,} bytes to a cluster; clusters may refuse "
-            f"workflows of {LARGE:,} and more",
-            Label(Source(name)),
-            help="join steps, put code into a package, or make two pipelines of it",
-        )
 
 
 def notebook_digest(notebook: Notebook) -> str:

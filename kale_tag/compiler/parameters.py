@@ -8,11 +8,12 @@ import json
 import math
 import operator
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from typing import Any
 
 from kale_tag.analysis.model import Spot
 from kale_tag.analysis.source import Parsed
 from kale_tag.compiler.ir_yaml import KEY_LENGTH
-from kale_tag.compiler.step_command import check_text
+from kale_tag.compiler.limits import check_text
 from kale_tag.diagnostics import (
     Diagnostic,
     DiagnosticCollector,
@@ -37,6 +38,9 @@ KINDS: Mapping[ParameterType, str] = {
     "dict": "a mapping, written as JSON: '{\"key\": 1}'",
 }
 """The types, as messages name them."""
+
+_Given = tuple[str, object, Label | None, Label | None]
+"""Of an argument: its name and value, and their places."""
 
 _TYPES: dict[type, ParameterType] = {
     bool: "bool",
@@ -221,13 +225,9 @@ def _computed(node: ast.BinOp) -> object:
 
 
 def _length(value: object) -> int:
-    return (
-        len(value)
-        if isinstance(value, (str, list))
-        else abs(value)
-        if isinstance(value, int)
-        else 0
-    )
+    if isinstance(value, int):
+        return abs(value)
+    return len(value) if isinstance(value, (str, list)) else 0
 
 
 def _checked(node: ast.expr, value: object) -> object:
@@ -298,38 +298,43 @@ def given_arguments(
     Text is taken as it is, lists and mappings are JSON. Of two values for a name the last counts.
     """
     known = {one.name: one for one in parameters}
-    found: dict[str, object] = {}
+    given: list[_Given] = []
     diagnostics: list[Diagnostic] = []
     for text in texts:
         name, equals, value = text.partition("=")
-        if not equals:
+        if equals:
+            given.append((name, value, None, None))
+        else:
             message = f"`{text}` has no value: write a parameter as NAME=VALUE"
             hint = f"write -p {text}=VALUE" if text in known else _help_for(text, known)
             diagnostics.append(error("no-value", message, help=hint))
-        elif (parameter := known.get(name)) is None:
-            diagnostics.append(_unknown(name, known, None))
-        else:
-            try:
-                found[name] = check_argument(parameter, _READERS[parameter.type](value))
-            except ValueError as exc:
-                diagnostics.append(_wrong(parameter, value, str(exc), None))
-    return found, diagnostics
+    found, more = _arguments(given, known, _from_text)
+    return found, [*diagnostics, *more]
 
 
 def file_arguments(
     values: Mapping[str, tuple[Label, Label, object]], parameters: Sequence[Parameter]
 ) -> tuple[dict[str, object], list[Diagnostic]]:
     """The same for values from a file, each with the places of its name and of itself."""
-    known = {one.name: one for one in parameters}
+    given = [(name, value, at, label) for name, (at, label, value) in values.items()]
+    return _arguments(given, {one.name: one for one in parameters}, lambda _, value: value)
+
+
+def _arguments(
+    given: Iterable[_Given],
+    known: Mapping[str, Parameter],
+    read: Callable[[ParameterType, Any], object],
+) -> tuple[dict[str, object], list[Diagnostic]]:
     found: dict[str, object] = {}
     diagnostics: list[Diagnostic] = []
-    for name, (name_label, label, value) in values.items():
-        parameter = known.get(name)
-        if parameter is None:
-            diagnostics.append(_unknown(name, known, name_label))
+    for name, value, name_label, label in given:
+        if (parameter := known.get(name)) is None:
+            message = f"the pipeline has no parameter `{name}`"
+            hint = _help_for(name, known)
+            diagnostics.append(error("unknown-parameter", message, name_label, help=hint))
             continue
         try:
-            found[name] = check_argument(parameter, value)
+            found[name] = check_argument(parameter, read(parameter.type, value))
         except ValueError as exc:
             diagnostics.append(_wrong(parameter, value, str(exc), label))
     return found, diagnostics
@@ -391,46 +396,21 @@ def _problems(value: object) -> Iterator[tuple[str, str]]:
                 yield f"a parameter cannot be of type {type(part).__name__}", ""
 
 
-def _boolean(text: str) -> object:
-    found = {"true": True, "false": False}.get(text.lower())
-    if found is None:
-        raise ValueError
-    return found
-
-
-def _json(text: str) -> object:
-    try:
-        value: object = json.loads(text)
-    except ValueError as exc:
-        raise ValueError(f"it is not JSON: {exc}") from None
-    return value
-
-
-def _plain(reader: Callable[[str], object]) -> Callable[[str], object]:
-    """*reader* without its own message, which adds nothing to ours."""
-
-    def read(text: str) -> object:
+def _from_text(kind: ParameterType, text: str) -> object:
+    """*text* as a value. Raises `ValueError`, with a reason where it adds anything."""
+    if kind == "str":
+        return text
+    if kind in {"list", "dict"}:
         try:
-            return reader(text)
-        except ValueError:
-            raise ValueError from None
-
-    return read
-
-
-_READERS: Mapping[str, Callable[[str], object]] = {
-    "int": _plain(int),
-    "float": _plain(float),
-    "str": str,
-    "bool": _boolean,
-    "list": _json,
-    "dict": _json,
-}
-
-
-def _unknown(name: str, known: Mapping[str, Parameter], at: Label | None) -> Diagnostic:
-    message = f"the pipeline has no parameter `{name}`"
-    return error("unknown-parameter", message, at, help=_help_for(name, known))
+            value: object = json.loads(text)
+        except ValueError as exc:
+            raise ValueError(f"it is not JSON: {exc}") from None
+        return value
+    readers: dict[str, Callable[[str], object]] = {"int": int, "float": float}
+    try:
+        return readers.get(kind, {"true": True, "false": False}.__getitem__)(text.lower())
+    except (ValueError, KeyError):
+        raise ValueError from None
 
 
 def _help_for(name: str, known: Mapping[str, Parameter]) -> str:

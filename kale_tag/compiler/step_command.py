@@ -6,30 +6,59 @@ The launcher replaces `{{$...}}` in each of these, and Argo `{{workflow.name}}` 
 none of them contains `{{`, except our own `{{$}}`: a mark replaces it, which SPEC names and the
 runtime turns back. Kubernetes replaces `$(NAME)` by environment variables and `$$` by `$`, so in
 the user's text another mark replaces the first `$` of those.
+
+RUNTIME has the parts that the step needs: KFP's server writes the program into the workflow once
+for each step. They do not depend on other steps, but for `tables` and `libraries`: one step must
+read the formats that another writes, so all steps of a pipeline have these, or none.
 """
 
 import itertools
 import json
+import pkgutil
 import re
 import shlex
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 
-from kale_tag.compiler.runtime import Runtime
-from kale_tag.diagnostics import Diagnostic, Label, Source, Span, error
+from kale_tag.compiler.limits import ARGUMENT
+from kale_tag.compiler.requirements import distribution
 from kale_tag.kale.pipeline import Code
-
-ARGUMENT = 131_071
-"""Bytes that one argument of a Linux program may have (MAX_ARG_STRLEN, less the closing NUL)."""
-
-ALL_ARGUMENTS = 1_500_000
-"""Bytes for all of them; Linux allows a quarter of the stack, 2 MiB, environment included."""
 
 EXECUTOR_INPUT = "{{$}}"
 """The launcher replaces this by the inputs of the step and the places of its outputs."""
 
 _PLACEHOLDER = re.compile(r"\{\{")
 _EXPANDED = re.compile(r"\$(?=[$(])")
-_NO_ARGUMENT = re.compile("[\0\ud800-\udfff]")
+
+PARTS = (
+    "artifacts",
+    "values",
+    "together",
+    "tables",
+    "libraries",
+    "metrics",
+    "parameters",
+    "loop",
+    "report",
+    "magics",
+    "step",
+)
+"""The parts of the program in the order in which they are joined; `step` is always there."""
+
+_IMPORT = re.compile(r"(?m)^\s*(?:from\s+(\w+)|import\s+(.+))")
+_MODELS = re.compile(
+    "torch|keras|tensorflow|xgboost|transformers|diffusers|lightning|fastai|timm|ultralytics"
+)
+"""In the cells of pipelines that may pass on models of PyTorch, Keras or XGBoost."""
+
+_PACKED = '''\
+# The program that runs the step. As the pipeline is large it is packed here, by bz2 and base64;
+# in a package of few steps it is readable.
+import base64, bz2
+
+exec(bz2.decompress(base64.b64decode("""
+{packed}""")))
+'''
 
 # kfp.local runs only what names kfp.dsl.executor_main. It puts the path of its own Python in place
 # of `python3` everywhere but in what follows a script that holds the other two texts named here.
@@ -77,7 +106,7 @@ def cells_text(name: str, cells: Iterable[Code]) -> tuple[str, list[list[str | i
 
 
 def command(
-    text: str, spec: Mapping[str, object], runtime: Runtime, start: str
+    text: str, spec: Mapping[str, object], runtime: "Runtime", start: str
 ) -> tuple[list[str], list[str]]:
     """`command` and `args` of the container: *text* is CELLS, *start* the script."""
     program = runtime.for_step(text, spec)
@@ -106,39 +135,6 @@ def pieces(text: str) -> list[str]:
     return [*found, text]
 
 
-def diagnostics(cells: Iterable[Code], notebook: str) -> Iterator[Diagnostic]:
-    """Errors for characters in *cells* that cannot be passed to a process."""
-    for code in cells:
-        found = _NO_ARGUMENT.search(code.python)
-        if found is not None:
-            nul = found[0] == "\0"
-            start = code.source.find(found[0])
-            yield error(
-                "bad-character",
-                f"the cell contains {'a NUL character' if nul else 'half of a surrogate pair'}, "
-                "which cannot be passed to a process",
-                Label(
-                    Source(notebook, code.source, code.cell),
-                    Span(start, start + 1) if start >= 0 else None,
-                ),
-                help=f"in a string, write `\\x{ord(found[0]):02x}`" if nul else "remove it",
-            )
-
-
-def check_text(text: str, what: str, at: Label | None) -> Iterator[Diagnostic]:
-    """Errors if *text*, not part of CELLS or SPEC, would not reach a container unchanged."""
-    if "{{" in text:
-        yield error(
-            "placeholder",
-            f"{what} contains `{{{{`, which Kubeflow Pipelines and Argo replace",
-            at,
-            help="write it in another way; in the code of cells it is allowed",
-        )
-    if _NO_ARGUMENT.search(text):
-        message = f"{what} contains a character that cannot be passed to a process"
-        yield error("bad-character", message, at)
-
-
 def _good_cuts(text: str, longest: int) -> Iterator[int]:
     at = longest
     while (at := text.rfind("\n", 0, at)) > longest // 2:
@@ -160,3 +156,76 @@ def _mark(sign: str, text: str) -> str:
     first = "{" if sign == "{{" else "~"
     ends = itertools.chain("^`|?!", (f"{number}?" for number in itertools.count()))
     return next(mark for end in ends if (mark := first + end) not in text)
+
+
+@dataclass(frozen=True, slots=True)
+class Runtime:
+    """The program that runs a step, in parts."""
+
+    parts: Mapping[str, str]  # by name, in their order
+
+    def for_pipeline(self, sources: Iterable[str]) -> "Runtime":
+        """The same without the formats that a pipeline with the cells *sources* does not need."""
+        text = "\n".join(sources)
+        kept = dict(self.parts)
+        if not _MODELS.search(text):
+            kept.pop("libraries", None)
+        if not any(distribution(module, {}) for module in _modules(text)):
+            kept.pop("tables", None)
+        return Runtime(kept)
+
+    def for_step(self, cells: str, spec: Mapping[str, object]) -> str:
+        """The program for a step of CELLS and SPEC."""
+        values = "in" in spec or "out" in spec
+        magics = "get_ipython" in cells
+        needed = {
+            "artifacts": values or "metrics" in spec or "report" in spec,
+            "values": values,
+            "together": "together" in spec,
+            "tables": values,
+            "libraries": values,
+            "metrics": "metrics" in spec,
+            "parameters": "params" in spec,
+            "loop": "await" in cells or "async" in cells,
+            "report": magics or "report" in spec,
+            "magics": magics,
+        }
+        return "\n\n".join(text for name, text in self.parts.items() if needed.get(name, True))
+
+    def whole(self) -> str:
+        """The program with all its parts."""
+        return "\n\n".join(self.parts.values())
+
+
+def load_runtime() -> Runtime:
+    """The runtime, whose parts need only each other and Python 3.9 or newer.
+
+    It is indented by one space, since each step carries it.
+    """
+    texts = {name: _part(name) for name in PARTS}
+    return Runtime(
+        {
+            name: re.sub(r"(?m)^(?: {4})+", lambda found: " " * (len(found[0]) // 4), text)
+            for name, text in texts.items()
+        }
+    )
+
+
+def pack(program: str) -> str:
+    """*program* as a program that contains it compressed, in about half of the bytes."""
+    import base64  # noqa: PLC0415  few pipelines are so large
+    import bz2  # noqa: PLC0415  unlike zlib, it gives the same bytes on every machine
+
+    return _PACKED.format(packed=base64.encodebytes(bz2.compress(program.encode())).decode())
+
+
+def _modules(text: str) -> Iterable[str]:
+    for one, several in _IMPORT.findall(text):
+        yield from [one] if one else re.findall(r"(?:^|,)\s*(\w+)", several)
+
+
+def _part(name: str) -> str:
+    # Not importlib.resources, which takes longer to import than all of this to do.
+    data = pkgutil.get_data("kale_tag", f"step_runtime/{name}.py")
+    assert data is not None, "the parts are in the package"
+    return data.decode().replace("\r\n", "\n")

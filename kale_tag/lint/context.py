@@ -8,10 +8,10 @@ from kale_tag.analysis.dataflow import Dataflow
 from kale_tag.analysis.source import Parsed
 from kale_tag.analysis.units import Unit
 from kale_tag.compiler.build import BuildResult, Load, build
+from kale_tag.compiler.limits import size_warnings
 from kale_tag.compiler.package import Package, package
-from kale_tag.compiler.package_text import size_warnings
 from kale_tag.compiler.read import Draft
-from kale_tag.compiler.runtime import Runtime
+from kale_tag.compiler.step_command import Runtime
 from kale_tag.diagnostics import Diagnostic, UserError
 from kale_tag.kale.pipeline import Pipeline, Step, SubPipeline
 from kale_tag.kale.settings import CompileOptions

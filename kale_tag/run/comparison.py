@@ -15,8 +15,8 @@ from dataclasses import replace
 from typing import Any
 
 from kale_tag import files
+from kale_tag.compiler.limits import ARGUMENT
 from kale_tag.compiler.read_package import Compiled, PackageTask
-from kale_tag.compiler.step_command import ARGUMENT
 from kale_tag.diagnostics import Diagnostic, Label, Source, UserError, error
 from kale_tag.kale.pipeline import Pipeline, SubPipeline
 from kale_tag.notebook.read import read_notebook

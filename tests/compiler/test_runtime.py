@@ -11,7 +11,7 @@ from pipelines import FULL, NESTED, TWO_INNER, pipeline, step
 
 from kale_tag.compiler.package import package
 from kale_tag.compiler.package_text import Origin, as_text
-from kale_tag.compiler.runtime import load_runtime, pack
+from kale_tag.compiler.step_command import load_runtime, pack
 from kale_tag.kale.pipeline import Parameter, Pipeline
 
 with warnings.catch_warnings():

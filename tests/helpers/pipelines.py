@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from kale_tag.compiler.runtime import Runtime
+from kale_tag.compiler.step_command import Runtime
 from kale_tag.kale.pipeline import (
     Code,
     CodeKind,

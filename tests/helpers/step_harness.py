@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from kale_tag.compiler.runtime import load_runtime
+from kale_tag.compiler.step_command import load_runtime
 
 PYTHONS = {
     version: str(path)

@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 from step_harness import PYTHONS, RUNTIME, command, environment, result, run, words
 
-from kale_tag.compiler.runtime import pack
+from kale_tag.compiler.step_command import pack
 
 PROGRAM = RUNTIME.whole()
 

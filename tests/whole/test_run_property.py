@@ -18,8 +18,7 @@ from runs import put, run
 
 from kale_tag.compiler.package import package
 from kale_tag.compiler.read_package import Compiled, FromPipeline, read_compiled, read_header
-from kale_tag.compiler.runtime import load_runtime
-from kale_tag.compiler.step_command import EXECUTOR_INPUT
+from kale_tag.compiler.step_command import EXECUTOR_INPUT, load_runtime
 from kale_tag.diagnostics import Source, UserError
 from kale_tag.run import snapshot
 from kale_tag.run.comparison import compare, compared_names, environment, watched

@@ -15,7 +15,7 @@ from kale_tag.compiler.read_package import (
     not_a_package,
     read_header,
 )
-from kale_tag.compiler.runtime import load_runtime
+from kale_tag.compiler.step_command import load_runtime
 from kale_tag.diagnostics import Diagnostic, Label, Source, UserError, error, listed
 from kale_tag.fields import yaml_tree
 from kale_tag.kale.pipeline import Pipeline

@@ -1,0 +1,156 @@
+"""What a cluster refuses or loses: every limit of Linux, Argo, Kubernetes and KFP's backend.
+
+Those of names are in `kale_tag.kale.names`, those of quantities in `kale_tag.kale.quantity`.
+"""
+
+import json
+import re
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Final
+
+from kale_tag.diagnostics import (
+    Diagnostic,
+    DiagnosticCollector,
+    Label,
+    Source,
+    Span,
+    error,
+    warning,
+)
+from kale_tag.kale.names import (
+    COMPONENT_NAME_LENGTH,
+    LABEL,
+    LABEL_DOMAIN,
+    LABEL_LENGTH,
+)
+from kale_tag.kale.pipeline import Code, Pipeline, Step, SubPipeline, Volume
+
+ARGUMENT = 131_071
+"""Bytes that one argument of a Linux program may have (MAX_ARG_STRLEN, less the closing NUL)."""
+
+ALL_ARGUMENTS = 1_500_000
+"""Bytes for all of them; Linux allows a quarter of the stack, 2 MiB, environment included."""
+
+LARGE: Final = 1_000_000
+"""Bytes of all containers; etcd takes 1.5 MiB for the workflow, which holds more than these."""
+
+_NO_ARGUMENT = re.compile("[\0\ud800-\udfff]")
+
+
+def check_code(cells: Iterable[Code], notebook: str) -> Iterator[Diagnostic]:
+    """Errors for characters in *cells* that cannot be passed to a process."""
+    for code in cells:
+        found = _NO_ARGUMENT.search(code.python)
+        if found is not None:
+            nul = found[0] == "\0"
+            start = code.source.find(found[0])
+            yield error(
+                "bad-character",
+                f"the cell contains {'a NUL character' if nul else 'half of a surrogate pair'}, "
+                "which cannot be passed to a process",
+                Label(
+                    Source(notebook, code.source, code.cell),
+                    Span(start, start + 1) if start >= 0 else None,
+                ),
+                help=f"in a string, write `\\x{ord(found[0]):02x}`" if nul else "remove it",
+            )
+
+
+def check_text(text: str, what: str, at: Label | None) -> Iterator[Diagnostic]:
+    """Errors if *text*, not part of CELLS or SPEC, would not reach a container unchanged."""
+    if "{{" in text:
+        yield error(
+            "placeholder",
+            f"{what} contains `{{{{`, which Kubeflow Pipelines and Argo replace",
+            at,
+            help="write it in another way; in the code of cells it is allowed",
+        )
+    if _NO_ARGUMENT.search(text):
+        message = f"{what} contains a character that cannot be passed to a process"
+        yield error("bad-character", message, at)
+
+
+def size_warnings(size: int, name: str) -> Iterator[Diagnostic]:
+    """The warning if clusters may refuse a package of *size* bytes; *name* is its notebook."""
+    if size > LARGE:
+        yield warning(
+            "large-package",
+            f"the steps of the pipeline are {size:,} bytes to a cluster; clusters may refuse "
+            f"workflows of {LARGE:,} and more",
+            Label(Source(name)),
+            help="join steps, put code into a package, or make two pipelines of it",
+        )
+
+
+def expanded_size(value: object) -> int:
+    """Bytes of a container, or of a text in it, in the workflow that KFP's server makes of it.
+
+    A workflow holds it as JSON inside JSON.
+    """
+    text = json.dumps(json.dumps(value, ensure_ascii=False), ensure_ascii=False)
+    return len(text.encode(errors="replace"))
+
+
+def check_pod_setting(
+    values: Mapping[str, str], what: str, step: Step, found: DiagnosticCollector
+) -> None:
+    """Report labels or annotations (*what*) of the pod of *step* that Kubernetes refuses."""
+    article = "an" if what[0] in "aeiou" else "a"
+    for key, value in values.items():
+        at = step.place(what, key)
+        prefix, slash, rest = key.rpartition("/")
+        if not LABEL.fullmatch(rest) or (slash and not LABEL_DOMAIN.fullmatch(prefix)):
+            found.error(
+                f"invalid-{what}",
+                f"`{key}` cannot be the name of {article} {what}: Kubernetes takes up to "
+                f"{LABEL_LENGTH} letters, digits, `-`, `_` and `.`, behind an optional `domain/`",
+                at,
+            )
+        found.errors += check_text(value, f"the {what} `{key}` of step `{step.name}`", at)
+        if what == "label" and value and not LABEL.fullmatch(value):
+            found.error(
+                "invalid-label",
+                f"the label `{key}` of step `{step.name}` cannot be `{value}`: Kubernetes takes up "
+                f"to {LABEL_LENGTH} letters, digits, `-`, `_` and `.`, with a letter or digit at "
+                "both ends",
+                at,
+                help="an annotation can be any text",
+            )
+
+
+def check_volumes(root: Pipeline, found: DiagnosticCollector) -> None:
+    """Report volumes that no pod can mount."""
+    at: dict[str, Volume] = {}
+    for volume in root.volumes:
+        what = f"the mount point of the volume `{volume.name}`"
+        found.errors += check_text(volume.mount_point, what, volume.label)
+        if not volume.mount_point.startswith("/") or ":" in volume.mount_point:
+            found.error(
+                "invalid-mount-point",
+                f"{what} is `{volume.mount_point}`; it must start with `/` and have no `:`",
+                volume.label,
+            )
+        other = at.setdefault(volume.mount_point.rstrip("/"), volume)
+        if other.name != volume.name:
+            message = f"the volumes `{other.name}` and `{volume.name}` have the same mount point"
+            message += f", `{volume.mount_point}`"
+            found.error("two-volumes", message, volume.label, other.label)
+
+
+def check_component(component: str, unit: Step | SubPipeline, found: DiagnosticCollector) -> bool:
+    """Report a name of a component, of which Argo makes a template, unless it is short enough."""
+    short = len(component) <= COMPONENT_NAME_LENGTH
+    if not short:
+        message = f"the name `{unit.name}` is too long: {len(component)} characters as "
+        message += f"`{component[:30]}...`, and Kubernetes takes {COMPONENT_NAME_LENGTH}"
+        found.error("name-too-long", message, unit.label)
+    return short
+
+
+def check_words(words: Iterable[str], step: Step, found: DiagnosticCollector) -> None:
+    """Report a command of *step* that Linux cannot start."""
+    size = sum(len(word.encode(errors="replace")) for word in words)
+    if size > ALL_ARGUMENTS:
+        message = f"step `{step.name}` has {size:,} bytes of code; a container can be started "
+        message += f"with {ALL_ARGUMENTS:,}"
+        found.error("step-too-large", message, step.label, help="read data from a file")
