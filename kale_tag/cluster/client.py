@@ -161,13 +161,8 @@ class Cluster:
         parameters: Mapping[str, object],
     ) -> str:
         """The id of a new run of *version*."""
-        models = self.client.api_models
-        body = models.V2beta1Run(
-            display_name=name,
-            experiment_id=experiment_id,
-            pipeline_version_reference=self._reference(version),
-            runtime_config=models.V2beta1RuntimeConfig(parameters=dict(parameters)),
-        )
+        what = self._what(version, experiment_id, name, parameters)
+        body = self.client.api_models.V2beta1Run(**what)
         made = self._ask("start the run", self.client.runs.run_service_create_run, body)
         return self._id(made.run_id)
 
@@ -193,10 +188,7 @@ class Cluster:
             hint = "delete the old one in the UI, or choose another name: `--run-name`"
             raise UserError(error("scheduled-otherwise", message, help=hint))
         body = models.V2beta1RecurringRun(
-            display_name=name,
-            experiment_id=experiment_id,
-            pipeline_version_reference=self._reference(version),
-            runtime_config=models.V2beta1RuntimeConfig(parameters=dict(parameters)),
+            **self._what(version, experiment_id, name, parameters),
             trigger=models.V2beta1Trigger(cron_schedule=models.V2beta1CronSchedule(cron=cron)),
             mode="ENABLE",
             max_concurrency="1",
@@ -255,10 +247,23 @@ class Cluster:
         named = (one for one in getattr(listed, kind) or () if one.display_name == name)
         return next(named, None)
 
-    def _reference(self, version: PipelineVersion) -> Any:  # noqa: ANN401  one of kfp's models
-        return self.client.api_models.V2beta1PipelineVersionReference(
-            pipeline_id=version.pipeline_id, pipeline_version_id=version.version_id
-        )
+    def _what(
+        self,
+        version: PipelineVersion,
+        experiment_id: str,
+        name: str,
+        parameters: Mapping[str, object],
+    ) -> dict[str, Any]:
+        """What a run and a recurring run have in common."""
+        models = self.client.api_models
+        return {
+            "display_name": name,
+            "experiment_id": experiment_id,
+            "pipeline_version_reference": models.V2beta1PipelineVersionReference(
+                pipeline_id=version.pipeline_id, pipeline_version_id=version.version_id
+            ),
+            "runtime_config": models.V2beta1RuntimeConfig(parameters=dict(parameters)),
+        }
 
     def _id(self, value: str | None) -> str:
         """*value*, which every answer of the API has."""

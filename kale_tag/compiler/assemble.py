@@ -1,6 +1,6 @@
 """The `Pipeline` of a notebook whose cells are read and whose variables are known."""
 
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import replace
 from typing import get_args
 
@@ -143,7 +143,6 @@ class PipelineBuilder:
         step = draft.outline.step(unit.name)
         assert step is not None
         left_out = self.left_out[unit.name]
-        carried, code = self._carried(unit)
         shared = [
             without(cell.code, [part for part in left_out if part.cell is cell])
             for cell in draft.shared[self.common :]
@@ -151,14 +150,14 @@ class PipelineBuilder:
         own = [cell.code for cell in draft.cells[unit.name]]
         return Step(
             name=unit.name,
-            code=(*shared, *code, *own),
+            code=(*shared, *self._carried(unit), *own),
             prev=self._prev(unit),
             ins=self._ins(unit),
             outs=self._outs(unit),
             parameters=self._parameters(unit),
             together=tuple(map(tuple, groups(unit.pairs, unit.outs))),
             metrics=tuple(unit.metrics),
-            packages=self._packages(unit, left_out, carried),
+            packages=self.packages(unit),
             settings=self._settings(unit.name),
             label=draft.tagged.step(draft.tagged.starts[unit.name]),
         )
@@ -240,19 +239,19 @@ class PipelineBuilder:
         needed = self.needs[unit.name]
         return [part for part in self.parts if not part.names & needed]
 
-    def _carried(self, unit: Unit) -> tuple[list[Import], list[Code]]:
-        """The imports of other steps that this one must repeat, and their code."""
+    def _carried(self, unit: Unit) -> Iterator[Code]:
+        """The code of the imports of other steps that this one must repeat."""
         carried = list(unit.carried.values())
-        code = []
         for cell in dict.fromkeys(one.spot.cell for one in carried):
             here = [one for one in carried if one.spot.cell is cell]
             statements = {one.statement for one in here if one.statement is not None}
             if statements:
                 ordered = [node for node in cell.tree.body if node in statements]
-                code.append(only(cell, ordered))
-        return carried, code
+                yield only(cell, ordered)
 
-    def _packages(self, unit: Unit, left_out: list[Part], carried: list[Import]) -> tuple[str, ...]:
+    def packages(self, unit: Unit) -> tuple[str, ...]:
+        """What the step *unit* installs."""
+        left_out = self.left_out[unit.name]
         settings = self._settings(unit.name)
         if settings.packages is not None:
             return settings.packages
@@ -261,7 +260,7 @@ class PipelineBuilder:
         shared = [
             one for one in self.flow.shared.modules if not any(part.holds(one) for part in left_out)
         ]
-        imports = [*shared, *unit.block.modules, *carried]
+        imports = [*shared, *unit.block.modules, *unit.carried.values()]
         names = self.needs[unit.name]
         for number in self.importers:
             if unit.before >> number & 1:  # it may use values made there
@@ -291,19 +290,14 @@ class PipelineBuilder:
                 number = None if inner is None else inner.end_producer(name)
                 if number is not None:
                     within = self._within(self.flow.units[producer])
-                    found |= set(within.packages(within.flow.units[number].name))
+                    found |= set(within.packages(within.flow.units[number]))
             elif self.around is not None:
                 outer = self.around
                 sub = next(one for one in outer.flow.units if one.inner is self.flow)
                 from_ = outer.flow.units[sub.ins[name]] if sub.ins.get(name, -1) >= 0 else None
                 if from_ is not None and from_.inner is None:
-                    found |= set(outer.packages(from_.name))
+                    found |= set(outer.packages(from_))
         return found
-
-    def packages(self, name: str) -> tuple[str, ...]:
-        """What the step of that name installs."""
-        unit = self.units[name]
-        return self._packages(unit, self.left_out[name], list(unit.carried.values()))
 
     def _within(self, unit: Unit) -> "PipelineBuilder":
         """The builder of a notebook that this one refers to."""

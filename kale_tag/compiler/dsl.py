@@ -327,8 +327,8 @@ def _kubernetes(step: Step, root: Pipeline) -> Iterator[str]:
         yield f"kubernetes.use_secret_as_env(TASK, {secret.name!r}, {keys!r})"
     for volume in root.volumes:
         yield f"kubernetes.mount_pvc(TASK, {volume.name!r}, {volume.mount_point!r})"
-    for kind in ("label", "annotation"):
-        for key, value in settings.pod.get(kind, {}).items():
+    for kind, values in settings.pod.items():  # as its functions, kfp names them
+        for key, value in values.items():
             yield f"kubernetes.add_pod_{kind}(TASK, {key!r}, {value!r})"
     if settings.timeout is not None:
         yield f"kubernetes.set_timeout(TASK, {settings.timeout})"

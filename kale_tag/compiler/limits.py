@@ -34,6 +34,9 @@ ALL_ARGUMENTS = 1_500_000
 LARGE: Final = 1_000_000
 """Bytes of all containers; etcd takes 1.5 MiB for the workflow, which holds more than these."""
 
+KEY_LENGTH = 1000
+"""Characters of a key as it is written; YAML 1.1 has simple keys of 1,024 at most."""
+
 _NO_ARGUMENT = re.compile("[\0\ud800-\udfff]")
 
 

@@ -12,8 +12,7 @@ from typing import Any
 
 from kale_tag.analysis.model import Spot
 from kale_tag.analysis.source import Parsed
-from kale_tag.compiler.ir_yaml import KEY_LENGTH
-from kale_tag.compiler.limits import check_text
+from kale_tag.compiler.limits import KEY_LENGTH, check_text
 from kale_tag.diagnostics import (
     Diagnostic,
     DiagnosticCollector,

@@ -19,7 +19,7 @@ from collections.abc import Collection, Generator, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
-from kale_tag.compiler.ir_yaml import to_yaml
+from kale_tag.compiler.package_text import to_yaml
 from kale_tag.compiler.read_package import Compiled, PackageTask
 from kale_tag.compiler.step_command import EXECUTOR_INPUT
 from kale_tag.diagnostics import Diagnostic, UserError, error

@@ -5,11 +5,11 @@ import hashlib
 import json
 import os
 import shutil
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from kale_tag import files
-from kale_tag.compiler.read_package import Compiled, Constant, FromPipeline, PackageTask
+from kale_tag.compiler.read_package import Compiled, FromPipeline, PackageTask
 from kale_tag.diagnostics import Diagnostic, Label, Source, UserError, error
 from kale_tag.run.run_record import (
     RunOutcome,
@@ -118,7 +118,10 @@ def inputs_of(
         if not found:
             return None
         inputs[name] = found.sha256
-    parameters = {name: _value(source, arguments) for name, source in task.parameters.items()}
+    parameters = {
+        name: arguments[source.name] if isinstance(source, FromPipeline) else source.value
+        for name, source in task.parameters.items()
+    }
     code = [task.executor["command"], task.executor["args"], task.executor.get("env", [])]
     digest = hashlib.sha256(json.dumps(code, sort_keys=True).encode()).hexdigest()
     return StepInputs(digest, parameters, inputs)
@@ -132,18 +135,13 @@ def reusable(
     Not the steps that must not be cached, nor those whose artifacts have changed since.
     """
     found: dict[str, Reuse] = {}
-    done: dict[str, StepOutcome] = {}
-    for task in package.tasks:
-        given = inputs_of(task, arguments, done) if task.cache else None
-        if given is None:
-            continue
-        for run in earlier:
+    for task in package.tasks if earlier else ():
+        given = inputs_of(task, arguments, _steps(found)) if task.cache else None
+        for run in earlier if given else ():
             step = _step(run, task.id)
-            if step is None or step.given != given or next(_changed(step, run.folder), None):
-                continue
-            found[task.id] = Reuse(step, run.folder)
-            done[task.id] = step
-            break
+            if step and not _refusal(step, run.folder, given):
+                found[task.id] = Reuse(step, run.folder)
+                break
     return found
 
 
@@ -158,22 +156,16 @@ def reused_from(
     Raises `UserError` with every reason why one of them cannot be used again.
     """
     found: dict[str, Reuse] = {}
-    done: dict[str, StepOutcome] = {}
     diagnostics: list[Diagnostic] = []
     for task in package.tasks:
         if task.id not in wanted:
             continue
         step = _step(run, task.id)
-        why = ""
-        if step is None:
-            why = "it did not succeed"
-        else:
-            given = inputs_of(task, arguments, done)
-            why = next(_changed(step, run.folder), "") or _difference(given, step.given)
-        if step is not None and not why:
+        given = inputs_of(task, arguments, _steps(found))
+        why = _refusal(step, run.folder, given) if step else "it did not succeed"
+        if step and not why:
             found[task.id] = Reuse(step, run.folder)
-            done[task.id] = step
-        elif all(producer in done for producer, _ in task.inputs.values()):
+        elif all(producer in found for producer, _ in task.inputs.values()):
             diagnostics.append(
                 error(
                     "not-reusable",
@@ -215,18 +207,13 @@ def _step(run: RunOutcome, task: str) -> StepOutcome | None:
     return next((step for step in ended if step.task == task), None)
 
 
-def _changed(step: StepOutcome, folder: str) -> Iterator[str]:
-    """The outputs of *step* that are not as they were written."""
-    for output in step.outputs:
-        path = os.path.join(folder, "artifacts", step.task, output.name)
-        what = f"`{output.variable or output.name}`"
-        if output.size and not os.path.isfile(path):
-            yield f"the artifact of {what} is missing"
-        elif output.size and digest_of(path) != output.sha256:
-            yield f"the artifact of {what} has changed (other sha256)"
+def _steps(reused: Mapping[str, Reuse]) -> dict[str, StepOutcome]:
+    return {task: one.step for task, one in reused.items()}
 
 
-def _difference(now: StepInputs | None, then: StepInputs | None) -> str:
+def _refusal(step: StepOutcome, folder: str, now: StepInputs | None) -> str:
+    """Why the outputs of *step* are not those of the same step with the inputs *now*, or ""."""
+    then = step.given
     if now is None or then is None:
         return "it no longer uses the same variables"
     if now.code != then.code:
@@ -239,8 +226,16 @@ def _difference(now: StepInputs | None, then: StepInputs | None) -> str:
     if names:
         shown = ", ".join(f"`{name}` was {json.dumps(then.parameters.get(name))}" for name in names)
         return f"it ran with other parameters ({shown})"
-    return "" if now == then else "its inputs have changed since"
+    return _changed(step, folder) if now == then else "its inputs have changed since"
 
 
-def _value(source: FromPipeline | Constant, arguments: Mapping[str, object]) -> object:
-    return arguments[source.name] if isinstance(source, FromPipeline) else source.value
+def _changed(step: StepOutcome, folder: str) -> str:
+    """The output of *step* that is not as it was written."""
+    for output in step.outputs:
+        path = os.path.join(folder, "artifacts", step.task, output.name)
+        what = f"`{output.variable or output.name}`"
+        if output.size and not os.path.isfile(path):
+            return f"the artifact of {what} is missing"
+        if output.size and digest_of(path) != output.sha256:
+            return f"the artifact of {what} has changed (other sha256)"
+    return ""

@@ -100,11 +100,22 @@ def _plain(name: str) -> str:
 
 def cluster_only(tasks: Iterable[PackageTask]) -> list[Diagnostic]:
     """One warning that names all that only a cluster provides to *tasks*, or none."""
-    tasks = list(tasks)
-    secrets = dict(_secrets(tasks))
-    volumes = dict(_volumes(tasks))
-    devices = dict(_devices(tasks))
-    images = sorted({task.executor["image"] for task in tasks} - {DEFAULT_IMAGE})
+    secrets: dict[str, str] = {}
+    volumes: dict[str, str] = {}
+    devices: dict[str, str] = {}
+    used = set()
+    for task in tasks:
+        used.add(task.executor["image"])
+        for secret in task.platform.get("secretAsEnv", ()):
+            name = secret["secretName"]
+            secrets |= {one["envVar"]: f"{name}/{one['secretKey']}" for one in secret["keyToEnv"]}
+        for volume in task.platform.get("pvcMount", ()):
+            volumes[volume["mountPath"]] = volume["constant"]
+        if device := task.executor.get("resources", {}).get("accelerator"):
+            devices[task.title] = f"{device['type']} ({device['count']})"
+    secrets = {env: name for env, name in secrets.items() if env not in os.environ}
+    volumes = {path: name for path, name in volumes.items() if not os.path.isdir(path)}
+    images = sorted(used - {DEFAULT_IMAGE})
     notes = []
     notes += [f"the environment lacks {env}: the secret `{name}`" for env, name in secrets.items()]
     notes += [f"there is no folder {path}: the volume `{name}`" for path, name in volumes.items()]
@@ -118,25 +129,3 @@ def cluster_only(tasks: Iterable[PackageTask]) -> list[Diagnostic]:
     hints += [f"mkdir -p {path}" for path in volumes]
     message = "the steps run on this machine, without some resources of a cluster"
     return [warning("not-on-this-machine", message, notes=notes, help="; ".join(hints))]
-
-
-def _secrets(tasks: Iterable[PackageTask]) -> Iterator[tuple[str, str]]:
-    for task in tasks:
-        for secret in task.platform.get("secretAsEnv", ()):
-            for entry in secret["keyToEnv"]:
-                if entry["envVar"] not in os.environ:
-                    yield entry["envVar"], f"{secret['secretName']}/{entry['secretKey']}"
-
-
-def _volumes(tasks: Iterable[PackageTask]) -> Iterator[tuple[str, str]]:
-    for task in tasks:
-        for volume in task.platform.get("pvcMount", ()):
-            if not os.path.isdir(volume["mountPath"]):
-                yield volume["mountPath"], volume["constant"]
-
-
-def _devices(tasks: Iterable[PackageTask]) -> Iterator[tuple[str, str]]:
-    for task in tasks:
-        accelerator = task.executor.get("resources", {}).get("accelerator")
-        if accelerator:
-            yield task.title, f"{accelerator['type']} ({accelerator['count']})"

@@ -12,8 +12,8 @@ from packages import compiled, documents, inlined, older
 from pipelines import FULL, NESTED, RUNTIME, TWO_INNER, chain, code, pipeline, step
 
 from kale_tag.compiler.dsl import cannot_compile, literal, to_dsl
-from kale_tag.compiler.ir_yaml import to_yaml
 from kale_tag.compiler.package import package
+from kale_tag.compiler.package_text import to_yaml
 from kale_tag.kale.pipeline import Parameter, Pipeline
 
 EXAMPLES = {

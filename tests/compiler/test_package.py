@@ -13,9 +13,8 @@ import yaml
 from packages import check, compiled, documents, inlined, older
 from pipelines import FULL, NESTED, RUNTIME, TWO_INNER, chain, code, pipeline, step
 
-from kale_tag.compiler.ir_yaml import to_yaml
 from kale_tag.compiler.package import package
-from kale_tag.compiler.package_text import Origin, as_text
+from kale_tag.compiler.package_text import Origin, as_text, to_yaml
 from kale_tag.diagnostics import Label, Source, UserError
 from kale_tag.kale.pipeline import (
     Parameter,

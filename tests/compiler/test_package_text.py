@@ -15,7 +15,7 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from ruamel.yaml import YAML
 
-from kale_tag.compiler.ir_yaml import is_literal, to_yaml
+from kale_tag.compiler.package_text import is_literal, to_yaml
 
 HOSTILE = [
     "",
