@@ -232,15 +232,10 @@ class Cluster:
 
     def _find(self, kind: str, name: str, *parent: str, **where: str) -> Any:  # noqa: ANN401
         """The record of *kind* that is called *name*, or None."""
-        service, method = {
-            "pipelines": ("pipelines", "pipeline_service_list_pipelines"),
-            "pipeline_versions": ("pipelines", "pipeline_service_list_pipeline_versions"),
-            "experiments": ("experiments", "experiment_service_list_experiments"),
-            "recurring_runs": ("recurring_runs", "recurring_run_service_list_recurring_runs"),
-        }[kind]
+        service = "pipelines" if kind == "pipeline_versions" else kind
         predicate = {"operation": "EQUALS", "key": "display_name", "stringValue": name}
         only = json.dumps({"predicates": [predicate]})  # filter.proto
-        list_all = getattr(getattr(self.client, service), method)
+        list_all = getattr(getattr(self.client, service), f"{service[:-1]}_service_list_{kind}")
         listed = self._ask(
             f"list {kind.replace('_', ' ')}", list_all, *parent, filter=only, **where
         )
@@ -269,7 +264,7 @@ class Cluster:
         """*value*, which every answer of the API has."""
         if value:
             return value
-        raise UserError(not_the_api(self.endpoint, Answer(200)))
+        raise UserError(not_the_api(self.endpoint))
 
     def _ask(self, doing: str, call: Callable[..., Any], *args: object, **kwargs: object) -> Any:  # noqa: ANN401
         """The answer of the server to one request."""
@@ -287,13 +282,13 @@ class Cluster:
             known = connection_diagnostic(self.endpoint, exc)
             if known is None and isinstance(exc, AttributeError):
                 raise
-            raise UserError(known or not_the_api(self.endpoint, Answer(200))) from None
+            raise UserError(known or not_the_api(self.endpoint)) from None
         # kfp makes a record of None values of any text.
         response = self.client.runs.run_service_get_run.__self__.api_client.last_response
-        with contextlib.suppress(ValueError):
-            if isinstance(json.loads(response.data), dict):
-                return answer
-        raise UserError(not_the_api(self.endpoint, Answer(200, text=str(response.data))))
+        raw = Answer(200, text=str(response.data))
+        if raw.value is None:
+            raise UserError(not_the_api(self.endpoint, raw))
+        return answer
 
 
 def _schedule_of(run: Any) -> tuple[str, str, dict[str, object]]:  # noqa: ANN401  kfp's model
@@ -321,7 +316,7 @@ def _message(status: Any) -> str:  # noqa: ANN401  kfp's model
 
 def _refusal(endpoint: Endpoint, exc: Any, doing: str) -> Diagnostic:  # noqa: ANN401  ApiException
     if not exc.status:
-        return connection_diagnostic(endpoint, exc) or not_the_api(endpoint, Answer(200))
+        return connection_diagnostic(endpoint, exc) or not_the_api(endpoint)
     body = exc.body or ""
     text = body.decode(errors="replace") if isinstance(body, bytes) else body
     kind = (exc.headers or {}).get("Content-Type", "")

@@ -3,6 +3,7 @@
 kfp's own client waits 26 seconds for a server that rejects the token, and prints five tracebacks.
 """
 
+import contextlib
 import json
 import socket
 import ssl
@@ -56,17 +57,22 @@ class Answer:
         return "html" in self.kind or self.text.lstrip()[:15].lower().startswith(("<!doc", "<html"))
 
     @property
+    def value(self) -> dict[str, Any] | None:
+        """The JSON object in it."""
+        with contextlib.suppress(ValueError):
+            if isinstance(value := json.loads(self.text), dict):
+                return value
+        return None
+
+    @property
     def message(self) -> str:
         """The error message in the answer, in one line, or ""."""
-        try:
-            value = json.loads(self.text)
-        except ValueError:
-            value = "" if self.is_html else self.text
-        if isinstance(value, dict):
-            # grpc-gateway writes the first two, the upload service the others.
-            names = ("message", "error", "error_details", "error_message")
-            value = next((value[name] for name in names if isinstance(value.get(name), str)), "")
-        return " ".join(value.split())[:300] if isinstance(value, str) else ""
+        if self.value is None:
+            return "" if self.is_html else " ".join(self.text.split())[:300]
+        # grpc-gateway writes the first two, the upload service the others.
+        names = ("message", "error", "error_details", "error_message")
+        found = (self.value[name] for name in names if isinstance(self.value.get(name), str))
+        return " ".join(next(found, "").split())[:300]
 
 
 def check(endpoint: Endpoint) -> bool:
@@ -99,13 +105,9 @@ def check(endpoint: Endpoint) -> bool:
         raise
     if answer.status != 200:
         raise UserError(status_diagnostic(endpoint, answer, "connect"))
-    try:
-        value = json.loads(answer.text)
-    except ValueError:
-        value = None
-    if not isinstance(value, dict):
+    if answer.value is None:
         raise UserError(not_the_api(endpoint, answer))
-    return value.get("multi_user") is True
+    return answer.value.get("multi_user") is True
 
 
 def connection_diagnostic(endpoint: Endpoint, exc: BaseException) -> Diagnostic | None:
@@ -166,7 +168,7 @@ def status_diagnostic(endpoint: Endpoint, answer: Answer, doing: str) -> Diagnos
     return error(code, f"cannot {doing}: {why} ({status}) at {url}", notes=notes, help=hint)
 
 
-def not_the_api(endpoint: Endpoint, answer: Answer) -> Diagnostic:
+def not_the_api(endpoint: Endpoint, answer: Answer = Answer(200)) -> Diagnostic:
     """The error for an *answer* that no KFP API gives: of a proxy, a login, or the UI."""
     what = "an HTML page" if answer.is_html else "something else"
     notes = [f"redirects to {answer.location.partition('?')[0]}"] if answer.location else []

@@ -19,7 +19,7 @@ from kale_tag.analysis.slices import (
 from kale_tag.analysis.units import Unit
 from kale_tag.compiler.read import Draft
 from kale_tag.compiler.requirements import completed, import_diagnostics, requirements
-from kale_tag.compiler.settings import Sorted, raise_diagnostics, step_settings
+from kale_tag.compiler.settings import raise_diagnostics, step_settings
 from kale_tag.diagnostics import Diagnostic, warning
 from kale_tag.kale.metadata import SETTINGS_KEY
 from kale_tag.kale.pipeline import (
@@ -166,7 +166,7 @@ class PipelineBuilder:
         around = self.around
         defaults, image = self.draft.settings.defaults, self.draft.settings.base_image
         if around is not None:
-            defaults = _over(defaults, around.draft.settings.defaults)
+            defaults = defaults.over(around.draft.settings.defaults)
             image = image or around.draft.settings.base_image
         options = self.options.steps.get(name, StepOptions()) if around is None else StepOptions()
         given = self.draft.tagged.step_tags[name]
@@ -305,13 +305,3 @@ class PipelineBuilder:
         order = [one.name for one in unit.inner.units]
         child = self.inner[unit.name]
         return PipelineBuilder(child, unit.inner, order, self.options, self.local, {}, self)
-
-
-def _over(own: Sorted, outer: Sorted) -> Sorted:
-    """The defaults of a referenced notebook: its own win over those of the notebook around it."""
-    made = Sorted()
-    for defaults in (outer, own):
-        for kind in defaults.values.values():
-            for tag in kind.values():
-                made.put(tag, defaults.labels[tag.kind, tag.key])
-    return made

@@ -197,7 +197,7 @@ def executor_config(step: Step, root: Pipeline, found: DiagnosticCollector) -> d
     for what, values in settings.pod.items():
         check_pod_setting(values, what, step, found)
         if values and (place := tags.KINDS[what].pod):
-            outer, inner = place
+            outer, inner, _ = place
             pod.setdefault(outer, {})[inner] = dict(values)
     made |= pod
     if settings.timeout is not None:

@@ -8,7 +8,7 @@ import builtins
 import keyword
 import re
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 
 from kale_tag.compiler.container import DEFAULT_IMAGE, environment
 from kale_tag.compiler.interface import (
@@ -22,7 +22,7 @@ from kale_tag.compiler.package import sources, step_spec
 from kale_tag.compiler.parameters import holds_none
 from kale_tag.compiler.step_command import Runtime, script, with_code
 from kale_tag.diagnostics import Diagnostic, DiagnosticCollector, warning
-from kale_tag.kale import quantity
+from kale_tag.kale import quantity, tags
 from kale_tag.kale.pipeline import Code, Pipeline, Step, SubPipeline
 
 _TAKEN = {"compiler", "dsl", "kubernetes", "json", "re", "shlex", "typing", "container"}
@@ -327,18 +327,14 @@ def _kubernetes(step: Step, root: Pipeline) -> Iterator[str]:
         yield f"kubernetes.use_secret_as_env(TASK, {secret.name!r}, {keys!r})"
     for volume in root.volumes:
         yield f"kubernetes.mount_pvc(TASK, {volume.name!r}, {volume.mount_point!r})"
-    for kind, values in settings.pod.items():  # as its functions, kfp names them
-        for key, value in values.items():
-            yield f"kubernetes.add_pod_{kind}(TASK, {key!r}, {value!r})"
+    for kind, values in settings.pod.items():
+        if place := tags.KINDS[kind].pod:
+            yield from (f"kubernetes.{place[2]}(TASK, {key!r}, {values[key]!r})" for key in values)
     if settings.timeout is not None:
         yield f"kubernetes.set_timeout(TASK, {settings.timeout})"
-    if (context := root.security) is not None:
-        fields = {
-            "run_as_user": context.run_as_user,
-            "run_as_group": context.run_as_group,
-            "run_as_non_root": context.run_as_non_root,
-        }
-        words = [f"{key}={value!r}" for key, value in fields.items() if value is not None]
+    if root.security is not None:
+        fields = asdict(root.security).items()
+        words = [f"{key}={value!r}" for key, value in fields if value is not None]
         if words:
             yield f"kubernetes.set_security_context(TASK, {', '.join(words)})"
 

@@ -22,15 +22,9 @@ def requirements(
     *own* maps a module, or a part of one, to its distribution, "" for none; it wins over the table.
     *local* are modules beside the notebook.
     """
-    found = set()
-    for one in imports:
-        if one.level or one.optional or not one.module:
-            continue
-        for path in _paths(one):
-            name = distribution(path, own, local)
-            if name:
-                found.add(name)
-    return tuple(sorted(found, key=str.lower))
+    wanted = (one for one in imports if one.module and not one.level and not one.optional)
+    found = {distribution(_path(one), own, local) for one in wanted}
+    return tuple(sorted(found - {""}, key=str.lower))
 
 
 def completed(
@@ -94,18 +88,10 @@ def import_diagnostics(imports: Iterable[Import], local: Collection[str]) -> Ite
             )
 
 
-def _paths(one: Import) -> Iterator[str]:
+def _path(one: Import) -> str:
     """The module that an import means: `from google.cloud import storage` is one, too."""
-    yield (
-        one.module
-        if not _shared(one.module) or not one.attribute
-        else (f"{one.module}.{one.attribute}")
-    )
-
-
-def _shared(module: str) -> bool:
-    """Whether several distributions have parts of *module*."""
-    return module in _namespaces() or module == "google.cloud"
+    shared = one.module in _namespaces() or one.module == "google.cloud"
+    return f"{one.module}.{one.attribute}" if shared and one.attribute else one.module
 
 
 def _prefixes(path: str) -> Iterator[str]:

@@ -44,6 +44,12 @@ class Sorted:
         self.values.setdefault(tag.kind, {})[tag.key] = tag
         self.labels[tag.kind, tag.key] = label
 
+    def over(self, outer: "Sorted") -> "Sorted":
+        """These tags, and those of *outer* that they do not replace."""
+        kinds = (*outer.values, *self.values)
+        merged = {kind: outer.values.get(kind, {}) | self.values.get(kind, {}) for kind in kinds}
+        return Sorted(merged, outer.labels | self.labels)
+
     def pairs(self, kind: str) -> dict[str, str]:
         """Keys and values of the tags of a kind that has both."""
         return {key: tag.parts[1] for key, tag in self.values.get(kind, {}).items()}
@@ -165,26 +171,24 @@ def step_settings(
     for one in given:
         if one.tag.kind in tags.SETTING_KINDS:
             own.put(one.tag, one.label)
-    secrets = {**defaults.values.get("secret", {}), **own.values.get("secret", {})}
-    cache = own.one("cache") or defaults.one("cache")
+    own = own.over(defaults)
     return StepSettings(
-        image=own.one("image") or defaults.one("image") or base_image,
-        limits={**defaults.pairs("limit"), **own.pairs("limit")},
+        image=own.one("image") or base_image,
+        limits=own.pairs("limit"),
         requests=dict(options.requests),
-        pod={
-            kind.name: {**defaults.pairs(kind.name), **own.pairs(kind.name)}
-            for kind in tags.SETTINGS.values()
-            if kind.pod
-        },
-        secrets=tuple(Secret(env, tag.parts[0], tag.parts[1]) for env, tag in secrets.items()),
+        pod={kind.name: own.pairs(kind.name) for kind in tags.SETTINGS.values() if kind.pod},
+        secrets=tuple(
+            Secret(env, tag.parts[0], tag.parts[1])
+            for env, tag in own.values.get("secret", {}).items()
+        ),
         env=dict(options.env),
-        cache=None if not cache else cache == "enabled",
-        report=(own.one("report") or defaults.one("report")) != "disabled",
+        cache=own.one("cache") == "enabled" if own.one("cache") else None,
+        report=own.one("report") != "disabled",
         retries=options.retries,
         timeout=options.timeout,
         display_name=options.display_name,
         packages=options.packages,
-        labels={**defaults.labels, **own.labels},
+        labels=own.labels,
     )
 
 

@@ -67,8 +67,9 @@ class Kind:
     parts: tuple[TagPart, ...] = ()
     key: int | None = None  # the part that tells it from others of its kind; None: a step has one
     spec_key: str = ""  # the key of a rule that sets it; with a key part it is a mapping
-    pod: tuple[str, str] | None = None  # where keys and values go in a package: a message of KFP's
-    # Kubernetes executor, and a field. None: `compiler/settings.py` knows the setting by name.
+    pod: tuple[str, str, str] | None = None  # where keys and values go in a package: a message of
+    # KFP's Kubernetes executor, a field, and the function of kfp-kubernetes that writes it. None:
+    # `compiler/settings.py` knows the setting by name.
     about: str = ""  # what the setting does, for the JSON Schema of specs
 
 
@@ -148,7 +149,7 @@ KINDS: Mapping[str, Kind] = {
             (TagPart("label", _POD_KEY, _KEY_RULE, _pod_key), TagPart("label value", ".*", _LINE)),
             key=0,
             spec_key="labels",
-            pod=("podMetadata", "labels"),
+            pod=("podMetadata", "labels", "add_pod_label"),
             about="Labels of the step's pod.",
         ),
         Kind(
@@ -160,7 +161,7 @@ KINDS: Mapping[str, Kind] = {
             ),
             key=0,
             spec_key="annotations",
-            pod=("podMetadata", "annotations"),
+            pod=("podMetadata", "annotations", "add_pod_annotation"),
             about="Annotations of the step's pod.",
         ),
         Kind(

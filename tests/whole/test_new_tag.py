@@ -21,7 +21,7 @@ ENTRY = """\
             (TagPart("node label", _POD_KEY, _KEY_RULE), TagPart("node value", ".*", _LINE)),
             key=0,
             spec_key="nodes",
-            pod=("nodeSelector", "labels"),
+            pod=("nodeSelector", "labels", "add_node_selector"),
             about="Where the step runs.",
         ),
 """
@@ -78,6 +78,8 @@ def test_one_entry_is_found_everywhere(folder: Path) -> None:
     executors = platform["deploymentSpec"]["executors"]
     assert executors["exec-load"]["nodeSelector"] == {"labels": {"zone": "a", "disk": "ssd"}}
     assert executors["exec-show"]["nodeSelector"] == {"labels": {"zone": "a"}}
+    run(folder, "compile", "nb.ipynb", "--dsl", "nb.py", "-o", "nb.yaml")
+    assert ".add_node_selector(load_task, 'disk', 'ssd')" in (folder / "nb.py").read_text("utf-8")
     unit = json.loads(run(folder, "graph", "nb.ipynb", "--format", "json"))["steps"][0]
     assert unit["nodes"] == {"zone": "a", "disk": "ssd"}
 
