@@ -8,7 +8,6 @@ import json
 import math
 import operator
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from typing import Any
 
 from kale_tag.analysis.model import Spot
 from kale_tag.analysis.source import Parsed
@@ -37,9 +36,6 @@ KINDS: Mapping[ParameterType, str] = {
     "dict": "a mapping, written as JSON: '{\"key\": 1}'",
 }
 """The types, as messages name them."""
-
-_Given = tuple[str, object, Label | None, Label | None]
-"""Of an argument: its name and value, and their places."""
 
 _TYPES: dict[type, ParameterType] = {
     bool: "bool",
@@ -297,43 +293,38 @@ def given_arguments(
     Text is taken as it is, lists and mappings are JSON. Of two values for a name the last counts.
     """
     known = {one.name: one for one in parameters}
-    given: list[_Given] = []
+    found: dict[str, object] = {}
     diagnostics: list[Diagnostic] = []
     for text in texts:
         name, equals, value = text.partition("=")
-        if equals:
-            given.append((name, value, None, None))
-        else:
+        if not equals:
             message = f"`{text}` has no value: write a parameter as NAME=VALUE"
             hint = f"write -p {text}=VALUE" if text in known else _help_for(text, known)
             diagnostics.append(error("no-value", message, help=hint))
-    found, more = _arguments(given, known, _from_text)
-    return found, [*diagnostics, *more]
+        elif (parameter := known.get(name)) is None:
+            diagnostics.append(_unknown(name, known, None))
+        else:
+            try:
+                found[name] = check_argument(parameter, _from_text(parameter.type, value))
+            except ValueError as exc:
+                diagnostics.append(_wrong(parameter, value, str(exc), None))
+    return found, diagnostics
 
 
 def file_arguments(
     values: Mapping[str, tuple[Label, Label, object]], parameters: Sequence[Parameter]
 ) -> tuple[dict[str, object], list[Diagnostic]]:
     """The same for values from a file, each with the places of its name and of itself."""
-    given = [(name, value, at, label) for name, (at, label, value) in values.items()]
-    return _arguments(given, {one.name: one for one in parameters}, lambda _, value: value)
-
-
-def _arguments(
-    given: Iterable[_Given],
-    known: Mapping[str, Parameter],
-    read: Callable[[ParameterType, Any], object],
-) -> tuple[dict[str, object], list[Diagnostic]]:
+    known = {one.name: one for one in parameters}
     found: dict[str, object] = {}
     diagnostics: list[Diagnostic] = []
-    for name, value, name_label, label in given:
-        if (parameter := known.get(name)) is None:
-            message = f"the pipeline has no parameter `{name}`"
-            hint = _help_for(name, known)
-            diagnostics.append(error("unknown-parameter", message, name_label, help=hint))
+    for name, (name_label, label, value) in values.items():
+        parameter = known.get(name)
+        if parameter is None:
+            diagnostics.append(_unknown(name, known, name_label))
             continue
         try:
-            found[name] = check_argument(parameter, read(parameter.type, value))
+            found[name] = check_argument(parameter, value)
         except ValueError as exc:
             diagnostics.append(_wrong(parameter, value, str(exc), label))
     return found, diagnostics
@@ -410,6 +401,11 @@ def _from_text(kind: ParameterType, text: str) -> object:
         return readers.get(kind, {"true": True, "false": False}.__getitem__)(text.lower())
     except (ValueError, KeyError):
         raise ValueError from None
+
+
+def _unknown(name: str, known: Mapping[str, Parameter], at: Label | None) -> Diagnostic:
+    message = f"the pipeline has no parameter `{name}`"
+    return error("unknown-parameter", message, at, help=_help_for(name, known))
 
 
 def _help_for(name: str, known: Mapping[str, Parameter]) -> str:
