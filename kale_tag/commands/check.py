@@ -30,7 +30,7 @@ from kale_tag.kale.settings import CompileOptions
 from kale_tag.kale.view import TaggedNotebook
 from kale_tag.notebook.model import Notebook
 from kale_tag.notebook.places import Places, in_files
-from kale_tag.notebook.read import read_notebook, scan_again
+from kale_tag.notebook.read import read_notebook, scan
 from kale_tag.notebook.splice import splice
 from kale_tag.plan.drift import drift
 from kale_tag.plan.plan import plan
@@ -198,7 +198,8 @@ class _Checker:
             checked.drift += map(checked.finding, drift(spec, target, made, places))
             if made.changes:
                 wanted = {change.holder: change.after for change in made.changes}
-                notebook = scan_again(splice(notebook, wanted), notebook)
+                data = splice(notebook, wanted)
+                notebook = scan(data, notebook.name, fast=notebook.fast)
         return notebook
 
     def _pipeline(

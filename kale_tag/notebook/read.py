@@ -32,19 +32,6 @@ def scan(data: bytes, name: str, *, fast: bool) -> Notebook:
     return scan_with_json(data, name)
 
 
-def scan_again(data: bytes, old: Notebook) -> Notebook:
-    """Like `scan` for *data* that should be *old* with other metadata, by the same reader.
-
-    The caller compares the bytes, so parts other than metadata may be taken from *old*.
-    """
-    if old.fast:
-        from kale_tag.notebook.read_msgspec import scan_again_with_msgspec  # noqa: PLC0415  see `scan`
-
-        if notebook := scan_again_with_msgspec(data, old):
-            return notebook
-    return scan_with_json(data, old.name)
-
-
 def _not_utf8(data: bytes) -> int | None:
     # The offset of the first byte that is not UTF-8. The file is decoded in blocks, because a text
     # of the whole of it would be up to four times as large; blocks of ASCII need no decoding.

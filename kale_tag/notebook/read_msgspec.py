@@ -5,7 +5,7 @@ address of a view is the place of its value.
 """
 
 import ctypes
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from typing import Final, Literal
 
 import msgspec
@@ -26,25 +26,12 @@ class RawCell(msgspec.Struct, gc=False):
     metadata: Raw = NOTHING
 
 
-class RawMetadata(msgspec.Struct, gc=False):
-    """The one part of a cell that can have changed."""
-
-    metadata: Raw = NOTHING
-
-
 class RawNotebook(msgspec.Struct, gc=False):
     """The parts of a notebook that count."""
 
     cells: list[RawCell]
     metadata: Raw = NOTHING
     nbformat: object = None
-
-
-class RawProof(msgspec.Struct, gc=False):
-    """The parts of a notebook that can have changed."""
-
-    cells: list[RawMetadata]
-    metadata: Raw = NOTHING
 
 
 def scan_with_msgspec(data: bytes, name: str) -> Notebook | None:
@@ -73,35 +60,11 @@ def scan_with_msgspec(data: bytes, name: str) -> Notebook | None:
     )
 
 
-def scan_again_with_msgspec(data: bytes, old: Notebook) -> Notebook | None:
-    """The same for *data* that shall be *old* with other metadata, the only thing that is read.
-
-    The rest of the answer is that of *old*; it is right once the other bytes are shown to be so.
-    """
-    try:
-        found = _read_again(data)
-    except (msgspec.MsgspecError, UnicodeError, RecursionError):
-        return None
-    metadata_span, raw_metadata = _places(data, old.name, found)
-    return Notebook(
-        name=old.name,
-        data=data,
-        fast=True,
-        types=old.types if len(old.types) == len(found.cells) else [""] * len(found.cells),
-        id_of=old.id_of,
-        metadata_span=metadata_span,
-        raw_source=old.raw_source,
-        raw_metadata=raw_metadata,
-        read_source=old.read_source,
-        known_sources=old.known_sources,
-    )
-
-
 def _places(
-    data: bytes, name: str, found: RawNotebook | RawProof
+    data: bytes, name: str, found: RawNotebook
 ) -> tuple[Callable[[int | None], tuple[int, int] | None], Callable[[int | None], Raw]]:
     # The functions that give the place and the text of the metadata of a holder.
-    cells: Sequence[RawCell | RawMetadata] = found.cells
+    cells = found.cells
 
     def raw_metadata(holder: int | None) -> Raw:
         return found.metadata if holder is None else cells[holder].metadata
@@ -138,7 +101,6 @@ def address(buffer: object) -> int:
 
 
 _read = msgspec.json.Decoder(RawNotebook).decode
-_read_again = msgspec.json.Decoder(RawProof).decode
 _read_source = msgspec.json.Decoder(str | list[str]).decode
 
 _py_buffer = ctypes.c_ssize_t * 16  # the address is the first field; there are ten words or so

@@ -12,7 +12,7 @@ from kale_tag.diagnostics import UserError
 from kale_tag.notebook.json_scan import Member, items_at, last, members_at, skipped
 from kale_tag.notebook.json_value import JsonStyle, line_break, same, skip_space, value_of
 from kale_tag.notebook.model import BOM, MISSING, Notebook, too_deep
-from kale_tag.notebook.read import scan_again
+from kale_tag.notebook.read import scan
 
 NewMetadata = Mapping[int | None, object]
 """New metadata by holder: a cell by its number, the notebook as None."""
@@ -48,7 +48,7 @@ def prove(notebook: Notebook, data: bytes, wanted: NewMetadata) -> Notebook:
     What *notebook* has decoded is not decoded again for it. Raises `ProofError`.
     """
     try:
-        new = scan_again(data, notebook)
+        new = scan(data, notebook.name, fast=notebook.fast)
         if len(new.types) != len(notebook.types):
             raise ProofError("the number of cells has changed")
         if any(notebook.metadata_span(h) is None or v is MISSING for h, v in wanted.items()):
