@@ -6,7 +6,6 @@ for what the tables decide.
 
 import functools
 import pkgutil
-import tomllib
 from collections.abc import Mapping
 from enum import IntEnum
 from typing import Any
@@ -29,6 +28,8 @@ def words(text: str) -> frozenset[str]:
 @functools.cache
 def tables(name: str) -> Mapping[str, Any]:
     """The tables of the data file *name* of the analysis."""
+    import tomllib  # noqa: PLC0415  code without a call needs no table
+
     return tomllib.loads((pkgutil.get_data("kale_tag.analysis", f"{name}.toml") or b"").decode())
 
 
