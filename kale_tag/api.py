@@ -117,15 +117,14 @@ def compile(*paths: str) -> dict[str, str]:  # noqa: A001  the command's name
 
     Raises `UserError` if any notebook does not compile.
     """
-    from kale_tag.commands.compile import finish, output_files  # noqa: PLC0415
+    from kale_tag.commands.compile import finish  # noqa: PLC0415
     from kale_tag.commands.shared.pipelines import build  # noqa: PLC0415
-    from kale_tag.compiler.step_command import load_runtime  # noqa: PLC0415
 
-    built = build(paths, finish(load_runtime()), jobs=1, quiet=True)
+    built = build(paths, finish(), jobs=1, quiet=True)
     failed = [diagnostic for one in built if one.failed for diagnostic in one.diagnostics]
     if failed:
         raise UserError(*failed)
-    return {one.name: output_files(one)[0].text for one in built}
+    return {one.name: one.outputs[0].text for one in built}
 
 
 def run(*paths: str, folder: str, parameters: Mapping[str, object] | None = None) -> "RunOutcome":
@@ -134,6 +133,7 @@ def run(*paths: str, folder: str, parameters: Mapping[str, object] | None = None
     *folder* gets all files of the run. Raises `UserError` if it could not start; the reasons are
     printed.
     """
+    from kale_tag.commands.run import RunOptions  # noqa: PLC0415
     from kale_tag.commands.run import run as run_command  # noqa: PLC0415
     from kale_tag.run.run_record import read_run  # noqa: PLC0415
 
@@ -141,8 +141,7 @@ def run(*paths: str, folder: str, parameters: Mapping[str, object] | None = None
         f"{name}={value if isinstance(value, str) else json.dumps(value)}"
         for name, value in (parameters or {}).items()
     ]
-    code = run_command([*paths], param=words, keep=folder, quiet=True)
-    record = read_run(folder) if code < 2 else None
-    if record is None:
+    code = run_command(RunOptions(paths=[*paths], param=words, keep=folder, quiet=True))
+    if code > 1 or (record := read_run(folder)) is None:
         raise UserError(error("not-run", f"the pipeline of {' '.join(paths)} was not run"))
     return record

@@ -6,15 +6,17 @@ options in full, each with its value. typer reads the rest: `--help`, `-qv`, sli
 """
 
 import importlib
+import inspect
 import os
 import sys
 from collections.abc import Callable, Sequence
 from contextlib import suppress
+from dataclasses import MISSING, fields, replace
 from functools import cache
 from typing import Annotated, Any, Literal, get_args, get_origin
 
 from kale_tag import HOME, __version__
-from kale_tag.commands.shared.options import Argument, Option
+from kale_tag.commands.shared.options import Argument, Option, Options
 from kale_tag.diagnostics import Diagnostic, UserError, error, nearest, suggest
 
 COMMANDS = (
@@ -100,10 +102,24 @@ def command(name: str) -> Command:
     return found
 
 
+def options_of(function: Command) -> type[Options]:
+    """The class of the options of a command."""
+    kind: type[Options] = next(iter(function.__annotations__.values()))
+    return kind
+
+
 def parameters(function: Command) -> dict[str, tuple[Any, Argument | Option]]:
-    """The type and the declaration of each parameter of a command."""
-    hints = {name: get_args(hint) for name, hint in function.__annotations__.items()}
-    return {name: parts[:2] for name, parts in hints.items() if parts}
+    """The type and the declaration of each option of a command, its own before the common ones."""
+    kind = options_of(function)
+    names = (name for base in kind.__mro__[:-1] for name in base.__annotations__)
+    known = {one.name: one for one in fields(kind)}
+    found = {}
+    for one in (known[name] for name in names if name in known):
+        declared = one.metadata["declared"]
+        if isinstance(declared, Option) and not declared.long:
+            declared = replace(declared, long=f"--{one.name.replace('_', '-')}")
+        found[one.name] = (one.type, declared)
+    return found
 
 
 def _run(words: list[str]) -> int:
@@ -119,7 +135,7 @@ def _run(words: list[str]) -> int:
         with suppress(UserError):  # typer finds that value too, if no other mistake comes first
             options = read_plainly(function, words[1:])
         if options is not None:
-            return function(**options)
+            return function(options_of(function)(**options))
         if "--" in words and _takes_separator(function):
             words.insert(words.index("--"), "--")  # the first one ends the options for typer
     return _run_typer(words)
@@ -291,15 +307,37 @@ def typer_app() -> Any:  # noqa: ANN401  a Typer, which is not imported for its 
             super().format_options(ctx, formatter)
 
     for name in COMMANDS:
-        function = command(name)
-        for key, (kind, declared) in parameters(function).items():
-            function.__annotations__[key] = _for_typer(kind, declared, typer)
-        app.command(name, cls=CommandHelp, no_args_is_help=False)(function)
+        app.command(name, cls=CommandHelp, no_args_is_help=False)(_as_function(command(name)))
     return app
 
 
-def _for_typer(kind: Any, declared: Argument | Option, typer: Any) -> Any:  # noqa: ANN401  types, and the module
+def _as_function(function: Command) -> Command:
+    """The command as typer takes it: a function with a parameter for each option."""
+    kind = options_of(function)
+
+    def called(**options: object) -> int:
+        return function(kind(**options))
+
+    defaults = {one.name: one.default for one in fields(kind)}
+    called.__doc__ = function.__doc__
+    called.__signature__ = inspect.Signature(  # type: ignore[attr-defined]
+        [
+            inspect.Parameter(
+                name,
+                inspect.Parameter.KEYWORD_ONLY,
+                annotation=_for_typer(hint, declared),
+                default=inspect.Parameter.empty if defaults[name] is MISSING else defaults[name],
+            )
+            for name, (hint, declared) in parameters(function).items()
+        ]
+    )
+    return called
+
+
+def _for_typer(kind: Any, declared: Argument | Option) -> Any:  # noqa: ANN401  types
     """The annotation of a parameter, with what typer reads in it."""
+    import typer  # noqa: PLC0415  see the module
+
     choices = get_args(kind) if get_origin(kind) is Literal else ()
     name = declared.flags[0] if isinstance(declared, Option) else declared.metavar
     more: dict[str, Any] = {"help": declared.help, "metavar": declared.metavar or None}
@@ -314,10 +352,10 @@ def _for_typer(kind: Any, declared: Argument | Option, typer: Any) -> Any:  # no
     if isinstance(declared, Option):
         if choices:
             more["metavar"] = f"[{'|'.join(choices)}]"
-        return Annotated[kind, declared, typer.Option(*declared.flags, **more)]
+        return Annotated[kind, typer.Option(*declared.flags, **more)]
     if kind == list[str]:
         more |= {"default_factory": list, "show_default": False}
-    return Annotated[kind, declared, typer.Argument(**more)]
+    return Annotated[kind, typer.Argument(**more)]
 
 
 def _print_anything() -> None:

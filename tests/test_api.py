@@ -9,6 +9,7 @@ import pytest
 from notebooks import from_percent
 
 from kale_tag import api
+from kale_tag.commands.apply import ApplyOptions
 from kale_tag.commands.apply import apply as apply_command
 from kale_tag.diagnostics import UserError
 
@@ -44,7 +45,7 @@ def test_plan_and_apply() -> None:
     assert not api.plan("spec.yaml", "a.ipynb")[0].changed
 
     Path("a.ipynb").write_bytes(NOTEBOOK)
-    assert apply_command(["spec.yaml", "a.ipynb"]) == 0
+    assert apply_command(ApplyOptions(paths=["spec.yaml", "a.ipynb"])) == 0
     assert Path("a.ipynb").read_bytes() == by_api
 
 

@@ -3,20 +3,16 @@
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from typing import ClassVar
 
 from kale_tag.commands.shared import batch
 from kale_tag.commands.shared.options import (
-    AllOrNothing,
-    Color,
-    Format,
-    Interactive,
-    Jobs,
+    BatchOptions,
     NotebookPaths,
-    PatchPaths,
-    Paths,
-    Quiet,
-    Reanchor,
-    Verbose,
+    ReanchorOptions,
+    SpecPaths,
+    argument,
+    option,
 )
 from kale_tag.commands.shared.report import Report, style_for
 from kale_tag.commands.shared.targets import STDIN, find_targets
@@ -29,18 +25,46 @@ from kale_tag.render.text import Style
 from kale_tag.spec.model import Change
 
 
-def apply(  # noqa: PLR0913  one parameter an option
-    paths: Paths,
-    *,
-    interactive: Interactive = False,
-    reanchor: Reanchor = False,
-    all_or_nothing: AllOrNothing = False,
-    format: Format = "text",  # noqa: A002  the option's name
-    jobs: Jobs = 1,
-    quiet: Quiet = False,
-    verbose: Verbose = False,
-    color: Color = "auto",
-) -> int:
+@dataclass(kw_only=True)
+class WriteOptions(BatchOptions):
+    """Of the commands that change notebooks."""
+
+    interactive: bool = option(
+        False, "Ask for each changed cell, as `git add -p` does.", short="-i"
+    )
+    all_or_nothing: bool = option(False, "Write no notebook unless all can be written.")
+
+    verb: ClassVar = "changed"  # what is done to a notebook
+    shows: ClassVar = False  # show each change as `plan` does
+
+
+@dataclass(kw_only=True)
+class ApplyOptions(SpecPaths, ReanchorOptions, WriteOptions):
+    """The options of `kale-tag apply`."""
+
+
+@dataclass(kw_only=True)
+class RevertOptions(ReanchorOptions, WriteOptions):
+    """The options of `kale-tag revert`."""
+
+    paths: list[str] = argument(
+        "PATCH|FOLDER|NOTEBOOK",
+        "Patches, or folders of patches. If notebooks are given too, only their patches are used. "
+        "`-` is standard input.",
+    )
+
+    verb: ClassVar = "reverted"
+
+
+@dataclass(kw_only=True)
+class UpgradeOptions(NotebookPaths, WriteOptions):
+    """The options of `kale-tag upgrade`."""
+
+    verb: ClassVar = "upgraded"
+    shows: ClassVar = True
+
+
+def apply(options: ApplyOptions) -> int:
     """Apply a spec or a reviewed patch to notebooks, and change nothing else.
 
     kale-tag apply spec.yaml notebook.ipynb
@@ -51,66 +75,18 @@ def apply(  # noqa: PLR0913  one parameter an option
 
     kale-tag apply patches/
     """
-    return _write(
-        paths,
-        _Options(
-            verb="changed",
-            reanchor=reanchor,
-            interactive=interactive,
-            all_or_nothing=all_or_nothing,
-            as_json=format == "json",
-            jobs=jobs,
-            quiet=quiet,
-            verbose=verbose,
-            color=color,
-        ),
-    )
+    return _write(options.paths, options, reanchor=options.reanchor)
 
 
-def revert(  # noqa: PLR0913  one parameter an option
-    paths: PatchPaths,
-    *,
-    interactive: Interactive = False,
-    reanchor: Reanchor = False,
-    all_or_nothing: AllOrNothing = False,
-    format: Format = "text",  # noqa: A002  the option's name
-    jobs: Jobs = 1,
-    quiet: Quiet = False,
-    verbose: Verbose = False,
-    color: Color = "auto",
-) -> int:
+def revert(options: RevertOptions) -> int:
     """Undo patches that were applied.
 
     kale-tag revert patches/
     """
-    return _write(
-        paths,
-        _Options(
-            verb="reverted",
-            undo=True,
-            reanchor=reanchor,
-            interactive=interactive,
-            all_or_nothing=all_or_nothing,
-            as_json=format == "json",
-            jobs=jobs,
-            quiet=quiet,
-            verbose=verbose,
-            color=color,
-        ),
-    )
+    return _write(options.paths, options, undo=True, reanchor=options.reanchor)
 
 
-def upgrade(  # noqa: PLR0913  one parameter an option
-    paths: NotebookPaths,
-    *,
-    interactive: Interactive = False,
-    all_or_nothing: AllOrNothing = False,
-    format: Format = "text",  # noqa: A002  the option's name
-    jobs: Jobs = 1,
-    quiet: Quiet = False,
-    verbose: Verbose = False,
-    color: Color = "auto",
-) -> int:
+def upgrade(options: UpgradeOptions) -> int:
     """Bring tags and settings of Kale 0.x to Kale 2.
 
     Problems that only you can fix are listed with their places.
@@ -122,6 +98,7 @@ def upgrade(  # noqa: PLR0913  one parameter an option
     It is `kale-tag apply kale:upgrade`, and shows what it changes; `kale-tag plan kale:upgrade`
     shows it without writing, and with `-o patches/` writes it down for a review.
     """
+    paths = options.paths
     if not paths:
         raise UserError(
             error("no-notebooks", "no notebook is given", help="kale-tag upgrade NOTEBOOK")
@@ -130,51 +107,23 @@ def upgrade(  # noqa: PLR0913  one parameter an option
         message = f"upgrade takes notebooks, and {others[0]} is not a notebook"
         hint = "`legacy: upgrade` in a spec upgrades first, and then applies its rules"
         raise UserError(error("bad-options", message, help=hint))
-    return _write(
-        ["kale:upgrade", *paths],
-        _Options(
-            verb="upgraded",
-            interactive=interactive,
-            all_or_nothing=all_or_nothing,
-            as_json=format == "json",
-            jobs=jobs,
-            quiet=quiet,
-            shows=not quiet,
-            verbose=verbose,
-            color=color,
-        ),
-    )
+    return _write(["kale:upgrade", *paths], options)
 
 
-@dataclass(frozen=True, slots=True)
-class _Options:
-    """What the three commands have in common."""
-
-    verb: str  # what is done to a notebook: `changed`
-    undo: bool = False
-    reanchor: bool = False
-    interactive: bool = False
-    all_or_nothing: bool = False
-    as_json: bool = False
-    jobs: int = 1
-    quiet: bool = False
-    shows: bool = False  # show each change as `plan` does
-    verbose: bool = False
-    color: Color = "auto"
-
-
-def _write(paths: Sequence[str], options: _Options) -> int:
+def _write(
+    paths: Sequence[str], options: WriteOptions, *, undo: bool = False, reanchor: bool = False
+) -> int:
     """Change the notebooks that *paths* stand for; the exit code."""
     if options.interactive:
         _check_interactive(paths, options)
     report = Report(style_for(options.color, sys.stdout.isatty()))
-    targets = find_targets(paths, patches_only=options.undo)
+    targets = find_targets(paths, patches_only=undo)
     report.keep(targets.diagnostics)
     report.unusable = targets.unusable
     how = batch.Work(
         _show(options, report.style),
-        undo=options.undo,
-        reanchor=options.reanchor,
+        undo=undo,
+        reanchor=reanchor,
         choose=_Asker(report.style) if options.interactive else None,
         write=True,
         stage_only=options.all_or_nothing,
@@ -198,21 +147,21 @@ def _write(paths: Sequence[str], options: _Options) -> int:
     return report.exit_code
 
 
-def _check_interactive(paths: Sequence[str], options: _Options) -> None:
-    clash = "--format json" if options.as_json else "--jobs" if options.jobs > 1 else ""
+def _check_interactive(paths: Sequence[str], options: WriteOptions) -> None:
+    clash = "--format json" if options.format == "json" else "--jobs" if options.jobs > 1 else ""
     if STDIN in paths:
         clash = "`-`, because the answers come from standard input"
     if clash:
         raise UserError(error("bad-options", f"--interactive cannot go with {clash}"))
 
 
-def _show(options: _Options, style: Style) -> batch.Show:
+def _show(options: WriteOptions, style: Style) -> batch.Show:
     def show(outcome: batch.Outcome, done: Applied) -> None:
-        if options.as_json:
+        if options.format == "json":
             value = render.as_value(done.plan, done.notebook)
             outcome.value.append({"spec": done.spec, **value})
             return
-        if options.verbose or options.shows:
+        if options.verbose or (options.shows and not options.quiet):
             lines = render.as_text(done.plan, done.notebook, style)
             outcome.text += "".join(f"{line}\n" for line in lines)
         outcome.text += "".join(f"{line}\n" for line in render.moved(done.plan, style))
@@ -220,10 +169,10 @@ def _show(options: _Options, style: Style) -> batch.Show:
     return show
 
 
-def _print_end(report: Report, options: _Options, *, written: bool) -> None:
+def _print_end(report: Report, options: WriteOptions, *, written: bool) -> None:
     # If a notebook goes to standard output, nothing else may.
     out = sys.stderr if any(one.name == STDIN for one in report.outcomes) else sys.stdout
-    if options.as_json:
+    if options.format == "json":
         print(report.as_json(written=written), file=out)
     elif report.outcomes and not options.quiet:
         left = "" if written else "; nothing was written"
@@ -231,9 +180,9 @@ def _print_end(report: Report, options: _Options, *, written: bool) -> None:
         print(f"{report.summary(verb)}{left}", file=out)
 
 
-def _print(outcome: batch.Outcome, report: Report, options: _Options) -> None:
+def _print(outcome: batch.Outcome, report: Report, options: WriteOptions) -> None:
     """Print the notebook itself where it came from standard input, else a line about it."""
-    text = not options.as_json and not options.quiet
+    text = options.format == "text" and not options.quiet
     if outcome.output is not None:
         sys.stdout.buffer.write(outcome.output)
         sys.stdout.flush()

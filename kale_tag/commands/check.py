@@ -1,29 +1,21 @@
 """`kale-tag check`: errors and warnings in specs, notebooks and pipelines."""
 
 import os
+import re
 import sys
-from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field, replace
 from functools import cache
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 from kale_tag import files
-from kale_tag.commands.check_cleaners import find_cleaners
 from kale_tag.commands.shared import batch
-from kale_tag.commands.shared.options import (
-    CheckFormat,
-    CheckPaths,
-    Color,
-    ExplainCode,
-    Jobs,
-    Quiet,
-    Silenced,
-    Strict,
-)
+from kale_tag.commands.shared.options import PrintOptions, argument, option
 from kale_tag.commands.shared.report import print_diagnostic, style_for
 from kale_tag.commands.shared.targets import STDIN, Checks, Task, find_checks
-from kale_tag.diagnostics import Diagnostic, Label, UserError, count, error, nearest
+from kale_tag.diagnostics import Diagnostic, Label, Source, Span, UserError, count, error, nearest
 from kale_tag.kale.checks import has_kale_tags, lint
 from kale_tag.kale.metadata import SETTINGS_KEY
 from kale_tag.kale.settings import CompileOptions
@@ -42,21 +34,46 @@ from kale_tag.rules.registry import Finding
 
 if TYPE_CHECKING:
     from kale_tag.commands.shared.pipelines import Reader
-    from kale_tag.compiler.step_command import Runtime
+    from kale_tag.lint.cleaners import Use
     from kale_tag.lint.pipelines import Named
 
+PRE_COMMIT = ".pre-commit-config.yaml"
+CONFIGS = ("pyproject.toml", "settings.ini", ".nbwipers.toml", "nbwipers.toml", "jupytext.toml")
+"""The files of the table, which is not read here."""
 
-def check(  # noqa: PLR0913  one parameter an option
-    paths: CheckPaths,
-    *,
-    strict: Strict = False,
-    explain: ExplainCode = "",
-    format: CheckFormat = "text",  # noqa: A002  the option's name
-    jobs: Jobs = 1,
-    quiet: Quiet = False,
-    verbose: Silenced = False,
-    color: Color = "auto",
-) -> int:
+NAMES = re.compile(
+    rb"nb[-_]?clean|nbdev|databooks|nbstripout|nbwipers|nbmetaclean|nbconvert|jupytext"
+)
+_SHARED = {PRE_COMMIT, "pyproject.toml"}
+
+
+@dataclass(kw_only=True)
+class CheckOptions(PrintOptions):
+    """The options of `kale-tag check`."""
+
+    paths: list[str] = argument(
+        "SPEC|NOTEBOOK|FOLDER",
+        "Specs, checked with the notebooks that they name; notebooks; folders, which stand for the "
+        "specs in them and the notebooks below them. `-` is standard input. Default: kale-tag.yaml "
+        "and the specs in specs/.",
+    )
+    strict: bool = option(False, "Exit 1 for warnings too.")
+    explain: str = option(
+        "",
+        "Print what a finding means, why it matters and how to fix it; `list` lists the codes of "
+        "all findings.",
+        "CODE",
+    )
+    format: Literal["text", "json", "sarif", "github"] = option(
+        "text", "How to print the findings: text, json, sarif (2.1.0), or github (annotations)."
+    )
+    jobs: int = option(
+        1, "Processes to use. Faster than one from some 5,000 notebooks on.", "N", short="-j"
+    )
+    verbose: bool = option(False, "Show findings that a spec silences too.", short="-v")
+
+
+def check(options: CheckOptions) -> int:
     """Find errors in specs, notebooks and pipelines.
 
     kale-tag check
@@ -65,21 +82,15 @@ def check(  # noqa: PLR0913  one parameter an option
 
     kale-tag check --explain foreign-tag
     """
-    if explain:
-        return _explain(explain)
-    checks = find_checks(paths)
-    report = _FindingsReport(
-        style_for(color, sys.stdout.isatty()),
-        format,
-        quiet=quiet,
-        verbose=verbose,
-        strict=strict,
-        specs=checks.specs,
-    )
+    if options.explain:
+        return _explain(options.explain)
+    checks = find_checks(options.paths)
+    style = style_for(options.color, sys.stdout.isatty())
+    report = _FindingsReport(options, style, checks.specs)
     report.show(checks.unusable)
     report.add(Finding(diagnostic) for diagnostic in checks.diagnostics)
     failed = 0
-    for unusable, found in findings(checks, jobs=jobs, quiet=quiet):
+    for unusable, found in findings(checks, jobs=options.jobs, quiet=options.quiet):
         report.show(unusable)
         report.add(found)
         failed += bool(unusable)
@@ -87,7 +98,8 @@ def check(  # noqa: PLR0913  one parameter an option
     report.close()
     if report.unusable:
         return 2
-    return 1 if report.errors or (strict and report.warnings) else 0
+    counts = report.counts
+    return 1 if counts["errors"] or (options.strict and counts["warnings"]) else 0
 
 
 def findings(
@@ -100,17 +112,8 @@ def findings(
         yield one.unusable, found
     kales = [one for one in checked if one.is_kales and one.name != STDIN]
     reasons = {code: reason for one in kales for code, reason in one.reasons.items()}
-    cleaners = find_cleaners(one.name for one in kales)
+    cleaners = _find_cleaners(one.name for one in kales)
     yield (), [Finding(one, reasons.get(one.code, "")) for one in cleaners]
-
-
-@dataclass(frozen=True, slots=True)
-class _CheckedPipeline:
-    """The findings in a pipeline."""
-
-    diagnostics: tuple[Diagnostic, ...] = ()
-    named: "Named | None" = None  # its name
-    inner: frozenset[str] = frozenset()  # the files of the notebooks that it refers to
 
 
 @dataclass(slots=True)
@@ -120,7 +123,9 @@ class _Checked:
     name: str
     is_kales: bool = False  # it has tags or settings of Kale's, or a spec
     own: list[Diagnostic] = field(default_factory=list)  # findings in its tags and settings
-    pipeline: _CheckedPipeline = _CheckedPipeline()
+    pipeline: tuple[Diagnostic, ...] = ()  # findings in its pipeline
+    named: "Named | None" = None  # the name of its pipeline
+    inner: frozenset[str] = frozenset()  # the files of the notebooks that it refers to
     drift: list[Finding] = field(default_factory=list)  # differences from its specs
     reasons: dict[str, str] = field(default_factory=dict)  # of the codes that its specs silence
     unusable: tuple[Diagnostic, ...] = ()
@@ -136,21 +141,19 @@ def _together(checked: list[_Checked]) -> Iterator[list[Finding]]:
     A notebook that another one here refers to need not make a pipeline by itself, even if it is
     named: pre-commit names whatever has changed.
     """
-    inside = frozenset[str]().union(*(one.pipeline.inner for one in checked))
+    inside = frozenset[str]().union(*(one.inner for one in checked))
     names: dict[str, list[Diagnostic]] = {}
     roots = [one for one in checked if one.name == STDIN or files.identity(one.name) not in inside]
     if len(roots) > 1:
         from kale_tag.lint.pipelines import one_pipeline_name  # noqa: PLC0415  starts slowly
 
-        for diagnostic in one_pipeline_name(
-            one.pipeline.named for one in roots if one.pipeline.named
-        ):
+        for diagnostic in one_pipeline_name(one.named for one in roots if one.named):
             names.setdefault(diagnostic.labels[0].source.name, []).append(diagnostic)
     for one in checked:
         diagnostics = [*one.own]
         if one in roots:
             known = {(own.message, own.labels) for own in one.own}  # the compiler has them too
-            more = (*one.pipeline.diagnostics, *names.get(one.name, ()))
+            more = (*one.pipeline, *names.get(one.name, ()))
             diagnostics += [new for new in more if (new.message, new.labels) not in known]
         by_place = {diagnostic: _place(diagnostic, one.name) for diagnostic in diagnostics}
         yield [*map(one.finding, sorted(by_place, key=by_place.__getitem__)), *one.drift]
@@ -217,21 +220,23 @@ class _Checker:
             options = merged(options, spec.compile or CompileOptions())
         if self.reader is None:
             self.reader = reader(self.tasks, self.stdin, self.watch)
-        checked.pipeline = _check_pipeline(notebook, tagged, options, self.reader)
+        _check_pipeline(checked, notebook, tagged, options, self.reader)
 
 
 def _check_pipeline(
+    checked: _Checked,
     on_disk: Notebook,
     tagged: Notebook,
     options: CompileOptions,
     reader: "Reader",
-) -> _CheckedPipeline:
+) -> None:
     """Check the pipeline of a notebook, which specs have *tagged* in memory.
 
     Places are those of the file *on_disk*.
     """
     # With all that compiles, a third of the time that check takes to start, and not always needed.
     from kale_tag.commands.shared.pipelines import STDIN_NOTEBOOK  # noqa: PLC0415
+    from kale_tag.compiler.step_command import load_runtime  # noqa: PLC0415
     from kale_tag.lint.context import compile_notebook  # noqa: PLC0415
     from kale_tag.lint.pipelines import Named, lint  # noqa: PLC0415
 
@@ -249,41 +254,19 @@ def _check_pipeline(
             raise UserError(error("unreadable-reference", text, at, help=first.help)) from None
 
     local = files.modules_in(os.path.dirname(tagged.name))
-    found = compile_notebook(tagged, options, loaded, local, _runtime())
+    found = compile_notebook(tagged, options, loaded, local, load_runtime())
     places = {tagged.name: Places(on_disk)}
     diagnostics = [*lint(found)]
-    places |= _places_of({name for name in _sources(diagnostics) if name in inner}, reader)
-    named = None
+    read_before = {label.source.name for one in diagnostics for label in one.labels} & inner.keys()
+    for name in read_before:
+        places[name] = Places(read_notebook(files.read(name).data, name, fast=reader.fast))
     if found.parts:
         at = places[tagged.name].metadata(None, (SETTINGS_KEY, "pipeline_name"))
-        named = Named(on_disk.name, found.parts[0].pipeline.name, at)
+        checked.named = Named(on_disk.name, found.parts[0].pipeline.name, at)
     settings = places[tagged.name].metadata(None, (SETTINGS_KEY,))
     located = (one if one.labels else replace(one, labels=(settings,)) for one in diagnostics)
-    return _CheckedPipeline(
-        tuple(dict.fromkeys(in_files(diagnostic, places) for diagnostic in located)),
-        named,
-        frozenset(map(files.identity, inner)),
-    )
-
-
-def _sources(diagnostics: Collection[Diagnostic]) -> Iterator[str]:
-    for diagnostic in diagnostics:
-        for label in diagnostic.labels:
-            yield label.source.name
-
-
-def _places_of(names: Collection[str], reader: "Reader") -> dict[str, Places]:
-    """The places in the files of notebooks inside, which have been read before."""
-    return {
-        name: Places(read_notebook(files.read(name).data, name, fast=reader.fast)) for name in names
-    }
-
-
-@cache
-def _runtime() -> "Runtime":
-    from kale_tag.compiler.step_command import load_runtime  # noqa: PLC0415  see above
-
-    return load_runtime()
+    checked.pipeline = tuple(dict.fromkeys(in_files(one, places) for one in located))
+    checked.inner = frozenset(map(files.identity, inner))
 
 
 def _place(diagnostic: Diagnostic, name: str) -> tuple[bool, str, int, int]:
@@ -296,34 +279,12 @@ def _place(diagnostic: Diagnostic, name: str) -> tuple[bool, str, int, int]:
 class _FindingsReport:
     """Prints findings to standard output, what could not be used to standard error; and counts."""
 
+    options: CheckOptions
     style: Style
-    format: str
-    quiet: bool
-    verbose: bool
-    strict: bool
-    specs: int = 0
+    specs: int
     notebooks: int = 0
     findings: list[Finding] = field(default_factory=list)
     unusable: dict[Diagnostic, None] = field(default_factory=dict)
-
-    @property
-    def errors(self) -> int:
-        """How many errors were found."""
-        return self._count("error")
-
-    @property
-    def warnings(self) -> int:
-        """How many warnings were found."""
-        return self._count("warning")
-
-    @property
-    def silenced(self) -> int:
-        """How many findings a spec silences."""
-        return sum(1 for one in self.findings if one.silenced)
-
-    def _count(self, severity: str) -> int:
-        kept = (one.diagnostic for one in self.findings if not one.silenced)
-        return sum(1 for diagnostic in kept if diagnostic.severity == severity)
 
     def show(self, unusable: Iterable[Diagnostic]) -> None:
         """Print why files cannot be used, each diagnostic once."""
@@ -331,7 +292,7 @@ class _FindingsReport:
             if diagnostic in self.unusable:
                 continue
             self.unusable[diagnostic] = None
-            if self.format == "github":
+            if self.options.format == "github":
                 print(as_command(diagnostic))
             else:
                 sys.stdout.flush()
@@ -341,47 +302,53 @@ class _FindingsReport:
         """Keep *findings*, and print them where they are printed one by one."""
         for one in findings:
             self.findings.append(one)
-            if self.quiet and one.diagnostic.severity != "error" and not self.strict:
+            if (
+                self.options.quiet
+                and one.diagnostic.severity != "error"
+                and not self.options.strict
+            ):
                 continue
-            if self.format == "text":
+            if self.options.format == "text":
                 self._print(one)
-            elif self.format == "github" and not one.silenced:
+            elif self.options.format == "github" and not one.silenced:
                 print(as_command(one.diagnostic))
 
     def _print(self, one: Finding) -> None:
         if not one.silenced:
             print(diagnostics.as_text(one.diagnostic, self.style), end="\n\n")
-        elif self.verbose:
+        elif self.options.verbose:
             print(self.style.dim(diagnostics.as_silenced(one.diagnostic, one.silenced)), end="\n\n")
 
     def close(self) -> None:
         """Print the document of the formats that are one, else the summary."""
-        if self.format == "json":
+        if self.options.format == "json":
             from kale_tag.render.diagnostics import as_json  # noqa: PLC0415  seldom asked for
 
             print(as_json(self.findings, [*self.unusable], self.counts))
-        elif self.format == "sarif":
+        elif self.options.format == "sarif":
             from kale_tag.render.sarif import as_sarif  # noqa: PLC0415  seldom asked for
 
             print(as_sarif(self.findings, [*self.unusable], registry.pages()))
-        elif not self.quiet:
+        elif not self.options.quiet:
             self._print_summary()
 
     @property
     def counts(self) -> dict[str, int]:
         """Of everything, for JSON."""
+        kept = Counter(one.diagnostic.severity for one in self.findings if not one.silenced)
         return {
             "specs": self.specs,
             "notebooks": self.notebooks,
-            "errors": self.errors,
-            "warnings": self.warnings,
-            "silenced": self.silenced,
+            "errors": kept["error"],
+            "warnings": kept["warning"],
+            "silenced": len(self.findings) - kept.total(),
             "unusable": len(self.unusable),
         }
 
     def _print_summary(self) -> None:
-        parts = [count(self.errors, "error"), count(self.warnings, "warning")]
-        parts += [f"{self.silenced} silenced"] if self.silenced else []
+        counts = self.counts
+        parts = [count(counts["errors"], "error"), count(counts["warnings"], "warning")]
+        parts += [f"{counts['silenced']} silenced"] if counts["silenced"] else []
         where = [count(self.notebooks, "notebook")] if self.notebooks or not self.specs else []
         where += [count(self.specs, "spec")] if self.specs else []
         names = {
@@ -403,3 +370,122 @@ def _explain(code: str) -> int:
         return 2
     print(registry.explanation(code), end="")
     return 0
+
+
+# Programs that delete tags, in the set-up of a repository. Git is asked, and files are parsed,
+# only where they name such a program: all others pay for a few looks at the disk.
+
+
+def _find_cleaners(notebooks: Iterable[str]) -> Iterator[Diagnostic]:
+    """What deletes tags or settings of *notebooks*, as far as they are in a work tree of Git."""
+    top_of = cache(_top)
+    tops: dict[str, list[str]] = {}
+    for name in notebooks:
+        path = os.path.realpath(name)
+        if top := top_of(os.path.dirname(path)):
+            tops.setdefault(top, []).append(os.path.relpath(path, top).replace(os.sep, "/"))
+    for top, paths in tops.items():
+        sources = {}
+        for name in (PRE_COMMIT, *CONFIGS):
+            data = _data(os.path.join(top, name))
+            if data and (name not in _SHARED or NAMES.search(data)):
+                sources[name] = data
+        filtered = _may_have_filters(top)
+        if sources or filtered:
+            yield from _cleaners_of(top, paths, sources, filtered=filtered)
+
+
+def _cleaners_of(
+    top: str, paths: Sequence[str], found: Mapping[str, bytes], *, filtered: bool
+) -> Iterator[Diagnostic]:
+    from kale_tag.lint import cleaners  # noqa: PLC0415  few repositories name a cleaner
+
+    sources = {}
+    for name, data in found.items():
+        shown = os.path.normpath(os.path.join(os.path.relpath(top), name))
+        try:
+            sources[name] = files.as_text(shown, data)
+        except UserError:
+            continue  # the cleaner reports that itself
+    uses = [*cleaners.hooks(sources[PRE_COMMIT], paths)] if PRE_COMMIT in sources else []
+    uses += _filters(top, paths) if filtered else []
+    names = {use.cleaner.name for use in uses}
+    for use in uses:
+        config = cleaners.configured(use.cleaner, sources, used=True)
+        yield from cleaners.tag_eating_cleaner(use, config)
+    for cleaner in cleaners.cleaners():
+        config = cleaners.configured(cleaner, sources, used=False)
+        if config and cleaner.name not in names:
+            yield from cleaners.tag_eating_cleaner(config)
+
+
+def _filters(top: str, paths: Sequence[str]) -> "list[Use]":
+    """The cleaners that Git has as filters of notebooks.
+
+    None where there is no Git, or where it refuses the repository or its own configuration.
+    """
+    from kale_tag.git import config  # noqa: PLC0415  as above
+    from kale_tag.git.revisions import GitError  # noqa: PLC0415
+    from kale_tag.lint import cleaners  # noqa: PLC0415
+
+    uses = []
+    try:
+        given = config.effective("filter", paths, top).values()
+        for name in dict.fromkeys(given):
+            command = config.get(f"filter.{name}.clean", None, top)
+            if command and (started := cleaners.find(command.value)):
+                cleaner, options = started
+                if cleaner.git and (extra := config.get(cleaner.git[0], None, top)):
+                    options = {**cleaners.options_of([cleaner.git[1], extra.value]), **options}
+                at = _section(command.file, name, top)
+                uses.append(cleaners.Use(cleaner, f"Git's filter `{name}`", at, options))
+    except (GitError, UserError):
+        return []
+    return uses
+
+
+def _section(file: str, name: str, top: str) -> Label:
+    """The head of the section of Git's configuration that sets up the filter *name*."""
+    inside = not os.path.relpath(file, top).startswith("..")
+    shown = os.path.relpath(file) if inside else file
+    try:
+        source = files.as_text(shown, files.read(file).data)
+    except UserError:
+        return Label(Source(shown))
+    head = re.search(rf'\[filter "{re.escape(name)}"\]', source.text)
+    return Label(source, Span(*head.span()) if head else None)
+
+
+def _top(folder: str) -> str:
+    """The top folder of the work tree that *folder* is in, "" outside of one."""
+    while not os.path.lexists(os.path.join(folder, ".git")):
+        parent = os.path.dirname(folder)
+        if parent == folder:
+            return ""
+        folder = parent
+    return folder
+
+
+def _may_have_filters(top: str) -> bool:
+    """Whether Git's configuration can name a cleaner: it does, or it includes other files."""
+    git = os.path.join(top, ".git")
+    if os.path.isfile(git):  # a linked work tree, or a submodule: its configuration is elsewhere
+        return True
+    home = os.environ.get("XDG_CONFIG_HOME") or os.path.expanduser("~/.config")
+    configs = (
+        os.path.join(git, "config"),
+        os.path.expanduser("~/.gitconfig"),
+        os.path.join(home, "git", "config"),
+        "/etc/gitconfig",
+    )
+    contents = [_data(path) for path in configs]
+    return any(NAMES.search(data) or b"[include" in data for data in contents)
+
+
+def _data(path: str) -> bytes:
+    if not os.path.isfile(path):
+        return b""
+    try:
+        return files.read(path).data
+    except UserError:
+        return b""

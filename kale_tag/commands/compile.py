@@ -5,27 +5,24 @@ import shlex
 import sys
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import Literal
 
 from kale_tag import files
-from kale_tag.commands.shared.options import (
-    Builders,
-    Check,
-    Color,
-    Dsl,
-    Output,
-    PackageFormat,
-    Paths,
-    Quiet,
-    Verbose,
+from kale_tag.commands.shared.options import BuildOptions, option
+from kale_tag.commands.shared.pipelines import (
+    BuiltNotebook,
+    OutputFile,
+    build,
+    output_path,
+    refuse_one_file,
 )
-from kale_tag.commands.shared.pipelines import STDIN_NOTEBOOK, BuiltNotebook, build
 from kale_tag.commands.shared.report import Report, style_for
 from kale_tag.commands.shared.targets import STDIN
 from kale_tag.compiler.dsl import cannot_compile, to_dsl
 from kale_tag.compiler.limits import size_warnings
 from kale_tag.compiler.package import package
 from kale_tag.compiler.package_text import Origin, as_text, changed_sources
-from kale_tag.compiler.step_command import Runtime, load_runtime
+from kale_tag.compiler.step_command import load_runtime
 from kale_tag.diagnostics import Label, Source, UserError, count, error, warning
 from kale_tag.render.text import Style
 
@@ -38,26 +35,36 @@ ENDINGS = {
 """The ending after the notebook's name if the user gives no file name."""
 
 
-@dataclass(frozen=True, slots=True)
-class OutputFile:
-    """A file to write: its path (`STDIN` for standard output) and its content."""
+@dataclass(kw_only=True)
+class CompileCommandOptions(BuildOptions):
+    """The options of `kale-tag compile`."""
 
-    path: str
-    text: str
+    output: str = option(
+        "",
+        "The file to write, or a folder in which each notebook gets NAME.pipeline.yaml (or .json, "
+        "...); `-` is standard output. Default: beside each notebook.",
+        "PATH",
+        short="-o",
+    )
+    format: Literal["yaml", "json", "manifest"] = option(
+        "yaml",
+        "yaml: a package for Kubeflow Pipelines; json: the same as JSON; manifest: the Kubernetes "
+        "resources Pipeline and PipelineVersion.",
+    )
+    dsl: str = option(
+        "",
+        "Also write the pipeline as Python code of the KFP SDK (DSL) to this file or folder.",
+        "PATH",
+    )
+    check: bool = option(
+        False, "Write nothing; exit 1 if a package on disk differs from what would be written now."
+    )
+    verbose: bool = option(
+        False, "List unchanged notebooks too, and show repeated warnings one by one.", short="-v"
+    )
 
 
-def compile(  # noqa: A001, PLR0913  the command's name; one parameter an option
-    paths: Paths,
-    *,
-    output: Output = "",
-    format: PackageFormat = "yaml",  # noqa: A002  the option's name
-    dsl: Dsl = "",
-    check: Check = False,
-    jobs: Builders = 1,
-    quiet: Quiet = False,
-    verbose: Verbose = False,
-    color: Color = "auto",
-) -> int:
+def compile(options: CompileCommandOptions) -> int:  # noqa: A001  the command's name
     """Write pipelines as packages for Kubeflow Pipelines.
 
     kale-tag compile notebook.ipynb
@@ -68,67 +75,61 @@ def compile(  # noqa: A001, PLR0913  the command's name; one parameter an option
 
     With a spec the notebook is tagged in memory; the file does not change.
     """
-    report = Report(style_for(color, sys.stdout.isatty()))
-    runtime = load_runtime()
-    built = build(paths, finish(runtime, output, format, dsl), jobs=jobs, quiet=quiet)
-    _refuse_one_file(built)
+    report = Report(style_for(options.color, sys.stdout.isatty()))
+    made_of = finish(options.output, options.format, options.dsl)
+    built = build(options.paths, made_of, jobs=options.jobs, quiet=options.quiet)
+    refuse_one_file(built)
     _warn_of_one_name(built)
-    if check:
-        given = (("-o", output), ("--format", format if format != "yaml" else ""), ("--dsl", dsl))
+    if options.check:
+        given = (
+            ("-o", options.output),
+            ("--format", options.format if options.format != "yaml" else ""),
+            ("--dsl", options.dsl),
+        )
         words = [word for option, value in given if value for word in (option, value)]
-        command = shlex.join(["kale-tag", "compile", *paths, *words])
-        return _check(built, report, command, verbose=verbose, quiet=quiet)
-    out = sys.stderr if any(_to_stdout(one) for one in built) else sys.stdout
+        command = shlex.join(["kale-tag", "compile", *options.paths, *words])
+        return _check(built, report, command, verbose=options.verbose, quiet=options.quiet)
+    paths = {file.path for one in built for file in one.outputs}
+    out = sys.stderr if STDIN in paths else sys.stdout
     changed = same = 0
     for one in built:
         try:
-            wrote = [(file, _write(file)) for file in output_files(one)]
+            wrote = [(file, file.write()) for file in one.outputs]
         except UserError as exc:
-            one.diagnostics += exc.diagnostics
-            one.pipeline, wrote = None, []
+            one.fail(*exc.diagnostics)
+            wrote = []
         report.keep(one.diagnostics)
         for file, new in wrote:
             changed, same = changed + new, same + (not new)
-            if file.path != STDIN and (verbose or (new and not quiet)):
+            if file.path != STDIN and (options.verbose or (new and not options.quiet)):
                 print(_line(one, file, report.style, new=new), file=out)
-    report.close(verbose=verbose, quiet=quiet)
-    if not quiet:
+    report.close(verbose=options.verbose, quiet=options.quiet)
+    if not options.quiet:
         failed = sum(one.failed for one in built)
         print(f"{changed} written, {same} unchanged, {failed} failed", file=out)
-    return _exit_code(built)
+    return report.exit_code
 
 
 def finish(
-    runtime: Runtime, output: str = "", form: str = "yaml", dsl: str = ""
+    output: str = "", form: str = "yaml", dsl: str = ""
 ) -> Callable[[BuiltNotebook], tuple[OutputFile, ...]]:
     """What makes the files of a pipeline that is built, the package first."""
+    runtime = load_runtime()
 
     def made_of(built: BuiltNotebook) -> tuple[OutputFile, ...]:
         made = package(built.of, runtime)
         built.diagnostics += made.warnings
-        path = _path(output, built.name, form)
+        path = output_path(output, built.name, ENDINGS[form])
         text = as_text(made, built.of, _origin(built, path, form), form)
         built.diagnostics += tuple(size_warnings(made.size, built.name))
         wanted = [OutputFile(path, text)]
         if dsl:
             built.diagnostics += tuple(cannot_compile(built.of))
-            wanted.append(OutputFile(_path(dsl, built.name, "dsl"), to_dsl(built.of, runtime)))
+            path = output_path(dsl, built.name, ENDINGS["dsl"])
+            wanted.append(OutputFile(path, to_dsl(built.of, runtime)))
         return tuple(wanted)
 
     return made_of
-
-
-def _path(output: str, name: str, form: str) -> str:
-    """Where the file of the notebook *name* goes."""
-    folder, base = os.path.split(STDIN_NOTEBOOK if name == STDIN else name)
-    if output == STDIN or (name == STDIN and not output):
-        return STDIN
-    own = base.removesuffix(".ipynb") + ENDINGS[form]
-    if not output:
-        return os.path.join(folder, own)
-    if output.endswith(("/", os.sep)) or os.path.isdir(output):
-        return os.path.join(output, own)
-    return output
 
 
 def _origin(built: BuiltNotebook, path: str, form: str) -> Origin:
@@ -141,7 +142,7 @@ def _origin(built: BuiltNotebook, path: str, form: str) -> Origin:
         words += ["--format", form]
     if path != STDIN:
         here = os.path.basename(path)
-        if _path("", notebook, form) != here:
+        if output_path("", notebook, ENDINGS[form]) != here:
             words += ["-o", here]
     return Origin(tuple(named), shlex.join(words))
 
@@ -156,29 +157,6 @@ def _from(folder: str, name: str) -> str:
     if up and up >= len(os.path.abspath(folder or ".").strip(os.sep).split(os.sep)):
         return os.path.basename(name)
     return path.replace(os.sep, "/")
-
-
-def _refuse_one_file(built: Sequence[BuiltNotebook]) -> None:
-    """Two packages in one file would be one."""
-    first: dict[str, BuiltNotebook] = {}
-    for one in built:
-        for file in output_files(one):
-            path = files.identity(file.path)
-            if path in first:
-                both = f"{first[path].name} and {one.name}"
-                if first[path] is one:
-                    both = f"the package and the DSL of {one.name}"
-                where = "standard output" if file.path == STDIN else file.path
-                one.diagnostics += (
-                    error(
-                        "one-file",
-                        f"{both} would both be written to {where}",
-                        Label(Source(one.name)),
-                        help="`-o FOLDER/` gives each a file; or leave `-o` out",
-                    ),
-                )
-                one.pipeline = first[path].pipeline = None
-            first[path] = one
 
 
 def _warn_of_one_name(built: Sequence[BuiltNotebook]) -> None:
@@ -202,27 +180,6 @@ def _warn_of_one_name(built: Sequence[BuiltNotebook]) -> None:
             )
 
 
-def output_files(one: BuiltNotebook) -> tuple[OutputFile, ...]:
-    """The files of a pipeline that `finish` has made, none if it failed."""
-    if one.pipeline is None:
-        return ()
-    assert isinstance(one.made, tuple)
-    return one.made
-
-
-def _to_stdout(one: BuiltNotebook) -> bool:
-    return any(file.path == STDIN for file in output_files(one))
-
-
-def _write(file: OutputFile) -> bool:
-    data = file.text.encode()
-    if file.path == STDIN:
-        sys.stdout.buffer.write(data)
-        sys.stdout.flush()
-        return True
-    return files.write(file.path, data)
-
-
 def _line(one: BuiltNotebook, file: OutputFile, style: Style, *, new: bool) -> str:
     what = count(len(one.of.steps), "step")
     if one.of.parameters:
@@ -239,19 +196,19 @@ def _check(
     stale = 0
     for one in built:
         report.keep(one.diagnostics)
-        for file in output_files(one):
+        for file in one.outputs:
             why = _staleness(file)
             stale += bool(why)
             if why and not quiet:
                 print(f"stale {report.style.bold(file.path)}: {why}")
     report.close(verbose=verbose, quiet=quiet)
     if not quiet:
-        total = sum(len(output_files(one)) for one in built)
+        total = sum(len(one.outputs) for one in built)
         failed = sum(one.failed for one in built)
         print(f"{stale} stale, {total - stale} up to date, {failed} failed")
         if stale and not failed:
             print(f"To write them: {command}")
-    return _exit_code(built) or min(stale, 1)
+    return report.exit_code or min(stale, 1)
 
 
 def _staleness(file: OutputFile) -> str:
@@ -264,9 +221,3 @@ def _staleness(file: OutputFile) -> str:
         return ""
     changed = changed_sources(old, file.text)
     return f"{' and '.join(changed)} changed" if changed else "its content would be different now"
-
-
-def _exit_code(built: Sequence[BuiltNotebook]) -> int:
-    if any(one.bug for one in built):
-        return 3
-    return 2 if any(one.failed for one in built) else 0

@@ -4,19 +4,11 @@ import shlex
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from functools import partial
-from typing import TypeVar
+from typing import Literal, TypeVar
 
-from kale_tag.commands.shared.options import (
-    Color,
-    DiffFormat,
-    ExitCode,
-    Limit,
-    Quiet,
-    Unchanged,
-    Versions,
-)
+from kale_tag.commands.shared.options import PrintOptions, argument, option
 from kale_tag.commands.shared.report import print_diagnostic, style_for
 from kale_tag.commands.shared.revisions import Comparison, Version, VersionPair, find_versions
 from kale_tag.compare.diff import diff_notebooks
@@ -36,16 +28,31 @@ FAST_BYTES = 4_000_000
 """From here on msgspec saves more than its import takes: two are read, and all of their cells."""
 
 
-def diff(  # noqa: PLR0913  one parameter an option
-    paths: Versions,
-    *,
-    format: DiffFormat = "text",  # noqa: A002  the option's name
-    limit: Limit = 65_536,
-    exit_code: ExitCode = False,
-    quiet: Quiet = False,
-    verbose: Unchanged = False,
-    color: Color = "auto",
-) -> int:
+@dataclass(kw_only=True)
+class DiffOptions(PrintOptions):
+    """The options of `kale-tag diff`."""
+
+    paths: list[str] = argument(
+        "NOTEBOOK|FOLDER|REVISION",
+        "Two notebooks or two folders (`-` is standard input), or Git revisions as for `git diff`: "
+        "A B or A..B; A...B, which compares B with the merge base; A alone, which compares A with "
+        "the work tree; nothing, which stands for HEAD. After `--`: the paths to compare.",
+        separator=True,
+    )
+    format: Literal["text", "json", "markdown"] = option(
+        "text", "How to print the result: text, json, or markdown for a pull request."
+    )
+    limit: int = option(
+        65_536,
+        "The most bytes of Markdown to print. Default: the limit of a comment on GitHub; that of a "
+        "job summary is 1048576.",
+        "BYTES",
+    )
+    exit_code: bool = option(False, "Exit 1 if anything differs.")
+    verbose: bool = option(False, "List unchanged notebooks too.", short="-v")
+
+
+def diff(options: DiffOptions) -> int:
     """Show which tags, settings and steps differ.
 
     Compares two notebooks, two folders, or Git revisions.
@@ -56,11 +63,12 @@ def diff(  # noqa: PLR0913  one parameter an option
 
     kale-tag diff main...HEAD --format markdown
     """
-    _check_limit(limit)
-    style = style_for(color, sys.stdout.isatty())
+    if options.limit < LEAST:
+        raise UserError(error("wrong-arguments", f"`--limit` must be at least {LEAST}"))
+    style = style_for(options.color, sys.stdout.isatty())
     done: list[ComparedNotebook] = []
     with ExitStack() as stack:
-        comparison = find_versions(paths, stack)
+        comparison = find_versions(options.paths, stack)
         for diagnostic in comparison.warnings:
             print_diagnostic(diagnostic)
         for one in compared(comparison):
@@ -68,24 +76,13 @@ def diff(  # noqa: PLR0913  one parameter an option
                 sys.stdout.flush()
                 print_diagnostic(diagnostic)
             done.append(one)
-            if format == "text" and not quiet:
-                for line in render.as_text(one, style, verbose=verbose):
+            if options.format == "text" and not options.quiet:
+                for line in render.as_text(one, style, verbose=options.verbose):
                     print(line)
-    names = comparison.before, comparison.after
-    if format == "markdown":
-        from kale_tag.render.diff_markdown import as_markdown  # noqa: PLC0415  seldom asked for
-
-        print(as_markdown(names, done, limit), end="")
-    else:
-        _print_end(names, done, format, quiet=quiet)
+    _print_end((comparison.before, comparison.after), done, options)
     if any(one.diagnostics for one in done):
         return 2
-    return 1 if exit_code and any(one.diff for one in done) else 0
-
-
-def _check_limit(limit: int) -> None:
-    if limit < LEAST:
-        raise UserError(error("wrong-arguments", f"`--limit` must be at least {LEAST}"))
+    return 1 if options.exit_code and any(one.diff for one in done) else 0
 
 
 def compared(comparison: Comparison) -> Iterator[ComparedNotebook]:
@@ -135,14 +132,12 @@ def _read(data: bytes, version: Version, *, fast: bool) -> Notebook:
         raise UserError(*(replace(one, help=hint) for one in exc.diagnostics)) from None
 
 
-def _print_end(
-    names: render.Names,
-    done: list[ComparedNotebook],
-    format: str,  # noqa: A002  the option's name
-    *,
-    quiet: bool,
-) -> None:
-    if format == "json":
+def _print_end(names: render.Names, done: list[ComparedNotebook], options: DiffOptions) -> None:
+    if options.format == "markdown":
+        from kale_tag.render.diff_markdown import as_markdown  # noqa: PLC0415  seldom asked for
+
+        print(as_markdown(names, done, options.limit), end="")
+    elif options.format == "json":
         print(render.as_json(names, done))
-    elif not quiet:
+    elif not options.quiet:
         print(render.summary(names, done))

@@ -2,14 +2,24 @@
 
 import os
 import sys
-from collections.abc import Collection, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
+from typing import Literal
 
 from kale_tag import files
 from kale_tag.commands.shared.batch import is_worth_msgspec
-from kale_tag.commands.shared.options import By, NotebookPaths, Propose, Quiet, SpecOutput
-from kale_tag.commands.shared.report import print_diagnostic
-from kale_tag.commands.shared.targets import STDIN, Targets, Task, classify_paths, path_variables
+from kale_tag.commands.shared.options import NotebookPaths, option
+from kale_tag.commands.shared.report import Report, style_for
+from kale_tag.commands.shared.targets import (
+    STDIN,
+    Targets,
+    Task,
+    add_folders,
+    by_identity,
+    classify_paths,
+    path_variables,
+    relative,
+)
 from kale_tag.diagnostics import Diagnostic, Label, Source, UserError, bug, count, error
 from kale_tag.extract.combine import Combined, SpecMember
 from kale_tag.extract.extract import draft, remarks, share, tagged
@@ -28,14 +38,35 @@ SHOWN = 5
 """How many specs a message speaks of."""
 
 
-def extract(
-    paths: NotebookPaths,
-    *,
-    output: SpecOutput = "-",
-    propose: Propose = False,
-    by: By = "auto",
-    quiet: Quiet = False,
-) -> int:
+Show = Callable[[Iterable[Diagnostic]], None]
+"""Prints diagnostics, warnings only where they are wanted."""
+
+
+@dataclass(kw_only=True)
+class ExtractOptions(NotebookPaths):
+    """The options of `kale-tag extract`."""
+
+    output: str = option(
+        "-",
+        "Write the spec to this file, or the specs into this folder (which exists or ends with "
+        "`/`); `-`, the default, is standard output.",
+        "PATH",
+        short="-o",
+    )
+    propose: bool = option(
+        False,
+        "Propose specs for the untagged notebooks of a folder too. Without this option, a folder "
+        "that has tagged notebooks stands for these only.",
+    )
+    by: Literal["auto", "id", "source", "index"] = option(
+        "auto",
+        "How rules select cells. auto: by id if the cell has one, else by a pattern for its "
+        "source; in a proposal, by source first. By index if nothing else selects just that cell.",
+    )
+    quiet: bool = option(False, "Print errors only.", short="-q")
+
+
+def extract(options: ExtractOptions) -> int:
     """Write the spec that makes a notebook's tags, or propose one.
 
     kale-tag extract notebook.ipynb -o spec.yaml
@@ -45,34 +76,39 @@ def extract(
     kale-tag extract untagged.ipynb --by source
     """
     targets = Targets()
-    names = _notebooks(paths, targets)
-    report = _ExtractReport(quiet=quiet)
-    report.show(targets.diagnostics)
-    notebooks = [*_read(names, targets.stdin, report)]
-    wanted, notes = _wanted(notebooks, set(paths), propose=propose)
-    folder = output if _is_folder(output) else os.path.dirname(output)
+    names = _notebooks(options.paths, targets)
+    report = Report(style_for("auto", sys.stdout.isatty()))
+
+    def show(found: Iterable[Diagnostic]) -> None:
+        report.show(one for one in found if one.severity == "error" or not options.quiet)
+
+    show(targets.diagnostics)
+    notebooks = [*_read(names, targets.stdin, show)]
+    wanted, notes = _wanted(notebooks, set(options.paths), propose=options.propose)
+    folder = options.output if _is_folder(options.output) else os.path.dirname(options.output)
     members = []
     for notebook in wanted:
         try:
             found, diagnostics = member(notebook, folder)
-            report.show(diagnostics)
+            show(diagnostics)
             members.append(found)
         except UserError as exc:
             report.show(exc.diagnostics)
     specs = []
-    for made, reason in share(members, "" if by == "auto" else by):
+    for made, reason in share(members, "" if options.by == "auto" else options.by):
         try:
             text = as_text(made, "spec.yaml")
             specs.append((made, reason, text.encode()))
         except ProofError as exc:
             name = made.members[0].draft.notebook.name
-            report.exit_code = 3
-            print_diagnostic(bug(name, f"no spec was written for {name}: {exc}"))
+            report.show([bug(name, f"no spec was written for {name}: {exc}")])
     try:
-        _write(specs, output, quiet=quiet)
+        _write(specs, options.output, quiet=options.quiet)
     except UserError as exc:
         report.show(exc.diagnostics)
-    report.notes(notes)
+    sys.stdout.flush()
+    for note in () if options.quiet else notes:
+        print(note, file=sys.stderr)
     return report.exit_code
 
 
@@ -87,31 +123,9 @@ def member(notebook: Notebook, folder: str) -> tuple[SpecMember, Sequence[Diagno
         found, wrong = adjust_proposal(found)
         diagnostics += (replace(one, severity="warning") for one in wrong)
     diagnostics += remarks(found)
-    path = "" if notebook.name == STDIN else _relative(notebook.name, folder)
+    path = "" if notebook.name == STDIN else relative(notebook.name, folder)
     variables = dict(path_variables(notebook.name, folder))
     return SpecMember(found, path, variables, View(notebook)), diagnostics
-
-
-@dataclass(slots=True)
-class _ExtractReport:
-    """Prints diagnostics and notes to standard error, and keeps the exit code."""
-
-    quiet: bool
-    exit_code: int = 0
-
-    def show(self, diagnostics: Iterable[Diagnostic]) -> None:
-        """Print *diagnostics*; warnings only where they are wanted."""
-        for one in diagnostics:
-            if one.severity == "error":
-                self.exit_code = max(self.exit_code, 2)
-            if one.severity == "error" or not self.quiet:
-                print_diagnostic(one)
-
-    def notes(self, notes: Iterable[str]) -> None:
-        """Print what was left out, which is not an error."""
-        sys.stdout.flush()
-        for one in () if self.quiet else notes:
-            print(one, file=sys.stderr)
 
 
 def _notebooks(paths: Sequence[str], targets: Targets) -> list[str]:
@@ -128,25 +142,18 @@ def _notebooks(paths: Sequence[str], targets: Targets) -> list[str]:
         targets.diagnostics.append(
             error("not-usable", message, help="extract writes specs, and takes notebooks only")
         )
-    found = list(named.notebooks)
-    for folder in named.folders:
-        inside = files.notebooks_in(folder)
-        if not inside:
-            message = f"there is no notebook below {folder}"
-            targets.diagnostics.append(error("no-notebooks", message, Label(Source(folder))))
-        found += inside
-    once = {STDIN if name == STDIN else files.identity(name): name for name in reversed(found)}
-    return [*reversed(once.values())]
+    add_folders(named, targets)
+    return [*reversed(by_identity(reversed(named.notebooks)).values())]
 
 
-def _read(names: Sequence[str], stdin: bytes, report: _ExtractReport) -> Iterator[Notebook]:
+def _read(names: Sequence[str], stdin: bytes, show: Show) -> Iterator[Notebook]:
     fast = is_worth_msgspec([Task(name) for name in names])
     for name in names:
         try:
             data = stdin if name == STDIN else files.read(name).data
             yield read_notebook(data, name, fast=fast)
         except UserError as exc:
-            report.show(exc.diagnostics)
+            show(exc.diagnostics)
 
 
 def _wanted(
@@ -187,15 +194,6 @@ def _wanted(
 
 def _is_folder(output: str) -> bool:
     return output.endswith(("/", os.sep)) or os.path.isdir(output)
-
-
-def _relative(name: str, folder: str) -> str:
-    """The path of a notebook as a spec in *folder* names it."""
-    try:
-        path = os.path.relpath(name, folder or ".")
-    except ValueError:  # another drive of Windows
-        path = os.path.abspath(name)
-    return path.replace(os.sep, "/")
 
 
 def _write(specs: Sequence[tuple[Combined, str, bytes]], output: str, *, quiet: bool) -> None:
@@ -290,7 +288,8 @@ def adjust_proposal(draft: SpecDraft) -> tuple[SpecDraft, Sequence[Diagnostic]]:
     steps: set[int] = set()
     while True:
         diagnostics = _diagnostics(draft)
-        shared = {cell for block in draft.blocks for cell in block.cells if _is_shared(block)}
+        special = [block for block in draft.blocks if block.role.kind in tags.SPECIAL]
+        shared = {cell for block in special for cell in block.cells}
         wrong = {cell for cell in map(_cell, diagnostics) if cell in shared} - steps
         if not wrong:
             blocks = tuple(_remarked(block, diagnostics) for block in draft.blocks)
@@ -318,10 +317,6 @@ def _no_reference(path: str, at: Label) -> Notebook:
 
 def _cell(diagnostic: Diagnostic) -> int | None:
     return diagnostic.labels[0].source.cell if diagnostic.labels else None
-
-
-def _is_shared(block: CellBlock) -> bool:
-    return block.role.kind in tags.SPECIAL
 
 
 def _remarked(block: CellBlock, diagnostics: Collection[Diagnostic]) -> CellBlock:

@@ -2,9 +2,10 @@
 
 import sys
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Literal
 
-from kale_tag.commands.shared.options import Attributes, Everywhere, Format, GitAction, GitFiles
+from kale_tag.commands.shared.options import FormatOptions, argument, option
 from kale_tag.diagnostics import Diagnostic, UserError, bug, error
 
 if TYPE_CHECKING:
@@ -13,14 +14,23 @@ if TYPE_CHECKING:
 MARKER_SIZE = 7
 
 
-def git(
-    action: GitAction,
-    files: GitFiles,
-    *,
-    everywhere: Everywhere = False,
-    attributes: Attributes = "",
-    format: Format = "text",  # noqa: A002  the option's name
-) -> int:
+@dataclass(kw_only=True)
+class GitOptions(FormatOptions):
+    """The options of `kale-tag git`."""
+
+    action: Literal["install", "uninstall", "status", "textconv", "merge"] = argument(
+        "ACTION", "install, uninstall or status; Git itself runs textconv and merge."
+    )
+    files: list[str] = argument("FILE", "Files of textconv and merge.")
+    everywhere: bool = option(
+        False, "For all your repositories, not only the current one.", long="--global"
+    )
+    attributes: str = option(
+        "", "The attributes file to write: .gitattributes, for example, can be committed.", "FILE"
+    )
+
+
+def git(options: GitOptions) -> int:
     """Let Git show and merge notebooks by the meaning of their tags.
 
     kale-tag git install
@@ -36,22 +46,22 @@ def git(
     Git itself runs two more actions: `textconv FILE` prints a notebook as lines to compare, and
     `merge BASE OURS THEIRS PATH MARKER_SIZE` writes the merge of three versions into OURS.
     """
-    if action == "textconv":
-        return _textconv(*_wanted(action, files, 1, 1))
-    if action == "merge":
-        return _merge(_wanted(action, files, 5, 8))
+    if options.action == "textconv":
+        return _textconv(*_wanted(options.action, options.files, 1, 1))
+    if options.action == "merge":
+        return _merge(_wanted(options.action, options.files, 5, 8))
     from kale_tag.git import drivers  # noqa: PLC0415  textconv has to be quick
 
-    _wanted(action, files, 0, 0)
-    if action == "status" and attributes:
+    _wanted(options.action, options.files, 0, 0)
+    if options.action == "status" and options.attributes:
         raise UserError(_wrong_arguments("`kale-tag git status` reads all attributes files"))
-    place = drivers.find_place(attributes, everywhere=everywhere)
-    if action == "install":
+    place = drivers.find_place(options.attributes, everywhere=options.everywhere)
+    if options.action == "install":
         report = drivers.install(place)
-    elif action == "uninstall":
+    elif options.action == "uninstall":
         report = drivers.uninstall(place)
     else:
-        report = drivers.status(place, as_json=format == "json")
+        report = drivers.status(place, as_json=options.format == "json")
 
     from kale_tag.commands.shared.report import print_diagnostic  # noqa: PLC0415  see above
 

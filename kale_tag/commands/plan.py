@@ -1,44 +1,44 @@
 """`kale-tag plan`: what would change; writes nothing."""
 
+import os
 import shlex
 import sys
 from collections.abc import Sequence
+from dataclasses import dataclass
 
+from kale_tag import files
 from kale_tag.commands.shared import batch
-from kale_tag.commands.shared.options import (
-    Color,
-    Diff,
-    Explain,
-    Format,
-    Jobs,
-    PatchOutput,
-    Paths,
-    Quiet,
-    Reanchor,
-    Verbose,
-)
-from kale_tag.commands.shared.patches import Folder
+from kale_tag.commands.shared.options import BatchOptions, ReanchorOptions, SpecPaths, option
 from kale_tag.commands.shared.report import Report, style_for
 from kale_tag.commands.shared.targets import STDIN, find_targets
-from kale_tag.diagnostics import UserError, count, error
+from kale_tag.diagnostics import Diagnostic, Label, Source, UserError, count, error, warning
 from kale_tag.plan.apply import Applied
+from kale_tag.plan.patch import ENDING, as_text
 from kale_tag.render import plan as render
 from kale_tag.render.text import Style
 
+SHOWN = 5
+"""How many files a message names."""
 
-def plan(  # noqa: PLR0913  one parameter an option
-    paths: Paths,
-    *,
-    output: PatchOutput = "",
-    diff: Diff = False,
-    explain: Explain = False,
-    reanchor: Reanchor = False,
-    format: Format = "text",  # noqa: A002  the option's name
-    jobs: Jobs = 1,
-    quiet: Quiet = False,
-    verbose: Verbose = False,
-    color: Color = "auto",
-) -> int:
+
+@dataclass(kw_only=True)
+class PlanOptions(SpecPaths, ReanchorOptions, BatchOptions):
+    """The options of `kale-tag plan`."""
+
+    output: str = option(
+        "",
+        "Write a JSON Patch for each notebook that changes into this folder, or, for one notebook, "
+        "to this file (.json); `-` is standard output.",
+        "PATH",
+        short="-o",
+    )
+    diff: bool = option(False, "Print the change as a unified diff, which `git apply` takes.")
+    explain: bool = option(
+        False, "For each rule, show the cells it selects, and why it does not select the others."
+    )
+
+
+def plan(options: PlanOptions) -> int:
     """Show what a spec would change, or write it as patches for a review.
 
     kale-tag plan spec.yaml notebook.ipynb
@@ -47,24 +47,24 @@ def plan(  # noqa: PLR0913  one parameter an option
 
     kale-tag plan specs/ -o patches/
     """
-    if output:
-        also = "--format json" if output == STDIN and format == "json" else ""
-        _check_output(paths, "--diff" if diff else also)
-    style = style_for(color, sys.stdout.isatty())
-    show = _as_value(explain) if format == "json" else _as_text(explain, style)
+    if options.output:
+        also = "--format json" if options.output == STDIN and options.format == "json" else ""
+        _check_output(options.paths, "--diff" if options.diff else also)
+    style = style_for(options.color, sys.stdout.isatty())
+    as_json = options.format == "json"
     report = Report(style)
-    targets = find_targets(paths)
+    targets = find_targets(options.paths)
     report.keep(targets.diagnostics)
     report.unusable = targets.unusable
     how = batch.Work(
-        show,
-        diff=diff and format == "text",
-        patch=bool(output),
-        reanchor=reanchor,
-        jobs=jobs,
-        quiet=quiet,
+        _show(options, style),
+        diff=options.diff and not as_json,
+        patch=bool(options.output),
+        reanchor=options.reanchor,
+        jobs=options.jobs,
+        quiet=options.quiet,
     )
-    folder = Folder(output) if output else None
+    folder = _Folder(options.output) if options.output else None
     try:
         for outcome in batch.run(targets, how):
             report.add(outcome)
@@ -73,22 +73,81 @@ def plan(  # noqa: PLR0913  one parameter an option
                     folder.add(outcome.name, outcome.patch)
                 except UserError as exc:
                     report.fail(outcome, exc)
-            if quiet or outcome.failed or format == "json" or output == STDIN:
+            if options.quiet or outcome.failed or as_json or options.output == STDIN:
                 continue
-            if diff:
+            if options.diff:
                 sys.stdout.flush()
                 sys.stdout.buffer.write(outcome.diff)
             else:
-                _print(outcome, style, verbose=verbose)
+                _print(outcome, style, verbose=options.verbose)
         if folder is not None:
             report.keep(folder.finish())
     finally:
-        report.close(verbose=verbose, quiet=quiet)
-    if format == "json":
+        report.close(verbose=options.verbose, quiet=options.quiet)
+    if as_json:
         print(report.as_json(written=False))
-    elif report.outcomes and not diff and not quiet and output != STDIN:
-        _print_end(report, paths, folder)
+    elif report.outcomes and not options.diff and not options.quiet and options.output != STDIN:
+        _print_end(report, options.paths, folder)
     return report.exit_code
+
+
+class _Folder:
+    """Where a plan's patches go: a folder, or for one notebook a file (`.json`) or `-`."""
+
+    def __init__(self, path: str) -> None:
+        self.path = path
+        self.is_file = path.endswith(".json") or path == "-"
+        self.written: list[str] = []
+        self._planned: set[str] = set()
+
+    def add(self, notebook: str, text: str) -> None:
+        """Write the patch of *notebook*, or remove an earlier one if nothing changes.
+
+        Raises `UserError` where it cannot be written.
+        """
+        path = self.path
+        if not self.is_file:
+            path = os.path.join(self.path, *(batch.name_below(notebook) + ENDING).split("/"))
+        elif text and self.written:
+            raise UserError(
+                error(
+                    "two-notebooks",
+                    f"more than one notebook changes, and {self.path} is one file",
+                    help="name a folder",
+                )
+            )
+        self._planned.add(os.path.normpath(path))
+        if text:
+            self._write(path, text)
+            self.written.append(path)
+        elif not self.is_file and os.path.lexists(path):
+            files.remove(path)
+
+    def finish(self) -> list[Diagnostic]:
+        """Warnings of patches in the folder that are not of this plan."""
+        if self.is_file:
+            if not self.written:  # so that `apply` finds a patch, though an empty one
+                self._write(self.path, as_text(()))
+            return []
+        left = [path for path in files.below(self.path, ENDING) if path not in self._planned]
+        if not left:
+            return []
+        what = "a patch that is" if len(left) == 1 else f"{len(left)} patches that are"
+        return [
+            warning(
+                "leftover-patch",
+                f"{self.path} has {what} not of this plan",
+                Label(Source(left[0])),
+                notes=left[1:SHOWN] + ([f"and {len(left) - SHOWN} more"] if left[SHOWN:] else []),
+                help=f"remove old patches; otherwise `kale-tag apply {self.path}` applies them too",
+            )
+        ]
+
+    def _write(self, path: str, text: str) -> None:
+        if path == "-":
+            print(text, end="")
+        else:
+            files.write(path, text.encode())
 
 
 def _check_output(paths: Sequence[str], other: str) -> None:
@@ -98,7 +157,7 @@ def _check_output(paths: Sequence[str], other: str) -> None:
         raise UserError(error("bad-options", f"--output cannot go with {other}"))
 
 
-def _print_end(report: Report, paths: Sequence[str], folder: Folder | None) -> None:
+def _print_end(report: Report, paths: Sequence[str], folder: _Folder | None) -> None:
     cells = sum(len(one.cells) for one in report.changed)
     found = f" ({count(cells, 'cell')})" if cells else ""
     wrote = "nothing was written"
@@ -112,20 +171,16 @@ def _print_end(report: Report, paths: Sequence[str], folder: Folder | None) -> N
         print(f"To write it: {shlex.join(['kale-tag', 'apply', *what])}")
 
 
-def _as_value(explain: bool) -> batch.Show:  # noqa: FBT001  an option, passed on
+def _show(options: PlanOptions, style: Style) -> batch.Show:
     def show(outcome: batch.Outcome, done: Applied) -> None:
-        value = render.as_value(done.plan, done.notebook)
-        if explain:
-            value["explain"] = render.explained_value(done.plan, done.notebook)
-        outcome.value.append({"spec": done.spec, **value})
-
-    return show
-
-
-def _as_text(explain: bool, style: Style) -> batch.Show:  # noqa: FBT001  an option, passed on
-    def show(outcome: batch.Outcome, done: Applied) -> None:
+        if options.format == "json":
+            value = render.as_value(done.plan, done.notebook)
+            if options.explain:
+                value["explain"] = render.explained_value(done.plan, done.notebook)
+            outcome.value.append({"spec": done.spec, **value})
+            return
         lines = [*render.as_text(done.plan, done.notebook, style)]
-        if explain:
+        if options.explain:
             lines += render.explained(done.plan, done.notebook, style)
         lines += render.moved(done.plan, style)
         outcome.text += "".join(f"{line}\n" for line in lines)

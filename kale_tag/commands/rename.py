@@ -8,16 +8,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
 
 from kale_tag import files
-from kale_tag.commands.shared import patches
-from kale_tag.commands.shared.options import (
-    Color,
-    Format,
-    NewName,
-    OldName,
-    Quiet,
-    RenamePaths,
-    Write,
-)
+from kale_tag.commands.shared.options import FormatOptions, PrintOptions, argument, option
 from kale_tag.commands.shared.report import print_diagnostic, style_for
 from kale_tag.commands.shared.targets import (
     STDIN,
@@ -28,6 +19,7 @@ from kale_tag.commands.shared.targets import (
     is_ready,
     listed_by,
     looks_like_a_spec,
+    notebook_of,
     ready_spec,
 )
 from kale_tag.diagnostics import Diagnostic, Label, Source, Span, UserError, count, error, nearest
@@ -38,6 +30,7 @@ from kale_tag.notebook.places import Places
 from kale_tag.notebook.read import read_notebook
 from kale_tag.plan.apply import apply_spec
 from kale_tag.plan.patch import ENDING
+from kale_tag.plan.read_patch import read_patch
 from kale_tag.rename import (
     Edit,
     Renamed,
@@ -59,9 +52,8 @@ class FileChange:
     """What changes in one file."""
 
     file: files.File
-    edits: Sequence[Edit] = ()  # the places that change
-    data: bytes = b""  # the new content
-    look: Sequence[Diagnostic] = ()  # what the user has to check
+    edits: Sequence[Edit]  # the places that change
+    data: bytes  # the new content
 
 
 @dataclass(slots=True)
@@ -70,19 +62,26 @@ class RenameResult:
 
     files: list[FileChange] = field(default_factory=list)  # in the order of the work
     diagnostics: list[Diagnostic] = field(default_factory=list)
+    look: list[Diagnostic] = field(default_factory=list)  # what the user has to check
     steps: dict[str, None] = field(default_factory=dict)  # the names of all steps
 
 
-def rename(  # noqa: PLR0913  one parameter an option
-    old: OldName,
-    new: NewName,
-    paths: RenamePaths,
-    *,
-    write: Write = False,
-    format: Format = "text",  # noqa: A002  the option's name
-    quiet: Quiet = False,
-    color: Color = "auto",
-) -> int:
+@dataclass(kw_only=True)
+class RenameOptions(FormatOptions, PrintOptions):
+    """The options of `kale-tag rename`."""
+
+    old: str = argument("OLD", "The present name of the step.")
+    new: str = argument("NEW", "The new name.")
+    paths: list[str] = argument(
+        "SPEC|PATCH|NOTEBOOK|FOLDER",
+        "Where to rename it. A spec includes the specs that it extends and the notebooks "
+        "that it names, a patch also for its notebook, a folder for all of them below it. Default: "
+        "kale-tag.yaml and the specs in specs/.",
+    )
+    write: bool = option(False, "Write the files. Without this option, show what would change.")
+
+
+def rename(options: RenameOptions) -> int:
     """Rename a step in notebooks, specs and patches at once.
 
     Shows every place, and writes with --write.
@@ -94,30 +93,32 @@ def rename(  # noqa: PLR0913  one parameter an option
     Nothing is written if the new name is in use. Only the name changes, each at the place that is
     shown. Names made by patterns, and patterns that mention the name, are shown for you to check.
     """
-    _check_names(old, new)
-    found = rename_everywhere(paths, old, new)
-    changed = [one for one in found.files if one.edits]
+    _check_names(options.old, options.new)
+    found = rename_everywhere(options.paths, options.old, options.new)
+    changed = found.files
     if not changed and not found.diagnostics:
-        found.diagnostics.append(_nowhere(old, found))
-    looked = [diagnostic for one in found.files for diagnostic in one.look]
-    style = style_for(color, sys.stdout.isatty())
-    if not quiet and format == "text":
+        near = nearest(options.old, found.steps)
+        hint = f"did you mean `{near}`?" if near else ""
+        message = f"no step is named `{options.old}` here"
+        found.diagnostics.append(error("unknown-step", message, help=hint))
+    style = style_for(options.color, sys.stdout.isatty())
+    if not options.quiet and options.format == "text":
         for one in changed:
             for edit in one.edits:
                 print(_line(edit, style))
     sys.stdout.flush()
-    for diagnostic in dict.fromkeys((*found.diagnostics, *looked)):
+    for diagnostic in dict.fromkeys((*found.diagnostics, *found.look)):
         print_diagnostic(diagnostic)
-    written = write and not found.diagnostics and _write(changed)
-    failed = bool(found.diagnostics) or (write and not written)
-    if format == "json":
-        print(_as_json(found, changed, written=written))
-    elif changed and not quiet:
+    written = options.write and not found.diagnostics and _write(changed)
+    failed = bool(found.diagnostics) or (options.write and not written)
+    if options.format == "json":
+        print(_as_json(found, written=written))
+    elif changed and not options.quiet:
         places = sum(len(one.edits) for one in changed)
         ends = "written" if written else "nothing was written"
         print(f"{count(places, 'place')} in {count(len(changed), 'file')}; {ends}")
-        if not write and not failed:
-            words = ["kale-tag", "rename", old, new, *paths, "--write"]
+        if not options.write and not failed:
+            words = ["kale-tag", "rename", options.old, options.new, *options.paths, "--write"]
             print(f"To write it: {shlex.join(words)}")
     return 2 if failed else 0
 
@@ -133,15 +134,6 @@ def _check_names(old: str, new: str) -> None:
         form.diagnostics.append(error("bad-options", f"`{old}` is already its name"))
     if form.diagnostics:
         raise UserError(*form.diagnostics)
-
-
-def _nowhere(old: str, found: RenameResult) -> Diagnostic:
-    near = nearest(old, found.steps)
-    return error(
-        "unknown-step",
-        f"no step is named `{old}` here",
-        help=f"did you mean `{near}`?" if near else "",
-    )
 
 
 def _line(edit: Edit, style: Style) -> str:
@@ -179,9 +171,9 @@ def _write(changed: Sequence[FileChange]) -> bool:
     return True
 
 
-def _as_json(found: RenameResult, changed: Sequence[FileChange], *, written: bool) -> str:
+def _as_json(found: RenameResult, *, written: bool) -> str:
     places = []
-    for one in changed:
+    for one in found.files:
         for edit in one.edits:
             file, line, column = _place(edit.label)
             places.append(
@@ -194,13 +186,12 @@ def _as_json(found: RenameResult, changed: Sequence[FileChange], *, written: boo
                     "after": edit.after,
                 }
             )
-    looked = [diagnostic for one in found.files for diagnostic in one.look]
     document = {
         "places": places,
         "diagnostics": [
-            diagnostics.as_value(diagnostic) for diagnostic in (*found.diagnostics, *looked)
+            diagnostics.as_value(diagnostic) for diagnostic in (*found.diagnostics, *found.look)
         ],
-        "summary": {"files": len(changed), "places": len(places), "written": written},
+        "summary": {"files": len(found.files), "places": len(places), "written": written},
     }
     return json.dumps(document, indent=1, ensure_ascii=False)
 
@@ -229,17 +220,14 @@ def _named(paths: Sequence[str], diagnostics: list[Diagnostic]) -> NamedPaths:
     diagnostics += targets.diagnostics
     for folder in named.folders:
         named.notebooks += files.notebooks_in(folder)
-        named.specs += (path for path in _specs_below(folder) if looks_like_a_spec(path))
+        specs = sorted([*files.below(folder, ".yaml"), *files.below(folder, ".yml")])
+        named.specs += filter(looks_like_a_spec, specs)
         inside = ((path, os.path.relpath(path, folder)) for path in files.below(folder, ENDING))
         named.patches.update(inside)
     if not (named.specs or named.patches or named.notebooks or diagnostics):
         message = "no file is given, and there is no kale-tag.yaml and no spec in specs/"
         diagnostics.append(error("no-files", message, help="kale-tag rename OLD NEW FOLDER"))
     return named
-
-
-def _specs_below(folder: str) -> list[str]:
-    return sorted([*files.below(folder, ".yaml"), *files.below(folder, ".yml")])
 
 
 class _Renamer:
@@ -282,9 +270,9 @@ class _Renamer:
         try:
             file = files.read(path)
             made = rename_in_patch(files.as_text(path, file.data), self.old, self.new)
-            patch = patches.read(path, file.data)
+            patch = read_patch(files.as_text(path, file.data))
             known = patch.notebook or below.endswith(ENDING)
-            notebook = patches.notebook_of(patch, below) if known else ""
+            notebook = notebook_of(patch, below) if known else ""
         except UserError as exc:
             self.found.diagnostics += exc.diagnostics
             return
@@ -309,7 +297,15 @@ class _Renamer:
                         self.found.steps[name] = None
             self.steps[files.identity(path)] = steps
             if self.old in steps and self.new in steps:
-                self.found.diagnostics.append(self._both(path, steps))
+                self.found.diagnostics.append(
+                    error(
+                        "rename-collision",
+                        f"`{self.old}` cannot become `{self.new}`: {path} has both steps",
+                        steps[self.new].with_text(f"`{self.new}`"),
+                        also=[steps[self.old].with_text(f"`{self.old}`")],
+                        help="renaming would make one step of two",
+                    )
+                )
                 return
             done = apply_spec(self.rename, file.data, path, Target({"stem": ""}), fast=False)
         except UserError as exc:
@@ -322,7 +318,7 @@ class _Renamer:
             for at, tag in enumerate(tags_in(change.before))
             if (renamed := tags.renamed(tag, {self.old: self.new})) != tag
         ]
-        if done.data is not None:
+        if done.data is not None and edits:
             self.found.files.append(FileChange(file, edits, done.data))
 
     def _unusable(self, path: str, diagnostic: UserError) -> None:
@@ -335,8 +331,9 @@ class _Renamer:
             self.found.diagnostics += diagnostic.diagnostics
             return
         note = f"it does not mention `{self.old}`, and is left alone"
-        look = [replace(one, severity="warning", notes=(note,)) for one in diagnostic.diagnostics]
-        self.found.files.append(FileChange(file, look=look))
+        self.found.look += (
+            replace(one, severity="warning", notes=(note,)) for one in diagnostic.diagnostics
+        )
 
     def check_specs(self) -> None:
         """Hold the renamed specs against themselves and against the notebooks that they are for."""
@@ -359,15 +356,6 @@ class _Renamer:
                             help="renaming would make one step of two",
                         )
                     )
-
-    def _both(self, path: str, steps: dict[str, Label]) -> Diagnostic:
-        return error(
-            "rename-collision",
-            f"`{self.old}` cannot become `{self.new}`: {path} has both steps",
-            steps[self.new].with_text(f"`{self.new}`"),
-            also=[steps[self.old].with_text(f"`{self.old}`")],
-            help="renaming would make one step of two",
-        )
 
     def _is_first(self, path: str) -> bool:
         identity = files.identity(path)
@@ -399,6 +387,6 @@ class _Renamer:
         self.found.diagnostics += diagnostics
         self.found.steps.update(dict.fromkeys(made.steps))
         mark = BOM if file.data.startswith(BOM) else b""
-        if made.edits or made.look:
-            data = mark + made.text.encode()
-            self.found.files.append(FileChange(file, made.edits, data, made.look))
+        self.found.look += made.look
+        if made.edits:
+            self.found.files.append(FileChange(file, made.edits, mark + made.text.encode()))

@@ -1,35 +1,23 @@
-"""`kale-tag run`: a pipeline on this machine."""
+"""`kale-tag run`: a pipeline on this machine; what it prints meanwhile and at its end."""
 
-import contextlib
 import datetime as dt
 import os
 import sys
-from collections.abc import Mapping
-from dataclasses import replace
+from collections.abc import Callable, Mapping
+from contextlib import closing, suppress
+from dataclasses import dataclass, field, replace
 from functools import partial
 
-from kale_tag import files
-from kale_tag.commands.run_report import Screen, finish
-from kale_tag.commands.shared.options import (
-    Cache,
-    Color,
-    Compare,
-    From,
-    Install,
-    Keep,
-    Logs,
-    Parameters,
-    ParamsFile,
-    Quiet,
-    Runnable,
-    RunReport,
-    Timeout,
-    Until,
-)
-from kale_tag.commands.shared.packages import Loaded, exit_code, load_package, read_arguments
+from kale_tag import __version__, files
+from kale_tag.commands.shared.options import PipelineOptions, option
+from kale_tag.commands.shared.packages import Loaded, load_package, read_arguments
 from kale_tag.commands.shared.report import Report, style_for
 from kale_tag.compiler.read_package import Compiled, PackageTask, read_compiled
 from kale_tag.diagnostics import UserError, error, suggest
+from kale_tag.render import run_text
+from kale_tag.render.run_page import StepParts, as_page
+from kale_tag.render.run_text import TAIL, beyond, clean, failure, last_words
+from kale_tag.render.text import Style
 from kale_tag.run import local
 from kale_tag.run.comparison import (
     check_comparable,
@@ -38,27 +26,161 @@ from kale_tag.run.comparison import (
     watched,
 )
 from kale_tag.run.reuse import Reuse, RunPlace, place_for, reusable, reused_from
-from kale_tag.run.run_record import RunOutcome, keep_artifacts, write_run
+from kale_tag.run.run_record import (
+    RunComparison,
+    RunOutcome,
+    StepOutcome,
+    keep_artifacts,
+    write_run,
+)
 from kale_tag.run.this_machine import cluster_only, missing_packages
 
+KEPT = 100_000
+"""Bytes of a long log that the page shows from either end."""
 
-def run(  # noqa: PLR0913  one parameter an option
-    paths: Runnable,
-    *,
-    param: Parameters = None,
-    params: ParamsFile = "",
-    until: Until = "",
-    start: From = "",
-    cache: Cache = False,
-    install: Install = False,
-    keep: Keep = "",
-    timeout: Timeout = 0,
-    report: RunReport = "",
-    compare: Compare = False,
-    quiet: Quiet = False,
-    verbose: Logs = False,
-    color: Color = "auto",
-) -> int:
+
+@dataclass(kw_only=True)
+class RunOptions(PipelineOptions):
+    """The options of `kale-tag run`."""
+
+    until: str = option("", "Run only this step and the steps that it depends on.", "STEP")
+    start: str = option(
+        "",
+        "Run this step and those that depend on it; take the results of the others from the last "
+        "run.",
+        "STEP",
+        long="--from",
+    )
+    cache: bool = option(
+        False,
+        "Reuse the results of steps that an earlier run did with the same code, parameters and "
+        "inputs.",
+    )
+    install: bool = option(
+        False, "Let the steps install their packages into this Python environment."
+    )
+    keep: str = option(
+        "",
+        "The folder for all files of this run; it replaces an earlier run there. Default: a new "
+        "folder in .kale-tag/runs/PIPELINE/.",
+        "FOLDER",
+    )
+    timeout: int = option(
+        0,
+        "The most seconds that a step may take. Default: its `timeout` in the spec, else no limit.",
+        "SECONDS",
+    )
+    report: str = option("", "Also write the HTML page of the run to this file.", "FILE.html")
+    compare: bool = option(
+        False,
+        "Also run the plain notebook, and compare metrics and variables; exit 1 if they differ.",
+    )
+    verbose: bool = option(
+        False, "Also print the output of the steps, and with --compare each variable.", short="-v"
+    )
+
+
+@dataclass(slots=True)
+class Screen:
+    """Shows a run: on a terminal a live table, else a line for each step that ends."""
+
+    style: Style
+    folder: str  # of the run
+    quiet: bool = False  # nothing is shown
+    live: bool = False  # a table
+    logs: bool = False  # what the steps print is shown too
+    printed: dict[str, int] = field(default_factory=dict)  # task to bytes of its log shown
+    table: "_Table | None" = None
+
+    def draw(self, run: RunOutcome, now: float) -> None:
+        """Show the present state of *run*, *now* seconds after its start."""
+        if self.quiet:
+            return
+        if self.logs:
+            self._print_logs(run)
+        if self.live:
+            self.table = self.table or _Table()
+            lines = run_text.table(run, self.style, plain=_is_ascii(), now=now)
+            active = [n for n, step in enumerate(run.steps) if step.state != "waiting"]
+            self.table.show(lines, active[-1] if active else 0)
+
+    def ended(self, run: RunOutcome, step: StepOutcome, now: float) -> None:
+        """Show that *step* has ended."""
+        if self.quiet or self.live:
+            return
+        if self.logs:
+            self._print_logs(run)
+        width = max(len(one.title) for one in run.steps)
+        print(run_text.step_line(step, width, self.style, plain=_is_ascii(), now=now), flush=True)
+
+    def close(self, run: RunOutcome, now: float) -> None:
+        """Show the final state of *run*, and the cursor again."""
+        try:
+            self.draw(run, now)
+        finally:
+            if self.table:
+                self.table.close(run_text.table(run, self.style, plain=_is_ascii(), now=now))
+
+    def _print_logs(self, run: RunOutcome) -> None:
+        """Print what the steps have written to their logs since the last time."""
+        for step in run.steps:
+            path = os.path.join(self.folder, "logs", f"{step.task}.log")
+            if step.state in {"waiting", "reused"} or not os.path.exists(path):
+                continue
+            at = self.printed.get(step.task, 0)
+            with open(path, "rb") as file:
+                file.seek(at)
+                while data := file.read(1 << 20):
+                    sys.stdout.flush()
+                    sys.stdout.buffer.write(data)
+                    sys.stdout.buffer.flush()
+                    at += len(data)
+            self.printed[step.task] = at
+
+
+class _Table:
+    """Lines that are drawn in place."""
+
+    def __init__(self) -> None:
+        from rich.console import Console  # noqa: PLC0415  on a terminal only
+        from rich.live import Live  # noqa: PLC0415  the same
+
+        self.console = Console(highlight=False)
+        self.live = Live(console=self.console, auto_refresh=False, redirect_stdout=False)
+        self.live.start()
+
+    def show(self, lines: list[str], last: int) -> None:
+        """Draw *lines*; if they are too many, those around the line *last*."""
+        room = self.console.height - 2
+        first = max(0, min(last - room + 2, len(lines) - room))
+        self._draw(lines[first : first + room])
+
+    def close(self, lines: list[str]) -> None:
+        """Draw all *lines*, which remain, and show the cursor."""
+        self.live.vertical_overflow = "visible"
+        try:
+            self._draw(lines)
+        finally:
+            self.live.stop()
+
+    def _draw(self, lines: list[str]) -> None:
+        from rich.text import Text  # noqa: PLC0415  on a terminal only
+
+        text = Text("\n").join(map(Text.from_ansi, lines))
+        text.no_wrap, text.overflow = True, "crop"
+        self.live.update(text, refresh=True)
+
+
+def _is_ascii() -> bool:
+    """Whether the terminal cannot show the marks of steps."""
+    try:
+        "✓▸".encode(sys.stdout.encoding or "ascii")
+    except (UnicodeEncodeError, LookupError):
+        return True
+    return False
+
+
+def run(options: RunOptions) -> int:
     """Run a pipeline on this machine, on KFP's own local runner.
 
     kale-tag run notebook.ipynb -p epochs=3
@@ -69,68 +191,67 @@ def run(  # noqa: PLR0913  one parameter an option
 
     Steps run one after another in this Python, in the folder of the notebook.
     """
-    style = style_for(color, sys.stdout.isatty())
+    style = style_for(options.color, sys.stdout.isatty())
     diagnostics = Report(style)
     local.check_machine()
-    if timeout < 0:
-        message = f"`--timeout {timeout}` is negative; it takes seconds, 0 for no limit"
-        raise UserError(error("no-time", message))
+    _check_options(options)
     try:
-        loaded = load_package(paths)
+        loaded = load_package(options.paths)
         compiled = read_compiled(loaded.header)
     except UserError as exc:
         diagnostics.show(exc.diagnostics)
-        return exit_code(exc)
+        return diagnostics.exit_code
     diagnostics.show(loaded.warnings)
-    if compare:
-        _check_whole(start, cache=cache)
+    if options.compare:
         check_comparable(loaded.name, loaded.pipeline)
-    package = _until(compiled, until)
-    found = read_arguments(loaded.header, param or (), params)
+    package = compiled.until(_unit(compiled, options.until)) if options.until else compiled
+    found = read_arguments(loaded.header, options.param or (), options.params)
     values = {one.name: found.get(one.name, one.default) for one in loaded.header.parameters}
     arguments = {loaded.header.names[name]: value for name, value in values.items()}
-    place = place_for(keep, loaded.header.pipeline)
-    reused = _reused(package, arguments, place, start, cache=cache)
+    place = place_for(options.keep, loaded.header.pipeline)
+    reused = _reused(package, arguments, place, options.start, cache=options.cache)
     to_run = [task for task in package.tasks if task.id not in reused]
-    _check_packages(loaded, to_run, install=install)
+    _check_packages(loaded, to_run, install=options.install)
     diagnostics.show(cluster_only(to_run))
     place.open(reused)
     files.write(os.path.join(place.folder, "package.yaml"), loaded.header.source.text.encode())
-    live = sys.stdout.isatty() and not verbose and os.environ.get("TERM") != "dumb"
-    screen = Screen(style, place.folder, quiet, live, verbose)
-    if not quiet:
+    live = sys.stdout.isatty() and not options.verbose and os.environ.get("TERM") != "dumb"
+    screen = Screen(style, place.folder, options.quiet, live, options.verbose)
+    if not options.quiet:
         print(f"{style.bold(loaded.header.pipeline)}  {os.path.relpath(place.folder)}", flush=True)
     now = dt.datetime.now().astimezone().isoformat(timespec="milliseconds")
     outcome = RunOutcome(loaded.header.pipeline, place.folder, now, parameters=values)
     watch = local.Watch(package, outcome, arguments, reused)
     limits = {
-        task.id: float(timeout or int(task.platform.get("activeDeadlineSeconds", 0)))
+        task.id: float(options.timeout or int(task.platform.get("activeDeadlineSeconds", 0)))
         for task in to_run
     }
-    work = os.path.abspath(loaded.folder)
+    work = os.path.abspath(os.path.dirname(loaded.name))
     plan = local.LocalRun(
-        package, place.folder, work, arguments, limits, reused.keys(), install=install
+        package, place.folder, work, arguments, limits, reused.keys(), install=options.install
     )
-    if compare:
+    if options.compare:
         environ = environment(os.path.join(place.folder, "compare", "pipeline"))
         plan = replace(plan, package=watched(package), environ=environ)
     interrupted = _execute(plan, watch, screen)
     place.close()
     beside = None
-    if compare and not interrupted:
+    if options.compare and not interrupted:
         assert loaded.pipeline is not None
         notebook = loaded.name, loaded.pipeline
-        beside = partial(compare_runs, *notebook, package, watch.run, timeout)
-    code = finish(watch, diagnostics, beside, report=report, quiet=quiet, verbose=verbose)
+        beside = partial(compare_runs, *notebook, package, watch.run, options.timeout)
+    code = _finish(watch, diagnostics, beside, options)
     if interrupted:
         raise KeyboardInterrupt
     return code
 
 
-def _check_whole(start: str, *, cache: bool) -> None:
-    """Raise `UserError` if some steps do not run, and cannot be compared."""
-    if start or cache:
-        word = "--from" if start else "--cache"
+def _check_options(options: RunOptions) -> None:
+    if options.timeout < 0:
+        message = f"`--timeout {options.timeout}` is negative; it takes seconds, 0 for no limit"
+        raise UserError(error("no-time", message))
+    word = "--from" if options.start else "--cache" if options.cache else ""
+    if options.compare and word:
         message = f"`--compare` needs every step to run; with `{word}` some do not"
         raise UserError(error("not-whole", message, help=f"leave out `{word}`"))
 
@@ -140,7 +261,7 @@ def _execute(plan: local.LocalRun, watch: local.Watch, screen: Screen) -> bool:
     write_run(watch.run)
     interrupted = False
     try:
-        with contextlib.closing(local.execute(plan)) as events:
+        with closing(local.execute(plan)) as events:
             for event in events:
                 if step := watch.on(event):
                     screen.ended(watch.run, step, watch.now)
@@ -153,15 +274,9 @@ def _execute(plan: local.LocalRun, watch: local.Watch, screen: Screen) -> bool:
         finally:
             screen.close(watch.run, watch.now)
     keep_artifacts(plan.folder)
-    with contextlib.suppress(OSError):  # the disk is full, which is reported later
+    with suppress(OSError):  # the disk is full, which is reported later
         write_run(watch.run)
     return interrupted
-
-
-def _until(package: Compiled, step: str) -> Compiled:
-    if not step:
-        return package
-    return package.until(_unit(package, step))
 
 
 def _unit(package: Compiled, name: str) -> str:
@@ -203,7 +318,7 @@ def _reused(
 
 def _check_packages(loaded: Loaded, tasks: list[PackageTask], *, install: bool) -> None:
     """Raise `UserError` if a step would fail because a package is not installed."""
-    beside = files.modules_in(loaded.folder)
+    beside = files.modules_in(os.path.dirname(loaded.name))
     missing = missing_packages(tasks, beside, install=install)
     if not missing:
         return
@@ -219,3 +334,129 @@ def _check_packages(loaded: Loaded, tasks: list[PackageTask], *, install: bool) 
             help=f"{sys.executable} -m pip install {words}; or let the steps do it: --install",
         )
     )
+
+
+def _finish(
+    watch: local.Watch,
+    diagnostics: Report,
+    compare: Callable[[], RunComparison] | None,
+    options: RunOptions,
+) -> int:
+    """Print the outcome of a run, write its page and as the file `--report` too; the exit code."""
+    quiet, verbose, report = options.quiet, options.verbose, options.report
+    _write_pages(watch, diagnostics, report, None)
+    if not quiet:
+        _print_summary(watch.run, diagnostics.style)
+    if watch.code == local.NO_KFP:
+        raise UserError(local.no_kfp(_last_line(os.path.join(watch.run.folder, "kfp.log"))))
+    compared = compare() if compare else None
+    if compared:
+        _write_pages(watch, diagnostics, report, compared)
+        if not quiet:
+            _print_comparison(compared, len(watch.run.steps), diagnostics.style, verbose=verbose)
+    failed = [step for step in watch.run.steps if step.state == "failed"]
+    for step in failed:
+        _report_step(watch, step, diagnostics, words=not quiet and not verbose)
+    if watch.code and not failed:
+        _report_runner(watch, diagnostics)
+    done = watch.run.state == "done"
+    if compared and compared.diagnostics:
+        diagnostics.show(compared.diagnostics)
+        return 2 if done else 1
+    return 0 if done and not (compared and compared.different) else 1
+
+
+def _page_of(watch: local.Watch, compared: RunComparison | None) -> str:
+    """The page of a run that has ended."""
+    run, parts = watch.run, {}
+    for task in watch.package.tasks:
+        step = next(one for one in run.steps if one.task == task.id)
+        page = b""
+        if report := task.spec.get("report"):
+            with suppress(UserError):
+                page = files.read(os.path.join(run.folder, "artifacts", task.id, report)).data
+        path = os.path.join(run.folder, "logs", f"{task.id}.log")
+        log = _read(path, head=KEPT, tail=KEPT)
+        failed = step.state == "failed"
+        parts[task.id] = StepParts(
+            page.decode(errors="replace"),
+            clean(log),
+            last_words(log) if failed else "",
+            failure(step, task, log, os.path.relpath(path), full=watch.full) if failed else None,
+        )
+    return as_page(run, watch.package.graph, parts, compared, f"kale-tag {__version__}")
+
+
+def _write_pages(
+    watch: local.Watch, diagnostics: Report, report: str, compared: RunComparison | None
+) -> None:
+    page = _page_of(watch, compared).encode(errors="replace")
+    for path in dict.fromkeys((os.path.join(watch.run.folder, "report.html"), report)):
+        try:
+            if path:
+                files.write(path, page)
+        except UserError as exc:  # a run does not fail because its page cannot be written
+            diagnostics.show(exc.diagnostics)
+
+
+def _print_summary(run: RunOutcome, style: Style) -> None:
+    print(run_text.summary(run))
+    for line in run_text.metrics(run, style):
+        print(f"  {line}")
+    here = os.path.relpath(run.folder)
+    for what, name in (("artifacts", "artifacts"), ("logs", "logs"), ("report", "report.html")):
+        if os.path.exists(os.path.join(run.folder, name)):
+            print(f"{what.ljust(9)}  {os.path.join(here, name)}")
+
+
+def _print_comparison(
+    comparison: RunComparison, steps: int, style: Style, *, verbose: bool
+) -> None:
+    """Print what differs in a pipeline of so many *steps*; with *verbose*, every variable."""
+    print(f"\n{style.bold(comparison.notebook)}, {run_text.what_was_compared(comparison, steps)}")
+    print(run_text.compared(comparison))
+    shown = comparison.found if verbose else comparison.different
+    for line in run_text.differences(shown, style):
+        print(f"  {line}")
+    if not verbose and (remarks := ", ".join(run_text.remarks(comparison))):
+        print(style.dim(f"  {remarks} (--verbose names them)"))
+
+
+def _report_step(
+    watch: local.Watch, step: StepOutcome, diagnostics: Report, *, words: bool
+) -> None:
+    """Report why a step failed, and where in the notebook; its last *words* too."""
+    path = os.path.join(watch.run.folder, "logs", f"{step.task}.log")
+    task = next(one for one in watch.package.tasks if one.id == step.task)
+    tail = _read(path, tail=TAIL)
+    diagnostic = failure(step, task, tail, os.path.relpath(path), full=watch.full)
+    if words and not step.late and (more := beyond(tail, diagnostic)):
+        sys.stdout.flush()
+        print(f"{more}\n", file=sys.stderr)
+    diagnostics.show([diagnostic])
+
+
+def _report_runner(watch: local.Watch, diagnostics: Report) -> None:
+    """Report that KFP's runner stopped, though no step failed."""
+    log = os.path.relpath(os.path.join(watch.run.folder, "kfp.log"))
+    why = watch.problem or _last_line(log) or f"exit code {watch.code}"
+    message = f"KFP's local runner stopped before the pipeline was done: {why}"
+    diagnostics.show([error("runner-failed", message, notes=[f"its log: {log}"])])
+
+
+def _last_line(path: str) -> str:
+    return _read(path, tail=TAIL).decode(errors="replace").strip().rpartition("\n")[2]
+
+
+def _read(path: str, *, head: int = 0, tail: int) -> bytes:
+    """So many bytes of the beginning and the end of the file *path*; b"" if there is none."""
+    try:
+        with open(path, "rb") as file:
+            left_out = os.path.getsize(path) - head - tail
+            if left_out <= 0:
+                return file.read()
+            start = file.read(head) + f"\n[... {left_out:,} bytes ...]\n".encode() if head else b""
+            file.seek(-tail, os.SEEK_END)
+            return start + file.read()
+    except OSError:
+        return b""

@@ -3,6 +3,7 @@
 import json
 import pkgutil
 
+from kale_tag.commands.shared.options import Options
 from kale_tag.kale import tags
 from kale_tag.kale.tags import Kind
 
@@ -10,7 +11,7 @@ HOLE = r"(^|[^\$])\$\{[^{}]*\}|\\[0-9]|\\g<[\w\u0080-\uffff]+>"
 """A value with a hole, which can become anything."""
 
 
-def schema() -> int:
+def schema(_options: Options) -> int:
     """Print the JSON Schema of specs, for your editor.
 
     kale-tag schema > kale-tag.schema.json

@@ -12,25 +12,8 @@ from datetime import datetime
 from typing import TYPE_CHECKING
 
 from kale_tag import files
-from kale_tag.commands.shared.options import (
-    CaCert,
-    Color,
-    Experiment,
-    Format,
-    Host,
-    Namespace,
-    Parameters,
-    ParamsFile,
-    Quiet,
-    Recurring,
-    Runnable,
-    RunName,
-    Token,
-    UploadOnly,
-    VersionName,
-    Wait,
-)
-from kale_tag.commands.shared.packages import exit_code, load_package, read_arguments
+from kale_tag.commands.shared.options import FormatOptions, PipelineOptions, option
+from kale_tag.commands.shared.packages import load_package, read_arguments
 from kale_tag.commands.shared.report import Report, style_for
 from kale_tag.compiler.read_package import PackageHeader
 from kale_tag.diagnostics import Diagnostic, UserError, error, listed
@@ -74,25 +57,36 @@ class _Results:
             print(text, file=sys.stderr, flush=True)
 
 
-def submit(  # noqa: PLR0913  one parameter an option
-    paths: Runnable,
-    *,
-    host: Host = "",
-    token: Token = "",
-    ca_cert: CaCert = "",
-    namespace: Namespace = "",
-    experiment: Experiment = "",
-    run_name: RunName = "",
-    param: Parameters = None,
-    params: ParamsFile = "",
-    version_name: VersionName = "",
-    upload_only: UploadOnly = False,
-    recurring: Recurring = "",
-    wait: Wait = False,
-    format: Format = "text",  # noqa: A002  the option's name
-    quiet: Quiet = False,
-    color: Color = "auto",
-) -> int:
+@dataclass(kw_only=True)
+class SubmitOptions(FormatOptions, PipelineOptions):
+    """The options of `kale-tag submit`."""
+
+    host: str = option(
+        "", "The address of Kubeflow Pipelines, such as http://localhost:8080.", "URL"
+    )
+    token: str = option(
+        "",
+        "The token to authenticate with. Other users of this machine can see it here; better set "
+        "KALE_TAG_TOKEN in the environment.",
+        "TOKEN",
+    )
+    ca_cert: str = option(
+        "", "The certificate of the authority that signed the server's, as PEM.", "FILE"
+    )
+    namespace: str = option(
+        "", "Your namespace (profile), on a server with several users.", "NAME", short="-n"
+    )
+    experiment: str = option("", "The experiment of the run. Default: the notebook's.", "NAME")
+    run_name: str = option("", "Default: the name of the pipeline and the time.", "NAME")
+    version_name: str = option(
+        "", "Default: the name of the pipeline and the digest of the package.", "NAME"
+    )
+    upload_only: bool = option(False, "Upload the package, and run nothing.")
+    recurring: str = option("", "Run it on a schedule: '0 3 * * *' is every day at three.", "CRON")
+    wait: bool = option(False, "Wait until the run ends; exit 1 if it does not succeed.")
+
+
+def submit(options: SubmitOptions) -> int:
     """Run a pipeline on a cluster with Kubeflow Pipelines.
 
     kale-tag submit notebook.ipynb --host http://localhost:8080
@@ -108,37 +102,35 @@ def submit(  # noqa: PLR0913  one parameter an option
     from kale_tag.cluster import client  # noqa: PLC0415  slow to import
     from kale_tag.cluster.connect import Access, connect  # noqa: PLC0415  the same
 
-    report = Report(style_for(color, sys.stdout.isatty()))
-    results = _Results(quiet, format == "json")
+    report = Report(style_for(options.color, sys.stdout.isatty()))
+    results = _Results(options.quiet, options.format == "json")
     try:
-        _refuse_contradictions(upload_only, recurring, wait)
-        cron = _cron(recurring)
-        loaded = load_package(paths, quiet=quiet)
+        _refuse_contradictions(options.upload_only, options.recurring, options.wait)
+        cron = _cron(options.recurring)
+        loaded = load_package(options.paths, quiet=options.quiet)
         package = loaded.header
         report.show(loaded.warnings)
         client.check_package(package)
-        found = read_arguments(package, param or (), params)
+        found = read_arguments(package, options.param or (), options.params)
         values = {package.names[name]: value for name, value in found.items()}
-        if ca_cert:
-            files.read(ca_cert)
-        cluster = connect(Access(host, token, ca_cert, namespace))
-        version = _upload(cluster, package, version_name, results)
-        if upload_only:
+        if options.ca_cert:
+            files.read(options.ca_cert)
+        cluster = connect(Access(options.host, options.token, options.ca_cert, options.namespace))
+        version = _upload(cluster, package, options.version_name, results)
+        if options.upload_only:
             code = 0
         else:
-            name = _experiment_name(package, experiment)
+            name = _experiment_name(package, options.experiment)
             place = (version, cluster.experiment(name))
             results.value["experiment"] = {"id": place[1], "name": name}
-            if cron:
-                _schedule(cluster, place, run_name or package.pipeline, cron, values, results)
-                code = 0
-            else:
-                title = run_name or f"{package.pipeline} {datetime.now():%Y-%m-%d %H-%M-%S}"  # noqa: DTZ005  for people, as KFP's SDK has it
-                run_id = _start(cluster, place, title, values, results)
-                code = _wait(cluster, run_id, package, report, results) if wait else 0
+            title = options.run_name or package.pipeline
+            if not (options.run_name or cron):
+                title += f" {datetime.now():%Y-%m-%d %H-%M-%S}"  # noqa: DTZ005  for people, as KFP's SDK has it
+            run_id = _start(cluster, place, title, cron, values, results)
+            code = _wait(cluster, run_id, package, report, results) if options.wait else 0
     except UserError as exc:
         report.show(exc.diagnostics)
-        code = exit_code(exc)
+        code = report.exit_code
     if results.as_json:
         shown = [diagnostics.as_value(diagnostic) for diagnostic in report.diagnostics]
         print(json.dumps({**results.value, "diagnostics": shown}, indent=1, ensure_ascii=False))
@@ -210,41 +202,29 @@ def _experiment_name(package: PackageHeader, asked: str) -> str:
     )
 
 
-def _start(
-    cluster: "Cluster",
-    place: "tuple[PipelineVersion, str]",
-    name: str,
-    values: Mapping[str, object],
-    results: _Results,
-) -> str:
-    run_id = cluster.start(*place, name, values)
-    url = cluster.url("runs", "details", run_id)
-    results.value["run"] = {"id": run_id, "name": name, "url": url, "parameters": dict(values)}
-    results.line(f"started run {name}")
-    results.line(url or run_id, result=True)
-    return run_id
-
-
-def _schedule(  # noqa: PLR0913, PLR0917  a recurring run has this many parts
+def _start(  # noqa: PLR0913, PLR0917  a run has this many parts
     cluster: "Cluster",
     place: "tuple[PipelineVersion, str]",
     name: str,
     cron: str,
     values: Mapping[str, object],
     results: _Results,
-) -> None:
-    run_id, new = cluster.schedule(*place, name, cron, values)
-    url = cluster.url("recurringrun", "details", run_id)
-    results.value["recurring_run"] = {
-        "id": run_id,
-        "name": name,
-        "url": url,
-        "new": new,
-        "cron": cron,
-        "parameters": dict(values),
-    }
-    results.line(f"scheduled {name}: {cron}" if new else f"recurring run {name} exists: {cron}")
+) -> str:
+    """Start a run, or with *cron* a recurring one; its id."""
+    more: dict[str, object] = {}
+    if cron:
+        run_id, new = cluster.schedule(*place, name, cron, values)
+        key, page, more = "recurring_run", "recurringrun", {"new": new, "cron": cron}
+        line = f"scheduled {name}: {cron}" if new else f"recurring run {name} exists: {cron}"
+    else:
+        run_id = cluster.start(*place, name, values)
+        key, page, line = "run", "runs", f"started run {name}"
+    url = cluster.url(page, "details", run_id)
+    ids = {"id": run_id, "name": name, "url": url}
+    results.value[key] = {**ids, **more, "parameters": dict(values)}
+    results.line(line)
     results.line(url or run_id, result=True)
+    return run_id
 
 
 def _wait(

@@ -19,6 +19,7 @@ import re
 import shlex
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cache
 
 from kale_tag.compiler.limits import ARGUMENT
 from kale_tag.compiler.requirements import distribution
@@ -197,6 +198,7 @@ class Runtime:
         return "\n\n".join(self.parts.values())
 
 
+@cache
 def load_runtime() -> Runtime:
     """The runtime, whose parts need only each other and Python 3.9 or newer.
 

@@ -14,7 +14,7 @@ from repositories import Repository, isolate
 from ruamel.yaml import YAML
 
 from kale_tag.cli import main
-from kale_tag.commands.check_cleaners import CONFIGS, NAMES
+from kale_tag.commands.check import CONFIGS, NAMES
 from kale_tag.diagnostics import Label, Source
 from kale_tag.lint.cleaners import (
     Cleaner,
@@ -313,5 +313,5 @@ def test_nothing_is_loaded_without_cleaners(repo: Repository) -> None:
         check=True,
     )
     modules = done.stdout.split()
-    assert "kale_tag.commands.check_cleaners" in modules
+    assert "kale_tag.commands.check" in modules
     assert not {name for name in modules if name in {"kale_tag.lint.cleaners", "tomllib"}}

@@ -78,7 +78,12 @@ def agree(capsys: pytest.CaptureFixture[str], *words: str) -> tuple[dict[str, An
     it.
     """
     document = found(capsys, *words)
-    built = pipelines.build(words, lambda one: package(one.of, RUNTIME), jobs=1, quiet=True)
+
+    def packaged(one: pipelines.BuiltNotebook) -> tuple[pipelines.OutputFile, ...]:
+        package(one.of, RUNTIME)
+        return ()
+
+    built = pipelines.build(words, packaged, jobs=1, quiet=True)
     tasks = find_targets(words, alone=True).tasks
     reader = pipelines.reader(tasks, b"", nullcontext)
     errors: dict[str, set[str]] = {}

@@ -13,7 +13,7 @@ from notebook_strategies import FUZZ, notebooks
 from notebooks import from_percent, to_bytes
 
 from kale_tag.cli import main
-from kale_tag.commands.shared.patches import name_below
+from kale_tag.commands.shared.batch import name_below
 from kale_tag.diagnostics import Source, UserError
 from kale_tag.notebook.json_value import same
 from kale_tag.notebook.model import MISSING, Notebook

@@ -13,8 +13,7 @@ from pathlib import Path
 import pytest
 from runs import alive, command, environment, put, run
 
-from kale_tag.commands.run import _execute
-from kale_tag.commands.run_report import Screen
+from kale_tag.commands.run import Screen, _execute
 from kale_tag.commands.shared.packages import load_package
 from kale_tag.compiler.read_package import read_compiled
 from kale_tag.render.text import Style

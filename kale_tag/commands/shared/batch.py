@@ -12,9 +12,8 @@ from types import FrameType
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from kale_tag import files
-from kale_tag.commands.shared.patches import name_below
 from kale_tag.commands.shared.targets import STDIN, Targets, Task
-from kale_tag.diagnostics import Diagnostic, UserError, bug
+from kale_tag.diagnostics import Diagnostic, Label, Source, UserError, bug, error
 from kale_tag.notebook.json_value import same
 from kale_tag.notebook.model import Notebook
 from kale_tag.notebook.read import read_notebook
@@ -57,7 +56,6 @@ class Outcome:
     value: list[dict[str, object]] = field(default_factory=list)  # the plans as JSON
     diagnostics: tuple[Diagnostic, ...] = ()
     failed: bool = False
-    bug: bool = False  # a proof has failed
     staged: files.Staged | None = None  # the new content, not yet in place
     output: bytes | None = None  # the new content of a notebook from standard input
 
@@ -122,7 +120,7 @@ class _Tagger:
             outcome.failed = True
         except ProofError as exc:
             outcome.diagnostics += (bug(task.name, f"nothing was written to {task.name}: {exc}"),)
-            outcome.failed = outcome.bug = True
+            outcome.failed = True
         return outcome
 
     def _retag(self, task: Task, outcome: Outcome) -> None:
@@ -187,6 +185,24 @@ def _patch(before: Notebook, after: Notebook, rules: Mapping[int | None, tuple[R
     found = operations(changes, before, name_below(before.name))
     prove_patch(found, before, after)
     return as_text(found)
+
+
+def name_below(notebook: str) -> str:
+    """The path of *notebook* below the current folder, as a patch names it, with `/` between.
+
+    Raises `UserError` if it is elsewhere: such a path is of no use to others.
+    """
+    path = os.path.relpath(os.path.abspath(notebook))
+    if path.split(os.sep)[0] == os.pardir or os.path.isabs(path):
+        raise UserError(
+            error(
+                "outside-folder",
+                f"{notebook} is outside the current folder, so a patch cannot name it",
+                Label(Source(notebook)),
+                help="run kale-tag in a folder above it",
+            )
+        )
+    return path.replace(os.sep, "/")
 
 
 def is_worth_msgspec(tasks: Sequence[Task]) -> bool:

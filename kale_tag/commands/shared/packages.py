@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from kale_tag import files
-from kale_tag.commands.compile import OutputFile, finish
+from kale_tag.commands.compile import finish
 from kale_tag.commands.shared.pipelines import STDIN_NOTEBOOK, build
 from kale_tag.commands.shared.targets import STDIN
 from kale_tag.compiler.parameters import file_arguments, given_arguments
@@ -15,7 +15,6 @@ from kale_tag.compiler.read_package import (
     not_a_package,
     read_header,
 )
-from kale_tag.compiler.step_command import load_runtime
 from kale_tag.diagnostics import Diagnostic, Label, Source, UserError, error, listed
 from kale_tag.fields import yaml_tree
 from kale_tag.kale.pipeline import Pipeline
@@ -30,11 +29,6 @@ class Loaded:
     pipeline: Pipeline | None = None  # what the package was compiled from, if it was now
     warnings: tuple[Diagnostic, ...] = ()  # of compiling it
 
-    @property
-    def folder(self) -> str:
-        """The folder of the file."""
-        return os.path.dirname(self.name)
-
 
 def load_package(paths: Sequence[str], *, quiet: bool = True) -> Loaded:
     """The package that *paths* name: a package, or a notebook with or without its spec.
@@ -48,7 +42,7 @@ def load_package(paths: Sequence[str], *, quiet: bool = True) -> Loaded:
                 message = f"{path} is a package, and {other} is named too"
                 raise UserError(error("one-pipeline", message, help="name the package alone"))
             return Loaded(path, read_header(source))
-    built = build(paths, finish(load_runtime()), jobs=1, quiet=quiet)
+    built = build(paths, finish(), jobs=1, quiet=quiet)
     if failed := [one for one in built if one.failed]:
         raise UserError(*(diagnostic for one in failed for diagnostic in one.diagnostics))
     if len(built) > 1:
@@ -56,15 +50,10 @@ def load_package(paths: Sequence[str], *, quiet: bool = True) -> Loaded:
         message = f"{len(built)} notebooks are named, but only one pipeline can run at a time"
         raise UserError(error("one-pipeline", message, notes=[names], help="name one of them"))
     (one,) = built
-    made: tuple[OutputFile, ...] = one.made  # type: ignore[assignment]
+    package = one.outputs[0]
     name = STDIN_NOTEBOOK if one.name == STDIN else one.name
-    header = read_header(Source(made[0].path, made[0].text))
+    header = read_header(Source(package.path, package.text))
     return Loaded(name, header, one.pipeline, one.diagnostics)
-
-
-def exit_code(problem: UserError) -> int:
-    """3 if *problem* is a defect of kale-tag, else 2."""
-    return 3 if any(one.code == "bug" for one in problem.diagnostics) else 2
 
 
 def read_arguments(header: PackageHeader, texts: Sequence[str], path: str) -> dict[str, object]:

@@ -11,7 +11,7 @@ from kale_tag.commands.shared import batch
 from kale_tag.commands.shared.targets import STDIN, Task, find_targets
 from kale_tag.compiler.build import Load, build_pipeline
 from kale_tag.compiler.package_text import notebook_digest, text_digest
-from kale_tag.diagnostics import Diagnostic, Label, UserError, bug, count, error
+from kale_tag.diagnostics import Diagnostic, Label, Source, UserError, bug, count, error
 from kale_tag.kale.pipeline import Pipeline
 from kale_tag.kale.settings import CompileOptions
 from kale_tag.notebook.model import Notebook
@@ -23,13 +23,43 @@ from kale_tag.spec.compile_section import merged
 STDIN_NOTEBOOK = "stdin.ipynb"
 
 
+@dataclass(frozen=True, slots=True)
+class OutputFile:
+    """A file to write: its path (`STDIN` for standard output) and its content."""
+
+    path: str
+    text: str
+
+    def write(self) -> bool:
+        """Write or print it; whether anything is new."""
+        data = self.text.encode()
+        if self.path == STDIN:
+            sys.stdout.buffer.write(data)
+            sys.stdout.flush()
+            return True
+        return files.write(self.path, data)
+
+
+def output_path(output: str, name: str, ending: str) -> str:
+    """Where a file of the notebook *name* goes: *output*, that folder, or beside the notebook."""
+    folder, base = os.path.split(STDIN_NOTEBOOK if name == STDIN else name)
+    if output == STDIN or (name == STDIN and not output):
+        return STDIN
+    own = base.removesuffix(".ipynb") + ending
+    if not output:
+        return os.path.join(folder, own)
+    if output.endswith(("/", os.sep)) or os.path.isdir(output):
+        return os.path.join(output, own)
+    return output
+
+
 @dataclass(slots=True)
 class BuiltNotebook:
     """The result for one notebook.
 
     *sources* are the files that its pipeline is made of, with a digest of each: the notebook, its
-    *specs* specs, and the notebooks that it refers to, whose identities are *inner*. *made* is what
-    a command makes of the pipeline.
+    *specs* specs, and the notebooks that it refers to, whose identities are *inner*. *outputs* is
+    what a command makes of the pipeline.
     """
 
     name: str
@@ -37,9 +67,8 @@ class BuiltNotebook:
     sources: tuple[tuple[str, str], ...] = ()
     specs: int = 0
     inner: frozenset[str] = frozenset()
-    made: object = None
+    outputs: tuple[OutputFile, ...] = ()
     diagnostics: tuple[Diagnostic, ...] = ()
-    bug: bool = False
 
     @property
     def of(self) -> Pipeline:
@@ -52,9 +81,14 @@ class BuiltNotebook:
         """Whether there is nothing to go on with."""
         return self.pipeline is None
 
+    def fail(self, *diagnostics: Diagnostic) -> None:
+        """Leave nothing to go on with, for the reasons given."""
+        self.diagnostics += diagnostics
+        self.pipeline, self.outputs = None, ()
 
-Finish = Callable[[BuiltNotebook], object]
-"""Makes something of what is built, in the process that has built it; may raise `UserError`."""
+
+Finish = Callable[[BuiltNotebook], tuple[OutputFile, ...]]
+"""Makes files of what is built, in the process that has built it; may raise `UserError`."""
 
 
 def build(
@@ -80,6 +114,26 @@ def build(
         some = f"{count(len(bare), 'notebook')} without a step left out"
         print(f"{some}: `kale-tag extract` proposes specs", file=sys.stderr)
     return [one for one in built if one.name not in bare]
+
+
+def refuse_one_file(built: Sequence[BuiltNotebook]) -> None:
+    """Fail those whose files would be one file."""
+    first: dict[str, BuiltNotebook] = {}
+    for one in built:
+        for file in one.outputs:
+            path = files.identity(file.path)
+            if other := first.get(path):
+                both = f"{other.name} and {one.name}"
+                hint = "`-o FOLDER/` gives each a file; or leave `-o` out"
+                if other is one:
+                    both = f"the package and the DSL of {one.name}"
+                elif os.path.basename(other.name) == os.path.basename(one.name):
+                    hint = "use two calls, with two folders"
+                where = "standard output" if file.path == STDIN else file.path
+                message = f"{both} would both be written to {where}"
+                one.fail(error("one-file", message, Label(Source(one.name)), help=hint))
+                other.fail()
+            first[path] = one
 
 
 def _is_bare(one: BuiltNotebook) -> bool:
@@ -168,12 +222,10 @@ class _NotebookBuilder:
             built.pipeline, built.specs = pipeline, len(task.steps)
             built.sources = (*sources, *inner.items())
             built.diagnostics += pipeline.warnings
-            built.made = self.finish(built)
+            built.outputs = self.finish(built)
         except UserError as exc:
-            built.diagnostics += exc.diagnostics
-            built.pipeline = None
+            built.fail(*exc.diagnostics)
         except ProofError as exc:
-            built.diagnostics += (bug(task.name, f"nothing was written to {task.name}: {exc}"),)
-            built.pipeline, built.bug = None, True
+            built.fail(bug(task.name, f"nothing was written to {task.name}: {exc}"))
         built.inner = frozenset(map(files.identity, inner))
         return built

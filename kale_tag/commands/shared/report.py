@@ -99,7 +99,7 @@ class Report:
     @property
     def exit_code(self) -> int:
         """0 success, 2 unusable input, 3 internal error."""
-        if any(one.bug for one in self.outcomes):
+        if any(diagnostic.code == "bug" for diagnostic in self.diagnostics):
             return 3
         return 2 if any(diagnostic.severity == "error" for diagnostic in self.diagnostics) else 0
 

@@ -9,7 +9,6 @@ from dataclasses import dataclass, field
 
 from kale_tag import files
 from kale_tag.diagnostics import Diagnostic, Label, Source, UserError, error, warning
-from kale_tag.git import revisions
 from kale_tag.git import revisions as git
 from kale_tag.notebook.read import read_notebook
 
@@ -21,14 +20,28 @@ class Version:
     """A notebook on one side.
 
     *path* is what pairs it and what is shown, *name* what messages call it, such as
-    `main:notebooks/a.ipynb`. *read* gives the bytes, or raises `UserError`. *committed* says that
-    they are in Git, where they cannot be fixed.
+    `main:notebooks/a.ipynb`. *content* gives the bytes, or raises `UserError`. *committed* says
+    that they are in Git, where they cannot be fixed.
     """
 
     path: str
     name: str
-    read: Callable[[], bytes]
+    content: Callable[[], bytes]
     committed: bool = False
+
+    def read(self) -> bytes:
+        """The bytes. Raises `UserError`, also where Git LFS has them elsewhere."""
+        data = self.content()
+        if git.is_lfs_pointer(data):
+            raise UserError(
+                error(
+                    "lfs-pointer",
+                    f"{self.name} is a pointer of Git LFS; the notebook itself is in its store",
+                    Label(Source(self.name)),
+                    help="`git lfs pull` brings it into the work tree; compare the files then",
+                )
+            )
+        return data
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,11 +56,6 @@ class VersionPair:
     same: bool = False
     paired: bool = False
 
-    @property
-    def path(self) -> str:
-        """What the notebook is called now."""
-        return (self.after or self.before or _NOBODY).path
-
 
 @dataclass(slots=True)
 class Comparison:
@@ -57,9 +65,6 @@ class Comparison:
     after: str
     versions: list[VersionPair] = field(default_factory=list)
     warnings: list[Diagnostic] = field(default_factory=list)
-
-
-_NOBODY = Version("", "", bytes)
 
 
 def files_compared(paths: Sequence[str]) -> Comparison:
@@ -86,35 +91,14 @@ def files_compared(paths: Sequence[str]) -> Comparison:
         message = f"{folder} is a folder, {'standard input' if other == STDIN else other} is not"
         hint = "name two notebooks or two folders; after `--` a path is looked up in Git"
         raise UserError(error("not-comparable", message, help=hint))
-    return Comparison(
-        before, after, [VersionPair(file_version(before), file_version(after), paired=True)]
-    )
+    return Comparison(before, after, [VersionPair(_file(before), _file(after), paired=True)])
 
 
-def file_version(path: str) -> Version:
-    """The notebook *path*, or that on standard input."""
-    if path == STDIN:
+def _file(name: str, path: str = "") -> Version:
+    """The notebook *name*, or that on standard input; it is shown as *path*."""
+    if name == STDIN:
         return Version("stdin", "stdin", sys.stdin.buffer.read)
-    return Version(path, path, file_reader(path))
-
-
-def file_reader(path: str) -> Callable[[], bytes]:
-    """Reads the file *path*."""
-    return lambda: no_pointer(files.read(path).data, path)
-
-
-def no_pointer(data: bytes, name: str) -> bytes:
-    """*data*, the content of *name*. Raises `UserError` where Git LFS has it elsewhere."""
-    if revisions.is_lfs_pointer(data):
-        raise UserError(
-            error(
-                "lfs-pointer",
-                f"{name} is a pointer of Git LFS; the notebook itself is in its store",
-                Label(Source(name)),
-                help="`git lfs pull` brings it into the work tree; compare the files then",
-            )
-        )
-    return data
+    return Version(path or name, name, lambda: files.read(name).data)
 
 
 def _folders_compared(before: str, after: str) -> Iterator[VersionPair]:
@@ -135,8 +119,8 @@ def _folders_compared(before: str, after: str) -> Iterator[VersionPair]:
     for name in sorted([*new, *gone]):
         was, now = old.get(origin.get(name, name)), new.get(name)
         yield VersionPair(
-            Version(origin.get(name, name), was, file_reader(was)) if was else None,
-            Version(name, now, file_reader(now)) if now else None,
+            _file(was, origin.get(name, name)) if was else None,
+            _file(now, name) if now else None,
         )
 
 
@@ -204,7 +188,10 @@ def find_versions(words: Sequence[str], stack: ExitStack) -> Comparison:
     if not revisions and limits is None and (len(paths) > 1 or paths == [STDIN]):
         return files_compared(paths)
     if repo is None:
-        raise UserError(_no_repository(words))
+        what = f"; what is {words[0]} to be compared with?" if len(words) == 1 else ""
+        message = f"not inside a Git repository{what}"
+        hint = "kale-tag diff A.ipynb B.ipynb compares two files"
+        raise UserError(error("no-repository", message, help=hint))
     before, after = _sides(repo, revisions)
     blobs = stack.enter_context(git.Blobs(repo))
     if "blob" in {side.found.kind for side in (before, after) if side.found is not None}:
@@ -243,7 +230,9 @@ def _told_apart(
         is_path = word == STDIN or os.path.lexists(word)
         if not paths and repo is not None and _is_known(repo, word):
             if is_path:
-                raise UserError(_ambiguous(word))
+                message = f"`{word}` is both a revision and a path"
+                hint = f"write `{word} --` for the revision, `-- {word}` or `./{word}` for the path"
+                raise UserError(error("ambiguous-argument", message, help=hint))
             revisions.append(word)
         elif is_path:
             paths.append(word)
@@ -302,7 +291,7 @@ def _blobs_compared(
         message = "a revision that names one file is compared with another one, or with a file"
         raise UserError(error("not-comparable", message, help="kale-tag diff REVISION:FILE FILE"))
     old, new = (
-        _of_blob(blobs, one.id, side.name, side.name) if one is not None else file_version(paths[0])
+        _of_blob(blobs, one.id, side.name, side.name) if one is not None else _file(paths[0])
         for one, side in zip(sides, (before, after), strict=True)
     )
     both = VersionPair(old, new, same=sides[0] == sides[1], paired=True)
@@ -319,10 +308,11 @@ def _trees_compared(
     trees = [side.found.id if side.found is not None else None for side in (before, after)]
     result = Comparison(before.name, after.name)
     for changed in git.changed_notebooks(repo, trees[0] or "", trees[1], limits):
+        ids = [one.id if one else None for one in (changed.before, changed.after)]
         versions = VersionPair(
             _version(repo, before, changed.before, blobs),
             _version(repo, after, changed.after, blobs),
-            same=_is_same(changed),
+            same=ids[0] == ids[1] is not None,
         )
         if versions.before or versions.after:
             result.versions.append(versions)
@@ -340,18 +330,12 @@ def _version(
     # Git knows the id of a file that it has hashed, in search of renames, without having it; and a
     # file that a sparse checkout leaves out is in Git only.
     if found.id is None or (side.found is None and os.path.lexists(path)):
-        name = os.path.relpath(path)
-        return Version(found.path, name, file_reader(name))
+        return _file(os.path.relpath(path), found.path)
     return _of_blob(blobs, found.id, found.path, f"{side.prefix}{found.path}")
 
 
 def _of_blob(blobs: git.Blobs, blob: str, path: str, name: str) -> Version:
-    return Version(path, name, lambda: no_pointer(blobs.read(blob, name), name), committed=True)
-
-
-def _is_same(changed: git.Changed) -> bool:
-    before, after = changed.before, changed.after
-    return before is not None and after is not None and before.id == after.id is not None
+    return Version(path, name, lambda: blobs.read(blob, name), committed=True)
 
 
 def _nothing_there(
@@ -364,14 +348,6 @@ def _nothing_there(
             if os.path.lexists(limit):
                 hint = f"Git does not know it: `git add -N {shlex.quote(limit)}`"
             yield warning("no-notebooks", message, help=hint)
-
-
-def _ambiguous(word: str) -> Diagnostic:
-    return error(
-        "ambiguous-argument",
-        f"`{word}` is both a revision and a path",
-        help=f"write `{word} --` for the revision, `-- {word}` or `./{word}` for the path",
-    )
 
 
 def _neither(word: str, repo: git.Repository | None, *, behind: bool) -> Diagnostic:
@@ -392,12 +368,3 @@ def _neither(word: str, repo: git.Repository | None, *, behind: bool) -> Diagnos
             message = told.message if ends else f"{told.message}, and there is no such path"
             return error(told.code, message, notes=told.notes, help=told.help)
     return error("not-found", message)
-
-
-def _no_repository(words: Sequence[str]) -> Diagnostic:
-    what = f"; what is {words[0]} to be compared with?" if len(words) == 1 else ""
-    return error(
-        "no-repository",
-        f"not inside a Git repository{what}",
-        help="kale-tag diff A.ipynb B.ipynb compares two files",
-    )

@@ -5,13 +5,12 @@ import os
 import posixpath
 import re
 import sys
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 import kale_tag
 from kale_tag import files
-from kale_tag.commands.shared import patches
 from kale_tag.diagnostics import Diagnostic, Label, Source, Span, UserError, error, nearest
 from kale_tag.plan.patch import ENDING
 from kale_tag.spec.model import NotebookEntry, Spec, Target
@@ -73,20 +72,23 @@ def find_targets(
         _read_patches(named, targets)
         return targets
     if named.specs:
-        _add_folders(named, targets)
+        add_folders(named, targets)
         _read_specs(named, targets, found=False)
         return targets
     named.specs = [spec for folder in named.folders for spec in files.specs_in(folder)]
     if not named.specs:
-        _add_folders(named, targets)
+        add_folders(named, targets)
         if targets.diagnostics:
             return targets
         if alone and named.only_these:
-            found = {files.identity(name): name for name in named.notebooks if name != STDIN}
-            targets.tasks = [Task(name) for name in found.values()]
-            targets.tasks += [Task(STDIN)] * (STDIN in named.notebooks)
+            targets.tasks = [Task(name) for name in by_identity(named.notebooks).values()]
             return targets
-        named.specs = _needed_specs()
+        named.specs = default_specs()
+        if not named.specs:
+            place = f"{DEFAULT_SPEC} and none in {DEFAULT_FOLDER}/"
+            message = f"no spec is given, and there is no {place}"
+            hint = "name both: SPEC NOTEBOOK; `kale-tag extract NOTEBOOK -o SPEC` writes a spec"
+            raise UserError(error("no-spec", message, help=hint))
     _read_specs(named, targets, found=True)
     if not targets.tasks and not targets.diagnostics:
         first = named.specs[0]
@@ -124,7 +126,7 @@ def _read_specs(named: NamedPaths, targets: Targets, *, found: bool) -> None:
     if targets.diagnostics:
         return
     for name in named.notebooks:
-        if name != STDIN and files.identity(name) not in tasks:
+        if name != STDIN and identity(name) not in tasks:
             message = f"no spec here names {name} under `notebooks`"
             targets.diagnostics.append(error("no-spec", message, help="name the spec too"))
 
@@ -134,24 +136,46 @@ def _read_patches(named: NamedPaths, targets: Targets) -> None:
     if wrong := _no_patches(named):
         targets.diagnostics.append(wrong)
         return
-    only = {files.identity(name): name for name in named.notebooks}
+    from kale_tag.plan.read_patch import read_patch  # noqa: PLC0415  for patches only
+
+    only = by_identity(named.notebooks)
     alone = len(named.patches) == len(only) == 1
     tasks: dict[str, Task] = {}
     for path, below in named.patches.items():
         try:
             data = targets.stdin if path == STDIN else files.read(path).data
-            patch = patches.read("stdin" if path == STDIN else path, data)
-            name = named.notebooks[0] if alone else patches.notebook_of(patch, below)
+            patch = read_patch(files.as_text("stdin" if path == STDIN else path, data))
+            name = named.notebooks[0] if alone else notebook_of(patch, below)
         except UserError as exc:
             targets.diagnostics += exc.diagnostics
             targets.unusable.append(path)
             continue
-        if patch.operations and (not only or files.identity(name) in only):
-            tasks.setdefault(files.identity(name), Task(name)).patches.append(patch)
+        if patch.operations and (not only or identity(name) in only):
+            tasks.setdefault(identity(name), Task(name)).patches.append(patch)
     targets.tasks = list(tasks.values())
     lost = () if targets.diagnostics or alone else (only[key] for key in only.keys() - tasks.keys())
     targets.diagnostics += (
         error("no-patch", f"no patch here is for {name}") for name in sorted(lost)
+    )
+
+
+def notebook_of(patch: "Patch", below: str) -> str:
+    """The path of the notebook that *patch* is for.
+
+    The patch names it, or its path in a folder does: *below* is that path, "" for a patch that was
+    given alone. Raises `UserError` if neither does.
+    """
+    if patch.notebook or not patch.operations:
+        return os.path.normpath(patch.notebook)
+    if below.endswith(ENDING):
+        return below.removesuffix(ENDING)
+    raise UserError(
+        error(
+            "no-notebook",
+            f"{patch.source.name} does not name its notebook",
+            Label(patch.source),
+            help=f"name both: kale-tag apply {patch.source.name} NOTEBOOK",
+        )
     )
 
 
@@ -240,7 +264,7 @@ def _by_content(path: str, data: bytes, named: NamedPaths, targets: Targets) -> 
         targets.diagnostics.append(error("not-usable", message, Label(Source(path)), help=hint))
 
 
-def _add_folders(named: NamedPaths, targets: Targets) -> None:
+def add_folders(named: NamedPaths, targets: Targets) -> None:
     """Let each folder stand for the notebooks below it."""
     for folder in named.folders:
         inside = files.notebooks_in(folder)
@@ -255,19 +279,6 @@ def default_specs() -> list[str]:
     """The specs to use if none is given."""
     found = [DEFAULT_SPEC] if os.path.exists(DEFAULT_SPEC) else []
     return found + files.specs_in(DEFAULT_FOLDER)
-
-
-def _needed_specs() -> list[str]:
-    found = default_specs()
-    if not found:
-        raise UserError(
-            error(
-                "no-spec",
-                f"no spec is given, and there is no {DEFAULT_SPEC} and none in {DEFAULT_FOLDER}/",
-                help="name both: SPEC NOTEBOOK; `kale-tag extract NOTEBOOK -o SPEC` writes a spec",
-            )
-        )
-    return found
 
 
 def spec_source(path: str, stdin: bytes) -> Source:
@@ -308,15 +319,39 @@ def _add_tasks(tasks: dict[str, Task], spec: Spec, named: NamedPaths, *, found: 
             message = "`notebooks` excludes every notebook that it names"
             raise UserError(error("no-notebooks", message, _whole(spec.notebooks)))
         names = {key: name for key, (name, _) in listed.items()}
-    elif found and spec.notebooks:
-        names = {files.identity(name): name for name in named.notebooks}
-        names = {key: name for key, name in names.items() if key in listed}
     else:
-        names = {STDIN if n == STDIN else files.identity(n): n for n in named.notebooks}
+        names = by_identity(named.notebooks)
+        if found and spec.notebooks:
+            names = {key: name for key, name in names.items() if key in listed}
+    _assign(tasks, spec, listed, names)
+
+
+def _assign(
+    tasks: dict[str, Task],
+    spec: Spec,
+    listed: Mapping[str, tuple[str, list[NotebookEntry]]],
+    names: Mapping[str, str],
+) -> None:
+    """Add *spec* to the tasks of the notebooks *names*, by identity; it has some of them *listed*.
+
+    `${dir}` and the like come from the path by which the user reached the notebook.
+    """
+    folder = posixpath.dirname(spec.source.name)
     for key, name in names.items():
-        entries = listed[key][1] if key in listed else []
         task = tasks.setdefault(key, Task(name))
-        task.steps.append((spec, target_of(spec, name, entries)))
+        _, entries = listed.get(key, (name, []))
+        target = target_for(spec, dict(path_variables(task.name, folder)), entries)
+        task.steps.append((spec, target))
+
+
+def identity(name: str) -> str:
+    """What the notebook *name* has in common with its other names."""
+    return name if name == STDIN else files.identity(name)
+
+
+def by_identity(names: Iterable[str]) -> dict[str, str]:
+    """Each notebook of *names* once, by its identity."""
+    return {identity(name): name for name in names}
 
 
 def listed_by(spec: Spec, *, required: bool) -> dict[str, tuple[str, list[NotebookEntry]]]:
@@ -353,13 +388,6 @@ def _whole(entries: Sequence[NotebookEntry]) -> Label:
     return Label(first.source, Span(first.span.start, last.span.end))
 
 
-def target_of(spec: Spec, name: str, entries: Sequence[NotebookEntry]) -> Target:
-    """The target of *spec* for the notebook *name*, which *entries* of its list name."""
-    return target_for(
-        spec, dict(path_variables(name, posixpath.dirname(spec.source.name))), entries
-    )
-
-
 def path_variables(name: str, folder: str) -> Iterator[tuple[str, str]]:
     """What `${stem}` and the like stand for in the notebook *name*, for a spec in *folder*."""
     path = "stdin.ipynb" if name == STDIN else name
@@ -368,11 +396,16 @@ def path_variables(name: str, folder: str) -> Iterator[tuple[str, str]]:
     yield "stem", os.path.splitext(base)[0]
     place = os.path.dirname(os.path.abspath(path))
     yield "parent", os.path.basename(place)
+    yield "dir", relative(place, folder)
+
+
+def relative(path: str, folder: str) -> str:
+    """*path* as seen from *folder*, with `/` between."""
     try:
-        relative = os.path.relpath(place, folder or ".")
+        seen = os.path.relpath(path, folder or ".")
     except ValueError:  # another drive of Windows
-        relative = place
-    yield "dir", relative.replace(os.sep, "/")
+        seen = os.path.abspath(path)
+    return seen.replace(os.sep, "/")
 
 
 def is_ready(path: str) -> bool:
@@ -431,7 +464,10 @@ def find_checks(paths: Sequence[str]) -> Checks:
     targets = Targets()
     named = classify_paths(paths, targets)
     checks = Checks(unusable=targets.diagnostics, stdin=targets.stdin)
-    checks.unusable += (_is_a_patch(path) for path in named.patches)
+    for path in named.patches:
+        message = f"{path} is a patch or a folder of patches"
+        hint = "`kale-tag plan PATCH` shows whether it still applies, and what it would change"
+        checks.unusable.append(error("not-usable", message, Label(Source(path)), help=hint))
     given = [*named.notebooks]
     by_name = {*named.specs}
     for folder in named.folders:
@@ -442,12 +478,15 @@ def find_checks(paths: Sequence[str]) -> Checks:
             checks.unusable.append(error("nothing-to-check", message, Label(Source(folder))))
         given += inside
         named.specs += specs
-    tasks = {STDIN if name == STDIN else files.identity(name): Task(name) for name in given}
+    tasks = {key: Task(name) for key, name in by_identity(given).items()}
     others = [] if named.specs and not named.folders else default_specs()
     if not paths:
         named.specs, others = others, []
         if not named.specs:
-            raise UserError(_nothing())
+            place = f"{DEFAULT_SPEC} and no spec in {DEFAULT_FOLDER}/"
+            message = f"no path is given, and there is no {place}"
+            hint = "kale-tag check SPEC, kale-tag check NOTEBOOK, or kale-tag check FOLDER"
+            raise UserError(error("nothing-to-check", message, help=hint))
     known = {files.identity(path) for path in named.specs}
     for path in named.specs:
         _add(checks, tasks, path, given if path in by_name else [], whole=True)
@@ -477,13 +516,8 @@ def _add(
     except UserError as exc:
         checks.diagnostics += exc.diagnostics
         return
-    for key, (name, entries) in listed.items():
-        if whole or key in tasks:
-            task = tasks.setdefault(key, Task(name))
-            task.steps.append((spec, target_of(spec, task.name, entries)))
-    for name in () if spec.notebooks else others:
-        task = tasks[STDIN if name == STDIN else files.identity(name)]
-        task.steps.append((spec, target_of(spec, task.name, ())))
+    names = {key: name for key, (name, _) in listed.items() if whole or key in tasks}
+    _assign(tasks, spec, listed, names if spec.notebooks else by_identity(others))
 
 
 def looks_like_a_spec(path: str) -> bool:
@@ -494,21 +528,6 @@ def looks_like_a_spec(path: str) -> bool:
         return False
     keys = set(re.findall(rb"(?m)^(?:\{ *)?['\"]?(%s)['\"]?\s*:" % _KEYS, start))
     return len(keys) > 1
-
-
-def _is_a_patch(path: str) -> Diagnostic:
-    hint = "`kale-tag plan PATCH` shows whether it still applies, and what it would change"
-    return error(
-        "not-usable", f"{path} is a patch or a folder of patches", Label(Source(path)), help=hint
-    )
-
-
-def _nothing() -> Diagnostic:
-    return error(
-        "nothing-to-check",
-        f"no path is given, and there is no {DEFAULT_SPEC} and no spec in {DEFAULT_FOLDER}/",
-        help="kale-tag check SPEC, kale-tag check NOTEBOOK, or kale-tag check FOLDER",
-    )
 
 
 _KEYS = b"version|cells|notebooks|pipeline|extends|rename|unmatched|legacy|compile|ignore"
