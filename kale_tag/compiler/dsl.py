@@ -273,6 +273,9 @@ class _DslWriter:
                 if source.producer:
                     value = f"{_task(source.producer)}.outputs[{source.name!r}]"
                 arguments.append(f"{own.ins[variable]}={value}")
+            if isinstance(unit, SubPipeline):
+                inner = inner_names(unit, names).own_defaults
+                arguments += [f"{name}={default!r}" for name, default in inner.items()]
             if own.filler:
                 arguments.append(f"{own.filler}={FILLER_VALUE!r}")
             task = _task(unit.name)
@@ -288,9 +291,8 @@ class _DslWriter:
 def _calls(step: Step, root: Pipeline) -> Iterator[str]:
     """The settings of *step* as statements on its task, which they call TASK."""
     settings = step.settings
-    title = settings.display_name or step.name
-    if title != re.sub("[^0-9a-z]+", "-", step.name).strip("-"):
-        yield f"TASK.set_display_name({title!r})"
+    if settings.display_name:
+        yield f"TASK.set_display_name({settings.display_name!r})"
     if not (root.caching if settings.cache is None else settings.cache):
         yield "TASK.set_caching_options(False)"
     if settings.retries:

@@ -63,6 +63,24 @@ class NameTable:
     outputs: Mapping[str, str] = field(default_factory=dict)  # variables that the DAG returns
     filler: str = ""  # the name of the parameter FILLER; "" if it needs none
 
+    def key(self, step: str) -> str:
+        """The key of the task of *step*: `features--clean` for `clean` inside `features`.
+
+        No other task of the package has it; KFP up to 2.5 confuses tasks of one name even if they
+        are in different DAGs. Names of tasks never have two `-` in a row.
+        """
+        above = [one for one in self.prefix.split("/") if one]
+        return "--".join(task_name(one) for one in (*above, step))
+
+    @property
+    def own_defaults(self) -> dict[str, object]:
+        """Inputs that the pipeline around does not pass, and their defaults."""
+        return {
+            self.inputs[name]: parameter.default
+            for name, parameter in self.parameters.items()
+            if name not in self.passed
+        }
+
     def source(self, unit: Step | SubPipeline, variable: str) -> ArtifactSource:
         """Where the input *variable* of *unit* comes from."""
         producer = unit.ins[variable]

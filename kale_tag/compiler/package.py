@@ -145,10 +145,10 @@ class _PackageMaker:
         seen: dict[str, Step | SubPipeline] = {}
         self._check_code(names.pipeline.shared, names)
         for unit in names.pipeline.steps:
-            name = task_name(unit.name)
-            if self._is_new(unit, name, seen, names):
-                seen[name] = unit
-                made[name] = self._task(unit, names, self._component(unit, name, names))
+            key = names.key(unit.name)
+            if self._is_new(unit, key, seen):
+                seen[key] = unit
+                made[key] = self._task(unit, names, self._component(unit, key, names))
         return made
 
     def definitions(
@@ -181,30 +181,27 @@ class _PackageMaker:
         for args in self.arguments:
             args[0] = packed[args[0]]
 
-    def _is_new(
-        self, unit: Step | SubPipeline, name: str, seen: Mapping[str, object], names: NameTable
-    ) -> bool:
-        if not name:
+    def _is_new(self, unit: Step | SubPipeline, key: str, seen: Mapping[str, object]) -> bool:
+        if not task_name(unit.name):
             why = why_reserved(unit.name)
             self.found.error("reserved-name", why, unit.label, help="choose another name")
-        elif (other := seen.get(name)) is not None:
+        elif (other := seen.get(key)) is not None:
             assert isinstance(other, Step | SubPipeline)
             self.found.error(
                 "name-clash",
                 f"the steps `{other.name}` and `{unit.name}` have one name in Kubeflow Pipelines: "
-                f"`{name}`",
+                f"`{task_name(unit.name)}`",
                 unit.label,
                 other.label,
                 help="rename one of them",
             )
         else:
-            return check_component(f"comp-{_component_name(names, name)}", unit, self.found)
+            return check_component(f"comp-{key}", unit, self.found)
         return False
 
-    def _component(self, unit: Step | SubPipeline, name: str, names: NameTable) -> str:
+    def _component(self, unit: Step | SubPipeline, label: str, names: NameTable) -> str:
         """Add the component of *unit*; the result is its name."""
         own = names.units[unit.name]
-        label = _component_name(names, name)
         types = {own.ins[one]: names.source(unit, one).type for one in unit.ins}
         outputs: dict[str, ArtifactType] = {own.outs[one]: unit.outs[one] for one in unit.outs}
         if isinstance(unit, SubPipeline):
@@ -273,23 +270,27 @@ class _PackageMaker:
                 unit.settings.display_name,
                 unit.settings.retries,
             )
-        title = title or unit.name
         self.found.errors += check_text(
-            title, f"the display name of step `{unit.name}`", unit.label
+            title or "", f"the display name of step `{unit.name}`", unit.label
         )
         made: dict[str, object] = {
-            "taskInfo": {"name": title},
+            "taskInfo": {"name": title or names.key(unit.name)},
             "componentRef": {"name": component},
         }
-        if depends := sorted(task_name(one) for one in {*unit.prev, *unit.ins.values()} - {""}):
+        if depends := sorted(names.key(one) for one in {*unit.prev, *unit.ins.values()} - {""}):
             made["dependentTasks"] = depends
-        artifacts = {own.ins[one]: _artifact_input(names.source(unit, one)) for one in unit.ins}
+        artifacts = {
+            own.ins[one]: _artifact_input(names.source(unit, one), names) for one in unit.ins
+        }
         parameters: dict[str, object] = {
             own.parameters[one]: {"componentInputParameter": names.inputs[one]}
             for one in unit.parameters
         }
         if own.filler:
             parameters[own.filler] = {"runtimeValue": {"constant": FILLER_VALUE}}
+        if isinstance(unit, SubPipeline):  # up to 2.5 a DAG does not know its own defaults
+            for name, default in inner_names(unit, names).own_defaults.items():
+                parameters[name] = {"runtimeValue": {"constant": default}}
         if inputs := _sides(artifacts, parameters):
             made["inputs"] = inputs
         caching = self.root.caching if cache is None else cache
@@ -354,31 +355,22 @@ def _names_of(made: _PackageMaker) -> dict[str, str]:
     return found
 
 
-def _component_name(names: NameTable, task: str) -> str:
-    """A name that no other step has: `clean` inside `features` is `features--clean`.
-
-    Names of tasks never have two `-` in a row.
-    """
-    above = [task_name(one) for one in names.prefix.split("/") if one]
-    return "--".join((*above, task))
-
-
 def _selected(inner: NameTable) -> Iterator[tuple[str, dict[str, object]]]:
     for variable, output in inner.outputs.items():
         producer = inner.last_producer(variable)
         selector = {
-            "producerSubtask": task_name(producer.producer),
+            "producerSubtask": inner.key(producer.producer),
             "outputArtifactKey": producer.name,
         }
         yield output, {"artifactSelectors": [selector]}
 
 
-def _artifact_input(source: ArtifactSource) -> dict[str, object]:
+def _artifact_input(source: ArtifactSource, names: NameTable) -> dict[str, object]:
     if not source.producer:
         return {"componentInputArtifact": source.name}
     return {
         "taskOutputArtifact": {
-            "producerTask": task_name(source.producer),
+            "producerTask": names.key(source.producer),
             "outputArtifactKey": source.name,
         }
     }

@@ -90,6 +90,7 @@ class PackageTask:
     executor: Document  # the container
     platform: Document  # its part of the platform spec
     cache: bool  # whether KFP may reuse its outputs
+    display_name: str  # in KFP's UI, "" for its key
 
     @property
     def title(self) -> str:
@@ -161,7 +162,7 @@ def read_header(source: Source) -> PackageHeader:
         if not info["name"]:
             raise UserError(not_a_package(source.name, "the pipeline has no name"))
         experiment = _EXPERIMENT.match(source.text)
-        ours = _notebook_names(spec)
+        ours, titles = _notebook_names(spec)
         return PackageHeader(
             source=source,
             spec=spec,
@@ -178,7 +179,7 @@ def read_header(source: Source) -> PackageHeader:
                 for name, declared in inputs.items()
                 if not declared.get("isOptional") and "defaultValue" not in declared
             ),
-            titles=dict(_titles(root, spec.get("components", {}))),
+            titles={**dict(_titles(root, spec.get("components", {}))), **titles},
         )
     except _MALFORMED as exc:
         raise UserError(_broken(source, exc)) from None
@@ -203,14 +204,14 @@ def read_compiled(header: PackageHeader) -> Compiled:
     return Compiled(header, tuple(reader.tasks), graph)
 
 
-def _notebook_names(spec: dict[str, Any]) -> dict[str, str]:
-    """The name in the notebook of each parameter, as far as the steps know it."""
+def _notebook_names(spec: dict[str, Any]) -> tuple[dict[str, str], dict[str, str]]:
+    """The names in the notebook of parameters and of tasks, as far as the steps know them."""
     if spec.get("sdkVersion") != SDK_VERSION:
-        return {}
+        return {}, {}
     reader = _PackageReader(spec, None)
     with contextlib.suppress(*_MALFORMED):
         reader.units()
-    return reader.own_names
+    return reader.own_names, {task.id: task.title for task in reader.tasks if not task.display_name}
 
 
 def not_a_package(name: str, *notes: str) -> Diagnostic:
@@ -307,7 +308,7 @@ class _PackageReader:
         """The name of a step as the notebook has it."""
         component = self.spec["components"][dag["tasks"][task]["componentRef"]["name"]]
         if "dag" in component:
-            return str(dag["tasks"][task]["taskInfo"]["name"])
+            return task.replace("-", "_")
         return str(_step_spec(self._container(component))["step"])
 
     def _container(self, component: Document) -> Document:
@@ -386,6 +387,7 @@ class _PackageReader:
                 executor=container,
                 platform=configurations.get(component["executorLabel"], {}),
                 cache=bool(entry.get("cachingOptions", {}).get("enableCache")),
+                display_name=titled if (titled := entry["taskInfo"]["name"]) != task else "",
             )
         )
 

@@ -267,12 +267,22 @@ def test_reserved_outputs() -> None:
     assert told["metrics_artifact"] == "kale_tag_metrics_2"
 
 
+@pytest.mark.parametrize("one", [NESTED, TWO_INNER, PACKAGES["one"]])
+def test_keys_of_tasks(one: Pipeline) -> None:
+    """No two tasks of a run have one key, and KFP up to 2.5 finds each by its key."""
+    spec = check(text_of(one))
+    dags = [part["dag"] for part in (spec["root"], *spec["components"].values()) if "dag" in part]
+    tasks = [entry for dag in dags for entry in dag["tasks"].items()]
+    assert len({key for key, _ in tasks}) == len(tasks)
+    assert [task["taskInfo"]["name"] for _, task in tasks] == [key for key, _ in tasks]
+
+
 def test_every_prev_is_an_edge() -> None:
     """A `prev` without data is an edge too, inside of sub-pipelines as well."""
     inner = pipeline(step("a"), step("b", prev=("a",)))
     spec = check(text_of(pipeline(SubPipeline("sub", inner), step("c", prev=("sub",)))))
     tasks = spec["components"]["comp-sub"]["dag"]["tasks"]
-    assert tasks["b"]["dependentTasks"] == ["a"]
+    assert tasks["sub--b"]["dependentTasks"] == ["sub--a"]
     assert spec["root"]["dag"]["tasks"]["c"]["dependentTasks"] == ["sub"]
 
 

@@ -27,6 +27,10 @@ IMAGE = "python:3.12"
 """What our packages ask for where nothing is said."""
 
 
+LOGS = {"executor-logs": {"artifactType": {"schemaTitle": "system.Artifact"}}}
+"""The output that the driver of KFP 2.5 and newer adds to every step."""
+
+
 class Launcher:
     """The package in the file *path*; everything that its steps write is below *folder*."""
 
@@ -148,7 +152,7 @@ class Launcher:
                             }
                         ]
                     }
-                    for key, one in outs.items()
+                    for key, one in (outs | LOGS).items()
                 },
                 "outputFile": f"{folder}/output_metadata.json",
             },
@@ -180,6 +184,7 @@ class Launcher:
             {
                 key: {"type": outs[key]["artifactType"], "metadata": {}} | one["artifacts"][0]
                 for key, one in made.items()
+                if key in outs
             },
         )
 

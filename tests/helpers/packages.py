@@ -4,6 +4,7 @@ import ast
 import importlib.util
 import io
 import json
+import re
 import warnings
 from pathlib import Path
 from typing import Any
@@ -22,6 +23,16 @@ with warnings.catch_warnings():
 ARGUMENT = 131_071
 NEWER = {"secretNameParameter", "pvcNameParameter", "optional"}
 """Fields that kfp writes beside the older ones that mean the same; we write the older ones."""
+
+CONSTANTS = {
+    "NUMBER_INTEGER": "number_value",
+    "NUMBER_DOUBLE": "number_value",
+    "STRING": "string_value",
+    "BOOLEAN": "bool_value",
+    "LIST": "list_value",
+    "STRUCT": "struct_value",
+}
+"""The kind of JSON value that a constant of each type of parameter is."""
 
 
 def documents(text: str) -> list[dict[str, Any]]:
@@ -95,7 +106,8 @@ def _check_source(value: Any, declared: Any, outer: Any, where: Any) -> None:
     if hasattr(value, "component_input_artifact") and value.component_input_artifact:
         assert outer[value.component_input_artifact].artifact_type == declared.artifact_type
     elif hasattr(value, "runtime_value") and value.HasField("runtime_value"):
-        assert declared.parameter_type == protos.ParameterType.STRING
+        kind = protos.ParameterType.ParameterTypeEnum.Name(declared.parameter_type)
+        assert value.runtime_value.constant.WhichOneof("kind") == CONSTANTS[kind]
     elif hasattr(value, "component_input_parameter") and value.component_input_parameter:
         assert outer[value.component_input_parameter].parameter_type == declared.parameter_type
     else:
@@ -109,7 +121,8 @@ def _check_source(value: Any, declared: Any, outer: Any, where: Any) -> None:
 def inlined(spec: dict[str, Any], platform: dict[str, Any] | None = None) -> dict[str, Any]:
     """*spec* with every component and executor in the place where it is referred to.
 
-    So two packages can be compared that name them differently. Command and args are left out.
+    So two packages can be compared that name them differently. Command and args are left out, and
+    so is what makes the keys of tasks in sub-pipelines unique in ours: `features--`.
     """
     configs = (platform or {}).get("platforms", {}).get("kubernetes", {})
     executors = configs.get("deploymentSpec", {}).get("executors", {})
@@ -128,11 +141,15 @@ def inlined(spec: dict[str, Any], platform: dict[str, Any] | None = None) -> dic
             task["component"] = component(spec["components"][task.pop("componentRef")["name"]])
         return body
 
-    return {
+    made: dict[str, Any] = {
         "info": spec["pipelineInfo"],
         "root": component(spec["root"]),
         "config": configs.get("pipelineConfig", {}),
     }
+    inlined: dict[str, Any] = json.loads(
+        re.sub(r'"[a-z0-9-]+--(?=[a-z0-9-]+")', '"', json.dumps(made))
+    )
+    return inlined
 
 
 def compiled(text: str, folder: Path) -> list[dict[str, Any]]:
