@@ -211,6 +211,16 @@ def matching(pattern: str, folder: str) -> list[str]:
     ]
 
 
+def repository(folder: str) -> str:
+    """The top folder of the work tree of Git that *folder* is in, "" outside of one."""
+    while not os.path.lexists(os.path.join(folder, ".git")):
+        parent = os.path.dirname(folder)
+        if parent == folder:
+            return ""
+        folder = parent
+    return folder
+
+
 def modules_in(folder: str) -> list[str]:
     """The modules and packages of Python in *folder*, sorted."""
     found = set()

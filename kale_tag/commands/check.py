@@ -378,7 +378,7 @@ def _explain(code: str) -> int:
 
 def _find_cleaners(notebooks: Iterable[str]) -> Iterator[Diagnostic]:
     """What deletes tags or settings of *notebooks*, as far as they are in a work tree of Git."""
-    top_of = cache(_top)
+    top_of = cache(files.repository)
     tops: dict[str, list[str]] = {}
     for name in notebooks:
         path = os.path.realpath(name)
@@ -454,16 +454,6 @@ def _section(file: str, name: str, top: str) -> Label:
         return Label(Source(shown))
     head = re.search(rf'\[filter "{re.escape(name)}"\]', source.text)
     return Label(source, Span(*head.span()) if head else None)
-
-
-def _top(folder: str) -> str:
-    """The top folder of the work tree that *folder* is in, "" outside of one."""
-    while not os.path.lexists(os.path.join(folder, ".git")):
-        parent = os.path.dirname(folder)
-        if parent == folder:
-            return ""
-        folder = parent
-    return folder
 
 
 def _may_have_filters(top: str) -> bool:

@@ -98,10 +98,9 @@ class _Folder:
         self.path = path
         self.is_file = path.endswith(".json") or path == "-"
         self.written: list[str] = []
-        self._planned: set[str] = set()
 
     def add(self, notebook: str, text: str) -> None:
-        """Write the patch of *notebook*, or remove an earlier one if nothing changes.
+        """Write the patch of *notebook*, if anything changes.
 
         Raises `UserError` where it cannot be written.
         """
@@ -116,12 +115,9 @@ class _Folder:
                     help="name a folder",
                 )
             )
-        self._planned.add(os.path.normpath(path))
         if text:
             self._write(path, text)
-            self.written.append(path)
-        elif not self.is_file and os.path.lexists(path):
-            files.remove(path)
+            self.written.append(os.path.normpath(path))
 
     def finish(self) -> list[Diagnostic]:
         """Warnings of patches in the folder that are not of this plan."""
@@ -129,7 +125,7 @@ class _Folder:
             if not self.written:  # so that `apply` finds a patch, though an empty one
                 self._write(self.path, as_text(()))
             return []
-        left = [path for path in files.below(self.path, ENDING) if path not in self._planned]
+        left = [path for path in files.below(self.path, ENDING) if path not in self.written]
         if not left:
             return []
         what = "a patch that is" if len(left) == 1 else f"{len(left)} patches that are"

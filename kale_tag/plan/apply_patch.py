@@ -23,7 +23,7 @@ class Stale(Exception):  # noqa: N818  not an error of the program; becomes a `U
     message: str
     remark: str  # the present value or cell
     note: str = ""  # where the cell is now
-    movable: bool = False  # whether `--reanchor` would find it
+    reanchor: str = ""  # what `--reanchor` would do about it
 
 
 class Anchors:
@@ -32,6 +32,7 @@ class Anchors:
     def __init__(self, patch: Patch, notebook: Notebook) -> None:
         """Collect the guards of *patch*, and the ids and sources of *notebook*."""
         self.notebook = notebook
+        self.changed_code: list[Diagnostic] = []  # warnings of cells that were found nevertheless
         self.guards: dict[int, list[Operation]] = {}
         changed: dict[int, Operation] = {}
         for one in patch.operations:
@@ -61,12 +62,15 @@ class Anchors:
             ),
         )
 
-    def find(self, *, reanchor: bool) -> tuple[dict[int, int], list[Stale]]:
-        """For each cell of the patch its present number; the cells that cannot be found."""
+    def find(self, *, reanchor: bool, by_id: bool) -> tuple[dict[int, int], list[Stale]]:
+        """For each cell of the patch its present number; the cells that cannot be found.
+
+        *reanchor* looks for a cell elsewhere; *by_id* accepts other code in a cell with the id.
+        """
         where: dict[int, int] = {}
         stale: list[Stale] = []
         for cell, guards in sorted(self.guards.items()):
-            found = self._find(cell, guards, reanchor=reanchor)
+            found = self._find(cell, guards, reanchor=reanchor, by_id=by_id)
             if isinstance(found, Stale):
                 stale.append(found)
             else:
@@ -79,7 +83,9 @@ class Anchors:
             )
         return where, stale
 
-    def _find(self, cell: int, guards: list[Operation], *, reanchor: bool) -> "int | Stale":
+    def _find(
+        self, cell: int, guards: list[Operation], *, reanchor: bool, by_id: bool
+    ) -> "int | Stale":
         """The number of one cell now, by its id if that is tested, else by its source."""
         first, *others = sorted(guards, key=lambda one: one.path[-1] != "id")
         candidates = self.by_key.get(_key(first), [])
@@ -91,9 +97,19 @@ class Anchors:
         else:
             return self._elsewhere(cell, first, candidates, movable=alone)
         for other in others:
-            if now not in self.by_key.get(_key(other), []):
-                line = f"it is now `{first_line(self.notebook.source(now))}`"
-                return Stale(other, f"cell {cell} has another source", line)
+            if now in self.by_key.get(_key(other), []):
+                continue
+            line = f"it is now `{first_line(self.notebook.source(now))}`"
+            if not by_id:
+                hint = "accepts a cell that has other code now"
+                return Stale(other, f"cell {cell} has other code", line, reanchor=hint)
+            self.changed_code.append(
+                warning(
+                    "changed-code",
+                    f"the code of cell {now} of {self.notebook.name} has changed since the review",
+                    other.value_label.with_text(line),
+                )
+            )
         return now
 
     def _elsewhere(
@@ -104,7 +120,8 @@ class Anchors:
             note = f"it is cell {candidates[0]} now"
         elif candidates:
             note = f"it may be any of the cells {', '.join(map(str, candidates[:9]))} now"
-        return Stale(guard, *self._there(cell, guard), note, movable)
+        hint = "follows cells that have moved" if movable else ""
+        return Stale(guard, *self._there(cell, guard), note, hint)
 
     def _there(self, cell: int, guard: Operation) -> tuple[str, str]:
         count = len(self.notebook.types)
@@ -155,16 +172,19 @@ class Patched:
     warnings: tuple[Diagnostic, ...] = ()
 
 
-def apply_patch(patch: Patch, notebook: Notebook, *, reanchor: bool = False) -> Patched:
+def apply_patch(
+    patch: Patch, notebook: Notebook, *, reanchor: bool = False, by_id: bool = False
+) -> Patched:
     """The changes that *patch* makes in *notebook*.
 
     Stricter than RFC 6902, so that no wrong cell is changed: an `add` must not replace a member,
     and where a cell is identified by its id or source, the patch must know every cell that has it.
-    *reanchor* finds cells that have moved by their id or source. Raises `UserError` where the
-    notebook has changed since the patch was made.
+    *reanchor* finds cells that have moved by their id, or by their source if they have none; like
+    *by_id*, it accepts other code in a cell with the id. Raises `UserError` where the notebook has
+    changed since the patch was made.
     """
     anchors = Anchors(patch, notebook)
-    where, stale = anchors.find(reanchor=reanchor)
+    where, stale = anchors.find(reanchor=reanchor, by_id=reanchor or by_id)
     failed = {diagnostic.operation.cell for diagnostic in stale}
     document = _document(patch, notebook, where)
     touched: dict[int | None, Operation] = {}
@@ -191,7 +211,8 @@ def apply_patch(patch: Patch, notebook: Notebook, *, reanchor: bool = False) -> 
             _check_metadata(touched[holder], after)
             changes.append(Change(holder, before, after))
     moved = {old: new for old, new in where.items() if old != new}
-    return Patched(tuple(changes), moved, anchors.warnings)
+    changed_code = () if by_id else anchors.changed_code
+    return Patched(tuple(changes), moved, (*anchors.warnings, *changed_code))
 
 
 def _document(patch: Patch, notebook: Notebook, where: Mapping[int, int]) -> dict[str, object]:
@@ -296,14 +317,13 @@ def _diagnostic(notebook: Notebook, stale: Sequence[Stale]) -> Diagnostic:
     if len(others) >= SHOWN:
         notes.append(f"and {len(others) - SHOWN + 1} more")
     new = "make a new plan: `kale-tag plan SPEC -o FOLDER`"
+    hints = dict.fromkeys(one.reanchor for one in stale if one.reanchor)
     return error(
         "stale-patch",
         f"{notebook.name} has changed since this patch was made: {first.message}",
         first.operation.value_label.with_text(first.remark),
         notes=notes,
-        help=f"`--reanchor` follows cells that have moved; or {new}"
-        if any(one.movable for one in stale)
-        else new,
+        help=f"`--reanchor` {' and '.join(hints)}; or {new}" if hints else new,
     )
 
 
@@ -402,14 +422,15 @@ def apply_patch_to(  # noqa: PLR0913  what a patch, a notebook and a run each br
 ) -> Applied:
     """The notebook *data* with *patch* applied, or reverted; unchanged where that is already so.
 
-    Proof 1 is that of `apply_spec`. Proof 2: the inverse patch gives the old values back. Raises
+    Proof 1 is that of `apply_spec`. Proof 2: the inverse patch gives the old values back. To undo a
+    patch is safe where the code of a cell has changed since: only metadata is concerned. Raises
     `UserError` where the patch does not fit the notebook, `ProofError` for a bug of ours.
     """
     notebook = read_notebook(data, name, fast=fast)
     back = patch if undo else _inverted_or_none(patch)
     try:
         way = inverted(patch) if undo else patch
-        made = apply_patch(way, notebook, reanchor=reanchor)
+        made = apply_patch(way, notebook, reanchor=reanchor, by_id=undo)
     except UserError:
         if back is not None and _fits(back, notebook, reanchor=reanchor):
             return Applied(patch.source.name, notebook, Plan(name), None)  # already applied
@@ -435,7 +456,7 @@ def _inverted_or_none(patch: Patch) -> Patch | None:
 
 def _fits(patch: Patch, notebook: Notebook, *, reanchor: bool) -> bool:
     try:
-        apply_patch(patch, notebook, reanchor=reanchor)
+        apply_patch(patch, notebook, reanchor=reanchor, by_id=True)
     except UserError:
         return False
     return True
@@ -444,7 +465,7 @@ def _fits(patch: Patch, notebook: Notebook, *, reanchor: bool) -> bool:
 def _prove_back(back: Patch, new: Notebook, changes: Iterable[Change], *, reanchor: bool) -> None:
     """Prove that *back* undoes *changes*, which have made *new*."""
     try:
-        undone = apply_patch(back, new, reanchor=reanchor).changes
+        undone = apply_patch(back, new, reanchor=reanchor, by_id=True).changes
     except UserError as exc:
         raise ProofError(f"{new.name}: the patch cannot be undone: {exc}") from exc
     found = {change.holder: change.after for change in undone}

@@ -21,8 +21,8 @@ NOTEBOOK = "notebook"
 def operations(changes: Iterable[Change], notebook: Notebook, path: str = "") -> list[Operation]:
     """The patch that makes *changes* in *notebook*, for every JSON Patch tool.
 
-    Before the operations of a cell stands a `test` of its id, or of its source where no id tells it
-    from others, and before each value that goes a `test` of that value. Where other cells have the
+    Before the operations of a cell stand `test` operations on its id and its source, and before
+    each value that goes a `test` of that value. If no id tells the cell from others that have the
     same source, they are tested too, so that none of them can be taken for the cell. `comment`
     members, which RFC 6902 says are ignored, name the cell's first line and the rules. *path* is
     what the first operation calls the notebook.
@@ -113,13 +113,14 @@ class _Guards:
         name = self.notebook.id_of(index)
         if name is not None and len(self.by_id[name]) == 1:
             yield _operation("test", f"/cells/{index}/id", name, comment)
+            yield from self._source(index)
             return
         for twin in self.by_source[self.notebook.source(index)]:
             if twin not in changed:
                 yield from self._source(twin, f"not this one: {line}" if line else "not this one")
         yield from self._source(index, comment)
 
-    def _source(self, index: int, comment: str) -> Iterator[Operation]:
+    def _source(self, index: int, comment: str = "") -> Iterator[Operation]:
         source = _source_value(self.notebook, index)
         if index not in self.done and source is not MISSING:
             self.done.add(index)

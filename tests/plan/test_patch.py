@@ -268,6 +268,30 @@ def test_names_below_the_folder(folder: Path) -> None:
         name_below("../a.ipynb")
 
 
+def test_a_patch_is_for_one_notebook_in_the_whole_repository(
+    folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A patch names its notebook from the root on, so it applies in any folder."""
+    (folder / ".git").mkdir()
+    for name in ("nb", "other"):
+        (folder / name).mkdir()
+        (folder / name / "a.ipynb").write_bytes(TWO)
+    monkeypatch.chdir(folder / "nb")
+    assert main(["plan", "../spec.yaml", "a.ipynb", "../b.ipynb", "-o", "../p", "-q"]) == 0
+    assert [*map(str, sorted(Path("../p").rglob("*.json")))] == [
+        "../p/b.ipynb.patch.json",
+        "../p/nb/a.ipynb.patch.json",
+    ]
+
+    for at, written in (("other", "../nb/a.ipynb"), (".", "nb/a.ipynb"), ("nb", "a.ipynb")):
+        monkeypatch.chdir(folder / at)
+        assert main(["apply", str(folder / "p")]) == 0
+        assert f"changed {written}: 3 cells and settings" in capsys.readouterr().out
+        assert tags(folder / "nb" / "a.ipynb") == tags(folder / "b.ipynb")
+        assert main(["revert", str(folder / "p"), "-q"]) == 0
+    assert {path.read_bytes() for path in folder.rglob("*.ipynb")} == {TWO}
+
+
 def test_a_folder_that_cannot_be_written(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """A file where the folder shall be is a message, and the exit code says it."""
     (folder / "patches").write_text("")

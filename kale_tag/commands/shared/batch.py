@@ -188,18 +188,21 @@ def _patch(before: Notebook, after: Notebook, rules: Mapping[int | None, tuple[R
 
 
 def name_below(notebook: str) -> str:
-    """The path of *notebook* below the current folder, as a patch names it, with `/` between.
+    """The path of *notebook* as a patch names it, with `/` between.
 
-    Raises `UserError` if it is elsewhere: such a path is of no use to others.
+    It leads from the root of the repository, or from the current folder if there is none. Raises
+    `UserError` if it is elsewhere: such a path is of no use to others.
     """
-    path = os.path.relpath(os.path.abspath(notebook))
+    root = files.repository(os.getcwd())
+    path = os.path.relpath(os.path.abspath(notebook), root or os.curdir)
     if path.split(os.sep)[0] == os.pardir or os.path.isabs(path):
         raise UserError(
             error(
                 "outside-folder",
-                f"{notebook} is outside the current folder, so a patch cannot name it",
+                f"{notebook} is outside {'this repository' if root else 'the current folder'}, so "
+                "a patch cannot name it",
                 Label(Source(notebook)),
-                help="run kale-tag in a folder above it",
+                help=f"run kale-tag in {'its repository' if root else 'a folder above it'}",
             )
         )
     return path.replace(os.sep, "/")

@@ -85,7 +85,7 @@ class ReanchorOptions(Options):
     reanchor: bool = option(
         False,
         "Find cells that have moved since a patch was written, by their id, or by their source if "
-        "it is unique.",
+        "they have none. Accept changed code in a cell with the same id.",
     )
 
 

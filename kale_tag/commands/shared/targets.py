@@ -77,7 +77,7 @@ def find_targets(
         return targets
     named.specs = [spec for folder in named.folders for spec in files.specs_in(folder)]
     if not named.specs:
-        add_folders(named, targets)
+        add_folders(named, targets, "notebook" if alone else "patch, spec or notebook")
         if targets.diagnostics:
             return targets
         if alone and named.only_these:
@@ -162,13 +162,14 @@ def _read_patches(named: NamedPaths, targets: Targets) -> None:
 def notebook_of(patch: "Patch", below: str) -> str:
     """The path of the notebook that *patch* is for.
 
-    The patch names it, or its path in a folder does: *below* is that path, "" for a patch that was
-    given alone. Raises `UserError` if neither does.
+    The patch names it, from the root of the repository on, or its path in a folder does: *below* is
+    that path, "" for a patch that was given alone. Raises `UserError` if neither does.
     """
-    if patch.notebook or not patch.operations:
-        return os.path.normpath(patch.notebook)
-    if below.endswith(ENDING):
-        return below.removesuffix(ENDING)
+    name = patch.notebook or below.removesuffix(ENDING) * below.endswith(ENDING)
+    if name or not patch.operations:
+        root = files.repository(os.getcwd())
+        path = os.path.relpath(os.path.join(root, name)) if root else os.path.normpath(name)
+        return path if os.path.exists(path) or not os.path.exists(name) else name
     raise UserError(
         error(
             "no-notebook",
@@ -196,8 +197,12 @@ def _no_patches(named: NamedPaths) -> Diagnostic | None:
         "`git checkout NOTEBOOK` discards changes that are not committed; `kale-tag plan "
         "kale:untag NOTEBOOK` removes Kale's tags"
     )
-    message = f"{other} is not a patch and has none in it"
-    return error("mixed-paths", message, notes=[note], help=hint)
+    if named.specs:
+        return error("mixed-paths", f"{other} is not a patch", notes=[note], help=hint)
+    if files.below(other, ENDING):
+        message = f"{other} has notebooks besides its patches"
+        return error("mixed-paths", message, help=f"name the patches: {other}/*{ENDING}")
+    return error("no-patch", f"{other} has no patches in it", notes=[note], help=hint)
 
 
 def classify_paths(paths: Iterable[str], targets: Targets) -> NamedPaths:
@@ -264,12 +269,12 @@ def _by_content(path: str, data: bytes, named: NamedPaths, targets: Targets) -> 
         targets.diagnostics.append(error("not-usable", message, Label(Source(path)), help=hint))
 
 
-def add_folders(named: NamedPaths, targets: Targets) -> None:
+def add_folders(named: NamedPaths, targets: Targets, what: str = "notebook") -> None:
     """Let each folder stand for the notebooks below it."""
     for folder in named.folders:
         inside = files.notebooks_in(folder)
         if not inside:
-            message = f"there is no notebook below {folder}"
+            message = f"there is no {what} in {folder}"
             targets.diagnostics.append(error("no-notebooks", message, Label(Source(folder))))
         named.notebooks += inside
         named.only_these = True
