@@ -41,7 +41,9 @@ class Launcher:
             if not visit.started:
                 yield "    never starts"
                 continue
-            yield from (f"    {line}".rstrip() for line in TIME.sub("... s", visit.log).splitlines())
+            yield from (
+                f"    {line}".rstrip() for line in TIME.sub("... s", visit.log).splitlines()
+            )
             if visit.code:
                 yield f"    [exit {visit.code}]"
             yield from self._made(visit)
