@@ -4,7 +4,7 @@ import os
 import shlex
 import sys
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 from kale_tag import files
@@ -24,6 +24,7 @@ from kale_tag.compiler.package import package
 from kale_tag.compiler.package_text import Origin, as_text, changed_sources
 from kale_tag.compiler.step_command import load_runtime
 from kale_tag.diagnostics import Label, Source, UserError, count, error, warning
+from kale_tag.kale.names import KFP_VERSIONS, kfp_version
 from kale_tag.render.text import Style
 
 ENDINGS = {
@@ -56,6 +57,12 @@ class CompileCommandOptions(BuildOptions):
         "Also write the pipeline as Python code of the KFP SDK (DSL) to this file or folder.",
         "PATH",
     )
+    kfp_version: str = option(
+        "",
+        "The oldest version of Kubeflow Pipelines' backend that must take the package, such as "
+        "2.14: what it cannot do is an error. Replaces `kfp_version` of a spec.",
+        "VERSION",
+    )
     check: bool = option(
         False, "Write nothing; exit 1 if a package on disk differs from what would be written now."
     )
@@ -76,7 +83,7 @@ def compile(options: CompileCommandOptions) -> int:  # noqa: A001  the command's
     With a spec the notebook is tagged in memory; the file does not change.
     """
     report = Report(style_for(options.color, sys.stdout.isatty()))
-    made_of = finish(options.output, options.format, options.dsl)
+    made_of = finish(options.output, options.format, options.dsl, options.kfp_version)
     built = build(options.paths, made_of, jobs=options.jobs, quiet=options.quiet)
     refuse_one_file(built)
     _warn_of_one_name(built)
@@ -85,6 +92,7 @@ def compile(options: CompileCommandOptions) -> int:  # noqa: A001  the command's
             ("-o", options.output),
             ("--format", options.format if options.format != "yaml" else ""),
             ("--dsl", options.dsl),
+            ("--kfp-version", options.kfp_version),
         )
         words = [word for option, value in given if value for word in (option, value)]
         command = shlex.join(["kale-tag", "compile", *options.paths, *words])
@@ -111,12 +119,21 @@ def compile(options: CompileCommandOptions) -> int:  # noqa: A001  the command's
 
 
 def finish(
-    output: str = "", form: str = "yaml", dsl: str = ""
+    output: str = "", form: str = "yaml", dsl: str = "", oldest: str = ""
 ) -> Callable[[BuiltNotebook], tuple[OutputFile, ...]]:
-    """What makes the files of a pipeline that is built, the package first."""
+    """What makes the files of a pipeline that is built, the package first.
+
+    *oldest* is the version of the oldest backend, "" for that of the spec.
+    """
     runtime = load_runtime()
+    version = kfp_version(oldest)
+    if oldest and version is None:
+        message = f"`--kfp-version` cannot be `{oldest}`"
+        raise UserError(error("wrong-value", message, help=KFP_VERSIONS))
 
     def made_of(built: BuiltNotebook) -> tuple[OutputFile, ...]:
+        if version is not None:
+            built.pipeline = replace(built.of, kfp_version=version)
         made = package(built.of, runtime)
         built.diagnostics += made.warnings
         path = output_path(output, built.name, ENDINGS[form])

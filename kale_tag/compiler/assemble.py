@@ -107,9 +107,12 @@ class PipelineBuilder:
             name=settings.name,
             notebook=draft.notebook.name,
             description=settings.description,
-            description_label=draft.tagged.places.metadata(
-                None, (SETTINGS_KEY, "pipeline_description")
-            ),
+            kfp_version=self.options.kfp_version,
+            labels={
+                key: draft.tagged.places.metadata(None, (SETTINGS_KEY, key))
+                for key in ("pipeline_description", "security_context")
+            }
+            | {**self.options.labels},
             experiment=settings.experiment,
             parameters=tuple(own.values()),
             shared=tuple(cell.code for cell in draft.shared[: self.common]),

@@ -35,6 +35,7 @@ from kale_tag.compiler.limits import (
 )
 from kale_tag.compiler.parameters import arrives_unchanged, check_default
 from kale_tag.compiler.step_command import Runtime, pack
+from kale_tag.compiler.versions import check_versions
 from kale_tag.diagnostics import Diagnostic, DiagnosticCollector, UserError
 from kale_tag.kale.checks import why_reserved
 from kale_tag.kale.pipeline import ArtifactType, Code, Pipeline, Step, SubPipeline
@@ -84,9 +85,12 @@ def package(pipeline: Pipeline, runtime: Runtime) -> Package:
     inputs = made.definitions(names, {})
     found = made.found
     found.errors += check_text(
-        pipeline.description, "the description of the pipeline", pipeline.description_label
+        pipeline.description,
+        "the description of the pipeline",
+        pipeline.labels.get("pipeline_description"),
     )
     check_volumes(pipeline, found)
+    check_versions(pipeline, found)
     if f"comp-{pipeline.name}" in made.components:
         unit = next(one for one in pipeline.steps if task_name(one.name) == pipeline.name)
         message = f"step `{unit.name}` has the name of the pipeline; KFP's SDK confuses the two"

@@ -188,7 +188,7 @@ def step_settings(
         timeout=options.timeout,
         display_name=options.display_name,
         packages=options.packages,
-        labels=own.labels,
+        labels={**own.labels, **options.labels},
     )
 
 

@@ -47,6 +47,10 @@ PIPELINE_NAME = NameForm(
 VERSION_NAME_LENGTH = 127
 COMPONENT_NAME_LENGTH = 128
 
+OLDEST_KFP = (2, 4)
+"""The first version whose backend finds the outputs of sub-pipelines."""
+KFP_VERSIONS = "write a version from 2.4 on, such as 2.14"
+
 # Kubernetes: IsQualifiedName, IsValidLabelValue, IsDNS1123Subdomain and IsEnvVarName of
 # k8s.io/apimachinery/pkg/util/validation.
 LABEL_LENGTH = 63
@@ -62,6 +66,13 @@ def pipeline_name(text: str) -> str:
     """
     name = re.sub(r"[^a-z0-9]+", "-", text.lower()).strip("-")
     return name[: PIPELINE_NAME.longest].rstrip("-")
+
+
+def kfp_version(text: str) -> tuple[int, int] | None:
+    """The version *text* of Kubeflow Pipelines, unless no package of ours runs on it."""
+    found = re.fullmatch(r"2\.([0-9]+)(\.[0-9]+)?", text)
+    version = (2, int(found[1])) if found else (0, 0)
+    return version if version >= OLDEST_KFP else None
 
 
 def free(name: str, taken: set[str]) -> str:

@@ -136,4 +136,7 @@ class Pipeline:
     ttl: int | None = None  # seconds
     pip_index_urls: tuple[str, ...] = ()
     warnings: tuple[Diagnostic, ...] = ()  # of what is not kept of the notebook
-    description_label: Label | None = field(default=None, compare=False, repr=False)
+    kfp_version: tuple[int, int] | None = None  # the oldest backend that must take it
+    labels: Mapping[str, Label] = field(
+        default_factory=dict, compare=False, repr=False
+    )  # of `pipeline_description`, `security_context` and `ttl`

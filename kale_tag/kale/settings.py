@@ -272,6 +272,9 @@ class StepOptions:
     packages: tuple[str, ...] | None = None  # None: those of the pipeline
     display_name: str = ""
     label: Label | None = None  # the step's name in the spec
+    labels: Mapping[tuple[str, str], Label] = field(
+        default_factory=dict, compare=False, repr=False
+    )  # of these options, by key and ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -284,6 +287,10 @@ class CompileOptions:
     ttl: int | None = None  # seconds
     artifacts: Mapping[str, str] = field(default_factory=dict)  # variable to artifact type
     steps: Mapping[str, StepOptions] = field(default_factory=dict)
+    kfp_version: tuple[int, int] | None = None  # the oldest backend that must take the package
+    labels: Mapping[str, Label] = field(
+        default_factory=dict, compare=False, repr=False
+    )  # of these options
 
 
 def settings_in(metadata: object) -> Mapping[str, object]:

@@ -8,10 +8,11 @@ from typing import Any, TypeVar
 
 from kale_tag.fields.fields import Form
 from kale_tag.fields.yaml_tree import Node
+from kale_tag.kale.names import KFP_VERSIONS, kfp_version
 from kale_tag.kale.settings import CompileOptions, StepOptions
 
 ARTIFACTS = ("Dataset", "Model", "Metrics", "HTML", "Artifact")
-KEYS = ("packages", "distributions", "pip_index_urls", "ttl", "artifacts", "steps")
+KEYS = ("packages", "distributions", "pip_index_urls", "ttl", "artifacts", "steps", "kfp_version")
 STEP_KEYS = ("display_name", "env", "packages", "requests", "retries", "timeout")
 
 
@@ -20,9 +21,16 @@ Options = TypeVar("Options", CompileOptions, StepOptions)
 
 def read_compile(form: Form, node: Node) -> CompileOptions:
     """The options in the section; what is wrong is noted in *form* and left out."""
-    made: dict[str, Any] = {}
-    for key, value in form.record(node, KEYS, "`compile`").items():
+    given = form.record(node, KEYS, "`compile`")
+    made: dict[str, Any] = {"labels": {key: value.label for key, value in given.items()}}
+    for key, value in given.items():
         match key:
+            case "kfp_version":
+                text = form.text(value, "`kfp_version`")
+                made[key] = kfp_version(text or "")
+                if text is not None and made[key] is None:
+                    message = f"`kfp_version` cannot be `{text}`"
+                    form.diagnostic("wrong-value", message, value.label, help=KFP_VERSIONS)
             case "packages" | "pip_index_urls":
                 made[key] = _texts(form, value, key)
             case "ttl":
@@ -68,8 +76,9 @@ def _laid_over(base: Options, over: Options) -> Options:
 
 
 def _step(form: Form, node: Node) -> StepOptions:
-    made: dict[str, Any] = {}
-    for key, value in form.record(node, STEP_KEYS, "a step of `compile`").items():
+    given = form.record(node, STEP_KEYS, "a step of `compile`")
+    made: dict[str, Any] = {"labels": {(key, ""): value.label for key, value in given.items()}}
+    for key, value in given.items():
         match key:
             case "packages":
                 made[key] = _texts(form, value, key)

@@ -1,0 +1,99 @@
+"""What the versions of Kubeflow Pipelines' backend can do, where packages differ in it.
+
+`docs/how-to/run.md` has the same table. Source: the Go code of the backend at each tag.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from kale_tag.diagnostics import DiagnosticCollector, Label
+from kale_tag.kale.pipeline import Pipeline, Step, SubPipeline
+
+
+@dataclass(frozen=True, slots=True)
+class Feature:
+    """What a package can ask for and not every backend can do."""
+
+    called: str  # in messages
+    first: tuple[int, int]  # the first version that can
+    older: str  # what older ones do
+    breaks: bool = False  # whether a run then fails, or loses more than this feature
+
+
+FEATURES = {
+    "retries": Feature("a retry", (2, 5), "older versions start a failed step only once"),
+    "label": Feature("a label", (2, 14), "older versions give all steps the labels of one"),
+    "annotation": Feature(
+        "an annotation", (2, 14), "older versions give all steps the annotations of one"
+    ),
+    "display_name": Feature(
+        "a display name on a step whose variables others use",
+        (2, 14),
+        "older versions do not find the variables",
+        breaks=True,
+    ),
+    "security_context": Feature(
+        "`security_context`",
+        (2, 16),
+        "2.14 and 2.15 refuse the run, and 2.5 ignores it and the labels of the steps",
+        breaks=True,
+    ),
+    "ttl": Feature(
+        "`ttl`",
+        (2, 17),
+        "older versions then ignore secrets, volumes, labels, timeouts and the security context",
+        breaks=True,
+    ),
+}
+
+
+def check_versions(root: Pipeline, found: DiagnosticCollector) -> None:
+    """Report what the oldest backend that must take the package cannot do.
+
+    Where no version is given, warn of what breaks runs on backends that are in use.
+    """
+    for key, at in _wanted(root):
+        feature = FEATURES[key]
+        first = "{}.{}".format(*feature.first)
+        if root.kfp_version is None:
+            if feature.breaks:
+                found.warning(
+                    "needs-newer-kfp",
+                    f"{feature.called} needs Kubeflow Pipelines {first}; {feature.older}",
+                    at,
+                    help=f'if your backend is new enough: `compile: {{kfp_version: "{first}"}}`, '
+                    f"or `--kfp-version {first}`",
+                )
+        elif root.kfp_version < feature.first:
+            asked = "{}.{}".format(*root.kfp_version)
+            found.error(
+                "not-in-kfp-version",
+                f"{feature.called} needs Kubeflow Pipelines {first}, and `kfp_version` is {asked}; "
+                f"{feature.older}",
+                at,
+            )
+
+
+def _wanted(root: Pipeline) -> Iterator[tuple[str, Label | None]]:
+    """The features that *root* uses, each with its place."""
+    if root.ttl:
+        yield "ttl", root.labels.get("ttl")
+    if root.security is not None:
+        yield "security_context", root.labels.get("security_context")
+    for step in _steps(root):
+        settings = step.settings
+        for kind, values in settings.pod.items():
+            if kind in FEATURES and values:
+                yield kind, step.place(kind, next(iter(values)))
+        if settings.retries:
+            yield "retries", step.place("retries")
+        if settings.display_name and step.outs:
+            yield "display_name", step.place("display_name")
+
+
+def _steps(pipeline: Pipeline) -> Iterator[Step]:
+    for unit in pipeline.steps:
+        if isinstance(unit, SubPipeline):
+            yield from _steps(unit.pipeline)
+        else:
+            yield unit
