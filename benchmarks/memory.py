@@ -18,7 +18,7 @@ from common import SPEC, naive, program_env, workspace
 
 ENGINE = """
 import sys
-from kale_tag.commands import batch
+from kale_tag.commands.shared import batch
 batch.FAST_COUNT, batch.FAST_BYTES = {limits}
 from kale_tag.cli import main
 sys.exit(main())
