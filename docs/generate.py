@@ -60,6 +60,8 @@ OWNED = """
   it removes every Kale tag that it does not mention, including `prev`.
 - Tags of other tools are kept, after Kale's, because Kale refuses some of them before its own tags.
 - Tags get the order of Kale's panel. If the right tags are there in another order, they stay.
+- A rule without one of these four keys changes the settings that it names (null removes one) of
+  the steps of its cells, and keeps all the rest: `{tagged: 'step:train.*', limits: {memory: 4Gi}}`.
 - If a step has several cells, the first one gets `prev` and the settings: Kale reads no others.
 - Two rules that disagree about a cell are an error that shows both.
 """
@@ -121,8 +123,8 @@ def _spec() -> Iterator[str]:
         yield f"| `{pattern.removeprefix('^')}…` | {_one_line(value['description'])} | |\n"
     yield "\n## A rule: which cells\n\nA cell must meet every condition of the rule.\n\n"
     yield from _keys(schema, {key: rule[key] for key in first})
-    yield "\n## A rule: what they become\n\nA rule sets one of the first four keys, `add` or "
-    yield "`remove`. The other keys need `step`.\n\n"
+    yield "\n## A rule: what they become\n\nA rule sets at most one of the first four keys. The "
+    yield "settings from `prev` to `report` go with `step`, or with none of the four.\n\n"
     yield from _keys(schema, {key: value for key, value in rule.items() if key not in first})
     yield OWNED
     yield "\n## Settings of the pipeline\n\n"

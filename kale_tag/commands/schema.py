@@ -29,7 +29,7 @@ def spec_schema() -> dict[str, object]:
         if key in rule["properties"]:
             continue
         rule["properties"][key] = {"$ref": f"#/definitions/{key}"}
-        rule["dependencies"][key] = ["step"]
+        definitions["anySetting"]["anyOf"].append({"required": [key]})
         definitions[key] = _setting(kind)
         foreign = definitions["foreignTag"]
         foreign["pattern"] = foreign["pattern"].replace("|block)", f"|{kind.name}|block)")
@@ -45,7 +45,7 @@ def spec_schema() -> dict[str, object]:
 def _setting(kind: Kind) -> dict[str, object]:
     rest = [part for position, part in enumerate(kind.parts) if position != kind.key]
     value: dict[str, object] = {
-        "type": ["string", "number", "boolean"],
+        "type": ["string", "number", "boolean", "null"],
         "pattern": f"^{'/'.join(f'(?:{part.pattern})' for part in rest)}$|{HOLE}",
     }
     if kind.key is None:

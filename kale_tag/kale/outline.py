@@ -113,8 +113,11 @@ def role_of(listed: Sequence[str]) -> Role:
     return Role(kind, name, tuple(dict.fromkeys(prev)), tuple(settings))
 
 
-def outline(notebook: Notebook) -> Outline:
-    """The steps and shared cells of *notebook*. Cells that are not code count for nothing."""
+def outline(notebook: Notebook, planned: Mapping[int, Sequence[str]] | None = None) -> Outline:
+    """The steps and shared cells of *notebook*. Cells that are not code count for nothing.
+
+    Cells in *planned* have these tags instead of their own.
+    """
     steps: dict[str, Step] = {}
     shared: dict[str, list[int]] = {}
     dropped: list[int] = []
@@ -125,7 +128,7 @@ def outline(notebook: Notebook) -> Outline:
         if cell_type != "code":
             continue
         metadata = notebook.metadata_of(index)
-        role = role_of(tags_in(metadata))
+        role = role_of(planned[index] if planned and index in planned else tags_in(metadata))
         if role.kind == "skip":
             shared.setdefault("skip", []).append(index)
             continue

@@ -8,13 +8,13 @@ from kale_tag.diagnostics import Diagnostic, Label, Source, UserError, error
 from kale_tag.fields.fields import Form
 from kale_tag.kale import names, settings, tags
 from kale_tag.kale.metadata import SETTINGS_KEY
-from kale_tag.kale.outline import role_of
+from kale_tag.kale.outline import outline, role_of
 from kale_tag.kale.settings import settings_in
 from kale_tag.notebook.json_value import same
 from kale_tag.notebook.model import MISSING, Notebook, first_line
 from kale_tag.plan.select import Selection, View
 from kale_tag.spec import template
-from kale_tag.spec.model import ABOVE, Change, Given, Pattern, Rule, SettingValue, Target
+from kale_tag.spec.model import ABOVE, KEEP, Change, Given, Pattern, Rule, SettingValue, Target
 from kale_tag.spec.rule import check_tag
 
 
@@ -23,12 +23,17 @@ class DesiredCell:
     """What the rules give one cell."""
 
     rules: tuple[Rule, ...]  # those that select the cell
-    role: Given | None = None  # None: the spec leaves its Kale tags alone
+    role: Given | None = None  # None: the spec leaves its Kale tags alone, but for settings
     settings: tuple[Given, ...] = ()  # of its step, on the first cell of the step only
     add: tuple[str, ...] = ()  # tags of other tools
     remove: tuple[Pattern, ...] = ()
     kale_tags: list[str] = field(init=False)  # in the order of Kale's panel
     all_tags: list[str] = field(init=False)  # for a cell that has no tags yet
+
+    @property
+    def is_set_up(self) -> bool:
+        """Whether rules change settings of its step, and keep the rest."""
+        return self.role is None and any(rule.sets_up_steps for rule in self.rules)
 
     def __post_init__(self) -> None:
         """Spell the tags."""
@@ -48,6 +53,7 @@ class _Step:
     settings: dict[tuple[str, str], tuple[Given, int]] = field(default_factory=dict)
     prev: dict[str, Given] = field(default_factory=dict)
     prev_layer: int = -1
+    rules: dict[Rule, None] = field(default_factory=dict)  # those without a role
 
 
 class DesiredCells:
@@ -59,14 +65,14 @@ class DesiredCells:
         view: View,
         variables: Mapping[str, str],
         *,
-        keeps_others: bool = True,
+        unmatched: str = "keep",
     ) -> None:
         """Resolve *selections*, with `${...}` from *variables* and groups from matches.
 
-        *keeps_others*: cells without a rule keep their tags.
+        *unmatched* is what becomes of cells without a rule.
         """
         self.view = view
-        self.keeps_others = keeps_others
+        self.unmatched = unmatched
         self.variables = variables
         self.diagnostics: list[Diagnostic] = []
         self.cells: dict[int, DesiredCell] = {}
@@ -82,12 +88,37 @@ class DesiredCells:
             if desired.role is not None and desired.role.kind == "step":
                 step = steps.setdefault(desired.role.value, _Step(index))
                 self._add_to_step(step, index, desired)
+        for index in [*self.cells]:
+            for rule in self.cells[index].rules:
+                if rule.role is None and rule.sets_up_steps:
+                    self._set_up(steps, index, rule)
         for name, step in steps.items():
             if ABOVE in step.prev:
                 self._resolve_above(name, step)
-            settings = (*step.prev.values(), *(given for given, _ in step.settings.values()))
-            if settings:
-                self.cells[step.first] = replace(self.cells[step.first], settings=settings)
+            self._finish(step)
+
+    def _set_up(self, steps: dict[str, _Step], index: int, rule: Rule) -> None:
+        """Let *rule*, which has no role, set up the step that the cell will be in."""
+        name = self._steps.get(index)
+        if name is None:
+            self.diagnostics.append(self._without_step(index, rule))
+            return
+        step = steps.setdefault(name, _Step(self._starts[name]))
+        step.rules[rule] = None
+        self._take(step, name, rule, index)
+
+    def _finish(self, step: _Step) -> None:
+        """Give the first cell of *step* all that the rules set."""
+        desired = self.cells.get(step.first) or DesiredCell(())
+        given = [*step.prev.values(), *(one for one, _ in step.settings.values())]
+        if desired.role is not None:
+            given = [one for one in given if not one.removes]
+        elif step.prev_layer >= 0 and not step.prev:
+            given.append(Given("prev", "", "", next(iter(step.rules)).label, removes=True))
+        if given:
+            rules = tuple(dict.fromkeys((*desired.rules, *step.rules)))
+            self.cells[step.first] = replace(desired, rules=rules, settings=tuple(given))
+            self.cells = dict(sorted(self.cells.items()))
 
     def _resolve_above(self, name: str, step: _Step) -> None:
         """Replace `step-above` by the step that starts above; the first step has none."""
@@ -101,16 +132,30 @@ class DesiredCells:
     def _starts(self) -> dict[str, int]:
         """The first cell of each step that the notebook will have, in their order."""
         found: dict[str, int] = {}
-        for index in self.view.code:
-            desired = self.cells.get(index)
-            name = ""
-            if desired is not None and desired.role is not None:
-                name = desired.role.value if desired.role.kind in {"step", "notebook"} else ""
-            elif self.keeps_others:
-                name = role_of(self.view.tags(index)).name
-            if name:
+        for index, listed in self._planned.items():
+            if name := role_of(listed).name:
                 found.setdefault(name, index)
         return found
+
+    @cached_property
+    def _planned(self) -> dict[int, Sequence[str]]:
+        """The Kale tags that each code cell will have, without settings that rules give."""
+        found: dict[int, Sequence[str]] = {}
+        for index in self.view.code:
+            desired = self.cells.get(index)
+            if desired is not None and desired.role is not None:
+                found[index] = desired.kale_tags
+            elif self.unmatched in {"keep", "error"} or (desired and desired.is_set_up):
+                found[index] = self.view.tags(index)
+            else:
+                found[index] = ["skip"] if self.unmatched == "skip" else []
+        return found
+
+    @cached_property
+    def _steps(self) -> dict[int, str]:
+        """The step that each code cell will be in."""
+        steps = outline(self.view.notebook, self._planned).steps
+        return {cell: one.name for one in steps if one.notebook is None for cell in one.cells}
 
     def _cell(self, index: int, rules: tuple[Rule, ...]) -> DesiredCell:
         """What *rules* want of the cell *index*, but for the settings of its step."""
@@ -149,32 +194,53 @@ class DesiredCells:
                 continue
             if not _same(self._filled(rule.role, rule, index), role):
                 continue  # a base's rule, overruled
-            if rule.prev is not None and rule.layer >= step.prev_layer:
-                if rule.layer > step.prev_layer:
-                    step.prev.clear()
-                    step.prev_layer = rule.layer
-                for given in rule.prev:
-                    prev = self._filled(given, rule, index)
-                    step.prev.setdefault(prev.value, prev)
-            for given in rule.settings:
-                self._add_setting(step, role, self._filled(given, rule, index), rule.layer)
+            self._take(step, role.value, rule, index)
 
-    def _add_setting(self, step: _Step, role: Given, given: Given, layer: int) -> None:
+    def _take(self, step: _Step, name: str, rule: Rule, index: int) -> None:
+        """Take what *rule*, which selects the cell *index*, sets for the step *name*."""
+        if rule.prev is not None and rule.layer >= step.prev_layer:
+            if rule.layer > step.prev_layer:
+                step.prev.clear()
+                step.prev_layer = rule.layer
+            for given in rule.prev:
+                if given.value == KEEP:
+                    present = role_of(self.view.tags(step.first)).prev
+                    step.prev |= {one: replace(given, value=one) for one in present}
+                    continue
+                prev = self._filled(given, rule, index)
+                step.prev.setdefault(prev.value, prev)
+        for given in rule.settings:
+            self._add_setting(step, name, self._filled(given, rule, index), rule.layer)
+
+    def _add_setting(self, step: _Step, name: str, given: Given, layer: int) -> None:
         key = (given.kind, given.key)
         old, old_layer = step.settings.get(key, (given, -1))
+        values = ["`null`" if one.removes else f"`{one.value}`" for one in (given, old)]
         if old_layer < layer:
             step.settings[key] = (given, layer)
-        elif old_layer == layer and old.value != given.value:
-            name = f"`{given.kind}`" if not given.key else f"the {given.kind} `{given.key}`"
+        elif old_layer == layer and values[0] != values[1]:
+            what = f"`{given.kind}`" if not given.key else f"the {given.kind} `{given.key}`"
             self.diagnostics.append(
                 error(
-                    "conflicting-settings",
-                    f"step `{role.value}` gets two values for {name}",
-                    given.label.with_text(f"`{given.value}`"),
-                    also=[old.label.with_text(f"`{old.value}`")],
+                    "conflicting-rules",
+                    f"step `{name}` gets two values for {what}",
+                    given.label.with_text(values[0]),
+                    also=[old.label.with_text(values[1])],
                     help="keep it in one of the rules",
                 )
             )
+
+    def _without_step(self, index: int, rule: Rule) -> Diagnostic:
+        given = (*rule.settings, *(rule.prev or ()))
+        return error(
+            "setting-without-step",
+            f"cell {index} of {self.view.notebook.name} is in no step, so it takes no settings",
+            given[0].label if given else rule.label,
+            also=[rule.label.with_text(f"this rule selects cell {index}")],
+            notes=[f"cell {index}: `{first_line(self.view.source(index))}`"],
+            help="name the step in the rule, `step: NAME`; or select steps only, as "
+            "`tagged: 'step:.+'` does",
+        )
 
     def _filled(self, given: Given, rule: Rule, index: int) -> Given:
         """*given* without holes, checked."""
@@ -344,6 +410,7 @@ def _filled_settings(notebook: Notebook, target: Target) -> dict[str, object]:
             str(Given(kind, name, text, pipeline["steps_defaults"].label).tag())
             for kind, entries in defaults.items()
             for name, text in (entries or {}).items()
+            if text is not None
         ]
     return wanted
 

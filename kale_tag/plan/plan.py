@@ -12,7 +12,7 @@ from kale_tag.kale.view import TaggedNotebook
 from kale_tag.notebook.model import MISSING, Notebook, first_line
 from kale_tag.plan.desired import DesiredCell, DesiredCells, settings_changes
 from kale_tag.plan.select import Selection, View, check_counts, select
-from kale_tag.spec.model import Change, Spec, Target
+from kale_tag.spec.model import Change, Given, Spec, Target
 
 if TYPE_CHECKING:
     from kale_tag.upgrade.upgrade import Upgraded
@@ -79,8 +79,7 @@ def _plan(
         selections, desired = earlier.selections, earlier.desired
     else:
         selections = select(spec.rules, view)
-        keeps = spec.unmatched in {"keep", "error"}
-        wants = DesiredCells(selections, view, target.variables, keeps_others=keeps)
+        wants = DesiredCells(selections, view, target.variables, unmatched=spec.unmatched)
         diagnostics, desired = wants.diagnostics, wants.cells
     if earlier is None:
         diagnostics += (*check_counts(selections, view), *_rename_diagnostics(spec, view))
@@ -164,8 +163,12 @@ class _Planner:
                 new = self._tags(index, desired, present)
             if desired is not None and desired.role is not None:
                 path = desired.role.key if desired.role.kind == "notebook" else None
-            elif self.spec.unmatched != "keep" and self.view.types[index] == "code":
-                new = self._unmatched(index, present)
+            elif (
+                self.spec.unmatched != "keep"
+                and self.view.types[index] == "code"
+                and not (desired and desired.is_set_up)
+            ):
+                new = self._unmatched(index, new)
                 path = None
             final[index] = new
             metadata = self.view.notebook.metadata_of(index)
@@ -203,6 +206,8 @@ class _Planner:
             if sorted(kale) != sorted(want):
                 kale = want  # else they keep their order: only special tags make it matter
             left = [*kale, *foreign]
+        elif desired.settings:
+            left = _set_up(left, desired.settings)
         left += (tag for tag in dict.fromkeys(desired.add) if tag not in left)
         return present if left == list(present) else left
 
@@ -317,3 +322,29 @@ class _Planner:
         text = planned[cell][int(label.path[1])]
         given = (one for one in desired.settings if str(one.tag()) == text)
         return next((one.label.with_text(label.text) for one in given), None)
+
+
+def _set_up(listed: Sequence[str], given: Sequence[Given]) -> list[str]:
+    """The tags *listed* with other settings; a value takes the place of the old one."""
+    wanted: dict[tuple[str, str], list[str]] = {}
+    for one in given:
+        tag = one.tag()
+        wanted.setdefault(_setting(tag), []).extend(() if one.removes else [str(tag)])
+    new: list[str] = []
+    for text in listed:
+        old = tags.parse(text)
+        key = _setting(old) if old else ("", "")
+        new += wanted.get(key, [text])
+        if key in wanted:
+            wanted[key] = []
+    if missing := [text for texts in wanted.values() for text in texts]:
+        kale = [*filter(tags.is_kales, new), *missing]
+        parsed = [tag for tag in map(tags.parse, kale) if tag is not None]
+        ordered = [str(tag) for tag in tags.in_order(parsed)] if len(parsed) == len(kale) else kale
+        new = [*ordered, *(text for text in new if not tags.is_kales(text))]
+    return new
+
+
+def _setting(tag: tags.Tag) -> tuple[str, str]:
+    """What *tag* sets: all `prev` together are one setting."""
+    return tag.kind, "" if tag.kind == "prev" else tag.key

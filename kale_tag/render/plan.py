@@ -147,7 +147,7 @@ def _cell_value(change: Change, notebook: Notebook) -> dict[str, object]:
 def _described(rule: Rule) -> str:
     role = rule.role
     if role is None:
-        return "adds and removes tags"
+        return "changes settings" if rule.sets_up_steps else "adds and removes tags"
     if role.kind in {"step", "notebook"}:
         return f"{role.kind} {role.value}"
     return role.kind

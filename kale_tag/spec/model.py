@@ -71,6 +71,9 @@ class Expect:
 ABOVE = "step-above"
 """The `prev` that means the step that starts above; no step can have this name."""
 
+KEEP = "prev-kept"
+"""The `prev` that means those that the step has, `prev: keep`; no step can have this name."""
+
 
 @dataclass(frozen=True, slots=True)
 class Given:
@@ -80,6 +83,7 @@ class Given:
     key: str  # in a mapping such as `limits`; the path of a `notebook`, which may have holes
     value: str  # may have holes, see `template`
     label: Label
+    removes: bool = False  # null: the step loses the setting; it has no value
     is_literal: bool = field(init=False, compare=False)  # without holes
 
     def __post_init__(self) -> None:
@@ -101,7 +105,7 @@ class Rule:
     label: Label
     selector: Selector
     expect: Expect
-    role: Given | None  # None: the rule only adds or removes foreign tags
+    role: Given | None  # None: the rule keeps it, and all that it does not set
     prev: tuple[Given, ...] | None  # None: not given; (): the step depends on none
     settings: tuple[Given, ...]
     add: tuple[Given, ...]  # tags of other tools
@@ -113,6 +117,11 @@ class Rule:
         """Everything that the rule gives its cells."""
         role = () if self.role is None else (self.role,)
         return (*role, *(self.prev or ()), *self.settings, *self.add)
+
+    @property
+    def sets_up_steps(self) -> bool:
+        """Whether it sets how the steps of its cells run, whatever the role of the cells."""
+        return self.prev is not None or bool(self.settings)
 
     @property
     def place(self) -> str:

@@ -17,7 +17,7 @@ from kale_tag.kale.settings import CompileOptions
 from kale_tag.rules.registry import groups
 from kale_tag.spec import template
 from kale_tag.spec.compile_section import merged, read_compile
-from kale_tag.spec.model import ABOVE, Given, NotebookEntry, Rule, SettingValue, Spec, Target
+from kale_tag.spec.model import ABOVE, KEEP, Given, NotebookEntry, Rule, SettingValue, Spec, Target
 from kale_tag.spec.rule import check_tag, read_entries, read_rule
 
 KEYS = (
@@ -298,15 +298,17 @@ def _pipeline(form: Form, node: Node) -> dict[str, SettingValue]:
     return found
 
 
-def _steps_defaults(form: Form, node: Node) -> dict[str, dict[str, str] | None]:
+def _steps_defaults(form: Form, node: Node) -> dict[str, dict[str, str | None] | None]:
     """Kale's list of tags as a mapping of kinds, which merges when it is extended."""
-    merged: dict[str, dict[str, str] | None] = {}
+    merged: dict[str, dict[str, str | None] | None] = {}
     for key, value in form.record(node, tuple(tags.DEFAULTS), "`steps_defaults`").items():
         if is_null(value):
             merged[tags.DEFAULTS[key]] = None
             continue
         entries = tuple(read_entries(form, key, value))
-        merged[tags.DEFAULTS[key]] = {given.key: given.value for given in entries}
+        merged[tags.DEFAULTS[key]] = {
+            given.key: None if given.removes else given.value for given in entries
+        }
         for given in entries:
             for found in template.groups(given.value):
                 form.diagnostic(
@@ -406,7 +408,7 @@ def _check_steps(form: Form, spec: Spec) -> None:
             for prev in rule.prev or ():
                 slip = form.diagnostics and nearest(prev.value, known)
                 certain = spec.unmatched != "keep" or slip
-                known_later = prev.value == ABOVE or template.has_holes(prev.value)
+                known_later = prev.value in {ABOVE, KEEP} or template.has_holes(prev.value)
                 if rule.role and prev.value not in known and certain and not known_later:
                     form.diagnostic(
                         "unknown-prev",
@@ -426,7 +428,11 @@ def _check_cycles(form: Form, spec: Spec) -> None:
         if any(layer < rule.layer for layer, _ in step.values()):
             step.clear()  # a file's own `prev` replaces that of its base
         # Who depends on the step above alone is in no cycle: no way round leads up all the time.
-        step |= {one.value: (rule.layer, one.label) for one in rule.prev if one.value != ABOVE}
+        step |= {
+            one.value: (rule.layer, one.label)
+            for one in rule.prev
+            if one.value not in {ABOVE, KEEP}
+        }
     if cycle := find_cycle(edges):
         labels = [
             edges[step][prev][1].with_text(f"`{step}` depends on `{prev}`")

@@ -5,12 +5,12 @@ from collections.abc import Iterator
 
 from kale_tag.diagnostics import Label
 from kale_tag.fields.fields import Form, kind, narrowed
-from kale_tag.fields.yaml_tree import Mapping, Node, Scalar, Sequence
+from kale_tag.fields.yaml_tree import Mapping, Node, Scalar, Sequence, is_null
 from kale_tag.kale import tags
 from kale_tag.kale.checks import why_reserved
 from kale_tag.kale.tags import corrected
 from kale_tag.spec import template
-from kale_tag.spec.model import ABOVE, Expect, Given, Index, Pattern, Rule, Selector
+from kale_tag.spec.model import ABOVE, KEEP, Expect, Given, Index, Pattern, Rule, Selector
 
 SELECTORS = ("index", "source", "heading", "id", "tagged", "cell_type", "not")
 ROLES = ("tag", "step", "notebook", "untag")
@@ -44,7 +44,7 @@ def _read_fields(form: Form, node: Mapping, values: dict[str, Node], layer: int)
         selector=selector,
         expect=_expect(form, values.get("expect"), selector),
         role=_role(form, role, values[role]) if role else None,
-        prev=tuple(_texts(form, "prev", values["prev"])) if "prev" in values else None,
+        prev=_prev(form, values["prev"]) if "prev" in values else None,
         settings=tuple(_settings(form, values)),
         add=tuple(_added(form, values["add"])) if "add" in values else (),
         remove=_patterns(form, values["remove"], "`remove`") if "remove" in values else (),
@@ -53,23 +53,25 @@ def _read_fields(form: Form, node: Mapping, values: dict[str, Node], layer: int)
 
 
 def _check_effect(form: Form, node: Mapping, rule: Rule) -> None:
-    """Note a rule that changes nothing, and settings that have no step."""
+    """Note a rule that changes nothing, and settings of cells that get another role."""
     keys = {name.text: name.label for name, _ in node.entries}
     if keys and not {"add", "remove", *ROLES, *SETTINGS} & keys.keys():
         form.diagnostic(
             "no-effect",
             "this rule does not set what its cells become",
             rule.label,
-            help="give it `tag`, `step`, `notebook` or `untag`, or `add` or `remove`",
+            help="give it `tag`, `step`, `notebook` or `untag`, a setting such as `limits`, or "
+            "`add` or `remove`",
         )
-    if "step" not in keys and (stray := [key for key in SETTINGS if key in keys]):
+    role = next((key for key in ROLES if key in keys), "step")
+    if role != "step" and (stray := [key for key in SETTINGS if key in keys]):
         names = " and ".join(f"`{key}`" for key in stray)
         form.diagnostic(
             "setting-without-step",
-            f"{names} in a rule without `step`: only a step has {'them' if stray[1:] else 'it'}",
+            f"{names} in a rule with `{role}`: only a step has {'them' if stray[1:] else 'it'}",
             keys[stray[0]],
             also=[keys[key] for key in stray[1:]],
-            help="name the step in the same rule: `step: NAME`",
+            help=f"write `step: NAME` instead of `{role}`, or remove {names}",
         )
 
 
@@ -168,7 +170,7 @@ def _check_given(form: Form, given: Given, key: Label | None = None) -> None:
     """Check the tag of *given*; if the value has holes, only its key."""
     if given.kind == "prev" and given.value == ABOVE:
         return
-    if not template.has_holes(given.value):
+    if not given.removes and not template.has_holes(given.value):
         check_tag(form, given, key)
     elif key is not None:
         _check_parts(form, given, key, only_key=True)
@@ -228,6 +230,8 @@ def _settings(form: Form, values: dict[str, Node]) -> Iterator[Given]:
         node = values[key]
         if setting.key is not None:
             yield from read_entries(form, key, node)
+        elif is_null(node):
+            yield Given(setting.name, "", "", node.label, removes=True)
         elif words := setting.parts[0].words:
             if word := form.choice(node, words, f"`{key}`"):
                 yield Given(setting.name, "", word, node.label)
@@ -240,11 +244,17 @@ def read_entries(form: Form, key: str, node: Node) -> Iterator[Given]:
     setting = tags.SETTINGS[key]
     read = form.quantity if setting.parts[-1].name == "quantity" else form.written
     for name, value in form.mapping(node, f"`{key}`"):
-        text = read(value, f"`{name.text}`")
+        text = "" if is_null(value) else read(value, f"`{name.text}`")
         if text is not None:
-            given = Given(setting.name, name.text, text, value.label)
+            given = Given(setting.name, name.text, text, value.label, removes=is_null(value))
             _check_given(form, given, name.label)
             yield given
+
+
+def _prev(form: Form, node: Node) -> tuple[Given, ...]:
+    if isinstance(node, Scalar) and node.value == "keep":
+        return (Given("prev", "", KEEP, node.label),)
+    return tuple(_texts(form, "prev", node))
 
 
 def _texts(form: Form, kind: str, node: Node) -> Iterator[Given]:
@@ -266,13 +276,25 @@ def _added(form: Form, node: Node) -> Iterator[Given]:
                 "kale-tag-added",
                 f"`{text}` is a Kale tag; `add` is for the tags of other tools",
                 item.label,
-                help="use the key of that name, such as `step:` or `tag:`",
+                help=f"write `{_as_key(text)}` in the rule instead of `add`",
             )
         elif "," in text:
             message = f"`{text}` is no tag: nbformat allows no comma in one"
             form.diagnostic("invalid-tag", message, item.label, help="make a list of several tags")
         else:
             yield Given("add", "", text, item.label)
+
+
+def _as_key(text: str) -> str:
+    """How a rule gives the Kale tag *text*."""
+    kind, _, rest = text.partition(":")
+    if kind in tags.SPECIAL:
+        return f"tag: {kind}"
+    tag = tags.parse(text)
+    setting = tags.KINDS[kind].spec_key if tag else ""
+    if tag is None or not setting:
+        return f"{'step' if kind == 'block' else kind}: {rest or 'NAME'}"
+    return f"{setting}: {{{tag.key}: {tag.value}}}" if tag.key else f"{setting}: {tag.value}"
 
 
 def _patterns(form: Form, node: Node, what: str) -> tuple[Pattern, ...]:

@@ -71,10 +71,10 @@ LISTED_DEFAULTS = st.lists(
     max_size=2,
 )
 ENTRIES: dict[str, st.SearchStrategy[Any]] = {
-    "limits": mapping(KEYS, QUANTITIES | HOLED),
-    "labels": mapping(POD_KEYS, LINES | HOLED),
-    "annotations": mapping(POD_KEYS, LINES | HOLED),
-    "secrets": mapping(VARIABLES, SECRETS | HOLED),
+    "limits": mapping(KEYS, QUANTITIES | HOLED | st.none()),
+    "labels": mapping(POD_KEYS, LINES | HOLED | st.none()),
+    "annotations": mapping(POD_KEYS, LINES | HOLED | st.none()),
+    "secrets": mapping(VARIABLES, SECRETS | HOLED | st.none()),
 }
 
 DEFAULTS = {kind: entries | st.none() for kind, entries in ENTRIES.items()}
@@ -113,10 +113,10 @@ ANYWHERE: dict[str, st.SearchStrategy[Any]] = {
 }
 WITH_STEP: dict[str, st.SearchStrategy[Any]] = {
     **ENTRIES,
-    "prev": one_or_more(NAMES | st.just("step-above"), 0),
-    "image": st.sampled_from(["python:3.12", " ", "é"]) | HOLED,
-    "cache": st.sampled_from(["enabled", "disabled"]),
-    "report": st.sampled_from(["enabled", "disabled"]),
+    "prev": one_or_more(NAMES | st.sampled_from(["step-above", "keep"]), 0),
+    "image": st.sampled_from(["python:3.12", " ", "é", None]) | HOLED,
+    "cache": st.sampled_from(["enabled", "disabled", None]),
+    "report": st.sampled_from(["enabled", "disabled", None]),
 }
 REFERENCE = st.fixed_dictionaries({"name": NAMES, "path": TEXTS | HOLED})
 
@@ -124,7 +124,7 @@ REFERENCE = st.fixed_dictionaries({"name": NAMES, "path": TEXTS | HOLED})
 @st.composite
 def rules(draw: st.DrawFn) -> Spec:
     selectors = draw(some_of(SELECTORS, 1))
-    role = draw(st.sampled_from((*rule.ROLES, "step", "step", "step", "")))
+    role = draw(st.sampled_from((*rule.ROLES, "step", "step", "step", "", "none")))
     made: Spec = {**selectors, **draw(some_of(ANYWHERE))}
     match role:
         case "tag":
@@ -135,6 +135,8 @@ def rules(draw: st.DrawFn) -> Spec:
             made["notebook"] = draw(REFERENCE)
         case "untag":
             made["untag"] = True
+        case "none":
+            made |= draw(some_of(WITH_STEP, 1))
         case _:
             made.setdefault("add", draw(FOREIGN))
     return made
