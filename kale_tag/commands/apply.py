@@ -8,6 +8,7 @@ from typing import ClassVar
 from kale_tag.commands.shared import batch
 from kale_tag.commands.shared.options import (
     BatchOptions,
+    FormatOptions,
     NotebookPaths,
     ReanchorOptions,
     SpecPaths,
@@ -26,7 +27,7 @@ from kale_tag.spec.model import Change
 
 
 @dataclass(kw_only=True)
-class WriteOptions(BatchOptions):
+class WriteOptions(FormatOptions, BatchOptions):
     """Of the commands that change notebooks."""
 
     interactive: bool = option(
@@ -130,19 +131,19 @@ def _write(
         jobs=options.jobs,
         quiet=options.quiet or options.interactive,
     )
+    written = not options.all_or_nothing
     try:
         for outcome in batch.run(targets, how):
             report.add(outcome)
-            if not options.all_or_nothing:
-                _print(outcome, report, options)
-        written = not options.all_or_nothing or _commit(report)
+        if options.all_or_nothing:
+            written = _commit(report)
     finally:
+        if written:  # also before an interruption
+            _print_changes(report, options)
         for outcome in report.outcomes:
             if outcome.staged is not None:
                 outcome.staged.discard()
         report.close(verbose=options.verbose, quiet=options.quiet)
-    for outcome in report.outcomes if options.all_or_nothing and written else ():
-        _print(outcome, report, options)
     _print_end(report, options, written=written)
     return report.exit_code
 
@@ -178,6 +179,16 @@ def _print_end(report: Report, options: WriteOptions, *, written: bool) -> None:
         left = "" if written else "; nothing was written"
         verb = options.verb if written else "to change"
         print(f"{report.summary(verb)}{left}", file=out)
+
+
+def _print_changes(report: Report, options: WriteOptions) -> None:
+    """Print what was done to each notebook, or to many of them, equal changes once."""
+    together = [] if options.verbose else [*report.shared_changes()]
+    if together and not options.quiet and options.format == "text":
+        print(*together, sep="\n")
+    for outcome in report.outcomes:
+        if outcome.output is not None or not together:
+            _print(outcome, report, options)
 
 
 def _print(outcome: batch.Outcome, report: Report, options: WriteOptions) -> None:

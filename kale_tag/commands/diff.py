@@ -6,13 +6,13 @@ from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from functools import partial
-from typing import Literal, TypeVar
+from typing import TypeVar
 
-from kale_tag.commands.shared.options import PrintOptions, argument, option
+from kale_tag.commands.shared.options import PrintOptions, ReviewOptions, argument, option
 from kale_tag.commands.shared.report import print_diagnostic, style_for
 from kale_tag.commands.shared.revisions import Comparison, Version, VersionPair, find_versions
 from kale_tag.compare.diff import diff_notebooks
-from kale_tag.diagnostics import UserError, error
+from kale_tag.diagnostics import UserError
 from kale_tag.notebook.model import Notebook
 from kale_tag.notebook.read import read_notebook
 from kale_tag.render import diff as render
@@ -20,16 +20,13 @@ from kale_tag.render.diff import ComparedNotebook
 
 T = TypeVar("T")
 
-LEAST = 4_000
-"""Bytes of Markdown that hold what is always there: both names, some rows, what is left out."""
-
 FAST_COUNT = 40
 FAST_BYTES = 4_000_000
 """From here on msgspec saves more than its import takes: two are read, and all of their cells."""
 
 
 @dataclass(kw_only=True)
-class DiffOptions(PrintOptions):
+class DiffOptions(ReviewOptions, PrintOptions):
     """The options of `kale-tag diff`."""
 
     paths: list[str] = argument(
@@ -39,17 +36,7 @@ class DiffOptions(PrintOptions):
         "the work tree; nothing, which stands for HEAD. After `--`: the paths to compare.",
         separator=True,
     )
-    format: Literal["text", "json", "markdown"] = option(
-        "text", "How to print the result: text, json, or markdown for a pull request."
-    )
-    limit: int = option(
-        65_536,
-        "The most bytes of Markdown to print. Default: the limit of a comment on GitHub; that of a "
-        "job summary is 1048576.",
-        "BYTES",
-    )
-    exit_code: bool = option(False, "Exit 1 if anything differs.")
-    verbose: bool = option(False, "List unchanged notebooks too.", short="-v")
+    verbose: bool = option(False, "Show each notebook, unchanged ones too.", short="-v")
 
 
 def diff(options: DiffOptions) -> int:
@@ -63,8 +50,7 @@ def diff(options: DiffOptions) -> int:
 
     kale-tag diff main...HEAD --format markdown
     """
-    if options.limit < LEAST:
-        raise UserError(error("wrong-arguments", f"`--limit` must be at least {LEAST}"))
+    options.check_limit()
     style = style_for(options.color, sys.stdout.isatty())
     done: list[ComparedNotebook] = []
     with ExitStack() as stack:
@@ -76,9 +62,9 @@ def diff(options: DiffOptions) -> int:
                 sys.stdout.flush()
                 print_diagnostic(diagnostic)
             done.append(one)
-            if options.format == "text" and not options.quiet:
-                for line in render.as_text(one, style, verbose=options.verbose):
-                    print(line)
+    if options.format == "text" and not options.quiet:
+        for line in render.all_as_text(done, style, verbose=options.verbose):
+            print(line)
     _print_end((comparison.before, comparison.after), done, options)
     if any(one.diagnostics for one in done):
         return 2
@@ -134,9 +120,9 @@ def _read(data: bytes, version: Version, *, fast: bool) -> Notebook:
 
 def _print_end(names: render.Names, done: list[ComparedNotebook], options: DiffOptions) -> None:
     if options.format == "markdown":
-        from kale_tag.render.diff_markdown import as_markdown  # noqa: PLC0415  seldom asked for
+        from kale_tag.render.diff_markdown import as_markdown, title_of  # noqa: PLC0415  seldom
 
-        print(as_markdown(names, done, options.limit), end="")
+        print(as_markdown(title_of(names), done, options.limit), end="")
     elif options.format == "json":
         print(render.as_json(names, done))
     elif not options.quiet:

@@ -8,7 +8,13 @@ from dataclasses import dataclass
 
 from kale_tag import files
 from kale_tag.commands.shared import batch
-from kale_tag.commands.shared.options import BatchOptions, ReanchorOptions, SpecPaths, option
+from kale_tag.commands.shared.options import (
+    BatchOptions,
+    ReanchorOptions,
+    ReviewOptions,
+    SpecPaths,
+    option,
+)
 from kale_tag.commands.shared.report import Report, style_for
 from kale_tag.commands.shared.targets import STDIN, find_targets
 from kale_tag.diagnostics import Diagnostic, Label, Source, UserError, count, error, warning
@@ -22,7 +28,7 @@ SHOWN = 5
 
 
 @dataclass(kw_only=True)
-class PlanOptions(SpecPaths, ReanchorOptions, BatchOptions):
+class PlanOptions(SpecPaths, ReanchorOptions, ReviewOptions, BatchOptions):
     """The options of `kale-tag plan`."""
 
     output: str = option(
@@ -47,48 +53,44 @@ def plan(options: PlanOptions) -> int:
 
     kale-tag plan specs/ -o patches/
     """
+    form = options.format
     if options.output:
-        also = "--format json" if options.output == STDIN and options.format == "json" else ""
+        also = f"--format {form}" if options.output == STDIN and form != "text" else ""
         _check_output(options.paths, "--diff" if options.diff else also)
-    style = style_for(options.color, sys.stdout.isatty())
-    as_json = options.format == "json"
-    report = Report(style)
+    options.check_limit()
+    report = Report(style_for(options.color, sys.stdout.isatty()))
     targets = find_targets(options.paths)
     report.keep(targets.diagnostics)
     report.unusable = targets.unusable
     how = batch.Work(
-        _show(options, style),
-        diff=options.diff and not as_json,
+        _show(options, report.style),
+        diff=options.diff and form == "text",
+        compare=form == "markdown",
         patch=bool(options.output),
         reanchor=options.reanchor,
         jobs=options.jobs,
         quiet=options.quiet,
     )
     folder = _Folder(options.output) if options.output else None
+    printed = form == "text" and not options.quiet and options.output != STDIN
     try:
         for outcome in batch.run(targets, how):
             report.add(outcome)
             if folder is not None and not outcome.failed:
-                try:
-                    folder.add(outcome.name, outcome.patch)
-                except UserError as exc:
-                    report.fail(outcome, exc)
-            if options.quiet or outcome.failed or as_json or options.output == STDIN:
-                continue
-            if options.diff:
-                sys.stdout.flush()
-                sys.stdout.buffer.write(outcome.diff)
-            else:
-                _print(outcome, style, verbose=options.verbose)
+                _write(outcome, folder, report)
+        if printed:
+            _print_plans(report, options)
         if folder is not None:
             report.keep(folder.finish())
     finally:
         report.close(verbose=options.verbose, quiet=options.quiet)
-    if as_json:
+    if form == "json":
         print(report.as_json(written=False))
-    elif report.outcomes and not options.diff and not options.quiet and options.output != STDIN:
+    elif form == "markdown":
+        _print_markdown(report, options.limit)
+    elif printed and report.outcomes and not options.diff:
         _print_end(report, options.paths, folder)
-    return report.exit_code
+    return report.exit_code or int(options.exit_code and bool(report.changed))
 
 
 class _Folder:
@@ -146,6 +148,13 @@ class _Folder:
             files.write(path, text.encode())
 
 
+def _write(outcome: batch.Outcome, folder: _Folder, report: Report) -> None:
+    try:
+        folder.add(outcome.name, outcome.patch)
+    except UserError as exc:
+        report.fail(outcome, exc)
+
+
 def _check_output(paths: Sequence[str], other: str) -> None:
     if STDIN in paths:
         other = "`-`: a patch names its notebook by its path"
@@ -184,8 +193,30 @@ def _show(options: PlanOptions, style: Style) -> batch.Show:
     return show
 
 
-def _print(outcome: batch.Outcome, style: Style, *, verbose: bool) -> None:
-    if outcome.text:
-        print(style.bold(outcome.name), outcome.text, sep="\n", end="")
-    elif verbose:
-        print(style.dim(f"{outcome.name}: no changes"))
+def _print_plans(report: Report, options: PlanOptions) -> None:
+    """Print the changes of each notebook, or of many notebooks the equal ones once."""
+    each = options.diff or options.explain or options.verbose
+    together = [] if each else [*report.shared_changes()]
+    for outcome in report.outcomes:
+        if outcome.failed or (outcome.changed and together):
+            continue
+        if options.diff:
+            sys.stdout.flush()
+            sys.stdout.buffer.write(outcome.diff)
+        elif outcome.text:
+            print(report.style.bold(outcome.name), outcome.text, sep="\n", end="")
+        elif options.verbose:
+            print(report.style.dim(f"{outcome.name}: no changes"))
+    for line in together:
+        print(line)
+
+
+def _print_markdown(report: Report, limit: int) -> None:
+    from kale_tag.render.diff import ComparedNotebook  # noqa: PLC0415  seldom asked for
+    from kale_tag.render.diff_markdown import as_markdown  # noqa: PLC0415  see above
+
+    done = [
+        ComparedNotebook(one.name, one.name, True, one.compared, one.diagnostics * one.failed)
+        for one in report.outcomes
+    ]
+    print(as_markdown("What the plan changes", done, limit), end="")

@@ -7,13 +7,21 @@ import json
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
-from kale_tag.compare.diff import NOTHING, CellChange, NotebookDiff, Regrouped, StepChange
+from kale_tag.compare.diff import (
+    NOTHING,
+    CellChange,
+    ComparedCell,
+    NotebookDiff,
+    Regrouped,
+    StepChange,
+)
 from kale_tag.diagnostics import Diagnostic
 from kale_tag.kale.metadata import PATH_KEY
 from kale_tag.kale.outline import Step
 from kale_tag.notebook.json_value import same
 from kale_tag.notebook.model import MISSING
-from kale_tag.render import diagnostics
+from kale_tag.render import diagnostics, shared_changes
+from kale_tag.render.shared_changes import FEW, SharedChange, in_cell, in_setting
 from kale_tag.render.text import (
     Style,
     as_written,
@@ -96,6 +104,40 @@ def as_text(one: ComparedNotebook, style: Style, *, verbose: bool) -> Iterator[s
         yield f"  {cells_named(group)}  {style.yellow(f'~ {block(group.after)}')}" + style.dim(
             f", before {block(group.before)}"
         )
+
+
+def all_as_text(done: Sequence[ComparedNotebook], style: Style, *, verbose: bool) -> Iterator[str]:
+    """What differs in each notebook, or in many of them equal differences once."""
+    modified = [one for one in done if one.diff and one.change == "modified"]
+    together = len(modified) > FEW and not verbose
+    for one in done:
+        if not together or one not in modified:
+            yield from as_text(one, style, verbose=verbose)
+    if together:
+        yield from shared_changes.as_text(changes_of(modified), style)
+
+
+def changes_of(done: Sequence[ComparedNotebook]) -> Iterator[tuple[str, SharedChange]]:
+    """The changes of cells and settings, and of the steps of other cells, each by its notebook."""
+    for one in done:
+        diff = one.diff or NOTHING
+        for cell in diff.cells:
+            yield from (
+                (one.name, found) for found in in_cell(*map(_metadata, (cell.before, cell.after)))
+            )
+        for setting in diff.settings:
+            found = in_setting(setting.key, setting.before, setting.after)
+            yield from ((one.name, change) for change in found)
+        for group in diff.regrouped:
+            yield (
+                one.name,
+                SharedChange("other cells", (block(group.before),), (block(group.after),)),
+            )
+
+
+def _metadata(cell: ComparedCell) -> dict[str, object]:
+    path = {} if cell.path is MISSING else {PATH_KEY: cell.path}
+    return {"tags": list(cell.tags), **path}
 
 
 def as_json(names: Names, done: Sequence[ComparedNotebook]) -> str:

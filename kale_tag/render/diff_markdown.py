@@ -14,27 +14,28 @@ from kale_tag.diagnostics import count
 from kale_tag.graph.graph import MAX_CHARACTERS, MAX_EDGES, Arrow, Node, Stroke, flowchart
 from kale_tag.kale.outline import Outline
 from kale_tag.notebook.model import MISSING
+from kale_tag.render import shared_changes
 from kale_tag.render.diff import (
     ComparedNotebook,
     Names,
     block,
     cells_named,
+    changes_of,
     counts,
     path_changes,
     place,
     remark,
     title,
 )
+from kale_tag.render.shared_changes import FEW, Paint
 from kale_tag.render.text import as_written, differences, one_line
 
 LIMIT = 65_536
 """Most characters of a comment on GitHub; we count bytes of UTF-8, to be safe."""
 
-FOLD = 3
-"""More notebooks than these are folded."""
-
-LINES, WIDTH, REASON = 60, 160, 400
-"""How many lines of one notebook, and characters of one text and of a message are shown."""
+LINES, WIDTH, REASON, NAMES = 60, 160, 400, 10
+"""How many lines of one notebook, characters of one text and of a message, and names of notebooks
+with the same changes are shown."""
 
 _RESERVE = 1_000  # for the note about what is left out
 
@@ -53,21 +54,33 @@ Marks = Mapping[str, tuple[str, str]]
 """The class and the mark of each step that differs, by name."""
 
 
-def as_markdown(names: Names, done: Sequence[ComparedNotebook], limit: int = LIMIT) -> str:
+def title_of(names: Names) -> str:
+    """The headline of a comparison of two revisions, files or folders."""
+    return f"Tags, settings and steps: {_side(names[0])} → {_side(names[1])}"
+
+
+def as_markdown(title: str, done: Sequence[ComparedNotebook], limit: int = LIMIT) -> str:
     """Headline, table, and a part for each notebook that differs, *limit* bytes in all.
 
-    What does not fit is named at the end.
+    In many notebooks, equal changes and graphs are shown once. What does not fit is named at the
+    end.
     """
     differ, _, failed = counts(done)
-    head = f"### Tags, settings and steps: {_side(names[0])} → {_side(names[1])}\n\n"
+    head = f"### {title}\n\n"
     if not differ and not failed:
         return f"{head}Nothing differs.\n"
-    parts = [head, *_failures(done, failed, limit // 8), *_table(done, limit // 3)]
-    found = [(one, one.diff) for one in done if one.diff]
+    parts = [head, *_failures(done, failed, limit // 8)]
+    found = _equal_once(done)
+    if differ > FEW:
+        parts += _changes(done, limit // 8)
+    parts += _table(found, limit // 3)
     left = limit - _RESERVE - sum(map(_size, parts))
     without_graphs, without_all = [], []
-    for one, diff in found:
-        start, graphs, end = _section(one, diff, fold=len(found) > FOLD)
+    drawn: dict[str, str] = {}
+    for one, diff, others in found:
+        start, graphs, end = _section(one, diff, others, fold=differ > FEW)
+        if graphs and (known := drawn.setdefault(graphs, one.name)) != one.name:
+            graphs = f"The graphs are those of {code(known)}.\n\n"
         if _size(start + graphs + end) > left:
             if _size(start + end) > left:
                 without_all.append(one.name)
@@ -106,18 +119,51 @@ def _failures(done: Sequence[ComparedNotebook], failed: int, room: int) -> Itera
         yield "\n"
 
 
-def _table(done: Sequence[ComparedNotebook], room: int) -> Iterator[str]:
-    differ = [(one, one.diff) for one in done if one.diff]
-    if not differ:
-        return
-    yield "| notebook | cells | settings | steps |\n|---|---|---|---|\n"
-    rows = [_row(one, diff) for one, diff in differ]
-    yield from _fitting(rows, room, lambda more: f"\nand {count(more, 'more notebook')}\n")
+def _equal_once(
+    done: Sequence[ComparedNotebook],
+) -> list[tuple[ComparedNotebook, NotebookDiff, list[str]]]:
+    """Each notebook that differs, with the names of those below that differ in the same way."""
+    found: dict[object, tuple[ComparedNotebook, NotebookDiff, list[str]]] = {}
+    for one in done:
+        if one.diff:
+            key = one.name
+            if one.change == "modified":
+                key = "".join([*_lines(one.diff), "\n", *_graphs(one.diff)])
+            first = found.setdefault(key, (one, one.diff, []))
+            if first[0] is not one:
+                first[2].append(one.name)
+    return [*found.values()]
+
+
+def _changes(done: Sequence[ComparedNotebook], room: int) -> Iterator[str]:
+    """The changes of notebooks that are on both sides, equal ones once."""
+    both = [one for one in done if one.change == "modified"]
+    changes = shared_changes.lines(changes_of(both), Paint(code, code, code))
+    lines = [f"- {text}, {where}\n" for text, where in changes]
+    yield from _fitting(lines, room, lambda more: f"- and {count(more, 'more change')}\n")
     yield "\n"
 
 
-def _row(one: ComparedNotebook, diff: NotebookDiff) -> str:
-    name = code(one.name, in_table=True) + remark(one)
+def _table(
+    found: Sequence[tuple[ComparedNotebook, NotebookDiff, list[str]]], room: int
+) -> Iterator[str]:
+    if not found:
+        return
+    yield "| notebook | cells | settings | steps |\n|---|---|---|---|\n"
+    rows = [_row(*one) for one in found]
+    left = [1 + len(others) for _, _, others in found]
+    yield from _fitting(
+        rows, room, lambda more: f"\nand {count(sum(left[-more:]), 'more notebook')}\n"
+    )
+    yield "\n"
+
+
+def _and_others(others: Sequence[str]) -> str:
+    return f" and {count(len(others), 'other')}" if others else ""
+
+
+def _row(one: ComparedNotebook, diff: NotebookDiff, others: Sequence[str]) -> str:
+    name = code(one.name, in_table=True) + remark(one) + _and_others(others)
     numbers_of = [str(n) if n else "" for n in (len(diff.cells), len(diff.settings))]
     return f"| {name} | {' | '.join(numbers_of)} | {_steps_counted(diff)} |\n"
 
@@ -141,18 +187,24 @@ def _steps_counted(diff: NotebookDiff) -> str:
     return ", ".join(parts)
 
 
-def _section(one: ComparedNotebook, diff: NotebookDiff, *, fold: bool) -> tuple[str, str, str]:
+def _section(
+    one: ComparedNotebook, diff: NotebookDiff, others: Sequence[str], *, fold: bool
+) -> tuple[str, str, str]:
     """The part on one notebook: its start, its graphs, which may be left out, and its end."""
     lines = [*_lines(diff)]
     more = len(lines) - LINES
     if more > 0:
         lines = [*lines[:LINES], f"- and {count(more, 'more line')}"]
     listed = "\n".join(lines)
+    if others:
+        more = f", and {len(others) - NAMES} more" if others[NAMES:] else ""
+        listed = f"The same in {', '.join(map(code, others[:NAMES]))}{more}.\n\n{listed}"
     graphs = "".join(_graphs(diff))
     if not fold:
-        return f"#### {title(one, code, '→')}\n\n{listed}\n\n", graphs, ""
+        return f"#### {title(one, code, '→')}{_and_others(others)}\n\n{listed}\n\n", graphs, ""
     shown = html.escape(one_line(one.name))
-    summary = f"<details><summary><code>{shown}</code>{remark(one)}</summary>\n\n"
+    name = f"<code>{shown}</code>{remark(one)}{_and_others(others)}"
+    summary = f"<details><summary>{name}</summary>\n\n"
     return f"{summary}{listed}\n\n", graphs, "</details>\n\n"
 
 
@@ -243,7 +295,7 @@ def _left_out(
         why = f"because a comment on GitHub has {LIMIT:,} characters at most"
     yield (
         f"**Left out**, {why}: {'; '.join(parts)}. A higher `--limit` shows more, "
-        "`kale-tag diff` without `--format markdown` all.\n"
+        "the command without `--format markdown` all.\n"
     )
 
 

@@ -12,6 +12,7 @@ from kale_tag.plan.desired import settings_changed
 from kale_tag.plan.patch import operations
 from kale_tag.plan.plan import Plan
 from kale_tag.plan.select import Selection, View, why_not
+from kale_tag.render.shared_changes import SharedChange, in_cell, in_setting
 from kale_tag.render.text import Style, setting_as_text, setting_as_value
 from kale_tag.spec.model import Change, Rule
 
@@ -58,6 +59,18 @@ def as_value(plan: Plan, notebook: Notebook) -> dict[str, object]:
         **({"moved": {str(old): new for old, new in plan.moved.items()}} if plan.moved else {}),
         "patch": operations(plan.changes, notebook),
     }
+
+
+def shared_changes(plan: Plan) -> Iterator[SharedChange]:
+    """The changes of *plan* as other notebooks may have them too."""
+    for change in plan.changes:
+        if change.holder is not None:
+            yield from in_cell(change.before, change.after)
+        else:
+            for key, old, new in settings_changed(change):
+                yield from in_setting(key, old, new)
+    for old, new in plan.moved.items():
+        yield SharedChange("cell of the patch", (str(old),), (f"cell {new}",))
 
 
 def moved(plan: Plan, style: Style) -> Iterator[str]:

@@ -22,7 +22,7 @@ from kale_tag.notebook.json_value import same
 from kale_tag.notebook.model import Notebook
 from kale_tag.notebook.read import read_notebook
 from kale_tag.render.diff import ComparedNotebook, as_json, as_text
-from kale_tag.render.diff_markdown import LIMIT, as_markdown, code, graph_of
+from kale_tag.render.diff_markdown import LIMIT, as_markdown, code, graph_of, title_of
 from kale_tag.render.text import Style, differences, one_line
 
 TAGS = st.lists(
@@ -159,7 +159,7 @@ def test_settings(before: dict[str, Any], after: dict[str, Any], keys: list[str]
     done = [ComparedNotebook("a", "a", diff=found)]
     assert json.loads(as_json(("a", "b"), done))["summary"]["differ"] == bool(keys)
     text = "\n".join(as_text(done[0], Style(), verbose=False))
-    assert all(key in text and key in as_markdown(("a", "b"), done) for key in keys)
+    assert all(key in text and key in as_markdown(title_of(("a", "b")), done) for key in keys)
 
 
 VALUES = st.recursive(
@@ -196,9 +196,21 @@ def test_code_spans(text: str, in_table: bool) -> None:  # noqa: FBT001  it is d
 
 def many(count: int, size: int) -> list[ComparedNotebook]:
     """So many notebooks that differ, each with *size* steps that are new."""
-    text = "".join(f"# %% tags=step:s{n}{f',prev:s{n - 1}' * (n > 0)}\nx{n}\n" for n in range(size))
-    found = diff_notebooks(None, read(text))
-    return [ComparedNotebook(None, f"folder/{number}.ipynb", diff=found) for number in range(count)]
+    return [
+        ComparedNotebook(
+            None, f"folder/{number}.ipynb", diff=diff_notebooks(None, steps(number, size))
+        )
+        for number in range(count)
+    ]
+
+
+def steps(number: int, size: int) -> Notebook:
+    """A notebook with *size* steps, whose names begin with its *number*."""
+    tags = (
+        f"# %% tags=step:s{number}_{n}{f',prev:s{number}_{n - 1}' * (n > 0)}\nx{n}\n"
+        for n in range(size)
+    )
+    return read("".join(tags))
 
 
 @pytest.mark.parametrize(("count", "size"), [(1, 1), (4, 3), (40, 20), (700, 5), (2, 3000)])
@@ -207,7 +219,7 @@ def test_markdown_fits(count: int, size: int, limit: int) -> None:
     """It is never longer than asked for, by default than GitHub takes, and says what is missing."""
     done = many(count, size)
 
-    text = as_markdown(("main", "HEAD"), done, limit)
+    text = as_markdown(title_of(("main", "HEAD")), done, limit)
 
     assert len(text.encode()) <= limit
     drawn = text.count("```mermaid\n")
@@ -228,7 +240,7 @@ def test_markdown_of_much_text() -> None:
     done = [ComparedNotebook(long, long, diff=found)] * 50
     done += [ComparedNotebook(long, long, diagnostics=(diagnostic, diagnostic))] * 50
 
-    text = as_markdown((long, long), done)
+    text = as_markdown(title_of((long, long)), done)
 
     assert len(text.encode()) <= LIMIT
     assert "**50 notebooks could not be read:**" in text

@@ -20,12 +20,14 @@ from kale_tag.notebook.read import read_notebook
 from kale_tag.notebook.splice import ProofError
 from kale_tag.plan.apply import Applied, Choose, apply_spec
 from kale_tag.plan.patch import as_text, operations, prove_patch
-from kale_tag.render.plan import unified_diff
+from kale_tag.render.plan import shared_changes, unified_diff
+from kale_tag.render.shared_changes import SharedChange
 from kale_tag.spec.model import Change, Rule, Spec, Target
 
 if TYPE_CHECKING:
     from rich.progress import Progress
 
+    from kale_tag.compare.diff import NotebookDiff
     from kale_tag.plan.read_patch import Patch
 
 REGEX_SECONDS = 5.0
@@ -51,7 +53,9 @@ class Outcome:
     cells: set[int] = field(default_factory=set)  # the cells that change
     settings: bool = False  # whether the settings of the pipeline change
     text: str = ""  # the plan for people
+    shared: list[SharedChange] = field(default_factory=list)  # what other notebooks may have too
     diff: bytes = b""  # a unified diff, if wanted
+    compared: "NotebookDiff | None" = None  # the difference by meaning, if wanted
     patch: str = ""  # a JSON Patch, if wanted
     value: list[dict[str, object]] = field(default_factory=list)  # the plans as JSON
     diagnostics: tuple[Diagnostic, ...] = ()
@@ -70,6 +74,7 @@ class Work:
 
     show: Show
     diff: bool = False  # make a unified diff
+    compare: bool = False  # compare tags, settings and steps
     patch: bool = False  # make a JSON Patch
     undo: bool = False  # revert patches
     reanchor: bool = False  # find cells that patches name where they are now
@@ -135,15 +140,20 @@ class _Tagger:
             for change in done.plan.changes:
                 rules[change.holder] = (*rules.get(change.holder, ()), *change.rules)
             self.how.show(outcome, done)
+            outcome.shared += shared_changes(done.plan)
             data = data if done.data is None else done.data
         outcome.cells = {holder for holder in rules if holder is not None}
         outcome.settings = None in rules
         outcome.changed = data != old
-        if outcome.changed and (self.how.diff or self.how.patch):
+        if outcome.changed and (self.how.diff or self.how.patch or self.how.compare):
             before, after = (read_notebook(one, task.name, fast=self.fast) for one in (old, data))
             if self.how.diff:
                 outcome.diff = unified_diff(before, after)
-            else:
+            if self.how.compare:
+                from kale_tag.compare.diff import diff_notebooks  # noqa: PLC0415  seldom asked for
+
+                outcome.compared = diff_notebooks(before, after)
+            if self.how.patch:
                 outcome.patch = _patch(before, after, rules)
         if file is None:
             outcome.output = data

@@ -6,7 +6,12 @@ Each command has a class of options. `cli` reads command lines by its fields.
 from dataclasses import dataclass, field
 from typing import Any, Literal, TypeVar
 
+from kale_tag.diagnostics import UserError, error
+
 T = TypeVar("T")
+
+LEAST = 4_000
+"""Bytes of Markdown that hold what is always there: both names, some rows, what is left out."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,14 +72,37 @@ class FormatOptions(Options):
 
 
 @dataclass(kw_only=True)
-class BatchOptions(FormatOptions, PrintOptions):
+class ReviewOptions(Options):
+    """Of the commands that show differences."""
+
+    format: Literal["text", "json", "markdown"] = option(
+        "text", "How to print the result: text, json, or markdown for a pull request."
+    )
+    limit: int = option(
+        65_536,
+        "The most bytes of Markdown to print. Default: the limit of a comment on GitHub; that of a "
+        "job summary is 1048576.",
+        "BYTES",
+    )
+    exit_code: bool = option(False, "Exit 1 if anything differs, or would change.")
+
+    def check_limit(self) -> None:
+        """Raise `UserError` for a `--limit` that is too low."""
+        if self.limit < LEAST:
+            raise UserError(error("wrong-arguments", f"`--limit` must be at least {LEAST}"))
+
+
+@dataclass(kw_only=True)
+class BatchOptions(PrintOptions):
     """Of the commands that tag many notebooks."""
 
     jobs: int = option(
         1, "Processes to use. Faster than one from some 5,000 notebooks on.", "N", short="-j"
     )
     verbose: bool = option(
-        False, "List unchanged notebooks too, and show repeated warnings one by one.", short="-v"
+        False,
+        "Show each notebook, unchanged ones too, and repeated warnings one by one.",
+        short="-v",
     )
 
 

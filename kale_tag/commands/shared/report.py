@@ -3,13 +3,14 @@
 import json
 import os
 import sys
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 
 from kale_tag.commands.shared.batch import Outcome
 from kale_tag.diagnostics import Diagnostic, UserError, count
-from kale_tag.render import diagnostics
+from kale_tag.render import diagnostics, shared_changes
 from kale_tag.render.diagnostics import digest, errors_last, tally
+from kale_tag.render.shared_changes import FEW
 from kale_tag.render.text import Color, Style
 
 
@@ -95,6 +96,12 @@ class Report:
         left = len(self.outcomes) - changed - failed
         unusable = f", {count(len(self.unusable), 'file')} unusable" if self.unusable else ""
         return f"{changed} {verb}, {left} unchanged, {failed} failed{unusable}"
+
+    def shared_changes(self) -> Iterator[str]:
+        """The changes of many notebooks, equal ones once; nothing where few notebooks change."""
+        if len(self.changed) > FEW:
+            changes = ((one.name, change) for one in self.changed for change in one.shared)
+            yield from shared_changes.as_text(changes, self.style)
 
     @property
     def exit_code(self) -> int:
