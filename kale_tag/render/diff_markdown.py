@@ -197,8 +197,8 @@ def _section(
         lines = [*lines[:LINES], f"- and {count(more, 'more line')}"]
     listed = "\n".join(lines)
     if others:
-        more = f", and {len(others) - NAMES} more" if others[NAMES:] else ""
-        listed = f"The same in {', '.join(map(code, others[:NAMES]))}{more}.\n\n{listed}"
+        rest = f", and {len(others) - NAMES} more" if others[NAMES:] else ""
+        listed = f"The same in {', '.join(map(code, others[:NAMES]))}{rest}.\n\n{listed}"
     graphs = "".join(_graphs(diff))
     if not fold:
         return f"#### {title(one, code, '→')}{_and_others(others)}\n\n{listed}\n\n", graphs, ""
