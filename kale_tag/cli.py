@@ -17,7 +17,7 @@ from typing import Annotated, Any, Literal, get_args, get_origin
 
 from kale_tag import HOME, __version__
 from kale_tag.commands.shared.options import Argument, Option, Options
-from kale_tag.diagnostics import Diagnostic, UserError, error, nearest, suggest
+from kale_tag.diagnostics import Diagnostic, UserError, error, exit_code, nearest, suggest
 
 COMMANDS = (
     "plan",
@@ -74,7 +74,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
         for diagnostic in exc.diagnostics:
             print_diagnostic(diagnostic)
-        return 2
+        return exit_code(exc.diagnostics)
     except KeyboardInterrupt:
         print("interrupted", file=sys.stderr)
         return 130

@@ -3,7 +3,8 @@
 Nothing here prints. `kale_tag.render` turns a `Diagnostic` into text or JSON.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import Literal
@@ -103,14 +104,56 @@ warning = partial(diagnostic, "warning")
 """A warning: the work is done, but the user should know."""
 
 
-def bug(name: str, what: str) -> Diagnostic:
-    """The error for a failed proof or another internal error with the file *name*."""
+@contextmanager
+def guarded(name: str) -> Iterator[list[Diagnostic]]:
+    """What goes wrong in the work on the file *name*, which ends then, as diagnostics.
+
+    Every command works on each notebook inside it, so that none of them stops the others.
+    """
+    wrong: list[Diagnostic] = []
+    try:
+        yield wrong
+    except UserError as exc:
+        wrong += exc.diagnostics
+    except RecursionError:
+        wrong.append(too_deep(name))
+    except Exception as exc:  # noqa: BLE001  every bug of kale-tag ends here
+        wrong.append(internal_error(name, exc))
+
+
+def too_deep(name: str) -> Diagnostic:
+    """Nesting that Python cannot follow."""
     return error(
-        "bug",
-        f"internal error, a bug in kale-tag: {what}",
+        "too-deep",
+        f"{name} is nested too deeply to be read",
         Label(Source(name)),
+        notes=("Python reads some hundred levels of values, and as many of an expression",),
+        help="clear the outputs of the cell that holds the nested value, or remove the value",
+    )
+
+
+def internal_error(name: str, exc: Exception) -> Diagnostic:
+    """The error for a failed proof or anything else that is unforeseen in the file *name*."""
+    import traceback  # noqa: PLC0415  for bugs only
+
+    ours = [one for one in traceback.extract_tb(exc.__traceback__) if "kale_tag" in one.filename]
+    places = (f"kale_tag{one.filename.rpartition('kale_tag')[2]}:{one.lineno}" for one in ours[-3:])
+    return error(
+        INTERNAL_ERROR,
+        f"a bug in kale-tag stopped the work on {name}: {type(exc).__name__}: {exc}",
+        Label(Source(name)),
+        notes=[f"in {', '.join(places)}"],
         help=f"please report it with the notebook, if you can: {HOME}/issues",
     )
+
+
+INTERNAL_ERROR = "internal-error"
+
+
+def exit_code(diagnostics: Iterable[Diagnostic]) -> int:
+    """0 without an error, 2 for input that cannot be used, 3 for an internal error."""
+    codes = {one.code for one in diagnostics if one.severity == "error"}
+    return 3 if INTERNAL_ERROR in codes else 2 if codes else 0
 
 
 @dataclass(slots=True)

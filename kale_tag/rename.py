@@ -272,4 +272,4 @@ def _expected_value(path: tuple[str, ...], value: object, names: dict[str, str])
         return value
     if isinstance(value, list):
         return [tags.renamed(tag, names) if isinstance(tag, str) else tag for tag in value]
-    return tags.renamed(value, names) if isinstance(value, str) else value
+    return tags.renamed(value, names) if path[2:] and isinstance(value, str) else value

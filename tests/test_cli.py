@@ -347,7 +347,7 @@ def test_a_bug_is_called_a_bug(
     out, err = capsys.readouterr()
     assert b"step:train" in (folder / "a.ipynb").read_bytes()
     assert (folder / "b.ipynb").read_bytes() == NOTEBOOK.replace(b"(x)", b"(y)")
-    assert "a bug in kale-tag: nothing was written to b.ipynb" in err
+    assert "error[internal-error]: a bug in kale-tag stopped the work on b.ipynb: ProofError" in err
     assert "1 changed, 0 unchanged, 1 failed" in out
 
 

@@ -15,14 +15,25 @@ from kale_tag.commands.shared import batch
 from kale_tag.commands.shared.options import PrintOptions, argument, option
 from kale_tag.commands.shared.report import print_diagnostic, style_for
 from kale_tag.commands.shared.targets import STDIN, Checks, Task, find_checks
-from kale_tag.diagnostics import Diagnostic, Label, Source, Span, UserError, count, error, nearest
+from kale_tag.diagnostics import (
+    Diagnostic,
+    Label,
+    Source,
+    Span,
+    UserError,
+    count,
+    error,
+    exit_code,
+    guarded,
+    nearest,
+)
 from kale_tag.kale.checks import has_kale_tags, lint
 from kale_tag.kale.metadata import SETTINGS_KEY
 from kale_tag.kale.settings import CompileOptions
 from kale_tag.kale.view import TaggedNotebook
 from kale_tag.notebook.model import Notebook
 from kale_tag.notebook.places import Places, in_files
-from kale_tag.notebook.read import read_notebook, scan
+from kale_tag.notebook.read import read_notebook, read_whole, scan
 from kale_tag.notebook.splice import splice
 from kale_tag.plan.drift import drift
 from kale_tag.plan.plan import plan
@@ -89,17 +100,16 @@ def check(options: CheckOptions) -> int:
     report = _FindingsReport(options, style, checks.specs)
     report.show(checks.unusable)
     report.add(Finding(diagnostic) for diagnostic in checks.diagnostics)
-    failed = 0
+    unread = 0
     for unusable, found in findings(checks, jobs=options.jobs, quiet=options.quiet):
         report.show(unusable)
         report.add(found)
-        failed += bool(unusable)
-    report.notebooks = len(checks.tasks) - failed
+        unread += bool(unusable)
+    report.notebooks = len(checks.tasks) - unread
     report.close()
-    if report.unusable:
-        return 2
     counts = report.counts
-    return 1 if counts["errors"] or (options.strict and counts["warnings"]) else 0
+    has_findings = bool(counts["errors"] or (options.strict and counts["warnings"]))
+    return exit_code(report.unusable) or int(has_findings)
 
 
 def findings(
@@ -169,21 +179,22 @@ class _Checker:
 
     def on(self, task: Task) -> _Checked:
         checked = _Checked(task.name)
-        try:
-            data = self.stdin if task.name == STDIN else files.read(task.name).data
-            notebook = read_notebook(data, task.name, fast=self.fast)
-            places = {notebook.name: Places(notebook)}
-            checked.own = [in_files(diagnostic, places) for diagnostic in lint(notebook)]
-        except UserError as exc:
-            checked.unusable = exc.diagnostics
-            return checked
+        with guarded(task.name) as wrong:
+            self._check(task, checked)
+        checked.unusable = (*wrong,)
+        return checked
+
+    def _check(self, task: Task, checked: _Checked) -> None:
+        data = self.stdin if task.name == STDIN else files.read(task.name).data
+        notebook = read_whole(data, task.name, fast=self.fast)
+        places = {notebook.name: Places(notebook)}
+        checked.own = [in_files(diagnostic, places) for diagnostic in lint(notebook)]
         checked.is_kales = bool(task.steps) or TaggedNotebook(notebook).is_kales
         for spec, _ in task.steps:
             checked.reasons.update(spec.ignore or {})
         tagged = self._drift(task, notebook, checked)
         if tagged is not None:
             self._pipeline(task, notebook, tagged, checked)
-        return checked
 
     def _drift(self, task: Task, notebook: Notebook, checked: _Checked) -> Notebook | None:
         """Note where *notebook* differs from its specs; the notebook as they make it, if they can.

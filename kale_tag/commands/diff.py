@@ -12,7 +12,7 @@ from kale_tag.commands.shared.options import PrintOptions, ReviewOptions, argume
 from kale_tag.commands.shared.report import print_diagnostic, style_for
 from kale_tag.commands.shared.revisions import Comparison, Version, VersionPair, find_versions
 from kale_tag.compare.diff import diff_notebooks
-from kale_tag.diagnostics import UserError
+from kale_tag.diagnostics import UserError, exit_code, guarded
 from kale_tag.notebook.model import Notebook
 from kale_tag.notebook.read import read_notebook
 from kale_tag.render import diff as render
@@ -66,9 +66,8 @@ def diff(options: DiffOptions) -> int:
         for line in render.all_as_text(done, style, verbose=options.verbose):
             print(line)
     _print_end((comparison.before, comparison.after), done, options)
-    if any(one.diagnostics for one in done):
-        return 2
-    return 1 if options.exit_code and any(one.diff for one in done) else 0
+    failed = exit_code(diagnostic for one in done for diagnostic in one.diagnostics)
+    return failed or int(options.exit_code and any(one.diff for one in done))
 
 
 def compared(comparison: Comparison) -> Iterator[ComparedNotebook]:
@@ -101,11 +100,11 @@ def _compare(versions: VersionPair, one: ComparedNotebook, *, fast: bool) -> Non
 
 def _tried(one: ComparedNotebook, work: Callable[[], T]) -> T | None:
     """The result of *work*; None if it failed, and *one* has the diagnostics."""
-    try:
-        return work()
-    except UserError as exc:
-        one.diagnostics += exc.diagnostics
-        return None
+    result = None
+    with guarded(one.name) as wrong:
+        result = work()
+    one.diagnostics += (*wrong,)
+    return result
 
 
 def _read(data: bytes, version: Version, *, fast: bool) -> Notebook:

@@ -20,7 +20,7 @@ from kale_tag.commands.shared.targets import (
     path_variables,
     relative,
 )
-from kale_tag.diagnostics import Diagnostic, Label, Source, UserError, bug, count, error
+from kale_tag.diagnostics import Diagnostic, Label, Source, UserError, count, error, guarded
 from kale_tag.extract.combine import Combined, SpecMember
 from kale_tag.extract.extract import draft, remarks, share, tagged
 from kale_tag.extract.extract import extract as as_text
@@ -30,8 +30,7 @@ from kale_tag.kale import tags
 from kale_tag.kale.checks import has_kale_tags
 from kale_tag.kale.settings import CompileOptions
 from kale_tag.notebook.model import Notebook
-from kale_tag.notebook.read import read_notebook
-from kale_tag.notebook.splice import ProofError
+from kale_tag.notebook.read import read_whole
 from kale_tag.plan.select import View
 
 SHOWN = 5
@@ -88,20 +87,17 @@ def extract(options: ExtractOptions) -> int:
     folder = options.output if _is_folder(options.output) else os.path.dirname(options.output)
     members = []
     for notebook in wanted:
-        try:
+        with guarded(notebook.name) as wrong:
             found, diagnostics = member(notebook, folder)
             show(diagnostics)
             members.append(found)
-        except UserError as exc:
-            report.show(exc.diagnostics)
+        report.show(wrong)
     specs = []
     for made, reason in share(members, "" if options.by == "auto" else options.by):
-        try:
+        with guarded(made.members[0].draft.notebook.name) as wrong:
             text = as_text(made, "spec.yaml")
             specs.append((made, reason, text.encode()))
-        except ProofError as exc:
-            name = made.members[0].draft.notebook.name
-            report.show([bug(name, f"no spec was written for {name}: {exc}")])
+        report.show(wrong)
     try:
         _write(specs, options.output, quiet=options.quiet)
     except UserError as exc:
@@ -149,11 +145,13 @@ def _notebooks(paths: Sequence[str], targets: Targets) -> list[str]:
 def _read(names: Sequence[str], stdin: bytes, show: Show) -> Iterator[Notebook]:
     fast = is_worth_msgspec([Task(name) for name in names])
     for name in names:
-        try:
+        notebook = None
+        with guarded(name) as wrong:
             data = stdin if name == STDIN else files.read(name).data
-            yield read_notebook(data, name, fast=fast)
-        except UserError as exc:
-            show(exc.diagnostics)
+            notebook = read_whole(data, name, fast=fast)
+        show(wrong)
+        if notebook is not None:
+            yield notebook
 
 
 def _wanted(
@@ -312,7 +310,7 @@ def _diagnostics(draft: SpecDraft) -> Sequence[Diagnostic]:
 
 
 def _no_reference(path: str, at: Label) -> Notebook:
-    raise UserError(error("bug", f"a proposal refers to no other notebook, so not to {path}", at))
+    raise AssertionError(f"a proposal refers to no other notebook, so not to {path} ({at})")
 
 
 def _cell(diagnostic: Diagnostic) -> int | None:

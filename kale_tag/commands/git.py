@@ -2,11 +2,11 @@
 
 import sys
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Literal
 
 from kale_tag.commands.shared.options import FormatOptions, argument, option
-from kale_tag.diagnostics import Diagnostic, UserError, bug, error
+from kale_tag.diagnostics import Diagnostic, UserError, error, guarded
 
 if TYPE_CHECKING:
     from kale_tag.git.merge import Labels, MergedFile
@@ -112,17 +112,13 @@ def merged(
     """The merge of base, ours and theirs of the notebook *path*, by Git alone if need be."""
     from kale_tag.git import merge  # noqa: PLC0415  see above
 
-    try:
+    made = None
+    with guarded(path) as wrong:  # nothing may be lost by a bug of kale-tag during a merge
         made = merge.merge_by_meaning(versions, path, marker_size, labels)
-    except Exception:  # noqa: BLE001  nothing may be lost by a bug of kale-tag during a merge
-        import traceback  # noqa: PLC0415  for bugs only
-
-        from kale_tag.commands.shared.report import print_diagnostic  # noqa: PLC0415  for bugs only
-
-        traceback.print_exc()
-        print_diagnostic(bug(path, f"{path} was merged by Git alone"))
-        made = None
-    return made or merge.merge_as_git(versions, marker_size, labels)
+    made = made or merge.merge_as_git(versions, marker_size, labels)
+    notes = (f"{path} was merged by Git alone",)
+    more = (replace(one, severity="warning", notes=(*one.notes, *notes)) for one in wrong)
+    return replace(made, diagnostics=(*made.diagnostics, *more))
 
 
 def _wanted(action: str, files: list[str], least: int, most: int) -> list[str]:

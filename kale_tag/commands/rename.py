@@ -22,7 +22,18 @@ from kale_tag.commands.shared.targets import (
     notebook_of,
     ready_spec,
 )
-from kale_tag.diagnostics import Diagnostic, Label, Source, Span, UserError, count, error, nearest
+from kale_tag.diagnostics import (
+    Diagnostic,
+    Label,
+    Source,
+    Span,
+    UserError,
+    count,
+    error,
+    exit_code,
+    guarded,
+    nearest,
+)
 from kale_tag.fields.fields import Form
 from kale_tag.kale import tags
 from kale_tag.kale.metadata import tags_in
@@ -120,7 +131,7 @@ def rename(options: RenameOptions) -> int:
         if not options.write and not failed:
             words = ["kale-tag", "rename", options.old, options.new, *options.paths, "--write"]
             print(f"To write it: {shlex.join(words)}")
-    return 2 if failed else 0
+    return exit_code(found.diagnostics) or (2 if failed else 0)
 
 
 def _check_names(old: str, new: str) -> None:
@@ -252,11 +263,11 @@ class _Renamer:
             message = f"`{path}` is a part of kale-tag"
             self.found.diagnostics.append(error("not-yours", message, help="name your own spec"))
             return
-        try:
+        with guarded(path) as wrong:
             spec = read_spec(self._text(path), self._load)
             listed = listed_by(spec, required=False)
-        except UserError as exc:
-            self.found.diagnostics += exc.diagnostics
+        if wrong:
+            self.found.diagnostics += wrong
             return
         if not named.only_these:
             self.notebooks += (name for name, _ in listed.values())
@@ -267,14 +278,14 @@ class _Renamer:
         """Rename in a saved patch."""
         if not self._is_first(path):
             return
-        try:
+        with guarded(path) as wrong:
             file = files.read(path)
             made = rename_in_patch(files.as_text(path, file.data), self.old, self.new)
             patch = read_patch(files.as_text(path, file.data))
             known = patch.notebook or below.endswith(ENDING)
             notebook = notebook_of(patch, below) if known else ""
-        except UserError as exc:
-            self.found.diagnostics += exc.diagnostics
+        if wrong:
+            self.found.diagnostics += wrong
             return
         self._take(file, made, collisions(made, self.old, self.new))
         if not named.only_these and os.path.exists(notebook):
@@ -284,7 +295,7 @@ class _Renamer:
         """Rename in a notebook."""
         if not self._is_first(path):
             return
-        try:
+        with guarded(path) as wrong:
             file = files.read(path)
             notebook = read_notebook(file.data, path)
             places = Places(notebook)
@@ -308,8 +319,8 @@ class _Renamer:
                 )
                 return
             done = apply_spec(self.rename, file.data, path, Target({"stem": ""}), fast=False)
-        except UserError as exc:
-            self._unusable(path, exc)
+        if wrong:
+            self._unusable(path, wrong)
             return
         edits = [
             Edit(places.tag(change.holder, at), f"cell {change.holder}", tag, renamed)
@@ -321,19 +332,17 @@ class _Renamer:
         if done.data is not None and edits:
             self.found.files.append(FileChange(file, edits, done.data))
 
-    def _unusable(self, path: str, diagnostic: UserError) -> None:
+    def _unusable(self, path: str, wrong: Sequence[Diagnostic]) -> None:
         """A notebook that cannot be used stops the renaming if it mentions the name."""
         try:
             file = files.read(path)
         except UserError:
             file = None
         if file is None or self.old.encode() in file.data:
-            self.found.diagnostics += diagnostic.diagnostics
+            self.found.diagnostics += wrong
             return
         note = f"it does not mention `{self.old}`, and is left alone"
-        self.found.look += (
-            replace(one, severity="warning", notes=(note,)) for one in diagnostic.diagnostics
-        )
+        self.found.look += (replace(one, severity="warning", notes=(note,)) for one in wrong)
 
     def check_specs(self) -> None:
         """Hold the renamed specs against themselves and against the notebooks that they are for."""

@@ -99,7 +99,7 @@ def _place(places: Places, lost: Lost) -> Label:
 def _prove(made: Combined, text: str, name: str) -> None:
     """Prove that the spec *text* makes each notebook from one without Kale tags.
 
-    Raises `ProofError`.
+    Raises `ProofError`, and `UserError` where it is the notebook that no spec can be applied to.
     """
     try:
         spec = read_spec(Source(name, text), _no_base)
@@ -107,8 +107,9 @@ def _prove(made: Combined, text: str, name: str) -> None:
             entries = spec.notebooks[number : number + 1]
             _prove_one(spec, member, target_for(spec, member.variables, entries))
     except UserError as exc:
-        where = exc.diagnostics[0].labels[:1]
-        raise ProofError(f"the spec is refused: {exc} {where}") from exc
+        if all(label.source.name != name for label in exc.diagnostics[0].labels):
+            raise
+        raise ProofError(f"the spec is refused: {exc}") from exc
 
 
 def _prove_one(spec: Spec, member: SpecMember, target: Target) -> None:

@@ -26,7 +26,12 @@ _PROPERTIES = re.compile(r"(?:[&!]\S*\s+)+")  # an anchor or a tag before the va
 _TAG = re.compile(r"(?:&\S*\s+)?(!\S*)")
 _CORE = "tag:yaml.org,2002:"
 _TYPES = {"int": "a whole number", "float": "a number", "bool": "true or false", "null": "null"}
-_KNOWN = {*_TYPES, "str", "seq", "map", "merge", "value", "timestamp"}
+_KNOWN = {
+    "scalar": {*_TYPES, "str", "merge", "value", "timestamp"},
+    "sequence": {"seq"},
+    "mapping": {"map"},
+}
+"""The tags that each kind of value may have."""
 
 
 Path = tuple[str | int, ...]
@@ -129,6 +134,9 @@ def read_yaml(source: Source) -> Node | None:
         from kale_tag.fields.yaml_errors import syntax_diagnostic  # noqa: PLC0415  needed here only
 
         raise UserError(syntax_diagnostic(source, exc)) from None
+    except (ValueError, OverflowError):  # ruamel.yaml takes the number of any character
+        message = "an escape such as `\\U00110000` names no character"
+        raise UserError(error("bad-character", message, Label(source))) from None
     except RecursionError:
         raise UserError(
             error("too-deep", "the file is nested too deeply to be read", Label(source))
@@ -211,12 +219,12 @@ class _Builder:
 
     def fresh(self, raw: "YamlNode") -> Node:
         label = self.label(raw)
-        tag = str(raw.tag)
-        if not tag.startswith(_CORE) or tag.removeprefix(_CORE) not in _KNOWN:
+        tag, kind = str(raw.tag), str(raw.id)  # type: ignore[attr-defined]
+        if not tag.startswith(_CORE) or tag.removeprefix(_CORE) not in _KNOWN[kind]:
             self.diagnostics.append(self.unknown_tag(raw))
-        if not isinstance(raw.value, list):
+        if kind == "scalar":
             return self.scalar(cast("ScalarNode", raw), tag, label)
-        if tag == f"{_CORE}seq":
+        if kind == "sequence":
             return Sequence(label, tuple(self.node(item) for item in raw.value))
         return Mapping(label, tuple(self.entries(raw)))
 

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from enum import Enum
 from typing import TYPE_CHECKING, Final
 
-from kale_tag.diagnostics import Diagnostic, Label, Source, UserError, error
+from kale_tag.diagnostics import Diagnostic, Label, Source, UserError, error, too_deep
 from kale_tag.notebook.json_value import decode
 
 if TYPE_CHECKING:
@@ -143,17 +143,6 @@ def first_line(source: str, width: int = 40) -> str:
     """The first line of a cell that is not blank, cut to *width* characters."""
     line = next((line.strip() for line in source.splitlines() if line.strip()), "")
     return line if len(line) <= width else f"{line[: width - 1]}…"
-
-
-def too_deep(name: str) -> Diagnostic:
-    """Nesting that Python's `json` cannot read."""
-    return error(
-        "too-deep",
-        f"the JSON of {name} is nested too deeply to be read",
-        Label(Source(name)),
-        notes=("Jupyter cannot open it either",),
-        help="clear the outputs of the cell that holds the nested value",
-    )
 
 
 def _bad_source(name: str, index: int) -> Diagnostic:

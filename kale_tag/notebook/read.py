@@ -21,6 +21,14 @@ def read_notebook(data: bytes, name: str, *, fast: bool = False) -> Notebook:
     return scan(data, name, fast=fast)
 
 
+def read_whole(data: bytes, name: str, *, fast: bool = False) -> Notebook:
+    """Like `read_notebook`, and every source is text."""
+    notebook = read_notebook(data, name, fast=fast)
+    for index in range(len(notebook.types)):
+        notebook.source(index)
+    return notebook
+
+
 def scan(data: bytes, name: str, *, fast: bool) -> Notebook:
     """Like `read_notebook`, for *data* that is UTF-8, which the caller checks."""
     if fast:

@@ -9,11 +9,11 @@ from functools import cache
 from json import JSONDecodeError
 from typing import Final, NamedTuple
 
-from kale_tag.diagnostics import UserError
+from kale_tag.diagnostics import UserError, too_deep
 from kale_tag.notebook import errors
 from kale_tag.notebook.json_scan import Member, items_at, last, members_at
 from kale_tag.notebook.json_value import decode, skip_space, value_at
-from kale_tag.notebook.model import BOM, MISSING, Notebook, too_deep
+from kale_tag.notebook.model import BOM, MISSING, Notebook
 
 SMALL: Final = 1 << 20
 """Bytes of files for which the time spent on each key counts, and memory does not."""

@@ -8,10 +8,10 @@ from itertools import pairwise
 from json import JSONEncoder
 from typing import NamedTuple
 
-from kale_tag.diagnostics import UserError
+from kale_tag.diagnostics import UserError, too_deep
 from kale_tag.notebook.json_scan import Member, items_at, last, members_at, skipped
 from kale_tag.notebook.json_value import JsonStyle, line_break, same, skip_space, value_of
-from kale_tag.notebook.model import BOM, MISSING, Notebook, too_deep
+from kale_tag.notebook.model import BOM, MISSING, Notebook
 from kale_tag.notebook.read import scan
 
 NewMetadata = Mapping[int | None, object]

@@ -170,7 +170,7 @@ class _PatchReader:
 
     def _notebook(self, member: Member) -> str:
         name = member.value
-        if not isinstance(name, str) or not name or "\0" in name:
+        if not isinstance(name, str) or not _can_be_a_path(name):
             message = f"`{NOTEBOOK}` must be the path of a notebook"
             self._diagnostic("bad-notebook", message, self._of(member))
             return ""
@@ -261,6 +261,14 @@ class _PatchReader:
 
     def _key(self, member: Member) -> Label:
         return _at(self.source, member.key_start, member.key_end)
+
+
+def _can_be_a_path(name: str) -> bool:
+    try:
+        name.encode("utf-8", "surrogateescape")
+    except UnicodeEncodeError:  # half a character
+        return False
+    return bool(name) and "\0" not in name
 
 
 _IDENTITIES = tuple((key,) for key in IDENTITY)

@@ -352,7 +352,7 @@ def test_a_wrong_spec_is_our_bug(
 
     assert main(["extract", "a.ipynb", "b.ipynb", "-o", "specs/"]) == 3
     out, err = capsys.readouterr()
-    assert "error[bug]: internal error, a bug in kale-tag: no spec was written for a.ipynb" in err
+    assert "error[internal-error]: a bug in kale-tag stopped the work on a.ipynb" in err
     assert "specs/b.yaml" in out
     assert not (tmp_path / "specs" / "a.yaml").exists()
 

@@ -383,9 +383,7 @@ def test_criss_cross(driven: Repository) -> None:
     assert b'"step:c"' in data
 
 
-def test_a_bug_of_ours(
-    alone: Repository, driven: Repository, monkeypatch: Patch, capfd: Any
-) -> None:
+def test_a_bug_of_ours(alone: Repository, driven: Repository, monkeypatch: Patch) -> None:
     """It is told, and the merge is Git's own."""
     versions = (tagged("step:a"), tagged("step:a", "prev:x"), tagged("step:a", "prev:y"))
     without, _ = both_ways(alone, driven, versions)
@@ -398,7 +396,9 @@ def test_a_bug_of_ours(
     found = merged(versions, "a.ipynb", 7, LABELS)
     assert not found.clean
     assert re.sub(rb"([<>]{7}) .*", rb"\1", found.data) == without[1]
-    assert "a bug in kale-tag: a.ipynb was merged by Git alone" in capfd.readouterr().err
+    (warning,) = found.diagnostics
+    assert warning.code == "internal-error"
+    assert warning.notes[-1] == "a.ipynb was merged by Git alone"
 
 
 @pytest.mark.parametrize(

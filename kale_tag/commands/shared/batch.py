@@ -13,11 +13,10 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from kale_tag import files
 from kale_tag.commands.shared.targets import STDIN, Targets, Task
-from kale_tag.diagnostics import Diagnostic, Label, Source, UserError, bug, error
+from kale_tag.diagnostics import Diagnostic, Label, Source, UserError, error, guarded
 from kale_tag.notebook.json_value import same
 from kale_tag.notebook.model import Notebook
 from kale_tag.notebook.read import read_notebook
-from kale_tag.notebook.splice import ProofError
 from kale_tag.plan.apply import Applied, Choose, apply_spec
 from kale_tag.plan.patch import as_text, operations, prove_patch
 from kale_tag.render.plan import shared_changes, unified_diff
@@ -118,14 +117,10 @@ class _Tagger:
 
     def on(self, task: Task) -> Outcome:
         outcome = Outcome(task.name)
-        try:
+        with guarded(task.name) as wrong:
             self._retag(task, outcome)
-        except UserError as exc:
-            outcome.diagnostics += exc.diagnostics
-            outcome.failed = True
-        except ProofError as exc:
-            outcome.diagnostics += (bug(task.name, f"nothing was written to {task.name}: {exc}"),)
-            outcome.failed = True
+        outcome.diagnostics += (*wrong,)
+        outcome.failed = bool(wrong)
         return outcome
 
     def _retag(self, task: Task, outcome: Outcome) -> None:

@@ -11,12 +11,11 @@ from kale_tag.commands.shared import batch
 from kale_tag.commands.shared.targets import STDIN, Task, find_targets
 from kale_tag.compiler.build import Load, build_pipeline
 from kale_tag.compiler.package_text import notebook_digest, text_digest
-from kale_tag.diagnostics import Diagnostic, Label, Source, UserError, bug, count, error
+from kale_tag.diagnostics import Diagnostic, Label, Source, UserError, count, error, guarded
 from kale_tag.kale.pipeline import Pipeline
 from kale_tag.kale.settings import CompileOptions
 from kale_tag.notebook.model import Notebook
 from kale_tag.notebook.read import read_notebook
-from kale_tag.notebook.splice import ProofError
 from kale_tag.plan.apply import apply_spec
 from kale_tag.spec.compile_section import merged
 
@@ -212,7 +211,7 @@ class _NotebookBuilder:
     def on(self, task: Task) -> BuiltNotebook:
         built = BuiltNotebook(task.name)
         inner: dict[str, str] = {}
-        try:
+        with guarded(task.name) as wrong:
             notebook, options, sources, warnings = self.reader.tagged(task)
             built.diagnostics += warnings
             name = STDIN_NOTEBOOK if task.name == STDIN else task.name
@@ -223,9 +222,7 @@ class _NotebookBuilder:
             built.sources = (*sources, *inner.items())
             built.diagnostics += pipeline.warnings
             built.outputs = self.finish(built)
-        except UserError as exc:
-            built.fail(*exc.diagnostics)
-        except ProofError as exc:
-            built.fail(bug(task.name, f"nothing was written to {task.name}: {exc}"))
+        if wrong:
+            built.fail(*wrong)
         built.inner = frozenset(map(files.identity, inner))
         return built

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 
 from kale_tag.commands.shared.batch import Outcome
-from kale_tag.diagnostics import Diagnostic, UserError, count
+from kale_tag.diagnostics import Diagnostic, UserError, count, exit_code
 from kale_tag.render import diagnostics, shared_changes
 from kale_tag.render.diagnostics import digest, errors_last, tally
 from kale_tag.render.shared_changes import FEW
@@ -106,9 +106,7 @@ class Report:
     @property
     def exit_code(self) -> int:
         """0 success, 2 unusable input, 3 internal error."""
-        if any(diagnostic.code == "bug" for diagnostic in self.diagnostics):
-            return 3
-        return 2 if any(diagnostic.severity == "error" for diagnostic in self.diagnostics) else 0
+        return exit_code(self.diagnostics)
 
 
 def print_diagnostic(diagnostic: Diagnostic) -> None:
