@@ -47,6 +47,9 @@ def environment(step: Step, root: Pipeline, found: DiagnosticCollector) -> list[
             sources.append((volume.env, f"the volume `{volume.name}`"))
             wanted[volume.env] = volume.mount_point
     sources += [(secret.env, f"the secret `{secret.name}`") for secret in step.settings.secrets]
+    for name, text in step.settings.pod_options.config_maps.items():
+        if not name.startswith("/"):
+            sources.append((name, f"the config map `{text.partition('/')[0]}`"))
     known: dict[str, str] = {}
     for name, who in sources:
         if name in known:
@@ -189,10 +192,17 @@ def executor_config(step: Step, root: Pipeline, found: DiagnosticCollector) -> d
             }
             for secret in settings.secrets
         ]
-    if root.volumes:
-        made["pvcMount"] = [
-            {"constant": volume.name, "mountPath": volume.mount_point} for volume in root.volumes
-        ]
+    mounts = [(volume.name, volume.mount_point) for volume in root.volumes]
+    mounts += [(claim, folder) for folder, claim in settings.pod_options.volumes.items()]
+    if mounts:
+        made["pvcMount"] = [{"constant": claim, "mountPath": folder} for claim, folder in mounts]
+    made |= _pod_options(step, found)
+    own = [*settings.pod_options.volumes, *settings.pod_options.config_maps]
+    folders = [path.rstrip("/") for path in own if path.startswith("/")]
+    every = [*folders, *(volume.mount_point.rstrip("/") for volume in root.volumes)]
+    if twice := next((path for path in folders if every.count(path) > 1), None):
+        message = f"step `{step.name}` mounts two volumes or config maps at `{twice}`"
+        found.error("two-volumes", message, step.place("volumes"))
     pod: dict[str, dict[str, object]] = {}
     for what, values in settings.pod.items():
         check_pod_setting(values, what, step, found)
@@ -204,6 +214,33 @@ def executor_config(step: Step, root: Pipeline, found: DiagnosticCollector) -> d
         made["activeDeadlineSeconds"] = str(settings.timeout)
     if root.security is not None and (security := _security_context(root.security)):
         made["securityContext"] = security
+    return made
+
+
+def _pod_options(step: Step, found: DiagnosticCollector) -> dict[str, object]:
+    """What `compile` sets for the pod of *step*, but for its volumes."""
+    given = step.settings.pod_options
+    made: dict[str, object] = {}
+    check_pod_setting(given.node_selector, "label", step, found)
+    if given.node_selector:
+        made["nodeSelector"] = {"labels": dict(given.node_selector)}
+    if given.tolerations:
+        made["tolerations"] = [dict(one) for one in given.tolerations]
+    if given.image_pull_secrets:
+        made["imagePullSecret"] = [{"secretName": name} for name in given.image_pull_secrets]
+    if given.image_pull_policy:
+        made["imagePullPolicy"] = given.image_pull_policy
+    for place, text in given.config_maps.items():
+        name, _, key = text.partition("/")
+        entry: dict[str, object] = {"configMapName": name}
+        if place.startswith("/"):
+            entry["mountPath"] = place
+        else:
+            entry["keyToEnv"] = [{"configMapKey": key, "envVar": place}]
+        field = "configMapAsVolume" if place.startswith("/") else "configMapAsEnv"
+        entries = made.setdefault(field, [])
+        assert isinstance(entries, list)
+        entries.append(entry)
     return made
 
 

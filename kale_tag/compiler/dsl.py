@@ -23,7 +23,7 @@ from kale_tag.compiler.parameters import holds_none
 from kale_tag.compiler.step_command import Runtime, script, with_code
 from kale_tag.diagnostics import Diagnostic, DiagnosticCollector, warning
 from kale_tag.kale import quantity, tags
-from kale_tag.kale.pipeline import Code, Pipeline, Step, SubPipeline
+from kale_tag.kale.pipeline import Code, Pipeline, PodOptions, Step, SubPipeline
 
 _TAKEN = {"compiler", "dsl", "kubernetes", "json", "re", "shlex", "typing", "container"}
 
@@ -332,6 +332,7 @@ def _kubernetes(step: Step, root: Pipeline) -> Iterator[str]:
     for kind, values in settings.pod.items():
         if place := tags.KINDS[kind].pod:
             yield from (f"kubernetes.{place[2]}(TASK, {key!r}, {values[key]!r})" for key in values)
+    yield from _pod_options(settings.pod_options)
     if settings.timeout is not None:
         yield f"kubernetes.set_timeout(TASK, {settings.timeout})"
     if root.security is not None:
@@ -339,6 +340,28 @@ def _kubernetes(step: Step, root: Pipeline) -> Iterator[str]:
         words = [f"{key}={value!r}" for key, value in fields if value is not None]
         if words:
             yield f"kubernetes.set_security_context(TASK, {', '.join(words)})"
+
+
+def _pod_options(pod: PodOptions) -> Iterator[str]:
+    for folder, claim in pod.volumes.items():
+        yield f"kubernetes.mount_pvc(TASK, {claim!r}, {folder!r})"
+    for place, text in pod.config_maps.items():
+        name, _, key = text.partition("/")
+        if place.startswith("/"):
+            yield f"kubernetes.use_config_map_as_volume(TASK, {name!r}, {place!r})"
+        else:
+            yield f"kubernetes.use_config_map_as_env(TASK, {name!r}, {{{key!r}: {place!r}}})"
+    for label, value in pod.node_selector.items():
+        yield f"kubernetes.add_node_selector(TASK, {label!r}, {value!r})"
+    for one in pod.tolerations:
+        words = [f"{key}={value!r}" for key, value in one.items() if key != "tolerationSeconds"]
+        if seconds := one.get("tolerationSeconds"):
+            words.append(f"toleration_seconds={seconds}")
+        yield f"kubernetes.add_toleration(TASK, {', '.join(words)})"
+    if pod.image_pull_secrets:
+        yield f"kubernetes.set_image_pull_secrets(TASK, {list(pod.image_pull_secrets)!r})"
+    if pod.image_pull_policy:
+        yield f"kubernetes.set_image_pull_policy(TASK, {pod.image_pull_policy!r})"
 
 
 def _cells(cells: Sequence[Code]) -> str:

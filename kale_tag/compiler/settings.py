@@ -188,6 +188,7 @@ def step_settings(
         timeout=options.timeout,
         display_name=options.display_name,
         packages=options.packages,
+        pod_options=options.pod,
         labels={**own.labels, **options.labels},
     )
 

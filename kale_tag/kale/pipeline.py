@@ -41,6 +41,19 @@ class Secret:
 
 
 @dataclass(frozen=True, slots=True)
+class PodOptions:
+    """What the spec's `compile` sets for the pod of a step, which Kale has no tag for."""
+
+    node_selector: Mapping[str, str] = field(default_factory=dict)  # labels of its node
+    tolerations: tuple[Mapping[str, str], ...] = ()  # each by the fields of KFP's Toleration
+    image_pull_secrets: tuple[str, ...] = ()
+    image_pull_policy: str = ""
+    # By an environment variable, NAME/KEY; by a folder, NAME.
+    config_maps: Mapping[str, str] = field(default_factory=dict)
+    volumes: Mapping[str, str] = field(default_factory=dict)  # claims, by the folder
+
+
+@dataclass(frozen=True, slots=True)
 class StepSettings:
     """How a step runs: its tags over the notebook's `steps_defaults` over the spec's `compile`.
 
@@ -59,6 +72,7 @@ class StepSettings:
     timeout: int | None = None  # seconds
     display_name: str = ""
     packages: tuple[str, ...] | None = None  # None: those that the imports name; (): none
+    pod_options: PodOptions = PodOptions()
     labels: Mapping[tuple[str, str], Label] = field(
         default_factory=dict, compare=False, repr=False
     )  # of the settings that are tags, by kind and key

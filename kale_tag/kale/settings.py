@@ -14,6 +14,7 @@ from kale_tag.fields.yaml_tree import Node, PlaceOf, Scalar, is_null, json_tree
 from kale_tag.kale import names, tags
 from kale_tag.kale.metadata import SETTINGS_KEY
 from kale_tag.kale.names import NameForm
+from kale_tag.kale.pipeline import PodOptions
 
 Reader = Callable[[Form, Node, str], object]
 """Notes what is wrong with the value of a setting; the text is what messages call it."""
@@ -271,6 +272,7 @@ class StepOptions:
     env: Mapping[str, str] = field(default_factory=dict)
     packages: tuple[str, ...] | None = None  # None: those of the pipeline
     display_name: str = ""
+    pod: PodOptions = field(default_factory=PodOptions)
     label: Label | None = None  # the step's name in the spec
     labels: Mapping[tuple[str, str], Label] = field(
         default_factory=dict, compare=False, repr=False

@@ -100,32 +100,53 @@ def _plain(name: str) -> str:
 
 def cluster_only(tasks: Iterable[PackageTask]) -> list[Diagnostic]:
     """One warning that names all that only a cluster provides to *tasks*, or none."""
-    secrets: dict[str, str] = {}
+    values: dict[str, str] = {}
     volumes: dict[str, str] = {}
     devices: dict[str, str] = {}
+    placed: list[str] = []
     used = set()
     for task in tasks:
         used.add(task.executor["image"])
-        for secret in task.platform.get("secretAsEnv", ()):
-            name = secret["secretName"]
-            secrets |= {one["envVar"]: f"{name}/{one['secretKey']}" for one in secret["keyToEnv"]}
-        for volume in task.platform.get("pvcMount", ()):
-            volumes[volume["mountPath"]] = volume["constant"]
+        values |= _of_environment(task)
+        for kind, name, what in _MOUNTED:
+            for mount in task.platform.get(kind, ()):
+                volumes[mount["mountPath"]] = f"{what} `{mount.get(name, 'that the run creates')}`"
         if device := task.executor.get("resources", {}).get("accelerator"):
             devices[task.title] = f"{device['type']} ({device['count']})"
-    secrets = {env: name for env, name in secrets.items() if env not in os.environ}
-    volumes = {path: name for path, name in volumes.items() if not os.path.isdir(path)}
+        if task.platform.keys() & {"nodeSelector", "tolerations"}:
+            placed.append(task.title)
+    values = {env: what for env, what in values.items() if env not in os.environ}
+    volumes = {path: what for path, what in volumes.items() if not os.path.isdir(path)}
     images = sorted(used - {DEFAULT_IMAGE})
     notes = []
-    notes += [f"the environment lacks {env}: the secret `{name}`" for env, name in secrets.items()]
-    notes += [f"there is no folder {path}: the volume `{name}`" for path, name in volumes.items()]
+    notes += [f"the environment lacks {env}: the {what}" for env, what in values.items()]
+    notes += [f"there is no folder {path}: the {what}" for path, what in volumes.items()]
     notes += [f"step `{title}` runs without {device}" for title, device in devices.items()]
+    if placed:
+        notes.append(f"node selectors and tolerations have no effect here: {', '.join(placed)}")
     if images:
         version = sys.version.split()[0]
         notes.append(f"images are not used ({', '.join(images)}): steps run in Python {version}")
     if not notes:
         return []
-    hints = [f"export {env}=..." for env in secrets]
+    hints = [f"export {env}=..." for env in values]
     hints += [f"mkdir -p {path}" for path in volumes]
     message = "the steps run on this machine, without some resources of a cluster"
     return [warning("not-on-this-machine", message, notes=notes, help="; ".join(hints))]
+
+
+_MOUNTED = (
+    ("pvcMount", "constant", "volume"),
+    ("configMapAsVolume", "configMapName", "config map"),
+)
+_NAMED = (("secretAsEnv", "secret", "secret"), ("configMapAsEnv", "configMap", "config map"))
+"""Fields of `KubernetesExecutorConfig`, how they name what they take, and that in words."""
+
+
+def _of_environment(task: PackageTask) -> Iterator[tuple[str, str]]:
+    """The variables that *task* gets from the cluster, each with where from."""
+    for kind, spelled, what in _NAMED:
+        for source in task.platform.get(kind, ()):
+            name = source[f"{spelled}Name"]
+            for one in source["keyToEnv"]:
+                yield one["envVar"], f"{what} `{name}/{one[f'{spelled}Key']}`"

@@ -3,20 +3,32 @@
 They are never written into a notebook.
 """
 
+import re
+from collections.abc import Iterator
 from dataclasses import fields, replace
 from typing import Any, TypeVar
 
 from kale_tag.fields.fields import Form
 from kale_tag.fields.yaml_tree import Node
-from kale_tag.kale.names import KFP_VERSIONS, kfp_version
+from kale_tag.kale.names import ENVIRONMENT_VARIABLE, KFP_VERSIONS, kfp_version
+from kale_tag.kale.pipeline import PodOptions
 from kale_tag.kale.settings import CompileOptions, StepOptions
 
+CONFIG_MAP = re.compile(r"[a-z0-9][-a-z0-9.]*/[-._a-zA-Z0-9]+")
+CLAIM = re.compile(r"[a-z0-9][-a-z0-9.]*")
 ARTIFACTS = ("Dataset", "Model", "Metrics", "HTML", "Artifact")
 KEYS = ("packages", "distributions", "pip_index_urls", "ttl", "artifacts", "steps", "kfp_version")
-STEP_KEYS = ("display_name", "env", "packages", "requests", "retries", "timeout")
+POD_KEYS = tuple(one.name for one in fields(PodOptions))
+STEP_KEYS = ("display_name", "env", "packages", "requests", "retries", "timeout", *POD_KEYS)
+TOLERATION = {
+    "key": (),
+    "operator": ("Equal", "Exists"),
+    "value": (),
+    "effect": ("NoSchedule", "PreferNoSchedule", "NoExecute"),
+}
+"""Keys of a toleration, each with the words that it takes; none: any text."""
 
-
-Options = TypeVar("Options", CompileOptions, StepOptions)
+Options = TypeVar("Options", CompileOptions, StepOptions, PodOptions)
 
 
 def read_compile(form: Form, node: Node) -> CompileOptions:
@@ -68,7 +80,9 @@ def _laid_over(base: Options, over: Options) -> Options:
     changes: dict[str, Any] = {}
     for one in fields(over):
         old, new = getattr(base, one.name), getattr(over, one.name)
-        if isinstance(new, dict):
+        if isinstance(new, PodOptions):
+            changes[one.name] = _laid_over(old, new)
+        elif isinstance(new, dict):
             changes[one.name] = {**old, **new}
         elif new is not None and new != "" and (new != () or one.name == "packages"):
             changes[one.name] = new
@@ -78,8 +92,18 @@ def _laid_over(base: Options, over: Options) -> Options:
 def _step(form: Form, node: Node) -> StepOptions:
     given = form.record(node, STEP_KEYS, "a step of `compile`")
     made: dict[str, Any] = {"labels": {(key, ""): value.label for key, value in given.items()}}
+    pod: dict[str, Any] = {}
     for key, value in given.items():
         match key:
+            case "tolerations":
+                pod[key] = tuple(_toleration(form, one) for one in form.items(value, f"`{key}`"))
+            case "image_pull_secrets":
+                pod[key] = _texts(form, value, key)
+            case "image_pull_policy":
+                words = ("Always", "IfNotPresent", "Never")
+                pod[key] = form.choice(value, words, f"`{key}`") or ""
+            case "node_selector" | "config_maps" | "volumes":
+                pod[key] = dict(_placed(form, value, key))
             case "packages":
                 made[key] = _texts(form, value, key)
             case "retries" | "timeout":
@@ -93,7 +117,47 @@ def _step(form: Form, node: Node) -> StepOptions:
                     for name, one in form.mapping(value, f"`{key}`")
                     if (text := read(one, f"`{name.text}`")) is not None
                 }
-    return StepOptions(**made)
+    return StepOptions(**made, pod=PodOptions(**pod))
+
+
+def _placed(form: Form, node: Node, section: str) -> Iterator[tuple[str, str]]:
+    """The entries of `node_selector`, `config_maps` or `volumes`."""
+    for key, value in form.mapping(node, f"`{section}`"):
+        text = form.written(value, f"`{key.text}`")
+        folder = key.text.startswith("/") and ":" not in key.text
+        source = CONFIG_MAP if section == "config_maps" and not folder else CLAIM
+        if text is None:
+            continue
+        if section == "node_selector":
+            yield key.text, text
+        elif not folder and (section == "volumes" or not ENVIRONMENT_VARIABLE.fullmatch(key.text)):
+            kinds = "a folder" if section == "volumes" else "an environment variable or a folder"
+            message = f"`{key.text}` in `{section}` is not {kinds}"
+            form.diagnostic("wrong-value", message, key.label, help="a folder begins with `/`")
+        elif source.fullmatch(text) is None:
+            wanted = "NAME/KEY" if source is CONFIG_MAP else "the name, in lower-case letters"
+            message = f"`{text}` does not name what `{key.text}` holds"
+            form.diagnostic("wrong-value", message, value.label, help=f"write {wanted}")
+        else:
+            yield key.text, text
+
+
+def _toleration(form: Form, node: Node) -> dict[str, str]:
+    """One toleration, by the names of KFP's fields."""
+    keys = (*TOLERATION, "toleration_seconds")
+    made: dict[str, str] = {}
+    for key, value in form.record(node, keys, "a toleration").items():
+        if key == "toleration_seconds":
+            # A 64-bit integer of protobuf, which is text in JSON.
+            made["tolerationSeconds"] = str(form.number(value, f"`{key}`", None))
+        elif words := TOLERATION[key]:
+            made[key] = form.choice(value, words, f"`{key}`") or ""
+        else:
+            made[key] = form.written(value, f"`{key}`") or ""
+    if not made.get("key") and made.get("operator") != "Exists":
+        message = "a toleration needs `key`, or `operator: Exists` for every taint"
+        form.diagnostic("missing-key", message, node.label)
+    return made
 
 
 def _texts(form: Form, node: Node, key: str) -> tuple[str, ...]:

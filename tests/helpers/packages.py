@@ -21,7 +21,7 @@ with warnings.catch_warnings():
     from kfp.pipeline_spec import pipeline_spec_pb2 as protos  # type: ignore[import-untyped]
 
 ARGUMENT = 131_071
-NEWER = {"secretNameParameter", "pvcNameParameter", "optional"}
+NEWER = {"secretNameParameter", "pvcNameParameter", "configMapNameParameter", "optional"}
 """Fields that kfp writes beside the older ones that mean the same; we write the older ones."""
 
 CONSTANTS = {

@@ -8,6 +8,7 @@ from kale_tag.kale.pipeline import (
     CodeKind,
     Parameter,
     Pipeline,
+    PodOptions,
     Secret,
     SecurityContext,
     Step,
@@ -62,6 +63,17 @@ FULL = pipeline(
             retries=3,
             timeout=600,
             display_name="Load the data",
+            pod_options=PodOptions(
+                node_selector={"pool": "gpu"},
+                tolerations=(
+                    {"key": "gpu", "operator": "Equal", "value": "yes", "effect": "NoSchedule"},
+                    {"operator": "Exists", "effect": "NoExecute", "tolerationSeconds": "60"},
+                ),
+                image_pull_secrets=("registry", "other"),
+                image_pull_policy="Always",
+                config_maps={"LEVEL": "settings/level", "/etc/app": "app-files"},
+                volumes={"/models": "models"},
+            ),
         ),
     ),
     Step(

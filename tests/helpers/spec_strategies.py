@@ -203,6 +203,9 @@ COMPILE_STEP: dict[str, st.SearchStrategy[Any]] = {
     "requests": mapping(KEYS, QUANTITIES),
     "retries": st.integers(0, 2),
     "timeout": st.integers(1, 2),
+    "node_selector": VARS,
+    "image_pull_policy": st.sampled_from(["Always", "Never", "sometimes"]),
+    "image_pull_secrets": st.lists(TEXTS, max_size=1),
 }
 COMPILE: dict[str, st.SearchStrategy[Any]] = {
     "packages": st.lists(TEXTS, max_size=1),

@@ -1,6 +1,7 @@
 """`compile` in a spec, as the compiler gets it."""
 
 from kale_tag.diagnostics import Label, Source, Span
+from kale_tag.kale.pipeline import PodOptions
 from kale_tag.kale.settings import CompileOptions, StepOptions
 from kale_tag.spec.read import read_spec
 
@@ -13,7 +14,7 @@ compile:
   artifacts: {x: Model}
   steps:
     train: {retries: 2, env: {A: 1, B: true}, packages: [torch]}
-    load: {timeout: 30}
+    load: {timeout: 30, node_selector: {pool: 1, zone: a}, tolerations: [{operator: Exists}]}
 """
 SPEC = """\
 version: 1
@@ -26,6 +27,13 @@ compile:
   steps:
     train: {env: {B: 'no'}, requests: {cpu: 0.50, memory: 1Gi}, display_name: Train it}
     test: {packages: []}
+    load:
+      node_selector: {zone: b}
+      image_pull_policy: Never
+      image_pull_secrets: [registry]
+      config_maps: {LEVEL: settings/level, /etc/app: files}
+      volumes: {/data: claim}
+      tolerations: [{key: gpu, effect: NoExecute, toleration_seconds: 5}]
 """
 
 
@@ -56,7 +64,14 @@ def test_one_file() -> None:
                 packages=("torch",),
                 label=named(BASE, "train"),
             ),
-            "load": StepOptions(timeout=30, label=named(BASE, "load")),
+            "load": StepOptions(
+                timeout=30,
+                pod=PodOptions(
+                    node_selector={"pool": "1", "zone": "a"},
+                    tolerations=({"operator": "Exists"},),
+                ),
+                label=named(BASE, "load"),
+            ),
         },
     )
 
@@ -78,7 +93,18 @@ def test_over_a_base() -> None:
                 display_name="Train it",
                 label=named(SPEC, "train"),
             ),
-            "load": StepOptions(timeout=30, label=named(BASE, "load", "base.yaml")),
+            "load": StepOptions(
+                timeout=30,
+                pod=PodOptions(
+                    node_selector={"pool": "1", "zone": "b"},
+                    tolerations=({"key": "gpu", "effect": "NoExecute", "tolerationSeconds": "5"},),
+                    image_pull_secrets=("registry",),
+                    image_pull_policy="Never",
+                    config_maps={"LEVEL": "settings/level", "/etc/app": "files"},
+                    volumes={"/data": "claim"},
+                ),
+                label=named(SPEC, "load"),
+            ),
             "test": StepOptions(packages=(), label=named(SPEC, "test")),
         },
     )
