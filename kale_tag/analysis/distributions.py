@@ -1,6 +1,7 @@
 """Import names to distributions, read from `distributions.txt`, which names its sources."""
 
 import pkgutil
+import re
 from collections.abc import Iterable, Mapping
 from functools import cache
 
@@ -10,8 +11,14 @@ Pairs = tuple[tuple[str, str], ...]
 @cache
 def modules() -> Mapping[str, str]:
     """The distribution of a module, or of a part of one such as `google.auth`; "" for none."""
-    pairs = (*_pairs("modules of pipreqs"), *_pairs("modules"))
-    return {module: "" if name == "-" else name for module, name in pairs}
+    equal = (name for line in _sections()["same"] for name in line.split())
+    pairs = {module: "" if name == "-" else name for module, name in _pairs("modules")}
+    return {name: normalized(name) for name in equal} | pairs
+
+
+def normalized(name: str) -> str:
+    """The name of a distribution as PEP 503 normalizes it."""
+    return re.sub(r"[-_.]+", "-", name).lower()
 
 
 @cache

@@ -246,7 +246,8 @@ def _check_pipeline(
     Places are those of the file *on_disk*.
     """
     # With all that compiles, a third of the time that check takes to start, and not always needed.
-    from kale_tag.commands.shared.pipelines import STDIN_NOTEBOOK  # noqa: PLC0415
+    from kale_tag.analysis.local_modules import code_of  # noqa: PLC0415
+    from kale_tag.commands.shared.pipelines import STDIN_NOTEBOOK, local_modules  # noqa: PLC0415
     from kale_tag.compiler.step_command import load_runtime  # noqa: PLC0415
     from kale_tag.lint.context import compile_notebook  # noqa: PLC0415
     from kale_tag.lint.pipelines import Named, lint  # noqa: PLC0415
@@ -264,7 +265,7 @@ def _check_pipeline(
             text = f"the notebook that the cell refers to cannot be used: {first.message}"
             raise UserError(error("unreadable-reference", text, at, help=first.help)) from None
 
-    local = files.modules_in(os.path.dirname(tagged.name))
+    local = local_modules(os.path.dirname(tagged.name), code_of(tagged))
     found = compile_notebook(tagged, options, loaded, local, load_runtime())
     places = {tagged.name: Places(on_disk)}
     diagnostics = [*lint(found)]

@@ -299,9 +299,11 @@ def adjust_proposal(draft: SpecDraft) -> tuple[SpecDraft, Sequence[Diagnostic]]:
 def _diagnostics(draft: SpecDraft) -> Sequence[Diagnostic]:
     """The errors of compiling *draft* that are about cells."""
     # The compiler takes most of the start-up time, and is for proposals only.
+    from kale_tag.analysis.local_modules import code_of  # noqa: PLC0415
+    from kale_tag.commands.shared.pipelines import local_modules  # noqa: PLC0415
     from kale_tag.compiler.build import build_pipeline  # noqa: PLC0415
 
-    local = files.modules_in(os.path.dirname(draft.notebook.name))
+    local = local_modules(os.path.dirname(draft.notebook.name), code_of(draft.notebook))
     try:
         build_pipeline(tagged(draft), CompileOptions(), _no_reference, local)
     except UserError as exc:

@@ -2,6 +2,7 @@
 
 import datetime as dt
 import os
+import shlex
 import sys
 from collections.abc import Callable, Mapping
 from contextlib import closing, suppress
@@ -11,6 +12,7 @@ from functools import partial
 from kale_tag import __version__, files
 from kale_tag.commands.shared.options import PipelineOptions, option
 from kale_tag.commands.shared.packages import Loaded, load_package, read_arguments
+from kale_tag.commands.shared.pipelines import local_modules
 from kale_tag.commands.shared.report import Report, style_for
 from kale_tag.compiler.read_package import Compiled, PackageTask, read_compiled
 from kale_tag.diagnostics import UserError, error, suggest
@@ -318,20 +320,23 @@ def _reused(
 
 def _check_packages(loaded: Loaded, tasks: list[PackageTask], *, install: bool) -> None:
     """Raise `UserError` if a step would fail because a package is not installed."""
-    beside = files.modules_in(os.path.dirname(loaded.name))
-    missing = missing_packages(tasks, beside, install=install)
-    if not missing:
+    sources = [code.python for task in tasks for code in task.cells]
+    local = local_modules(os.path.dirname(loaded.name), sources)
+    missing, unknown = missing_packages(tasks, local, install=install)
+    if not missing and not unknown:
         return
     notes = [f"{package}: for {', '.join(steps)}" for package, steps in missing.items()]
-    words = " ".join(f"'{one}'" if set(one) & set("<>=!~ [];@") else one for one in missing)
-    count = len(missing)
+    notes += [f"the module `{name}`: for {', '.join(steps)}" for name, steps in unknown.items()]
+    pip = f"{sys.executable} -m pip install {shlex.join(missing)}"
+    hint = "name the packages of these modules in the spec: `compile: {distributions: {...}}`"
+    count = len(notes)
     raise UserError(
         error(
             "missing-packages",
             f"this Python lacks {'a package' if count == 1 else f'{count} packages'} that the "
             "steps import",
             notes=notes,
-            help=f"{sys.executable} -m pip install {words}; or let the steps do it: --install",
+            help=f"{pip}; or let the steps do it: --install" if missing else hint,
         )
     )
 

@@ -5,6 +5,8 @@ from dataclasses import replace
 from typing import get_args
 
 from kale_tag.analysis.dataflow import Dataflow, Provenance, gives_code
+from kale_tag.analysis.distributions import modules
+from kale_tag.analysis.local_modules import code_of, installed, written_modules
 from kale_tag.analysis.model import Import
 from kale_tag.analysis.sharing import groups
 from kale_tag.analysis.slices import (
@@ -67,6 +69,9 @@ class PipelineBuilder:
         self.local = local
         self.inner = inner
         self.around = around
+        own = installed(code_of(draft.notebook))
+        self.own = {name: one for name, one in own.items() if name not in modules()}
+        self.own |= options.distributions
         self.units = {unit.name: unit for unit in flow.units}
         self.position = {name: number for number, name in enumerate(order)}
         self.before: dict[str, set[str]] = {name: set() for name in order}
@@ -96,10 +101,7 @@ class PipelineBuilder:
         own = {one.name: one for one in draft.parameters}
         own.update({one.name: one for one in parameters})
         steps = tuple(self._unit(self.units[name]) for name in self.order)
-        imports = [*self.flow.shared.modules]
-        imports += [one for unit in self.flow.units for one in unit.block.modules]
-        local = [name for name in self.local if name not in self.options.distributions]
-        diagnostics = list(import_diagnostics(imports, local))
+        diagnostics = list(dict.fromkeys(self._import_diagnostics()))
         raise_diagnostics(
             [diagnostic for diagnostic in diagnostics if diagnostic.severity == "error"]
         )
@@ -124,6 +126,22 @@ class PipelineBuilder:
             pip_index_urls=self.options.pip_index_urls,
             warnings=(*settings.warnings, *diagnostics, *self._unkept()),
         )
+
+    def _import_diagnostics(self) -> Iterator[Diagnostic]:
+        """Imports of each block that cannot work; modules that its own cells write can."""
+        shared = written_modules(cell.code.source for cell in self.draft.shared)
+        installs = self.options.packages is None
+        blocks = [(self.flow.shared, shared, installs)]
+        for unit in self.flow.units:
+            if unit.inner is None:
+                cells = self.draft.cells[unit.name]
+                own = written_modules(cell.code.source for cell in cells)
+                installs = self.options.packages is self._settings(unit.name).packages is None
+                blocks.append((unit.block, own | shared, installs))
+        seen: set[str] = set()
+        for block, written, installs in blocks:
+            imports = [one for one in block.modules if one.module.split(".")[0] not in written]
+            yield from import_diagnostics(imports, self.own, self.local, seen, installs=installs)
 
     def _unkept(self) -> Iterable[Diagnostic]:
         """Warnings of referenced notebooks, also of settings that the pipeline does not keep."""
@@ -282,7 +300,7 @@ class PipelineBuilder:
         return set().union(*kept, *attributes(self.draft.cells[unit.name]).values())
 
     def _requirements(self, imports: Iterable[Import]) -> tuple[str, ...]:
-        return requirements(imports, self.options.distributions, self.local)
+        return requirements(imports, self.own, self.local)
 
     def _of_other_notebooks(self, unit: Unit) -> set[str]:
         """What the producers of its variables in other notebooks install."""

@@ -1,10 +1,10 @@
 """The requirements of a step: the distributions of the modules that it imports.
 
 The table is ours (`analysis/distributions.txt`), not the environment's, so that a package is the
-same wherever it is compiled. Versions come from the spec, under `compile`.
+same wherever it is compiled. Versions come from the spec, under `compile`. A module that nobody
+knows is not installed: whoever owns its name at an index would run code in the cluster.
 """
 
-import re
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from functools import cache
 
@@ -20,10 +20,10 @@ def requirements(
     """What pip has to install for *imports*, sorted.
 
     *own* maps a module, or a part of one, to its distribution, "" for none; it wins over the table.
-    *local* are modules beside the notebook.
+    *local* are modules of the user.
     """
     wanted = (one for one in imports if one.module and not one.level and not one.optional)
-    found = {distribution(_path(one), own, local) for one in wanted}
+    found = {distribution(_path(one), own, local) or "" for one in wanted}
     return tuple(sorted(found - {""}, key=str.lower))
 
 
@@ -46,29 +46,36 @@ def completed(
     return known
 
 
-def distribution(path: str, own: Mapping[str, str], local: Collection[str] = ()) -> str:
-    """The distribution of the module at the dotted *path*, "" if pip has none."""
+def distribution(path: str, own: Mapping[str, str], local: Collection[str] = ()) -> str | None:
+    """The distribution of the module at the dotted *path*: "" if pip has none, None if unknown."""
     for part in _prefixes(path):
         if part in own:
             return own[part]
     top = path.partition(".")[0]
     if top in local or top in standard_modules() or top.startswith("_"):
         return ""
-    parts = path.split(".")
-    if parts[:2] == ["google", "cloud"] and len(parts) > 2:
-        return f"google-cloud-{parts[2]}".replace("_", "-")
     known = distributions.modules()
-    for part in _prefixes(path):
-        if part in known:
-            return known[part]
-    return re.sub(r"[-_.]+", "-", top).lower()
+    return next((known[part] for part in _prefixes(path) if part in known), None)
 
 
-def import_diagnostics(imports: Iterable[Import], local: Collection[str]) -> Iterator[Diagnostic]:
-    """Imports that cannot work in a step, each module once."""
-    seen = set()
+def import_diagnostics(
+    imports: Iterable[Import],
+    own: Mapping[str, str],
+    local: Collection[str],
+    seen: set[str],
+    *,
+    installs: bool,
+) -> Iterator[Diagnostic]:
+    """Imports that cannot work in a step, but for modules in *seen*, to which it adds.
+
+    *own* and *local* as above. With *installs*, the step installs what its imports name.
+    """
     for one in imports:
-        top = one.module.partition(".")[0]
+        path = _path(one)
+        top = path.partition(".")[0]
+        name = top
+        while name in _namespaces() and len(name) < len(path):
+            name = path[: (path + ".").index(".", len(name) + 1)]
         if one.level:
             dots = "." * one.level
             yield error(
@@ -77,20 +84,31 @@ def import_diagnostics(imports: Iterable[Import], local: Collection[str]) -> Ite
                 one.spot.label(),
                 help="import the module by its full name, from a distribution that pip can install",
             )
-        elif top in local and top not in seen:
-            seen.add(top)
+        elif name in seen or top in own:
+            continue
+        elif top in local:
+            seen.add(name)
             yield warning(
                 "local-module",
-                f"`{top}` is a module beside the notebook, which a container does not have",
+                f"`{top}` is a module of yours, which a container does not have",
                 one.spot.label(),
                 help="move its code into a cell tagged `functions`, or put it into the image "
                 f'and name it in the spec: `compile: {{distributions: {{{top}: ""}}}}`',
+            )
+        elif installs and not one.optional and distribution(path, own, local) is None:
+            seen.add(name)
+            yield warning(
+                "unknown-package",
+                f"the package that has the module `{name}` is not known, so no step installs it",
+                one.spot.label(),
+                help=f"name it in the spec: `compile: {{distributions: {{{name}: PACKAGE}}}}`; "
+                f'`{name}: ""` if the image has it',
             )
 
 
 def _path(one: Import) -> str:
     """The module that an import means: `from google.cloud import storage` is one, too."""
-    shared = one.module in _namespaces() or one.module == "google.cloud"
+    shared = one.module in _namespaces()
     return f"{one.module}.{one.attribute}" if shared and one.attribute else one.module
 
 

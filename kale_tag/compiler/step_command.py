@@ -171,7 +171,7 @@ class Runtime:
         kept = dict(self.parts)
         if not _MODELS.search(text):
             kept.pop("libraries", None)
-        if not any(distribution(module, {}) for module in _modules(text)):
+        if all(distribution(module, {}) == "" for module in _modules(text)):
             kept.pop("tables", None)
         return Runtime(kept)
 

@@ -8,6 +8,7 @@ import re
 import sys
 from collections.abc import Collection, Iterable, Iterator
 
+from kale_tag.analysis.distributions import normalized
 from kale_tag.compiler.container import DEFAULT_IMAGE
 from kale_tag.compiler.read_package import PackageTask
 from kale_tag.compiler.requirements import distribution
@@ -18,32 +19,37 @@ _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
 
 def missing_packages(
     tasks: Iterable[PackageTask], local: Collection[str], *, install: bool
-) -> dict[str, list[str]]:
-    """The requirements that are not installed, each with the titles of the steps that need it.
+) -> tuple[dict[str, list[str]], dict[str, list[str]]]:
+    """The requirements that are not installed, and modules that no known package has.
 
-    *local* are modules beside the notebook. With *install*, steps install their own requirements.
+    Each is with the titles of the steps that need it. *local* are modules of the user. With
+    *install*, steps install their own requirements.
     """
     found: dict[str, list[str]] = {}
+    unknown: dict[str, list[str]] = {}
     for task in tasks:
         names = ((_NAME.match(one), one) for one in task.requirements)
-        wanted = {_plain(found[0]): requirement for found, requirement in names if found}
+        wanted = {normalized(found[0]): requirement for found, requirement in names if found}
         needed: dict[str, None] = {}
         there = set()
         for module, optional in dict.fromkeys(_modules(task)):
             name = distribution(module, {}, local)
+            top = module.partition(".")[0]
+            if name is None and not (optional or wanted or _is_there(top)):
+                unknown.setdefault(top, []).append(task.title)
             if not name:
                 continue
             if optional or _has(module, name):
-                there.add(_plain(name))
-            elif not (install and _plain(name) in wanted):
-                needed[wanted.get(_plain(name), name)] = None
+                there.add(normalized(name))
+            elif not (install and normalized(name) in wanted):
+                needed[wanted.get(normalized(name), name)] = None
         for name, requirement in wanted.items():
             url = "://" in requirement
             if not install and not url and name not in there and not _installed(name):
                 needed[requirement] = None
         for requirement in needed:
             found.setdefault(requirement, []).append(task.title)
-    return found
+    return found, {module: list(dict.fromkeys(steps)) for module, steps in unknown.items()}
 
 
 def _modules(task: PackageTask) -> Iterator[tuple[str, bool]]:
@@ -76,13 +82,16 @@ def _catches_import(node: ast.Try) -> bool:
 def _has(module: str, name: str) -> bool:
     """Whether *module* of the distribution *name* can be imported."""
     top = module.partition(".")[0]
+    # Distributions may share a package, such as `google`.
+    return _is_there(top) and (name == distribution(top, {}) or _installed(name))
+
+
+def _is_there(top: str) -> bool:
+    """Whether the module *top* can be imported."""
     try:
-        if importlib.util.find_spec(top) is None:
-            return False
+        return importlib.util.find_spec(top) is not None
     except (ImportError, ValueError):
         return False
-    # Distributions may share a package, such as `google`.
-    return name == distribution(top, {}) or _installed(name)
 
 
 def _installed(name: str) -> bool:
@@ -91,11 +100,6 @@ def _installed(name: str) -> bool:
     except importlib.metadata.PackageNotFoundError:
         return False
     return True
-
-
-def _plain(name: str) -> str:
-    """A name as PEP 503 normalizes it."""
-    return re.sub(r"[-_.]+", "-", name).lower()
 
 
 def cluster_only(tasks: Iterable[PackageTask]) -> list[Diagnostic]:

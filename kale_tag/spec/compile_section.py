@@ -51,7 +51,7 @@ def read_compile(form: Form, node: Node) -> CompileOptions:
                 made[key] = {
                     name.text: text
                     for name, one in form.mapping(value, "`distributions`")
-                    if (text := form.text(one, f"`{name.text}`")) is not None
+                    if (text := form.string(one, f"`{name.text}`")) is not None
                 }
             case "artifacts":
                 made[key] = {

@@ -206,7 +206,8 @@ def test_missing_packages(tmp_path: Path) -> None:
     """Whatever is missing is named at once, before any step runs, with the line that helps."""
     path = put(
         tmp_path,
-        "# %% tags=step:load\nimport json, no_such_module\nfrom cv2_of_nobody import x\n"
+        "# %% tags=step:load\nimport json, no_such_module, torchaudio\n"
+        "from shapely_of_nobody import x\n"
         "# %% tags=step:train,prev:load\nimport no_such_module.part as p\n"
         "try:\n    import another_missing\nexcept ImportError:\n    pass\n"
         "import numpy\n",
@@ -214,9 +215,9 @@ def test_missing_packages(tmp_path: Path) -> None:
     done = run(tmp_path, path.name)
     assert done.code == 2
     assert not done.folder.exists()
-    assert "no-such-module: for load, train" in done.err
-    assert "pip install" in done.err
-    assert "cv2-of-nobody: for load" in done.err
+    assert "the module `no_such_module`: for load, train" in done.err
+    assert "-m pip install torchaudio;" in done.err
+    assert "the module `shapely_of_nobody`: for load" in done.err
     assert "another" not in done.err
     assert "numpy" not in done.err
 

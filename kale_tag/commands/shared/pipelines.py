@@ -7,6 +7,7 @@ from contextlib import AbstractContextManager
 from dataclasses import dataclass
 
 from kale_tag import files
+from kale_tag.analysis.local_modules import added_folders, code_of, written_modules
 from kale_tag.commands.shared import batch
 from kale_tag.commands.shared.targets import STDIN, Task, find_targets
 from kale_tag.compiler.build import Load, build_pipeline
@@ -84,6 +85,13 @@ class BuiltNotebook:
         """Leave nothing to go on with, for the reasons given."""
         self.diagnostics += diagnostics
         self.pipeline, self.outputs = None, ()
+
+
+def local_modules(folder: str, sources: Collection[str]) -> set[str]:
+    """The user's own modules that cells in *folder* with these *sources* can import."""
+    folders = ["", *added_folders(sources)]
+    beside = (files.modules_in(os.path.join(folder, one)) for one in folders)
+    return written_modules(sources).union(*beside)
 
 
 Finish = Callable[[BuiltNotebook], tuple[OutputFile, ...]]
@@ -215,7 +223,7 @@ class _NotebookBuilder:
             notebook, options, sources, warnings = self.reader.tagged(task)
             built.diagnostics += warnings
             name = STDIN_NOTEBOOK if task.name == STDIN else task.name
-            local = files.modules_in(os.path.dirname(name))
+            local = local_modules(os.path.dirname(name), code_of(notebook))
             load = self.reader.loader(inner)
             pipeline = build_pipeline(notebook, options, load, local, but=self.but)
             built.pipeline, built.specs = pipeline, len(task.steps)

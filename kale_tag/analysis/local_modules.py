@@ -1,0 +1,103 @@
+"""Where a notebook finds modules of its own, and what it installs itself, by its sources."""
+
+import ast
+import posixpath
+import re
+from collections.abc import Collection, Iterable, Iterator, Mapping
+from contextlib import suppress
+
+from kale_tag.diagnostics import UserError
+from kale_tag.notebook.model import Notebook
+
+_WRITTEN = re.compile(
+    r"(?m)^\s*(?:%%(?:writefile|file)\s|get_ipython\(\)\.run_cell_magic\('(?:writefile|file)', ')"
+    r"\s*(?:-a\s+)?[\"']?(?:\./)?(\w+)\.py\b"
+)
+_PIP = re.compile(r"(?m)^\s*(?:[!%]\s*)?(?:\S+\s+-m\s+)?pip3?\s+install\s+(.+)")
+_REQUIREMENT = re.compile(r"([A-Za-z][\w.-]*)(?:\[[\w,-]+\])?(?:[=<>~!]=?[\w.*,<>=~!]+)?")
+_FIRST_ARGUMENT = ("Path", "abspath", "expanduser", "fspath", "normpath", "realpath", "str")
+_ITSELF = ("absolute", "as_posix", "expanduser", "resolve")
+
+
+def code_of(notebook: Notebook) -> list[str]:
+    """The sources of the code cells that can be read."""
+    found = []
+    for cell in notebook.cells:
+        if cell.cell_type == "code":
+            with suppress(UserError):
+                found.append(cell.source)
+    return found
+
+
+def written_modules(sources: Iterable[str]) -> set[str]:
+    """The modules that cells write with `%%writefile`."""
+    return {name for source in sources for name in _WRITTEN.findall(source)}
+
+
+def installed(sources: Iterable[str]) -> dict[str, str]:
+    """What the notebook itself installs with pip: modules of equal name, and the requirements."""
+    words = (line.split() for source in sources for line in _PIP.findall(source))
+    found = (_REQUIREMENT.fullmatch(word.strip("'\"")) for line in words for word in line)
+    return {re.sub(r"[-.]", "_", one[1]): one[0] for one in found if one is not None}
+
+
+def added_folders(sources: Collection[str]) -> list[str]:
+    """The folders that cells put on `sys.path`, relative to that of the notebook."""
+    if not any("sys.path" in source for source in sources):
+        return []
+    values: dict[str, ast.expr] = {}
+    found: dict[str, None] = {}
+    for node in _nodes(sources):
+        match node:
+            case ast.Assign([ast.Name(name)], value):
+                values[name] = value
+            case ast.Call(ast.Attribute(holder, "append" | "insert"), [*_, folder]) if (
+                ast.unparse(holder) == "sys.path"
+            ):
+                found |= dict.fromkeys(_folder(folder, values))
+            case ast.Call(ast.Attribute(holder, "extend"), [folders]) | ast.AugAssign(
+                holder, ast.Add(), folders
+            ) if ast.unparse(holder) == "sys.path" and isinstance(folders, ast.List | ast.Tuple):
+                for one in folders.elts:
+                    found |= dict.fromkeys(_folder(one, values))
+    return [posixpath.normpath(folder) for folder in found]
+
+
+def _nodes(sources: Iterable[str]) -> Iterator[ast.AST]:
+    """The syntax of the cells in their order; of a cell with magics, that of its single lines."""
+    for source in sources:
+        for text in (source, *source.split("\n")):
+            try:
+                tree = ast.parse(text.strip())
+            except (SyntaxError, ValueError, RecursionError, MemoryError):
+                continue
+            yield from ast.walk(tree)
+            if text is source:
+                break
+
+
+def _folder(node: ast.expr, values: Mapping[str, ast.expr]) -> Iterator[str]:  # noqa: C901
+    """The folder that *node* names, if that can be seen; *values* are those of variables."""
+    match node:
+        case ast.Constant(str() as text):
+            yield text
+        case ast.Name("__file__"):
+            yield "notebook.ipynb"
+        case ast.Name(name) if name in values:
+            others = {one: value for one, value in values.items() if one != name}
+            yield from _folder(values[name], others)
+        case ast.Attribute(inner, "parent") | ast.Call(ast.Attribute(_, "dirname"), [inner]):
+            yield from (posixpath.join(one, "..") for one in _folder(inner, values))
+        case ast.BinOp(left, ast.Div(), right):
+            for one in _folder(left, values):
+                yield from (posixpath.join(one, other) for other in _folder(right, values))
+        case ast.Call(ast.Attribute(_, "join"), [first, *rest]):
+            parts = [next(_folder(one, values), None) for one in (first, *rest)]
+            if None not in parts:
+                yield posixpath.join(*map(str, parts))
+        case ast.Call(ast.Attribute(_, "cwd" | "getcwd"), []) | ast.Call(ast.Name("Path"), []):
+            yield "."
+        case ast.Call(ast.Attribute(_, name) | ast.Name(name), [inner]) if name in _FIRST_ARGUMENT:
+            yield from _folder(inner, values)
+        case ast.Call(ast.Attribute(inner, name), []) if name in _ITSELF:
+            yield from _folder(inner, values)
