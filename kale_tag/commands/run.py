@@ -198,7 +198,7 @@ def run(options: RunOptions) -> int:
     local.check_machine()
     _check_options(options)
     try:
-        loaded = load_package(options.paths)
+        loaded = load_package(options.paths, options.env)
         compiled = read_compiled(loaded.header)
     except UserError as exc:
         diagnostics.show(exc.diagnostics)

@@ -107,7 +107,7 @@ def submit(options: SubmitOptions) -> int:
     try:
         _refuse_contradictions(options.upload_only, options.recurring, options.wait)
         cron = _cron(options.recurring)
-        loaded = load_package(options.paths, quiet=options.quiet)
+        loaded = load_package(options.paths, options.env, quiet=options.quiet)
         package = loaded.header
         report.show(loaded.warnings)
         client.check_package(package)

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 from kfp_stub import Stub, serving, state
 from notebooks import from_percent
+from packages import documents
 from submitting import NOTEBOOK, prepare, submit, submitted
 
 from kale_tag.cli import main
@@ -59,6 +60,24 @@ def test_the_bytes_that_compile_writes(server: Stub, *, spec: bool) -> None:
     assert submit(server, paths=("churn.pipeline.yaml",)) == 0
     assert list(server.packages.values()) == [package]
     assert len(server.runs) == 2
+
+
+def test_a_variable_for_one_run(server: Stub, capsys: pytest.CaptureFixture[str]) -> None:
+    """`-e` is in the package that is sent, for every step and beside its own; no file changes."""
+    assert main(["compile", "churn.ipynb"]) == 0
+    package = Path("churn.pipeline.yaml").read_bytes()
+    plain = submitted(server, capsys, "--upload-only")
+    words = ("-e", "LEVEL=debug", "-e", "EMPTY=", "--upload-only")
+    changed = submitted(server, capsys, *words)
+    assert plain["version"]["name"] != changed["version"]["name"]
+    assert submitted(server, capsys, *words)["version"]["new"] is False
+    assert Path("churn.pipeline.yaml").read_bytes() == package
+
+    old, new = map(documents, (text.decode() for text in server.packages.values()))
+    environ = [{"name": "LEVEL", "value": "debug"}, {"name": "EMPTY", "value": ""}]
+    for executor in new[0]["deploymentSpec"]["executors"].values():
+        assert executor["container"].pop("env") == environ
+    assert new == old
 
 
 def test_twice_is_one_version(server: Stub, capsys: pytest.CaptureFixture[str]) -> None:

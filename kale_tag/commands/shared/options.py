@@ -166,3 +166,10 @@ class PipelineOptions(PrintOptions):
     params: str = option(
         "", "A YAML file with values of parameters; those of -p take precedence.", "FILE"
     )
+    env: list[str] | None = option(
+        None,
+        "An environment variable of every step, for this run. Not for secrets: the package that "
+        "is sent has it. May be repeated.",
+        "NAME=VALUE",
+        short="-e",
+    )

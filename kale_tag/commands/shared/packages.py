@@ -1,13 +1,19 @@
 """The package that a command line of `run` or `submit` names, and the values of its parameters."""
 
+import copy
+import itertools
+import json
 import os
+import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from kale_tag import files
 from kale_tag.commands.compile import finish
 from kale_tag.commands.shared.pipelines import STDIN_NOTEBOOK, build
 from kale_tag.commands.shared.targets import STDIN
+from kale_tag.compiler.limits import check_text
+from kale_tag.compiler.package_text import to_yaml
 from kale_tag.compiler.parameters import file_arguments, given_arguments
 from kale_tag.compiler.read_package import (
     PackageHeader,
@@ -15,9 +21,21 @@ from kale_tag.compiler.read_package import (
     not_a_package,
     read_header,
 )
-from kale_tag.diagnostics import Diagnostic, Label, Source, UserError, error, listed
+from kale_tag.diagnostics import (
+    Diagnostic,
+    DiagnosticCollector,
+    Label,
+    Source,
+    UserError,
+    error,
+    listed,
+)
 from kale_tag.fields import yaml_tree
+from kale_tag.kale.names import ENVIRONMENT_VARIABLE
 from kale_tag.kale.pipeline import Pipeline
+
+_SECRET = re.compile(r"(?i)passw|secret|token|credential|(?:api|private)_?key|(?:^|_)pwd?(?:$|_)")
+"""In the names of variables that probably hold a secret."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,11 +48,22 @@ class Loaded:
     warnings: tuple[Diagnostic, ...] = ()  # of compiling it
 
 
-def load_package(paths: Sequence[str], *, quiet: bool = True) -> Loaded:
+def load_package(
+    paths: Sequence[str], environ: Sequence[str] | None = None, *, quiet: bool = True
+) -> Loaded:
     """The package that *paths* name: a package, or a notebook with or without its spec.
 
-    Raises `UserError` if they name none or more than one, or the notebook does not compile.
+    Its steps get the variables *environ* (`NAME=VALUE`) too. Raises `UserError` if *paths* name
+    none or more than one, or the notebook does not compile.
     """
+    loaded = _load(paths, quiet=quiet)
+    if not environ:
+        return loaded
+    header, warnings = _with_environment(loaded.header, environ)
+    return replace(loaded, header=header, warnings=(*loaded.warnings, *warnings))
+
+
+def _load(paths: Sequence[str], *, quiet: bool) -> Loaded:
     for path in paths:
         if (source := _package_file(path)) is not None:
             if len(paths) > 1:
@@ -75,6 +104,47 @@ def read_arguments(header: PackageHeader, texts: Sequence[str], path: str) -> di
         at = Label(Source(header.source.name))
         raise UserError(error("missing-parameter", message, at, help=hint))
     return values
+
+
+def _with_environment(
+    header: PackageHeader, texts: Sequence[str]
+) -> tuple[PackageHeader, list[Diagnostic]]:
+    """The package of *header*, all steps of which have the variables in *texts* too; warnings.
+
+    Raises `UserError` for a variable that no step can have.
+    """
+    found = DiagnosticCollector()
+    configurations = json.dumps(header.platform or {})
+    given: dict[str, object] = {}
+    for text in texts:
+        name, equals, value = text.partition("=")
+        given[name] = {"name": name, "value": value}
+        found.errors += check_text(value, f"the value of `{name}`", None)
+        if ENVIRONMENT_VARIABLE.fullmatch(name) is None:
+            message = f"`{name}` cannot be the name of an environment variable"
+            found.error("invalid-environment-variable", message, None)
+        elif not equals:
+            message = f"the variable `{name}` has no value"
+            found.error("no-value", message, None, help=f"write -e {name}=VALUE")
+        elif f'"envVar": {json.dumps(name)}' in configurations:
+            message = f"steps get the environment variable `{name}` from the cluster already"
+            found.error("two-values", message, None, help=f"leave out -e {name}")
+        elif _SECRET.search(name):
+            message = f"the package that runs will contain the value of `{name}`, readable"
+            hint = "put it into a secret of Kubernetes, and tag steps `secret:NAME:KEY:VARIABLE`"
+            found.warning("secret-in-package", message, None, help=hint)
+    if found.errors:
+        raise UserError(*found.errors)
+    spec = copy.deepcopy(header.spec)
+    for executor in spec["deploymentSpec"]["executors"].values():
+        if container := executor.get("container"):
+            own = {one["name"]: one for one in container.get("env", ())}
+            container["env"] = [*{**own, **given}.values()]
+    comments = itertools.takewhile(
+        lambda line: line.startswith("#"), header.source.text.splitlines(keepends=True)
+    )
+    text = to_yaml([spec, header.platform] if header.platform else [spec])
+    return read_header(Source(header.source.name, f"{''.join(comments)}{text}")), found.warnings
 
 
 def _package_file(path: str) -> Source | None:
