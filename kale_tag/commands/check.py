@@ -81,7 +81,15 @@ class CheckOptions(PrintOptions):
     jobs: int = option(
         1, "Processes to use. Faster than one from some 5,000 notebooks on.", "N", short="-j"
     )
-    verbose: bool = option(False, "Show findings that a spec silences too.", short="-v")
+    select: str = option("", "Report findings with these codes only.", "CODE,CODE")
+    ignore: str = option("", "Report no findings with these codes.", "CODE,CODE")
+    statistics: bool = option(False, "Count the findings by code instead of showing them.")
+    output_file: str = option("", "Write the report to this file.", "FILE", short="-o")
+    verbose: bool = option(
+        False,
+        "Show findings that a spec silences too, and repeated findings one by one.",
+        short="-v",
+    )
 
 
 def check(options: CheckOptions) -> int:
@@ -95,21 +103,34 @@ def check(options: CheckOptions) -> int:
     """
     if options.explain:
         return _explain(options.explain)
+    select, ignore = _codes(options.select), _codes(options.ignore)
     checks = find_checks(options.paths)
-    style = style_for(options.color, sys.stdout.isatty())
+    style = style_for(options.color, sys.stdout.isatty() and not options.output_file)
     report = _FindingsReport(options, style, checks.specs)
     report.show(checks.unusable)
-    report.add(Finding(diagnostic) for diagnostic in checks.diagnostics)
+    report.findings += map(Finding, checks.diagnostics)
     unread = 0
     for unusable, found in findings(checks, jobs=options.jobs, quiet=options.quiet):
         report.show(unusable)
-        report.add(found)
+        report.findings += (
+            one
+            for one in found
+            if one.diagnostic.code not in ignore and (not select or one.diagnostic.code in select)
+        )
         unread += bool(unusable)
     report.notebooks = len(checks.tasks) - unread
     report.close()
     counts = report.counts
     has_findings = bool(counts["errors"] or (options.strict and counts["warnings"]))
     return exit_code(report.unusable) or int(has_findings)
+
+
+def _codes(text: str) -> set[str]:
+    """The codes of `--select` and `--ignore`. Raises `UserError` for one that there is not."""
+    given = {code.strip() for code in text.split(",") if code.strip()}
+    if unknown := sorted(given.difference(registry.codes())):
+        raise UserError(*map(_unknown_code, unknown))
+    return given
 
 
 def findings(
@@ -297,6 +318,7 @@ class _FindingsReport:
     notebooks: int = 0
     findings: list[Finding] = field(default_factory=list)
     unusable: dict[Diagnostic, None] = field(default_factory=dict)
+    lines: list[str] = field(default_factory=list)
 
     def show(self, unusable: Iterable[Diagnostic]) -> None:
         """Print why files cannot be used, each diagnostic once."""
@@ -305,44 +327,56 @@ class _FindingsReport:
                 continue
             self.unusable[diagnostic] = None
             if self.options.format == "github":
-                print(as_command(diagnostic))
+                self.lines.append(as_command(diagnostic))
             else:
                 sys.stdout.flush()
                 print_diagnostic(diagnostic)
 
-    def add(self, findings: Iterable[Finding]) -> None:
-        """Keep *findings*, and print them where they are printed one by one."""
-        for one in findings:
-            self.findings.append(one)
-            if (
-                self.options.quiet
-                and one.diagnostic.severity != "error"
-                and not self.options.strict
-            ):
-                continue
-            if self.options.format == "text":
-                self._print(one)
-            elif self.options.format == "github" and not one.silenced:
-                print(as_command(one.diagnostic))
-
-    def _print(self, one: Finding) -> None:
-        if not one.silenced:
-            print(diagnostics.as_text(one.diagnostic, self.style), end="\n\n")
-        elif self.options.verbose:
-            print(self.style.dim(diagnostics.as_silenced(one.diagnostic, one.silenced)), end="\n\n")
-
     def close(self) -> None:
-        """Print the document of the formats that are one, else the summary."""
+        """Print the report, or write it to the file of `--output-file`."""
         if self.options.format == "json":
             from kale_tag.render.diagnostics import as_json  # noqa: PLC0415  seldom asked for
 
-            print(as_json(self.findings, [*self.unusable], self.counts))
+            self.lines.append(as_json(self.findings, [*self.unusable], self.counts))
         elif self.options.format == "sarif":
             from kale_tag.render.sarif import as_sarif  # noqa: PLC0415  seldom asked for
 
-            print(as_sarif(self.findings, [*self.unusable], registry.pages()))
-        elif not self.options.quiet:
-            self._print_summary()
+            self.lines.append(as_sarif(self.findings, [*self.unusable], registry.pages()))
+        else:
+            self.lines += self._statistics() if self.options.statistics else self._shown()
+            if not self.options.quiet:
+                self.lines.append(self._summary())
+        text = "".join(f"{line}\n" for line in self.lines)
+        if self.options.output_file:
+            files.write(self.options.output_file, text.encode(errors="surrogateescape"))
+        else:
+            print(text, end="")
+
+    def _shown(self) -> Iterator[str]:
+        """The findings; equal ones in many notebooks once, unless each is wanted."""
+        only_errors = self.options.quiet and not self.options.strict
+        reasons = {one.diagnostic: one.silenced for one in self.findings if one.silenced}
+        found = [one.diagnostic for one in self.findings if not one.silenced]
+        if self.options.verbose:
+            found = [one.diagnostic for one in self.findings]
+        for one in found if self.options.verbose else diagnostics.folded(found):
+            if only_errors and one.severity != "error":
+                continue
+            if self.options.format == "github":
+                if one not in reasons:
+                    yield as_command(one)
+            elif one in reasons:
+                yield self.style.dim(diagnostics.as_silenced(one, reasons[one])) + "\n"
+            else:
+                yield diagnostics.as_text(one, self.style) + "\n"
+
+    def _statistics(self) -> Iterator[str]:
+        """How many findings there are of each code, most first."""
+        kept = [one.diagnostic for one in self.findings if not one.silenced]
+        counted = Counter((one.severity, one.code) for one in kept).most_common()
+        for (severity, code), number in counted:
+            names = {one.labels[0].source.name for one in kept if one.code == code and one.labels}
+            yield f"{number:5}  {severity:7}  {code}  (in {count(len(names), 'file')})"
 
     @property
     def counts(self) -> dict[str, int]:
@@ -357,7 +391,7 @@ class _FindingsReport:
             "unusable": len(self.unusable),
         }
 
-    def _print_summary(self) -> None:
+    def _summary(self) -> str:
         counts = self.counts
         parts = [count(counts["errors"], "error"), count(counts["warnings"], "warning")]
         parts += [f"{counts['silenced']} silenced"] if counts["silenced"] else []
@@ -367,21 +401,23 @@ class _FindingsReport:
             diagnostic.labels[0].source.name for diagnostic in self.unusable if diagnostic.labels
         }
         unusable = f"; {count(len(names), 'file')} unusable" if names else ""
-        print(f"{', '.join(parts)} in {' and '.join(where)}{unusable}")
+        return f"{', '.join(parts)} in {' and '.join(where)}{unusable}"
 
 
 def _explain(code: str) -> int:
     if code == "list":
         print(*registry.summaries(), sep="\n")
         return 0
-    known = registry.codes()
-    if code not in known:
-        near = nearest(code, known)
-        hint = f"did you mean `{near}`?" if near else "`kale-tag check --explain list` lists them"
-        print_diagnostic(error("unknown-code", f"no message has the code `{code}`", help=hint))
-        return 2
+    if code not in registry.codes():
+        raise UserError(_unknown_code(code))
     print(registry.explanation(code), end="")
     return 0
+
+
+def _unknown_code(code: str) -> Diagnostic:
+    near = nearest(code, registry.codes())
+    hint = f"did you mean `{near}`?" if near else "`kale-tag check --explain list` lists them"
+    return error("unknown-code", f"no message has the code `{code}`", help=hint)
 
 
 # Programs that delete tags, in the set-up of a repository. Git is asked, and files are parsed,

@@ -1,6 +1,7 @@
 """Diagnostics as text with the user's own line and a caret, as JSON, and as GitHub's commands."""
 
 import json
+import re
 import unicodedata
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -9,6 +10,7 @@ from itertools import groupby
 from typing import TYPE_CHECKING
 
 from kale_tag.diagnostics import Diagnostic, Label, count
+from kale_tag.render.shared_changes import FEW
 from kale_tag.render.text import JOINERS, TAB, Style, expanded, one_line
 
 if TYPE_CHECKING:
@@ -203,13 +205,32 @@ def _escaped_property(text: str) -> str:
 def digest(diagnostics: Iterable[Diagnostic]) -> list[Diagnostic]:
     """*diagnostics* with each kind of warning that several notebooks share once, errors last."""
     known = [*diagnostics]
-    shared = [one for one in _shared(known) if one[0].severity == "warning"]
+    return errors_last(
+        _once(known, [one for one in _shared(known) if one[0].severity == "warning"])
+    )
+
+
+def folded(diagnostics: Iterable[Diagnostic]) -> list[Diagnostic]:
+    """*diagnostics* with each kind that many notebooks share once; of errors with one message."""
+    known = [*diagnostics]
+    kinds = []
+    for kind in _shared(known):
+        by_message: dict[str, list[Diagnostic]] = {}
+        for one in kind:
+            message = re.sub(r"\bcell \d+", "cell", one.message.replace(_name(one), ""))
+            by_message.setdefault(message * (one.severity == "error"), []).append(one)
+        kinds += [same for same in by_message.values() if len({*map(_name, same)}) > FEW]
+    return _once(known, kinds)
+
+
+def _once(known: Sequence[Diagnostic], kinds: Iterable[Sequence[Diagnostic]]) -> list[Diagnostic]:
+    """*known* with the first of each of *kinds*, which counts the others."""
     shown = dict(zip(known, known, strict=True))
-    for first, *others in shared:
+    for first, *others in kinds:
         shown[first] = _together(first, others)
         for one in others:
             del shown[one]
-    return errors_last(shown.values())
+    return [*shown.values()]
 
 
 def errors_last(diagnostics: Iterable[Diagnostic]) -> list[Diagnostic]:

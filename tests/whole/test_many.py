@@ -82,3 +82,14 @@ def test_change_one_limit_and_one_image(
     shown = capsys.readouterr().out
     assert len(shown.splitlines()) < SCREEN
     assert f"limit:memory: 4Gi -> 6Gi  in {total} notebooks" in shown
+
+
+def test_findings_of_many_notebooks_fit_one_screen(
+    repository: Repository, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Before the spec is applied, each notebook has the same differences."""
+    total = len([*repository.folder.rglob("*.ipynb")])
+    assert main(["check", "--select", "tag-drift"]) == 1
+    shown = capsys.readouterr().out
+    assert len(shown.splitlines()) < SCREEN
+    assert f"{total - 1} more of this kind, in {total - 1} notebooks" in shown
