@@ -156,6 +156,7 @@ class Spec:
     """A spec in the right form, with the files that it extends merged in."""
 
     source: Source
+    bases: tuple[str, ...] = ()  # the specs that it extends, itself or through others
     notebooks: tuple[NotebookEntry, ...] = ()
     variables: Mapping[str, str] | None = None
     pipeline: Mapping[str, SettingValue] | None = None  # None: the spec has no settings

@@ -49,6 +49,8 @@ def read_spec(source: Source, load: Load) -> Spec:
     spec = Spec(source)
     for layer, (file, values) in enumerate(_files(form, source, load, (), set())):
         spec = _add_layer(form, spec, file, values, layer)
+        if file is not source:
+            spec = replace(spec, bases=(*spec.bases, file.name))
     check_spec(form, spec)
     if form.diagnostics:
         unique = dict.fromkeys(form.diagnostics)  # a merge key or an alias repeats an error

@@ -14,6 +14,7 @@ from ruamel.yaml import YAML
 
 ROOT = Path(__file__).parents[2]
 SPEC = "version: 1\nnotebooks: ['../nb/*.ipynb']\ncells: [{source: load, step: load}]\n"
+SPEC_OF_ALL = "version: 1\ncells: [{source: load, step: load, limits: {memory: 1Gi}}]\n"
 SETTINGS = '# %metadata {"kubeflow_notebook": {"pipeline_name": "p", "experiment_name": "e"}}\n'
 TAGGED = from_percent(f"{SETTINGS}# %% tags=step:load\nprint('load')\n")
 UNTAGGED = from_percent(f"{SETTINGS}# %%\nprint('load')\n")
@@ -150,6 +151,19 @@ def pre_commit(at: Path, home: Path, *words: str) -> subprocess.CompletedProcess
     )
 
 
+def team_specs(repo: Path) -> None:
+    """A base spec that names no notebooks, and three specs of teams that extend it."""
+    (repo / "specs" / "spec.yaml").write_text(SPEC.replace("*", "a"))
+    (repo / "specs" / "base.yaml").write_text(SPEC_OF_ALL)
+    for team in "bcd":
+        (repo / "specs" / f"{team}.yaml").write_text(
+            f"version: 1\nextends: base.yaml\nnotebooks: ['../nb/{team}*.ipynb']\n"
+            "cells: [{source: load, step: load, limits: {memory: 2Gi}}]\n"
+        )
+        for number in range(3):
+            (repo / "nb" / f"{team}{number}.ipynb").write_bytes(UNTAGGED)
+
+
 @pytest.mark.slow
 def test_pre_commit(repo: Path) -> None:
     """The hooks of this repository, installed by pre-commit, pass and fail as they should."""
@@ -187,6 +201,21 @@ def test_pre_commit(repo: Path) -> None:
     git(repo, "add", "--all")
     assert run("kale-tag-apply").returncode == 0
     assert run("kale-tag-check").returncode == 0
+
+    team_specs(repo)
+    git(repo, "add", "--all")
+    run("kale-tag-apply")
+    git(repo, "add", "--all")
+    assert run("kale-tag-apply").returncode == 0
+    assert (passed := run("kale-tag-check")).returncode == 0, passed.stdout + passed.stderr
+    some = ("run", "--files", "specs/base.yaml", "nb/b1.ipynb")
+    passed = pre_commit(repo, repo.parent / "home", *some)
+    assert passed.returncode == 0, passed.stdout + passed.stderr
+    notebook = (repo / "nb" / "b1.ipynb").read_text()
+    (repo / "nb" / "b1.ipynb").write_text(notebook.replace("2Gi", "1Gi"))
+    failed = pre_commit(repo, repo.parent / "home", *some)
+    assert failed.returncode == 1
+    assert "it lacks `limit:memory:2Gi`" in failed.stdout
 
     (repo / "specs" / "spec.yaml").write_text(SPEC.replace("cells", "cels"))
     slip = run("kale-tag-check")

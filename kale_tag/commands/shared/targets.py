@@ -113,11 +113,19 @@ def _which_notebook(spec: str) -> str:
 def _read_specs(named: NamedPaths, targets: Targets, *, found: bool) -> None:
     """Make the tasks; specs that were *found*, not named, go only to notebooks that they name."""
     tasks: dict[str, Task] = {}
+    specs: dict[str, Spec] = {}
     for path in named.specs:
         try:
-            spec = spec_of(spec_source(path, targets.stdin))
-            if found and not spec.notebooks and not named.only_these:
-                continue  # a base that others extend
+            specs[path] = spec_of(spec_source(path, targets.stdin))
+        except UserError as exc:
+            targets.diagnostics += exc.diagnostics
+            targets.unusable.append(path)
+    bases = _bases(specs.values())
+    for path, spec in specs.items():
+        through_others = files.identity(path) in bases or (found and not named.only_these)
+        if through_others and not spec.notebooks:
+            continue
+        try:
             _add_tasks(tasks, spec, named, found=found)
         except UserError as exc:
             targets.diagnostics += exc.diagnostics
@@ -129,6 +137,11 @@ def _read_specs(named: NamedPaths, targets: Targets, *, found: bool) -> None:
         if name != STDIN and identity(name) not in tasks:
             message = f"no spec here names {name} under `notebooks`"
             targets.diagnostics.append(error("no-spec", message, help="name the spec too"))
+
+
+def _bases(specs: Iterable[Spec]) -> set[str]:
+    """The files that *specs* extend. Those that name no notebooks apply through others only."""
+    return {files.identity(base) for spec in specs for base in spec.bases if not is_ready(base)}
 
 
 def _read_patches(named: NamedPaths, targets: Targets) -> None:
@@ -462,9 +475,9 @@ def find_checks(paths: Sequence[str]) -> Checks:
     """The notebooks and specs that *paths* stand for.
 
     A spec is checked with the notebooks that it names. One that names none is checked with all that
-    are given, if it was given by name; one found in a folder is a base that others extend. If
-    notebooks are given and no spec, the default specs that name them are used. Raises `UserError`
-    if there is nothing to check.
+    are given, if it was given by name; not if it was found in a folder, or if another spec, given
+    or a default one, extends it. If notebooks are given and no spec, or the base of default specs,
+    the default specs that name them are used. Raises `UserError` if there is nothing to check.
     """
     targets = Targets()
     named = classify_paths(paths, targets)
@@ -493,30 +506,47 @@ def find_checks(paths: Sequence[str]) -> Checks:
             hint = "kale-tag check SPEC, kale-tag check NOTEBOOK, or kale-tag check FOLDER"
             raise UserError(error("nothing-to-check", message, help=hint))
     known = {files.identity(path) for path in named.specs}
-    for path in named.specs:
-        _add(checks, tasks, path, given if path in by_name else [], whole=True)
-    for path in others:
-        if files.identity(path) not in known:
-            _add(checks, tasks, path, [], whole=False)
+    specs = {path: spec for path in named.specs if (spec := _spec(checks, path)) is not None}
+    bases = _bases(specs.values())
+    if loose := {files.identity(one) for one, spec in specs.items() if not spec.notebooks} - bases:
+        # pre-commit names the files that changed: a base perhaps, and not what extends it
+        near = {path: _spec(Checks(), path) for path in default_specs()} if given else {}
+        over = {path: spec.bases for path, spec in near.items() if spec is not None}
+        others += [one for one in over if loose & {files.identity(base) for base in over[one]}]
+        bases |= _bases(spec for spec in near.values() if spec is not None)
+    for path, spec in specs.items():
+        alone = path in by_name and files.identity(path) not in bases
+        _add(checks, tasks, spec, given if alone else [], whole=True)
+    for path in dict.fromkeys(others):
+        if files.identity(path) not in known and (spec := _spec(checks, path)) is not None:
+            _add(checks, tasks, spec, [], whole=False)
     checks.tasks = list(tasks.values())
     return checks
 
 
-def _add(
-    checks: Checks, tasks: dict[str, Task], path: str, others: Sequence[str], *, whole: bool
-) -> None:
-    """Add the spec *path* to the tasks of its notebooks: all of them, or those that there are.
-
-    If it names none, it goes to *others*.
-    """
+def _spec(checks: Checks, path: str) -> Spec | None:
+    """The spec *path*; None, with diagnostics, if it cannot be read."""
     try:
         source = spec_source(path, checks.stdin)
     except UserError as exc:
         checks.unusable += exc.diagnostics
-        return
+        return None
     checks.specs += 1
     try:
-        spec = spec_of(source)
+        return spec_of(source)
+    except UserError as exc:
+        checks.diagnostics += exc.diagnostics
+        return None
+
+
+def _add(
+    checks: Checks, tasks: dict[str, Task], spec: Spec, others: Sequence[str], *, whole: bool
+) -> None:
+    """Add *spec* to the tasks of its notebooks: all of them, or those that there are.
+
+    If it names none, it goes to *others*.
+    """
+    try:
         listed = listed_by(spec, required=whole)
     except UserError as exc:
         checks.diagnostics += exc.diagnostics
