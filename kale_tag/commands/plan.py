@@ -68,6 +68,7 @@ def plan(options: PlanOptions) -> int:
         compare=form == "markdown",
         patch=bool(options.output),
         reanchor=options.reanchor,
+        explain=options.explain,
         jobs=options.jobs,
         quiet=options.quiet,
     )
@@ -198,14 +199,14 @@ def _print_plans(report: Report, options: PlanOptions) -> None:
     each = options.diff or options.explain or options.verbose
     together = [] if each else [*report.shared_changes()]
     for outcome in report.outcomes:
-        if outcome.failed or (outcome.changed and together):
+        if (outcome.failed and not options.explain) or (outcome.changed and together):
             continue
         if options.diff:
             sys.stdout.flush()
             sys.stdout.buffer.write(outcome.diff)
         elif outcome.text:
             print(report.style.bold(outcome.name), outcome.text, sep="\n", end="")
-        elif options.verbose:
+        elif options.verbose and not outcome.failed:
             print(report.style.dim(f"{outcome.name}: no changes"))
     for line in together:
         print(line)

@@ -30,11 +30,21 @@ class Plan:
     moved: Mapping[int, int] = field(default_factory=dict)  # of a patch: cells by their old number
 
 
+class PlanError(UserError):
+    """A spec cannot be applied to a notebook; *plan* has what its rules select nevertheless."""
+
+    def __init__(self, plan: Plan, notebook: Notebook, *diagnostics: Diagnostic) -> None:
+        """Keep the *plan*, without changes if they cannot be known."""
+        super().__init__(*diagnostics)
+        self.plan = plan
+        self.notebook = notebook
+
+
 def plan(spec: Spec, notebook: Notebook, target: Target, earlier: Plan | None = None) -> Plan:
     """The changes that *spec* makes in *notebook*.
 
     *earlier* is a plan for the same cells with other metadata: its cells are taken where no rule
-    looks at tags, and what it has checked is not checked again. Raises `UserError` with every
+    looks at tags, and what it has checked is not checked again. Raises `PlanError` with every
     error. A TimeoutError, which a caller's timer raises in here, becomes the error of the pattern
     in use.
     """
@@ -96,7 +106,8 @@ def _plan(
             of_upgrade = _upgrade_warnings(upgraded, desired, target) if upgraded else ()
             warnings = (*of_upgrade, *planner.warnings)
             return Plan(view.notebook.name, tuple(changes), selections, desired, warnings)
-    raise UserError(*dict.fromkeys(diagnostics))
+    made = Plan(view.notebook.name, selections=selections)
+    raise PlanError(made, view.notebook, *dict.fromkeys(diagnostics))
 
 
 def _upgrade_warnings(

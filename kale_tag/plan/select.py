@@ -2,8 +2,8 @@
 
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
-from functools import cached_property
+from dataclasses import dataclass, replace
+from functools import cached_property, lru_cache
 
 from kale_tag.diagnostics import Diagnostic, Label, error
 from kale_tag.kale.metadata import tags_in
@@ -14,6 +14,16 @@ from kale_tag.spec.model import Index, Pattern, Rule, Selector
 _FENCE = re.compile(r" {0,3}(`{3,}|~{3,})")
 _ATX = re.compile(r" {0,3}(#{1,6})(?:[ \t]+(.*?))?(?:[ \t]+#+)?[ \t]*$")
 _SETEXT = re.compile(r" {0,3}(=+|-+)[ \t]*$")
+
+
+_PARTS = re.compile(r"\\.|\[\^?\]?[^]]*\]|\{[^}]*\}|\(\?[^)]*\)|.", re.DOTALL)
+"""What a pattern consists of, as far as a slip in a letter or digit is concerned."""
+
+LETTERS = 3
+"""Fewer letters and digits are in too many cells to be a slip for others."""
+
+NEAR = 3
+"""Most cells that are named as near misses."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -147,6 +157,51 @@ def check_counts(selections: Sequence[Selection], view: View) -> Iterator[Diagno
             yield _wrong_count(found, view)
 
 
+def near_misses(selector: Selector, view: View) -> Mapping[int, str]:
+    """The cells that *selector* would select but for capitals or one character, and which of them.
+
+    The first pattern of a kind stands for all. A change that selects many cells is no slip.
+    """
+    patterns = {"source": selector.source, "heading": selector.heading, "tagged": selector.tagged}
+    found: dict[int, str] = {}
+    try:
+        for key, given in patterns.items():
+            first = given[0] if isinstance(given, tuple) and given else given
+            if not isinstance(first, Pattern):
+                continue
+            for text, flags, what in _slips(first.regex.pattern):
+                try:
+                    regex = re.compile(text, first.regex.flags | flags)
+                except re.error:
+                    continue
+                other = Pattern(regex, first.label)
+                changed = replace(selector, **{key: (other,) if key == "source" else other})
+                cells = cells_of(changed, view)
+                if len(cells) <= NEAR:
+                    found |= {cell: what for cell in cells if cell not in found}
+    except TimeoutError:  # whatever pattern takes so long, the error is another one
+        return {}
+    return dict(sorted(found.items())[:NEAR])
+
+
+@lru_cache
+def _slips(pattern: str) -> tuple[tuple[str, re.RegexFlag, str], ...]:
+    """*pattern* without one slip: its text, flags, and what the slip is in."""
+    found = [(pattern, re.IGNORECASE, "capitals")]
+    parts = _PARTS.findall(pattern)
+    letters = [at for at, part in enumerate(parts) if re.fullmatch(r"\w", part)]
+    for at in letters if len(letters) >= LETTERS else ():
+        before, after = "".join(parts[:at]), "".join(parts[at + 1 :])
+        changed = [f"{before}.{parts[at]}{after}"]
+        if at + 1 in letters:
+            swapped = "".join(parts[at + 2 :])
+            changed.append(f"{before}{parts[at + 1]}{parts[at]}{swapped}")
+        if len(letters) > LETTERS:
+            changed += [f"{before}{after}", f"{before}.{after}"]
+        found += [(text, re.NOFLAG, "one character") for text in changed]
+    return tuple(found)
+
+
 def why_not(selector: Selector, view: View, index: int) -> str:
     """The first condition that the cell does not meet; "" when it is selected."""
     return next(_reasons(selector, view, index), "")
@@ -223,7 +278,7 @@ def _in_range(part: Index, view: View, index: int) -> bool:
     return first <= index <= last
 
 
-def _place(selector: Selector) -> Label:
+def place(selector: Selector) -> Label:
     """The condition that a message about *selector* points at."""
     if selector.source:
         return selector.source[0].label
@@ -259,6 +314,9 @@ def _no_match(rule: Rule, view: View) -> Diagnostic:
             for index in range(count)
             if any(_in_range(part, view, index) for part in selector.index)
         ]
+    for index, what in near_misses(selector, view).items():
+        line = first_line(view.source(index))
+        notes.append(f"cell {index} matches but for {what}: `{line}`")
     for pattern in selector.source:
         if pattern.regex.pattern.endswith("\n"):
             notes.append(
@@ -272,7 +330,7 @@ def _no_match(rule: Rule, view: View) -> Diagnostic:
     return error(
         "no-match",
         message if total else f"{name} has no {kind} that this selector could match",
-        _place(selector),
+        place(selector),
         notes=notes[:5],
         help="`kale-tag plan --explain` shows why; write `expect: any` if the cell may be absent",
     )

@@ -11,7 +11,7 @@ from kale_tag.notebook.model import Notebook, first_line
 from kale_tag.plan.desired import settings_changed
 from kale_tag.plan.patch import operations
 from kale_tag.plan.plan import Plan
-from kale_tag.plan.select import Selection, View, why_not
+from kale_tag.plan.select import Selection, View, near_misses, why_not
 from kale_tag.render.shared_changes import SharedChange, in_cell, in_setting
 from kale_tag.render.text import Style, setting_as_text, setting_as_value
 from kale_tag.spec.model import Change, Rule
@@ -91,6 +91,11 @@ def explained(plan: Plan, notebook: Notebook, style: Style) -> Iterator[str]:
         reasons: dict[str, list[int]] = {}
         for index, reason in _reasons(found, view).items():
             reasons.setdefault(reason, []).append(index)
+        for index, what in (
+            near_misses(found.rule.selector, view).items() if not found.cells else ()
+        ):
+            line = style.dim(first_line(view.source(index)))
+            yield f"    {style.yellow('~')} cell {index}  {line}  matches but for {what}"
         for reason, indices in reasons.items():
             words = reason if len(indices) == 1 else _plural(reason)
             what = "cell" if len(indices) == 1 else "cells"

@@ -485,3 +485,23 @@ def test_functions(two: Path, tmp_path: Path) -> None:
         with pytest.raises(UserError, match="the content of x"):
             blobs.read("1" * 40, "x")
         assert blobs.read(revisions.resolve(found, "main:b.ipynb").id, "x") == B
+
+
+def test_a_rule_without_a_cell_shows_the_cell_in_head(repo: Path, capsys: Capture) -> None:
+    """`no-match` names the cell that the rule selected before the notebook was edited."""
+    committed = from_percent("# %% id=a\nread()\n# %% id=b\nmodel.fit(x)\n# %% id=c\nend()\n")
+    edited = from_percent("# %% id=n\nnew()\n# %% id=a\nload_all()\n# %% id=c\nend()\n")
+    commit({"nb/a.ipynb": committed})
+    (repo / "nb" / "a.ipynb").write_bytes(edited)
+    (repo / "nb" / "new.ipynb").write_bytes(edited)
+    rules = "[{source: read, step: load}, {source: fit, step: fit}, {source: never, tag: skip}]"
+    (repo / "spec.yaml").write_text(f"version: 1\ncells: {rules}\n")
+
+    assert main(["plan", "spec.yaml", "nb/a.ipynb"]) == 2
+    notes = [line for line in capsys.readouterr().err.splitlines() if "= note:" in line]
+    assert notes == [
+        "  = note: Git's HEAD has the cell: cell 0, `read()`; it is cell 1 now, `load_all()`",
+        "  = note: Git's HEAD has the cell: cell 1, `model.fit(x)`; it is gone",
+    ]
+    assert main(["plan", "spec.yaml", "nb/new.ipynb"]) == 2
+    assert "HEAD" not in capsys.readouterr().err

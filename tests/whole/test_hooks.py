@@ -161,7 +161,8 @@ def team_specs(repo: Path) -> None:
             "cells: [{source: load, step: load, limits: {memory: 2Gi}}]\n"
         )
         for number in range(3):
-            (repo / "nb" / f"{team}{number}.ipynb").write_bytes(UNTAGGED)
+            named = UNTAGGED.replace(b'"p"', f'"{team}{number}"'.encode())
+            (repo / "nb" / f"{team}{number}.ipynb").write_bytes(named)
 
 
 @pytest.mark.slow

@@ -7,7 +7,7 @@ import threading
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from types import FrameType
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -15,13 +15,15 @@ from kale_tag import files
 from kale_tag.commands.shared.targets import STDIN, Targets, Task
 from kale_tag.diagnostics import Diagnostic, Label, Source, UserError, error, guarded
 from kale_tag.notebook.json_value import same
-from kale_tag.notebook.model import Notebook
+from kale_tag.notebook.model import Notebook, first_line
 from kale_tag.notebook.read import read_notebook
 from kale_tag.plan.apply import Applied, Choose, apply_spec
 from kale_tag.plan.patch import as_text, operations, prove_patch
+from kale_tag.plan.plan import PlanError
+from kale_tag.plan.select import View, cells_of, place
 from kale_tag.render.plan import shared_changes, unified_diff
 from kale_tag.render.shared_changes import SharedChange
-from kale_tag.spec.model import Change, Rule, Spec, Target
+from kale_tag.spec.model import Change, Rule, Selector, Spec, Target
 
 if TYPE_CHECKING:
     from rich.progress import Progress
@@ -77,6 +79,7 @@ class Work:
     patch: bool = False  # make a JSON Patch
     undo: bool = False  # revert patches
     reanchor: bool = False  # find cells that patches name where they are now
+    explain: bool = False  # show what rules select also if a spec cannot be applied
     choose: Choose | None = None  # asks which changes to make
     write: bool = False
     stage_only: bool = False  # write beside the notebook, for the caller to put in place
@@ -130,7 +133,14 @@ class _Tagger:
         rules: dict[int | None, tuple[Rule, ...]] = {}
         steps: list[tuple[Spec, Target] | Patch] = [*task.steps, *task.patches]
         for step in steps:
-            done = self._step(step, data, task.name)
+            try:
+                done = self._step(step, data, task.name)
+            except PlanError as exc:
+                if self.how.explain:
+                    assert isinstance(step, tuple)  # only a spec is refused so
+                    spec = step[0].source.name
+                    self.how.show(outcome, Applied(spec, exc.notebook, exc.plan, None))
+                raise UserError(*_with_head(exc)) from None
             outcome.diagnostics += done.plan.warnings
             for change in done.plan.changes:
                 rules[change.holder] = (*rules.get(change.holder, ()), *change.rules)
@@ -178,6 +188,49 @@ class _Tagger:
             reanchor=how.reanchor,
             choose=how.choose,
         )
+
+
+def _with_head(refused: PlanError) -> Iterator[Diagnostic]:
+    """The errors; those of a rule without a cell with the cell that it selected in Git's HEAD."""
+    places = {
+        place(one.rule.selector): one.rule.selector
+        for one in refused.plan.selections
+        if not one.cells
+    }
+    old = None
+    for diagnostic in refused.diagnostics:
+        selector = places.get(diagnostic.labels[0]) if diagnostic.code == "no-match" else None
+        old = old or (_at_head(refused.notebook) if selector else None)
+        note = _selected_before(selector, old, refused.notebook) if selector and old else ""
+        yield replace(diagnostic, notes=(*diagnostic.notes, note)) if note else diagnostic
+
+
+def _at_head(notebook: Notebook) -> Notebook | None:
+    """The notebook in Git's HEAD; None if it is not there."""
+    from kale_tag.git.revisions import GitError, run  # noqa: PLC0415  after an error only
+
+    folder, name = os.path.split(os.path.abspath(notebook.name))
+    if notebook.name == STDIN or not files.repository(folder):
+        return None
+    try:
+        return read_notebook(run(["show", f"HEAD:./{name}"], folder), notebook.name)
+    except (GitError, UserError):
+        return None
+
+
+def _selected_before(selector: Selector, old: Notebook, new: Notebook) -> str:
+    """Which cell *selector* selects in *old*, and what became of it."""
+    from kale_tag.compare.match import match_cells  # noqa: PLC0415  after an error only
+
+    with watch()():
+        cells = cells_of(selector, View(old))
+    if not cells:
+        return ""
+    now = next((pair.new for pair in match_cells(old, new) if pair.old == cells[0]), None)
+    line = f"Git's HEAD has the cell: cell {cells[0]}, `{first_line(old.source(cells[0]))}`"
+    if now is None:
+        return f"{line}; it is gone"
+    return f"{line}; it is cell {now} now, `{first_line(new.source(now))}`"
 
 
 def _patch(before: Notebook, after: Notebook, rules: Mapping[int | None, tuple[Rule, ...]]) -> str:
