@@ -133,14 +133,7 @@ class _Tagger:
         rules: dict[int | None, tuple[Rule, ...]] = {}
         steps: list[tuple[Spec, Target] | Patch] = [*task.steps, *task.patches]
         for step in steps:
-            try:
-                done = self._step(step, data, task.name)
-            except PlanError as exc:
-                if self.how.explain:
-                    assert isinstance(step, tuple)  # only a spec is refused so
-                    spec = step[0].source.name
-                    self.how.show(outcome, Applied(spec, exc.notebook, exc.plan, None))
-                raise UserError(*_with_head(exc)) from None
+            done = self._step(step, data, outcome)
             outcome.diagnostics += done.plan.warnings
             for change in done.plan.changes:
                 rules[change.holder] = (*rules.get(change.holder, ()), *change.rules)
@@ -170,13 +163,18 @@ class _Tagger:
             else:
                 staged.commit()
 
-    def _step(self, step: "tuple[Spec, Target] | Patch", data: bytes, name: str) -> Applied:
-        how = self.how
+    def _step(self, step: "tuple[Spec, Target] | Patch", data: bytes, outcome: Outcome) -> Applied:
+        how, name = self.how, outcome.name
         if isinstance(step, tuple):
             spec, target = step
-            return apply_spec(
-                spec, data, name, target, fast=self.fast, watch=self.watch, choose=how.choose
-            )
+            try:
+                return apply_spec(
+                    spec, data, name, target, fast=self.fast, watch=self.watch, choose=how.choose
+                )
+            except PlanError as exc:
+                if how.explain:
+                    how.show(outcome, Applied(spec.source.name, exc.notebook, exc.plan, None))
+                raise UserError(*_with_head(exc)) from None
         from kale_tag.plan.apply_patch import apply_patch_to  # noqa: PLC0415  for patches only
 
         return apply_patch_to(
