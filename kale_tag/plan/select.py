@@ -162,26 +162,29 @@ def near_misses(selector: Selector, view: View) -> Mapping[int, str]:
 
     The first pattern of a kind stands for all. A change that selects many cells is no slip.
     """
-    patterns = {"source": selector.source, "heading": selector.heading, "tagged": selector.tagged}
+    patterns = (*selector.source[:1], selector.heading, selector.tagged)
     found: dict[int, str] = {}
     try:
-        for key, given in patterns.items():
-            first = given[0] if isinstance(given, tuple) and given else given
-            if not isinstance(first, Pattern):
-                continue
+        for first in filter(None, patterns):
             for text, flags, what in _slips(first.regex.pattern):
                 try:
                     regex = re.compile(text, first.regex.flags | flags)
                 except re.error:
                     continue
-                other = Pattern(regex, first.label)
-                changed = replace(selector, **{key: (other,) if key == "source" else other})
-                cells = cells_of(changed, view)
+                cells = cells_of(_with_pattern(selector, first, Pattern(regex, first.label)), view)
                 if len(cells) <= NEAR:
                     found |= {cell: what for cell in cells if cell not in found}
     except TimeoutError:  # whatever pattern takes so long, the error is another one
         return {}
     return dict(sorted(found.items())[:NEAR])
+
+
+def _with_pattern(selector: Selector, old: Pattern, new: Pattern) -> Selector:
+    if old in selector.source:
+        return replace(selector, source=(new,))
+    if old is selector.heading:
+        return replace(selector, heading=new)
+    return replace(selector, tagged=new)
 
 
 @lru_cache

@@ -506,15 +506,15 @@ def find_checks(paths: Sequence[str]) -> Checks:
             hint = "kale-tag check SPEC, kale-tag check NOTEBOOK, or kale-tag check FOLDER"
             raise UserError(error("nothing-to-check", message, help=hint))
     known = {files.identity(path) for path in named.specs}
-    specs = {path: spec for path in named.specs if (spec := _spec(checks, path)) is not None}
-    bases = _bases(specs.values())
-    if loose := {files.identity(one) for one, spec in specs.items() if not spec.notebooks} - bases:
+    read = {path: spec for path in named.specs if (spec := _spec(checks, path)) is not None}
+    bases = _bases(read.values())
+    if loose := {files.identity(one) for one, spec in read.items() if not spec.notebooks} - bases:
         # pre-commit names the files that changed: a base perhaps, and not what extends it
         near = {path: _spec(Checks(), path) for path in default_specs()} if given else {}
         over = {path: spec.bases for path, spec in near.items() if spec is not None}
         others += [one for one in over if loose & {files.identity(base) for base in over[one]}]
         bases |= _bases(spec for spec in near.values() if spec is not None)
-    for path, spec in specs.items():
+    for path, spec in read.items():
         alone = path in by_name and files.identity(path) not in bases
         _add(checks, tasks, spec, given if alone else [], whole=True)
     for path in dict.fromkeys(others):
