@@ -15,9 +15,10 @@ from dataclasses import MISSING, fields, replace
 from functools import cache
 from typing import Annotated, Any, Literal, get_args, get_origin
 
-from kale_tag import HOME, __version__
+from kale_tag import HOME, __version__, files
 from kale_tag.commands.shared.options import Argument, Option, Options
-from kale_tag.diagnostics import Diagnostic, UserError, error, exit_code, nearest, suggest
+from kale_tag.commands.shared.streams import interruptible, lasting_streams
+from kale_tag.diagnostics import Diagnostic, UserError, error, exit_code, nearest, suggest, too_deep
 
 COMMANDS = (
     "plan",
@@ -36,6 +37,9 @@ COMMANDS = (
     "git",
 )
 """Each is the function of that name in the module of that name, or of `HOMES`."""
+
+CHANGING = ("apply", "revert", "upgrade", "rename")
+"""Commands that change notebooks; what they print is a report on that."""
 
 HOMES = {"revert": "apply", "upgrade": "apply"}
 
@@ -65,23 +69,32 @@ def main(arguments: Sequence[str] | None = None) -> int:
     error; 130 interrupted.
     """
     words = list(sys.argv[1:] if arguments is None else arguments)
-    _print_anything()
-    try:
-        code = _run(words)
-        sys.stdout.flush()
-    except UserError as exc:
-        from kale_tag.commands.shared.report import print_diagnostic  # noqa: PLC0415  for errors only
+    lost = lasting_streams()
+    with interruptible():
+        code = _code(words)
+    output = lost()
+    if output is None:
+        return code
+    _print_errors(output)
+    # What became of notebooks is not what became of the report on them.
+    is_report = words[0] in CHANGING and "-" not in words
+    return code if is_report else code or 2
 
-        for diagnostic in exc.diagnostics:
-            print_diagnostic(diagnostic)
+
+def _code(words: list[str]) -> int:
+    try:
+        _check_folder()
+        return _run(words)
+    except UserError as exc:
+        _print_errors(*exc.diagnostics)
         return exit_code(exc.diagnostics)
+    except RecursionError:
+        _print_errors(too_deep("the input"))
+        return 2
     except KeyboardInterrupt:
+        files.discard_pending()
         print("interrupted", file=sys.stderr)
         return 130
-    except BrokenPipeError:
-        # Whoever read our output has seen enough; Python must not complain when it closes stdout.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return 0
     except Exception:  # noqa: BLE001  every bug of kale-tag ends here
         import traceback  # noqa: PLC0415  for bugs only
 
@@ -92,7 +105,21 @@ def main(arguments: Sequence[str] | None = None) -> int:
             file=sys.stderr,
         )
         return 3
-    return code
+
+
+def _check_folder() -> None:
+    try:
+        os.getcwd()
+    except OSError:
+        message = "the current folder does not exist any more"
+        raise UserError(error("not-found", message, help="`cd` to another one")) from None
+
+
+def _print_errors(*diagnostics: Diagnostic) -> None:
+    from kale_tag.commands.shared.report import print_diagnostic  # noqa: PLC0415  for errors only
+
+    for diagnostic in diagnostics:
+        print_diagnostic(diagnostic)
 
 
 def command(name: str) -> Command:
@@ -356,11 +383,3 @@ def _for_typer(kind: Any, declared: Argument | Option) -> Any:  # noqa: ANN401  
     if kind == list[str]:
         more |= {"default_factory": list, "show_default": False}
     return Annotated[kind, typer.Argument(**more)]
-
-
-def _print_anything() -> None:
-    """File names and sources hold characters that a terminal may not know; print them somehow."""
-    for stream in (sys.stdout, sys.stderr):
-        reconfigure: Callable[..., None] | None = getattr(stream, "reconfigure", None)
-        if reconfigure is not None:
-            reconfigure(errors="backslashreplace")

@@ -55,6 +55,7 @@ class Staged:
             with _discarding(self.temporary), _locked(self.file.path):
                 _check_unchanged(self.file)
                 os.replace(self.temporary, self.file.path)
+                _pending.discard(self.temporary)
         except OSError as exc:
             raise UserError(_failure("not-written", "write", self.file.name, exc)) from None
 
@@ -64,8 +65,7 @@ class Staged:
 
     def discard(self) -> None:
         """Remove the new content."""
-        with contextlib.suppress(OSError):
-            os.unlink(self.temporary)
+        _discard(self.temporary)
 
 
 def read(name: str) -> File:
@@ -145,6 +145,7 @@ def write(path: str, data: bytes) -> bool:
             temporary = _put_beside(path, data, 0o666)
             with _discarding(temporary):
                 os.replace(temporary, path)
+                _pending.discard(temporary)
     except (OSError, ValueError) as exc:
         raise UserError(_failure("not-written", "write", path, exc)) from None
     return True
@@ -251,13 +252,13 @@ def _put_beside(path: str, data: bytes, mode: int, old: os.stat_result | None = 
     folder, base = os.path.split(path)
     # Recognisable if it is ever left there.
     name = os.path.join(folder, f".{base[:50]}.{os.getpid():x}-{next(_numbers):x}.tmp")
-    descriptor = os.open(name, _CREATE, mode)
-    with _discarding(name), open(descriptor, "wb") as file:
+    _pending.add(name)
+    with _discarding(name), open(os.open(name, _CREATE, mode), "wb") as file:
         file.write(data)
         file.flush()
         if old is not None:
-            _copy_owner(descriptor, old, mode)
-            _copy_attributes(path, descriptor)
+            _copy_owner(file.fileno(), old, mode)
+            _copy_attributes(path, file.fileno())
     return name
 
 
@@ -267,9 +268,24 @@ def _discarding(temporary: str) -> Iterator[None]:
     try:
         yield
     except BaseException:
-        with contextlib.suppress(OSError):
-            os.unlink(temporary)
+        _discard(temporary)
         raise
+
+
+_pending: set[str] = set()
+"""The temporary files of this process that are not in place yet."""
+
+
+def discard_pending() -> None:
+    """Remove all new content that is not in place yet: the work was interrupted."""
+    for temporary in [*_pending]:
+        _discard(temporary)
+
+
+def _discard(temporary: str) -> None:
+    with contextlib.suppress(OSError):
+        os.unlink(temporary)
+    _pending.discard(temporary)
 
 
 def _opened(name: str) -> tuple[str, int]:

@@ -316,21 +316,45 @@ def _in_processes(
     import multiprocessing  # noqa: PLC0415  slow to import, seldom asked for
 
     global _inherited  # noqa: PLW0603  what the forked processes start with
-    _inherited = (on, tasks)
+    _inherited = (on, tasks, os.getpid())
     size = max(1, min(64, len(tasks) // (jobs * 4)))
     try:
-        with multiprocessing.get_context("fork").Pool(min(jobs, len(tasks))) as pool:
+        # No signal reaches a worker before it knows what to do with it, nor a thread of the pool.
+        signal.pthread_sigmask(signal.SIG_BLOCK, _ENDING)
+        pool = multiprocessing.get_context("fork").Pool(min(jobs, len(tasks)), _start_worker)
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, _ENDING)
+        with pool:
             yield from pool.imap(_one_inherited, range(len(tasks)), chunksize=size)
+            pool.close()
+            pool.join()
     finally:
         _inherited = None
 
 
-_inherited: tuple[Callable[[Task], Any], Sequence[Task]] | None = None
+_inherited: tuple[Callable[[Task], Any], Sequence[Task], int] | None = None
+
+_ENDING = {
+    getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP") if hasattr(signal, name)
+}
+
+
+def _start_worker() -> None:
+    """Leave it to the parent to be interrupted; it then sends SIGTERM, after which to clean up."""
+
+    def stop(_signal: int, _frame: FrameType | None) -> None:
+        files.discard_pending()
+        raise SystemExit
+
+    for number in _ENDING:
+        signal.signal(number, stop if number == signal.SIGTERM else signal.SIG_IGN)
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, _ENDING)
 
 
 def _one_inherited(index: int) -> Any:  # noqa: ANN401  what the work gives
     assert _inherited is not None
-    on, tasks = _inherited
+    on, tasks, parent = _inherited
+    if os.getppid() != parent:  # it was killed
+        raise SystemExit
     return on(tasks[index])
 
 
