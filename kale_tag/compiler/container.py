@@ -58,10 +58,11 @@ def environment(step: Step, root: Pipeline, found: DiagnosticCollector) -> list[
             found.error("two-values", message, step.place("secret", name))
         known[name] = who
     for name, value in wanted.items():
+        at = step.place("env")
         if ENVIRONMENT_VARIABLE.fullmatch(name) is None:
             message = f"`{name}` cannot be the name of an environment variable"
-            found.error("invalid-environment-variable", message, step.label)
-        found.errors += check_text(value, f"the environment variable `{name}`", step.label)
+            found.error("invalid-environment-variable", message, at)
+        found.errors += check_text(value, f"the environment variable `{name}`", at)
     return [{"name": name, "value": value} for name, value in sorted(wanted.items())]
 
 

@@ -77,11 +77,10 @@ def container(image, cells, packages=(), indexes=(), takes=(), **step):
         words += [shlex.quote(package) for package in packages]
         install = '[ -n "$KALE_TAG_NO_PIP" ] || python3 -m pip install --quiet '
         install += f"--disable-pip-version-check --no-warn-script-location {' '.join(words)}\\n"
-    first, *more = [text[at : at + 30_000] for at in range(0, len(text), 30_000)]
     return dsl.ContainerSpec(
         image=image,
-        command=["sh", "-ec", START.removeprefix("\\n").replace("# INSTALL\\n", install), first],
-        args=[RUNTIME.removeprefix("\\n"), spec, "{{$}}", *more],
+        command=["sh", "-ec", START.removeprefix("\\n").replace("# INSTALL\\n", install), text],
+        args=[RUNTIME.removeprefix("\\n"), spec, "{{$}}"],
     )
 """
 

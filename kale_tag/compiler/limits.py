@@ -26,18 +26,27 @@ from kale_tag.kale.names import (
 from kale_tag.kale.pipeline import Code, Pipeline, Step, SubPipeline, Volume
 
 ARGUMENT = 131_071
-"""Bytes that one argument of a Linux program may have (MAX_ARG_STRLEN, less the closing NUL)."""
+"""Bytes that one argument of a Linux program may have (MAX_ARG_STRLEN, less the closing NUL).
 
-ALL_ARGUMENTS = 1_500_000
-"""Bytes for all of them; Linux allows a quarter of the stack, 2 MiB, environment included."""
+KFP passes to each driver, as JSON and in one argument each: the container of the step, the
+component (that of a pipeline contains its tasks and defaults), the parameters of the run.
+"""
 
-LARGE: Final = 1_000_000
-"""Bytes of all containers; etcd takes 1.5 MiB for the workflow, which holds more than these."""
+OLD_ARGUMENT, OLD_ARGO = 60_000, (2, 14)
+"""The same for a container before KFP 2.14, whose Argo has it twice in one variable of the pod."""
+
+WORKFLOW: Final = 1_048_576
+"""Bytes of specification and status of a workflow, above which Argo ends it."""
+
+KEPT = 1.58
+"""What these are for each byte of all containers; measured with pipelines of 50 to 100 steps."""
 
 KEY_LENGTH = 1000
 """Characters of a key as it is written; YAML 1.1 has simple keys of 1,024 at most."""
 
 _NO_ARGUMENT = re.compile("[\0\ud800-\udfff]")
+_EXPANDED = re.compile(r"\$\$|\$\([^)]*\)")
+_ESCAPED_BY_GO = re.compile("[<>&\u2028\u2029]")
 
 
 def check_code(cells: Iterable[Code], notebook: str) -> Iterator[Diagnostic]:
@@ -59,8 +68,21 @@ def check_code(cells: Iterable[Code], notebook: str) -> Iterator[Diagnostic]:
             )
 
 
-def check_text(text: str, what: str, at: Label | None) -> Iterator[Diagnostic]:
-    """Errors if *text*, not part of CELLS or SPEC, would not reach a container unchanged."""
+def check_text(
+    text: str, what: str, at: Label | None, *, expanded: bool = True
+) -> Iterator[Diagnostic]:
+    """Errors if *text*, not part of CELLS or SPEC, would not reach a container unchanged.
+
+    *expanded* is whether Kubernetes looks for variables in it: in all arguments of drivers and
+    steps, and in values of variables. How often depends on the version, so no escape helps.
+    """
+    if expanded and (variable := _EXPANDED.search(text)):
+        yield error(
+            "placeholder",
+            f"{what} contains `{variable[0]}`, which Kubernetes replaces on the way to the step",
+            at,
+            help="write it in another way; in the code of cells it is allowed",
+        )
     if "{{" in text:
         yield error(
             "placeholder",
@@ -75,11 +97,11 @@ def check_text(text: str, what: str, at: Label | None) -> Iterator[Diagnostic]:
 
 def size_warnings(size: int, name: str) -> Iterator[Diagnostic]:
     """The warning if clusters may refuse a package of *size* bytes; *name* is its notebook."""
-    if size > LARGE:
+    if size * KEPT > WORKFLOW:
         yield warning(
             "large-package",
-            f"the steps of the pipeline are {size:,} bytes to a cluster; clusters may refuse "
-            f"workflows of {LARGE:,} and more",
+            f"the workflow has about {size * KEPT:,.0f} bytes with its status; Argo ends a run "
+            f"above {WORKFLOW:,}",
             Label(Source(name)),
             help="join steps, put code into a package, or make two pipelines of it",
         )
@@ -90,8 +112,19 @@ def expanded_size(value: object) -> int:
 
     A workflow holds it as JSON inside JSON.
     """
-    text = json.dumps(json.dumps(value, ensure_ascii=False), ensure_ascii=False)
+    text = json.dumps(json_of_go(value), ensure_ascii=False)
     return len(text.encode(errors="replace"))
+
+
+def json_of_go(value: object) -> str:
+    """*value* as JSON of KFP's server, where `<`, `>` and `&` are escapes of six characters."""
+    text = json.dumps(value, ensure_ascii=False, separators=(",", ":"))
+    return _ESCAPED_BY_GO.sub(lambda sign: f"\\u{ord(sign[0]):04x}", text)
+
+
+def argument_size(value: object) -> int:
+    """Bytes of *value* as an argument of a driver."""
+    return len(json_of_go(value).encode(errors="replace"))
 
 
 def check_pod_setting(
@@ -150,10 +183,28 @@ def check_component(component: str, unit: Step | SubPipeline, found: DiagnosticC
     return short
 
 
-def check_words(words: Iterable[str], step: Step, found: DiagnosticCollector) -> None:
-    """Report a command of *step* that Linux cannot start."""
-    size = sum(len(word.encode(errors="replace")) for word in words)
-    if size > ALL_ARGUMENTS:
-        message = f"step `{step.name}` has {size:,} bytes of code; a container can be started "
-        message += f"with {ALL_ARGUMENTS:,}"
+def check_container(
+    container: Mapping[str, object], step: Step, root: Pipeline, found: DiagnosticCollector
+) -> None:
+    """Report a container that is too large for a driver."""
+    size = argument_size(container)
+    old = root.kfp_version is not None and root.kfp_version < OLD_ARGO
+    limit = OLD_ARGUMENT if old else ARGUMENT
+    if size > limit:
+        message = f"the container of step `{step.name}` is {size:,} bytes as JSON, in which `<`, "
+        message += f"`>` and `&` have six each; Kubeflow Pipelines can start {limit:,}"
+        if old:
+            message += " before 2.14"
         found.error("step-too-large", message, step.label, help="read data from a file")
+
+
+def check_dag(component: Mapping[str, object], root: Pipeline, found: DiagnosticCollector) -> None:
+    """Report a pipeline whose tasks and defaults are too large for a driver."""
+    size = argument_size(component)
+    if size > ARGUMENT:
+        largest = max(root.parameters, key=lambda one: argument_size(one.default), default=None)
+        message = f"the tasks and the defaults of the parameters are {size:,} bytes as JSON; "
+        message += f"Kubeflow Pipelines can start {ARGUMENT:,}"
+        at = largest.label if largest is not None else None
+        hint = "read long values from a file, or make two pipelines of it"
+        found.error("pipeline-too-large", message, at or Label(Source(root.notebook)), help=hint)

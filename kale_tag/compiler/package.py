@@ -28,9 +28,10 @@ from kale_tag.compiler.interface import (
 from kale_tag.compiler.limits import (
     check_code,
     check_component,
+    check_container,
+    check_dag,
     check_text,
     check_volumes,
-    check_words,
     expanded_size,
 )
 from kale_tag.compiler.parameters import arrives_unchanged, check_default
@@ -44,8 +45,13 @@ SCHEMA_VERSION = "2.1.0"
 SDK_VERSION = "kale-tag"
 """No backend reads it; with a version of ours every release would change every package."""
 
-MUCH = 300_000
-"""Bytes of a package, some fifteen steps, from which on its runtime is compressed."""
+MUCH = 600_000
+"""Bytes of a package, some thirty steps, from which on its runtime is compressed.
+
+With its status the workflow then has 0.9 of the 1.0 MiB that Argo takes.
+"""
+
+_Unit = Step | SubPipeline
 
 PARAMETER_TYPES = {
     "int": "NUMBER_INTEGER",
@@ -88,6 +94,7 @@ def package(pipeline: Pipeline, runtime: Runtime) -> Package:
         pipeline.description,
         "the description of the pipeline",
         pipeline.labels.get("pipeline_description"),
+        expanded=False,
     )
     check_volumes(pipeline, found)
     check_versions(pipeline, found)
@@ -113,6 +120,9 @@ def package(pipeline: Pipeline, runtime: Runtime) -> Package:
     }
     if made.size() >= MUCH:
         made.pack()
+    made.check_sizes(root)
+    if found.errors:
+        raise UserError(*found.errors, *found.warnings)
     platform = platform_document(made.configurations, pipeline)
     warnings = (*pipeline.warnings, *found.warnings)
     return Package(spec, platform, _names_of(made), made.size(), warnings)
@@ -139,6 +149,7 @@ class _PackageMaker:
     components: dict[str, object] = field(default_factory=dict)  # by name, as are the next two
     executors: dict[str, object] = field(default_factory=dict)
     configurations: dict[str, dict[str, object]] = field(default_factory=dict)  # for Kubernetes
+    steps: dict[str, Step] = field(default_factory=dict)  # by name of the executor
     starts: list[str] = field(default_factory=list)  # the shell script of each step
     arguments: list[list[str]] = field(default_factory=list)  # `args` of each step
     rest: int = 0  # the size of all containers without their programs
@@ -146,7 +157,7 @@ class _PackageMaker:
     def tasks(self, names: NameTable) -> dict[str, object]:
         """The tasks of a DAG; adds their components."""
         made: dict[str, object] = {}
-        seen: dict[str, Step | SubPipeline] = {}
+        seen: dict[str, _Unit] = {}
         self._check_code(names.pipeline.shared, names)
         for unit in names.pipeline.steps:
             key = names.key(unit.name)
@@ -185,22 +196,33 @@ class _PackageMaker:
         for args in self.arguments:
             args[0] = packed[args[0]]
 
-    def _is_new(self, unit: Step | SubPipeline, key: str, seen: Mapping[str, object]) -> bool:
-        if not task_name(unit.name):
-            why = why_reserved(unit.name)
+    def check_sizes(self, root: Mapping[str, object]) -> None:
+        """Report what a driver cannot be given."""
+        for name, step in self.steps.items():
+            executor = self.executors[name]
+            assert isinstance(executor, dict)
+            check_container(executor["container"], step, self.root, self.found)
+        for component in (root, *self.components.values()):
+            if isinstance(component, dict) and "dag" in component:
+                check_dag(component, self.root, self.found)
+
+    def _is_new(self, unit: Step | SubPipeline, key: str, seen: Mapping[str, _Unit]) -> bool:
+        """Report a name that Kubeflow Pipelines does not take, or not beside those in *seen*."""
+        driver = f"{key}-driver"  # Argo runs it before the step
+        before = key.removesuffix("-driver")
+        if why := why_reserved(unit.name):
             self.found.error("reserved-name", why, unit.label, help="choose another name")
-        elif (other := seen.get(key)) is not None:
-            assert isinstance(other, Step | SubPipeline)
-            self.found.error(
-                "name-clash",
-                f"the steps `{other.name}` and `{unit.name}` have one name in Kubeflow Pipelines: "
-                f"`{task_name(unit.name)}`",
-                unit.label,
-                other.label,
-                help="rename one of them",
-            )
+            return False
+        if other := seen.get(key):
+            message = f"the steps `{other.name}` and `{unit.name}` have one name in Kubeflow "
+            message += f"Pipelines: `{task_name(unit.name)}`"
+        elif other := seen.get(driver) or seen.get(before):
+            both = max(task_name(one.name) for one in (other, unit))
+            message = f"the steps `{other.name}` and `{unit.name}` both have a task `{both}` in "
+            message += "Kubeflow Pipelines, which starts a driver before each step"
         else:
             return check_component(f"comp-{key}", unit, self.found)
+        self.found.error("name-clash", message, unit.label, other.label, help="rename one of them")
         return False
 
     def _component(self, unit: Step | SubPipeline, label: str, names: NameTable) -> str:
@@ -248,15 +270,16 @@ class _PackageMaker:
         command, args = container_command(step, names, self.root, self.runtime)
         self.starts.append(command[2])
         self.arguments.append(args)
-        check_words((*command, *args), step, found)
         for one in (*step.packages, *self.root.pip_index_urls):
-            found.errors += check_text(one, "a requirement or index of pip", step.label)
+            what = "a requirement or index of pip"
+            found.errors += check_text(one, what, step.label, expanded=False)
         container: dict[str, object] = {"image": image_of(step, found)}
         if environ := environment(step, self.root, found):
             container["env"] = environ
         if wanted := resources(step, found):
             container["resources"] = wanted
         self.rest += expanded_size({**container, "command": command, "args": args[1:]})
+        self.steps[f"exec-{label}"] = step
         self.executors[f"exec-{label}"] = {
             "container": {**container, "command": command, "args": args}
         }
@@ -341,7 +364,7 @@ def step_spec(step: Step, names: NameTable, counts: Sequence[object]) -> dict[st
             name: other for name, other in taken.items() if other != renamed.get(name, name)
         },
         "in": list(step.ins),
-        "out": dict(step.outs),
+        "out": list(step.outs),
         "together": step.together,
         "metrics": {name: name for name in step.metrics},
         "metrics_artifact": own.metrics,

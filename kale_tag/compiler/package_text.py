@@ -31,6 +31,9 @@ _DIGITS = 12
 ALIASES = 90
 """Uses of one anchor; npm's `yaml` refuses more than 100 as an attack."""
 
+SHORT = 70
+"""Characters of a mapping that is written on one line."""
+
 # No such text is a number, a date or a sign of YAML 1.1 or 1.2.
 _WORD = r"(?:[A-Za-z0-9_./@+-]|:(?=[A-Za-z0-9_/]))"
 _PLAIN = re.compile(rf"(?=[A-Za-z_/]){_WORD}+(?: {_WORD}+)*")
@@ -192,6 +195,8 @@ class _YamlWriter:
                 raise ValueError(message)
             head = f"{pad}{written}:"
             match entry:
+                case Mapping() if entry and (line := _on_one_line(entry)):
+                    yield f"{head} {line}"
                 case Mapping() if entry:
                     yield head
                     yield from self.mapping(entry, indent + 2)
@@ -232,6 +237,17 @@ class _YamlWriter:
                 yield f"{pad}{line}" if line else ""
         else:
             yield f"{head} {_inline(value)}"
+
+
+def _on_one_line(value: Mapping[str, object]) -> str:
+    """*value* in braces if it is short and all readers of YAML take it there, else ""."""
+    scalars = all(isinstance(entry, str | int | float) for entry in value.values())
+    if len(value) > 2 or not scalars:
+        return ""
+    parts = [(_text(key), _inline(entry)) for key, entry in value.items()]
+    line = f"{{{', '.join(f'{key}: {entry}' for key, entry in parts)}}}"
+    colons = any(":" in part for pair in parts for part in pair if not part.startswith('"'))
+    return "" if colons or len(line) > SHORT else line
 
 
 def _inline(value: object) -> str:

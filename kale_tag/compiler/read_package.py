@@ -380,7 +380,7 @@ class _PackageReader:
                 parameters=parameters,
                 inputs=artifacts,
                 outputs=tuple(component.get("outputDefinitions", {}).get("artifacts", {})),
-                variables={names.get(name, name): name for name in spec.get("out", {})},
+                variables={names.get(name, name): name for name in spec.get("out", ())},
                 metrics=spec.get("metrics_artifact", METRICS) if spec.get("metrics") else "",
                 requirements=_requirements(container["command"][2]),
                 spec=spec,
@@ -432,8 +432,7 @@ def _unmarked(text: str, marks: Mapping[str, str | None]) -> str:
 def _cells(container: Document, spec: Document) -> Iterator[Code]:
     args = container["args"]
     assert args[2] == EXECUTOR_INPUT
-    text = "".join((container["command"][3], *args[3:]))
-    lines = _unmarked(text, spec).split("\n")
+    lines = _unmarked(container["command"][3], spec).split("\n")
     at = 0
     for kind, cell, count in spec["cells"]:
         source = "\n".join(lines[at + 1 : at + 1 + count])

@@ -1,6 +1,6 @@
 """The command of the container of a step: a shell script, the cells, the runtime.
 
-    command: [sh, -ec, SCRIPT, CELLS]    args: [RUNTIME, SPEC, "{{$}}", more of CELLS...]
+    command: [sh, -ec, SCRIPT, CELLS]    args: [RUNTIME, SPEC, "{{$}}"]
 
 The launcher replaces `{{$...}}` in each of these, and Argo `{{workflow.name}}` and the like. So
 none of them contains `{{`, except our own `{{$}}`: a mark replaces it, which SPEC names and the
@@ -12,16 +12,16 @@ for each step. They do not depend on other steps, but for `tables` and `librarie
 read the formats that another writes, so all steps of a pipeline have these, or none.
 """
 
+import ast
 import itertools
 import json
 import pkgutil
 import re
 import shlex
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
 
-from kale_tag.compiler.limits import ARGUMENT
 from kale_tag.compiler.requirements import distribution
 from kale_tag.kale.pipeline import Code
 
@@ -52,9 +52,11 @@ _MODELS = re.compile(
 )
 """In the cells of pipelines that may pass on models of PyTorch, Keras or XGBoost."""
 
+MARK = "# ---- The cells of the notebook end here. This program of kale-tag runs them. ----\n"
+"""The first line of the program, for those who read a package."""
+
 _PACKED = '''\
-# The program that runs the step. As the pipeline is large it is packed here, by bz2 and base64;
-# in a package of few steps it is readable.
+{mark}# It is packed, by bz2 and base64; in a package of fewer steps it is readable.
 import base64, bz2
 
 exec(bz2.decompress(base64.b64decode("""
@@ -64,7 +66,7 @@ exec(bz2.decompress(base64.b64decode("""
 # kfp.local runs only what names kfp.dsl.executor_main. It puts the path of its own Python in place
 # of `python3` everywhere but in what follows a script that holds the other two texts named here.
 _SCRIPT = """\
-# $0: cells; behind it the program, what the step is, its input, more cells. For kfp.local, which
+# $0: cells; behind it the program, what the step is, its input. For kfp.local, which
 # looks for kfp.dsl.executor_main and "$program_path/ephemeral_component.py", all is as it knows it.
 {install}PYTHONHASHSEED=${{PYTHONHASHSEED:-0}} exec python3 -u -c "$@" "$0"
 """
@@ -120,28 +122,7 @@ def command(
             mark = _mark(sign, text + as_json)
             text = found.sub(mark, text)
             as_json = f'{found.sub(mark, as_json)},\n "{key}": "{mark}"'
-    first, *more = pieces(text)
-    return ["sh", "-ec", start, first], [program, f"{{{as_json}}}\n", EXECUTOR_INPUT, *more]
-
-
-def pieces(text: str) -> list[str]:
-    """*text* in pieces that fit into an argument each, cut at the ends of lines if possible."""
-    found = []
-    while len(text) > ARGUMENT // 4 and len(data := text.encode()) > ARGUMENT:
-        # As many whole characters as fit; then back to a line that starts a literal block well.
-        longest = len(data[:ARGUMENT].decode(errors="ignore"))
-        cut = next(_good_cuts(text, longest), longest)
-        found.append(text[:cut])
-        text = text[cut:]
-    return [*found, text]
-
-
-def _good_cuts(text: str, longest: int) -> Iterator[int]:
-    at = longest
-    while (at := text.rfind("\n", 0, at)) > longest // 2:
-        after = text[at + 1 : at + 2]
-        if after not in {" ", "\t", "\n", ""} and text[at - 1] != "\n":
-            yield at + 1
+    return ["sh", "-ec", start, text], [program, f"{{{as_json}}}\n", EXECUTOR_INPUT]
 
 
 def _quoted(word: str) -> str:
@@ -191,11 +172,11 @@ class Runtime:
             "report": magics or "report" in spec,
             "magics": magics,
         }
-        return "\n\n".join(text for name, text in self.parts.items() if needed.get(name, True))
+        return _joined(text for name, text in self.parts.items() if needed.get(name, True))
 
     def whole(self) -> str:
         """The program with all its parts."""
-        return "\n\n".join(self.parts.values())
+        return _joined(self.parts.values())
 
 
 @cache
@@ -214,11 +195,38 @@ def load_runtime() -> Runtime:
 
 
 def pack(program: str) -> str:
-    """*program* as a program that contains it compressed, in about half of the bytes."""
+    """*program* as a program that contains it compressed, in less than half of the bytes."""
     import base64  # noqa: PLC0415  few pipelines are so large
     import bz2  # noqa: PLC0415  unlike zlib, it gives the same bytes on every machine
 
-    return _PACKED.format(packed=base64.encodebytes(bz2.compress(program.encode())).decode())
+    packed = base64.encodebytes(bz2.compress(_bare(program).encode())).decode()
+    return _PACKED.format(mark=MARK, packed=packed)
+
+
+def _bare(program: str) -> str:
+    """*program* without docstrings, blank lines and comments."""
+    lines: list[str] = program.split("\n")
+    tree = ast.parse(program)
+    bodies = (getattr(node, "body", None) for node in ast.walk(tree))
+    for node in (node for body in bodies if isinstance(body, list) for node in body[:-1]):
+        if isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant):
+            end = node.end_lineno or node.lineno
+            lines[node.lineno - 1 : end] = [""] * (end - node.lineno + 1)
+    strings = {
+        line
+        for node in ast.walk(tree)
+        if isinstance(node, ast.Constant | ast.JoinedStr)
+        for line in range(node.lineno + 1, (node.end_lineno or 0) + 1)
+    }
+    kept = (
+        line if number in strings else re.sub(r"(?:^ *|  )# .*", "", line)
+        for number, line in enumerate(lines, 1)
+    )
+    return "".join(f"{line}\n" for line in kept if line)
+
+
+def _joined(parts: Iterable[str]) -> str:
+    return MARK + "\n\n".join(parts)
 
 
 def _modules(text: str) -> Iterable[str]:

@@ -230,6 +230,8 @@ def why_reserved(name: str) -> str:
         return f"a step cannot be named `{name}`: Kale reads it as the tag `{name}`"
     if name and not name.strip("_"):
         return f"a step cannot be named `{name}`: Kubeflow Pipelines needs a letter in it"
+    if name[:1] == "_" and name.lstrip("_")[0].isdigit():
+        return f"a step cannot be named `{name}`: Kubeflow Pipelines needs a letter before digits"
     return ""
 
 

@@ -23,7 +23,7 @@ SWITCH = ("enabled", "disabled")
 def valid_name(text: str) -> str:
     """The nearest name that Kale takes for a step: `load_data` for `Load data`; "" if none is."""
     name = re.sub(r"[^a-z0-9_]+", "_", text.strip().lower()).strip("_")
-    return f"_{name}" if name[:1].isdigit() else name
+    return f"step_{name}" if name[:1].isdigit() else name
 
 
 def _pod_key(text: str) -> str:

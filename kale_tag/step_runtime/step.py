@@ -1,4 +1,4 @@
-"""One step of a pipeline: python -u -c THIS_PROGRAM SPEC EXECUTOR_INPUT [MORE_CELLS...] CELLS."""
+"""One step: python -u -c THIS_PROGRAM SPEC EXECUTOR_INPUT CELLS."""
 
 import __future__
 import ast, atexit, builtins, contextlib, ctypes, faulthandler, getpass, glob, json, linecache
@@ -154,14 +154,13 @@ def no_input(*_, **__):
 
 
 if __name__ == "__main__":
-    SPEC, GIVEN, *MORE, CELLS = (os.fsencode(text).decode() for text in sys.argv[1:])
-    CELLS += "".join(MORE)
+    SPEC, GIVEN, CELLS = (os.fsencode(text).decode() for text in sys.argv[1:])
     for KEY, SIGN in (("brace", "{" * 2), ("dollar", "$")):  # which runners would replace
         MARK = json.loads(SPEC).get(KEY, SIGN)
         SPEC, CELLS = SPEC.replace(MARK, SIGN), CELLS.replace(MARK, SIGN)
     SPEC, GIVEN = json.loads(SPEC), json.loads(GIVEN)
     INPUTS, OUTPUTS = GIVEN.get("inputs", {}), GIVEN["outputs"]
-    WRITES = SPEC.keys() & {"out", "metrics", "report"}  # the driver may ask for artifacts too
+    WRITES = SPEC.keys() & {"out", "metrics", "report"}
     FLAGS, SHARED, ENDS = ast.PyCF_ALLOW_TOP_LEVEL_AWAIT, {}, []
     PID, CODE, OWN = os.getpid(), 1, sys.modules["__main__"]
     for STREAM in (sys.stdout, sys.stderr):

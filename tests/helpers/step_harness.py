@@ -74,7 +74,7 @@ def command(
         "cells": rows,
         "params": {key: kind for key, (kind, _) in (params or {}).items()},
         "in": list(ins or ()),
-        "out": dict.fromkeys(outs, "Artifact"),
+        "out": list(outs),
         "metrics": dict(metrics or {}),
         "report": "kale_tag_report",
         **(spec or {}),
