@@ -2,12 +2,15 @@
 
 import contextlib
 import errno
+import functools
 import glob
 import itertools
 import os
+import signal
 import stat
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from shlex import quote
 
 from kale_tag.diagnostics import Diagnostic, Label, Source, UserError, error, warning
 
@@ -51,11 +54,18 @@ class Staged:
         Raises `UserError` if the file has changed since it was read; then, as after any
         other error, the file is as it was and the new content is gone.
         """
+        path, temporary = self.file.path, self.temporary
         try:
-            with _discarding(self.temporary), _locked(self.file.path):
+            with _discarding(temporary), _locked(path), _uninterrupted():
                 _check_unchanged(self.file)
-                os.replace(self.temporary, self.file.path)
-                _pending.discard(self.temporary)
+                ours = _version(os.lstat(temporary))
+                _exchange(temporary, path)
+                # What was replaced has the temporary name now. Somebody may have saved it between
+                # the check and the exchange.
+                if not _holds(temporary, self.file.data):
+                    _put_back(temporary, path, ours)
+                    raise UserError(_changed_meanwhile(self.file))
+                _discard(temporary)
         except OSError as exc:
             raise UserError(_failure("not-written", "write", self.file.name, exc)) from None
 
@@ -113,13 +123,14 @@ def stage(file: File, data: bytes) -> Staged:
     Raises `UserError` when it cannot be written: a read-only file or folder, a full disk.
     """
     mode = stat.S_IMODE(file.status.st_mode)
-    if not mode & 0o222:
+    effective = os.access in os.supports_effective_ids
+    if not mode & 0o222 or not os.access(file.path, os.W_OK, effective_ids=effective):
         raise UserError(
             error(
                 "not-written",
                 f"{file.name} is read-only",
                 Label(Source(file.name)),
-                help=f"`chmod u+w {file.name}`",
+                help=f"`chmod u+w {quote(file.name)}`, if it is yours",
             )
         )
     try:
@@ -315,8 +326,10 @@ def _copy_owner(descriptor: int, status: os.stat_result, mode: int) -> None:
         return
     new = os.fstat(descriptor)
     if (new.st_uid, new.st_gid) != (status.st_uid, status.st_gid):
-        with contextlib.suppress(PermissionError):  # another's file in a shared folder
+        try:
             os.fchown(descriptor, status.st_uid, status.st_gid)
+        except OSError:  # another's file in a shared folder
+            raise OSError(errno.EPERM, "it would no longer belong to its owner") from None
     if stat.S_IMODE(new.st_mode) != mode:
         os.fchmod(descriptor, mode)
 
@@ -346,18 +359,90 @@ def _locked(path: str) -> Iterator[None]:
 
 def _check_unchanged(file: File) -> None:
     try:
-        now, old = os.lstat(file.path), file.status
+        now = os.lstat(file.path)
     except OSError as exc:
         raise UserError(_failure("not-written", "write", file.name, exc)) from None
-    if (now.st_mtime_ns, now.st_size, now.st_ino) != (old.st_mtime_ns, old.st_size, old.st_ino):
-        raise UserError(
-            error(
-                "changed-meanwhile",
-                f"{file.name} has changed since it was read; it was not overwritten",
-                Label(Source(file.name)),
-                help="run the command again",
-            )
-        )
+    if _version(now) != _version(file.status):
+        raise UserError(_changed_meanwhile(file))
+
+
+def _version(status: os.stat_result) -> tuple[int, int, int]:
+    """What is different after a save."""
+    return status.st_ino, status.st_mtime_ns, status.st_size
+
+
+def _changed_meanwhile(file: File) -> Diagnostic:
+    return error(
+        "changed-meanwhile",
+        f"{file.name} has changed since it was read; it was not overwritten",
+        Label(Source(file.name)),
+        help="run the command again",
+    )
+
+
+def _exchange(temporary: str, path: str) -> None:
+    """Exchange two files, in one step where the system can; *path* is never missing."""
+    exchange = _exchanging()
+    if exchange is not None and exchange(os.fsencode(temporary), os.fsencode(path)) == 0:
+        return
+    kept = f"{temporary.removesuffix('.tmp')}-kept.tmp"
+    try:
+        os.link(path, kept)
+    except OSError:  # a file system without links
+        import shutil  # noqa: PLC0415  seldom needed
+
+        shutil.copyfile(path, kept)
+    os.replace(temporary, path)
+    os.replace(kept, temporary)
+
+
+@functools.cache
+def _exchanging() -> Callable[[bytes, bytes], int] | None:
+    """The system's own exchange of two files; it returns 0 if it could."""
+    with contextlib.suppress(ImportError, OSError, TypeError):
+        import ctypes  # noqa: PLC0415  for changes only
+
+        libc = ctypes.CDLL(None, use_errno=True)
+        if hasattr(libc, "renameat2"):  # Linux; -100: paths are relative to the current folder
+            return lambda one, other: int(libc.renameat2(-100, one, -100, other, 2))
+        if hasattr(libc, "renamex_np"):  # macOS
+            return lambda one, other: int(libc.renamex_np(one, other, 2))
+    return None
+
+
+def _holds(path: str, data: bytes) -> bool:
+    """Whether the content of *path* is *data*."""
+    at = 0
+    with open(path, "rb", buffering=0) as file:
+        while piece := file.read(1 << 20):
+            if not data.startswith(piece, at):
+                return False
+            at += len(piece)
+    return at == len(data)
+
+
+def _put_back(temporary: str, path: str, placed: tuple[int, int, int]) -> None:
+    """Put what *temporary* holds in the place of the version *placed*, or what came after it."""
+    while True:
+        following = _version(os.lstat(temporary))
+        _exchange(temporary, path)
+        if _version(os.lstat(temporary)) == placed:
+            return
+        placed = following  # saved once more: that is newer than what was just put there
+
+
+@contextlib.contextmanager
+def _uninterrupted() -> Iterator[None]:
+    """Let signals wait, where there are any: what is inside is done as a whole."""
+    if not hasattr(signal, "pthread_sigmask"):
+        yield
+        return
+    numbers = {signal.SIGINT, signal.SIGTERM, signal.SIGHUP}
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, numbers)
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
 def _not_a_file(name: str, mode: int) -> Diagnostic:

@@ -7,6 +7,7 @@ import stat
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -173,6 +174,77 @@ def test_saved_by_somebody_else_meanwhile(nb: Path) -> None:
         staged.commit()
 
     assert nb.read_bytes() == b"theirs!"
+    assert leftovers(nb.parent) == []
+
+
+def save_by_rename(path: Path, data: bytes) -> None:
+    """Save as Git does."""
+    other = path.with_suffix(".theirs")
+    other.write_bytes(data)
+    other.replace(path)
+
+
+@pytest.mark.parametrize("save", [Path.write_bytes, save_by_rename])
+@pytest.mark.parametrize("times", [1, 3])
+@pytest.mark.parametrize("exchanges", [True, False])
+def test_saved_in_the_last_moment(
+    nb: Path,
+    save: Callable[[Path, bytes], object],
+    times: int,
+    *,
+    exchanges: bool,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """A save between the check and the replacement is put back, and so is one after that."""
+    if not exchanges:
+        monkeypatch.setattr(files, "_exchanging", lambda: None)
+    right = files._exchange
+    saves = iter(range(times))
+
+    def exchange(temporary: str, path: str) -> None:
+        if (number := next(saves, None)) is not None:
+            save(nb, b"theirs %d" % number)
+        right(temporary, path)
+
+    monkeypatch.setattr(files, "_exchange", exchange)
+    staged = files.stage(files.read(str(nb)), b"ours")
+    with pytest.raises(UserError, match="has changed since it was read"):
+        staged.commit()
+
+    assert nb.read_bytes() == b"theirs %d" % (times - 1)
+    assert leftovers(nb.parent) == []
+
+
+def test_without_exchange(nb: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A system that cannot exchange files, and one that has no links, get the new content too."""
+    monkeypatch.setattr(files, "_exchanging", lambda: None)
+    files.stage(files.read(str(nb)), b"ours").commit()
+    assert nb.read_bytes() == b"ours"
+
+    monkeypatch.setattr(os, "link", lambda *_: os.stat("/nowhere"))
+    files.stage(files.read(str(nb)), b"ours again").commit()
+    assert nb.read_bytes() == b"ours again"
+    assert leftovers(nb.parent) == []
+
+
+@pytest.mark.skipif(os.getuid() != 0, reason="needs two users")
+@pytest.mark.parametrize(
+    ("mode", "message"),
+    [(0o644, "is read-only"), (0o666, "it would no longer belong to its owner")],
+)
+def test_a_file_of_another_user(nb: Path, mode: int, message: str) -> None:
+    """It is refused where they may not write it, and where it would change hands."""
+    nb.parent.chmod(0o777)
+    nb.chmod(mode)
+    os.seteuid(65534)
+    try:
+        with pytest.raises(UserError, match=message):
+            files.stage(files.File("a.ipynb", str(nb), NOTEBOOK, nb.stat()), b"ours")
+    finally:
+        os.seteuid(0)
+
+    assert nb.read_bytes() == NOTEBOOK
+    assert nb.stat().st_uid == 0
     assert leftovers(nb.parent) == []
 
 
