@@ -7,7 +7,7 @@ import os
 import tempfile
 import warnings
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from kale_tag.cluster.health import (
@@ -22,6 +22,9 @@ from kale_tag.diagnostics import Diagnostic, UserError, error
 
 TIMEOUT = (5.0, 20.0)
 """Seconds for connecting, and for each wait on an answer."""
+
+ENDED_SESSION = frozenset({"token-needed", "token-refused", "not-the-api"})
+"""Codes of errors that a login page, or a proxy before it, causes."""
 
 ENDED = frozenset({"SUCCEEDED", "FAILED", "CANCELED", "SKIPPED"})
 """The final states of a run (`RuntimeState` in run.proto)."""
@@ -88,8 +91,19 @@ def check_package(package: PackageHeader) -> None:
 class Cluster:
     """A server that has answered. Every method raises `UserError` if the server refuses."""
 
-    def __init__(self, client: Any, endpoint: Endpoint, ui: str, namespace: str) -> None:  # noqa: ANN401
-        """Keep kfp's *client*; *ui* is the URL of the UI, or "" if it is not known."""
+    def __init__(
+        self,
+        client: Any,  # noqa: ANN401  kfp's
+        endpoint: Endpoint,
+        ui: str,
+        namespace: str,
+        renew: Callable[[], None] | None = None,
+    ) -> None:
+        """Keep kfp's *client*; *ui* is the URL of the UI, or "" if it is not known.
+
+        *renew* begins a new session when the old one has ended.
+        """
+        self.renew = renew
         self.client = client
         self.endpoint = endpoint
         self.ui = ui
@@ -133,7 +147,11 @@ class Cluster:
                     description=f"sha256:{digest}",
                 )
 
-        version, new = self._find_or_create("pipeline_versions", name, upload, pipeline_id)
+        try:
+            version, new = self._find_or_create("pipeline_versions", name, upload, pipeline_id)
+        except UserError as exc:
+            note = f"the server has the pipeline {package.pipeline}, but not the version {name}"
+            raise _with_note(exc, f"{note}; run the command again to finish") from None
         if not new and digest not in (version.description or ""):
             message = f"the version {name} exists, with another package"
             hint = "choose another `--version-name`, or leave it out"
@@ -267,7 +285,18 @@ class Cluster:
         raise UserError(not_the_api(self.endpoint))
 
     def _ask(self, doing: str, call: Callable[..., Any], *args: object, **kwargs: object) -> Any:  # noqa: ANN401
-        """The answer of the server to one request."""
+        """The answer of the server to one request, in a new session if the old one has ended."""
+        try:
+            return self._ask_once(doing, call, *args, **kwargs)
+        except UserError as exc:
+            if self.renew is None or exc.diagnostics[0].code not in ENDED_SESSION:
+                raise
+        self.renew()
+        return self._ask_once(doing, call, *args, **kwargs)
+
+    def _ask_once(
+        self, doing: str, call: Callable[..., Any], *args: object, **kwargs: object
+    ) -> Any:  # noqa: ANN401
         import kfp_server_api as api  # type: ignore[import-untyped]  # noqa: PLC0415  slow to import
 
         try:
@@ -289,6 +318,11 @@ class Cluster:
         if raw.value is None:
             raise UserError(not_the_api(self.endpoint, raw))
         return answer
+
+
+def _with_note(exc: UserError, note: str) -> UserError:
+    first, *more = exc.diagnostics
+    return UserError(replace(first, notes=(*first.notes, note)), *more)
 
 
 def _schedule_of(run: Any) -> tuple[str, str, dict[str, object]]:  # noqa: ANN401  kfp's model

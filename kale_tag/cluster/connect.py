@@ -1,19 +1,27 @@
 """The cluster that options, environment variables and kfp's own configuration name."""
 
+import getpass
 import os
+import shlex
 import ssl
+import subprocess
 import sys
 from contextlib import redirect_stdout
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 from urllib import request
 from urllib.parse import urlsplit
 
 from kale_tag.cluster.client import Cluster, quietly
 from kale_tag.cluster.health import Endpoint, check
+from kale_tag.cluster.sign_in import sign_in
 from kale_tag.diagnostics import UserError, error
 
 TOKEN = "KALE_TAG_TOKEN"  # noqa: S105  the name of a variable
+TOKEN_COMMAND = "KALE_TAG_TOKEN_COMMAND"  # noqa: S105  the same
+USER = "KALE_TAG_USER"
+PASSWORD = "KALE_TAG_PASSWORD"  # noqa: S105  the same
 TOKEN_FILE = "KF_PIPELINES_SA_TOKEN_PATH"  # noqa: S105  the same, kfp's
 HOST = "KF_PIPELINES_ENDPOINT"
 UI_HOST = "KF_PIPELINES_UI_ENDPOINT"
@@ -32,6 +40,8 @@ class Access:
     token: str = field(default="", repr=False)  # a bearer token
     ca_cert: str = ""  # a file
     namespace: str = ""  # of the user's profile
+    user: str = ""  # who signs in on a login page
+    token_command: str = ""  # prints a token
 
 
 def connect(access: Access) -> Cluster:
@@ -52,6 +62,13 @@ def connect(access: Access) -> Cluster:
         hint = f"`--host URL`, or {HOST} in the environment"
         raise UserError(error("no-host", "no cluster is configured", help=hint))
     endpoint = _endpoint(api_client)
+    renew = None
+    if user := access.user or os.environ.get(USER, ""):
+        if "Authorization" in endpoint.headers:
+            message = f"there is a token, and a user to sign in: `{user}`"
+            raise UserError(error("contradiction", message, help="leave out one of them"))
+        renew = partial(_sign_in, api_client, endpoint, user, _password(user))
+        renew()
     multi_user = check(endpoint)
     namespace = access.namespace or client.get_user_namespace() or _pod_namespace()
     if multi_user and not namespace:
@@ -59,7 +76,24 @@ def connect(access: Access) -> Cluster:
         hint = "name your profile in Kubeflow: `--namespace NAME`"
         raise UserError(error("no-namespace", message, help=hint))
     ui = _address(os.environ.get(UI_HOST, "")) or host
-    return Cluster(client, endpoint, ui, namespace if multi_user else access.namespace)
+    return Cluster(client, endpoint, ui, namespace if multi_user else access.namespace, renew)
+
+
+def _sign_in(api_client: Any, endpoint: Endpoint, user: str, password: str) -> None:  # noqa: ANN401
+    """Begin a session, which kfp's client and *endpoint* then have."""
+    endpoint.headers.pop("Cookie", None)
+    api_client.cookie = None
+    if cookie := sign_in(endpoint, user, password):
+        api_client.cookie = endpoint.headers["Cookie"] = cookie
+
+
+def _password(user: str) -> str:
+    if password := os.environ.get(PASSWORD, ""):
+        return password
+    if not sys.stdin.isatty():
+        message = f"signing in as `{user}` needs a password"
+        raise UserError(error("password-needed", message, help=f"put it into {PASSWORD}"))
+    return getpass.getpass(f"Password of {user}: ")
 
 
 def _address(text: str) -> str:
@@ -166,12 +200,33 @@ def _keep_host(configuration: Any) -> None:  # noqa: ANN401  kfp_server_api's
 
 
 def _token(access: Access) -> str:
-    token = (access.token or os.environ.get(TOKEN, "")).strip()
+    token = access.token or os.environ.get(TOKEN, "")
+    command = access.token_command or os.environ.get(TOKEN_COMMAND, "")
+    if command and not token:
+        token = _printed_by(command)
+    token = token.strip()
     if not token.isascii() or not token.isprintable() or " " in token:
         message = "the token contains a character that no token contains"
         hint = "check for a space or other text around it"
         raise UserError(error("invalid-token", message, help=hint))
     return token
+
+
+def _printed_by(command: str) -> str:
+    """The token that *command* prints."""
+    printed = ""
+    try:
+        words = shlex.split(command)
+        done = subprocess.run(words, stdout=subprocess.PIPE, text=True, check=False)  # noqa: S603  the user's
+        printed = done.stdout.strip()
+        why = f"exit code {done.returncode}" if done.returncode else ""
+        why = why or ("" if printed else "it printed nothing")
+    except (OSError, ValueError) as exc:
+        why = (getattr(exc, "strerror", None) or str(exc)).lower()
+    if why:
+        message = f"the command for the token failed: {why}"
+        raise UserError(error("token-command", message, help=f"try it: {command}"))
+    return printed
 
 
 def _token_file() -> str:

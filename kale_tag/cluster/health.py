@@ -8,7 +8,6 @@ import json
 import socket
 import ssl
 import threading
-from collections.abc import Mapping
 from concurrent.futures import Future
 from dataclasses import dataclass, field
 from typing import Any
@@ -33,10 +32,10 @@ class Endpoint:
 
     url: str  # without a slash at its end
     pool: Any  # the pool of connections of kfp's client, which knows certificates and proxy
-    headers: Mapping[str, str] = field(default_factory=dict, repr=False)  # with the token
+    headers: dict[str, str] = field(default_factory=dict, repr=False)  # with token or cookies
 
     def without_secrets(self, text: str) -> str:
-        """*text* without the token."""
+        """*text* without the token and the cookies."""
         for value in self.headers.values():
             text = text.replace(value, "***").replace(value.split()[-1], "***")
         return text
@@ -161,7 +160,9 @@ def status_diagnostic(endpoint: Endpoint, answer: Answer, doing: str) -> Diagnos
     notes = [f"the server: {message}"] if message else []
     other = ("refused", "refused", "see the log of ml-pipeline")
     code, why, hint = REFUSALS.get(min(status, 500), other)
-    if status == 401 and endpoint.headers:
+    if status == 401 and "Cookie" in endpoint.headers:
+        code, why, hint = "token-refused", "rejects the session", "sign in again"
+    elif status == 401 and endpoint.headers:
         code, why, hint = "token-refused", "rejects the token", "get a new token for this server"
     if status == 401:
         return error(code, f"{url} {why} (401)", notes=notes, help=hint)
@@ -172,7 +173,8 @@ def not_the_api(endpoint: Endpoint, answer: Answer = Answer(200)) -> Diagnostic:
     """The error for an *answer* that no KFP API gives: of a proxy, a login, or the UI."""
     what = "an HTML page" if answer.is_html else "something else"
     notes = [f"redirects to {answer.location.partition('?')[0]}"] if answer.location else []
-    hint = f"the API may be at {endpoint.url}/pipeline; a login page needs a token (KALE_TAG_TOKEN)"
+    hint = f"the API may be at {endpoint.url}/pipeline; for a login page, `--user NAME` or "
+    hint += "a token (KALE_TAG_TOKEN)"
     message = f"{endpoint.url} returned {what}, not the KFP API"
     return error("not-the-api", message, notes=notes, help=hint)
 

@@ -16,7 +16,7 @@ from kale_tag.commands.shared.options import FormatOptions, PipelineOptions, opt
 from kale_tag.commands.shared.packages import load_package, read_arguments
 from kale_tag.commands.shared.report import Report, style_for
 from kale_tag.compiler.read_package import PackageHeader
-from kale_tag.diagnostics import Diagnostic, UserError, error, listed
+from kale_tag.diagnostics import Diagnostic, UserError, error, listed, warning
 from kale_tag.kale.names import VERSION_NAME_LENGTH
 from kale_tag.render import diagnostics
 
@@ -34,6 +34,9 @@ PATIENCE = 120.0
 
 PASSING = frozenset({"no-answer", "not-reachable", "server-error", "no-such-host"})
 """Codes of errors that may be over in a minute."""
+
+ZONE = "in the time zone of the server, UTC by default"
+"""KFP's API has no field for another."""
 
 _FIELD = re.compile(r"[0-9A-Za-z*/,?#-]+")
 
@@ -69,6 +72,15 @@ class SubmitOptions(FormatOptions, PipelineOptions):
         "The token to authenticate with. Other users of this machine can see it here; better set "
         "KALE_TAG_TOKEN in the environment.",
         "TOKEN",
+    )
+    token_command: str = option(
+        "", "A command that prints the token. Or KALE_TAG_TOKEN_COMMAND.", "COMMAND"
+    )
+    user: str = option(
+        "",
+        "Sign in as this user on the server's login page (Dex, OAuth2 proxies). The password comes "
+        "from KALE_TAG_PASSWORD or is asked for.",
+        "NAME",
     )
     ca_cert: str = option(
         "", "The certificate of the authority that signed the server's, as PEM.", "FILE"
@@ -115,7 +127,17 @@ def submit(options: SubmitOptions) -> int:
         values = {package.names[name]: value for name, value in found.items()}
         if options.ca_cert:
             files.read(options.ca_cert)
-        cluster = connect(Access(options.host, options.token, options.ca_cert, options.namespace))
+        report.show(_cached(package, cron))
+        cluster = connect(
+            Access(
+                options.host,
+                options.token,
+                options.ca_cert,
+                options.namespace,
+                options.user,
+                options.token_command,
+            )
+        )
         version = _upload(cluster, package, options.version_name, results)
         if options.upload_only:
             code = 0
@@ -168,6 +190,25 @@ def _cron(text: str) -> str:
     return " ".join(fields if len(fields) == 6 else ["0", *fields])
 
 
+def _cached(package: PackageHeader, cron: str) -> Iterator[Diagnostic]:
+    """The warning if steps of each run on the schedule get the results of the first."""
+    tasks = package.spec["root"].get("dag", {}).get("tasks", {})
+    same = [
+        package.titles.get(key, key)
+        for key, task in tasks.items()
+        if task.get("cachingOptions", {}).get("enableCache")
+        and not task.get("inputs", {}).get("artifacts")
+    ]
+    if cron and same:
+        yield warning(
+            "cached-schedule",
+            "every run has the same parameters, so that KFP's cache serves "
+            f"{listed(same)} from the first run",
+            help="tag steps that read data from elsewhere `cache:disabled`, or set "
+            "`enable_caching: false`",
+        )
+
+
 def _upload(
     cluster: "Cluster", package: PackageHeader, name: str, results: _Results
 ) -> "PipelineVersion":
@@ -216,6 +257,7 @@ def _start(  # noqa: PLR0913, PLR0917  a run has this many parts
         run_id, new = cluster.schedule(*place, name, cron, values)
         key, page, more = "recurring_run", "recurringrun", {"new": new, "cron": cron}
         line = f"scheduled {name}: {cron}" if new else f"recurring run {name} exists: {cron}"
+        line += f" ({ZONE})"
     else:
         run_id = cluster.start(*place, name, values)
         key, page, line = "run", "runs", f"started run {name}"

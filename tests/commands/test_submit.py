@@ -152,6 +152,22 @@ def test_nothing_is_sent_where_something_is_wrong(server: Stub) -> None:
     assert server.seen == []
 
 
+def test_an_upload_that_breaks(server: Stub, capsys: pytest.CaptureFixture[str]) -> None:
+    """What is on the server is named; the second call finishes, and makes nothing twice."""
+    broken = {("POST", "/pipelines/upload_version"): (500, "application/json", b"{}")}
+    server.answers = broken
+    (diagnostic,) = submitted(server, capsys, code=2)["diagnostics"]
+    assert diagnostic["code"] == "server-error"
+    assert re.fullmatch(
+        "the server has the pipeline churn, but not the version churn-[0-9a-f]{12}; "
+        "run the command again to finish",
+        diagnostic["notes"][-1],
+    )
+    server.answers = {}
+    assert submit(server) == 0
+    assert [len(one) for one in (server.pipelines, server.versions, server.runs)] == [1, 1, 1]
+
+
 def test_upload_only(server: Stub, capsys: pytest.CaptureFixture[str]) -> None:
     """The package alone; no experiment, no run."""
     done = submitted(server, capsys, "--upload-only")
@@ -268,13 +284,18 @@ def test_recurring(server: Stub, capsys: pytest.CaptureFixture[str]) -> None:
 
     assert first["recurring_run"]["cron"] == "0 0 3 * * 1-5"
     assert (first["recurring_run"]["new"], again["recurring_run"]["new"]) == (True, False)
-    assert [one["code"] for one in other["diagnostics"]] == ["scheduled-otherwise"]
+    cached, refused = other["diagnostics"]
+    assert cached["message"].endswith("KFP's cache serves `load_data` from the first run")
+    assert refused["code"] == "scheduled-otherwise"
     assert named["recurring_run"]["new"]
     assert [one["trigger"]["cron_schedule"]["cron"] for one in server.recurring.values()] == [
         "0 0 3 * * 1-5",
         "@daily",
     ]
     assert not server.runs
+    assert submit(server, "--recurring", "@daily", "--run-name", "daily") == 0
+    out = capsys.readouterr().out
+    assert "daily exists: @daily (in the time zone of the server, UTC by default)" in out
 
 
 def test_users_kept_apart(server: Stub, capsys: pytest.CaptureFixture[str]) -> None:

@@ -73,6 +73,7 @@ class Stub:
     recurring: dict[str, dict[str, Any]] = field(default_factory=dict)
     looks: dict[str, int] = field(default_factory=dict)
     url: str = ""
+    cookie: str = ""  # is set with the next answer
 
     def answer(self, request: Seen) -> tuple[int, str, bytes]:
         """Status, media type and body for one request."""
@@ -299,6 +300,9 @@ def serving(stub: Stub, tls: Any = None) -> Iterator[Stub]:
             self.send_header("Content-Type", kind)
             if 300 <= status < 400:
                 self.send_header("Location", body.decode())
+            if stub.cookie:
+                self.send_header("Set-Cookie", stub.cookie)
+                stub.cookie = ""
             self.send_header("Content-Length", str(len(body)))
             self.end_headers()
             self.wfile.write(body)
