@@ -26,7 +26,7 @@ wheel: .venv/ready  ## build, and run the tests against the wheel instead of thi
 	$(BIN)/python -m build --quiet
 	$(PYTHON) -m venv .venv-wheel
 	.venv-wheel/bin/pip install --quiet --upgrade pip
-	.venv-wheel/bin/pip install --quiet dist/*.whl --group dev
+	.venv-wheel/bin/pip install --quiet "$$(echo dist/*.whl)[compare]" --group dev
 	.venv-wheel/bin/pytest -n 2 -m "not slow"
 
 docs: .venv/docs  ## the site, in site/; every link is checked
@@ -41,7 +41,7 @@ bench: .venv/ready  ## the speed claims, as ratios
 	  { echo "kale-tag needs Python 3.11 or newer; say make PYTHON=python3.12"; exit 1; }
 	$(PYTHON) -m venv .venv
 	$(BIN)/pip install --quiet --upgrade pip
-	$(BIN)/pip install --quiet --editable . --group dev
+	$(BIN)/pip install --quiet --editable '.[compare]' --group dev
 	touch $@
 
 .venv/docs: .venv/ready

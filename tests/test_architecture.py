@@ -184,7 +184,6 @@ def test_everything_imported_is_declared() -> None:
     distributions = {
         "jupyter_client": "jupyter-client",
         "kfp_server_api": "kfp-server-api",
-        "nbformat": "nbclient",
         "ruamel": "ruamel.yaml",
         "yaml": "pyyaml",
     }

@@ -11,7 +11,7 @@ from functools import partial
 
 from kale_tag import __version__, files
 from kale_tag.commands.shared.options import PipelineOptions, option
-from kale_tag.commands.shared.packages import Loaded, load_package, read_arguments
+from kale_tag.commands.shared.packages import Loaded, check_kfp, load_package, read_arguments
 from kale_tag.commands.shared.pipelines import local_modules
 from kale_tag.commands.shared.report import Report, style_for
 from kale_tag.compiler.read_package import Compiled, PackageTask, read_compiled
@@ -196,6 +196,7 @@ def run(options: RunOptions) -> int:
     style = style_for(options.color, sys.stdout.isatty())
     diagnostics = Report(style)
     local.check_machine()
+    check_kfp("run")
     _check_options(options)
     try:
         loaded = load_package(options.paths, options.env)

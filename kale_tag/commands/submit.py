@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 from kale_tag import files
 from kale_tag.commands.shared.options import FormatOptions, PipelineOptions, option
-from kale_tag.commands.shared.packages import load_package, read_arguments
+from kale_tag.commands.shared.packages import check_kfp, load_package, read_arguments
 from kale_tag.commands.shared.report import Report, style_for
 from kale_tag.compiler.read_package import PackageHeader
 from kale_tag.diagnostics import Diagnostic, UserError, error, listed, warning
@@ -111,6 +111,7 @@ def submit(options: SubmitOptions) -> int:
     the version. Without --host: KF_PIPELINES_ENDPOINT, the cluster around this pod, or kubectl's
     current context. Put a token into KALE_TAG_TOKEN.
     """
+    check_kfp("submit")
     from kale_tag.cluster import client  # noqa: PLC0415  slow to import
     from kale_tag.cluster.connect import Access, connect  # noqa: PLC0415  the same
 

@@ -5,6 +5,7 @@ import itertools
 import json
 import os
 import re
+import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
@@ -46,6 +47,16 @@ class Loaded:
     header: PackageHeader
     pipeline: Pipeline | None = None  # what the package was compiled from, if it was now
     warnings: tuple[Diagnostic, ...] = ()  # of compiling it
+
+
+def check_kfp(command: str) -> None:
+    """Raise `UserError` where a package that *command* needs is not installed."""
+    from importlib.util import find_spec  # noqa: PLC0415  for runs only
+
+    if missing := [name for name in ("kfp", "jinja2", "psutil") if find_spec(name) is None]:
+        message = f"`{command}` needs {' and '.join(missing)}, not installed here"
+        hint = f"{sys.executable} -m pip install 'kale-tag[kfp]'"
+        raise UserError(error("no-kfp", message, help=hint))
 
 
 def load_package(
