@@ -3,7 +3,8 @@
 Nothing here prints. `kale_tag.render` turns a `Diagnostic` into text or JSON.
 """
 
-from collections.abc import Iterable, Iterator
+import shlex
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from functools import partial
@@ -219,3 +220,28 @@ def listed(names: Iterable[str]) -> str:
     """One or more names, as in a message: `a`, `b` and `c`."""
     *most, last = (f"`{name}`" for name in names)
     return f"{', '.join(most)} and {last}" if most else last
+
+
+def pasted(command: str, paths: Sequence[str], options: str = "") -> str:
+    """A command for the user's shell, whatever characters the names in *paths* contain."""
+    quoted = " ".join(map(for_shell, paths))
+    if any(path.startswith("-") and path != "-" for path in paths):
+        return " ".join(filter(None, (command, options, "--", quoted)))
+    return " ".join(filter(None, (command, quoted, options)))
+
+
+def for_shell(word: str) -> str:
+    """*word* as one word of the user's shell."""
+    if word.isprintable():
+        return shlex.quote(word)
+    parts = (
+        one
+        if one.isprintable() and one not in "\\'"
+        else _in_bytes(one.encode(errors="surrogateescape"))
+        for one in word
+    )
+    return f"$'{''.join(parts)}'"
+
+
+def _in_bytes(data: bytes) -> str:
+    return "".join(rf"\x{byte:02x}" for byte in data)

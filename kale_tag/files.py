@@ -10,9 +10,8 @@ import signal
 import stat
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from shlex import quote
 
-from kale_tag.diagnostics import Diagnostic, Label, Source, UserError, error, warning
+from kale_tag.diagnostics import Diagnostic, Label, Source, UserError, error, pasted, warning
 
 try:
     import fcntl
@@ -130,7 +129,7 @@ def stage(file: File, data: bytes) -> Staged:
                 "not-written",
                 f"{file.name} is read-only",
                 Label(Source(file.name)),
-                help=f"`chmod u+w {quote(file.name)}`, if it is yours",
+                help=f"`{pasted('chmod u+w', [file.name])}`, if it is yours",
             )
         )
     try:

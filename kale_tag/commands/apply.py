@@ -22,7 +22,7 @@ from kale_tag.notebook.model import Notebook
 from kale_tag.plan.apply import Applied
 from kale_tag.plan.plan import Plan
 from kale_tag.render import plan as render
-from kale_tag.render.text import Style
+from kale_tag.render.text import Style, one_line
 from kale_tag.spec.model import Change
 
 
@@ -201,11 +201,11 @@ def _print(outcome: batch.Outcome, report: Report, options: WriteOptions) -> Non
         parts = [count(len(outcome.cells), "cell")] if outcome.cells else []
         if outcome.settings:
             parts.append("settings")
-        name = report.style.bold(outcome.name)
+        name = report.style.bold(one_line(outcome.name))
         print(f"{options.verb} {name}: {' and '.join(parts)}")
         print(outcome.text, end="")
     elif text and options.verbose and not outcome.failed:
-        print(report.style.dim(f"unchanged {outcome.name}"))
+        print(report.style.dim(f"unchanged {one_line(outcome.name)}"))
 
 
 def _commit(report: Report) -> bool:
@@ -253,7 +253,7 @@ class _Asker:
         """The changes of *plan* that the user wants."""
         chosen: list[Change] = []
         if plan.changes and not self.quitted:
-            print(self.style.bold(notebook.name))
+            print(self.style.bold(one_line(notebook.name)))
         for number, change in enumerate(plan.changes):
             if self.quitted:
                 break

@@ -23,9 +23,9 @@ from kale_tag.compiler.limits import size_warnings
 from kale_tag.compiler.package import package
 from kale_tag.compiler.package_text import Origin, as_text, changed_sources
 from kale_tag.compiler.step_command import load_runtime
-from kale_tag.diagnostics import Label, Source, UserError, count, error, warning
+from kale_tag.diagnostics import Label, Source, UserError, count, error, pasted, warning
 from kale_tag.kale.names import KFP_VERSIONS, kfp_version
-from kale_tag.render.text import Style
+from kale_tag.render.text import Style, one_line
 
 ENDINGS = {
     "yaml": ".pipeline.yaml",
@@ -95,7 +95,7 @@ def compile(options: CompileCommandOptions) -> int:  # noqa: A001  the command's
             ("--kfp-version", options.kfp_version),
         )
         words = [word for option, value in given if value for word in (option, value)]
-        command = shlex.join(["kale-tag", "compile", *options.paths, *words])
+        command = pasted("kale-tag compile", options.paths, shlex.join(words))
         return _check(built, report, command, verbose=options.verbose, quiet=options.quiet)
     paths = {file.path for one in built for file in one.outputs}
     out = sys.stderr if STDIN in paths else sys.stdout
@@ -202,8 +202,8 @@ def _line(one: BuiltNotebook, file: OutputFile, style: Style, *, new: bool) -> s
     if one.of.parameters:
         what += f", {count(len(one.of.parameters), 'parameter')}"
     if not new:
-        return style.dim(f"unchanged {file.path}")
-    return f"wrote {style.bold(file.path)}: {what}"
+        return style.dim(f"unchanged {one_line(file.path)}")
+    return f"wrote {style.bold(one_line(file.path))}: {what}"
 
 
 def _check(
@@ -217,7 +217,7 @@ def _check(
             why = _staleness(file)
             stale += bool(why)
             if why and not quiet:
-                print(f"stale {report.style.bold(file.path)}: {why}")
+                print(f"stale {report.style.bold(one_line(file.path))}: {why}")
     report.close(verbose=verbose, quiet=quiet)
     if not quiet:
         total = sum(len(one.outputs) for one in built)

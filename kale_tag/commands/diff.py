@@ -1,6 +1,5 @@
 """`kale-tag diff`: tags, settings and steps that differ between notebooks, folders or revisions."""
 
-import shlex
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
@@ -12,7 +11,7 @@ from kale_tag.commands.shared.options import PrintOptions, ReviewOptions, argume
 from kale_tag.commands.shared.report import print_diagnostic, style_for
 from kale_tag.commands.shared.revisions import Comparison, Version, VersionPair, find_versions
 from kale_tag.compare.diff import diff_notebooks
-from kale_tag.diagnostics import UserError, exit_code, guarded
+from kale_tag.diagnostics import UserError, exit_code, for_shell, guarded
 from kale_tag.notebook.model import Notebook
 from kale_tag.notebook.read import read_notebook
 from kale_tag.render import diff as render
@@ -113,7 +112,7 @@ def _read(data: bytes, version: Version, *, fast: bool) -> Notebook:
     except UserError as exc:
         if not version.committed:
             raise
-        hint = f"this is the committed version: `git show {shlex.quote(version.name)}` prints it"
+        hint = f"this is the committed version: `git show {for_shell(version.name)}` prints it"
         raise UserError(*(replace(one, help=hint) for one in exc.diagnostics)) from None
 
 

@@ -32,6 +32,7 @@ from kale_tag.kale.settings import CompileOptions
 from kale_tag.notebook.model import Notebook
 from kale_tag.notebook.read import read_whole
 from kale_tag.plan.select import View
+from kale_tag.render.text import one_line
 
 SHOWN = 5
 """How many specs a message speaks of."""
@@ -235,9 +236,10 @@ def _put(path: str, data: bytes, made: Combined, reason: str, *, quiet: bool) ->
     if not quiet:
         number = len(made.members)
         what = "a proposal" if made.members[0].draft.proposed else "a spec"
-        whose = made.members[0].draft.notebook.name if number == 1 else count(number, "notebook")
+        whose = count(number, "notebook")
+        whose = one_line(made.members[0].draft.notebook.name) if number == 1 else whose
         because = f" (own spec: {reason})" if reason else ""
-        print(f"{verb} {path}: {what} for {whose}{because}")
+        print(f"{verb} {one_line(path)}: {what} for {whose}{because}")
 
 
 def _read_first(proposals: int, specs: int) -> str:

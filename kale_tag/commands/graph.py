@@ -18,6 +18,7 @@ from kale_tag.commands.shared.targets import STDIN
 from kale_tag.graph import graph as graphs
 from kale_tag.graph.svg import as_svg
 from kale_tag.graph.text import as_text
+from kale_tag.render.text import one_line
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -77,7 +78,7 @@ def graph(options: GraphOptions) -> int:
                 print(between + file.text, end="")
                 between = "\n" if options.format == "text" else ""
             elif file.write() and not quiet:
-                print(f"wrote {style.bold(file.path)}")
+                print(f"wrote {style.bold(one_line(file.path))}")
     return report.exit_code
 
 

@@ -1,7 +1,6 @@
 """`kale-tag plan`: what would change; writes nothing."""
 
 import os
-import shlex
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -17,11 +16,11 @@ from kale_tag.commands.shared.options import (
 )
 from kale_tag.commands.shared.report import Report, style_for
 from kale_tag.commands.shared.targets import STDIN, find_targets
-from kale_tag.diagnostics import Diagnostic, Label, Source, UserError, count, error, warning
+from kale_tag.diagnostics import Diagnostic, Label, Source, UserError, count, error, pasted, warning
 from kale_tag.plan.apply import Applied
 from kale_tag.plan.patch import ENDING, as_text
 from kale_tag.render import plan as render
-from kale_tag.render.text import Style
+from kale_tag.render.text import Style, one_line
 
 SHOWN = 5
 """How many files a message names."""
@@ -138,7 +137,8 @@ class _Folder:
                 f"{self.path} has {what} not of this plan",
                 Label(Source(left[0])),
                 notes=left[1:SHOWN] + ([f"and {len(left) - SHOWN} more"] if left[SHOWN:] else []),
-                help=f"remove old patches; otherwise `kale-tag apply {self.path}` applies them too",
+                help="remove old patches; otherwise "
+                f"`{pasted('kale-tag apply', [self.path])}` applies them too",
             )
         ]
 
@@ -170,11 +170,11 @@ def _print_end(report: Report, paths: Sequence[str], folder: _Folder | None) -> 
     if folder is not None and (folder.written or folder.is_file):
         number = len(folder.written)
         some = {0: "an empty patch", 1: "1 patch"}.get(number, f"{number} patches")
-        wrote = f"wrote {some} to {folder.path}"
+        wrote = f"wrote {some} to {one_line(folder.path)}"
     print(f"{report.summary('to change')}{found}; {wrote}")
     if report.changed and not report.exit_code:
         what = paths if folder is None else [folder.path]
-        print(f"To write it: {shlex.join(['kale-tag', 'apply', *what])}")
+        print(f"To write it: {pasted('kale-tag apply', what)}")
 
 
 def _show(options: PlanOptions, style: Style) -> batch.Show:
@@ -205,9 +205,9 @@ def _print_plans(report: Report, options: PlanOptions) -> None:
             sys.stdout.flush()
             sys.stdout.buffer.write(outcome.diff)
         elif outcome.text:
-            print(report.style.bold(outcome.name), outcome.text, sep="\n", end="")
+            print(report.style.bold(one_line(outcome.name)), outcome.text, sep="\n", end="")
         elif options.verbose and not outcome.failed:
-            print(report.style.dim(f"{outcome.name}: no changes"))
+            print(report.style.dim(f"{one_line(outcome.name)}: no changes"))
     for line in together:
         print(line)
 

@@ -1,8 +1,6 @@
 """`kale-tag rename`: a step renamed in notebooks, specs and saved patches at once."""
 
-import json
 import os
-import shlex
 import sys
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
@@ -33,6 +31,7 @@ from kale_tag.diagnostics import (
     exit_code,
     guarded,
     nearest,
+    pasted,
 )
 from kale_tag.fields.fields import Form
 from kale_tag.kale import tags
@@ -50,7 +49,7 @@ from kale_tag.rename import (
     rename_in_spec,
 )
 from kale_tag.render import diagnostics
-from kale_tag.render.text import Style
+from kale_tag.render.text import Style, json_text, one_line
 from kale_tag.spec.model import Given, Spec, Target
 from kale_tag.spec.read import read_spec
 from kale_tag.spec.rule import check_tag
@@ -129,8 +128,8 @@ def rename(options: RenameOptions) -> int:
         ends = "written" if written else "nothing was written"
         print(f"{count(places, 'place')} in {count(len(changed), 'file')}; {ends}")
         if not options.write and not failed:
-            words = ["kale-tag", "rename", options.old, options.new, *options.paths, "--write"]
-            print(f"To write it: {shlex.join(words)}")
+            words = (options.old, options.new, *options.paths)
+            print(f"To write it: {pasted('kale-tag rename', words, '--write')}")
     return exit_code(found.diagnostics) or (2 if failed else 0)
 
 
@@ -149,10 +148,10 @@ def _check_names(old: str, new: str) -> None:
 
 def _line(edit: Edit, style: Style) -> str:
     """`specs/churn.yaml:5:12: step: load -> load_data`, as editors and `grep` know it."""
-    what = f"{edit.what}: " if edit.what else ""
-    change = f"{style.red(edit.before)} -> {style.green(edit.after)}"
+    what = f"{one_line(edit.what)}: " if edit.what else ""
+    change = f"{style.red(one_line(edit.before))} -> {style.green(one_line(edit.after))}"
     file, line, column = _place(edit.label)
-    return f"{style.bold(f'{file}:{line}:{column}')}: {what}{change}"
+    return f"{style.bold(f'{one_line(file)}:{line}:{column}')}: {what}{change}"
 
 
 def _place(label: Label) -> tuple[str, int, int]:
@@ -204,7 +203,7 @@ def _as_json(found: RenameResult, *, written: bool) -> str:
         ],
         "summary": {"files": len(found.files), "places": len(places), "written": written},
     }
-    return json.dumps(document, indent=1, ensure_ascii=False)
+    return json_text(document)
 
 
 def rename_everywhere(paths: Sequence[str], old: str, new: str) -> RenameResult:

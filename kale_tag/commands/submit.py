@@ -1,7 +1,6 @@
 """`kale-tag submit`: a pipeline on a cluster."""
 
 import hashlib
-import json
 import os
 import re
 import sys
@@ -19,6 +18,7 @@ from kale_tag.compiler.read_package import PackageHeader
 from kale_tag.diagnostics import Diagnostic, UserError, error, listed, warning
 from kale_tag.kale.names import VERSION_NAME_LENGTH
 from kale_tag.render import diagnostics
+from kale_tag.render.text import json_text
 
 if TYPE_CHECKING:
     from kale_tag.cluster.client import Cluster, ClusterRun, ClusterTask, PipelineVersion
@@ -156,7 +156,7 @@ def submit(options: SubmitOptions) -> int:
         code = report.exit_code
     if results.as_json:
         shown = [diagnostics.as_value(diagnostic) for diagnostic in report.diagnostics]
-        print(json.dumps({**results.value, "diagnostics": shown}, indent=1, ensure_ascii=False))
+        print(json_text({**results.value, "diagnostics": shown}))
     return code
 
 

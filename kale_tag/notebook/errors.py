@@ -2,10 +2,9 @@
 
 import re
 from collections.abc import Mapping
-from shlex import quote
 from typing import Final
 
-from kale_tag.diagnostics import Diagnostic, Label, Source, error
+from kale_tag.diagnostics import Diagnostic, Label, Source, error, for_shell
 from kale_tag.notebook.places import Lines
 
 RESTORE: Final = "restore it, for example with `git checkout -- {name}`"
@@ -18,7 +17,7 @@ def empty(name: str) -> Diagnostic:
         "empty-notebook",
         f"{name} is empty",
         Label(Source(name)),
-        help=RESTORE.format(name=quote(name)),
+        help=RESTORE.format(name=for_shell(name)),
     )
 
 
@@ -32,7 +31,7 @@ def not_utf8(name: str, data: bytes, offset: int) -> Diagnostic:
         f"{name} is not UTF-8: byte 0x{data[offset]:02x} at offset {offset}, line {line}",
         at,
         notes=("it starts as UTF-16 does",) if utf16 else (),
-        help=f"if it is {encoding}, `iconv -f {encoding} -t UTF-8 {quote(name)}` converts it",
+        help=f"if it is {encoding}, `iconv -f {encoding} -t UTF-8 {for_shell(name)}` converts it",
     )
 
 
@@ -44,8 +43,8 @@ def not_json(name: str, data: bytes, diagnostic: str, offset: int) -> Diagnostic
             "merge-conflict",
             f"{name} has an unresolved merge conflict in line {line}",
             at,
-            help=f"resolve it: `git checkout --ours {quote(name)}` (or `--theirs`) takes one side, "
-            "`nbdime mergetool` merges cell by cell",
+            help=f"resolve it: `git checkout --ours -- {for_shell(name)}` (or `--theirs`) takes "
+            "one side, `nbdime mergetool` merges cell by cell",
         )
     if _is_cut(data, diagnostic, offset):
         end = len(data.rstrip()) - 1
@@ -56,7 +55,8 @@ def not_json(name: str, data: bytes, diagnostic: str, offset: int) -> Diagnostic
             "not-json",
             f"{name} ends in the middle of its JSON text, line {line}, column {column}",
             at.with_text("the file ends here"),
-            help=f"it was cut off while it was saved or copied; {RESTORE.format(name=quote(name))}",
+            help="it was cut off while it was saved or copied; "
+            + RESTORE.format(name=for_shell(name)),
         )
     at, line, column = _place(name, data, offset)
     words = WORDS.get(diagnostic.removesuffix(" at"), diagnostic[:1].lower() + diagnostic[1:])
@@ -64,7 +64,7 @@ def not_json(name: str, data: bytes, diagnostic: str, offset: int) -> Diagnostic
         "not-json",
         f"{name} is not valid JSON: {words}, line {line}, column {column}",
         at,
-        help=f"correct it in a text editor, or {RESTORE.format(name=quote(name))}",
+        help=f"correct it in a text editor, or {RESTORE.format(name=for_shell(name))}",
     )
 
 
@@ -94,7 +94,7 @@ def old_format(name: str, version: str) -> Diagnostic:
         "old-nbformat",
         f"{name} is in an old format ({version}); Kale and kale-tag read nbformat 4",
         Label(Source(name)),
-        help=CONVERT.format(name=quote(name)),
+        help=CONVERT.format(name=for_shell(name)),
     )
 
 
@@ -104,7 +104,7 @@ def new_format(name: str, version: float) -> Diagnostic:
         "new-nbformat",
         f"{name} is in a new format (nbformat {version}); Kale and kale-tag read nbformat 4",
         Label(Source(name)),
-        help=f"upgrade kale-tag, or {CONVERT.format(name=quote(name))}",
+        help=f"upgrade kale-tag, or {CONVERT.format(name=for_shell(name))}",
     )
 
 

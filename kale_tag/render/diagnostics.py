@@ -1,6 +1,5 @@
 """Diagnostics as text with the user's own line and a caret, as JSON, and as GitHub's commands."""
 
-import json
 import re
 import unicodedata
 from collections import Counter
@@ -11,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from kale_tag.diagnostics import Diagnostic, Label, count
 from kale_tag.render.shared_changes import FEW
-from kale_tag.render.text import JOINERS, TAB, Style, expanded, one_line
+from kale_tag.render.text import JOINERS, TAB, Style, expanded, json_text, one_line
 
 if TYPE_CHECKING:
     from kale_tag.rules.registry import Finding
@@ -52,7 +51,8 @@ def as_value(diagnostic: Diagnostic) -> dict[str, object]:
 def where(label: Label) -> str:
     """`spec.yaml:4:14`, or `titanic.ipynb, cell 7, line 2`; without a span the file alone."""
     source = label.source
-    name = source.name if source.cell is None else f"{source.name}, cell {source.cell}"
+    name = one_line(source.name)
+    name = name if source.cell is None else f"{name}, cell {source.cell}"
     if label.span is None:
         return name if source.first_line == 1 else f"{name}:{source.first_line}"
     line, column = source.position(label.span.start)
@@ -166,7 +166,7 @@ def as_json(
         "unusable": [as_value(diagnostic) for diagnostic in unusable],
         "summary": summary,
     }
-    return json.dumps(document, indent=1, ensure_ascii=False)
+    return json_text(document)
 
 
 def as_command(diagnostic: Diagnostic) -> str:
@@ -195,7 +195,7 @@ def as_command(diagnostic: Diagnostic) -> str:
 
 
 def _escaped(text: str) -> str:
-    return text.replace("%", "%25").replace("\r", "%0D").replace("\n", "%0A")
+    return "%0A".join(map(expanded, text.replace("%", "%25").split("\n")))
 
 
 def _escaped_property(text: str) -> str:

@@ -3,7 +3,6 @@
 `docs/how-to/review.md` has the shape of the JSON document.
 """
 
-import json
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
@@ -25,7 +24,7 @@ from kale_tag.render.shared_changes import FEW, SharedChange, in_cell, in_settin
 from kale_tag.render.text import (
     Style,
     as_written,
-    digits,
+    json_text,
     one_line,
     setting_as_text,
     setting_as_value,
@@ -152,7 +151,7 @@ def as_json(names: Names, done: Sequence[ComparedNotebook]) -> str:
         ],
         "summary": {"differ": differ, "unchanged": unchanged, "failed": failed},
     }
-    return json.dumps(document, indent=1, ensure_ascii=False, default=digits)
+    return json_text(document)
 
 
 def cells_named(group: Regrouped) -> str:

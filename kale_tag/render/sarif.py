@@ -4,7 +4,6 @@ The form is that of the OASIS standard, sarif-v2.1.0 with errata 01.
 """
 
 import hashlib
-import json
 import os
 from collections import Counter
 from collections.abc import Mapping, Sequence
@@ -12,6 +11,7 @@ from urllib.parse import quote
 
 from kale_tag import HOME, __version__
 from kale_tag.diagnostics import Diagnostic, Label
+from kale_tag.render.text import json_text, one_line
 from kale_tag.rules.registry import Finding, Page
 
 SCHEMA = (
@@ -57,7 +57,7 @@ def as_sarif(
         "results": [_result(one, numbers, seen) for one in findings],
     }
     document = {"$schema": SCHEMA, "version": "2.1.0", "runs": [run]}
-    return json.dumps(document, indent=1, ensure_ascii=False)
+    return json_text(document)
 
 
 def _rule(code: str, page: Page | None) -> Value:
@@ -83,7 +83,11 @@ def _result(one: Finding, numbers: Mapping[str, int], seen: Counter[str]) -> Val
     }
     if diagnostic.labels[1:]:
         result["relatedLocations"] = [
-            {"id": number, **_location(label), "message": {"text": label.text or "see also"}}
+            {
+                "id": number,
+                **_location(label),
+                "message": {"text": one_line(label.text) or "see also"},
+            }
             for number, label in enumerate(diagnostic.labels[1:], 1)
         ]
     if one.silenced:
@@ -94,7 +98,7 @@ def _result(one: Finding, numbers: Mapping[str, int], seen: Counter[str]) -> Val
 def _described(diagnostic: Diagnostic) -> Value:
     """What findings and errors have in common."""
     hint = [diagnostic.help] if diagnostic.help else []
-    text = "\n".join((diagnostic.message, *diagnostic.notes, *hint))
+    text = "\n".join(map(one_line, (diagnostic.message, *diagnostic.notes, *hint)))
     places = {"locations": [_location(diagnostic.labels[0])]} if diagnostic.labels else {}
     return {"level": diagnostic.severity, "message": {"text": text}, **places}
 

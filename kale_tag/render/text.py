@@ -116,9 +116,16 @@ def as_written(value: object) -> str:
     return json.dumps(value, ensure_ascii=False, default=digits)
 
 
+def json_text(document: object) -> str:
+    """*document* as JSON that is printed: what a terminal does not show is escaped."""
+    text = json.dumps(document, indent=1, ensure_ascii=False, default=digits)
+    return _unseen.sub(lambda found: f"\\u{ord(found[0]):04x}", text)
+
+
 def digits(number: HugeInt) -> str:
     """The digits of an integer too long for Python to convert."""
     return number.digits
 
 
+_unseen = re.compile("[\x7f-\x9f\u200e\u200f\u2028-\u202e\u2066-\u2069\ufeff\ud800-\udfff]")
 _plain = re.compile(r"[\w-]+").fullmatch

@@ -1,6 +1,5 @@
 """The output of commands: diagnostics, results, summary, exit code."""
 
-import json
 import os
 import sys
 from collections.abc import Iterable, Iterator
@@ -11,7 +10,7 @@ from kale_tag.diagnostics import Diagnostic, UserError, count, exit_code
 from kale_tag.render import diagnostics, shared_changes
 from kale_tag.render.diagnostics import digest, errors_last, tally
 from kale_tag.render.shared_changes import FEW
-from kale_tag.render.text import Color, Style
+from kale_tag.render.text import Color, Style, json_text
 
 
 @dataclass(slots=True)
@@ -88,7 +87,7 @@ class Report:
                 "written": written,
             },
         }
-        return json.dumps(document, indent=1, ensure_ascii=False)
+        return json_text(document)
 
     def summary(self, verb: str) -> str:
         """`2 changed, 1 unchanged, 0 failed`; *verb* is `changed` or `to change`."""

@@ -1,14 +1,13 @@
 """The notebooks that `kale-tag diff` compares: files, folders or Git revisions."""
 
 import os
-import shlex
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 
 from kale_tag import files
-from kale_tag.diagnostics import Diagnostic, Label, Source, UserError, error, warning
+from kale_tag.diagnostics import Diagnostic, Label, Source, UserError, error, pasted, warning
 from kale_tag.git import revisions as git
 from kale_tag.notebook.read import read_notebook
 
@@ -346,7 +345,7 @@ def _nothing_there(
             message = f"no notebook under `{limit}` in the versions compared"
             hint = "paths are relative to the current folder"
             if os.path.lexists(limit):
-                hint = f"Git does not know it: `git add -N {shlex.quote(limit)}`"
+                hint = f"Git does not know it: `{pasted('git add -N', [limit])}`"
             yield warning("no-notebooks", message, help=hint)
 
 

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 import kale_tag
 from kale_tag import files
-from kale_tag.diagnostics import Diagnostic, Label, Source, Span, UserError, error, nearest
+from kale_tag.diagnostics import Diagnostic, Label, Source, Span, UserError, error, nearest, pasted
 from kale_tag.plan.patch import ENDING
 from kale_tag.spec.model import NotebookEntry, Spec, Target
 from kale_tag.spec.read import read_spec, target_for
@@ -188,7 +188,7 @@ def notebook_of(patch: "Patch", below: str) -> str:
             "no-notebook",
             f"{patch.source.name} does not name its notebook",
             Label(patch.source),
-            help=f"name both: kale-tag apply {patch.source.name} NOTEBOOK",
+            help=f"name both: {pasted('kale-tag apply', [patch.source.name])} NOTEBOOK",
         )
     )
 
