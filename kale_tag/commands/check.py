@@ -158,6 +158,7 @@ class _Checked:
     named: "Named | None" = None  # the name of its pipeline
     inner: frozenset[str] = frozenset()  # the files of the notebooks that it refers to
     drift: list[Finding] = field(default_factory=list)  # differences from its specs
+    is_planned: bool = False  # the pipeline is the one that its specs would make
     reasons: dict[str, str] = field(default_factory=dict)  # of the codes that its specs silence
     unusable: tuple[Diagnostic, ...] = ()
 
@@ -185,7 +186,11 @@ def _together(checked: list[_Checked]) -> Iterator[list[Finding]]:
         if one in roots:
             known = {(own.message, own.labels) for own in one.own}  # the compiler has them too
             more = (*one.pipeline, *names.get(one.name, ()))
-            diagnostics += [new for new in more if (new.message, new.labels) not in known]
+            diagnostics += [
+                replace(new, message=f"after `apply`, {new.message}") if one.is_planned else new
+                for new in more
+                if (new.message, new.labels) not in known
+            ]
         by_place = {diagnostic: _place(diagnostic, one.name) for diagnostic in diagnostics}
         yield [*map(one.finding, sorted(by_place, key=by_place.__getitem__)), *one.drift]
 
@@ -215,6 +220,7 @@ class _Checker:
             checked.reasons.update(spec.ignore or {})
         tagged = self._drift(task, notebook, checked)
         if tagged is not None:
+            checked.is_planned = tagged is not notebook
             self._pipeline(task, notebook, tagged, checked)
 
     def _drift(self, task: Task, notebook: Notebook, checked: _Checked) -> Notebook | None:

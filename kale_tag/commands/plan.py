@@ -172,6 +172,8 @@ def _print_end(report: Report, paths: Sequence[str], folder: _Folder | None) -> 
         some = {0: "an empty patch", 1: "1 patch"}.get(number, f"{number} patches")
         wrote = f"wrote {some} to {one_line(folder.path)}"
     print(f"{report.summary('to change')}{found}; {wrote}")
+    if more := sum(one.continuing for one in report.outcomes):
+        print(f"No rule selects {count(more, 'cell')} with code; -v shows which step they continue")
     if report.changed and not report.exit_code:
         what = paths if folder is None else [folder.path]
         print(f"To write it: {pasted('kale-tag apply', what)}")
@@ -189,6 +191,7 @@ def _show(options: PlanOptions, style: Style) -> batch.Show:
         if options.explain:
             lines += render.explained(done.plan, done.notebook, style)
         lines += render.moved(done.plan, style)
+        lines += render.continuing(done.plan, done.notebook, style) if options.verbose else ()
         outcome.text += "".join(f"{line}\n" for line in lines)
 
     return show

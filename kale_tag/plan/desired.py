@@ -8,7 +8,7 @@ from kale_tag.diagnostics import Diagnostic, Label, Source, UserError, error
 from kale_tag.fields.fields import Form
 from kale_tag.kale import names, settings, tags
 from kale_tag.kale.metadata import SETTINGS_KEY
-from kale_tag.kale.outline import outline, role_of
+from kale_tag.kale.outline import Outline, outline, role_of
 from kale_tag.kale.settings import settings_in
 from kale_tag.notebook.json_value import same
 from kale_tag.notebook.model import MISSING, Notebook, first_line
@@ -152,10 +152,28 @@ class DesiredCells:
         return found
 
     @cached_property
+    def _outline(self) -> Outline:
+        """The steps and shared cells that the notebook will have."""
+        return outline(self.view.notebook, self._planned)
+
+    @cached_property
     def _steps(self) -> dict[int, str]:
         """The step that each code cell will be in."""
-        steps = outline(self.view.notebook, self._planned).steps
-        return {cell: one.name for one in steps if one.notebook is None for cell in one.cells}
+        steps = (one for one in self._outline.steps if one.notebook is None)
+        return {cell: step.name for step in steps for cell in step.cells}
+
+    def unselected(self) -> Iterator[tuple[int, str, str]]:
+        """The untagged cells with code that no rule selects, with what they will be a part of.
+
+        That is one of `tags.SPECIAL`, or a step. A spec that gives no cell a role has none.
+        """
+        if not any(one.role for one in self.cells.values()):
+            return
+        shared = {cell: kind for kind, cells in self._outline.shared.items() for cell in cells}
+        for index in sorted(shared.keys() | self._steps.keys()):
+            untagged = not role_of(self._planned[index]).kind
+            if index not in self.cells and untagged and self.view.source(index).strip():
+                yield index, shared.get(index, ""), self._steps.get(index, "")
 
     def _cell(self, index: int, rules: tuple[Rule, ...]) -> DesiredCell:
         """What *rules* want of the cell *index*, but for the settings of its step."""

@@ -4,7 +4,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
-from kale_tag.diagnostics import Diagnostic, Label, Source, UserError, error
+from kale_tag.diagnostics import Diagnostic, Label, Source, UserError, error, warning
 from kale_tag.kale import tags
 from kale_tag.kale.checks import OF_A_PLAN
 from kale_tag.kale.metadata import PATH_KEY, tags_in
@@ -27,6 +27,8 @@ class Plan:
     selections: tuple[Selection, ...] = ()  # of the rules of a spec
     desired: Mapping[int, DesiredCell] = field(default_factory=dict)  # by cell, from the rules
     warnings: tuple[Diagnostic, ...] = ()
+    # the step of each cell that no rule selects, and that continues the step above
+    continuing: Mapping[int, str] = field(default_factory=dict)
     moved: Mapping[int, int] = field(default_factory=dict)  # of a patch: cells by their old number
 
 
@@ -85,12 +87,14 @@ def _plan(
 ) -> Plan:
     diagnostics: list[Diagnostic] = []
     desired: Mapping[int, DesiredCell]
+    unselected: list[tuple[int, str, str]] = []
     if earlier is not None and not any(rule.selector.looks_at_tags for rule in spec.rules):
         selections, desired = earlier.selections, earlier.desired
     else:
         selections = select(spec.rules, view)
         wants = DesiredCells(selections, view, target.variables, unmatched=spec.unmatched)
         diagnostics, desired = wants.diagnostics, wants.cells
+        unselected = [] if diagnostics or earlier else [*wants.unselected()]
     if earlier is None:
         diagnostics += (*check_counts(selections, view), *_rename_diagnostics(spec, view))
     if not diagnostics:
@@ -104,10 +108,22 @@ def _plan(
             diagnostics.extend(exc.diagnostics)
         if not diagnostics:
             of_upgrade = _upgrade_warnings(upgraded, desired, target) if upgraded else ()
-            warnings = (*of_upgrade, *planner.warnings)
-            return Plan(view.notebook.name, tuple(changes), selections, desired, warnings)
+            joins = (_joins(view, index, kind) for index, kind, _ in unselected if kind)
+            warnings = (*of_upgrade, *planner.warnings, *joins)
+            on = {index: step for index, _, step in unselected if step}
+            return Plan(view.notebook.name, tuple(changes), selections, desired, warnings, on)
     made = Plan(view.notebook.name, selections=selections)
     raise PlanError(made, view.notebook, *dict.fromkeys(diagnostics))
+
+
+def _joins(view: View, index: int, kind: str) -> Diagnostic:
+    return warning(
+        "unselected-cell",
+        f"no rule selects cell {index} of {view.notebook.name}: it joins the `{kind}` above",
+        Label(Source(view.notebook.name, cell=index)),
+        notes=[f"cell {index}: `{first_line(view.source(index))}`"],
+        help=f"write a rule for it: with `tag: {kind}` it stays there",
+    )
 
 
 def _upgrade_warnings(
@@ -323,7 +339,8 @@ class _Planner:
                 rest = [label for _, label in found if label.source.cell is not None]
                 labels = tuple(dict.fromkeys((*ours, *rest)))
                 kind = self.diagnostics if diagnostic.severity == "error" else self.warnings
-                kind.append(replace(diagnostic, labels=labels))
+                message = f"after this plan, {diagnostic.message}"
+                kind.append(replace(diagnostic, message=message, labels=labels))
 
     def _in_spec(self, label: Label, planned: Mapping[int, Sequence[str]]) -> Label | None:
         """The place in the spec of a tag; None if the notebook has it without the spec."""

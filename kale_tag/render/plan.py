@@ -79,6 +79,13 @@ def moved(plan: Plan, style: Style) -> Iterator[str]:
         yield f"  {style.yellow(f'cell {old} of the patch is cell {new} now')}"
 
 
+def continuing(plan: Plan, notebook: Notebook, style: Style) -> Iterator[str]:
+    """A line for each cell that no rule selects, and that continues a step."""
+    for index, step in plan.continuing.items():
+        line = style.dim(first_line(notebook.source(index)))
+        yield f"  cell {index}  {line}  continues `{step}`; no rule selects it"
+
+
 def explained(plan: Plan, notebook: Notebook, style: Style) -> Iterator[str]:
     """For every rule the cells that it selects, and why it does not select the others."""
     view = View(notebook)

@@ -53,6 +53,7 @@ class Outcome:
     changed: bool = False
     cells: set[int] = field(default_factory=set)  # the cells that change
     settings: bool = False  # whether the settings of the pipeline change
+    continuing: int = 0  # cells that no rule selects, and that continue a step
     text: str = ""  # the plan for people
     shared: list[SharedChange] = field(default_factory=list)  # what other notebooks may have too
     diff: bytes = b""  # a unified diff, if wanted
@@ -138,6 +139,7 @@ class _Tagger:
             for change in done.plan.changes:
                 rules[change.holder] = (*rules.get(change.holder, ()), *change.rules)
             self.how.show(outcome, done)
+            outcome.continuing += len(done.plan.continuing)
             outcome.shared += shared_changes(done.plan)
             data = data if done.data is None else done.data
         outcome.cells = {holder for holder in rules if holder is not None}
