@@ -11,7 +11,7 @@ from kale_tag.kale.settings import settings_in
 from kale_tag.kale.tags import is_kales, names_in
 from kale_tag.notebook.json_value import shown
 from kale_tag.notebook.model import MISSING
-from kale_tag.notebook.places import Places
+from kale_tag.notebook.places import Places, in_files
 from kale_tag.plan.desired import settings_changed
 from kale_tag.plan.plan import Plan
 from kale_tag.rules.registry import found
@@ -164,4 +164,11 @@ def _shown(value: object) -> str:
     return f"`{shown(value)}`"
 
 
-LINTS = (tag_drift, setting_drift, panel_drift)
+def unselected_cell(drift: Drift) -> Iterator[Diagnostic]:
+    """A cell that no rule selects, and that joins imports, functions or parameters."""
+    places = {drift.plan.name: drift.places}
+    warnings = drift.plan.warnings
+    yield from (in_files(one, places) for one in warnings if one.code == "unselected-cell")
+
+
+LINTS = (tag_drift, setting_drift, panel_drift, unselected_cell)

@@ -119,7 +119,7 @@ def _plan(
 def _joins(view: View, index: int, kind: str) -> Diagnostic:
     return warning(
         "unselected-cell",
-        f"no rule selects cell {index} of {view.notebook.name}: it joins the `{kind}` above",
+        f"cell {index} of {view.notebook.name} joins the `{kind}` above: no rule selects it",
         Label(Source(view.notebook.name, cell=index)),
         notes=[f"cell {index}: `{first_line(view.source(index))}`"],
         help=f"write a rule for it: with `tag: {kind}` it stays there",
