@@ -6,9 +6,10 @@ import functools
 import glob
 import itertools
 import os
+import re
 import signal
 import stat
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 
 from kale_tag.diagnostics import Diagnostic, Label, Source, UserError, error, pasted, warning
@@ -53,18 +54,22 @@ class Staged:
         Raises `UserError` if the file has changed since it was read; then, as after any
         other error, the file is as it was and the new content is gone.
         """
+        self.exchange()
+        _discard(self.temporary)
+
+    def exchange(self) -> None:
+        """Like `commit`, but the old content stays, under the name of the temporary file."""
         path, temporary = self.file.path, self.temporary
         try:
             with _discarding(temporary), _locked(path), _uninterrupted():
                 _check_unchanged(self.file)
                 ours = _version(os.lstat(temporary))
-                _exchange(temporary, path)
+                exchange(temporary, path)
                 # What was replaced has the temporary name now. Somebody may have saved it between
                 # the check and the exchange.
                 if not _holds(temporary, self.file.data):
                     _put_back(temporary, path, ours)
                     raise UserError(_changed_meanwhile(self.file))
-                _discard(temporary)
         except OSError as exc:
             raise UserError(_failure("not-written", "write", self.file.name, exc)) from None
 
@@ -155,7 +160,7 @@ def write(path: str, data: bytes) -> bool:
             temporary = _put_beside(path, data, 0o666)
             with _discarding(temporary):
                 os.replace(temporary, path)
-                _pending.discard(temporary)
+                _placed(temporary)
     except (OSError, ValueError) as exc:
         raise UserError(_failure("not-written", "write", path, exc)) from None
     return True
@@ -260,9 +265,9 @@ def _put_beside(path: str, data: bytes, mode: int, old: os.stat_result | None = 
     Where there is an *old* file, the new one gets its owner and attributes.
     """
     folder, base = os.path.split(path)
-    # Recognisable if it is ever left there.
-    name = os.path.join(folder, f".{base[:50]}.{os.getpid():x}-{next(_numbers):x}.tmp")
+    name = os.path.join(folder, f".{base[:50]}.{os.getpid():x}-{next(_numbers):x}.kale-tag.tmp")
     _pending.add(name)
+    _hold(folder)
     with _discarding(name), open(os.open(name, _CREATE, mode), "wb") as file:
         file.write(data)
         file.flush()
@@ -295,7 +300,48 @@ def discard_pending() -> None:
 def _discard(temporary: str) -> None:
     with contextlib.suppress(OSError):
         os.unlink(temporary)
+    _placed(temporary)
+
+
+def _placed(temporary: str) -> None:
+    """Forget a temporary file; without any, the locks on folders are released."""
     _pending.discard(temporary)
+    while _held and not _pending:
+        os.close(_held.popitem()[1])
+
+
+HELD = 256
+"""The most folders to lock at once: each takes a descriptor."""
+
+_held: dict[str, int] = {}
+"""The folders in which this process has temporary files, each locked against `tidy`."""
+
+
+def _hold(folder: str) -> None:
+    if folder in _held or len(_held) >= HELD:
+        return
+    with contextlib.suppress(
+        OSError
+    ):  # no locks: on some file systems, and Windows opens no folder
+        _held[folder] = os.open(folder or ".", os.O_RDONLY)
+        fcntl.flock(_held[folder], fcntl.LOCK_SH)
+
+
+def tidy(folders: Iterable[str]) -> None:
+    """Remove temporary files that a killed process has left; not those of a process at work."""
+    for folder in folders:
+        with contextlib.suppress(OSError):
+            descriptor = os.open(folder or ".", os.O_RDONLY)
+            try:
+                fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                for name in os.listdir(folder or "."):
+                    if _leftover(name):
+                        os.unlink(os.path.join(folder, name))
+            finally:
+                os.close(descriptor)
+
+
+_leftover = re.compile(r"\..*\.[0-9a-f]+-[0-9a-f]+\.kale-tag(-kept)?\.tmp").fullmatch
 
 
 def _opened(name: str) -> tuple[str, int]:
@@ -379,10 +425,10 @@ def _changed_meanwhile(file: File) -> Diagnostic:
     )
 
 
-def _exchange(temporary: str, path: str) -> None:
+def exchange(temporary: str, path: str) -> None:
     """Exchange two files, in one step where the system can; *path* is never missing."""
-    exchange = _exchanging()
-    if exchange is not None and exchange(os.fsencode(temporary), os.fsencode(path)) == 0:
+    in_one_step = _exchanging()
+    if in_one_step is not None and in_one_step(os.fsencode(temporary), os.fsencode(path)) == 0:
         return
     kept = f"{temporary.removesuffix('.tmp')}-kept.tmp"
     try:
@@ -424,7 +470,7 @@ def _put_back(temporary: str, path: str, placed: tuple[int, int, int]) -> None:
     """Put what *temporary* holds in the place of the version *placed*, or what came after it."""
     while True:
         following = _version(os.lstat(temporary))
-        _exchange(temporary, path)
+        exchange(temporary, path)
         if _version(os.lstat(temporary)) == placed:
             return
         placed = following  # saved once more: that is newer than what was just put there

@@ -198,7 +198,7 @@ def test_saved_in_the_last_moment(
     """A save between the check and the replacement is put back, and so is one after that."""
     if not exchanges:
         monkeypatch.setattr(files, "_exchanging", lambda: None)
-    right = files._exchange
+    right = files.exchange
     saves = iter(range(times))
 
     def exchange(temporary: str, path: str) -> None:
@@ -206,7 +206,7 @@ def test_saved_in_the_last_moment(
             save(nb, b"theirs %d" % number)
         right(temporary, path)
 
-    monkeypatch.setattr(files, "_exchange", exchange)
+    monkeypatch.setattr(files, "exchange", exchange)
     staged = files.stage(files.read(str(nb)), b"ours")
     with pytest.raises(UserError, match="has changed since it was read"):
         staged.commit()

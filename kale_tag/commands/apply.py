@@ -1,11 +1,14 @@
 """`kale-tag apply`, `revert` and `upgrade`: change notebooks, and print what was done."""
 
+import os
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import ClassVar
 
+from kale_tag import files
 from kale_tag.commands.shared import batch
+from kale_tag.commands.shared.journal import commit_all, refuse_unfinished, settle
 from kale_tag.commands.shared.options import (
     BatchOptions,
     FormatOptions,
@@ -43,6 +46,11 @@ class WriteOptions(FormatOptions, BatchOptions):
 class ApplyOptions(SpecPaths, ReanchorOptions, WriteOptions):
     """The options of `kale-tag apply`."""
 
+    finish: bool = option(
+        False, "After --all-or-nothing or `rename` was killed: replace the remaining files."
+    )
+    undo: bool = option(False, "After the same: bring the replaced files back.")
+
 
 @dataclass(kw_only=True)
 class RevertOptions(ReanchorOptions, WriteOptions):
@@ -76,6 +84,12 @@ def apply(options: ApplyOptions) -> int:
 
     kale-tag apply patches/
     """
+    if options.finish or options.undo:
+        if options.finish == options.undo or options.paths:
+            raise UserError(error("bad-options", "`--finish` and `--undo` stand alone"))
+        number = settle("new" if options.finish else "old")
+        print(f"{count(number, 'file')} {'replaced' if options.finish else 'as before'}")
+        return 0
     return _write(options.paths, options, reanchor=options.reanchor)
 
 
@@ -117,8 +131,10 @@ def _write(
     """Change the notebooks that *paths* stand for; the exit code."""
     if options.interactive:
         _check_interactive(paths, options)
+    refuse_unfinished()
     report = Report(style_for(options.color, sys.stdout.isatty()))
     targets = find_targets(paths, patches_only=undo)
+    files.tidy({os.path.dirname(one.name) for one in targets.tasks if one.name != STDIN})
     report.keep(targets.diagnostics)
     report.unusable = targets.unusable
     how = batch.Work(
@@ -209,26 +225,11 @@ def _print(outcome: batch.Outcome, report: Report, options: WriteOptions) -> Non
 
 
 def _commit(report: Report) -> bool:
-    """Put all new files in place, or none where any notebook failed; whether it was done.
-
-    Every file is checked before the first is replaced, so that one that was saved meanwhile
-    stops them all.
-    """
-    staged = [one.staged for one in report.outcomes if one.staged is not None]
-    try:
-        for one in staged:
-            one.check()
-    except UserError as exc:
-        report.keep(exc.diagnostics)
-    if report.exit_code:
-        return False
-    for outcome in report.outcomes:
-        if outcome.staged is not None:
-            try:
-                outcome.staged.commit()
-            except UserError as exc:
-                report.fail(outcome, exc)
-    return True
+    """Put all new files in place, or none where any notebook failed; whether it was done."""
+    if not report.exit_code:
+        staged = [one.staged for one in report.outcomes if one.staged is not None]
+        report.keep(commit_all(staged))
+    return not report.exit_code
 
 
 QUESTION = "change this? [y,n,a,d,q,?] "

@@ -6,6 +6,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
 
 from kale_tag import files
+from kale_tag.commands.shared.journal import commit_all, refuse_unfinished
 from kale_tag.commands.shared.options import FormatOptions, PrintOptions, argument, option
 from kale_tag.commands.shared.report import print_diagnostic, style_for
 from kale_tag.commands.shared.targets import (
@@ -160,25 +161,22 @@ def _place(label: Label) -> tuple[str, int, int]:
 
 
 def _write(changed: Sequence[FileChange]) -> bool:
-    """Put all new files in place, or none where one cannot be written; whether it was done.
-
-    Every file is checked before the first is replaced.
-    """
+    """Put all new files in place, or none where one cannot be written; whether it was done."""
+    refuse_unfinished()
+    files.tidy({os.path.dirname(one.file.path) for one in changed})
+    wrong: Sequence[Diagnostic] = ()
     staged: list[files.Staged] = []
     try:
         staged.extend(files.stage(one.file, one.data) for one in changed)
-        for new in staged:
-            new.check()
-        for new in staged:
-            new.commit()
+        wrong = commit_all(staged)
     except UserError as exc:
-        for diagnostic in exc.diagnostics:
-            print_diagnostic(diagnostic)
-        return False
+        wrong = exc.diagnostics
     finally:
         for new in staged:
             new.discard()
-    return True
+    for diagnostic in wrong:
+        print_diagnostic(diagnostic)
+    return not wrong
 
 
 def _as_json(found: RenameResult, *, written: bool) -> str:
