@@ -69,7 +69,7 @@ def environment(step: Step, root: Pipeline, found: DiagnosticCollector) -> list[
 def resources(step: Step, found: DiagnosticCollector) -> dict[str, object]:
     """Limits and requests of *step*, as ResourceSpec of pipeline_spec.proto.
 
-    Every backend reads `cpuLimit` (cores) and `memoryLimit` (10^9 bytes); since 2.3 quantities,
+    Every backend reads `cpuLimit` (cores) and `memoryLimit` (10^9 bytes); since 2.4 quantities,
     `resourceCpuLimit` and the like, win over them.
     """
     made: dict[str, object] = {}

@@ -1,8 +1,9 @@
 """A `Pipeline` to a Kubeflow Pipelines package: pipeline spec and Kubernetes platform spec.
 
 The form is that of `pipeline_spec.proto`, schemaVersion 2.1.0, which has only gained fields from
-KFP 2.0 to 2.17; only fields that all backends know are written. Every step runs in a container
-that needs a shell, Python and the user's own packages (`step_command`).
+KFP 2.0 to 2.17. Fields that 2.4 does not know are written only for what a user asks for, and
+reported (`versions`). Every step runs in a container that needs a shell, Python and the user's own
+packages (`step_command`).
 """
 
 from collections import Counter
