@@ -103,6 +103,11 @@ class Anchors:
             if not by_id:
                 hint = "accepts a cell that has other code now"
                 return Stale(other, f"cell {cell} has other code", line, reanchor=hint)
+            if reanchor and (elsewhere := self.by_key.get(_key(other))):
+                note = f"cell {elsewhere[0]} has the code of the patch"
+                return Stale(
+                    other, f"the cell with the id of cell {cell} has other code", line, note
+                )
             self.changed_code.append(
                 warning(
                     "changed-code",

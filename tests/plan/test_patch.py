@@ -2,6 +2,10 @@
 
 import io
 import json
+import random
+from collections import Counter
+from collections.abc import Callable
+from itertools import product
 from pathlib import Path
 from typing import Any
 
@@ -324,3 +328,82 @@ def test_json_output_says_where_cells_went(
         "value": "load",
     }
     assert document["summary"]["written"] is True
+
+
+def race_notebook(rng: random.Random) -> dict[str, Any]:
+    """A notebook with equal cells, with and without ids; `who` is the identity of each cell."""
+    lines = [f"x = {number % 4}" if rng.random() < 0.4 else f"y{number} = 1" for number in range(8)]
+    notebook: dict[str, Any] = json.loads(from_percent("".join(f"# %%\n{one}\n" for one in lines)))
+    with_ids = rng.random()
+    for number, cell in enumerate(notebook["cells"]):
+        cell["metadata"] = {"who": number} | ({"tags": ["skip"]} if rng.random() < 0.2 else {})
+        if rng.random() < with_ids:
+            cell["id"] = f"c{number}"
+    return notebook
+
+
+EDITS: dict[str, Callable[[list[dict[str, Any]], int, int], object]] = {
+    "move": lambda cells, at, to: cells.insert(to, cells.pop(at)),
+    "delete": lambda cells, at, _: cells.pop(at),
+    "copy": lambda cells, at, to: cells.insert(to, new_cell(cells[at], cells[at]["source"])),
+    "insert": lambda cells, at, to: cells.insert(to, new_cell(cells[at], ["new()"])),
+    "code": lambda cells, at, to: cells[at].update(source=[f"edited({to})"]),
+    "same code": lambda cells, at, to: cells[at].update(source=cells[to]["source"]),
+    "retag": lambda cells, at, _: cells[at]["metadata"].update(tags=["mine"]),
+    "new ids": lambda cells, _, __: [
+        cell.update(id=f"c{number}") for number, cell in enumerate(cells) if "id" in cell
+    ],
+}
+"""What somebody does between plan and apply, with two places in the list of cells."""
+
+
+def new_cell(beside: dict[str, Any], source: list[str]) -> dict[str, Any]:
+    """A cell that was not there before, with an id if that *beside* it has one."""
+    cell = {**beside, "source": source, "metadata": {"who": -1}}
+    return {**cell, "id": f"n{len(source[0])}"} if "id" in cell else cell
+
+
+RACES = [pytest.param(range(100)), pytest.param(range(100, 720), marks=pytest.mark.slow)]
+
+
+@pytest.mark.parametrize("seeds", RACES)
+def test_races_of_plan_edit_and_apply(seeds: range) -> None:
+    """Whatever is edited after the plan: never a wrong cell, and never changed code unasked."""
+    outcomes: Counter[str] = Counter()
+    for seed, reanchor in product(seeds, (False, True)):
+        rng = random.Random(seed)
+        before = race_notebook(rng)
+        old = read_notebook(to_bytes(before), "a.ipynb")
+        wanted = sorted(rng.sample(range(len(before["cells"])), 3))
+        changes = [
+            Change(at, old.metadata_of(at), {**before["cells"][at]["metadata"], "tags": [f"t{at}"]})
+            for at in wanted
+        ]
+        patch = read(operations(changes, old, "a.ipynb"))
+        after = json.loads(json.dumps(before))
+        edits = rng.choices([*EDITS], k=rng.randrange(4))
+        for one in edits:
+            at, to = (rng.randrange(len(after["cells"])) for _ in range(2))
+            EDITS[one](after["cells"], at, to)
+        try:
+            made = apply_patch_to(patch, to_bytes(after), "a.ipynb", fast=False, reanchor=reanchor)
+        except UserError as exc:
+            outcomes.update(diagnostic.code for diagnostic in exc.diagnostics)
+            continue
+        result = json.loads(made.data or to_bytes(after))["cells"]
+        tagged = {tag: cell for cell in result for tag in cell["metadata"].get("tags", [])}
+        for at in wanted:
+            planned, found = before["cells"][at], tagged[f"t{at}"]
+            same_code = planned["source"] == found["source"]
+            if "id" in planned and "new ids" not in edits:
+                assert found["metadata"]["who"] == at, seed
+            if not same_code:
+                assert reanchor, seed
+                assert found["id"] == planned["id"], seed
+                assert not any(cell["source"] == planned["source"] for cell in result), seed
+                assert "changed-code" in {one.code for one in made.plan.warnings}, seed
+            outcomes["changed code"] += not same_code
+        outcomes["moved"] += bool(made.plan.moved)
+        outcomes["applied"] += 1
+    assert outcomes.keys() == {"stale-patch", "applied", "moved", "changed code"}
+    assert all(number > 1 for number in outcomes.values()), outcomes
