@@ -307,7 +307,7 @@ def _reused(
         message = f"`--from {start}` needs an earlier run of `{package.graph.name}`, but there is "
         message += "none"
         where = os.path.relpath(os.path.dirname(place.folder) if place.home else place.folder)
-        hint = f"run it once without `--from`; runs are searched in {where}"
+        hint = f"run it once without `--from`; runs that only you can write are searched in {where}"
         raise UserError(error("no-earlier-run", message, help=hint))
     refused: UserError | None = None
     for run in place.earlier:

@@ -15,6 +15,12 @@ from kale_tag.run.run_record import ComparedVariable, RunComparison, RunOutcome,
 OPEN = 12
 """In a run with more steps, only those that failed are unfolded."""
 
+HEIGHT = """\
+new ResizeObserver(() => parent.postMessage(
+  Math.ceil(document.documentElement.getBoundingClientRect().height), '*'
+)).observe(document.documentElement)"""
+"""What the frame of a step reports to the page."""
+
 
 @dataclass(frozen=True, slots=True)
 class StepParts:
@@ -71,7 +77,7 @@ def as_page(
         "first": first,
         "whole": max(last - first, 0.001),
         "unfolded": unfolded,
-        "inner": f"<style>{inner}</style>",
+        "inner": f"<style>{inner}</style><script>{HEIGHT}</script>",
         "compared": compared,
     }
     if compared:

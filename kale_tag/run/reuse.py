@@ -17,6 +17,7 @@ from kale_tag.run.run_record import (
     StepOutcome,
     digest_of,
     earlier_runs,
+    is_private,
     read_run,
 )
 
@@ -61,6 +62,7 @@ class RunPlace:
         while True:
             try:
                 os.makedirs(self.folder, exist_ok=not self.home)
+                os.chmod(self.folder, 0o700)  # see `is_private`
                 break
             except FileExistsError:
                 self.folder, number = f"{wanted}-{number}", number + 1
@@ -95,7 +97,7 @@ def place_for(keep: str, pipeline: str) -> RunPlace:
     if run.pipeline != pipeline:
         message = f"{keep} contains a run of another pipeline: `{run.pipeline}`, not `{pipeline}`"
         raise UserError(error("other-run-folder", message, at, help="name another folder"))
-    return RunPlace(folder, [run], aside=f"{folder}.earlier")
+    return RunPlace(folder, [run] * is_private(folder), aside=f"{folder}.earlier")
 
 
 def _no_room(folder: str, exc: OSError) -> Diagnostic:

@@ -155,10 +155,24 @@ def write_run(run: RunOutcome) -> None:
 
 
 def earlier_runs(folder: str) -> list[RunOutcome]:
-    """The runs in *folder*, the newest first."""
-    paths = glob.glob(os.path.join(glob.escape(folder), "*", RECORD))
-    runs = [run for path in paths if (run := read_run(os.path.dirname(path))) is not None]
+    """The runs in *folder* that only the user can have written, the newest first."""
+    paths = map(os.path.dirname, glob.glob(os.path.join(glob.escape(folder), "*", RECORD)))
+    runs = [run for path in paths if is_private(path) and (run := read_run(path)) is not None]
     return sorted(runs, key=lambda run: run.started, reverse=True)
+
+
+def is_private(folder: str) -> bool:
+    """Whether nobody but the user can write to *folder*, which nobody else can then read.
+
+    Outputs are pickles: whoever writes them runs code in the steps that load them.
+    """
+    status = os.stat(folder)
+    if not hasattr(os, "geteuid"):
+        return True
+    if status.st_uid != os.geteuid() or status.st_mode & 0o022:
+        return False
+    os.chmod(folder, 0o700)
+    return True
 
 
 def work_of(folder: str, task: str) -> str:

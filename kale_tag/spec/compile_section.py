@@ -16,6 +16,11 @@ from kale_tag.kale.settings import CompileOptions, StepOptions
 
 CONFIG_MAP = re.compile(r"[a-z0-9][-a-z0-9.]*/[-._a-zA-Z0-9]+")
 CLAIM = re.compile(r"[a-z0-9][-a-z0-9.]*")
+CREDENTIALS = re.compile(r"[^/]*//[^/]*@")
+INDEX_URL = (
+    "leave the entry out, and give the steps the whole URL as `PIP_INDEX_URL` from a secret: "
+    "`secrets: {PIP_INDEX_URL: pip-index/url}`"
+)
 ARTIFACTS = ("Dataset", "Model", "Metrics", "HTML", "Artifact")
 KEYS = ("packages", "distributions", "pip_index_urls", "ttl", "artifacts", "steps", "kfp_version")
 POD_KEYS = tuple(one.name for one in fields(PodOptions))
@@ -43,8 +48,12 @@ def read_compile(form: Form, node: Node) -> CompileOptions:
                 if text is not None and made[key] is None:
                     message = f"`kfp_version` cannot be `{text}`"
                     form.diagnostic("wrong-value", message, value.label, help=KFP_VERSIONS)
-            case "packages" | "pip_index_urls":
+            case "packages":
                 made[key] = _texts(form, value, key)
+            case "pip_index_urls":
+                items = form.items(value, f"`{key}`")
+                urls = (_without_credentials(form, item) for item in items)
+                made[key] = tuple(url for url in urls if url is not None)
             case "ttl":
                 made[key] = form.number(value, "`ttl`", 1)
             case "distributions":
@@ -163,3 +172,11 @@ def _toleration(form: Form, node: Node) -> dict[str, str]:
 def _texts(form: Form, node: Node, key: str) -> tuple[str, ...]:
     texts = (form.text(item, f"each of `{key}`") for item in form.items(node, f"`{key}`"))
     return tuple(text for text in texts if text is not None)
+
+
+def _without_credentials(form: Form, node: Node) -> str | None:
+    url = form.text(node, "each of `pip_index_urls`")
+    if url and CREDENTIALS.match(url):
+        message = "the URL contains credentials, which the package would show"
+        form.diagnostic("wrong-value", message, node.label, help=INDEX_URL)
+    return url

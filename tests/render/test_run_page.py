@@ -1,5 +1,6 @@
 """The page of a run: what is in it, and what a real browser makes of it."""
 
+import html
 import html.parser
 import json
 import re
@@ -80,7 +81,8 @@ def test_the_page(failed: Ran) -> None:
     page = Outline(text)
     assert page.open == []
     tags = [tag for tag, _ in page.found]
-    assert tags.count("iframe") == 4
+    frames = [given for tag, given in page.found if tag == "iframe"]
+    assert [one["sandbox"] for one in frames] == ["allow-scripts"] * 4
     assert tags.count("script") == 1
     assert "img" not in tags
     addresses = [
@@ -119,8 +121,30 @@ def test_a_page_of_many_steps(tmp_path: Path) -> None:
     assert opened == ["step-last"]
 
 
-MEASURE = """<script>
+PROBE = """<script>
 addEventListener('load', () => setTimeout(() => {
+  let reached = '';
+  try { reached = parent.document.title; } catch { }
+  try { top.location = 'http://127.0.0.1:9/' + reached; } catch { }
+  parent.postMessage({
+    reached,
+    height: document.documentElement.scrollHeight,
+    heading: getComputedStyle(document.querySelector('h1')).display,
+    images: [...document.images].map(i => i.naturalWidth),
+  }, '*');
+}, 400));
+</script>"""
+
+MEASURE = """<script>
+const inner = new Map();
+addEventListener('message', event => {
+  if (typeof event.data === 'object') inner.set(event.source, event.data);
+});
+let polls = 0;
+const measure = () => {
+  // The clock of the test does not wait for messages between frames, so this takes real time.
+  for (let n = 0; n < 3e6; n++);
+  if (inner.size < 4 || polls++ < 200) return setTimeout(measure, 20);
   const frames = [...document.querySelectorAll('iframe')].filter(f => f.offsetParent);
   const link = document.querySelector('#steps a[href="#step-never"]');
   const never = document.getElementById('step-never');
@@ -128,19 +152,21 @@ addEventListener('load', () => setTimeout(() => {
   link.click();
   setTimeout(() => {
     const told = {
-      frames: frames.map(f => [f.clientHeight, f.contentDocument.documentElement.scrollHeight]),
-      headings: frames.map(f => getComputedStyle(f.contentDocument.querySelector('h1')).display),
+      frames: frames.map(f => [f.clientHeight, inner.get(f.contentWindow).height]),
+      headings: frames.map(f => inner.get(f.contentWindow).heading),
+      reached: frames.map(f => inner.get(f.contentWindow).reached),
       red: getComputedStyle(document.querySelector('#steps td')).color,
       overflow: document.documentElement.scrollWidth - innerWidth,
       opened: [before, never.open],
       title: document.title,
-      images: frames.flatMap(f => [...f.contentDocument.images].map(i => i.naturalWidth)),
+      images: frames.flatMap(f => inner.get(f.contentWindow).images),
       back: getComputedStyle(document.body).backgroundColor,
     };
     document.body.append(Object.assign(document.createElement('pre'),
       {id: 'told', textContent: JSON.stringify(told)}));
-  }, 300);
-}, 700));
+  }, 700);
+};
+addEventListener('load', measure);
 </script></body>"""
 
 
@@ -155,7 +181,7 @@ def browse(page: Path, *words: str, width: int = 1200) -> tuple[str, str]:
             *("--no-first-run", "--disable-background-networking", "--disable-component-update"),
             *("--disable-sync", f"--user-data-dir={page.parent / 'profile'}"),
             *("--enable-logging=stderr", "--v=0", f"--window-size={width},900"),
-            *("--virtual-time-budget=5000", *words, page.as_uri()),
+            *("--virtual-time-budget=60000", *words, page.as_uri()),
         ],
         capture_output=True,
         text=True,
@@ -169,7 +195,9 @@ def browse(page: Path, *words: str, width: int = 1200) -> tuple[str, str]:
 def measured(page: Path, *words: str, width: int = 1200) -> tuple[dict[str, Any], str]:
     """What the script above finds in a page."""
     copy = page.with_name("measured.html")
-    copy.write_text(page.read_text("utf-8").replace("</body>", MEASURE), "utf-8")
+    text = page.read_text("utf-8").replace("</body>", MEASURE)
+    probed = text.replace('"></iframe>', f'{html.escape(PROBE)}"></iframe>')
+    copy.write_text(probed, "utf-8")
     document, complaints = browse(copy, "--dump-dom", *words, width=width)
     told = re.search(r'<pre id="told">(.*?)</pre>', document)
     assert told is not None, complaints
@@ -189,6 +217,7 @@ def test_in_a_browser(failed: Ran, width: int) -> None:
     assert found["overflow"] <= 0
     assert found["opened"] == [False, True]
     assert found["title"] == "nb: failed"
+    assert set(found["reached"]) == {""}, "what a cell shows reads the page"
     assert len(found["images"]) == 2
     assert min(found["images"]) == 0, "the picture from outside was fetched"
     assert max(found["images"]) > 100, "the figure is not shown"

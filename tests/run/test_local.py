@@ -159,6 +159,31 @@ def test_until_from_cache(tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
+def test_the_cache_of_somebody_else(tmp_path: Path) -> None:
+    """Pickles are loaded only from runs that nobody but the user can have written."""
+    path = put(tmp_path, "# %% tags=step:a\nx = 1\n# %% tags=step:b,prev:a\nprint(x)\n")
+    first = run(tmp_path, path.name, keep="")
+    assert first.folder.stat().st_mode & 0o777 == 0o700
+    first.folder.chmod(0o755)
+    assert run(tmp_path, path.name, "--from", "b", keep="").states["a"] == "reused"
+    assert first.folder.stat().st_mode & 0o777 == 0o700
+    for folder in first.folder.parent.iterdir():
+        folder.chmod(0o777)
+    refused = run(tmp_path, path.name, "--from", "b", keep="")
+    assert refused.code == 2
+    assert "runs that only you can write are searched in" in refused.err
+    assert run(tmp_path, path.name, "--cache", keep="").states["a"] == "done"
+
+
+@pytest.mark.skipif(not hasattr(os, "geteuid") or os.geteuid() != 0, reason="only root may chown")
+def test_the_run_of_another_user(tmp_path: Path) -> None:
+    """The folder that `--keep` names is used again only where it is the user's own."""
+    path = put(tmp_path, "# %% tags=step:a\nx = 1\n# %% tags=step:b,prev:a\nprint(x)\n")
+    done = run(tmp_path, path.name)
+    os.chown(done.folder, 1234, 1234)
+    assert run(tmp_path, path.name, "--cache").states["a"] == "done"
+
+
 def test_no_cache_for_a_step(tmp_path: Path) -> None:
     """A step that is not to be cached runs each time; so do those that take something from it."""
     path = put(
