@@ -36,7 +36,7 @@ from kale_tag.notebook.places import Places, in_files
 from kale_tag.notebook.read import read_notebook, read_whole, scan
 from kale_tag.notebook.splice import splice
 from kale_tag.plan.drift import drift
-from kale_tag.plan.plan import plan
+from kale_tag.plan.plan import PlanError, plan
 from kale_tag.render import diagnostics
 from kale_tag.render.diagnostics import as_command
 from kale_tag.render.text import Style
@@ -235,6 +235,8 @@ class _Checker:
                     made = plan(spec, notebook, target)
             except UserError as exc:
                 checked.drift += map(Finding, exc.diagnostics)
+                if isinstance(exc, PlanError):
+                    checked.drift += map(checked.finding, drift(spec, target, exc.plan, places))
                 return None
             checked.drift += map(checked.finding, drift(spec, target, made, places))
             if made.changes:

@@ -251,8 +251,7 @@ class _Renamer:
         self.seen: set[str] = set()
         self.notebooks: list[str] = []
         self.texts: dict[str, Renamed] = {}  # specs, by the path by which they were reached
-        self.specs: list[tuple[str, set[str]]] = []  # and the notebooks of each
-        self.steps: dict[str, dict[str, Label]] = {}  # of notebooks, by their identity
+        self.specs: list[str] = []
 
     def spec(self, path: str, named: NamedPaths) -> None:
         """Rename in a spec and in those that it extends."""
@@ -268,8 +267,7 @@ class _Renamer:
             return
         if not named.only_these:
             self.notebooks += (name for name, _ in listed.values())
-        mine = {*listed} if spec.notebooks else {files.identity(one) for one in named.notebooks}
-        self.specs.append((path, mine))
+        self.specs.append(path)
 
     def patch(self, path: str, below: str, named: NamedPaths) -> None:
         """Rename in a saved patch."""
@@ -303,7 +301,6 @@ class _Renamer:
                         if name in {self.old, self.new}:
                             steps.setdefault(name, places.tag(index, at))
                         self.found.steps[name] = None
-            self.steps[files.identity(path)] = steps
             if self.old in steps and self.new in steps:
                 self.found.diagnostics.append(
                     error(
@@ -342,26 +339,12 @@ class _Renamer:
         self.found.look += (replace(one, severity="warning", notes=(note,)) for one in wrong)
 
     def check_specs(self) -> None:
-        """Hold the renamed specs against themselves and against the notebooks that they are for."""
-        for path, notebooks in self.specs:
+        """Check that the renamed specs are valid."""
+        for path in self.specs:
             try:
                 read_spec(self.texts[path].renamed, lambda base, _: self._after(base))
             except UserError as exc:
                 self.found.diagnostics += exc.diagnostics
-            label = self.texts[path].steps.get(self.old)
-            for identity in sorted(notebooks & self.steps.keys()) if label else ():
-                steps = self.steps[identity]
-                if self.new in steps and self.old not in steps:
-                    self.found.diagnostics.append(
-                        error(
-                            "rename-collision",
-                            f"`{self.old}` cannot become `{self.new}`: a notebook of the spec has "
-                            "that step",
-                            label,
-                            also=[steps[self.new].with_text(f"`{self.new}`")],
-                            help="renaming would make one step of two",
-                        )
-                    )
 
     def _is_first(self, path: str) -> bool:
         identity = files.identity(path)

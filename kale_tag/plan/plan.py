@@ -36,7 +36,7 @@ class PlanError(UserError):
     """A spec cannot be applied to a notebook; *plan* has what its rules select nevertheless."""
 
     def __init__(self, plan: Plan, notebook: Notebook, *diagnostics: Diagnostic) -> None:
-        """Keep the *plan*, without changes if they cannot be known."""
+        """Keep the *plan*; it has the changes of cells if only a rule without a cell is wrong."""
         super().__init__(*diagnostics)
         self.plan = plan
         self.notebook = notebook
@@ -95,8 +95,14 @@ def _plan(
         wants = DesiredCells(selections, view, target.variables, unmatched=spec.unmatched)
         diagnostics, desired = wants.diagnostics, wants.cells
         unselected = [] if diagnostics or earlier else [*wants.unselected()]
+    counts = [*check_counts(selections, view)] if earlier is None else []
+    diagnostics = [*counts, *diagnostics]
     if earlier is None:
-        diagnostics += (*check_counts(selections, view), *_rename_diagnostics(spec, view))
+        diagnostics += _rename_diagnostics(spec, view)
+    made = Plan(view.notebook.name, selections=selections)
+    if counts and diagnostics == counts and spec.unmatched == "keep":
+        # Nothing that another rule wants depends on a cell that is missing.
+        made = replace(made, changes=tuple(_Planner(spec, view, desired).changes(check=False)))
     if not diagnostics:
         planner = _Planner(spec, view, desired)
         changes = planner.changes(check=earlier is None)
@@ -112,7 +118,6 @@ def _plan(
             warnings = (*of_upgrade, *planner.warnings, *joins)
             on = {index: step for index, _, step in unselected if step}
             return Plan(view.notebook.name, tuple(changes), selections, desired, warnings, on)
-    made = Plan(view.notebook.name, selections=selections)
     raise PlanError(made, view.notebook, *dict.fromkeys(diagnostics))
 
 

@@ -175,7 +175,8 @@ class _Tagger:
                 )
             except PlanError as exc:
                 if how.explain:
-                    how.show(outcome, Applied(spec.source.name, exc.notebook, exc.plan, None))
+                    made = replace(exc.plan, changes=())
+                    how.show(outcome, Applied(spec.source.name, exc.notebook, made, None))
                 raise UserError(*_with_head(exc)) from None
         from kale_tag.plan.apply_patch import apply_patch_to  # noqa: PLC0415  for patches only
 
