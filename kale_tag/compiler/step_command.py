@@ -163,7 +163,7 @@ class Runtime:
         needed = {
             "artifacts": values or "metrics" in spec or "report" in spec,
             "values": values,
-            "together": "together" in spec,
+            "together": "together" in spec or ("out" in spec and "tables" in self.parts),
             "tables": values,
             "libraries": values,
             "metrics": "metrics" in spec,

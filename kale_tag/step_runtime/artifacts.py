@@ -29,8 +29,8 @@ def hand_on():
             errors += error.args
     if errors:
         raise StepError(*errors)
-    for names in SPEC.get("together", ()):
-        save_together(names)
+    if "save_together" in globals():
+        save_together(SPEC.get("together", ()))
 
 
 def tell_outputs(state):

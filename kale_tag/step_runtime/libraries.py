@@ -12,11 +12,29 @@ def write_model(value, file):
     if classes[0] == "xgboost.core.Booster":
         file.write(value.save_raw("ubj"))
         return "ubj"
-    torch, inner = sys.modules.get("torch"), value.values() if isinstance(value, dict) else [value]
-    if torch and any(isinstance(item, (torch.Tensor, torch.nn.Module)) for item in inner):
-        torch.save(value, file, types.SimpleNamespace(__name__="pickle", Pickler=make_pickler()))
-        return "torch"
     return None
+
+
+def reduce_tensor(pickler, value):
+    """Tensors go into files of torch only, with their gradients, which torch leaves out."""
+    torch = sys.modules.get("torch")
+    if not isinstance(value, getattr(torch, "Tensor", ())):
+        return NotImplemented
+    if not hasattr(pickler, "of_torch"):
+        raise HasTensor
+    if not value.is_leaf or value.grad is None or len(made := value.__reduce_ex__(5)) > 2:
+        return NotImplemented
+    return (*made, {"grad": value.grad}, None, None, torch._utils._set_obj_state)
+
+
+def write_torch(value, file):
+    class Pickler(make_pickler()):
+        of_torch = True
+
+    file.truncate(file.seek(0))
+    module = types.SimpleNamespace(__name__="pickle", Pickler=Pickler)
+    sys.modules["torch"].save(value, file, module, 5)
+    return "torch"
 
 
 def read_keras(file, _):
@@ -40,4 +58,5 @@ def read_torch(file, _):
 
 
 WRITERS.append(write_model)
+REDUCERS.append(reduce_tensor)
 READERS.update(keras=read_keras, ubj=read_booster, torch=read_torch)

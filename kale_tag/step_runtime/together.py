@@ -1,9 +1,11 @@
-"""Variables that share an object: the file of each contains all of them, so that they still do."""
+"""Variables that share objects or memory: the file of each has all of them, so they still do."""
 
-import datetime, enum, os, shutil, sys, types
+import contextlib, ctypes, datetime, enum, os, shutil, sys, types
 
 FIXED = (tuple, type, types.FunctionType, types.BuiltinFunctionType, types.ModuleType)
 FIXED += (datetime.tzinfo, enum.Enum, type(None))
+SPANS = {}  # by the id of an array that shares its memory: that memory, and where it starts
+COPIED = {}  # by id the arrays of frames that pandas copies before it writes into them
 
 
 def may_change(value):
@@ -15,29 +17,126 @@ def may_change(value):
         return True
 
 
-def objects(name):
-    """The ids of the mutable objects in the file of a variable."""
-    value = NS[name]
-    known = PICKLERS[id(value)].memo.copy().values() if id(value) in PICKLERS else ()
-    return {id(one) for one in (value, *(one for _, one in known)) if may_change(one)}
+def copies_on_write():
+    pandas = sys.modules["pandas"]
+    return pandas.__version__ >= "3" or pandas.options.mode.copy_on_write is True
 
 
-def save_together(names):
-    left = {name: objects(name) for name in names if name in NS}
-    while left:
-        first, held = left.popitem()
-        group = [first]
-        while more := [name for name in left if left[name] & held]:
-            for name in more:
-                held |= left.pop(name)
-            group += more
-        if len(group) > 1:
-            save_group(sorted(group))
+def reduce_array(_, value):
+    """How an array that shares its memory goes into a pickle: as a view of that."""
+    if type(value).__name__ in ("BlockManager", "SingleBlockManager") and copies_on_write():
+        COPIED.update((id(array), array) for array in value.arrays)
+    if id(value) not in SPANS:
+        return NotImplemented
+    span, start = SPANS[id(value)]
+    at = value.__array_interface__["data"][0] - start
+    made = type(value), (value.shape, value.dtype, span, at, value.strides)
+    return made if value.flags.writeable else (*made, False, None, None, type(value).setflags)
 
 
-def save_group(group):
+def values_in(name):
+    """A variable, and all that its file holds."""
+    value, pandas = NS[name], sys.modules.get("pandas")
+    yield value
+    if id(value) in PICKLERS:
+        yield from (one for _, one in PICKLERS[id(value)].memo.copy().values())
+    elif pandas and isinstance(value, (pandas.DataFrame, pandas.Series)) and not copies_on_write():
+        yield from (getattr(array, "_ndarray", array) for array in value._mgr.arrays)
+
+
+def memory(value):
+    """Where the memory of an array or a tensor begins and ends."""
+    numpy, torch = map(sys.modules.get, ("numpy", "torch"))
+    if numpy and type(value) is numpy.ndarray and value.size and id(value) not in COPIED:
+        kind = value.dtype
+        if kind.char == "O" or (kind.kind in "biufcmMSUV" and not kind.hasobject):
+            first = value.__array_interface__["data"][0]
+            ways = [(count - 1) * step for count, step in zip(value.shape, value.strides)]
+            low = first + sum(way for way in ways if way < 0)
+            return low, first + sum(way for way in ways if way > 0) + kind.itemsize
+    elif torch and isinstance(value, getattr(torch, "Tensor", ())):
+        with contextlib.suppress(Exception):  # sparse, or without data
+            storage = value.untyped_storage()
+            return storage.data_ptr(), storage.data_ptr() + storage.nbytes()
+    return 0, 0
+
+
+def meet(one, other):
+    """Whether two arrays or tensors, the memory of which overlaps, have some in common."""
+    try:
+        return sys.modules["numpy"].shares_memory(one, other, 10_000)
+    except Exception:  # hard to know, or tensors of one storage
+        return True
+
+
+def in_memory(names):
+    """Arrays and tensors that share memory, in clusters: start, end, array, its variables."""
+    found, done, near = {}, [], []
+    for name in names:
+        for value in values_in(name):
+            low, high = memory(value)
+            if low < high:
+                found.setdefault(id(value), (low, high, value, set()))[3].add(name)
+    for one in sorted(found.values(), key=lambda one: (one[0], -one[1])):  # a whole before parts
+        mine, others = [], []
+        for cluster in near:
+            if all(end <= one[0] for _, end, *_ in cluster):
+                done.append(cluster)
+            elif any(one[0] < end and meet(one[2], value) for _, end, value, _ in cluster):
+                mine += cluster
+            else:
+                others.append(cluster)
+        near = [*others, [*mine, one]]
+    return [cluster for cluster in done + near if len(cluster) > 1]
+
+
+def save_together(groups):
+    names = [name for name in SPEC["out"] if name in NS]
+    held = {name: {id(one) for one in values_in(name) if may_change(one)} for name in names}
+    clusters, inside = in_memory(names), set()
+    for number, cluster in enumerate(clusters):
+        users = [name for *_, own in cluster for name in own]
+        inside.update(name for name in users if users.count(name) > 1)
+        for name in users:
+            held[name].add(-number - 1)
+    for group in [*groups, *([name] for name in inside.difference(*groups))]:
+        left = {name: held[name] for name in group if name in held}
+        while left:
+            first, own = left.popitem()
+            found = [first]
+            while more := [name for name in left if left[name] & own]:
+                for name in more:
+                    own = own | left.pop(name)
+                found += more
+            if len(found) > 1 or first in inside:
+                save_group(sorted(found), clusters)
+
+
+def keep_memory(cluster):
+    """Let arrays go into a pickle as views of the memory that they share."""
+    low, high = cluster[0][0], max(end for _, end, *_ in cluster)
+    if cluster[0][2].dtype.char == "O":
+        size = ctypes.sizeof(ctypes.py_object)
+        span = sys.modules["numpy"].empty((high - low) // size, object)
+        for at, value in enumerate((ctypes.py_object * len(span)).from_address(low)):
+            span[at] = value
+    else:
+        span = bytearray((ctypes.c_char * (high - low)).from_address(low))
+    SPANS.update((id(value), (span, low)) for _, _, value, _ in cluster)
+
+
+def save_group(group, clusters):
     path = place(OUTPUTS, group[0])[1] + ".all"
     try:
+        for cluster in clusters:
+            mine = [one for one in cluster if not one[3].isdisjoint(group)]
+            kinds = {type(value).__name__ for _, _, value, _ in mine}
+            if kinds == {"ndarray"}:
+                keep_memory(mine)
+            elif "ndarray" in kinds:
+                print(
+                    "warning:", *group, "share memory of torch and NumPy no more", file=sys.stderr
+                )
         with create(path) as file:
             form = write({name: NS[name] for name in group}, file)
     except Exception as error:  # each by itself is there
@@ -48,3 +147,6 @@ def save_group(group):
         shutil.copyfile(path, own)
         artifact["metadata"].update(format=form, sha256=sha256(path), together=name)
     os.remove(path)
+
+
+REDUCERS.append(reduce_array)

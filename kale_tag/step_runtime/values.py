@@ -3,7 +3,7 @@
 import contextlib, hashlib, importlib, json, pickle, sys, types
 
 PYTHON = "{}.{}".format(*sys.version_info)
-WRITERS, READERS = [], {}  # of more formats, where the pipeline may need them
+WRITERS, READERS, REDUCERS = [], {}, []  # of other parts, where the pipeline may need them
 PICKLERS, WHOLE = {}, {}  # by the id of what they wrote; what files hold of several variables
 
 
@@ -93,9 +93,16 @@ def write(value, file):
         if form:
             return form
         file.truncate(file.seek(0))
-    pickler = PICKLERS[id(value)] = make_pickler()(file, 5)
-    pickler.dump(value)
+    pickler = make_pickler()(file, 5)
+    try:
+        pickler.dump(value)
+    except HasTensor:
+        return write_torch(value, file)
     return type(pickler).form
+
+
+class HasTensor(Exception):
+    """What is to be written holds a tensor; torch has a format of its own."""
 
 
 class Main:
@@ -125,7 +132,15 @@ def make_pickler():
     class Pickler(cloud.Pickler if cloud else pickle.Pickler):
         form = "pickle"
 
+        def dump(self, value):
+            PICKLERS[id(value)] = self
+            super().dump(value)
+
         def reducer_override(self, value):
+            for reduce in REDUCERS:
+                made = reduce(self, value)
+                if made is not NotImplemented:
+                    return made
             if isinstance(value, types.ModuleType):
                 return importlib.import_module, (value.__name__,)
             if cloud and isinstance(value, types.CellType):

@@ -1,5 +1,6 @@
 """Values between steps: saved by one process and loaded by another, as in a pipeline."""
 
+import importlib.util
 import json
 import subprocess
 import sys
@@ -198,6 +199,7 @@ def test_formats(made: Ran) -> None:
     assert all(isinstance(value, str) for value in meta.values())
 
 
+MEMORY = "np.shares_memory(a, b)"
 TOGETHER = {
     # Cells that bind a and b, what holds of them in the next step, and whether they share.
     "same": ("a = b = [1]", "a is b", True),
@@ -224,6 +226,29 @@ TOGETHER = {
         "abs(a.coef_[0] - 2) < 1e-6 and b[0] is a",
         True,
     ),
+    "view": ("a = np.arange(6.).reshape(2, 3)\nb = a[:, ::-1]", f"{MEMORY} and b[0, 2] == 0", True),
+    "type": ("a = np.arange(2.)\nb = a.view('i8')", f"{MEMORY} and b[0] == 0 < b[1]", True),
+    "dates": (
+        "a = np.array(['2024', '2025'], 'M8[Y]')\nb = a[1:]",
+        f"{MEMORY} and b == a[1]",
+        True,
+    ),
+    "objects": (
+        "a = np.array([1, [2], '3'], object)\nb = a[1:]",
+        f"{MEMORY} and b[0] == [2]",
+        True,
+    ),
+    "read_only": (
+        "a = np.arange(2.)\nb = a[:]\nb.flags.writeable = False",
+        f"{MEMORY} and a.flags.writeable > b.flags.writeable",
+        True,
+    ),
+    "strips": ("c = np.arange(4.)\na, b = c[::2], c[1::2]", "a[1] + 1 == b[1]", False),
+    "column": (  # pandas copies before it writes
+        "a = pd.DataFrame({'x': [1, 2]})\nb = [a['x'], a]",
+        "b[1] is a and not np.shares_memory(b[0], a['x'])",
+        True,
+    ),
     "numbers": ("a = b = 7", "a == b", False),
     "texts": ("a = b = 'text'", "a == b", False),
     "nothing": ("a = b = None", "a is b", False),
@@ -243,7 +268,7 @@ def test_what_shares_an_object_goes_on_to(tmp_path: Path, name: str) -> None:
     assert (gave.code, gave.err) == (0, "")
     assert ["together" in gave.metadata(one) for one in "ab"] == [share] * 2
     for names in (["a", "b"], ["a"], ["b"]):
-        check = f"print({holds})" if len(names) == 2 else f"print({names[0]} is not ...)"
+        check = f"print(bool({holds}))" if len(names) == 2 else f"print({names[0]} is not ...)"
         read = run(tmp_path / "".join(names), [*SHARED, check], ins=taken(gave, *names))
         assert (read.code, read.out, read.err) == (0, "True\n", "")
 
@@ -256,6 +281,63 @@ def test_together_in_three(tmp_path: Path) -> None:
     digests = [gave.metadata(one)["sha256"] for one in "abcde"]
     assert digests[0] == digests[1] == digests[2]
     assert len({*digests}) == 3
+
+
+def test_views_in_one_variable(tmp_path: Path) -> None:
+    """They share their memory in the next step too, and what takes no part in that is as before."""
+    source = "c = np.arange(3)\na = [c, c[1:]]\nb = [c + 1]\n"
+    gave = run(tmp_path / "give", [*SHARED, source], outs=["a", "b"])
+    assert ["together" in gave.metadata(one) for one in "ab"] == [True, False]
+    read = run(tmp_path, [*SHARED, "a[0][1] = 5\nprint(a[1], b)"], ins=taken(gave, "a", "b"))
+    assert (read.out, read.err) == ("[5 2] [array([1, 2, 3])]\n", "")
+
+
+NET = "a = torch.nn.Linear(1, 1, bias=False)\na.weight.data.fill_(1.0)\n"
+BACK = "a(torch.ones(1, 1)).sum().backward()\n"
+TORCH = {
+    # Cells that bind a and b, the next step, and what it prints.
+    "optimizer": (
+        f"{NET}b = torch.optim.SGD(a.parameters(), 1.0)",
+        f"{BACK}b.step()\nprint(a.weight.item())",
+        "0.0",
+    ),
+    "gradient": (
+        f"{NET}b = torch.optim.SGD(a.parameters(), 1.0)\n{BACK}",
+        "b.step()\nprint(a.weight.item())",
+        "0.0",
+    ),
+    "scheduler": (
+        (
+            f"{NET}c = torch.optim.Adam(a.parameters())\n{BACK}c.step()\n"
+            "b = torch.optim.lr_scheduler.StepLR(c, 1)"
+        ),
+        "print(b.optimizer.state[a.weight]['step'].item())",
+        "1.0",
+    ),
+    "tied": (
+        "a, b = torch.nn.Embedding(3, 2), torch.nn.Linear(2, 3)\nb.weight = a.weight",
+        "print(a.weight is b.weight)",
+        "True",
+    ),
+    "view": (
+        "a = torch.zeros(2, 2)\nb = {'k': [a[1]]}",
+        "a[1] = 3\nprint(b['k'][0].sum())",
+        "tensor(6.)",
+    ),
+}
+
+
+@pytest.mark.parametrize("name", TORCH)
+def test_what_shares_tensors_goes_on_to(tmp_path: Path, name: str) -> None:
+    """A model and its optimizer, two models, a tensor and its views."""
+    if importlib.util.find_spec("torch") is None:
+        pytest.skip("no torch here")
+    source, then, printed = TORCH[name]
+    shared = ("imports", "import torch")
+    gave = run(tmp_path, [shared, source], outs=["a", "b"], spec={"together": [["a", "b"]]})
+    assert (gave.code, gave.err) == (0, "")
+    read = run(tmp_path / "read", [shared, then], ins=taken(gave, "a", "b"))
+    assert (read.out, read.err) == (f"{printed}\n", "")
 
 
 @pytest.mark.parametrize("name", ["v_instance", "v_whole", "v_array", "f_df"])
