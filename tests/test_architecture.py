@@ -160,6 +160,7 @@ def test_the_slow_packages_stay_where_they_are() -> None:
         "kfp_server_api": {"run", "cluster"},
         "yaml": {"run", "cluster", "compiler"},
         "nbclient": {"run"},
+        "nbformat": {"run", "lint"},
         "typer": {"cli"},
         "ruamel": {"extract", "fields"},
         "networkx": {"compiler", "graph", "lint"},

@@ -130,11 +130,10 @@ def test_completion(typed: list[str], offered: list[str], tmp_path: Path) -> Non
         ["plan", "spec.yaml", "a.ipynb"],
         ["apply", "spec.yaml", "a.ipynb"],
         ["apply", "spec.yaml", "missing.ipynb"],
-        ["check", "spec.yaml", "a.ipynb"],
     ],
 )
 def test_imports_nothing_heavy(words: list[str], folder: Path) -> None:
-    """One notebook is planned, applied and checked without what is slow to import."""
+    """One notebook is planned and applied without what is slow to import."""
     (folder / "a.ipynb").write_bytes(from_percent("# %%\nprint('fit')\n"))  # nothing is wrong
     program = (
         "import sys\n"

@@ -31,6 +31,7 @@ from kale_tag.kale.checks import has_kale_tags, lint
 from kale_tag.kale.metadata import SETTINGS_KEY
 from kale_tag.kale.settings import CompileOptions
 from kale_tag.kale.view import TaggedNotebook
+from kale_tag.lint.validity import invalid_notebook
 from kale_tag.notebook.model import Notebook
 from kale_tag.notebook.places import Places, in_files
 from kale_tag.notebook.read import read_notebook, read_whole, scan
@@ -216,6 +217,8 @@ class _Checker:
         places = {notebook.name: Places(notebook)}
         checked.own = [in_files(diagnostic, places) for diagnostic in lint(notebook)]
         checked.is_kales = bool(task.steps) or TaggedNotebook(notebook).is_kales
+        if checked.is_kales:
+            checked.own += invalid_notebook(notebook)
         for spec, _ in task.steps:
             checked.reasons.update(spec.ignore or {})
         tagged = self._drift(task, notebook, checked)

@@ -1,0 +1,60 @@
+"""What nbformat finds wrong with the file of a notebook, at its place."""
+
+import json
+from collections import Counter
+from collections.abc import Iterator
+
+from kale_tag.diagnostics import Diagnostic, Label
+from kale_tag.notebook.model import Notebook
+from kale_tag.notebook.places import Places
+from kale_tag.rules.registry import found
+
+LONGEST = 200
+"""Characters of a message of nbformat, which may quote a whole cell."""
+
+REPAIR = "repair it by hand; JupyterLab opens and saves what it can repair itself"
+NO_ID = "save it once in JupyterLab, which adds ids; or write `nbformat_minor: 4`, which has none"
+
+
+def invalid_notebook(nb: Notebook) -> Iterator[Diagnostic]:
+    """What the schema of nbformat refuses, and ids that two cells share."""
+    from nbformat.validator import (  # noqa: PLC0415  slow to import, and for `check` only
+        get_validator,
+        iter_validate,
+    )
+
+    try:
+        value = json.loads(nb.data)
+        version = value["nbformat"], value["nbformat_minor"]
+        problems: list[tuple[str, tuple[str | int, ...]]] = []
+        if any(True for _ in get_validator(*version).iter_errors(value)):  # much faster
+            problems = [(one.message, tuple(one.relative_path)) for one in iter_validate(value)]
+    except (ValueError, KeyError, TypeError, RecursionError):
+        return  # an integer or a nesting that Python cannot read; others have been reported
+    places = Places(nb)
+    by_message: dict[str, list[Label]] = {}
+    for message, path in problems:
+        cell = path[1] if path[:1] == ("cells",) and isinstance(path[1], int) else None
+        inside = path if cell is None else path[2:]
+        if inside[:2] == ("metadata", "tags"):
+            continue  # `bad-tags` and others report those
+        at = places.cell(cell)
+        if inside[:1] == ("metadata",):
+            at = places.metadata(cell, inside[1:])
+            message = f"{'.'.join(map(str, inside))}: {message}"  # noqa: PLW2901
+        by_message.setdefault(message, []).append(at)
+    for message, (at, *also) in by_message.items():
+        shown = message if len(message) <= LONGEST else f"{message[:LONGEST]}..."
+        hint = NO_ID if message.startswith("'id' is a required") else REPAIR
+        yield found("invalid-notebook", f"not a valid notebook: {shown}", at, also=also, help=hint)
+    ids = [nb.id_of(index) for index in range(len(nb.types))]
+    for one, number in Counter(ids).items():
+        if one is not None and number > 1:
+            at, *also = (places.cell(index) for index, other in enumerate(ids) if other == one)
+            yield found(
+                "invalid-notebook",
+                f"{number} cells have the id `{one}`",
+                at,
+                also=also,
+                help="give each an id of its own",
+            )
