@@ -9,8 +9,9 @@ import json
 import os
 import re
 import subprocess
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from tempfile import TemporaryDirectory
 from typing import NamedTuple
 
@@ -182,7 +183,8 @@ def merge_by_meaning(
 ) -> MergedFile | None:
     """The merge of base, ours and theirs of the notebook *path*.
 
-    None where one of them is not a notebook, or has no tags or settings to merge by meaning.
+    None where one of them is not a notebook. Git alone merges what has no tags or settings to merge
+    by meaning.
     """
     try:
         notebooks = [read_notebook(data, path) for data in versions]
@@ -190,7 +192,9 @@ def merge_by_meaning(
     except UserError:  # not a notebook: a version with conflict markers, for example
         return None
     if made is None:
-        return None
+        by_git = merge_as_git(versions, marker_size, labels)
+        twice = [*_double_ids(by_git, notebooks)] if by_git.clean else []
+        return replace(by_git, clean=by_git.clean and not twice, diagnostics=(*twice,))
     agreed = [
         _spliced(notebook, wanted) for notebook, wanted in zip(notebooks, made.wanted, strict=True)
     ]
@@ -198,7 +202,7 @@ def merge_by_meaning(
     left = hunks(by_git.data, marker_size)
     diagnostics = [_conflict(found, notebooks[1], labels, left) for found in made.conflicts]
     if by_git.clean and not diagnostics:
-        diagnostics += _proof(made, notebooks, by_git)
+        diagnostics += (*_proof(made, notebooks, by_git), *_double_ids(by_git, notebooks))
     remarks = (_step_on_both_sides(name, path) for name in made.twice)
     return MergedFile(by_git.data, by_git.clean and not diagnostics, (*diagnostics, *remarks))
 
@@ -225,6 +229,30 @@ def _proof(made: Merge, notebooks: Sequence[Notebook], by_git: MergedFile) -> It
             f"Git sees no conflict in {ours.name}, but {what} not what the two sides make of them",
             Label(Source(ours.name, cell=cell)),
             help="check it, correct it, then `git add` it",
+        )
+
+
+def _double_ids(by_git: MergedFile, notebooks: Sequence[Notebook]) -> Iterator[Diagnostic]:
+    """The ids that two cells have in the result, and in none of the three versions."""
+    name = notebooks[0].name
+    try:
+        result = read_notebook(by_git.data, name)
+    except UserError:  # reported elsewhere, where it is not left to Git
+        return
+    double = [
+        {
+            one
+            for one, number in Counter(map(each.id_of, range(len(each.types)))).items()
+            if number > 1
+        }
+        for each in (result, *notebooks)
+    ]
+    for one in double[0].difference(*double[1:], {None}):
+        yield error(
+            "double-id",
+            f"both sides have a new cell with the id `{one}`, and {name} has both now",
+            Label(Source(name)),
+            help="remove one of the two cells, or give it another id; then `git add` the notebook",
         )
 
 

@@ -319,6 +319,23 @@ def test_a_step_that_both_sides_add(driven: Repository) -> None:
     assert driven.git("status", "--porcelain") == ""
 
 
+def test_an_id_that_both_sides_add(driven: Repository) -> None:
+    """Each side has a cell of its own under one id: clean for Git, and a conflict."""
+    base = value(tagged("step:a"))
+
+    def with_cell(at: int, step: str) -> dict[str, bytes]:
+        made = json.loads(json.dumps(base))
+        new = cell(f"{step}()", id="new", metadata={"tags": [f"step:{step}"]})
+        made["cells"].insert(at, new)
+        return {"a.ipynb": to_bytes(made)}
+
+    driven.three({"a.ipynb": to_bytes(base)}, with_cell(0, "ours"), with_cell(3, "theirs"))
+    said = driven.git("merge", "topic", ok=False)
+    assert "error[double-id]: both sides have a new cell with the id `new`" in said
+    assert driven.git("status", "--porcelain") == "UU a.ipynb\n"
+    assert b"<<<<<<<" not in driven.read("a.ipynb")
+
+
 MOVES: dict[str, Callable[[Repository], object]] = {
     "rebase": lambda repository: repository.git("rebase", "-q", "topic"),
     "cherry-pick": lambda repository: repository.git("cherry-pick", "topic"),
