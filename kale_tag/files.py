@@ -183,14 +183,22 @@ def warnings(file: File) -> list[Diagnostic]:
 
 
 def notebooks_in(folder: str) -> list[str]:
-    """The notebooks below *folder*, sorted, without Jupyter's checkpoints and hidden folders."""
-    return below(folder, ".ipynb")
+    """The notebooks below *folder*, sorted, without Jupyter's checkpoints and hidden folders.
+
+    A folder that cannot be looked into is one of them: whoever reads it reports why.
+    """
+    closed: list[OSError] = []
+    found = below(folder, ".ipynb", closed)
+    return found + [os.path.normpath(exc.filename) for exc in closed]
 
 
-def below(folder: str, ending: str) -> list[str]:
-    """The files below *folder* whose names end so, sorted; hidden folders are left out."""
+def below(folder: str, ending: str, closed: list[OSError] | None = None) -> list[str]:
+    """The files below *folder* whose names end so, sorted; hidden folders are left out.
+
+    What is wrong with folders that cannot be looked into goes to *closed*.
+    """
     found: list[str] = []
-    for root, folders, names in os.walk(folder):
+    for root, folders, names in os.walk(folder, onerror=None if closed is None else closed.append):
         folders[:] = sorted(name for name in folders if not name.startswith("."))
         paths = (os.path.join(root, name) for name in sorted(names) if name.endswith(ending))
         found += map(os.path.normpath, paths)
@@ -210,7 +218,8 @@ def specs_in(folder: str) -> list[str]:
 def matching(pattern: str, folder: str) -> list[str]:
     """The notebooks that *pattern*, relative to *folder*, matches; `**` is any depth.
 
-    A folder matches all notebooks below it. Hidden folders are left out.
+    A folder matches all notebooks below it. Hidden folders are left out. One that cannot be looked
+    into is in the result, as in that of `notebooks_in`.
     """
     path = os.path.normpath(os.path.join(folder, pattern))
     if os.path.isdir(path):
@@ -219,12 +228,49 @@ def matching(pattern: str, folder: str) -> list[str]:
         return [path]
     # The folder is no pattern, even if its name has brackets.
     where = os.path.join(glob.escape(folder), pattern) if folder else pattern
-    found = sorted(glob.glob(where, recursive=True))
-    return [
+    closed: list[str] = []
+    found = sorted(
         os.path.normpath(name)
-        for name in found
+        for name in {*_globbed(where, closed)}
         if name.endswith(".ipynb") and CHECKPOINTS not in name.split(os.sep)
-    ]
+    )
+    return found + [os.path.normpath(name) for name in closed]
+
+
+def _globbed(pattern: str, closed: list[str]) -> Iterator[str]:
+    """What *pattern* matches; folders that cannot be looked into go to *closed*.
+
+    Unlike that of `glob`, `**` enters each folder once, so that it ends where links lead up.
+    """
+    parts = pattern.split("/")
+    if "**" not in parts:
+        yield from glob.iglob(pattern)
+        return
+    at = parts.index("**")
+    rest = "/".join(parts[at + 1 :]) or "*"
+    seen: set[tuple[int, int]] = set()
+    for top in glob.glob("/".join((*parts[:at], ""))) if at else [""]:
+        for folder in _folders(top, seen, closed):
+            yield from _globbed(os.path.join(glob.escape(folder), rest), closed)
+
+
+def _folders(top: str, seen: set[tuple[int, int]], closed: list[str]) -> Iterator[str]:
+    """*top* and the folders below it, links too, but none that was *seen* and no hidden ones."""
+    left = [top]
+    while left:
+        folder = left.pop()
+        try:
+            status = os.stat(folder or ".")
+            entries = sorted(os.scandir(folder or "."), key=lambda one: one.is_symlink())
+        except OSError:
+            closed.append(folder)
+            continue
+        if (status.st_dev, status.st_ino) in seen:
+            continue
+        seen.add((status.st_dev, status.st_ino))
+        yield folder
+        inside = (one.name for one in entries if not one.name.startswith(".") and one.is_dir())
+        left += (os.path.join(folder, name) for name in reversed([*inside]))
 
 
 def repository(folder: str) -> str:

@@ -1,6 +1,7 @@
 """A patch applied to a notebook, or the reason why it does not fit; and the inverse of a patch."""
 
 import copy
+import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
@@ -193,12 +194,18 @@ def apply_patch(
     failed = {diagnostic.operation.cell for diagnostic in stale}
     document = _document(patch, notebook, where)
     touched: dict[int | None, Operation] = {}
+    copied = 0
     for one in patch.operations:
         cell = one.cell
         if one.identifies or (cell in failed and cell is not None):
             continue
         try:
-            _run(_moved(one, where), document)
+            moved_one = _moved(one, where)
+            if one.op == "copy":
+                copied += len(_as_json(_value_at(moved_one.origin, document)))
+                if copied > COPIED:
+                    raise UserError(_too_many_values(one))
+            _run(moved_one, document)
         except Stale as exc:
             stale.append(replace(exc, operation=one))
             failed.add(cell)
@@ -207,17 +214,29 @@ def apply_patch(
             touched[None if written is None else where.get(written, written)] = one
     if stale:
         raise UserError(_diagnostic(notebook, stale))
-    changes = []
+    changes = tuple(_changes(touched, document, notebook, whole=not by_id))
+    moved = {old: new for old, new in where.items() if old != new}
+    changed_code = () if by_id else anchors.changed_code
+    return Patched(changes, moved, (*anchors.warnings, *changed_code))
+
+
+def _changes(
+    touched: Mapping[int | None, Operation],
+    document: dict[str, object],
+    notebook: Notebook,
+    *,
+    whole: bool,
+) -> Iterator[Change]:
+    """The changes in *document*; with *whole* none that makes a valid notebook invalid."""
     for holder in sorted(touched, key=lambda one: (one is None, one or 0)):
         path: Path = () if holder is None else ("cells", str(holder))
         after = _value_at((*path, "metadata"), document)
         before = notebook.metadata_of(holder)
         if not same(before, after):
             _check_metadata(touched[holder], after)
-            changes.append(Change(holder, before, after))
-    moved = {old: new for old, new in where.items() if old != new}
-    changed_code = () if by_id else anchors.changed_code
-    return Patched(tuple(changes), moved, (*anchors.warnings, *changed_code))
+            if whole and not spoils(before) and (what := spoils(after)):
+                raise UserError(_invalid(touched[holder], what))
+            yield Change(holder, before, after)
 
 
 def _document(patch: Patch, notebook: Notebook, where: Mapping[int, int]) -> dict[str, object]:
@@ -301,6 +320,67 @@ def _owner_and_key(path: Path) -> tuple[str, str]:
     if inner[:1] == ("metadata",) and len(inner) > 1:
         inner = inner[1:]
     return owner, f"`{'/'.join(inner)}`"
+
+
+COPIED = 10_000_000
+"""The most characters that the `copy` operations of a patch add: copies of copies double."""
+
+_as_json = json.JSONEncoder(default=repr).encode
+
+
+def _too_many_values(one: Operation) -> Diagnostic:
+    return error(
+        "too-many-values",
+        f"the copies in this patch are longer than {COPIED:,} characters",
+        one.label,
+        help="copy fewer or smaller values",
+    )
+
+
+_TYPES: dict[str, type] = {
+    "tags": list,
+    "name": str,
+    "format": str,
+    "collapsed": bool,
+    "jupyter": dict,
+    "execution": dict,
+    "kernelspec": dict,
+    "language_info": dict,
+    "orig_nbformat": int,
+    "title": str,
+    "authors": list,
+}
+"""The types that nbformat demands of keys in metadata."""
+
+_NAMES = {"kernelspec": ("name", "display_name"), "language_info": ("name",)}
+"""The texts that nbformat demands in values of metadata."""
+
+
+def spoils(metadata: object) -> str:
+    """What in *metadata* makes a notebook invalid, "" if nothing does."""
+    if not isinstance(metadata, dict):
+        return "metadata"
+    for key, kind in _TYPES.items():
+        value = metadata.get(key, MISSING)
+        if value is MISSING:
+            continue
+        if not isinstance(value, kind) or (kind is int and isinstance(value, bool)):
+            return key
+        names = [value.get(name) for name in _NAMES.get(key, ())] if isinstance(value, dict) else []
+        if not all(isinstance(name, str) for name in names):
+            return key
+    tags = metadata.get("tags", [])
+    texts = {tag for tag in tags if isinstance(tag, str) and tag and "," not in tag}
+    return "" if len(texts) == len(tags) else "tags"
+
+
+def _invalid(one: Operation, what: str) -> Diagnostic:
+    return error(
+        "bad-value",
+        f"the patch gives `{what}` a value that no valid notebook has there",
+        one.value_label,
+        help="Jupyter could refuse to open the notebook",
+    )
 
 
 def _check_metadata(one: Operation, after: object) -> None:

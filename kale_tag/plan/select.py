@@ -26,6 +26,10 @@ NEAR = 3
 """Most cells that are named as near misses."""
 
 
+STOPPED: dict[re.Pattern[str], str] = {}
+"""Regular expressions that took too long, and the notebook on which each was stopped."""
+
+
 @dataclass(frozen=True, slots=True)
 class Selection:
     """The cells that *rule* selects in a notebook, in their order."""
@@ -102,13 +106,21 @@ class View:
     def using(self, pattern: Pattern) -> re.Pattern[str]:
         """The regular expression of *pattern*, which `endless` names if it has to be stopped."""
         self._in_use = pattern
+        if pattern.regex in STOPPED:
+            raise TimeoutError
         return pattern.regex
 
     def endless(self) -> Diagnostic:
-        """The error when the pattern in use was stopped because it took too long."""
+        """The error when the pattern in use was stopped because it took too long.
+
+        It is not used on the notebooks that follow, and the error is the same for them.
+        """
+        name = self.notebook.name
+        if self._in_use is not None:
+            name = STOPPED.setdefault(self._in_use.regex, name)
         return error(
             "endless-regex",
-            f"this pattern was stopped on a cell of {self.notebook.name}: it took too long",
+            f"this pattern was stopped on a cell of {name}: it took too long",
             self._in_use.label if self._in_use else None,
             help="nested repeats such as `(a+)+` make a search take exponential time",
         )

@@ -1,6 +1,8 @@
 """Input that nobody writes on purpose: a diagnostic with its notebook, and the others go on."""
 
 import json
+import os
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -179,3 +181,96 @@ def test_a_bug_stops_one_notebook(
         assert (folder / "good.pipeline.yaml").exists()
     if command[0] == "extract":
         assert [path.name for path in (folder / "specs").iterdir()] == ["good.yaml"]
+
+
+def test_copies_of_copies(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Each doubles the value; before the memory is full they are too many."""
+    copies = [
+        {"op": "copy", "from": "/metadata/b", "path": f"/metadata/b/k{number}"}
+        for number in range(40)
+    ]
+    add = {"op": "add", "path": "/metadata/b", "value": {"a": "x"}}
+    (folder / "a.patch.json").write_text(json.dumps([add, *copies]))
+
+    assert main(["apply", "a.patch.json", "good.ipynb"]) == 2
+    assert "error[too-many-values]" in capsys.readouterr().err
+    assert (folder / "good.ipynb").read_bytes() == good()
+
+
+def test_links_that_lead_up(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """`**` enters each folder once, links too; a notebook has one name."""
+    (folder / "other" / "b.ipynb").write_bytes(good())
+    for name in ("a", "b", "other/up"):
+        (folder / name).symlink_to(folder, target_is_directory=True)
+    elsewhere = folder.parent / f"{folder.name}-elsewhere"
+    elsewhere.mkdir()
+    (elsewhere / "c.ipynb").write_bytes(good())
+    (folder / "other" / "there").symlink_to(elsewhere, target_is_directory=True)
+    spec = SPEC.replace("cells", "notebooks: ['**/*.ipynb']\ncells", 1)
+    (folder / "spec.yaml").write_text(spec)
+
+    assert main(["plan", "spec.yaml", "--format", "json"]) == 0
+    names = [one["notebook"] for one in json.loads(capsys.readouterr().out)["notebooks"]]
+    assert names == ["good.ipynb", "other/b.ipynb", "other/there/c.ipynb"]
+
+
+def test_a_pattern_is_stopped_once(
+    folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """It is out for the whole run, which then takes as long as with one notebook."""
+    monkeypatch.setattr("kale_tag.commands.shared.batch.REGEX_SECONDS", 0.3)
+    (folder / "spec.yaml").write_text(
+        "version: 1\ncells:\n  - {source: '^(a+)+$', step: a, expect: any}\n"
+    )
+    for number in range(200):
+        cells = [cell("a" * 60 + "b")]
+        (folder / f"n{number}.ipynb").write_bytes(to_bytes(notebook(cells)))
+    start = time.monotonic()
+
+    assert main(["plan", "spec.yaml", *map(str, folder.glob("n*.ipynb"))]) == 2
+
+    out, err = capsys.readouterr()
+    assert err.count("error[endless-regex]") == 1
+    assert "200 failed" in out
+    assert time.monotonic() - start < 20  # and not a minute
+
+
+def test_a_patch_stays_in_its_folder(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """A link does not lead a patch out, and `-` is a file."""
+    outside = folder.parent / f"{folder.name}.ipynb"
+    outside.write_bytes(good())
+    (folder / "link.ipynb").symlink_to(outside)
+    add = {"op": "add", "path": "/metadata/x", "value": 1}
+    (folder / "a.patch.json").write_text(json.dumps([{**add, "notebook": "link.ipynb"}]))
+    (folder / "b.patch.json").write_text(json.dumps([{**add, "notebook": "-"}]))
+    (folder / "-").write_bytes(good())
+
+    assert main(["apply", "a.patch.json"]) == 2
+    assert "error[outside-folder]" in capsys.readouterr().err
+    assert outside.read_bytes() == good()
+    assert main(["apply", "a.patch.json", "link.ipynb"]) == 0
+    assert main(["apply", "b.patch.json"]) == 0
+    assert b'"x": 1' in (folder / "-").read_bytes()
+
+
+@pytest.mark.skipif(os.getuid() != 0, reason="needs two users")
+def test_a_folder_that_cannot_be_read(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """It is reported; the others are worked on."""
+    (folder / "other" / "b.ipynb").write_bytes(good())
+    commands = (["check", "."], ["check", "other"], ["plan", "spec.yaml"])
+    for command in commands:
+        main(command)  # imports what may lie in the home of root
+    (folder / "other").chmod(0)
+    spec = SPEC.replace("cells", "notebooks: ['**/*.ipynb']\ncells", 1)
+    (folder / "spec.yaml").write_text(spec)
+    for parent in (folder, folder.parent, folder.parent.parent):
+        parent.chmod(0o755)
+    os.seteuid(65534)
+    try:
+        for command in commands:
+            capsys.readouterr()
+            assert main(command) == 2
+            assert "cannot read other: permission denied" in capsys.readouterr().err
+    finally:
+        os.seteuid(0)
+        (folder / "other").chmod(0o755)

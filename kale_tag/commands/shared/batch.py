@@ -20,7 +20,7 @@ from kale_tag.notebook.read import read_notebook
 from kale_tag.plan.apply import Applied, Choose, apply_spec
 from kale_tag.plan.patch import as_text, operations, prove_patch
 from kale_tag.plan.plan import PlanError
-from kale_tag.plan.select import View, cells_of, place
+from kale_tag.plan.select import STOPPED, View, cells_of, place
 from kale_tag.render.plan import shared_changes, unified_diff
 from kale_tag.render.shared_changes import SharedChange
 from kale_tag.spec.model import Change, Rule, Selector, Spec, Target
@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from kale_tag.plan.read_patch import Patch
 
 REGEX_SECONDS = 5.0
-"""CPU time after which the patterns of a spec are stopped on one notebook."""
+"""Seconds by the clock after which a pattern is stopped, and used no more in the same run."""
 
 BAR_SECONDS = 0.7
 """Work that takes longer gets a progress bar on a terminal."""
@@ -108,7 +108,8 @@ def each(
 
 
 def watch() -> Callable[[], AbstractContextManager[object]]:
-    """What to enter while patterns run, so that none of them runs forever."""
+    """What to enter while patterns run, so that none of them runs forever; for one run."""
+    STOPPED.clear()
     return _Watch if _can_watch() else nullcontext
 
 
@@ -290,21 +291,21 @@ def _stopping() -> Iterator[None]:
     def stop(_signal: int, _frame: FrameType | None) -> None:
         raise TimeoutError
 
-    before = signal.signal(signal.SIGVTALRM, stop)
+    before = signal.signal(signal.SIGALRM, stop)
     try:
         yield
     finally:
-        signal.signal(signal.SIGVTALRM, before)
+        signal.signal(signal.SIGALRM, before)
 
 
 class _Watch:
     """Raises TimeoutError when what is done in it takes too long."""
 
     def __enter__(self) -> None:
-        signal.setitimer(signal.ITIMER_VIRTUAL, REGEX_SECONDS)
+        signal.setitimer(signal.ITIMER_REAL, REGEX_SECONDS)
 
     def __exit__(self, *_error: object) -> None:
-        signal.setitimer(signal.ITIMER_VIRTUAL, 0)
+        signal.setitimer(signal.ITIMER_REAL, 0)
 
 
 def _can_watch() -> bool:

@@ -182,7 +182,13 @@ def notebook_of(patch: "Patch", below: str) -> str:
     if name or not patch.operations:
         root = files.repository(os.getcwd())
         path = os.path.relpath(os.path.join(root, name)) if root else os.path.normpath(name)
-        return path if os.path.exists(path) or not os.path.exists(name) else name
+        path = path if os.path.exists(path) or not os.path.exists(name) else name
+        top = os.path.join(files.identity(root or "."), "")
+        if name and not files.identity(path).startswith(top):
+            message = f"{path} is a link to a notebook outside the folder of the patch"
+            hint = "name both, the patch and the notebook"
+            raise UserError(error("outside-folder", message, Label(patch.source), help=hint))
+        return path if path != STDIN else os.path.join(".", path)
     raise UserError(
         error(
             "no-notebook",
