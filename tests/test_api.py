@@ -85,7 +85,7 @@ def test_extract() -> None:
 def test_compile() -> None:
     """`compile` gives packages and writes none."""
     (text,) = api.compile("spec.yaml", "a.ipynb").values()
-    assert "pipelineInfo:\n  name: demo" in text
+    assert "pipelineInfo: {name: demo}" in text
     assert not [*Path().glob("*.pipeline.*")]
 
 

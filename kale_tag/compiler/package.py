@@ -211,7 +211,8 @@ class _PackageMaker:
         """Report a name that Kubeflow Pipelines does not take, or not beside those in *seen*."""
         driver = f"{key}-driver"  # Argo runs it before the step
         before = key.removesuffix("-driver")
-        if why := why_reserved(unit.name):
+        if not task_name(unit.name)[:1].isalpha():
+            why = why_reserved(unit.name)
             self.found.error("reserved-name", why, unit.label, help="choose another name")
             return False
         if other := seen.get(key):
