@@ -36,7 +36,7 @@ from kale_tag.notebook.model import Notebook
 from kale_tag.notebook.places import Places, in_files
 from kale_tag.notebook.read import read_notebook, read_whole, scan
 from kale_tag.notebook.splice import splice
-from kale_tag.plan.drift import drift
+from kale_tag.plan.drift import drift, unruled_tag
 from kale_tag.plan.plan import PlanError, plan
 from kale_tag.render import diagnostics
 from kale_tag.render.diagnostics import as_command
@@ -232,6 +232,7 @@ class _Checker:
         A spec is compared with the notebook that those before it make.
         """
         places = Places(notebook)
+        plans = []
         for spec, target in task.steps:
             try:
                 with self.watch():
@@ -241,11 +242,13 @@ class _Checker:
                 if isinstance(exc, PlanError):
                     checked.drift += map(checked.finding, drift(spec, target, exc.plan, places))
                 return None
+            plans.append(made)
             checked.drift += map(checked.finding, drift(spec, target, made, places))
             if made.changes:
                 wanted = {change.holder: change.after for change in made.changes}
                 data = splice(notebook, wanted)
                 notebook = scan(data, notebook.name, fast=notebook.fast)
+        checked.drift += map(checked.finding, unruled_tag(task.steps, plans, places))
         return notebook
 
     def _pipeline(

@@ -1,10 +1,10 @@
 """Where a notebook is not as a spec says, rule by rule."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from shlex import quote
 
-from kale_tag.diagnostics import Diagnostic, Label
+from kale_tag.diagnostics import Diagnostic, Label, count
 from kale_tag.kale.checks import PANEL
 from kale_tag.kale.metadata import PATH_KEY, SETTINGS_KEY, tags_in
 from kale_tag.kale.settings import settings_in
@@ -169,6 +169,45 @@ def unselected_cell(drift: Drift) -> Iterator[Diagnostic]:
     places = {drift.plan.name: drift.places}
     warnings = drift.plan.warnings
     yield from (in_files(one, places) for one in warnings if one.code == "unselected-cell")
+
+
+def unruled_tag(
+    specs: Sequence[tuple[Spec, Target]], plans: Sequence[Plan], places: Places
+) -> Iterator[Diagnostic]:
+    """Kale tags and settings that none of the *specs* of a notebook names; one finding for all.
+
+    Specs that give no cell a role, or that say `unmatched`, leave nothing open.
+    """
+    notebook = places.notebook
+    desired = [one for made in plans for one in made.desired.values()]
+    stated = any(spec.keeps_unmatched or spec.unmatched != "keep" for spec, _ in specs)
+    if stated or not any(one.role for one in desired):
+        return
+    ruled = {cell for made in plans for cell in made.desired}
+    unruled = {
+        cell: kale
+        for cell, kind in enumerate(notebook.types)
+        if cell not in ruled and kind == "code"
+        if (kale := [tag for tag in tags_in(notebook.metadata_of(cell)) if is_kales(tag)])
+    }
+    named = {*PANEL, "experiment", "experiment_name", "pipeline_name", "pipeline_description"}
+    wanted = [target.pipeline for _, target in specs if target.pipeline is not None]
+    named |= {key for pipeline in wanted for key in pipeline}
+    settings = sorted(settings_in(notebook.metadata).keys() - named) if wanted else []
+    parts = [f"{_named(kale)} of cell {cell}" for cell, kale in [*unruled.items()][:1]]
+    parts += [f"the tags of {count(len(unruled) - 1, 'more cell')}"] if len(unruled) > 1 else []
+    parts += [f"the settings {_named(settings)}"] if settings else []
+    if parts:
+        first = next(iter(unruled), None)
+        path = ("tags",) if unruled else (SETTINGS_KEY, settings[0])
+        where = ", ".join(dict.fromkeys(spec.source.name for spec, _ in specs))
+        yield found(
+            "unruled-tag",
+            f"{where} does not name {', and '.join(parts)}",
+            places.metadata(first, path),
+            help="write rules for them, as `kale-tag extract` does; `unmatched: keep` in the spec "
+            "silences this, and `unmatched: untag` removes the tags",
+        )
 
 
 LINTS = (tag_drift, setting_drift, panel_drift, unselected_cell)

@@ -163,6 +163,7 @@ class Spec:
     rules: tuple[Rule, ...] = ()  # in the order of the files, bases first
     rename: Mapping[str, Given] | None = None
     unmatched: str = "keep"
+    keeps_unmatched: bool = False  # it says so itself
     legacy: str = "error"
     compile: CompileOptions | None = None
     ignore: Mapping[str, str] | None = None  # the reason, for each silenced rule of `check`

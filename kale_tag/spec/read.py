@@ -47,10 +47,13 @@ def read_spec(source: Source, load: Load) -> Spec:
     """
     form = Form()
     spec = Spec(source)
+    stated = False
     for layer, (file, values) in enumerate(_files(form, source, load, (), set())):
         spec = _add_layer(form, spec, file, values, layer)
+        stated |= "unmatched" in values
         if file is not source:
             spec = replace(spec, bases=(*spec.bases, file.name))
+    spec = replace(spec, keeps_unmatched=stated and spec.unmatched == "keep")
     check_spec(form, spec)
     if form.diagnostics:
         unique = dict.fromkeys(form.diagnostics)  # a merge key or an alias repeats an error
