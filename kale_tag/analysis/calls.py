@@ -1,96 +1,969 @@
-"""What calls do to what they are given: which are known to read only, which to change it.
+"""What calls do: of Python's own functions and methods, and of libraries as far as is known.
 
-Python does not say whether `x.m()` changes `x`. What `calls.toml` does not list may; see `Change`
-for what the tables decide.
+A method of a library that is not known might mutate its object and what it is given, and what
+these hold; it is taken for a guess, which orders steps but never refuses a pipeline.
 """
 
-import functools
-import pkgutil
-from collections.abc import Mapping
-from enum import IntEnum
-from typing import Any
+import ast
+import builtins
+from collections.abc import Callable, Iterable
+from typing import TYPE_CHECKING
+
+from kale_tag.analysis import library
+from kale_tag.analysis.heap import CONTAINERS, EMPTY, MEMORY, OPAQUE, Obj, Points, Sight, Slot
+from kale_tag.analysis.model import Certainty
+
+if TYPE_CHECKING:
+    from kale_tag.analysis.interpreter import Arguments, Interpreter
+
+EXACT = 100
+"""The longest list whose elements are known one by one."""
+
+_EXCEPTIONS = frozenset(
+    name
+    for name, one in vars(builtins).items()
+    if isinstance(one, type) and issubclass(one, BaseException)
+)
+_SHIFTERS = library.words("pop insert sort reverse remove rotate popleft appendleft extendleft")
+_ADDERS = library.words("append add appendleft insert put")
+_EXTENDERS = library.words(
+    "extend update extendleft intersection_update difference_update symmetric_difference_update"
+)
+_TAKERS = library.words("pop popitem popleft")
+_CLEARERS = library.words("clear sort reverse remove discard rotate subtract move_to_end")
+_SET_OPERATIONS = library.words("union intersection difference symmetric_difference")
+_ITERATORS = library.words("values items keys elements")
+CONTAINER_METHODS = (
+    _ADDERS | _EXTENDERS | _TAKERS | _CLEARERS | library.words("setdefault get copy values items")
+)
+_CALLABLE = library.words("function bound partial instance method")
+_OWN = ("builtins.", "collections.", "itertools.", "functools.", "copy.", "contextlib.", "typing.")
 
 
-class Change(IntEnum):
-    """How sure it is that code changes the object of a variable."""
-
-    NONE = 0
-    MAYBE = 1  # it is given to code that is not known
-    LIKELY = 2  # by a method that is known to change its object
-    SURE = 3  # by assignment
+# Iterators
 
 
-def words(text: str) -> frozenset[str]:
-    """The words of a text, of which a table is easier to read than of a list."""
-    return frozenset(text.split())
+def generator(run: "Interpreter", function: Obj, args: "Arguments", node: ast.AST) -> Obj:
+    """What a call of a generator function gives."""
+    made = run.new(node, "iter", ("generator", function))
+    for number, points in enumerate(args.positions):
+        run.heap.link(made, (Slot.ARGUMENT, number), points)
+    for name, points in args.keywords.items():
+        run.heap.link(made, (Slot.ARGUMENT, name), points)
+    run.heap.link(made, (Slot.ARGUMENT, ""), args.star | args.rest)
+    made.info = ("call", function)
+    return made
 
 
-@functools.cache
-def tables(name: str) -> Mapping[str, Any]:
-    """The tables of the data file *name* of the analysis."""
-    import tomllib  # noqa: PLC0415  code without a call needs no table
-
-    return tomllib.loads((pkgutil.get_data("kale_tag.analysis", f"{name}.toml") or b"").decode())
-
-
-@functools.cache
-def known(kind: str) -> frozenset[str]:
-    """The names of one kind in `calls.toml`."""
-    return frozenset(tables("calls")[kind])
-
-
-@functools.cache
-def unpicklable() -> Mapping[str, str]:
-    """The functions whose results no pickle can hold, and what these are."""
-    kinds = tables("calls")["unpicklable"]
-    return {path: kind for kind, paths in kinds.items() for path in paths}
+def iterator(
+    run: "Interpreter",
+    node: ast.AST,
+    mode: str,
+    sources: Iterable[Points],
+    function: Points = EMPTY,
+) -> Points:
+    """An iterator over *sources*, such as `zip` makes."""
+    made = run.new(node, "iter", mode)
+    made.info = (mode,)
+    for number, points in enumerate(sources):
+        run.heap.link(made, (Slot.SOURCE, number), points)
+    if function:
+        run.heap.link(made, Slot.FUNC, function)
+    return frozenset([made])
 
 
-PAIR = "matplotlib.pyplot.subplots"
-"""What returns a figure and axes: each of them is volatile, not only the pair."""
+def advance(run: "Interpreter", one: Obj, node: ast.AST) -> Points:
+    """What an iterator yields next."""
+    if one in run.iterating:
+        return frozenset(one.fields.get(Slot.SEEN, EMPTY))
+    run.iterating.add(one)
+    mode, *more = one.info
+    if mode == "call":
+        found = run.optional(lambda: _resume(run, one, more[0], node))
+    elif mode == "generator":
+        element, frame, cell = more
+        saved, run.cell = run.cell, cell
+        found, _ = run.comprehension(element, frame)
+        run.cell = saved
+    else:
+        found = _yielded(run, one, mode, node)
+    run.iterating.discard(one)
+    run.heap.link(one, Slot.SEEN, found)
+    return frozenset(one.fields[Slot.SEEN])
 
 
-def of_function(path: str) -> Change | None:
-    """What the function of that dotted *path* does to its first argument; None: not known."""
-    if path in known("spoilers") or (path.startswith("numpy.") and path.endswith(".at")):
-        return Change.LIKELY
-    if path in known("pure") or ("." in path and path.partition(".")[0] in known("pure_modules")):
-        return Change.NONE
-    return None
+def _resume(run: "Interpreter", one: Obj, function: Obj, node: ast.AST) -> Points:
+    args = _arguments()
+    for slot, points in one.fields.items():
+        if isinstance(slot, tuple) and slot[0] is Slot.ARGUMENT:
+            if isinstance(slot[1], int):
+                args.positions.append(frozenset(points))
+            elif slot[1]:
+                args.keywords[slot[1]] = frozenset(points)
+            else:
+                args.star = frozenset(points)
+    return run.invoke(function, args, node, lazily=True)
 
 
-def of_method(name: str, *, inplace: bool | None) -> Change | None:
-    """What a method of that name does to its object; None: not known."""
-    if inplace is not None:
-        return Change.LIKELY if inplace else Change.NONE
-    if name in known("changers") or (
-        name.endswith("_") and not name.endswith("__")
-    ):  # PyTorch: `add_`
-        return Change.LIKELY
-    return Change.NONE if name in known("readers") else None
+def _yielded(run: "Interpreter", one: Obj, mode: str, node: ast.AST) -> Points:
+    sources = [
+        frozenset(points)
+        for slot, points in list(one.fields.items())
+        if isinstance(slot, tuple) and slot[0] is Slot.SOURCE
+    ]
+    if mode in {"values", "items"}:
+        got = [run.read(points) for points in sources]
+        if mode == "items":
+            got += [EMPTY.union(*(each.fields.get(Slot.KEYS, EMPTY) for each in sources[0]))]
+    else:
+        got = [run.iterate(points, node) for points in sources]
+    function = frozenset(one.fields.get(Slot.FUNC, EMPTY))
+    every = EMPTY.union(*got)
+    if mode in {"tuple", "items"}:
+        made = run.new(node, "tuple", "row")
+        for number, points in enumerate(got if mode == "tuple" else ()):
+            run.heap.link(made, number, points)
+        if mode == "items":
+            run.heap.link(made, 1, got[0])
+            run.heap.link(made, 0, got[1])
+        return frozenset([made])
+    if mode == "mixed":
+        return run.fresh(node, "tuple", every, tag="row")
+    if mode == "map":
+        return run.call(function, _arguments(got), node, maybe=True)
+    if mode == "filter":
+        run.call(function, _arguments(got), node, maybe=True)
+    if mode == "flat":
+        return every | run.iterate(every, node)
+    return every
 
 
-def is_fresh(name: str) -> bool:
-    """Whether the result of the method *name* shares nothing that could be changed through it."""
-    return name in known("readers") - known("parts") or name in known("file_readers")
+# Calls of what is not a function of the notebook
 
 
-def shares(path: str) -> bool:
-    """Whether the result of a pure function may be one of its arguments, or hold a part of it."""
-    return path in known("sharers") or path.partition(".")[0] in known("sharing_modules")
+def call_partial(run: "Interpreter", callee: Obj, args: "Arguments", node: ast.AST) -> Points:
+    """`functools.partial(f, ...)` is called."""
+    first: list[Points] = [EMPTY] * callee.info
+    keywords: dict[str, Points] = {}
+    for slot, points in callee.fields.items():
+        if isinstance(slot, tuple) and slot[0] is Slot.ARGUMENT:
+            if isinstance(slot[1], int):
+                first[slot[1]] = frozenset(points)
+            else:
+                keywords[slot[1]] = frozenset(points)
+    made = _arguments([*first, *args.positions])
+    made.star, made.rest = args.star, args.rest
+    made.keywords = {**keywords, **args.keywords}
+    return run.call(frozenset(callee.fields[Slot.FUNC]), made, node)
 
 
-def is_volatile(path: str) -> bool:
-    """Whether the function of that *path* returns what changes when it is used in any way.
+def call_object(run: "Interpreter", callee: Obj, args: "Arguments", node: ast.AST) -> Points:
+    """An object of a library is called: a model, a loss, a wrapped function."""
+    me = frozenset([callee])
+    if str(callee.info).startswith("operator."):  # `itemgetter(0)`, `methodcaller("pop")`
+        run.mutate(args.every(), Certainty.MAY)
+        return args.every() | run.read(args.every())
+    found = hand(run, me, node, args.every())
+    guess(run, me | args.every())
+    tensor = _is_torch(run)
+    made = run.new(node, "tensor" if tensor else "any", "called")
+    run.heap.link(made, Slot.ORIGIN, me | (run.kinds(args.every(), "tensor") if tensor else EMPTY))
+    return found | {made}
 
-    Iterators are used up, files and buffers move on, generators of random numbers draw, a
-    `defaultdict` fills itself, axes are drawn on by whoever is given them.
-    """
-    if path.startswith("seaborn."):
-        return path.endswith(("plot", "map", "grid"))
-    return path in known("volatile") or (path.startswith("itertools.") and path != "itertools.tee")
+
+def _is_torch(run: "Interpreter") -> bool:
+    return ("module", "torch") in run.heap.objects
 
 
-def is_container(path: str) -> bool:
-    """Whether the function returns a container, of which `copy()` is a shallow copy."""
-    return path in known("containers")
+def guess(run: "Interpreter", objects: Points) -> None:
+    """Code that is not known gets *objects*."""
+    known = run.events.guessed
+    if objects and known.get(objects) != run.heap.version:
+        known[objects] = run.heap.version
+        reached = run.heap.reach(objects, Sight.CONTENTS)
+        run.work += len(reached) // 50
+        run.mutate(reached, Certainty.GUESS)
+
+
+def hand(run: "Interpreter", objects: Points, node: ast.AST, others: Points = EMPTY) -> Points:
+    """Functions among *objects* may be called, and methods of instances; what they return."""
+    if not objects:
+        return EMPTY
+    given = frozenset(one for one in others if one.kind in CONTAINERS or one.kind == "instance")
+    waiting: list[tuple[Obj, Points]] = []
+    reached = run.heap.reach(objects, Sight.CONTENTS)
+    run.work += 1 + len(reached) // 50
+    for one in sorted(one for one in reached if one.kind in _CALLABLE):
+        if one.kind != "method" or one.info in CONTAINER_METHODS:
+            known = run.events.handed.get(one)
+            if known is None or not given <= known:
+                run.events.handed[one] = given | (known or EMPTY)
+                waiting.append((one, run.events.handed[one]))
+    if run.handing is not None:  # within another such call, which does the work
+        run.handing += waiting
+        return EMPTY
+    run.handing = waiting
+    found: set[Obj] = set()
+    context, run.context = run.context, ()
+    while run.handing:
+        one, given = run.handing.pop(0)
+        args = _arguments()
+        args.star = given | {run.heap.at((one, "given"), "any")}
+        guarded = not (one.kind == "function" and one.info.name == "lambda")
+        run.guards += guarded
+        for callee in _methods(run, one, node) if one.kind == "instance" else [one]:
+            found |= run.call(frozenset([callee]), args, node, maybe=True)
+        run.guards -= guarded
+    run.context, run.handing = context, None
+    return frozenset(found)
+
+
+def _methods(run: "Interpreter", instance: Obj, node: ast.AST) -> list[Obj]:
+    classes = run.heap.reach(instance.fields.get(Slot.CLASS, ()), Sight.CONTENTS)
+    found = [
+        run.bound(function, frozenset([instance]), node)
+        for one in classes
+        if one.kind == "class"
+        for name, functions in one.fields.items()
+        if isinstance(name, str) and name != "__init__"
+        for function in functions
+        if function.kind == "function" and not function.info.kinds & {"staticmethod", "classmethod"}
+    ]
+    return sorted(found)
+
+
+def call_path(run: "Interpreter", path: str, args: "Arguments", node: ast.AST) -> Points:
+    """A function or class that is built in, or of a module."""
+    name = path.rpartition(".")[2] if path.startswith(_OWN) else path
+    handler = _BUILTIN.get(path) or _BUILTIN.get(name)
+    if handler is not None and (path == name or path.startswith(_OWN)):
+        return handler(run, args, node)
+    if path in _EXCEPTIONS or name == "suppress":
+        return run.fresh(node, "exception", args.every(), tag=path)
+    return _library(run, path, args, node)
+
+
+def _library(run: "Interpreter", path: str, args: "Arguments", node: ast.AST) -> Points:  # noqa: C901, PLR0911, PLR0912
+    every = args.every()
+    root, _, _ = path.partition(".")
+    last = path.rpartition(".")[2]
+    kind = library.module_kinds().get(root)
+    for name in library.filled(args.keywords):
+        run.mutate(args.keywords[name])
+    run.mutate(run.kinds(every, "volatile"))
+    for one in run.kinds(every, "iter"):
+        run.iterate([one], node)
+    if library.function("spoilers", path) or (root == "numpy" and last == "at"):
+        return _spoil(run, last, args, node)
+    if root == "numpy" and library.function("ufuncs", last):
+        run.mutate(EMPTY.union(*args.positions[2:3]))
+    if library.function("copies", path):
+        run.observe(run.heap.reach(every))
+        if last == "deepcopy":
+            return _deep_copy(run, args.at(0), node)
+    if library.function("atoms", path):
+        run.show(every, node)
+        run.truth(every, node)
+        return EMPTY
+    called = hand(run, every, node) if kind is not None else hand(run, every, node, every)
+    if path == "matplotlib.pyplot.subplots":
+        return _subplots(run, node)
+    if library.function("volatile", path):
+        made = run.new(node, "volatile", path, path)
+        run.heap.link(made, Slot.ANY, every)
+        return frozenset([made])
+    if library.function("views", path) and args.flags.get("copy") is not True:
+        return _look(run, args.at(0), kind or "any", node)
+    if library.function("frames", path):
+        return frozenset([run.new(node, "frame", path, path)])
+    if library.function("arrays", path):
+        return frozenset([run.new(node, "array", path, path)])
+    if path == "object":
+        return frozenset([run.new(node, "sentinel", path)])
+    is_class = last[:1].isupper()
+    made = run.new(node, kind if kind and not is_class else _kind_of(path), path, path)
+    if (is_class or library.function("holders", path)) and last not in library.section("functions")[
+        "copiers"
+    ]:
+        run.heap.link(made, Slot.ANY, every | called)
+    elif kind == "tensor":
+        run.heap.link(made, Slot.ORIGIN, run.kinds(every, "tensor", "any"))
+    elif root == "numpy" and args.flags.get("dtype") is Slot.ANY:  # it may be `object`
+        run.heap.link(made, Slot.ANY, run.iterate(run.kinds(every, *CONTAINERS), node))
+    if kind is None and not is_class:
+        guess(run, every)
+    found = frozenset([made])
+    return found | called if kind is None else found
+
+
+def _kind_of(path: str) -> str:
+    """What kind of object a class of a library makes."""
+    known = {"pandas.DataFrame": "frame", "pandas.Series": "frame", "torch.Tensor": "tensor"}
+    return "tensor" if path == "torch.nn.Parameter" else known.get(path, "any")
+
+
+def _look(run: "Interpreter", objects: Points, kind: str, node: ast.AST) -> Points:
+    """What may look at the memory of *objects*, or be a copy."""
+    made = run.new(node, kind, "look", "look")
+    run.heap.link(made, Slot.MEMORY, (one for one in objects if one.kind in OPAQUE))
+    return frozenset([made])
+
+
+def _subplots(run: "Interpreter", node: ast.AST) -> Points:
+    figure, axes = run.new(node, "volatile", "figure"), run.new(node, "volatile", "axes")
+    run.heap.link(figure, Slot.ANY, [axes])
+    run.heap.link(axes, Slot.ORIGIN, [figure])
+    run.heap.link(axes, Slot.ANY, [axes])
+    both = run.new(node, "tuple", "subplots")
+    run.heap.link(both, 0, [figure])
+    run.heap.link(both, 1, [axes])
+    return frozenset([both])
+
+
+def _spoil(run: "Interpreter", name: str, args: "Arguments", node: ast.AST) -> Points:
+    """A function that mutates its first argument."""
+    first = args.at(0)
+    run.shift(first)
+    others = EMPTY.union(args.star, *args.positions[1:])
+    if name in {"setitem", "heappush", "insort", "insort_left", "insort_right", "iadd", "iconcat"}:
+        others |= run.iterate(others, node) if name in {"iadd", "iconcat"} else EMPTY
+        run.write(first, Slot.ANY, others)
+        for one in args.keywords.values():
+            run.call(run.kinds(one, "function", "bound"), _arguments([others]), node, maybe=True)
+        return first if name in {"iadd", "iconcat"} else EMPTY
+    if name in {"heappop", "heapreplace", "heappushpop"}:
+        run.write(first, Slot.ANY, others)
+        return run.read(first) | others
+    run.mutate(first)
+    if name == "copyto":
+        return EMPTY
+    return first if name.endswith("_") else EMPTY
+
+
+# Attributes and methods of objects of libraries
+
+
+def opaque_attribute(run: "Interpreter", one: Obj, attr: str, *, called: bool) -> Points:
+    """What an attribute of an object of a library may be."""
+    if called:
+        return frozenset([method_of(run, frozenset([one]), attr)])
+    if library.method("attributes", attr):
+        return EMPTY
+    if one.kind == "frame":
+        array = attr in {"values", "array"}
+        return frozenset([run.heap.view(one, "array" if array else "")])
+    if one.kind in MEMORY:
+        if library.method("views", attr):
+            return frozenset([run.heap.view(one)])
+        return frozenset([method_of(run, frozenset([one]), attr)])
+    found = frozenset(run.part(one, attr))
+    if attr in CONTAINER_METHODS:
+        found |= {method_of(run, frozenset([one]), attr)}
+    return found
+
+
+def method_of(run: "Interpreter", owners: Points, name: str) -> Obj:
+    """The method of objects that are not of the notebook, all of one kind."""
+    made = run.heap.at((owners, "method", name), "method", name)
+    if Slot.OWNER not in made.fields:
+        run.heap.link(made, Slot.OWNER, owners)
+    return made
+
+
+def call_method(run: "Interpreter", callee: Obj, args: "Arguments", node: ast.AST) -> Points:
+    """A method of a container or of an object of a library is called."""
+    me = frozenset(callee.fields[Slot.OWNER])
+    name: str = callee.info
+    kind = next(iter(me)).kind
+    if (
+        kind in CONTAINERS
+        or kind in {"iter", "vars"}
+        or (kind == "any" and name in CONTAINER_METHODS)
+    ):
+        found = (_container_method(run, one, name, args, node) for one in sorted(me))
+        return EMPTY.union(*[*found])
+    every = args.every()
+    for keyword in library.filled(args.keywords):
+        run.mutate(args.keywords[keyword])
+    run.mutate(run.kinds(every, "volatile"))
+    for one in run.kinds(every, "iter"):
+        run.iterate([one], node)
+    called = hand(run, every, node, EMPTY if kind in MEMORY else me)
+    inplace = args.flags.get("inplace", False)
+    if inplace is not False:
+        run.mutate(me, Certainty.SURE if inplace is True else Certainty.MAY)
+        return EMPTY
+    made = _METHODS_OF.get(kind, _any_method)(run, me, name, args, node)
+    return made | (called if kind not in MEMORY else EMPTY)
+
+
+def _views(run: "Interpreter", objects: Points, kind: str = "") -> Points:
+    return frozenset(run.heap.view(one, kind) for one in objects)
+
+
+def _volatile_method(
+    run: "Interpreter", me: Points, name: str, args: "Arguments", node: ast.AST
+) -> Points:
+    run.mutate(me)
+    run.mutate(run.heap.reach(me, Sight.CONTENTS) - me, Certainty.MAY)
+    if library.method("spoilers", name):
+        run.shift(args.every())
+        run.mutate(args.every())
+    if library.method("atoms", name):
+        return EMPTY
+    if library.method("axes", name):
+        made = run.new(node, "volatile", "axes")
+        run.heap.link(made, Slot.ORIGIN, me)
+        run.heap.link(made, Slot.ANY, [made])
+        for owner in me:
+            run.heap.link(owner, Slot.ANY, [made])
+        return frozenset([made])
+    paths = {str(owner.info) for owner in me}
+    if any(path.startswith("random.") for path in paths):
+        elements = run.iterate(args.at(0), node)
+        return elements | run.fresh(node, "list", elements, tag="drawn")
+    kind = "array" if any(path.startswith("numpy.") for path in paths) else "any"
+    return frozenset([run.new(node, kind, "drawn")])
+
+
+def _frame_method(
+    run: "Interpreter", me: Points, name: str, args: "Arguments", node: ast.AST
+) -> Points:
+    if name in library.section("methods")["frame_changers"]:
+        run.mutate(me)
+        return _views(run, me) if name == "pop" else EMPTY
+    if library.method("atoms", name):
+        return EMPTY
+    if name == "pipe":
+        return run.call(args.at(0), _arguments([me, *args.positions[1:]]), node)
+    copies = args.flags.get("copy", args.flags.get("deep", True)) is True
+    if library.method("views", name) or not copies:
+        return _views(run, me, "array" if name in {"values", "to_numpy"} else "")
+    return frozenset([run.new(node, "frame", "made frame", "made")])
+
+
+def _array_method(
+    run: "Interpreter", me: Points, name: str, args: "Arguments", node: ast.AST
+) -> Points:
+    if name in library.section("methods")["array_changers"]:
+        run.mutate(me)
+        return EMPTY
+    if library.method("atoms", name):
+        return EMPTY
+    if library.method("views", name) or args.flags.get("copy") is False:
+        return _views(run, me)
+    return frozenset([run.new(node, "array", "made array", "made")])
+
+
+def _tensor_method(
+    run: "Interpreter", me: Points, name: str, args: "Arguments", node: ast.AST
+) -> Points:
+    others = run.kinds(args.every(), "tensor")
+    if name == "backward":
+        run.mutate(run.heap.reach(me), Certainty.MAY)
+        return EMPTY
+    if name.endswith("_") and not name.endswith("__"):
+        run.mutate(me)
+        for owner in me:
+            run.heap.link(owner, Slot.ORIGIN, others)
+        return me
+    if name in {"item", "tolist", "size", "dim", "numel"} or library.method("atoms", name):
+        return EMPTY
+    if name == "numpy" or library.method("views", name):
+        return _views(run, me, "array" if name == "numpy" else "")
+    made = run.new(node, "tensor", "made tensor", "made")
+    run.heap.link(made, Slot.ORIGIN, me | others)
+    return frozenset([made]) | (me if library.method("same", name) else EMPTY)
+
+
+def _any_method(  # noqa: C901  one case for each kind of method
+    run: "Interpreter", me: Points, name: str, args: "Arguments", node: ast.AST
+) -> Points:
+    contents = run.heap.reach(me, Sight.CONTENTS)
+    hand(run, me, node)
+    known = library.method("changers", name)
+    if known or (name.endswith("_") and not name.endswith("__")):
+        run.mutate(me)
+        inner = [one for one in contents if one.kind in {"any", "instance", "tensor"}]
+        run.mutate(frozenset(inner) - me, Certainty.MAY)
+        if name == "backward":
+            run.mutate(run.heap.reach(me), Certainty.MAY)
+            return EMPTY
+    elif library.method("same", name):
+        run.mutate(me, Certainty.MAY)
+    elif not library.method("readers", name):
+        guess(run, me | args.every())
+    if library.method("atoms", name):
+        return EMPTY
+    if library.method("same", name) and name != "train":
+        if all(str(owner.info).startswith("sklearn.") for owner in me):
+            return me
+        made = run.new(node, "any", "same")
+        run.heap.link(made, Slot.ORIGIN, me)
+        return me | {made}
+    if known and not library.method("fresh", name):
+        return EMPTY
+    made = run.new(node, "any", "result")
+    if library.method("parts", name):
+        run.heap.link(made, Slot.ANY, me)
+    elif not library.method("fresh", name):
+        run.heap.link(made, Slot.ORIGIN, me)
+    return frozenset([made])
+
+
+Handler = Callable[["Interpreter", Points, str, "Arguments", ast.AST], Points]
+_METHODS_OF: dict[str, Handler] = {
+    "volatile": _volatile_method,
+    "frame": _frame_method,
+    "array": _array_method,
+    "tensor": _tensor_method,
+}
+
+
+# Methods of lists, dicts, sets, tuples and iterators
+
+
+def merge(run: "Interpreter", made: Obj, source: Points, node: ast.AST) -> None:
+    """A dict gets all that mappings hold."""
+    for one in source:
+        if one.kind == "dict":
+            for key, points in list(one.fields.items()):
+                if not isinstance(key, tuple) and key is not Slot.FACTORY:
+                    run.heap.link(made, key, points)
+        else:
+            run.heap.link(made, Slot.ANY, run.read([one]))
+            run.heap.link(made, Slot.KEYS, run.iterate(run.kinds([one], "any", "vars"), node))
+
+
+def _container_method(  # noqa: C901, PLR0911, PLR0912, PLR0915  one case for each kind of method
+    run: "Interpreter", owner: Obj, name: str, args: "Arguments", node: ast.AST
+) -> Points:
+    me = frozenset([owner])
+    every, first = args.every(), args.at(0)
+    key = args.constant(0)
+    if not isinstance(key, str | int | float | bytes) or (isinstance(key, int) and key < 0):
+        key = Slot.ANY
+    if owner.kind != "dict" and isinstance(key, int):
+        key = Slot.ANY
+    if name in _SHIFTERS:
+        run.shift(me)
+    if name in _ADDERS:
+        new = args.positions[-1] if args.positions else args.star
+        run.write(me, Slot.ANY, new)
+        if owner.kind in {"set", "any"}:
+            run.identity(run.kinds(new, "instance", "function", "class", "tuple", "sentinel"))
+        return EMPTY
+    if name in _EXTENDERS:
+        _extend(run, owner, args, node)
+        return EMPTY
+    if name == "setdefault":
+        run.write(me, key, args.at(1), first)
+        return run.read(me, key)
+    if name == "get":
+        run.identity(run.kinds(first, "instance", "function", "class", "tuple", "sentinel"))
+        return run.read(me, key) | (args.at(1) if len(args.positions) > 1 else EMPTY)
+    if name in _TAKERS:
+        run.mutate(me)
+        got = run.read(me, key if owner.kind in {"dict", "vars"} else Slot.ANY)
+        got |= args.at(1) if len(args.positions) > 1 else EMPTY
+        keys = frozenset(owner.fields.get(Slot.KEYS, EMPTY))
+        if name == "popitem":
+            return run.fresh(node, "tuple", got | keys, tag=name)
+        return got | (keys if owner.kind == "set" else EMPTY)
+    if name in _CLEARERS:
+        run.mutate(me)
+        held = run.read(me)
+        if name in {"remove", "discard"}:
+            run.identity(first | held)
+        if by := args.keywords.get("key"):
+            run.call(by, _arguments([held]), node, maybe=True)
+        elif name == "sort":
+            run.method(held, "__lt__", _arguments([held]), node)
+        return EMPTY
+    if name in _SET_OPERATIONS:
+        others = (run.iterate(points, node) for points in args.positions)
+        return run.fresh(node, "set", run.read(me).union(*others), tag=name)
+    if name in _ITERATORS:
+        mode = name if name in {"values", "items"} else "same"
+        return iterator(run, node, mode, [me])
+    if name == "copy":
+        return copied(run, me, node)
+    if name == "most_common":
+        pair = run.fresh(node, "tuple", run.iterate(me, node), tag="pair")
+        return run.fresh(node, "list", pair, tag="pairs")
+    if name in {"index", "count"}:
+        run.identity(first | run.read(me))
+        return EMPTY
+    if name == "_replace":
+        made = run.fresh(node, "tuple", run.read(me) | every, tag=name)
+        for one in made:
+            run.heap.link(one, Slot.CLASS, owner.fields.get(Slot.CLASS, ()))
+        return made
+    if name == "_asdict":
+        return run.fresh(node, "dict", run.read(me), tag=name)
+    if name in {"__next__", "send"}:
+        return run.iterate(me, node)
+    if name in {"__getitem__", "__iter__"}:
+        return run.read(me)
+    if name.startswith("__") or library.method("readers", name) or owner.kind == "tuple":
+        attributes = owner.fields.get(name, EMPTY)
+        run.show(every, node)
+        return frozenset(attributes)
+    guess(run, me | every)
+    return frozenset([run.new(node, "any", "result")]) | run.read(me)
+
+
+def _extend(run: "Interpreter", owner: Obj, args: "Arguments", node: ast.AST) -> None:
+    me = frozenset([owner])
+    mapping = owner.kind in {"dict", "any", "vars"}
+    for points in [*args.positions, args.star]:
+        maps = run.kinds(points, "dict", "vars", "any")
+        elements = run.iterate(points, node)
+        if mapping and owner.kind == "dict":
+            run.mutate(me)
+            merge(run, owner, run.kinds(points, "dict", "vars"), node)
+        found = elements | run.read(run.kinds(maps, "vars", "any"))
+        if mapping:
+            found |= run.iterate(run.kinds(elements, *CONTAINERS), node)
+        else:
+            found |= run.read(run.kinds(maps, "dict"))
+        if run.kinds(points, "dict") and mapping:
+            found -= elements
+        run.write(me, Slot.ANY, found, run.iterate(maps, node) if mapping else EMPTY)
+        if owner.kind in {"set", "any"}:
+            run.identity(run.kinds(elements, "instance"))
+    for name, points in args.keywords.items():
+        run.write(me, name, points)
+
+
+def copied(run: "Interpreter", objects: Points, node: ast.AST) -> Points:
+    """Shallow copies."""
+    found: set[Obj] = set()
+    for one in objects:
+        if one.kind in {"function", "class", "tuple", "module", "path", "method"}:
+            found.add(one)
+            continue
+        kind = "dict" if one.kind == "vars" else one.kind
+        if one.site == (node, "copy"):  # a copy of the same copy, in a loop
+            found.add(one)
+            continue
+        made = run.heap.at((node, "copy", one, run.context), kind, one.info)
+        made.site = node, "copy"
+        if one.kind == "vars":
+            run.heap.link(made, Slot.ANY, run.read([one]))
+        else:
+            for name, points in list(one.fields.items()):
+                if name is not Slot.MEMORY:
+                    run.heap.link(made, name, points)
+            if one.kind == "any":
+                run.heap.link(made, Slot.ANY, run.part(one, Slot.ANY))
+        found.add(made)
+    return frozenset(found)
+
+
+def _deep_copy(run: "Interpreter", objects: Points, node: ast.AST) -> Points:
+    code = {"function", "class", "module", "path", "method"}
+    made = {
+        one: one
+        if one.kind in code or one.site == (node, "deep")
+        else run.heap.at((node, "deep", one, run.context), one.kind, one.info)
+        for one in sorted(run.heap.reach(objects))
+    }
+    for one, copy in made.items():
+        if copy is not one:
+            copy.site = node, "deep"
+            for name, points in list(one.fields.items()):
+                run.heap.link(copy, name, [made.get(each, each) for each in points])
+    return frozenset(made[one] for one in objects)
+
+
+# Functions that are built in
+
+
+def _arguments(positions: Iterable[Points] = ()) -> "Arguments":
+    from kale_tag.analysis.interpreter import Arguments  # noqa: PLC0415  each needs the other
+
+    return Arguments([*positions])
+
+
+def _elements(run: "Interpreter", args: "Arguments", node: ast.AST) -> Points:
+    found = [run.iterate(points, node) for points in args.positions]
+    return EMPTY.union(*found, args.star, run.iterate(args.star, node))
+
+
+def _keyed(run: "Interpreter", values: Points, args: "Arguments", node: ast.AST) -> Points:
+    """Values are compared."""
+    if by := args.keywords.get("key"):
+        run.call(by, _arguments([values]), node, maybe=True)
+    else:
+        run.method(values, "__lt__", _arguments([values]), node)
+        run.method(values, "__gt__", _arguments([values]), node)
+    return values
+
+
+def _list(run: "Interpreter", args: "Arguments", node: ast.AST) -> Points:
+    return run.fresh(node, "list", _keyed(run, _elements(run, args, node), args, node), tag="list")
+
+
+def _set(run: "Interpreter", args: "Arguments", node: ast.AST) -> Points:
+    return run.fresh(node, "set", _elements(run, args, node), tag="set")
+
+
+def _tuple(run: "Interpreter", args: "Arguments", node: ast.AST) -> Points:
+    return run.fresh(node, "tuple", _elements(run, args, node), tag="tuple")
+
+
+def _dict(run: "Interpreter", args: "Arguments", node: ast.AST) -> Points:
+    return _mapping(run, args, node, "dict")
+
+
+def _chain_map(_: "Interpreter", args: "Arguments", __: ast.AST) -> Points:
+    return EMPTY.union(args.star, *args.positions)
+
+
+def _defaultdict(run: "Interpreter", args: "Arguments", node: ast.AST) -> Points:
+    rest = _arguments(args.positions[1:])
+    rest.keywords, rest.rest = args.keywords, args.rest
+    made = _mapping(run, rest, node, "dict")
+    for one in made:
+        run.heap.link(one, Slot.FACTORY, args.at(0))
+    return made
+
+
+def _counter(run: "Interpreter", args: "Arguments", node: ast.AST) -> Points:
+    keys = _elements(run, args, node)
+    return run.fresh(node, "dict", EMPTY, keys, tag="counter")
+
+
+def _mapping(run: "Interpreter", args: "Arguments", node: ast.AST, tag: str) -> Points:
+    made = run.new(node, "dict", tag)
+    sources = EMPTY.union(args.star, *args.positions)
+    maps = run.kinds(sources, "dict", "vars", "any")
+    merge(run, made, maps, node)
+    pairs = run.iterate(sources - maps, node)
+    keys = EMPTY.union(run.iterate(maps, node), *(run.read([one], 0) for one in pairs))
+    run.heap.link(made, Slot.ANY, EMPTY.union(*(run.read([one], 1) for one in pairs)) | args.rest)
+    if keys:
+        run.heap.link(made, Slot.KEYS, keys)
+        run.identity(run.kinds(keys, "instance", "function", "class", "tuple", "sentinel"))
+    for name, points in args.keywords.items():
+        run.heap.link(made, name, points)
+    return frozenset([made])
+
+
+def _extreme(run: "Interpreter", args: "Arguments", node: ast.AST) -> Points:
+    one = len(args.positions) == 1 and not args.star
+    values = _elements(run, args, node) if one else EMPTY.union(args.star, *args.positions)
+    return _keyed(run, values, args, node) | args.keywords.get("default", EMPTY)
+
+
+def _same(run: "Interpreter", args: "Arguments", node: ast.AST) -> Points:
+    return iterator(run, node, "same", [args.at(0)])
+
+
+def _zip(run: "Interpreter", args: "Arguments", node: ast.AST) -> Points:
+    if args.star:
+        return iterator(run, node, "mixed", [*args.positions, args.star, run.read(args.star)])
+    return iterator(run, node, "tuple", args.positions)
+
+
+def _enumerate(run: "Interpreter", args: "Arguments", node: ast.AST) -> Points:
+    return iterator(run, node, "tuple", [EMPTY, args.at(0)])
+
+
+def _mixed(run: "Interpreter", args: "Arguments", node: ast.AST) -> Points:
+    return iterator(run, node, "mixed", [*args.positions, args.star])
+
+
+def _map(run: "Interpreter", args: "Arguments", node: ast.AST) -> Points:
+    return iterator(run, node, "map", [*args.positions[1:], args.star], args.at(0))
+
+
+def _filter(run: "Interpreter", args: "Arguments", node: ast.AST) -> Points:
+    return iterator(run, node, "filter", args.positions[1:], args.at(0))
+
+
+def _chain(run: "Interpreter", args: "Arguments", node: ast.AST) -> Points:
+    return iterator(run, node, "same", [*args.positions, run.read(args.star), args.star])
+
+
+def _flat(run: "Interpreter", args: "Arguments", node: ast.AST) -> Points:
+    return iterator(run, node, "flat", args.positions)
+
+
+def _next(run: "Interpreter", args: "Arguments", node: ast.AST) -> Points:
+    others = args.at(1) if len(args.positions) > 1 else EMPTY
+    opaque = run.kinds(args.at(0), "any")
+    run.mutate(opaque)
+    method = run.method(args.at(0), "__next__", _arguments(), node)
+    rest = frozenset(one for one in args.at(0) if one.kind != "instance")
+    return run.iterate(rest, node) | method | others
+
+
+def _sum(run: "Interpreter", args: "Arguments", node: ast.AST) -> Points:
+    elements = run.iterate(args.at(0), node)
+    start = args.at(1) if len(args.positions) > 1 else args.keywords.get("start", EMPTY)
+    found = run.method(elements, "__add__", _arguments([elements]), node)
+    found |= run.method(elements, "__radd__", _arguments([elements]), node)
+    return found | (run.combine(node, elements, start) if elements else EMPTY) | start
+
+
+def _getattr(run: "Interpreter", args: "Arguments", node: ast.AST) -> Points:
+    others = args.at(2) if len(args.positions) > 2 else EMPTY
+    attr = args.constant(1)
+    if isinstance(attr, str):
+        return run.attribute(args.at(0), attr, node) | others
+    found = run.read(args.at(0))
+    for one in args.at(0):
+        for class_ in run.heap.reach(one.fields.get(Slot.CLASS, ()), Sight.CONTENTS):
+            for name in [name for name in class_.fields if isinstance(name, str)]:
+                found |= run.attribute(frozenset([one]), name, node)
+    return found | others
+
+
+def _setattr(run: "Interpreter", args: "Arguments", _: ast.AST) -> Points:
+    attr = args.constant(1)
+    run.write(args.at(0), attr, args.at(2))
+    return EMPTY
+
+
+def _delattr(run: "Interpreter", args: "Arguments", _: ast.AST) -> Points:
+    run.mutate(args.at(0))
+    return EMPTY
+
+
+def _vars(run: "Interpreter", args: "Arguments", node: ast.AST) -> Points:
+    if args.positions:
+        return run.vars_of(args.at(0), node)
+    return frozenset([run.new(node, "any", "names")])
+
+
+def _identity(run: "Interpreter", args: "Arguments", node: ast.AST) -> Points:
+    run.observe(args.at(0))
+    run.identity(args.at(0))
+    run.method(args.at(0), "__hash__", _arguments(), node)
+    return EMPTY
+
+
+def _type(run: "Interpreter", args: "Arguments", node: ast.AST) -> Points:
+    if len(args.positions) > 1:
+        made = run.new(node, "class", "type", "type")
+        for one in args.at(2):
+            for name, points in list(one.fields.items()):
+                run.heap.link(made, name, points)
+        run.heap.link(made, Slot.BASES, run.read(args.at(1)))
+        return frozenset([made])
+    return EMPTY.union(*(one.fields.get(Slot.CLASS, EMPTY) for one in args.at(0)))
+
+
+def _partial(run: "Interpreter", args: "Arguments", node: ast.AST) -> Points:
+    made = run.new(node, "partial", "partial")
+    made.info = max(len(args.positions) - 1, 0)
+    run.heap.link(made, Slot.FUNC, args.at(0))
+    for number, points in enumerate(args.positions[1:]):
+        run.heap.link(made, (Slot.ARGUMENT, number), points)
+    for name, points in args.keywords.items():
+        run.heap.link(made, (Slot.ARGUMENT, name), points)
+    return frozenset([made])
+
+
+def _reduce(run: "Interpreter", args: "Arguments", node: ast.AST) -> Points:
+    elements = run.iterate(args.at(1), node)
+    found = elements | (args.at(2) if len(args.positions) > 2 else EMPTY)
+    for _ in range(9):
+        grown = found | run.call(args.at(0), _arguments([found, elements]), node, maybe=True)
+        if grown == found:
+            break
+        found = grown
+    return found
+
+
+def _copy(run: "Interpreter", args: "Arguments", node: ast.AST) -> Points:
+    return copied(run, args.at(0), node)
+
+
+def _namedtuple(run: "Interpreter", args: "Arguments", node: ast.AST) -> Points:
+    fields: list[str] = []
+    names = args.constant(1)
+    if isinstance(names, str):
+        fields = names.replace(",", " ").split()
+    elif isinstance(node, ast.Call) and len(node.args) > 1:
+        given = node.args[1]
+        if isinstance(given, ast.List | ast.Tuple):
+            fields = [str(one.value) for one in given.elts if isinstance(one, ast.Constant)]
+    return frozenset([run.new(node, "class of tuples", "namedtuple", tuple(fields))])
+
+
+def _wraps(run: "Interpreter", _: "Arguments", __: ast.AST) -> Points:
+    made = run.heap.at(("path", "functools.wraps()"), "path", "functools.wraps()")
+    return frozenset([made])
+
+
+def _first(_: "Interpreter", args: "Arguments", __: ast.AST) -> Points:
+    return args.at(0)
+
+
+def _any(run: "Interpreter", args: "Arguments", node: ast.AST) -> Points:
+    run.truth(_elements(run, args, node), node)
+    return EMPTY
+
+
+Builtin = Callable[["Interpreter", "Arguments", ast.AST], Points]
+_BUILTIN: dict[str, Builtin] = {
+    "list": _list,
+    "sorted": _list,
+    "deque": _list,
+    "set": _set,
+    "frozenset": _set,
+    "tuple": _tuple,
+    "dict": _dict,
+    "OrderedDict": _dict,
+    "ChainMap": _chain_map,
+    "defaultdict": _defaultdict,
+    "Counter": _counter,
+    "max": _extreme,
+    "min": _extreme,
+    "reversed": _same,
+    "iter": _same,
+    "islice": _same,
+    "cycle": _same,
+    "repeat": _chain,
+    "tee": _mixed,
+    "takewhile": _filter,
+    "dropwhile": _filter,
+    "zip": _zip,
+    "zip_longest": _zip,
+    "enumerate": _enumerate,
+    "product": _mixed,
+    "combinations": _mixed,
+    "permutations": _mixed,
+    "pairwise": _mixed,
+    "groupby": _mixed,
+    "accumulate": _same,
+    "starmap": _map,
+    "map": _map,
+    "filter": _filter,
+    "chain": _chain,
+    "itertools.chain.from_iterable": _flat,
+    "next": _next,
+    "sum": _sum,
+    "getattr": _getattr,
+    "setattr": _setattr,
+    "delattr": _delattr,
+    "vars": _vars,
+    "globals": _vars,
+    "locals": _vars,
+    "id": _identity,
+    "hash": _identity,
+    "type": _type,
+    "partial": _partial,
+    "reduce": _reduce,
+    "copy.copy": _copy,
+    "namedtuple": _namedtuple,
+    "wraps": _wraps,
+    "functools.wraps()": _first,
+    "any": _any,
+    "all": _any,
+    "cast": lambda _, args, __: args.at(1),
+}
+"""What calls of these do; those of `_OWN` by their last name, too."""

@@ -1,481 +1,659 @@
-"""Which step is the producer of each variable that a step uses.
+"""Which step produces each variable that a step uses: reaching definitions over the graph of steps.
 
-The value that a step sees is the one the notebook has there: that of the last step before it which
-binds or changes the variable. *Before* is what `prev` says. Where calls may change an object (see
-`calls`), the step that calls is taken to be the producer as long as no other may be it.
+The abstract run goes over the whole notebook in its own order. What a step sees of a variable is
+what the notebook has there, so its producer is the last step that defines it: binds it, or may
+mutate an object that it reaches. `prev` says whether that step can deliver.
 
-Variables that may share an object travel together: a step that may change one of them saves all of
-them again (see `sharing`).
+Variables that reach a common object are one class if the step or a later one mutates that object or
+looks at its identity. A class comes from one step, in one file.
 """
 
-import builtins
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from kale_tag.analysis import errors
-from kale_tag.analysis.calls import Change
-from kale_tag.analysis.effects import Callables
-from kale_tag.analysis.model import Block, Body, Import, Read, Spot
-from kale_tag.analysis.sharing import alter_together, note_sharer, wanted_names
-from kale_tag.analysis.units import Carriers, Changers, Unit
+from kale_tag.analysis.facts import Facts, read_facts
+from kale_tag.analysis.heap import EMPTY, Heap, Obj, Points, Sight
+from kale_tag.analysis.interpreter import BUILTINS, PROVIDED, Events, Interpreter
+from kale_tag.analysis.model import Certainty, Import, Read, Spot, names_in
+from kale_tag.analysis.names import Names
+from kale_tag.analysis.source import Parsed
 from kale_tag.kale.pipeline import Parameter
 
 if TYPE_CHECKING:
     from kale_tag.diagnostics import Diagnostic
 
-# Names that came with Python 3.12 to 3.14 or may be taken away again, so that the result does not
-# depend on the Python that compiles.
-_LATER = frozenset(
-    ["PythonFinalizationError", "BaseExceptionGroup", "ExceptionGroup", "WindowsError"]
-)
+OUTSIDE = -1
+"""The producer of what a shared cell, a parameter or the notebook around gives."""
 
-BUILTINS = (
-    frozenset(dir(builtins))
-    | _LATER
-    | {"__name__", "__doc__", "__spec__", "__loader__", "__package__", "__annotations__"}
-    | {"__builtins__", "copyright", "credits", "exit", "license", "quit"}
-) - {"_"}
-"""Names of Python itself, of any version."""
 
-PROVIDED = frozenset(["display", "get_ipython"])
-"""Names that IPython has and `step_runtime.py` provides."""
+@dataclass(slots=True, eq=False)
+class Unit:
+    """A step, or a reference to another notebook (*inner*), in an order in which they can run.
 
-IMMUTABLE = frozenset(["int", "float", "str", "bool"])
+    *before* has the bits of the units that end before it starts. What is found out: *events* is
+    what its code does, *bound* are the names that it binds for certain. *ins* maps a variable to
+    the number of the unit that produces it, `OUTSIDE` for what comes from the notebook around;
+    *outs*, *parameters* and *metrics* are names, *carried* imports of other steps that it has to
+    repeat, *used* all names that it needs, of whatever kind; *together* are the classes of *outs*.
+    """
+
+    name: str
+    cells: Sequence[Parsed]
+    before: int
+    inner: "Dataflow | None" = None
+    facts: Facts = field(default_factory=Facts)
+    events: Events = field(default_factory=Events)
+    by_cell: list[Events] = field(default_factory=list)
+    bound: set[str] = field(default_factory=set)
+    began: int = 0
+    ins: dict[str, int] = field(default_factory=dict)
+    outs: set[str] = field(default_factory=set)
+    parameters: set[str] = field(default_factory=set)
+    metrics: list[str] = field(default_factory=list)
+    carried: dict[str, Import] = field(default_factory=dict)
+    together: list[set[str]] = field(default_factory=list)
+    kept: set[str] = field(default_factory=set)  # variables that it must have at its end
+
+    @property
+    def used(self) -> set[str]:
+        """All names that it needs, of whatever kind."""
+        return self.events.used
+
+    def certainty(self, objects: Iterable[Obj]) -> Certainty:
+        """How sure it is that the unit mutates one of *objects*."""
+        mutated = self.events.mutated
+        return max((mutated.get(one, Certainty.NONE) for one in objects), default=Certainty.NONE)
+
+
+@dataclass(frozen=True, slots=True)
+class Binding:
+    """A unit binds a variable."""
+
+    number: int
+    points: Points
+    certain: bool
+
+
+@dataclass(slots=True)
+class Entry:
+    """What a variable is where a unit starts: the units that may have bound it, as bits."""
+
+    points: Points
+    binders: int = 0
+    certain: int = 0
+    outside: bool = False  # it may be what shared cells, parameters or the notebook around have
 
 
 class Dataflow:
     """The variables of one notebook."""
 
     def __init__(
-        self, shared: Block, parameters: Mapping[str, Parameter], modules: Mapping[str, str]
+        self,
+        shared: Sequence[Parsed],
+        parameters: Mapping[str, Parameter],
+        modules: Mapping[str, str],
+        units: Sequence[Unit],
     ) -> None:
-        """Start without units."""
+        """Start with nothing run."""
         self.shared = shared
-        self.shared_carriers = Carriers(shared.values)
-        self.shared_bodies = {body for value in shared.values.values() for body in value.bodies}
         self.parameters = dict(parameters)
         self.modules = modules
-        self.units: list[Unit] = []
-        self.starred: list[int] = []  # units with an `import *`
-        self.changers: dict[str, Changers] = {}
-        self.wanted: set[str] = set()
-        self.rebinders: dict[str, int] = {}  # the units, as bits, after which it is another object
-        self.sharers: dict[str, list[int]] = {}  # units after which a variable may share an object
-        self.callables = Callables([shared])
-        self.diagnostics: list[Diagnostic] = []
-        self.free: dict[str, list[tuple[int, Read, str]]] = {}
-        self.outer: tuple[Dataflow, int] | None = None
-        self.from_outside: dict[str, list[Body]] = {}
-        for name in shared.called:
-            for body in self.shared_carriers.bodies(name):
-                shared.maybe |= body.binds.keys() - shared.bound
-
-    def solve(self, units: Iterable[Unit]) -> None:
-        """Finds what each unit takes and gives; what nobody gives is left in `free`."""
         self.units = list(units)
-        self.starred = [n for n, one in enumerate(self.units) if _star_of(one.block)]
-        self.callables = Callables([self.shared, *(unit.block for unit in self.units)])
-        self.wanted = wanted_names([self.shared, *(unit.block for unit in self.units)])
-        self._shared_needs()
+        self.facts = read_facts(shared)
+        for unit in self.units:
+            unit.facts = read_facts(unit.cells)
+            for cell in unit.cells:  # functions that nothing calls are in the code, too
+                unit.events.used.update(names_in(cell.tree))
+        self.events = Events()  # of the shared cells
+        self.by_cell: list[Events] = []
+        self.names = Names()
+        self.bindings: dict[str, list[Binding]] = {}
+        self.given: dict[str, Points] = {}  # by shared cells and parameters
+        self.mutated: dict[Certainty, dict[Obj, int]] = {one: {} for one in Certainty}
+        self.observed: dict[Obj, int] = {}
+        self.later: list[int] = []
+        self.diagnostics: list[Diagnostic] = []
+        self.free: dict[str, list[tuple[int, Read]]] = {}
+        self.outer: tuple[Dataflow, int] | None = None
+        self.conflicts: dict[tuple[int, str], Diagnostic] = {}
+        self.heap = Heap()
+        self.run: Interpreter | None = None
+        self.metrics: list[str] = []  # variables whose values are reported
+
+    # The abstract run
+
+    def analyse(self) -> None:
+        """Run the notebook, and find the producers of all variables."""
+        run = Interpreter(self.heap)
+        self.run_in(run)
+        self.heap.index({*self.mutated[Certainty.GUESS], *self.observed, *run.definitions})
+        self.check_shared()
+        self.solve({})
+        self.diagnostics += [self.conflicts[key] for key in sorted(self.conflicts)]
+
+    def run_in(self, run: Interpreter) -> None:
+        """Run the cells of this notebook, alone or where another refers to it."""
+        self.heap, self.run = run.heap, run
+        names, heap = self.names, run.heap
+        heap.clock += 1
+        for name, parameter in self.parameters.items():
+            kinds = {"list": "list", "dict": "dict"}
+            kind = kinds.get(str(parameter.type))
+            made = [heap.at(("parameter", self.modules_key, name), kind)] if kind else []
+            names.values[name] = frozenset(made)
+        self.by_cell = run.run(self.shared, names)
+        for events in self.by_cell:
+            self.events.add_all(events, set())
+        names.own.clear()
+        definitions = set(run.definitions)
+        names.bound.clear()
+        self.given = dict(names.values)
+        late = self._late_cells()
         for number, unit in enumerate(self.units):
-            if unit.inner is not None:
-                unit.changes, unit.binds = unit.inner.summary()
-                for name, read in unit.inner.open_reads().items():
-                    self.need(number, name, read, "")
+            for name in late.get(number, ()):
+                self._bind(name, Binding(OUTSIDE, self.given.get(name, EMPTY), True))
+                names.values[name] = self.given.get(name, EMPTY)
+            heap.clock += 1
+            unit.began = heap.clock
+            if unit.inner is None:
+                unit.by_cell = run.run(unit.cells, names)
+                for events in unit.by_cell:
+                    unit.events.add_all(events, set())
             else:
-                self._run(number)
-            for name, change in unit.changes.items():
-                self.note_change(number, unit, name, change)
-            note_sharer(self, number)
+                self._run_inner(unit, run)
+            unit.bound = names.bound
+            for name in unit.events.binds:
+                certain = name in unit.bound
+                self._bind(name, Binding(number, names.values.get(name, EMPTY), certain))
+            names.bound = set()
+            names.own = set()
+        for one in list(run.definitions):
+            if one not in definitions:
+                del run.definitions[one]
+        self._index()
+
+    @property
+    def modules_key(self) -> int:
+        """What tells the objects of this notebook from those of others."""
+        return id(self)
+
+    def _bind(self, name: str, binding: Binding) -> None:
+        self.bindings.setdefault(name, []).append(binding)
+
+    def _run_inner(self, unit: Unit, run: Interpreter) -> None:
+        inner = unit.inner
+        assert inner is not None
+        run.notebooks.append((self.names, unit.events))
+        inner.run_in(run)
+        run.notebooks.pop()
+        for one in inner.units:
+            for name, spot in one.events.binds.items():
+                if name not in one.facts.imports:
+                    points = inner.names.values.get(name, EMPTY)
+                    self.names.put(name, points, bound=any(name in u.bound for u in inner.units))
+                    unit.events.binds[name] = spot
+
+    def _late_cells(self) -> dict[int, list[str]]:
+        """What shared cells that stand below a step bind, by the first unit below them."""
+        found: dict[int, list[str]] = {}
+        starts = [(unit.cells[0].code.cell, n) for n, unit in enumerate(self.units) if unit.cells]
+        for cell in self.shared:
+            at = cell.code.cell
+            below = [number for start, number in starts if start > at]
+            if any(start < at for start, _ in starts) and below:
+                names = read_facts([cell])
+                bound = {name for name, spot in self.events.binds.items() if spot.cell is cell}
+                first = min(below)
+                found.setdefault(first, []).extend(sorted(bound - set(names.imports)))
+        return found
+
+    def _index(self) -> None:
+        """Which units mutate and observe each object, as bits; and which run after each."""
         for number, unit in enumerate(self.units):
-            self._trailing(number, unit)
+            bit = 1 << number
+            for one, certainty in unit.events.mutated.items():
+                for level in Certainty:
+                    if level <= certainty:
+                        bits = self.mutated[level]
+                        bits[one] = bits.get(one, 0) | bit
+            for one in unit.events.observed:
+                self.observed[one] = self.observed.get(one, 0) | bit
+        self.later = [1 << number for number in range(len(self.units))]
+        for number in range(len(self.units) - 1, -1, -1):
+            before = self.units[number].before
+            while before:
+                low = before & -before
+                self.later[low.bit_length() - 1] |= 1 << number
+                before ^= low
 
-    def note_change(self, number: int, unit: Unit, name: str, change: Change) -> None:
-        """The unit may change *name*."""
-        changers = self.changers.setdefault(name, Changers())
-        bit = 1 << number
-        for level in Change:
-            if change >= level:
-                changers.at_least[level] |= bit
-        if name in unit.binds:
-            value = unit.block.values.get(name)
-            changers.binders |= bit
-            changers.inert |= bit if value is not None and value.inert else 0
-            changers.importers |= bit if _imported(unit.block, name) else 0
-
-    def _run(self, number: int) -> None:
-        unit = self.units[number]
-        block = unit.block
-        changed = self.callables.changes(block.effects)
-        unit.changes = {name: change for name, change in changed.items() if "@" not in name}
-        unit.changes = {name: change for name, change in unit.changes.items() if change}
-        unit.altered |= unit.changes.keys()
-        unit.binds = dict(block.binds)
-        for name in block.binds.keys() | block.deleted.keys():
-            unit.changes[name] = Change.SURE
-        unit.used |= set(block.uses)
-        for name, read in block.reads.items():
-            self.need(number, name, read, "")
-        for name in block.uses:
-            self._use(number, name)
-        alter_together(self, number)
-
-    def _shared_needs(self) -> None:
+    def check_shared(self) -> None:
         """What the shared cells need when they run: parameters, which every step then takes."""
-        shared, seen = self.shared, set()
-        todo = list(shared.reads.items())
-        for name in shared.uses:
-            for body in self.shared_carriers.bodies(name):
-                todo += [(one, Read(read.spot, False)) for one, read in body.reads.items()]
-        while todo:
-            name, read = todo.pop()
-            if name in seen:
+        for unit in self.units:
+            if unit.inner is None:
+                unit.parameters |= self.events.uses.keys() & self.parameters.keys()
+            else:
+                unit.inner.check_shared()
+                self.diagnostics += unit.inner.diagnostics
+                unit.inner.diagnostics = []
+        for name, read in self.events.uses.items():
+            if not read.sure or name in self.parameters or self.facts.stars:
                 continue
-            seen.add(name)
-            if name in self.parameters:
-                for unit in self.units:
-                    if unit.inner is None:
-                        unit.parameters.add(name)
-            elif read.sure and not shared.stars:
-                self._shared_needs_step(name, read)
-            for body in self.shared_carriers.bodies(name):
-                todo += [(one, Read(own.spot, False)) for one, own in body.reads.items()]
+            step = next((one.name for one in self.units if name in one.events.binds), None)
+            bound = name in self.events.binds
+            if (step and bound) or not (bound or name in BUILTINS or name in PROVIDED):
+                self.diagnostics.append(errors.shared_needs(name, read, step))
 
-    def _shared_needs_step(self, name: str, read: Read) -> None:
-        step = next((one.name for one in self.units if name in one.block.binds), None)
-        from_step = step and name in self.shared.bound and not read.late  # `x = x + 1`
-        if from_step or not self._at_hand(name):
-            self.diagnostics.append(errors.shared_needs(name, read, step))
+    # Definitions
 
-    def _at_hand(self, name: str) -> bool:
-        shared = self.shared
-        return name in shared.bound or name in shared.maybe or name in BUILTINS or name in PROVIDED
+    def entry(self, name: str, number: int) -> Entry | None:
+        """What *name* is where the unit of that number starts; None if nothing binds it."""
+        found: Entry | None = None
+        for binding in reversed(self.bindings.get(name, ())):
+            if binding.number >= number and binding.number != OUTSIDE:
+                continue
+            if found is None:
+                found = Entry(binding.points)
+            if binding.number == OUTSIDE:
+                found.outside = True
+                return found
+            found.binders |= 1 << binding.number
+            if binding.certain:
+                found.certain |= 1 << binding.number
+                return found
+        if name in self.given:
+            found = found or Entry(self.given[name])
+            found.outside = True
+        elif found is not None and self._outside(name) is not None:
+            found.outside = True
+        elif found is None and (points := self._outside(name)) is not None:
+            found = Entry(points, outside=True)
+        return found
 
-    # What a unit needs
+    def _outside(self, name: str) -> Points | None:
+        """What the notebook around has there."""
+        if self.outer is None or name in self.facts.imports:
+            return None
+        flow, number = self.outer
+        entry = flow.entry(name, number)
+        return None if entry is None else entry.points
 
-    def need(self, number: int, name: str, read: Read, through: str) -> None:
-        """The unit uses *name*, if *through* is given in a function of that name."""
-        unit = self.units[number]
-        unit.used.add(name)
-        if self.callables.is_volatile(name) and unit.inner is None:
-            unit.changes[name] = max(Change.MAYBE, unit.changes.get(name, Change.NONE))
-            unit.block.touches.setdefault(name, read.spot)
-        if name in unit.sought and (unit.sought[name] or not read.sure):
-            return
-        unit.sought[name] = read.sure
-        if name in unit.ins or name in unit.parameters:
-            return
-        known_diagnostics = len(self.diagnostics)
-        producer = self.producer(name, unit.before, read, f"step `{unit.name}`")
-        if len(self.diagnostics) > known_diagnostics:
-            return
-        if producer is None:
-            self._not_given(number, name, read, through)
-        elif (repeated := _repeatable(self.units[producer].block, name)) and unit.inner is None:
-            unit.carried.setdefault(name, repeated)
-        elif name in (block := self.units[producer].block).deleted and name not in block.bound:
-            if read.sure and name not in BUILTINS:
-                by, spot = self.units[producer].name, block.deleted[name]
-                self.diagnostics.append(errors.deleted(name, unit.name, read, by, spot))
-        else:
-            unit.ins[name] = producer
-            self.give(producer, name)
-            bodies = list(self.bodies(producer, name))
-            unit.carriers.add(name, bodies)
-            if unit.inner is not None:
-                unit.inner.take(name, bodies)
+    def reach(self, points: Points, number: int, sight: Sight) -> set[Obj]:
+        """The objects that can be got from *points* where the unit starts."""
+        began = self.units[number].began if number < len(self.units) else self.heap.clock + 1
+        return self.heap.reach(points, sight, began)
 
-    def _not_given(self, number: int, name: str, read: Read, through: str) -> None:
-        """No unit before gives *name*: it is a parameter, shared, built in, or not to be had."""
-        unit = self.units[number]
-        if name in self.parameters:
-            unit.parameters.add(name)
-            if unit.inner is not None:
-                unit.inner.take_parameter(self.parameters[name])
-        elif name in self.from_outside:
-            unit.ins[name] = -1
-            unit.carriers.add(name, self.from_outside[name])
-        elif name in self.shared.values:
-            unit.carriers.add(name, self.shared_carriers.bodies(name))
-        elif name in self.shared.bound or name in unit.binds:
-            pass
-        elif self._at_hand(name) or not self._star(unit):
-            self._seek_outside(number, name, read, through)
+    def mutators(self, points: Points, number: int, level: Certainty) -> int:
+        """The units before that one which mutate what *points* reach, as bits."""
+        found = 0
+        strong = self.mutated[max(level, Certainty.MAY)]
+        for one in self.reach(points, number, Sight.ALL):
+            found |= strong.get(one, 0)
+        if level is Certainty.GUESS:
+            weak = self.mutated[Certainty.GUESS]
+            for one in self.reach(points, number, Sight.CONTENTS):
+                found |= weak.get(one, 0)
+        return found & ((1 << number) - 1)
 
-    def _seek_outside(self, number: int, name: str, read: Read, through: str) -> None:
-        if name in BUILTINS or name in PROVIDED or name in self.shared.maybe:
-            read = Read(read.spot, False)
-        self.free.setdefault(name, []).append((number, read, through))
+    def live(self, points: Points, number: int) -> set[Obj]:
+        """The objects that *points* reach, and that the unit or a later one mutates or compares."""
+        found: set[Obj] = set()
+        strong = [(self.mutated[Certainty.MAY], self.observed, self.later_of(number))]
+        weak = [(self.mutated[Certainty.GUESS], self.later_of(number))]
         if self.outer is not None:
-            outer, position = self.outer
-            outer.need(position, name, read, through)
+            flow, at = self.outer
+            later = flow.later[at] & ~(1 << at)
+            strong.append((flow.mutated[Certainty.MAY], flow.observed, later))
+            weak.append((flow.mutated[Certainty.GUESS], later))
+        for one in self.reach(points, number, Sight.ALL):
+            for mutated, observed, later in strong:
+                if (mutated.get(one, 0) | observed.get(one, 0)) & later:
+                    found.add(one)
+        for one in self.reach(points, number, Sight.CONTENTS):
+            for mutated, later in weak:
+                if mutated.get(one, 0) & later:
+                    found.add(one)
+        return found
+
+    def later_of(self, number: int) -> int:
+        """The unit of that number and those after it, as bits."""
+        return self.later[number] if number < len(self.units) else 0
+
+    # Producers
+
+    def solve(self, wanted: Mapping[str, Read]) -> dict[str, Read]:
+        """Finds what each unit takes and gives, if *wanted* are taken after the last one.
+
+        Returns what the units need of the notebook around this one.
+        """
+        outside: dict[str, Read] = {}
+        if wanted:
+            self._settle(len(self.units), dict(wanted), outside)
+        for name in self.metrics:
+            self._report(name)
+        for unit in self.units:
+            last = unit.facts.trailing
+            if last is not None and last in unit.events.binds and last not in unit.facts.imports:
+                unit.outs.add(last)
+                unit.kept.add(last)
+        for number in range(len(self.units) - 1, -1, -1):
+            unit = self.units[number]
+            needs = dict(unit.events.uses) if unit.inner is None else self._solve_inner(number)
+            for name in sorted(unit.kept - unit.bound):
+                needs.setdefault(name, self._read_for(unit, name))
+            self._settle(number, needs, outside)
+            if unit.inner is not None:
+                unit.inner.supplied(set(unit.ins), unit.parameters & set(self.parameters), self)
+            last = unit.facts.trailing
+            if last is not None and last in unit.ins:
+                unit.outs.add(last)
+        return outside
+
+    def _solve_inner(self, number: int) -> dict[str, Read]:
+        """The same for a notebook that is referred to; what it needs of this one."""
+        unit = self.units[number]
+        inner = unit.inner
+        assert inner is not None
+        inner.outer = self, number
+        needs = inner.solve({name: self._read_for(unit, name) for name in sorted(unit.outs)})
+        self.diagnostics += inner.diagnostics
+        for (_, name), diagnostic in inner.conflicts.items():
+            self.conflicts.setdefault((number, f"{unit.name} {name}"), diagnostic)
+        return needs
+
+    def _report(self, name: str) -> None:
+        """The last step that binds or changes a metric reports it."""
+        producer = self.end_producer(name)
+        if producer is None:
+            return
+        unit = self.units[producer]
+        unit.kept.add(name)
+        if unit.inner is None:
+            unit.metrics.append(name)
+        else:
+            unit.inner.metrics.append(name)
+
+    def end_producer(self, name: str) -> int | None:
+        """The unit that has the value of *name* when all is done."""
+        end = len(self.units)
+        entry = self.entry(name, end)
+        if entry is None:
+            return None
+        bits = entry.binders | self.mutators(entry.points, end, Certainty.GUESS)
+        return bits.bit_length() - 1 if bits else None
+
+    def _any_read(self, number: int, name: str) -> Read:
+        return self._read_for(self.units[min(number, len(self.units) - 1)], name)
+
+    def _read_for(self, unit: Unit, name: str) -> Read:
+        spot = unit.events.binds.get(name) or next(iter(unit.events.places.values()), None)
+        if spot is None:
+            reads = unit.events.uses
+            read = reads.get(name) or next(iter(reads.values()), None)
+            spot = read.spot if read is not None else None
+        if spot is None:
+            cells = unit.cells or (unit.inner.units[0].cells if unit.inner else ())
+            spot = Spot(cells[0], cells[0].tree)
+        return Read(spot, sure=False)
+
+    def _settle(self, number: int, needs: Mapping[str, Read], outside: dict[str, Read]) -> None:
+        """Finds the producers of what one unit needs, class by class."""
+        entries: dict[str, Entry] = {}
+        for name, read in needs.items():
+            entry = self.entry(name, number)
+            if entry is None or not self._is_variable(name, number, entry, read):
+                if entry is None:
+                    self._not_bound(number, name, read, outside)
+                continue
+            entries[name] = entry
+        self._take_definitions(number, entries)
+        for names in self._classes(number, entries):
+            self._take(number, {name: entries[name] for name in names}, needs, outside)
+
+    def _before(self, number: int) -> int:
+        return self.units[number].before if number < len(self.units) else (1 << number) - 1
+
+    def _is_variable(self, name: str, number: int, entry: Entry, read: Read) -> bool:
+        """Whether the name is to be taken as a value; imports are repeated."""
+        binders = entry.binders & self._before(number)
+        numbers = _numbers(entry.binders)
+        if entry.binders and all(name in self.units[one].facts.imports for one in numbers):
+            if not binders:
+                if self._earlier(name, number, 0) is None:
+                    self._missing(number, name, read)
+                return entry.outside and name not in self.given
+            made = self.units[binders.bit_length() - 1].facts.imports[name][-1]
+            if made.statement is not None and (
+                number >= len(self.units) or self.units[number].inner is None
+            ):
+                if number < len(self.units):
+                    self.units[number].carried.setdefault(name, made)
+                return False
+        if all(one.kind == "absent" for one in entry.points) and entry.points:
+            by = entry.binders.bit_length() - 1
+            if read.sure and name not in BUILTINS and by >= 0 and binders >> by & 1:
+                unit, deleter = self.units[number], self.units[by]
+                spot = deleter.events.binds[name]
+                self.diagnostics.append(errors.deleted(name, unit.name, read, deleter.name, spot))
+            return False
+        return True
+
+    def _not_bound(self, number: int, name: str, read: Read, outside: dict[str, Read]) -> None:
+        """Nothing binds *name*: it is built in, of an `import *`, or not to be had."""
+        if name in BUILTINS or name in PROVIDED:
+            return
+        if number < len(self.units) and self._star(self.units[number]):
+            return
+        self._missing(number, name, read)
+        if self.outer is not None:
+            outside.setdefault(name, read)
+
+    def _missing(self, number: int, name: str, read: Read) -> None:
+        self.free.setdefault(name, []).append((number, read))
 
     def _star(self, unit: Unit) -> bool:
         """Whether an `import *` may give any name; one of an earlier step is repeated."""
-        if self.shared.stars or unit.block.stars:
+        if self.facts.stars or unit.facts.stars:
             return True
-        for number in reversed(self.starred):
-            if unit.before >> number & 1:
-                star = _star_of(self.units[number].block)
-                assert star is not None
-                unit.carried.setdefault(f"*{star.module}", star)
-                return True
+        for number in reversed(_numbers(unit.before)):
+            for star in reversed(self.units[number].facts.stars):
+                if star.statement is not None:
+                    unit.carried.setdefault(f"*{star.module}", star)
+                    return True
         return False
 
-    def _use(self, number: int, first: str) -> None:
-        """The unit mentions *first*: if that is a function, it may be called from here.
-
-        What it reads must be there if it is called by itself, and before the unit may bind that.
-        """
-        unit = self.units[number]
-        block = unit.block
-        mentioned, called = block.uses.get(first, 0), block.called.get(first)
-        todo = [(first, called is not None)]
+    def _take_definitions(self, number: int, entries: dict[str, Entry]) -> None:
+        """A class or function of a shared cell goes along by its name where its state changed."""
+        assert self.run is not None
+        todo = list(entries)
         while todo:
-            name, runs = todo.pop()
-            for body in list(unit.carriers.bodies(name)):
-                if unit.ran.get(body, False) or (body in unit.ran and not runs):
+            entry = entries[todo.pop()]
+            for one in self.reach(entry.points, number, Sight.CONTENTS):
+                name = self.run.definitions.get(one)
+                if name is None or name in entries or name not in self.given:
                     continue
-                unit.ran[body] = runs
-                unit.used |= set(body.reads)
-                for one, read in body.reads.items():
-                    if block.since.get(one, mentioned) < mentioned:
-                        continue
-                    runs_before = called is not None and block.first.get(one, called) >= called
-                    sure = read.sure and runs and runs_before and not body.whole
-                    self.need(number, one, Read(read.spot, sure), body.name)
-                todo += [(one, runs and one in body.called) for one in body.reads]
-                self._run_body(unit, body)
+                found = self.entry(name, number)
+                if found is None or one not in found.points:
+                    continue
+                if self.mutators(frozenset([one]), number, Certainty.MAY):
+                    entries[name] = found
+                    todo.append(name)
 
-    def _run_body(self, unit: Unit, body: Body) -> None:
-        for key, change in self.callables.of_body(body).items():
-            if "@" not in key and change:
-                unit.altered.add(key)
-                unit.changes[key] = max(change, unit.changes.get(key, Change.NONE))
-                if (given := unit.block.given.get(body.name)) is not None:
-                    unit.carriers.hold(key, given)  # `@register` of the notebook's own
-        for name, spot in body.binds.items():
-            unit.binds.setdefault(name, spot)
-            unit.changes[name] = Change.SURE
+    def _classes(self, number: int, entries: Mapping[str, Entry]) -> list[list[str]]:
+        """The names that share a live object, together."""
+        owner: dict[Obj, str] = {}
+        parent: dict[str, str] = {}
 
-    def bodies(self, number: int, name: str) -> Iterable[Body]:
-        """The functions that the value of *name* may call, at the end of the unit."""
-        unit = self.units[number]
-        if unit.inner is None:
-            return unit.carriers.bodies(name)
-        producer = unit.inner.end_producer(name)
-        return () if producer is None else unit.inner.bodies(producer, name)
+        def top(name: str) -> str:
+            while parent[name] != name:
+                parent[name] = parent[parent[name]]
+                name = parent[name]
+            return name
 
-    # Who gives
+        for name in sorted(entries):
+            parent[name] = name
+            for one in self.live(entries[name].points, number):
+                if one in owner:
+                    parent[top(owner[one])] = top(name)
+                owner[one] = name
+        classes: dict[str, list[str]] = {}
+        for name in sorted(entries):
+            classes.setdefault(top(name), []).append(name)
+        return list(classes.values())
 
-    def producer(self, name: str, before: int, read: Read | None, who: str) -> int | None:
-        """The unit among *before* whose value of *name* is the notebook's; None: there is none.
+    def _take(
+        self,
+        number: int,
+        entries: Mapping[str, Entry],
+        needs: Mapping[str, Read],
+        outside: dict[str, Read],
+    ) -> None:
+        """One class of names comes from its last definition, if that can deliver."""
+        before = self._before(number)
+        own: dict[str, int] = {}
+        strong = 0
+        for name, entry in entries.items():
+            changed = entry.binders | self.mutators(entry.points, number, Certainty.MAY)
+            own[name] = changed | self.mutators(entry.points, number, Certainty.GUESS)
+            strong |= changed
+        every = strong
+        for bits in own.values():
+            every |= bits & before
+        last = every.bit_length() - 1
+        if last >= 0 and not before >> last & 1:
+            self._take_apart(number, entries, needs, outside, own, last)
+            return
+        if last < 0:
+            for name in entries:
+                self._from_outside(number, name, needs.get(name), outside)
+            return
+        there = self.units[last].before | 1 << last
+        apart = [name for name in entries if self._earlier(name, number, there) is None]
+        for name in apart:  # the last one has no way to have it
+            producer = self._earlier(name, number, before)
+            if producer is None:
+                self._missing(number, name, needs.get(name) or self._any_read(number, name))
+            else:
+                self._conflict(last, {name: entries[name]}, {}, producer)
+                self._deliver(number, [name], producer)
+        self._deliver(number, [name for name in entries if name not in apart], last)
 
-        Two that may be it are a fault where *read* is sure.
-        """
-        changers = self.changers.get(name)
-        if changers is None:
-            return None
-        binders = changers.binders & before
-        if self._only_module(name, changers, binders):
-            last = self._last(binders)
-        else:
-            least = self._least(name, changers, binders)
-            last = self._last(changers.at_least[least] & before)
-            if len(last) > 1 and least is Change.MAYBE:
-                last = self._last(changers.at_least[Change.LIKELY] & before)
-        if len(last) > 1 and not self._same_import(name, last):
-            if read is not None and read.sure:
-                found = [(self.units[one].name, self.where(one, name)) for one in last]
-                self.diagnostics.append(errors.two_producers(name, who, read, found))
-            return None
-        return last[-1] if last else None
+    def _take_apart(  # noqa: PLR0913, PLR0917  all that is known of the class
+        self,
+        number: int,
+        entries: Mapping[str, Entry],
+        needs: Mapping[str, Read],
+        outside: dict[str, Read],
+        own: Mapping[str, int],
+        last: int,
+    ) -> None:
+        """Its last definition cannot deliver: each name comes from the last that can."""
+        before = self._before(number)
+        found = {name: self._earlier(name, number, before) for name in entries}
+        if any(producer is not None for producer in found.values()):
+            self._conflict(number, entries, needs, last)
+        for name, producer in found.items():
+            bits = own[name] & before
+            if producer is None:
+                self._missing(number, name, needs.get(name) or self._any_read(number, name))
+            elif producer == OUTSIDE and not bits:
+                self._from_outside(number, name, needs.get(name), outside)
+            else:
+                self._deliver(number, [name], max(producer, bits.bit_length() - 1))
 
-    def _last(self, among: int) -> list[int]:
-        """Those of the bits *among* that none of the others runs after, in order."""
-        last: list[int] = []
-        while among:
-            one = among.bit_length() - 1
-            last.append(one)
-            among &= ~(self.units[one].before | 1 << one)
-        return last[::-1]
+    def _earlier(self, name: str, number: int, among: int) -> int | None:
+        """The last unit of *among* that binds *name* before that one, or `OUTSIDE`, if any."""
+        for binding in reversed(self.bindings.get(name, ())):
+            if binding.number == OUTSIDE:
+                return OUTSIDE
+            if binding.number < number and among >> binding.number & 1:
+                return binding.number
+        if name in self.given or self._outside(name) is not None:
+            return OUTSIDE
+        return None
 
-    def _least(self, name: str, changers: Changers, binders: int) -> Change:
-        """From which change on a step gives *name* anew."""
-        if binders:
-            return Change.MAYBE if binders & ~changers.inert else Change.SURE
+    def _deliver(self, number: int, names: Sequence[str], producer: int) -> None:
+        source = self.units[producer]
+        source.kept.update(names)
+        if number < len(self.units):
+            self.units[number].ins.update(dict.fromkeys(names, producer))
+        source.outs.update(names)
+        if len(names) > 1:
+            merged = set(names)
+            for one in [one for one in source.together if one & merged]:
+                merged |= one
+                source.together.remove(one)
+            source.together.append(merged)
+
+    def _from_outside(
+        self, number: int, name: str, read: Read | None, outside: dict[str, Read]
+    ) -> None:
+        """A shared cell, a parameter or the notebook around gives it."""
         if name in self.parameters:
-            return Change.SURE if self.parameters[name].type in IMMUTABLE else Change.LIKELY
-        value = self.shared.values.get(name)
-        return Change.SURE if value is not None and value.inert else Change.LIKELY
+            if number < len(self.units):
+                self.units[number].parameters.add(name)
+        elif name in self.given:
+            if number < len(self.units) and self.units[number].inner is not None and read:
+                self._missing(number, name, read)  # shared cells are those of their notebook
+        elif self.outer is not None and number < len(self.units):
+            self.units[number].ins[name] = OUTSIDE
+            outside.setdefault(name, read or self._read_for(self.units[number], name))
 
-    def _only_module(self, name: str, changers: Changers, binders: int) -> bool:
-        """Whether *name* is a module or a shared function, which no change makes a variable."""
-        if not binders & ~changers.importers and (binders or _imported(self.shared, name)):
-            return True
-        value = self.shared.values.get(name)
-        return value is not None and bool(value.bodies) and value.inert
-
-    def _same_import(self, name: str, units: list[int]) -> bool:
-        imports = [_imported(self.units[one].block, name) for one in units]
-        return all(imports) and len({one[-1].target for one in imports if one}) == 1
-
-    def where(self, number: int, name: str) -> Spot | None:
-        """The place where the unit binds *name* or changes its object, if it does."""
-        unit = self.units[number]
-        return unit.binds.get(name) or unit.block.touches.get(name)
-
-    def give(self, number: int, name: str) -> None:
-        """The unit gives *name* to others, so it must have it at its end."""
-        unit = self.units[number]
-        if name in unit.outs:
-            return
-        unit.outs.add(name)
-        if unit.inner is not None:
-            unit.inner.give_out(name)
-            return
-        spot = self.where(number, name)
-        if spot is None:
-            return
-        self.give_at_end(number, name)
-        for body in list(self.bodies(number, name)):
-            for one, read in body.reads.items():
-                if one not in unit.block.bound and one != name:
-                    self.need(number, one, Read(read.spot, False), body.name)
-
-    def _trailing(self, number: int, unit: Unit) -> None:
-        name = unit.block.trailing
-        if name is None or unit.inner is not None or _imported(unit.block, name):
-            return
-        if name in unit.ins or (name in unit.binds and name not in unit.outs):
-            self.give(number, name)
-            unit.outs.add(name)
-
-    # A notebook inside another
-
-    def summary(self) -> tuple[dict[str, Change], dict[str, Spot]]:
-        """What the steps of this notebook change and bind, all together."""
-        changes: dict[str, Change] = {}
-        binds: dict[str, Spot] = {}
+    def supplied(self, ins: set[str], parameters: set[str], around: "Dataflow") -> None:
+        """What of the names from outside the notebook around gives, and what are parameters."""
         for unit in self.units:
-            for name, change in unit.changes.items():
-                changes[name] = max(change, changes.get(name, Change.NONE))
-            own = unit.binds.items()
-            binds |= {name: spot for name, spot in own if not _imported(unit.block, name)}
-        return changes, binds
+            for name in [name for name, producer in unit.ins.items() if producer == OUTSIDE]:
+                if name in parameters:
+                    del unit.ins[name]
+                    self.parameters.setdefault(name, around.parameters[name])
+                    unit.parameters.add(name)
+                elif name not in ins:
+                    del unit.ins[name]
 
-    def open_reads(self) -> dict[str, Read]:
-        """What the steps of this notebook need from outside of it."""
-        found = {}
-        for name, sought in self.free.items():
-            surest = next((read for _, read, _ in sought if read.sure), sought[0][1])
-            found[name] = surest
-        return found
-
-    def take(self, name: str, bodies: list[Body]) -> None:
-        """*name* comes from outside, and may be one of these functions."""
-        self.from_outside[name] = bodies
-        for number, _, _ in self.free.get(name, ()):
-            unit = self.units[number]
-            unit.ins[name] = -1
-            unit.carriers.add(name, bodies)
-            self._use(number, name)
-
-    def take_parameter(self, parameter: Parameter) -> None:
-        """A parameter of the notebook around this one is one of this notebook, too."""
-        self.parameters.setdefault(parameter.name, parameter)
-        for number, _, _ in self.free.get(parameter.name, ()):
-            self.units[number].parameters.add(parameter.name)
-
-    def give_out(self, name: str) -> None:
-        """*name* is given to the outside by the last step that binds it."""
-        producer = self.end_producer(name)
-        if producer is not None:
-            self.give(producer, name)
-
-    def give_at_end(self, number: int, name: str) -> None:
-        """The unit has the value of *name* at its end, whether or not it gives it to others."""
-        unit = self.units[number]
-        if name not in unit.block.bound and name not in unit.ins:
-            spot = self.where(number, name)
-            if spot is not None:
-                unit.sought.pop(name, None)
-                self.need(number, name, Read(spot, False), "")
-
-    def end_producer(self, name: str, read: Read | None = None) -> int | None:
-        """The unit that has the value of *name* when all is done."""
-        return self.producer(name, (1 << len(self.units)) - 1, read, "`pipeline-metrics`")
-
-
-def _star_of(block: Block) -> Import | None:
-    """An `import *` that another step can repeat."""
-    return next((one for one in reversed(block.stars) if one.statement is not None), None)
-
-
-def _repeatable(block: Block, name: str) -> Import | None:
-    """The import of *name* that another step can repeat; a module is else given as a value."""
-    imports = _imported(block, name)
-    return imports[-1] if imports and imports[-1].statement is not None else None
-
-
-def _imported(block: Block, name: str) -> list[Import]:
-    """How *block* imports *name*, if it binds it in no other way."""
-    return block.imports.get(name, []) if name not in block.values else []
-
-
-class Provenance:
-    """The modules and shared definitions that stand in the code that made each variable."""
-
-    def __init__(self, flow: Dataflow) -> None:
-        """Start with nothing looked up."""
-        self.flow = flow
-        shared = flow.shared
-        self.wanted = flow.modules.keys() | shared.bound | shared.maybe
-        self.known: dict[tuple[int, str], frozenset[str]] = {}
-
-    def of_inputs(self, number: int) -> set[str]:
-        """What the unit of that number needs to read what it takes."""
-        found: set[str] = set()
-        for name, producer in self.flow.units[number].ins.items():
-            if producer >= 0:
-                found |= self._of(producer, name)
-        return found
-
-    def _of(self, number: int, name: str) -> frozenset[str]:
-        key = (number, name)
-        if key not in self.known:
-            self._settle(key)
-        return self.known[key]
-
-    def _settle(self, first: tuple[int, str]) -> None:
-        # A stack of our own: a chain of steps may be longer than Python's.
-        todo = [first]
-        while todo:
-            number, name = todo[-1]
-            own, before = self._in_unit(number, name)
-            if waiting := [key for key in before if key not in self.known]:
-                todo += waiting
+    def _conflict(
+        self, number: int, entries: Mapping[str, Entry], needs: Mapping[str, Read], last: int
+    ) -> None:
+        """The last definition of a class cannot deliver it."""
+        if number >= len(self.units):
+            return
+        unit, other = self.units[number], self.units[last]
+        for name, entry in entries.items():
+            objects = self.reach(entry.points, number, Sight.ALL)
+            certainty = other.certainty(objects)
+            if entry.binders >> last & 1:
+                certain = bool(entry.certain >> last & 1)
+            elif certainty >= Certainty.MAY:
+                certain = certainty is Certainty.SURE
+            else:
                 continue
-            self.known[todo.pop()] = frozenset(own.union(*(self.known[key] for key in before)))
+            read = needs.get(name)
+            spot = other.events.binds.get(name) if entry.binders >> last & 1 else None
+            spot = spot or self.place(other, objects)
+            certain = certain and read is not None and read.certain
+            users = [one for one in entries if one in unit.events.uses]
+            shown = name if name in unit.events.uses or not users else users[0]
+            read = needs.get(shown) or read or self._read_for(unit, name)
+            # The first step that misses it is the one to report.
+            self.conflicts[last, name] = errors.missed_change(
+                shown, name, unit.name, read, other.name, spot, certain=certain
+            )
+            return
 
-    def _in_unit(self, number: int, name: str) -> tuple[set[str], list[tuple[int, str]]]:
-        """What one unit makes a variable with: names, and variables that it takes."""
-        unit = self.flow.units[number]
-        seen, todo = {name}, [name]
-        while todo:
-            one = todo.pop()
-            value = unit.block.values.get(one)
-            more = unit.used if value is None and one in unit.binds else set()
-            more = (more if value is None else more | value.mentions) - seen
-            seen |= more
-            todo += more
-        before = [(unit.ins[one], one) for one in sorted(seen) if unit.ins.get(one, -1) >= 0]
-        return {one for one in seen if one in self.wanted}, before
+    def place(self, unit: Unit, objects: Iterable[Obj]) -> Spot | None:
+        """Where the unit mutates one of *objects*."""
+        found = [unit.events.places[one] for one in objects if one in unit.events.places]
+        return min(found, key=_position, default=None)
 
 
-def gives_code(flow: Dataflow, number: int) -> bool:
-    """Whether the unit gives or takes functions or classes that a step defines."""
-    unit = flow.units[number]
-    crossing = unit.outs | unit.ins.keys()
-    found = {body for name in crossing for body in flow.bodies(number, name)}
-    return any(body not in flow.shared_bodies for body in found)
+def _position(spot: Spot) -> tuple[int, int]:
+    return spot.cell.code.cell, getattr(spot.node, "lineno", 0)
+
+
+def _numbers(bits: int) -> list[int]:
+    found = []
+    while bits:
+        low = bits & -bits
+        found.append(low.bit_length() - 1)
+        bits ^= low
+    return found

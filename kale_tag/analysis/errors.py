@@ -1,11 +1,10 @@
 """Errors of the variables of a pipeline."""
 
 import re
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 from kale_tag.analysis.model import Read, Spot
-from kale_tag.diagnostics import Diagnostic, error
+from kale_tag.diagnostics import Diagnostic, error, warning
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,20 +60,29 @@ def _is_result(name: str) -> bool:
     return re.fullmatch(r"_+|_i*\d*|In|Out", name) is not None
 
 
-def two_producers(
-    name: str, who: str, read: Read, producers: Sequence[tuple[str, Spot | None]]
+def missed_change(  # noqa: PLR0913, PLR0917  all that the message names
+    used: str,
+    changed: str,
+    step: str,
+    read: Read,
+    by: str,
+    spot: Spot | None,
+    *,
+    certain: bool,
 ) -> Diagnostic:
-    """Two steps change a variable in parallel, and a later one reads it."""
-    steps = " and ".join(f"`{step}`" for step, _ in producers)
-    first, *others = (step for step, _ in producers)
-    return error(
-        "two-producers",
-        f"{who} uses `{name}`, which {steps} both change, and neither runs after the other",
-        read.spot.label("which of them is meant?"),
-        also=[spot.label(f"changed by `{step}`") for step, spot in producers if spot is not None],
-        help=f"let one run after the other (`prev: {first}` on `{others[-1]}`), "
-        "or give the variables two names",
+    """A step uses a variable that a step above changes, on which it does not depend."""
+    how = f"`{used}`" if used == changed else f"`{used}`, which shares an object with `{changed}`"
+    which = "which" if used == changed else "and that"
+    message = (
+        f"step `{step}` uses {how}, {which} step `{by}` above it {{}}, but does not depend on "
+        f"`{by}`"
     )
+    at = read.spot.label()
+    also = [] if spot is None else [spot.label(f"changed by `{by}`")]
+    remedy = f"add `prev: {by}` to `{step}`, or give one of the two another name"
+    if certain:
+        return error("missed-change", message.format("changes"), at, also=also, help=remedy)
+    return warning("possible-change", message.format("may change"), at, also=also, help=remedy)
 
 
 def deleted(name: str, step: str, read: Read, by: str, spot: Spot) -> Diagnostic:

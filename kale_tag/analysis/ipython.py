@@ -7,8 +7,8 @@ every version of Python, so it is not made with `tokenize`.
 
 import re
 
-from kale_tag.analysis.calls import words
 from kale_tag.analysis.ipython_lines import is_escape, logical_lines
+from kale_tag.analysis.library import words
 from kale_tag.diagnostics import Label, Source, Span, UserError, error, suggest
 
 IDLE_MAGICS = words(

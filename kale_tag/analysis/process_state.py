@@ -9,9 +9,10 @@ import functools
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
-from kale_tag.analysis.calls import known, tables
+from kale_tag.analysis import library
 from kale_tag.analysis.distributions import standard_modules
-from kale_tag.analysis.paths import dotted, root_of
+from kale_tag.analysis.facts import dotted, roots
+from kale_tag.analysis.library import tables
 
 
 def _tables() -> Mapping[str, Any]:
@@ -72,7 +73,11 @@ def _assigned(target: ast.expr, modules: Mapping[str, str]) -> Iterator[str]:
     path = dotted(holder, modules)
     if path == "decimal.getcontext" or _is_context(target, modules):
         yield "decimal"
-    elif "." not in path or not isinstance(holder, ast.Attribute) or root_of(holder) not in modules:
+    elif (
+        "." not in path
+        or not isinstance(holder, ast.Attribute)
+        or next(roots(holder), "") not in modules
+    ):
         return
     elif path == "os.environ":
         if isinstance(target, ast.Subscript):
@@ -107,7 +112,9 @@ def _depends(state: str, node: ast.AST, modules: Mapping[str, str]) -> bool:
     if state in {"decimal", "pandas"}:
         return isinstance(node, ast.Name) and _module(node, modules) == state
     if state == "matplotlib":
-        draws = isinstance(node, ast.Attribute) and node.attr in known("plots") | known("axes")
+        draws = isinstance(node, ast.Attribute) and (
+            library.method("plots", node.attr) or library.method("axes", node.attr)
+        )
         named = isinstance(node, ast.Name) and _module(node, modules) in {state, "seaborn"}
         return draws or named
     if state not in _tables()["states"]:

@@ -8,10 +8,16 @@ names stays everywhere: it may be imported for what it does.
 import ast
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
 
-from kale_tag.analysis.model import Block, Import, names_in
+from kale_tag.analysis.dataflow import Dataflow
+from kale_tag.analysis.facts import Facts
+from kale_tag.analysis.model import Import, names_in
 from kale_tag.analysis.source import Parsed
 from kale_tag.kale.pipeline import Code
+
+if TYPE_CHECKING:
+    from kale_tag.analysis.heap import Obj
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,15 +111,14 @@ def _names(node: ast.stmt) -> frozenset[str]:  # noqa: PLR0911  one for each kin
             return frozenset()
 
 
-def closure(shared: Block, parts: Sequence[Part], names: Collection[str]) -> set[str]:
+def closure(shared: Facts, parts: Sequence[Part], names: Collection[str]) -> set[str]:
     """*names*, and all names that the shared definitions of them use."""
     by_name = {name: part for part in parts for name in part.names}
     found, todo = set(names), list(names)
     while todo:
         name = todo.pop()
         more = set(by_name[name].reads) if name in by_name else set()
-        if name in shared.values:
-            more |= shared.values[name].mentions
+        more |= shared.mentions.get(name, set())
         more -= found
         todo += more
         found |= more
@@ -145,3 +150,75 @@ def only(cell: Parsed, statements: Sequence[ast.stmt]) -> Code:
             whole = cell.code.python.split("\n")[node.lineno - 1].encode()
             lines[node.lineno - 1] = whole[node.col_offset : node.end_col_offset].decode()
     return replace(cell.code, python="\n".join(lines[: max(kept) + 1]), kind="step")
+
+
+class Provenance:
+    """The modules and shared definitions that stand in the code that made each variable."""
+
+    def __init__(self, flow: Dataflow) -> None:
+        """Start with nothing looked up."""
+        self.flow = flow
+        self.wanted = flow.modules.keys() | flow.given.keys()
+        self.known: dict[tuple[int, str], frozenset[str]] = {}
+
+    def of_inputs(self, number: int) -> set[str]:
+        """What the unit of that number needs to read what it takes."""
+        found: set[str] = set()
+        for name, producer in self.flow.units[number].ins.items():
+            if producer >= 0:
+                found |= self._of(producer, name)
+        return found
+
+    def _of(self, number: int, name: str) -> frozenset[str]:
+        key = (number, name)
+        if key not in self.known:
+            self._settle(key)
+        return self.known[key]
+
+    def _settle(self, first: tuple[int, str]) -> None:
+        # A stack of our own: a chain of steps may be longer than Python's.
+        todo = [first]
+        while todo:
+            number, name = todo[-1]
+            own, before = self._in_unit(number, name)
+            if waiting := [key for key in before if key not in self.known]:
+                todo += waiting
+                continue
+            self.known[todo.pop()] = frozenset(own.union(*(self.known[key] for key in before)))
+
+    def _in_unit(self, number: int, name: str) -> tuple[set[str], list[tuple[int, str]]]:
+        """What one unit makes a variable with: names, and variables that it takes."""
+        unit = self.flow.units[number]
+        seen, todo = {name}, [name]
+        while todo:
+            one = todo.pop()
+            mentioned = unit.facts.mentions.get(one)
+            if mentioned is None:
+                mentioned = unit.used if one in unit.events.binds else set()
+            more = mentioned - seen
+            seen |= more
+            todo += more
+        before = [(unit.ins[one], one) for one in sorted(seen) if unit.ins.get(one, -1) >= 0]
+        return {one for one in seen if one in self.wanted}, before
+
+
+def gives_code(flow: Dataflow, number: int) -> bool:
+    """Whether the unit gives or takes functions or classes that a step defines."""
+    assert flow.run is not None
+    unit = flow.units[number]
+    shared = flow.run.definitions
+    seen: set[Obj] = set()
+    todo: list[Obj] = []
+    for name in sorted(unit.outs | unit.ins.keys()):
+        at = number + 1 if name in unit.outs else number
+        entry = flow.entry(name, at)
+        todo += entry.points if entry is not None else ()
+    while todo:
+        one = todo.pop()
+        if one in seen or one in shared:
+            continue
+        seen.add(one)
+        if one.kind in {"function", "class"}:
+            return True
+        todo += one.contents
+    return False

@@ -1,115 +1,168 @@
-"""Names in texts: in commands of IPython, and in literals that Python or pandas reads as code."""
+"""Names in texts: in commands of IPython, and in literals that Python or a library reads as code.
+
+What is not there when it is asked for is no error: the text may be meant for something else.
+"""
 
 import ast
 import re
 import string
 from collections.abc import Iterable, Iterator
+from typing import TYPE_CHECKING
 
+from kale_tag.analysis.heap import EMPTY, Points
 from kale_tag.analysis.ipython import CODE_MAGICS
-from kale_tag.analysis.model import Import, names_in
-from kale_tag.analysis.origins import Values
+from kale_tag.analysis.library import words
+from kale_tag.analysis.model import names_in
+
+if TYPE_CHECKING:
+    from kale_tag.analysis.interpreter import Interpreter
 
 _SHELL = re.compile(r"\$\{?([^\W\d]\w*)")
 _OPTIONS = re.compile(r"(?:-[A-Za-z]+\s*\d*\s+)*")
 _QUERIED = re.compile(r"@([^\W\d]\w*)")
 _PERCENT = re.compile(r"%\((\w+)\)")
+_WORD = re.compile(r"[^\W\d]\w*")
+_IN_FORMULA = re.compile(r"([^\W\d]\w*)\s*[.(]")
 _NAMESPACES = frozenset(["globals", "locals", "vars"])
+_FORMULAS = words(
+    "ols wls gls glm logit probit poisson mnlogit mixedlm gee quantreg rlm phreg negativebinomial"
+    " dmatrix dmatrices from_formula ordinal_gee nominal_gee conditional_logit lm"
+)
+"""Functions that take a formula of patsy."""
+
+_SQL = frozenset(["sql", "query", "execute", "sqldf", "from_query", "read_sql", "run"])
 
 
-class Texts(Values):
-    """Texts with names in them; what is not there when it is asked for is no fault."""
+def namespace_key(node: ast.AST) -> str | None:
+    """The name in `globals()["name"]`, `globals().get("name")` or `"name" in globals()`."""
+    match node:
+        case (
+            ast.Subscript(value=holder, slice=ast.Constant(value=str(name)))
+            | ast.Call(func=ast.Attribute(value=holder), args=[ast.Constant(value=str(name)), *_])
+            | ast.Compare(left=ast.Constant(value=str(name)), comparators=[holder])
+        ) if is_namespace(holder):
+            return name
+        case _:
+            return None
 
-    def expr(self, node: ast.AST | None) -> None:
-        """Walks over an expression."""
-        raise NotImplementedError
 
-    def in_texts(self, node: ast.AST | None) -> None:
-        """Names in a literal that is the text of a query or of `eval`, or a key of `globals()`."""
-        match node:
-            case ast.Call() if (text := literal_code(node)) is not None:
-                self._evaluated(text, node)
-            case ast.Call(func=ast.Attribute(attr="query" | "eval"), args=[query, *_]):
-                for text in _literals(query):
-                    self._load_all(_QUERIED.findall(text), node)
-            case ast.Call(func=ast.Attribute(value=ast.Constant(value=str(text)), attr="format")):
-                if any(is_namespace(one.value) for one in node.keywords):
-                    self._expanded(text, node)
-            case ast.BinOp(left=ast.Constant(value=str(text)), op=ast.Mod(), right=right):
-                self._load_all(_PERCENT.findall(text) if is_namespace(right) else (), node)
-            case (
-                ast.Subscript(value=holder, slice=ast.Constant(value=str(name)))
-                | ast.Call(
-                    func=ast.Attribute(value=holder), args=[ast.Constant(value=str(name)), *_]
-                )
-                | ast.Compare(left=ast.Constant(value=str(name)), comparators=[holder])
-            ):
-                self._load_all([name] if is_namespace(holder) else (), node)
-            case _:
-                pass
+def namespace_item(run: "Interpreter", node: ast.expr) -> Points | None:
+    """The value of `globals()["name"]` and the like; None for anything else."""
+    name = namespace_key(node)
+    if name is None:
+        return None
+    run.guards += 1
+    points = run.load_global(name, node)
+    run.guards -= 1
+    return points
 
-    def _load_all(self, names: Iterable[str], node: ast.expr) -> None:
-        self.guards += 1
-        for name in names:
-            self.load(name, node)
-        self.guards -= 1
 
-    def _evaluated(self, text: str, node: ast.Call) -> None:
-        """What `eval` or `exec` is told; at the top of a cell that may bind names, too."""
-        self.guards += 1
-        if self.frames:
-            try:
-                tree = ast.parse(text.strip())
-            except (SyntaxError, ValueError, RecursionError):
-                tree = ast.Module([], [])
-            self._load_all(names_in(tree), node)
-        else:
-            self.inline(text, node)
-        self.guards -= 1
+def special_call(  # noqa: PLR0911  one case for each kind of call
+    run: "Interpreter", node: ast.Call
+) -> Points | None:
+    """A call whose text is code, or one of IPython; None for anything else."""
+    func = node.func
+    if isinstance(func, ast.Name):
+        if func.id not in {"eval", "exec"} or (text := literal_code(node)) is None:
+            return None
+        run.guards += 1
+        points = run.code_in_text(text, node)
+        run.guards -= 1
+        return points
+    if not isinstance(func, ast.Attribute):
+        return None
+    if isinstance(func.value, ast.Constant):
+        if func.attr == "format" and any(is_namespace(one.value) for one in node.keywords):
+            _expanded(run, str(func.value.value), node)
+        return None
+    if not (isinstance(func.value, ast.Call) and isinstance(func.value.func, ast.Name)):
+        return None
+    if func.value.func.id == "get_ipython":
+        return _ipython(run, node, func.attr)
+    return namespace_item(run, node)
 
-    def ipython(self, node: ast.Call) -> bool:
-        """What IPython's syntax was turned into; whether *node* is of that kind."""
-        func = node.func
-        if not (
-            isinstance(func, ast.Attribute)
-            and isinstance(func.value, ast.Call)
-            and isinstance(func.value.func, ast.Name)
-            and func.value.func.id == "get_ipython"
-        ):
-            return False
-        texts = [one.value for one in node.args if isinstance(one, ast.Constant)]
-        words = [text for text in texts if isinstance(text, str)]
-        if func.attr in {"run_line_magic", "begin_cell_magic"} and words[:1]:
-            name, code = words[0], "".join(words[1:2])
-            if name == "run":  # it may bind anything
-                self.block.stars.append(Import("", 0, "*", self.spot(node)))
-            if name in CODE_MAGICS:
-                self.inline(_OPTIONS.sub("", code, count=1), node)
-                return True
-            words = [code]
-        elif func.attr == "run_cell_magic":
-            words = words[1:2]
-        for text in words:
-            self._expanded(text, node)
-        return True
 
-    def inline(self, code: str, node: ast.AST) -> None:
-        """Code in a text, which runs where *node* stands."""
-        raise NotImplementedError
+def names_in_arguments(run: "Interpreter", node: ast.Call, callees: Points) -> None:
+    """Names in the text that a library is given: of a query, a formula, a statement of SQL."""
+    func = node.func
+    last = func.attr if isinstance(func, ast.Attribute) else getattr(func, "id", "")
+    given = [*node.args, *(one.value for one in node.keywords if one.arg in {"expr", "formula"})]
+    if not given or not (last in {"eval", "query"} or last in _FORMULAS or last in _SQL):
+        return
+    paths = {str(one.info) for one in callees if one.kind == "path"}
+    found: list[str] = [text for one in given[:1] for text in literals(one)]
+    for text in found:
+        if last in {"eval", "query"}:
+            _load_all(run, _QUERIED.findall(text), node)
+        if "pandas.eval" in paths or "numexpr.evaluate" in paths:
+            _load_all(run, _names_of(text), node)
+        elif last in _FORMULAS:
+            whole = not any(one.arg == "data" for one in node.keywords) and len(node.args) < 2
+            _load_known(run, (_WORD if whole else _IN_FORMULA).findall(text), node)
+        elif last in _SQL and any(path.startswith(("duckdb", "pandasql")) for path in paths):
+            _load_known(run, _WORD.findall(text), node)
+        elif last in _SQL and _has_module(run, "duckdb"):
+            _load_known(run, re.findall(r"(?i)\b(?:from|join)\s+([^\W\d]\w*)", text), node)
 
-    def _expanded(self, text: str, node: ast.AST) -> None:
-        """Names in the text of a shell command; what cannot be expanded stays as it is."""
-        self.guards += 1
-        for name in _SHELL.findall(text):
-            self.load(name, node)
-        for expression in _braces(text):
-            try:
-                tree = ast.parse(expression.strip(), mode="eval")
-            except (SyntaxError, ValueError, RecursionError):
-                continue
-            for part in ast.walk(tree):
-                ast.copy_location(part, node)
-            self.expr(tree.body)
-        self.guards -= 1
+
+def _has_module(run: "Interpreter", name: str) -> bool:
+    return ("module", name) in run.heap.objects
+
+
+def _names_of(text: str) -> Iterable[str]:
+    try:
+        return [*names_in(ast.parse(text.strip()))]
+    except (SyntaxError, ValueError, RecursionError):
+        return []
+
+
+def _load_known(run: "Interpreter", names: Iterable[str], node: ast.AST) -> None:
+    """The names among *names* that the notebook has."""
+    known = [name for name in names if any(name in space.values for space, _ in run.notebooks)]
+    _load_all(run, known, node)
+
+
+def _load_all(run: "Interpreter", names: Iterable[str], node: ast.AST) -> None:
+    run.guards += 1
+    for name in dict.fromkeys(names):
+        run.load(name, node)
+    run.guards -= 1
+
+
+def percent_names(run: "Interpreter", node: ast.BinOp) -> None:
+    """`"%(name)s" % globals()`."""
+    if (
+        isinstance(node.left, ast.Constant)
+        and isinstance(node.left.value, str)
+        and is_namespace(node.right)
+    ):
+        _load_all(run, _PERCENT.findall(node.left.value), node)
+
+
+def _ipython(run: "Interpreter", node: ast.Call, method: str) -> Points:
+    """What IPython's syntax was turned into."""
+    texts = [one.value for one in node.args if isinstance(one, ast.Constant)]
+    words = [text for text in texts if isinstance(text, str)]
+    if method in {"run_line_magic", "begin_cell_magic"} and words[:1]:
+        name, code = words[0], "".join(words[1:2])
+        if name in CODE_MAGICS:
+            run.guards += 1
+            run.code_in_text(_OPTIONS.sub("", code, count=1), node)
+            run.guards -= 1
+            return EMPTY
+        words = [code]
+    elif method == "run_cell_magic":
+        words = words[1:2]
+    for text in words:
+        _expanded(run, text, node)
+    return run.fresh(node, "list" if method == "getoutput" else "any", tag="ipython")
+
+
+def _expanded(run: "Interpreter", text: str, node: ast.AST) -> None:
+    """Names in the text of a shell command; what cannot be expanded stays as it is."""
+    _load_all(run, _SHELL.findall(text), node)
+    for expression in _braces(text):
+        _load_all(run, _names_of(expression), node)
 
 
 def literal_code(node: ast.Call) -> str | None:
@@ -132,7 +185,8 @@ def is_namespace(node: ast.expr) -> bool:
             return False
 
 
-def _literals(node: ast.expr) -> Iterator[str]:
+def literals(node: ast.expr) -> Iterator[str]:
+    """All texts in *node*."""
     for one in ast.walk(node):
         if isinstance(one, ast.Constant) and isinstance(one.value, str):
             yield one.value

@@ -4,21 +4,21 @@ from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import replace
 from typing import get_args
 
-from kale_tag.analysis.dataflow import Dataflow, Provenance, gives_code
+from kale_tag.analysis.dataflow import Dataflow, Unit
 from kale_tag.analysis.distributions import modules
 from kale_tag.analysis.local_modules import code_of, installed, written_modules
 from kale_tag.analysis.model import Import
-from kale_tag.analysis.sharing import groups
 from kale_tag.analysis.slices import (
     Part,
+    Provenance,
     attributes,
     closure,
     fixed_names,
+    gives_code,
     only,
     parts_of,
     without,
 )
-from kale_tag.analysis.units import Unit
 from kale_tag.compiler.read import Draft
 from kale_tag.compiler.requirements import completed, import_diagnostics, requirements
 from kale_tag.compiler.settings import raise_diagnostics, step_settings
@@ -77,18 +77,18 @@ class PipelineBuilder:
         self.before: dict[str, set[str]] = {name: set() for name in order}
         for before, after in draft.edges:
             self.before[after].add(before)
-        self.importers = [number for number, one in enumerate(flow.units) if one.block.imports]
+        self.importers = [number for number, one in enumerate(flow.units) if one.facts.imports]
         self.parts = parts_of(draft.shared)
         self.fixed = fixed_names(draft.shared, self.parts)
         self.methods = attributes(draft.shared)
-        blocks = (flow.shared, *(unit.block for unit in flow.units))
-        self.imported = self._requirements(one for block in blocks for one in block.modules)
+        every_facts = (flow.facts, *(unit.facts for unit in flow.units))
+        self.imported = self._requirements(one for facts in every_facts for one in facts.modules)
         self.provenance = Provenance(flow)
         self.needs = {unit.name: self._names(number) for number, unit in enumerate(flow.units)}
         every: set[str] = set().union(*self.needs.values())
         # Parts that no step names stay in every step, and so do the parts that these need.
         staying = [part.at_once for part in self.parts if not part.names & every]
-        fixed = closure(flow.shared, self.parts, frozenset().union(*staying))
+        fixed = closure(flow.facts, self.parts, frozenset().union(*staying))
         self.parts = [part for part in self.parts if part.names & every and not part.names & fixed]
         self.left_out = {name: self._left_out(unit) for name, unit in self.units.items()}
         cut = [part.cell for parts in self.left_out.values() for part in parts]
@@ -131,13 +131,13 @@ class PipelineBuilder:
         """Imports of each block that cannot work; modules that its own cells write can."""
         shared = written_modules(cell.code.source for cell in self.draft.shared)
         installs = self.options.packages is None
-        blocks = [(self.flow.shared, shared, installs)]
+        blocks = [(self.flow.facts, shared, installs)]
         for unit in self.flow.units:
             if unit.inner is None:
                 cells = self.draft.cells[unit.name]
                 own = written_modules(cell.code.source for cell in cells)
                 installs = self.options.packages is self._settings(unit.name).packages is None
-                blocks.append((unit.block, own | shared, installs))
+                blocks.append((unit.facts, own | shared, installs))
         seen: set[str] = set()
         for block, written, installs in blocks:
             imports = [one for one in block.modules if one.module.split(".")[0] not in written]
@@ -176,7 +176,7 @@ class PipelineBuilder:
             ins=self._ins(unit),
             outs=self._outs(unit),
             parameters=self._parameters(unit),
-            together=tuple(map(tuple, groups(unit.pairs, unit.outs))),
+            together=tuple(sorted(tuple(sorted(names)) for names in unit.together)),
             metrics=tuple(unit.metrics),
             packages=self.packages(unit),
             settings=self._settings(unit.name),
@@ -250,12 +250,12 @@ class PipelineBuilder:
         unit = self.flow.units[number]
         if unit.inner is not None:
             return set()
-        names = unit.used | unit.block.reads.keys() | self.fixed
+        names = unit.used | unit.events.uses.keys() | self.fixed
         names |= self.provenance.of_inputs(number)
-        return closure(self.flow.shared, self.parts, names)
+        return closure(self.flow.facts, self.parts, names)
 
     def _left_out(self, unit: Unit) -> list[Part]:
-        if unit.inner is not None or unit.block.dynamic or self.flow.shared.dynamic:
+        if unit.inner is not None or unit.facts.dynamic or self.flow.facts.dynamic:
             return []
         needed = self.needs[unit.name]
         return [part for part in self.parts if not part.names & needed]
@@ -279,13 +279,13 @@ class PipelineBuilder:
         if self.options.packages is not None:
             return self.options.packages
         shared = [
-            one for one in self.flow.shared.modules if not any(part.holds(one) for part in left_out)
+            one for one in self.flow.facts.modules if not any(part.holds(one) for part in left_out)
         ]
-        imports = [*shared, *unit.block.modules, *unit.carried.values()]
+        imports = [*shared, *unit.facts.modules, *unit.carried.values()]
         names = self.needs[unit.name]
         for number in self.importers:
             if unit.before >> number & 1:  # it may use values made there
-                for name, known in self.flow.units[number].block.imports.items():
+                for name, known in self.flow.units[number].facts.imports.items():
                     imports += known if name in names else []
         found = completed(self._requirements(imports), self._methods(unit, left_out), self.imported)
         if gives_code(self.flow, self.position[unit.name]):

@@ -11,13 +11,11 @@ from dataclasses import dataclass, replace
 from itertools import pairwise
 
 from kale_tag.analysis import errors
-from kale_tag.analysis.dataflow import Dataflow
-from kale_tag.analysis.flow import imported_names, read_block
-from kale_tag.analysis.model import Block, Read
-from kale_tag.analysis.scope import local_names
-from kale_tag.analysis.sharing import returned_pairs, shared_names
+from kale_tag.analysis.dataflow import Dataflow, Unit
+from kale_tag.analysis.facts import bound_names, imported_names
+from kale_tag.analysis.heap import Heap
+from kale_tag.analysis.interpreter import Interpreter
 from kale_tag.analysis.source import read_code
-from kale_tag.analysis.units import Unit
 from kale_tag.compiler.assemble import PipelineBuilder
 from kale_tag.compiler.read import Draft, read_draft
 from kale_tag.compiler.settings import raise_diagnostics
@@ -74,9 +72,12 @@ def build(
     diagnostics = [*draft.diagnostics, *diagnostics]
     raise_diagnostics([diagnostic for diagnostic in diagnostics if diagnostic.code not in but])
     flow, order = _solve(draft, inner)
-    raise_diagnostics(sorted(flow.diagnostics, key=_position))
+    found = sorted(flow.diagnostics, key=_position)
+    if any(one.severity == "error" and one.code not in but for one in found):
+        raise_diagnostics(found)
     pipeline = PipelineBuilder(draft, flow, order, options, local, inner).pipeline()
-    return BuildResult(pipeline, draft, flow, inner)
+    warnings = (*pipeline.warnings, *(one for one in found if one.severity == "warning"))
+    return BuildResult(replace(pipeline, warnings=warnings), draft, flow, inner)
 
 
 def _position(diagnostic: Diagnostic) -> tuple[str, int, int]:
@@ -129,49 +130,57 @@ def _nested(child: Draft, name: str) -> Iterator[Diagnostic]:
 
 def _solve(draft: Draft, inner: Mapping[str, Draft]) -> tuple[Dataflow, list[str]]:
     """The variables of the notebook and of those inside it; and the order of the steps."""
-    cells = [*draft.shared, *(cell for step in draft.cells.values() for cell in step)]
-    modules = imported_names(cells)
-    shared = read_block(draft.shared, modules)
-    blocks = {name: read_block(own, modules) for name, own in draft.cells.items()}
-    returns = returned_pairs(cells)
-    for name, block in blocks.items():
-        block.pairs, block.rebound = shared_names(draft.cells[name], returns)
-    children = {name: _solve(child, {})[0] for name, child in inner.items()}
-    for name, child in children.items():
-        diagnostics = [*child.diagnostics, *inner[name].diagnostics]
-        raise_diagnostics(diagnostics)
+    names = [step.name for step in draft.outline.steps]
+    children = {
+        name: _flow(child, *_order(child, child.edges), {}) for name, child in inner.items()
+    }
     edges = dict(draft.edges)
     if children:
-        edges |= _composition(draft, blocks, children, shared)
-    names = [step.name for step in draft.outline.steps]
-    dependencies: dict[str, list[str]] = {name: [] for name in names}
+        first = _flow(draft, names, [0] * len(names), children)
+        first.run_in(Interpreter(Heap()))
+        edges |= _composition(draft, first)
+        children = {
+            name: _flow(child, *_order(child, child.edges), {}) for name, child in inner.items()
+        }
+    order, before = _order(draft, edges)
+    flow = _flow(draft, order, before, children)
+    flow.metrics = list(draft.metrics)
+    for name, child in children.items():
+        child.metrics = list(inner[name].metrics)
+    flow.analyse()
+    draft.edges.update(edges)
+    flow.diagnostics += _undefined_names(draft, flow)
+    flow.diagnostics += _place_metrics(draft, flow)
+    for name, child in children.items():
+        flow.diagnostics += _place_metrics(inner[name], child)
+    return flow, order
+
+
+def _order(draft: Draft, edges: Mapping[tuple[str, str], Label]) -> tuple[list[str], list[int]]:
+    """The steps in an order in which they can run, and for each those that end before it."""
+    dependencies: dict[str, list[str]] = {step.name: [] for step in draft.outline.steps}
     for dependency, name in edges:
         dependencies[name].append(dependency)
     if cycle := find_cycle(dependencies):
         raise UserError(_cycle(cycle, edges))
     order = in_order(dependencies)
+    return order, _ancestors(order, dependencies)
+
+
+def _flow(
+    draft: Draft, order: Sequence[str], before: Sequence[int], children: Mapping[str, Dataflow]
+) -> Dataflow:
+    """The variables of one notebook, whose steps are not run yet."""
+    cells = [*draft.shared, *(cell for step in draft.cells.values() for cell in step)]
     units = [
-        Unit(name, blocks.get(name) or Block(), before, children.get(name))
-        for name, before in zip(order, _ancestors(order, dependencies), strict=True)
+        Unit(name, draft.cells.get(name, []), bits, children.get(name))
+        for name, bits in zip(order, before, strict=True)
     ]
     parameters = {one.name: one for one in draft.parameters}
-    flow = Dataflow(shared, parameters, modules)
-    for number, unit in enumerate(units):
-        if unit.inner is not None:
-            unit.inner.outer = (flow, number)
-    flow.solve(units)
-    draft.edges.update(edges)
-    if draft.is_root:
-        flow.diagnostics += _undefined_names(draft, flow)
-        flow.diagnostics += _place_metrics(draft, flow)
-        for name, child_flow in children.items():
-            flow.diagnostics += [*child_flow.diagnostics, *_place_metrics(inner[name], child_flow)]
-    return flow, order
+    return Dataflow(draft.shared, parameters, imported_names(cells), units)
 
 
-def _composition(
-    draft: Draft, blocks: Mapping[str, Block], children: Mapping[str, Dataflow], shared: Block
-) -> dict[tuple[str, str], Label]:
+def _composition(draft: Draft, flow: Dataflow) -> dict[tuple[str, str], Label]:
     """The edges between the steps of a notebook with references: Kale's rules.
 
     A unit runs after each unit that produces one of its variables, and steps run in the order of
@@ -179,28 +188,23 @@ def _composition(
     """
     needs: dict[str, set[str]] = {}
     defines: dict[str, set[str]] = {}
-    for step in draft.outline.steps:
-        name = step.name
-        if name in children:
-            reads = children[name].open_reads()
-            needs[name] = {one for one, read in reads.items() if read.sure}
-            defines[name] = set(children[name].summary()[1]) - set(reads)
-        else:
-            reads = blocks[name].reads
-            given = shared.bound | {one.name for one in draft.parameters}
-            needs[name] = {one for one, read in reads.items() if read.sure} - given
-            defines[name] = set(blocks[name].binds) - set(reads)
+    given = flow.given.keys() | flow.parameters.keys()
+    for unit in flow.units:
+        uses = unit.events.uses
+        needs[unit.name] = {name for name, read in uses.items() if read.sure} - given
+        defines[unit.name] = unit.events.binds.keys() - uses.keys()
+    references = {unit.name for unit in flow.units if unit.inner is not None}
     edges: dict[tuple[str, str], Label] = {}
     steps = draft.outline.steps
     for position, step in enumerate(steps):
         for other in steps:
             if other.name != step.name and needs[step.name] & defines[other.name]:
                 both = min(needs[step.name] & defines[other.name])
-                if step.name in children or other.name in children:
+                if step.name in references or other.name in references:
                     at = cell_label(draft.notebook, step.cells[0], f"it uses `{both}`")
                     edges[other.name, step.name] = at
         for later in steps[position + 1 :]:
-            if step.name in children and later.name in children:
+            if step.name in references and later.name in references:
                 continue
             edges.setdefault(
                 (step.name, later.name),
@@ -236,15 +240,17 @@ def _ancestors(order: Sequence[str], dependencies: Mapping[str, Iterable[str]]) 
 
 def _undefined_names(draft: Draft, flow: Dataflow) -> Iterator[Diagnostic]:
     """Names that steps use and no step before them defines, each once a step."""
-    known = sorted({name for unit in flow.units for name in unit.binds} | set(flow.parameters))
+    bound = {name for unit in flow.units for name in unit.events.binds}
+    known = sorted(bound | flow.parameters.keys())
     seen = set()
-    for name, sought in flow.free.items():
-        for number, read, through in sought:
+    for name, sought in sorted(flow.free.items()):
+        for number, read in sorted(sought, key=lambda one: one[0]):
             unit = flow.units[number]
-            if not read.sure or (number, name) in seen or _bound_by_call(unit, name):
+            perhaps = name in unit.events.binds and not read.certain  # on another way
+            if not read.sure or (number, name) in seen or perhaps:
                 continue
             seen.add((number, name))
-            step, function = _inner_step(unit, name, through)
+            step, function = _inner_step(unit, name, read.through)
             diagnostic = errors.undefined(
                 name, step, read, function, _binder(draft, flow, number, name)
             )
@@ -257,16 +263,13 @@ def _undefined_names(draft: Draft, flow: Dataflow) -> Iterator[Diagnostic]:
             yield diagnostic
 
 
-def _bound_by_call(unit: Unit, name: str) -> bool:
-    """Whether a function that the step calls binds the name, by `global`."""
-    return name in unit.binds and name not in unit.block.binds
-
-
 def _inner_step(unit: Unit, name: str, through: str) -> tuple[str, str]:
-    if unit.inner is None:
-        return unit.name, through
-    number, _, function = next(one for one in unit.inner.free[name] if one[1].sure)
-    return unit.inner.units[number].name, function
+    """The step, perhaps of a notebook that is referred to, and the function that uses the name."""
+    for number, read in unit.inner.free.get(name, ()) if unit.inner is not None else ():
+        if read.sure:
+            assert unit.inner is not None
+            return unit.inner.units[number].name, read.through
+    return unit.name, through
 
 
 def _binder(draft: Draft, flow: Dataflow, number: int, name: str) -> errors.Binder | None:
@@ -275,7 +278,7 @@ def _binder(draft: Draft, flow: Dataflow, number: int, name: str) -> errors.Bind
     own = position[flow.units[number].name]
     found: list[tuple[int, int, errors.Binder]] = []
     for at, unit in enumerate(flow.units):
-        if at == number or name not in unit.binds:
+        if at == number or name not in unit.events.binds:
             continue
         place = position[unit.name]
         if unit.before >> number & 1:
@@ -287,7 +290,7 @@ def _binder(draft: Draft, flow: Dataflow, number: int, name: str) -> errors.Bind
         if flow.units[number].inner or unit.inner:
             relation = "inside"
         order = place if place < own else -place
-        found.append((rank, order, errors.Binder(unit.name, unit.binds[name], relation)))
+        found.append((rank, order, errors.Binder(unit.name, unit.events.binds[name], relation)))
     return max(found, key=lambda one: one[:2])[2] if found else None
 
 
@@ -299,29 +302,18 @@ def _not_run(here: bool, draft: Draft, name: str) -> str:  # noqa: FBT001  one o
             tree = read_code(draft.notebook.name, cell, draft.notebook.source(cell)).tree
         except UserError:
             continue
-        bound = {one for node in tree.body for one in local_names(node)[1]}
-        if name in bound:
+        if name in bound_names(tree):
             why = "is tagged `skip`" if cell in skipped else "belongs to no step"
             return f"cell {cell} defines `{name}`, but it {why}"
     return ""
 
 
 def _place_metrics(draft: Draft, flow: Dataflow) -> Iterator[Diagnostic]:
-    """Adds each metric to the step that computes it: the last that binds or changes it."""
+    """Gives each metric that no step computes to one that has it: of a parameter, or shared."""
     for name, spot in draft.metrics.items():
-        before = len(flow.diagnostics)
-        number = flow.end_producer(name, Read(spot, True))
-        if len(flow.diagnostics) > before:
+        if flow.end_producer(name) is not None:
             continue
-        if number is not None:
-            while (unit := flow.units[number]).inner is not None:
-                unit.inner.give_out(name)
-                inner = unit.inner.end_producer(name)
-                assert inner is not None, "a notebook inside that gives it has a step that does"
-                flow, number = unit.inner, inner
-            flow.give_at_end(number, name)
-            unit.metrics.append(name)
-        elif name in flow.parameters or name in flow.shared.bound:
+        if name in flow.parameters or name in flow.given:
             users = [unit for unit in flow.units if name in unit.parameters and not unit.inner]
             steps = users or [unit for unit in flow.units if unit.inner is None]
             if steps:
@@ -330,7 +322,7 @@ def _place_metrics(draft: Draft, flow: Dataflow) -> Iterator[Diagnostic]:
                 if name in flow.parameters:
                     steps[0].parameters.add(name)
         else:
-            known = sorted({one for unit in flow.units for one in unit.binds})
+            known = sorted({one for unit in flow.units for one in unit.events.binds})
             near = nearest(name, known)
             yield error(
                 "unknown-metric",

@@ -4,9 +4,8 @@ import ast
 from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass, field
 
-from kale_tag.analysis.dataflow import Dataflow
+from kale_tag.analysis.dataflow import Dataflow, Unit
 from kale_tag.analysis.source import Parsed
-from kale_tag.analysis.units import Unit
 from kale_tag.compiler.build import BuildResult, Load, build
 from kale_tag.compiler.limits import size_warnings
 from kale_tag.compiler.package import Package, package

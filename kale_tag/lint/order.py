@@ -1,17 +1,17 @@
 """Rules of the order of steps and cells: dependencies, files, and what runs in another order."""
 
 import ast
-from collections.abc import Iterable, Iterator, Mapping
+import posixpath
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
-from itertools import pairwise
 
-from kale_tag.analysis.calls import Change, words
-from kale_tag.analysis.effects import Callables
-from kale_tag.analysis.flow import read_block
-from kale_tag.analysis.model import Block, Spot
-from kale_tag.analysis.paths import as_file, dotted, text_of
+from kale_tag.analysis.dataflow import Dataflow, Unit
+from kale_tag.analysis.facts import dotted
+from kale_tag.analysis.heap import Obj
+from kale_tag.analysis.interpreter import Events
+from kale_tag.analysis.library import words
+from kale_tag.analysis.model import Certainty, Spot
 from kale_tag.analysis.source import Parsed
-from kale_tag.analysis.units import Unit
 from kale_tag.diagnostics import Diagnostic, Label, listed
 from kale_tag.lint.context import Compilation, CompiledNotebook
 from kale_tag.rules.registry import found
@@ -168,7 +168,7 @@ def _note(
     holder = node.func.value if isinstance(node.func, ast.Attribute) else None
     if path in CONSUMERS:
         for number, one in enumerate(node.args[: 2 if name in MOVERS else 1]):
-            if taken := as_file(text_of(one, known, modules)):
+            if taken := _as_file(_text_of(one, known, modules)):
                 (files.writes if number else files.reads).setdefault(taken, cell.place(node))
         return
     if name not in WRITERS | READERS | OF_PATHS:
@@ -179,7 +179,7 @@ def _note(
         where = [*node.args[:2], holder]
     else:
         where = [*node.args[:2], *(one.value for one in node.keywords if one.arg in _PATHS)]
-    path = next((path for one in where if (path := as_file(text_of(one, known, modules)))), "")
+    path = next((path for one in where if (path := _as_file(_text_of(one, known, modules)))), "")
     if path:
         writes = name in WRITERS or (name == "open" and _writes(node))
         (files.writes if writes else files.reads).setdefault(path, cell.place(node))
@@ -208,79 +208,116 @@ def _texts(cells: list[Parsed], modules: Mapping[str, str]) -> dict[str, str]:
         for node in cell.tree.body:
             match node:
                 case ast.Assign(targets=[ast.Name(id=name)], value=value):
-                    found_[name] = text_of(value, found_, modules)
+                    found_[name] = _text_of(value, found_, modules)
                 case _:
                     pass
     return found_
 
 
+def _text_of(  # noqa: PLR0911  one case a kind of node
+    node: ast.expr, known: Mapping[str, str], modules: Mapping[str, str]
+) -> str:
+    """The text that an expression is, "" where that is not known; *known* are names that are one.
+
+    `"a/b"`, `f"{folder}/b"`, `folder + "/b"`, `Path(folder) / "b"`, `os.path.join(folder, "b")`.
+    """
+    match node:
+        case ast.Constant(value=str(text)):
+            return text
+        case ast.Name(id=name):
+            return known.get(name, "")
+        case ast.FormattedValue(value=value, format_spec=None, conversion=-1):
+            return _text_of(value, known, modules)
+        case ast.JoinedStr(values=parts):
+            return _joined([_text_of(part, known, modules) for part in parts], "")
+        case ast.BinOp(left=left, op=ast.Add() | ast.Div() as op, right=right):
+            between = "/" if isinstance(op, ast.Div) else ""
+            return _joined([_text_of(one, known, modules) for one in (left, right)], between)
+        case ast.Call(func=func, args=parts) if dotted(func, modules) in _JOINS and parts:
+            return _joined([_text_of(part, known, modules) for part in parts], "/")
+        case _:
+            return ""
+
+
+def _as_file(text: str) -> str:
+    """The path *text* in its shortest form; "" for what is no file of the container."""
+    return "" if not text or "://" in text or "\n" in text else posixpath.normpath(text)
+
+
+def _joined(parts: list[str], between: str) -> str:
+    return between.join(parts) if all(parts) else ""
+
+
+_JOINS = {"os.path.join", "pathlib.Path", "posixpath.join", "str"}
+
+
 def late_shared_cell(compilation: Compilation) -> Iterator[Diagnostic]:
-    """An `imports` or `functions` cell below a step, which changes what that step sees."""
+    """A shared cell below a step, which changes what an earlier shared cell made for that step."""
     for part in compilation.parts:
-        if not _any_below(part):
-            continue
-        above: list[Block] = []
-        for cell in sorted(part.draft.shared, key=_number):
-            block = read_block([cell], part.flow.modules)
-            for name, spot in _changed(block):
-                why = _seen(part, cell, name, above, block)
-                if why:
+        above: set[str] = set()
+        made: dict[str, ast.AST] = {}
+        cells = sorted(
+            zip(part.draft.shared, part.flow.by_cell, strict=True), key=lambda one: _number(one[0])
+        )
+        for cell, events in cells:
+            for name, spot in _changed(part.flow, events):
+                users = [one.name for one in part.units if _uses_above(part, one, name, cell)]
+                if users and name in above and not _same(made.get(name), spot.node, name):
+                    see = "see" if users[1:] else "sees"
                     yield found(
                         "late-shared-cell",
-                        f"this cell runs at the start of every step, so {why}",
+                        "this cell runs at the start of every step, so "
+                        f"step{'s' if users[1:] else ''} {listed(users)} above it {see} its "
+                        f"`{name}`",
                         spot.label(),
                         help="move the cell up, tag it as a part of a step, or take another name",
                     )
-            above.append(block)
+            above |= events.binds.keys()
+            made |= {name: spot.node for name, spot in events.binds.items()}
 
 
-def _any_below(part: CompiledNotebook) -> bool:
-    """Whether a shared cell stands below the first cell of a step."""
-    last = max(map(_number, part.draft.shared), default=-1)
-    return any(_number(cells[0]) < last for cells in part.draft.cells.values() if cells)
+def _changed(flow: Dataflow, events: Events) -> Iterator[tuple[str, Spot]]:
+    """What a cell binds or mutates."""
+    yield from events.binds.items()
+    objects = {one for one, how in events.mutated.items() if how >= Certainty.MAY}
+    for name in sorted(events.used - events.binds.keys()):
+        places = [events.places[one] for one in _objects(flow, name) & objects]
+        if places:
+            yield name, places[0]
 
 
-def _changed(block: Block) -> Iterator[tuple[str, Spot]]:
-    """What a cell binds or, by a method that is known to, changes."""
-    yield from block.binds.items()
-    for name, change in Callables([block]).changes(block.effects).items():
-        if name not in block.binds and change > Change.MAYBE and name in block.touches:
-            yield name, block.touches[name]
+def _objects(flow: Dataflow, name: str) -> set[Obj]:
+    """All objects that a variable ever stands for."""
+    found_ = set(flow.given.get(name, ()))
+    for binding in flow.bindings.get(name, ()):
+        found_ |= binding.points
+    return found_
 
 
-def _seen(
-    part: CompiledNotebook, cell: Parsed, name: str, above: Iterable[Block], own: Block
-) -> str:
-    """Which steps see another value of *name* than in the notebook, in words; "" for none."""
-    at, units = _number(cell), part.flow.units
-    if any(name in one.binds and not _same(name, one, own) for one in above):
-        users = [unit.name for unit in part.units if _uses_above(part, unit, name, at)]
-        if len(users) == 1:
-            return f"step `{users[0]}` above it sees its `{name}`"
-        return f"steps {listed(users)} above it see its `{name}`" if users else ""
-    for unit in part.units:
-        producer = unit.ins.get(name, -1)
-        spot = units[producer].binds.get(name) if producer >= 0 else None
-        if spot is not None and _number(spot.cell) < at < _first_use(part, unit, name):
-            return (
-                f"step `{unit.name}` has `{name}` from step `{units[producer].name}`, not from here"
-            )
-    return ""
+def _same(one: ast.AST | None, other: ast.AST, name: str) -> bool:
+    """Whether two statements bind *name* by the same import or definition."""
+    imports = (ast.Import, ast.ImportFrom)
+    definitions = (ast.FunctionDef, ast.ClassDef)
+    if isinstance(one, imports) and isinstance(other, imports):
+        return _target(one, name) == _target(other, name)
+    if isinstance(one, definitions) and isinstance(other, definitions):
+        return ast.unparse(one) == ast.unparse(other)
+    return False
 
 
-def _same(name: str, one: Block, other: Block) -> bool:
-    """Whether two blocks bind *name* by the same import or definition."""
-    imports = [{made.target for made in block.imports.get(name, ())} for block in (one, other)]
-    if any(imports):
-        return imports[0] == imports[1]
-    nodes = [block.binds[name].node if name in block.binds else None for block in (one, other)]
-    if not all(isinstance(node, (ast.FunctionDef, ast.ClassDef)) for node in nodes):
-        return False
-    return len({ast.unparse(node) for node in nodes if node is not None}) == 1
+def _target(node: ast.Import | ast.ImportFrom, name: str) -> str:
+    module = node.module or "" if isinstance(node, ast.ImportFrom) else ""
+    return " ".join(
+        [
+            module,
+            *(one.name for one in node.names if name == (one.asname or one.name).split(".")[0]),
+        ]
+    )
 
 
-def _uses_above(part: CompiledNotebook, unit: Unit, name: str, at: int) -> bool:
-    return name in unit.used and name not in unit.ins and _first_use(part, unit, name) < at
+def _uses_above(part: CompiledNotebook, unit: Unit, name: str, cell: Parsed) -> bool:
+    used = name in unit.events.uses and name not in unit.ins
+    return used and _first_use(part, unit, name) < _number(cell)
 
 
 def split_step(compilation: Compilation) -> Iterator[Diagnostic]:
@@ -288,11 +325,9 @@ def split_step(compilation: Compilation) -> Iterator[Diagnostic]:
     for part in compilation.parts:
         for unit in part.units:
             cells = part.draft.cells[unit.name]
-            for above, cell in pairwise(cells):
-                if between := _between(part, unit, _number(cells[0]), _number(cell)):
-                    block = read_block([cell], part.flow.modules)
-                    for other in between:
-                        yield from _out_of_order(part, unit, other, block, above)
+            for above, cell, events in zip(cells, cells[1:], unit.by_cell[1:], strict=False):
+                for other in _between(part, unit, _number(cells[0]), _number(cell)):
+                    yield from _out_of_order(part, unit, other, events, above)
 
 
 def _between(part: CompiledNotebook, unit: Unit, first: int, last: int) -> list[Unit]:
@@ -306,12 +341,12 @@ def _between(part: CompiledNotebook, unit: Unit, first: int, last: int) -> list[
 
 
 def _out_of_order(
-    part: CompiledNotebook, unit: Unit, between: Unit, block: Block, above: Parsed
+    part: CompiledNotebook, unit: Unit, between: Unit, events: Events, above: Parsed
 ) -> Iterator[Diagnostic]:
-    """What the later cell of *unit* does out of order, by its *block*."""
+    """What a later cell of *unit* does out of order, by its *events*."""
     number = part.flow.units.index(unit)
     help_ = f"let the cell be a step of its own, with `prev:{between.name}`, or move it up"
-    for name, spot in _changed(block):
+    for name, spot in _changed(part.flow, events):
         if between.ins.get(name) == number and _number(spot.cell) > _first_use(part, between, name):
             yield found(
                 "split-step",
@@ -321,70 +356,25 @@ def _out_of_order(
                 help=help_,
             )
             return
-    changes = between.changes
-    for name, read in block.reads.items():
-        changed = _where(between, name)
-        if changes.get(name, Change.NONE) > Change.MAYBE and changed is not None:
+    changes = dict(_changed(part.flow, between.events))
+    for name, read in sorted(events.reads.items()):
+        changed = changes.get(name)
+        if changed is not None:
             waits = unit.before >> part.flow.units.index(between) & 1
-            if not waits and _number(above) < _number(changed.cell) < _number(read.spot.cell):
+            if not waits and _number(above) < _number(changed.cell) < _number(read.cell):
                 yield found(
                     "split-step",
                     f"this cell of step `{unit.name}` runs before step `{between.name}`, which "
                     f"is above it and changes `{name}`",
-                    read.spot.label(),
+                    read.label(),
                     also=[changed.label("changed here")],
                     help=help_,
                 )
                 return
 
 
-def missed_change(compilation: Compilation) -> Iterator[Diagnostic]:
-    """A variable that a step above has changed, and that a step uses without waiting for it."""
-    for part in compilation.parts:
-        units = part.flow.units
-        if any(unit.inner is not None for unit in units):
-            continue
-        for unit in units:
-            shared = unit.block.reads.keys() & part.flow.shared.values.keys()
-            for name in sorted(unit.ins.keys() | unit.parameters | shared):
-                is_definition = name in shared and part.flow.shared.values[name].bodies
-                at = _first_use(part, unit, name)
-                above = {
-                    number: spot
-                    for number, other in enumerate(units)
-                    if other is not unit
-                    and other.changes.get(name, Change.NONE) > Change.MAYBE
-                    and (name in other.binds or not is_definition)
-                    and (spot := _where(other, name)) is not None
-                    and _number(spot.cell) < at
-                }
-                last = max(above, key=lambda one: _number(above[one].cell), default=None)
-                if last is not None and last != unit.ins.get(name) and not unit.before >> last & 1:
-                    yield _missed(part, unit, name, units[last].name, above[last])
-
-
-def _missed(part: CompiledNotebook, unit: Unit, name: str, changer: str, spot: Spot) -> Diagnostic:
-    producer = unit.ins.get(name, -1)
-    origin = "as the parameter" if name in unit.parameters else "from a shared cell"
-    origin = f"from step `{part.flow.units[producer].name}`" if producer >= 0 else origin
-    read = unit.block.reads.get(name)
-    place = spot.label("changed here")
-    return found(
-        "missed-change",
-        f"step `{unit.name}` gets `{name}` {origin}, but does not depend on step `{changer}` "
-        "above it, which changes it",
-        place if read is None else read.spot.label(),
-        also=[] if read is None else [place],
-        help=f"add `prev: {changer}` to `{unit.name}`, or give one of the two another name",
-    )
-
-
 def _number(cell: Parsed) -> int:
     return cell.code.cell
-
-
-def _where(unit: Unit, name: str) -> Spot | None:
-    return unit.block.binds.get(name) or unit.block.touches.get(name)
 
 
 def _first_use(part: CompiledNotebook, unit: Unit, name: str) -> int:
@@ -396,4 +386,4 @@ def _first_use(part: CompiledNotebook, unit: Unit, name: str) -> int:
     return _number(cells[0]) if cells else 0
 
 
-LINTS = (redundant_prev, missing_prev, unshared_file, late_shared_cell, split_step, missed_change)
+LINTS = (redundant_prev, missing_prev, unshared_file, late_shared_cell, split_step)

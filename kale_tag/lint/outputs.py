@@ -3,9 +3,9 @@
 import ast
 from collections.abc import Collection, Iterator, Mapping
 
-from kale_tag.analysis.calls import unpicklable
+from kale_tag.analysis.facts import dotted
+from kale_tag.analysis.library import unpicklable
 from kale_tag.analysis.model import Spot
-from kale_tag.analysis.paths import dotted
 from kale_tag.analysis.source import Parsed
 from kale_tag.diagnostics import Diagnostic
 from kale_tag.lint.context import Compilation, CompiledNotebook
@@ -21,7 +21,7 @@ def unpicklable_output(compilation: Compilation) -> Iterator[Diagnostic]:
         for unit, step in part.steps:
             pickles = "cloudpickle" in {name.partition("[")[0] for name in step.packages}
             for name in step.outs:
-                spot = unit.block.binds.get(name)
+                spot = unit.events.binds.get(name)
                 value = None if spot is None else _value(spot)
                 what = _unpicklable(value, part.flow.modules, generators, with_lambdas=not pickles)
                 if what and spot is not None:

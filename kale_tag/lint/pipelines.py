@@ -4,9 +4,9 @@ import ast
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
-from kale_tag.analysis.calls import known
-from kale_tag.analysis.paths import dotted
-from kale_tag.analysis.units import Unit
+from kale_tag.analysis.dataflow import Unit
+from kale_tag.analysis.facts import dotted
+from kale_tag.analysis.library import known
 from kale_tag.diagnostics import Diagnostic, Label, listed
 from kale_tag.lint import order, outputs, state, variables
 from kale_tag.lint.context import Compilation, CompiledNotebook

@@ -3,18 +3,18 @@
 import ast
 from collections.abc import Iterator, Sequence
 
-from kale_tag.analysis import calls
-from kale_tag.analysis.calls import Change
-from kale_tag.analysis.paths import dotted
+from kale_tag.analysis.dataflow import Unit
+from kale_tag.analysis.facts import dotted
+from kale_tag.analysis.heap import Obj
+from kale_tag.analysis.library import words
 from kale_tag.analysis.process_state import depends, in_words, settings
-from kale_tag.analysis.units import Unit
 from kale_tag.diagnostics import Diagnostic, Label, listed
 from kale_tag.lint.context import Compilation, CompiledNotebook
 from kale_tag.rules.registry import found
 
-FRESH = calls.words(
+FRESH = words(
     "datetime.date.today datetime.datetime.now datetime.datetime.today datetime.datetime.utcnow"
-    " object os.getpid os.urandom tempfile.mkdtemp tempfile.mkstemp time.perf_counter time.time"
+    " os.getpid os.urandom tempfile.mkdtemp tempfile.mkstemp time.perf_counter time.time"
     " time.time_ns uuid.uuid1 uuid.uuid4"
 )
 """What gives another value each time, as do all of `random` and `secrets`."""
@@ -89,12 +89,11 @@ def shared_state(compilation: Compilation) -> Iterator[Diagnostic]:
     """What a shared cell makes for the whole notebook, and each step makes again."""
     for part in compilation.parts:
         yield from _made_again(part)
-        yield from _kept_defaults(part)
         yield from _changed_definitions(part)
 
 
 def _made_again(part: CompiledNotebook) -> Iterator[Diagnostic]:
-    """Variables of shared cells that have another value, or start again, in every step."""
+    """Variables of shared cells that have another value in every step."""
     for cell in part.draft.shared:
         for node in cell.tree.body:
             match node:
@@ -102,78 +101,51 @@ def _made_again(part: CompiledNotebook) -> Iterator[Diagnostic]:
                     path = dotted(call.func, part.flow.modules)
                 case _:
                     continue
-            users = _users(part, name)
+            users = [
+                unit.name
+                for unit in part.units
+                if name in unit.events.uses and name not in unit.ins
+            ]
             fresh = path in FRESH or path.startswith(("secrets.", "numpy.random.", "random."))
-            moves = calls.is_volatile(path) and path != "collections.defaultdict"
-            if path in part.flow.shared.functions and path not in part.flow.shared.special:
-                moves = part.flow.callables.is_volatile(name)  # a closure, or a generator
-            if len(users) > 1 and (fresh or moves):
-                why = "starts again" if moves else "has another value"
+            made = path in {"numpy.random.default_rng", "numpy.random.RandomState", "random.Random"}
+            if len(users) > 1 and fresh and not made:
                 yield found(
                     "shared-state",
-                    f"`{name}` {why} in each of the steps {listed(users)}: a shared cell runs "
-                    "at the start of every step",
+                    f"`{name}` has another value in each of the steps {listed(users)}: a shared "
+                    "cell runs at the start of every step",
                     cell.place(node),
-                    help="make it in a step, which hands it on",
+                    help="make it in a step, which passes it on",
                 )
-
-
-def _kept_defaults(part: CompiledNotebook) -> Iterator[Diagnostic]:
-    """Shared functions that keep things in a default value: `def add(x, rows=[])`."""
-    for cell in part.draft.shared:
-        for node in cell.tree.body:
-            if not isinstance(node, ast.FunctionDef) or not node.args.defaults:
-                continue
-            defaults = [*zip(reversed(node.args.args), reversed(node.args.defaults), strict=False)]
-            users = _users(part, node.name)
-            for body in part.flow.shared.functions.get(node.name, ()):
-                changes = part.flow.callables.of_body(body)
-                kept = [
-                    one.arg
-                    for one, value in defaults
-                    if isinstance(value, (ast.Dict, ast.List, ast.Set))
-                    and changes.get(body.keywords.get(one.arg, ""), Change.NONE) > Change.MAYBE
-                ]
-                if kept and len(users) > 1:
-                    yield found(
-                        "shared-state",
-                        f"the default of `{kept[0]}` starts again in each of the steps "
-                        f"{listed(users)}, and `{node.name}` changes it",
-                        cell.place(node),
-                        help="give it as an argument, which a step makes and hands on",
-                    )
-
-
-def _users(part: CompiledNotebook, name: str) -> Sequence[str]:
-    """The steps that use a variable of the shared cells."""
-    return [unit.name for unit in part.units if name in unit.used and name not in unit.ins]
 
 
 def _changed_definitions(part: CompiledNotebook) -> Iterator[Diagnostic]:
     """Steps that change a shared class or function, which later ones have as it was."""
-    shared = part.flow.shared
-    for number, unit in enumerate(part.flow.units):
-        for name in sorted(shared.functions.keys() | shared.special.keys()):
-            changed = unit.changes.get(name, Change.NONE) > Change.MAYBE and name not in unit.binds
-            read = unit.block.reads.get(name)
-            bodies = shared.values[name].bodies if name in shared.values else []
+    flow = part.flow
+    assert flow.run is not None
+    for number, unit in enumerate(flow.units):
+        for one, name in flow.run.definitions.items():
+            if name not in flow.given or one not in flow.given[name] or unit.inner is not None:
+                continue
+            spots = [unit.events.places[each] for each in _state(one) & unit.events.places.keys()]
             users = [
                 other.name
-                for other in part.flow.units
-                if other.before >> number & 1
-                and other.inner is None
-                and (name in other.used or any(body in other.ran for body in bodies))
+                for at, other in enumerate(flow.units)
+                if other.ins.get(name, -1) >= 0 and other.before >> number & 1
             ]
-            if changed and users and read is not None:
-                spot = unit.block.touches.get(name, read.spot)
+            if spots and users:
                 yield found(
                     "shared-state",
                     f"step `{unit.name}` changes `{name}` of a shared cell, and step"
                     f"{'s' if users[1:] else ''} {listed(users)} {'have' if users[1:] else 'has'} "
                     "it as it was",
-                    spot.label(),
-                    help="let a variable hold what changes, which a step hands on",
+                    spots[0].label(),
+                    help="let a variable hold what changes, which a step passes on",
                 )
+
+
+def _state(definition: Obj) -> set[Obj]:
+    """What a class or function holds: attributes, default values, variables it closes over."""
+    return {definition, *definition.contents}
 
 
 LINTS = (lost_state, shared_state)

@@ -4,9 +4,9 @@ import ast
 import re
 from collections.abc import Iterator, Mapping
 
-from kale_tag.analysis import calls
+from kale_tag.analysis import library
+from kale_tag.analysis.facts import dotted
 from kale_tag.analysis.model import Spot
-from kale_tag.analysis.paths import dotted
 from kale_tag.analysis.source import Parsed
 from kale_tag.diagnostics import Diagnostic, Label
 from kale_tag.kale.pipeline import Parameter, SubPipeline
@@ -50,8 +50,8 @@ def _lost(step: str, lost: dict[str, Label]) -> Diagnostic:
 
 def _is_open(part: CompiledNotebook) -> bool:
     """Whether names may be used in ways that cannot be seen."""
-    blocks = [part.flow.shared, *(unit.block for unit in part.flow.units)]
-    return any(block.dynamic for block in blocks)
+    facts = [part.flow.facts, *(unit.facts for unit in part.flow.units)]
+    return any(one.dynamic for one in facts)
 
 
 def _used(part: CompiledNotebook) -> Iterator[str]:
@@ -108,7 +108,7 @@ def _is_handle(value: ast.expr, modules: Mapping[str, str]) -> bool:
     if dotted(func, modules).partition(".")[0] in {"matplotlib", "seaborn", "plotly"}:
         return True
     parts = [one.attr for one in ast.walk(func) if isinstance(one, ast.Attribute)]
-    return any(one in calls.known("plots") | calls.known("axes") for one in parts)
+    return any(library.method("plots", one) or library.method("axes", one) for one in parts)
 
 
 def unused_parameter(compilation: Compilation) -> Iterator[Diagnostic]:
@@ -147,8 +147,8 @@ def _reassigned(part: CompiledNotebook) -> Iterator[tuple[str, Parameter, Spot]]
     """The steps that assign a parameter without reading it first."""
     for unit in part.flow.units:
         for one in part.draft.parameters:
-            spot = unit.block.binds.get(one.name)
-            if spot is not None and one.name not in unit.block.reads:
+            spot = unit.events.binds.get(one.name)
+            if spot is not None and one.name not in unit.events.uses:
                 yield unit.name, one, spot
 
 

@@ -24,7 +24,7 @@ from pipelines import RUNTIME
 from pipelines_of import DOCUMENTS, options_of
 
 import kale_tag
-from kale_tag.analysis.calls import unpicklable
+from kale_tag.analysis.library import unpicklable
 from kale_tag.cli import main
 from kale_tag.commands.shared import pipelines
 from kale_tag.commands.shared.targets import find_targets

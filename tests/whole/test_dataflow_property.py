@@ -191,9 +191,11 @@ def test_steps_do_what_the_notebook_does(percent: str) -> None:
     try:
         pipeline = pipeline_of(percent)
     except UserError as exc:
-        codes = {one.code for one in exc.diagnostics}
-        assert codes <= {"undefined-name", "two-producers", "deleted-name"}, percent
+        codes = {one.code for one in exc.diagnostics if one.severity == "error"}
+        assert codes <= {"undefined-name", "missed-change", "deleted-name"}, percent
         return
+    if any(one.code == "possible-change" for one in pipeline.warnings):
+        return  # that values may differ is reported
     assert list(compare(pipeline)) == [], percent
 
 

@@ -11,7 +11,7 @@ import pytest
 from kale_words import compare, in_kales_words
 from notebooks import cell, notebook, to_bytes
 
-from kale_tag.analysis.flow import read_block
+from kale_tag.analysis.facts import read_facts
 from kale_tag.analysis.source import Parsed, read_code
 from kale_tag.compiler.build import build_pipeline
 from kale_tag.compiler.parameters import read_metrics, read_parameters
@@ -27,20 +27,28 @@ from kale_tag.notebook.read import read_notebook
 
 CASES = json.loads(Path(__file__).with_name("kale_cases.json").read_text("utf-8"))
 
-READS_ONLY = "a step that only reads or defines a function with a variable does not give it again"
+READS_ONLY = (
+    "a step that only defines a function needs its variables where the function is called, and a "
+    "step that only reads a variable does not give it again"
+)
 NO_EDGE = "a variable that no step before gives is refused, where Kale fails in the pod (G7)"
 
 DIFFERENCES = {
-    "dep-free-variable": (READS_ONLY, ["step2 outs -x"]),
-    "dep-inner-function-free-variable": (READS_ONLY, ["step2 outs -x"]),
-    "dep-try-except": (READS_ONLY, ["step2 outs -x -y"]),
-    "dep-recursive-different-steps": (READS_ONLY, ["step2 ins -x", "step2 outs -foo -x"]),
+    "dep-free-variable": (READS_ONLY, ["step2 ins -x", "step2 outs -x"]),
+    "dep-inner-function-free-variable": (
+        "nothing calls the inner function, so nothing reads the variable",
+        ["step1 outs -x", "step2 ins -x", "step2 outs -x", "step3 ins -x"],
+    ),
+    "dep-try-except": (READS_ONLY, ["step2 ins -x -y", "step2 outs -x -y"]),
+    "dep-recursive-different-steps": (READS_ONLY, ["step2 ins -foo -x", "step2 outs -foo -x"]),
     "dep-recursive-branch": (
         READS_ONLY,
         [
+            "step_l ins -x",
             "step_l outs -x",
+            "step_r ins -y",
             "step_r outs -y",
-            "step_m ins -x -y",
+            "step_m ins -bar -foo -x -y",
             "step_m outs -bar -foo -x -y",
         ],
     ),
@@ -65,6 +73,10 @@ DIFFERENCES = {
         "the step that computes a metric reports it, not the last one that reads it",
         ["a metrics +acc", "b metrics -acc"],
     ),
+    "join-two-writers": (
+        "Kale takes the alphabetically first of two writers, not the last in the notebook (D2)",
+        ["b outs -x", "c outs +x"],
+    ),
     "cells-reserved-step-name": (
         "`step:skip` and `step:imports` are steps of these names (T8)",
         ["steps +imports +skip"],
@@ -75,10 +87,6 @@ DIFFERENCES = {
 REFUSED = {
     "golden-mount_pvc": (NO_EDGE, "undefined-name"),
     "comp-plain-unaffected": (NO_EDGE, "undefined-name"),
-    "join-two-writers": (
-        "Kale takes the alphabetically first of two writers (D2)",
-        "two-producers",
-    ),
 }
 """What Kale compiles and we refuse, why, and with which fault."""
 
@@ -230,7 +238,7 @@ def test_metrics(case: dict[str, Any]) -> None:
 @pytest.mark.parametrize("case", CASES["trailing_variable"], ids=lambda case: case["code"])
 def test_trailing_variable(case: dict[str, Any]) -> None:
     """The bare name in the last line."""
-    assert read_block(_parsed(case["code"]), {}).trailing == case["expect"]
+    assert read_facts(_parsed(case["code"])).trailing == case["expect"]
 
 
 PACKAGE_DIFFERENCES = {
@@ -244,7 +252,7 @@ PACKAGE_DIFFERENCES = {
 def test_packages(case: dict[str, Any]) -> None:
     """Same distributions for the same imports, but for those that are not on PyPI."""
     code = case["code"]
-    found = requirements(read_block(_parsed(code), {}).modules, {})
+    found = requirements(read_facts(_parsed(code)).modules, {})
     assert found == PACKAGE_DIFFERENCES.get(code, tuple(case["expect"]))
 
 

@@ -1,0 +1,223 @@
+"""What is in the code of cells, whether or not it runs: imports, and names that go together."""
+
+import ast
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+
+from kale_tag.analysis.model import Import, Spot, names_in
+from kale_tag.analysis.source import Parsed
+from kale_tag.analysis.texts import literal_code
+
+_CATCHES_IMPORTS = frozenset(
+    ["ImportError", "ModuleNotFoundError", "NameError", "Exception", "BaseException"]
+)
+_IMPORTING = (ast.Import, ast.ImportFrom, ast.Try, ast.ExceptHandler, ast.Pass, ast.alias)
+_DYNAMIC = frozenset(["eval", "exec", "globals", "locals", "vars"])
+_SCOPES = (ast.FunctionDef, ast.AsyncFunctionDef, ast.Lambda, ast.ClassDef)
+
+
+@dataclass(slots=True)
+class Facts:
+    """What stands in the cells of a step, or in the shared ones.
+
+    *modules* are all imports at any depth, *imports* those that bind a name of the notebook and
+    which nothing else binds, *stars* are `import *`. *mentions* are the names in the code that
+    makes or changes a variable. *dynamic*: names may be used in ways that cannot be seen.
+    *trailing* is the variable in the last line.
+    """
+
+    modules: list[Import] = field(default_factory=list)
+    imports: dict[str, list[Import]] = field(default_factory=dict)
+    stars: list[Import] = field(default_factory=list)
+    mentions: dict[str, set[str]] = field(default_factory=dict)
+    dynamic: bool = False
+    trailing: str | None = None
+
+
+def read_facts(cells: Sequence[Parsed]) -> Facts:
+    """The facts of *cells*, one after another."""
+    facts = Facts()
+    bound: set[str] = set()
+    for cell in cells:
+        for statement in cell.tree.body:
+            top = statement if _only_imports(statement) else None
+            _walk(facts, cell, statement, top, bound)
+    facts.imports = {name: found for name, found in facts.imports.items() if name not in bound}
+    last = next((cell.tree.body[-1] for cell in reversed(cells) if cell.tree.body), None)
+    if isinstance(last, ast.Expr) and isinstance(last.value, ast.Name):
+        facts.trailing = last.value.id
+    return facts
+
+
+def imported_names(cells: Iterable[Parsed]) -> dict[str, str]:
+    """What each name that is imported anywhere in *cells* stands for, with dots."""
+    found: dict[str, str] = {}
+    for cell in cells:
+        for node in ast.walk(cell.tree):
+            if isinstance(node, ast.Import):
+                for one in node.names:
+                    name = one.asname or one.name.partition(".")[0]
+                    found[name] = one.name if one.asname else name
+            elif isinstance(node, ast.ImportFrom):
+                for one in node.names:
+                    found[one.asname or one.name] = f"{node.module or ''}.{one.name}"
+    return found
+
+
+def bound_names(tree: ast.Module) -> set[str]:
+    """The names of the notebook that the code of a cell binds, in functions excepted."""
+    found: set[str] = set()
+    todo: list[ast.AST] = [tree]
+    while todo:
+        match node := todo.pop():
+            case ast.Name(id=name, ctx=ast.Store()) | ast.ExceptHandler(name=str(name)):
+                found.add(name)
+            case (
+                ast.FunctionDef(name=name)
+                | ast.AsyncFunctionDef(name=name)
+                | ast.ClassDef(name=name)
+            ):
+                found.add(name)
+                continue
+            case ast.Import(names=names) | ast.ImportFrom(names=names):
+                found.update(one.asname or one.name.partition(".")[0] for one in names)
+            case ast.Lambda():
+                continue
+            case _:
+                pass
+        todo += ast.iter_child_nodes(node)
+    return found
+
+
+def dotted(node: ast.expr, modules: Mapping[str, str]) -> str:
+    """The dotted name of a function, its module in full; "" for what is none.
+
+    *modules* says what each name that is imported stands for.
+    """
+    if isinstance(node, ast.Name):
+        return modules.get(node.id, node.id)
+    if isinstance(node, ast.Attribute):
+        before = dotted(node.value, modules)
+        return f"{before}.{node.attr}" if before else ""
+    return ""
+
+
+def _walk(
+    facts: Facts, cell: Parsed, statement: ast.stmt, top: ast.stmt | None, bound: set[str]
+) -> None:
+    # A stack of our own: code may be nested deeper than Python's.
+    todo: list[tuple[ast.AST, bool, bool]] = [(statement, False, False)]
+    while todo:
+        node, inner, optional = todo.pop()
+        match node:
+            case ast.Import() | ast.ImportFrom():
+                _imports(facts, Spot(cell, node), top, inner=inner, optional=optional)
+                continue
+            case ast.Call(func=ast.Name(id=name)) if name in _DYNAMIC:
+                facts.dynamic = facts.dynamic or literal_code(node) is None
+            case ast.Call(
+                func=ast.Attribute(
+                    value=ast.Call(func=ast.Name(id="get_ipython")), attr="run_line_magic"
+                ),
+                args=[ast.Constant(value="run"), *_],
+            ):  # it may bind anything
+                facts.stars.append(Import("", 0, "*", Spot(cell, node)))
+            case ast.Name(id=name, ctx=ast.Store()) if not inner and top is None:
+                bound.add(name)
+            case ast.FunctionDef() | ast.AsyncFunctionDef() | ast.ClassDef() if not inner:
+                bound.add(node.name)
+            case ast.Try(handlers=handlers) if any(map(_guards_imports, handlers)):
+                todo += [(one, inner, True) for one in node.body]
+                todo += [
+                    (one, inner, optional) for one in (*handlers, *node.orelse, *node.finalbody)
+                ]
+                continue
+            case _:
+                pass
+        if isinstance(node, ast.stmt) and not inner:
+            _mention(facts, node)
+        deeper = inner or isinstance(node, _SCOPES)
+        todo += [(one, deeper, optional) for one in ast.iter_child_nodes(node)]
+
+
+def _imports(
+    facts: Facts, spot: Spot, top: ast.stmt | None, *, inner: bool, optional: bool
+) -> None:
+    node = spot.node
+    assert isinstance(node, ast.Import | ast.ImportFrom)
+    level = node.level if isinstance(node, ast.ImportFrom) else 0
+    for one in node.names:
+        if isinstance(node, ast.Import):
+            name, module, attribute = one.asname or one.name.partition(".")[0], one.name, ""
+        else:
+            name, module, attribute = one.asname or one.name, node.module or "", one.name
+        made = Import(module, level, attribute, spot, name, top, optional)
+        facts.modules.append(made)
+        if attribute == "*":
+            facts.stars.append(made)
+        elif not inner:
+            facts.imports.setdefault(name, []).append(made)
+
+
+def _guards_imports(handler: ast.ExceptHandler) -> bool:
+    caught = handler.type is None or any(
+        isinstance(one, ast.Name) and one.id in _CATCHES_IMPORTS for one in ast.walk(handler.type)
+    )
+    imports = any(isinstance(one, ast.Import | ast.ImportFrom) for one in ast.walk(handler))
+    return caught and imports
+
+
+def _only_imports(node: ast.stmt) -> bool:
+    """Whether a statement does nothing but import, with what to do where that fails."""
+    return isinstance(node, ast.Import | ast.ImportFrom | ast.Try) and all(
+        isinstance(part, (*_IMPORTING, ast.Name, ast.expr_context, ast.Tuple, ast.Constant))
+        or (isinstance(part, ast.Assign) and isinstance(part.value, ast.Constant))
+        for part in ast.walk(node)
+    )
+
+
+def _mention(facts: Facts, node: ast.stmt) -> None:
+    """Notes the names that stand in the code which makes or changes a variable."""
+    match node:
+        case ast.Assign(targets=targets, value=value):
+            _note(facts, targets, value)
+        case ast.AnnAssign(target=target, value=ast.expr() as value):
+            _note(facts, [target], value)
+        case ast.AugAssign(target=target, value=value):
+            _note(facts, [target], value)
+        case ast.For(target=target, iter=value) | ast.AsyncFor(target=target, iter=value):
+            _note(facts, [target], value)
+        case ast.With(items=items) | ast.AsyncWith(items=items):
+            for item in items:
+                if item.optional_vars is not None:
+                    _note(facts, [item.optional_vars], item.context_expr)
+        case ast.Expr(value=ast.Call(func=ast.Attribute(value=holder)) as call):
+            _note(facts, [holder], call)
+        case ast.FunctionDef(name=name) | ast.AsyncFunctionDef(name=name) | ast.ClassDef(name=name):
+            facts.mentions.setdefault(name, set()).update(names_in(node))
+        case _:
+            pass
+
+
+def _note(facts: Facts, targets: Iterable[ast.expr], value: ast.expr) -> None:
+    names = set(names_in(value))
+    for target in targets:
+        for root in roots(target):
+            facts.mentions.setdefault(root, set()).update(names)
+
+
+def roots(node: ast.expr) -> Iterator[str]:
+    """The variables that `x`, `x[0]`, `x.y[0]` or `x, y` begin with."""
+    todo = [node]
+    while todo:
+        match todo.pop():
+            case ast.Name(id=name):
+                yield name
+            case ast.Subscript(value=inner) | ast.Attribute(value=inner) | ast.Starred(value=inner):
+                todo.append(inner)
+            case ast.Call(func=ast.Attribute(value=inner)):
+                todo.append(inner)
+            case ast.Tuple(elts=parts) | ast.List(elts=parts):
+                todo += parts
+            case _:
+                pass

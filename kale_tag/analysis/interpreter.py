@@ -1,0 +1,1873 @@
+"""The abstract run of a notebook: its statements and expressions over abstract objects.
+
+A value is the set of objects that it may be; numbers, texts and the like are no objects. Names are
+updated strongly, along branches, loops and jumps (`state.py`); what objects hold only grows. A call
+of a function of the notebook runs its body for the arguments given, apart for each two call sites.
+"""
+
+import ast
+import builtins
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from kale_tag.analysis import calls, library, texts
+from kale_tag.analysis.heap import (
+    CONTAINERS,
+    EMPTY,
+    MEMORY,
+    OPAQUE,
+    Heap,
+    Obj,
+    Points,
+    Sight,
+    Slot,
+    is_fixed,
+)
+from kale_tag.analysis.model import Certainty, Read, Spot
+from kale_tag.analysis.names import NOTHING, End, Flow, Names, Table, tables_of
+from kale_tag.analysis.source import Parsed, too_deep
+from kale_tag.diagnostics import UserError
+
+Function = ast.FunctionDef | ast.AsyncFunctionDef | ast.Lambda
+Comprehension = ast.ListComp | ast.SetComp | ast.DictComp | ast.GeneratorExp
+
+# Names that came with Python 3.12 to 3.14 or may be taken away again, so that the result does not
+# depend on the Python that compiles.
+_LATER = frozenset(
+    ["PythonFinalizationError", "BaseExceptionGroup", "ExceptionGroup", "WindowsError"]
+)
+
+BUILTINS = (
+    frozenset(dir(builtins))
+    | _LATER
+    | {"__name__", "__doc__", "__spec__", "__loader__", "__package__", "__annotations__"}
+    | {"__builtins__", "copyright", "credits", "exit", "license", "quit"}
+) - {"_"}
+"""Names of Python itself, of any version."""
+
+PROVIDED = frozenset(["display", "get_ipython"])
+"""Names that IPython has and `step_runtime.py` provides."""
+
+_CATCHES_NAMES = frozenset(["NameError", "Exception", "BaseException"])
+_EXITS = frozenset(["exit", "quit", "sys.exit", "os._exit"])
+_KINDS = frozenset(["property", "staticmethod", "classmethod", "cached_property"])
+
+_ROUNDS = 30
+"""Rounds after which a loop is left, whether or not all is found."""
+
+_WORK = 200
+"""What calls of functions in one cell may cost; after that one summary of each must do."""
+
+_SUMMARIES = 1
+"""Times that such a summary is made again for more arguments."""
+
+_OPERATORS: Mapping[type[ast.AST], str] = {
+    ast.Add: "add",
+    ast.Sub: "sub",
+    ast.Mult: "mul",
+    ast.BitOr: "or",
+    ast.BitAnd: "and",
+    ast.Mod: "mod",
+    ast.BitXor: "xor",
+    ast.Div: "truediv",
+    ast.FloorDiv: "floordiv",
+    ast.Pow: "pow",
+    ast.MatMult: "matmul",
+    ast.LShift: "lshift",
+    ast.RShift: "rshift",
+    ast.Eq: "eq",
+    ast.NotEq: "ne",
+    ast.Lt: "lt",
+    ast.Gt: "gt",
+    ast.LtE: "le",
+    ast.GtE: "ge",
+}
+
+
+@dataclass(slots=True)
+class Arguments:
+    """What a call is given. *constants* are those of its positions that stand in the code."""
+
+    positions: list[Points] = field(default_factory=list)
+    star: Points = EMPTY
+    keywords: dict[str, Points] = field(default_factory=dict)
+    rest: Points = EMPTY
+    constants: list[object] = field(default_factory=list)
+    flags: dict[str, object] = field(default_factory=dict)
+
+    def every(self) -> Points:
+        """All together."""
+        return EMPTY.union(self.star, self.rest, *self.positions, *self.keywords.values())
+
+    def at(self, number: int) -> Points:
+        """What is given at a position."""
+        return self.positions[number] if number < len(self.positions) else self.star
+
+    def constant(self, number: int) -> object:
+        """The constant at a position; `Slot.ANY` for anything else."""
+        return self.constants[number] if number < len(self.constants) else Slot.ANY
+
+    def after(self, first: Points) -> "Arguments":
+        """The same with *first* in front."""
+        return Arguments([first, *self.positions], self.star, self.keywords, self.rest)
+
+
+@dataclass(slots=True, eq=False)
+class Code:
+    """A function of the notebook: its node, and the cell in which it stands."""
+
+    node: Function
+    cell: Parsed
+    table: Table
+    name: str
+    kinds: frozenset[str]
+    yields: bool
+
+
+@dataclass(slots=True, eq=False)
+class Frame:
+    """A function, class or comprehension that runs."""
+
+    kind: str
+    table: Table
+    names: Names = field(default_factory=Names)
+    cells: dict[str, Obj] = field(default_factory=dict)
+    outer: dict[str, Obj] = field(default_factory=dict)
+    parent: "Frame | None" = None
+    first: str = ""  # the first parameter
+    class_: Obj | None = None
+    returns: Points = EMPTY
+    exits: list[End] = field(default_factory=list)
+
+    def spaces(self) -> list[Names]:
+        """The namespaces that its code can bind names in, but for that of the notebook."""
+        found: list[Names] = []
+        frame: Frame | None = self
+        while frame is not None:
+            found.append(frame.names)
+            frame = frame.parent if frame.kind != "function" else None
+        return found
+
+
+@dataclass(slots=True)
+class Loop:
+    """A loop that runs: where jumps out of it and to its next round end."""
+
+    depth: int
+    breaks: list[End] = field(default_factory=list)
+    continues: list[End] = field(default_factory=list)
+
+
+@dataclass(slots=True, eq=False)
+class Events:
+    """What the code of a step does: names that it uses and binds, objects that it touches."""
+
+    uses: dict[str, Read] = field(default_factory=dict)
+    used: set[str] = field(default_factory=set)
+    reads: dict[str, Spot] = field(default_factory=dict)  # where each name is read first
+    binds: dict[str, Spot] = field(default_factory=dict)
+    mutated: dict[Obj, Certainty] = field(default_factory=dict)
+    observed: set[Obj] = field(default_factory=set)
+    places: dict[Obj, Spot] = field(default_factory=dict)
+    handed: dict[Obj, Points] = field(default_factory=dict)
+    guessed: dict[Points, int] = field(default_factory=dict)
+
+    def note_use(self, name: str, read: Read) -> None:
+        """The step uses *name*."""
+        known = self.uses.get(name)
+        if known is None or (read.sure, read.certain) > (known.sure, known.certain):
+            self.uses[name] = read
+
+    def add_all(self, other: "Events", bound: set[str]) -> None:
+        """All that the code below does; *bound* are the names that are bound above it."""
+        for name, read in other.uses.items():
+            if name not in bound:
+                self.note_use(name, read)
+        self.used |= other.used
+        self.binds.update(other.binds)
+        self.add(other)
+
+    def add(self, other: "Events") -> None:
+        """All that another does, but for names."""
+        for one, certainty in other.mutated.items():
+            self.mutated[one] = max(certainty, self.mutated.get(one, Certainty.NONE))
+        self.observed |= other.observed
+        for one, spot in other.places.items():
+            self.places.setdefault(one, spot)
+
+
+@dataclass(slots=True)
+class Summary:
+    """What calls of one function do, all together."""
+
+    given: dict[str, Points]
+    returns: Points
+    events: Events
+    end: End
+    rounds: int = 0
+
+
+@dataclass(slots=True)
+class Active:
+    """A call that runs, of a function that may call itself."""
+
+    given: dict[str, Points]
+    returns: Points = EMPTY
+    entered: bool = False  # it has called itself
+    again: bool = False  # with more than was known
+
+
+class Interpreter:
+    """Runs code over abstract objects."""
+
+    def __init__(self, heap: Heap) -> None:
+        """Start with no code."""
+        self.heap = heap
+        self.notebooks: list[tuple[Names, Events]] = []  # the innermost last
+        self.frame: Frame | None = None
+        self.flow = Flow(())
+        self.loops: list[Loop] = []
+        self.context: tuple[ast.AST, ...] = ()
+        self.unsure = 0  # branches and calls around that may not run
+        self.guards = 0  # of `try` around that catches a NameError, and of texts
+        self.active: dict[Obj, Active] = {}
+        self.summaries: dict[Obj, Summary] = {}
+        self.tables: dict[Parsed, dict[ast.AST, Table]] = {}
+        self.in_texts: dict[ast.AST, tuple[ast.Module, dict[ast.AST, Table]]] = {}
+        self.iterating: set[Obj] = set()
+        self.work = 0  # that calls in the cell made so far
+        self.handing: list[tuple[Obj, Points]] | None = None  # what libraries may call
+        self.definitions: dict[Obj, str] = {}  # functions and classes of shared cells
+        self.cell: Parsed | None = None
+        self.node: ast.AST | None = None  # at the top of a cell: of what is done
+        self.through = ""
+        self.expressions = self._handlers()
+        self.statements = self._statements()
+
+    def _handlers(self) -> dict[type[ast.AST], Callable[[Any], Points]]:
+        """What evaluates each kind of expression."""
+        return {
+            ast.Constant: lambda _: EMPTY,
+            ast.Name: self._name,
+            ast.List: self._sequence,
+            ast.Tuple: self._sequence,
+            ast.Set: self._set,
+            ast.Dict: self._dict,
+            ast.JoinedStr: self._text,
+            ast.Attribute: self._attribute,
+            ast.Subscript: self._subscript,
+            ast.IfExp: self._either,
+            ast.BoolOp: self._bool,
+            ast.Compare: self._compare,
+            ast.BinOp: self._operation,
+            ast.UnaryOp: self._unary,
+            ast.NamedExpr: self._named,
+            ast.Starred: self._starred,
+            ast.Lambda: self._lambda,
+            ast.ListComp: self._list_of,
+            ast.SetComp: self._list_of,
+            ast.DictComp: self._dict_of,
+            ast.GeneratorExp: self._generator,
+            ast.Yield: self._yield,
+            ast.YieldFrom: self._yield,
+            ast.Await: self._await,
+            ast.Call: self._call,
+        }
+
+    def _statements(self) -> dict[type[ast.AST], Callable[[Any], None]]:
+        """What runs each kind of statement."""
+        return {
+            ast.Expr: self._expression,
+            ast.Assign: self._assign,
+            ast.AnnAssign: self._annotated,
+            ast.AugAssign: self._augmented,
+            ast.Delete: self._delete,
+            ast.Import: self._import,
+            ast.ImportFrom: self._import_from,
+            ast.FunctionDef: self._define,
+            ast.AsyncFunctionDef: self._define,
+            ast.ClassDef: self._class,
+            ast.Return: self._return,
+            ast.Raise: self._raise,
+            ast.If: self._if,
+            ast.For: self._for,
+            ast.AsyncFor: self._for,
+            ast.While: self._while,
+            ast.Break: self._break,
+            ast.Continue: self._continue,
+            ast.Assert: self._assert,
+            ast.Try: self._try,
+            ast.TryStar: self._try,
+            ast.With: self._with,
+            ast.AsyncWith: self._with,
+            ast.Match: self._match,
+            ast.Global: self._nothing,
+            ast.Nonlocal: self._nothing,
+            ast.Pass: self._nothing,
+        }
+
+    # Cells
+
+    def run(self, cells: Iterable[Parsed], names: Names) -> "list[Events]":
+        """Run *cells* in the notebook of *names*; what each of them does."""
+        found: list[Events] = []
+        self.flow = Flow([names])
+        for cell in cells:
+            self.cell, self.work = cell, 0
+            found.append(Events())
+            self.notebooks.append((names, found[-1]))
+            try:
+                self.block(cell.tree.body)
+            except RecursionError:
+                raise UserError(too_deep(cell.source)) from None
+            self.notebooks.pop()
+        return found
+
+    @property
+    def events(self) -> Events:
+        """Of the step that runs."""
+        return self.notebooks[-1][1]
+
+    def spot(self, node: ast.AST) -> Spot:
+        """The place of a node of the cell that is run."""
+        assert self.cell is not None
+        return Spot(self.cell, node)
+
+    def table(self, node: ast.AST) -> Table:
+        """The scope of a function, class or comprehension."""
+        assert self.cell is not None
+        known = self.tables.get(self.cell)
+        if known is None:
+            known = tables_of(self.cell.code.python, self.cell.tree)
+            self.tables[self.cell] = known
+        return known.get(node, NOTHING)
+
+    # Branches
+
+    def begin(self) -> None:
+        """A branch that may not run."""
+        self.unsure += 1
+        self.flow.begin()
+
+    def end(self) -> End | None:
+        """It ends; what it came to."""
+        self.unsure -= 1
+        return self.flow.end()
+
+    def unchanged(self) -> End:
+        """Where a branch does nothing."""
+        return [{} for _ in self.flow.spaces]
+
+    def optional(self, action: Callable[[], Points]) -> Points:
+        """What Python may or may not do, as often as it likes."""
+        self.begin()
+        made = action()
+        self.flow.join([self.unchanged(), self.end()])
+        return made
+
+    def repeat(self, action: Callable[[], None], loop: Loop | None = None) -> None:
+        """Repeat until neither names nor objects change; it may also never run."""
+        for _ in range(_ROUNDS):
+            version = self.heap.version
+            self.begin()
+            action()
+            ends = [self.unchanged(), self.end()]
+            if loop is not None:
+                ends += loop.continues
+                loop.continues = []
+            if not self.flow.join(ends) and self.heap.version == version:
+                break
+
+    # Objects
+
+    def new(self, node: object, kind: str, tag: object = "", info: object = None) -> Obj:
+        """The object that *node* makes here."""
+        return self.heap.at((node, tag, self.context), kind, info)
+
+    def fresh(
+        self,
+        node: object,
+        kind: str,
+        elements: Iterable[Obj] = (),
+        keys: Points = EMPTY,
+        tag: object = "",
+    ) -> Points:
+        """A new container of *elements*."""
+        made = self.new(node, kind, tag)
+        elements = frozenset(elements)
+        self.heap.link(made, Slot.ANY, elements)
+        if keys:
+            self.heap.link(made, Slot.KEYS, keys)
+            self.identity(keys)
+        if kind == "set":
+            self.identity(elements)
+        return frozenset([made])
+
+    def mutate(self, objects: Iterable[Obj], certainty: Certainty = Certainty.SURE) -> None:
+        """Any of *objects* may be mutated."""
+        todo = [one for one in objects if not is_fixed(one)]
+        if self.unsure or len(todo) > 1:
+            certainty = min(certainty, Certainty.MAY)
+        found = [(one, certainty) for one in todo]
+        for _, events in self.notebooks:
+            done: set[Obj] = set()
+            stack = list(found)
+            while stack:
+                one, how = stack.pop()
+                if one in done:
+                    continue
+                done.add(one)
+                if how > events.mutated.get(one, Certainty.NONE):
+                    events.mutated[one] = how
+                    if self.node is not None and one not in events.places:
+                        events.places[one] = self.spot_of_node()
+                if one.kind == "vars":
+                    stack += [(owner, how) for owner in one.fields[Slot.OWNER]]
+                for base in one.fields.get(Slot.MEMORY, ()):
+                    sure = base.kind in {"array", "tensor"}
+                    stack.append((base, how if sure else Certainty.GUESS))
+
+    def spot_of_node(self) -> Spot:
+        """Where, at the top of the cells of the step, something is done."""
+        assert self.node is not None
+        assert self.top_cell is not None
+        return Spot(self.top_cell, self.node)
+
+    top_cell: Parsed | None = None
+
+    def observe(self, objects: Iterable[Obj]) -> None:
+        """The code looks at which objects these are."""
+        for _, events in self.notebooks:
+            events.observed.update(objects)
+
+    def kinds(self, objects: Iterable[Obj], *kinds: str) -> Points:
+        """Those of some kinds."""
+        return frozenset(one for one in objects if one.kind in kinds)
+
+    def read(self, objects: Iterable[Obj], key: object = Slot.ANY) -> Points:
+        """What objects hold, at a constant key or index, or anywhere."""
+        found: set[Obj] = set()
+        for one in objects:
+            fields = one.fields
+            if one.kind == "vars":
+                found |= self.read(fields[Slot.OWNER], key)
+            elif one.kind in MEMORY:
+                found.add(self.heap.view(one))
+            elif one.kind in OPAQUE:
+                found |= self.part(one, key)
+            elif key is Slot.ANY:
+                for name, values in fields.items():
+                    if name is Slot.ANY or not isinstance(name, Slot | tuple):
+                        found |= values
+            else:
+                found |= fields.get(key, EMPTY) | fields.get(Slot.ANY, EMPTY)
+        return frozenset(found)
+
+    def part(self, owner: Obj, key: object) -> set[Obj]:
+        """A part of an opaque object. What is at some key may be what is at a known one."""
+        made = self.heap.part(owner, key)
+        fields = owner.fields
+        if key is Slot.ANY:
+            return {made}.union(
+                *(
+                    values
+                    for name, values in fields.items()
+                    if name is Slot.ANY or not isinstance(name, Slot | tuple)
+                )
+            )
+        return {made} | fields.get(Slot.ANY, set())
+
+    def write(
+        self, objects: Iterable[Obj], key: object, values: Points, keys: Points = EMPTY
+    ) -> None:
+        """*values* come into objects."""
+        objects = list(objects)
+        self.mutate(objects)
+        for one in objects:
+            if one.kind == "vars":
+                self.write(one.fields[Slot.OWNER], key, values, keys)
+                continue
+            if one.kind not in MEMORY:
+                self.heap.link(one, key, values)
+            if keys:
+                self.heap.link(one, Slot.KEYS, keys)
+                self.identity(keys)
+
+    def shift(self, objects: Iterable[Obj]) -> None:
+        """What lists hold moves to other places."""
+        for one in objects:
+            if one.kind == "list":
+                self.heap.link(one, Slot.ANY, self.read([one]))
+
+    def identity(self, objects: Iterable[Obj]) -> None:
+        """Instances are compared by what they are, unless their class has something else."""
+        for one in self.heap.reach(objects, Sight.CONTENTS):
+            if one.kind in {"function", "instance", "iter", "partial", "class", "sentinel"}:
+                if not self.find([one], "__eq__"):
+                    self.observe([one])
+            elif one.kind in CONTAINERS and one in self.heap.reach(
+                self.heap.held(one), Sight.CONTENTS
+            ):
+                self.observe([one])  # `==` ends in a cycle only where the objects are the same
+
+    def iterate(self, objects: Iterable[Obj], node: ast.AST) -> Points:
+        """What iteration yields. It moves iterators on."""
+        found: set[Obj] = set()
+        for one in objects:
+            fields = one.fields
+            if one.kind == "dict":
+                found |= fields.get(Slot.KEYS, EMPTY)
+            elif one.kind == "iter":
+                self.mutate([one])
+                found |= calls.advance(self, one, node)
+            elif one.kind == "instance":
+                found |= self._iterate_instance(one, node)
+            elif one.kind == "frame":
+                found.add(self.new(node, "any", "row"))
+            elif one.kind == "volatile":
+                self.mutate([one])
+                found |= self.part(one, Slot.ANY)
+            else:
+                found |= self.read([one])
+                if one.kind in {"any", "set", "vars"}:
+                    found |= fields.get(Slot.KEYS, EMPTY)
+        return frozenset(found)
+
+    def _iterate_instance(self, one: Obj, node: ast.AST) -> Points:
+        me = frozenset([one])
+        if method := self.find([one], "__iter__"):
+            return self.iterate(self.call_method(method, me, Arguments(), node), node)
+        if method := self.find([one], "__getitem__"):
+            return self.call_method(method, me, Arguments([EMPTY]), node)
+        if self.is_foreign(one):
+            return frozenset(self.part(one, Slot.ANY))
+        return self.read([one])
+
+    # Names
+
+    def load(self, name: str, node: ast.AST) -> Points:
+        """*name* is read here."""
+        frame = self.frame
+        while frame is not None:
+            if name in frame.table.declared:
+                break
+            points = frame.names.values.get(name)
+            cell = frame.cells.get(name)
+            if points is not None and (cell is None or name not in frame.table.rebound):
+                return points
+            if cell is not None:
+                return frozenset(cell.fields.get(Slot.VALUE, EMPTY))
+            if frame.kind == "function" and name in frame.table.local:
+                return EMPTY
+            if name in frame.outer:
+                return frozenset(frame.outer[name].fields.get(Slot.VALUE, EMPTY))
+            frame = frame.parent if frame.kind != "function" else None
+        return self.load_global(name, node)
+
+    def load_global(self, name: str, node: ast.AST) -> Points:
+        """A name of the notebook is read."""
+        for names, events in reversed(self.notebooks):
+            events.used.add(name)
+            events.reads.setdefault(name, self.spot(node))
+            points = names.values.get(name)
+            if name not in names.bound:
+                sure = not self.guards and (points is None or name not in names.own)
+                read = Read(self.spot(node), sure, sure and not self.unsure, self.through)
+                events.note_use(name, read)
+            if points is not None:
+                return points
+        if name in BUILTINS or name in PROVIDED:
+            return frozenset([self.heap.at(("path", name), "path", name)])
+        return frozenset([self.heap.at(("unknown", name), "any", name)])
+
+    def assign(self, name: str, points: Points, node: ast.AST, *, walrus: bool = False) -> None:
+        """*name* is bound here."""
+        frame = self.frame
+        while walrus and frame is not None and frame.kind == "comprehension":
+            frame = frame.parent
+        if frame is None or name in frame.table.declared:
+            self.assign_global(name, points, node)
+        elif name in frame.outer and name not in frame.table.local:
+            self.heap.link(frame.outer[name], Slot.VALUE, points)
+            self.mutate([frame.outer[name]])
+        else:
+            frame.names.put(name, points)
+            if name in frame.cells:
+                self.heap.link(frame.cells[name], Slot.VALUE, points)
+
+    def assign_global(self, name: str, points: Points, node: ast.AST) -> None:
+        """A name of the notebook is bound."""
+        names, events = self.notebooks[-1]
+        names.put(name, points)
+        names.own.add(name)
+        events.binds[name] = self.spot(node)
+
+    def forget(self, name: str, node: ast.AST) -> None:
+        """*name* is deleted."""
+        absent = self.heap.at(("absent",), "absent")
+        self.assign(name, frozenset([absent]), node)
+
+    def bind(self, target: ast.expr, values: Points, node: ast.AST) -> None:
+        """*target* gets a value."""
+        match target:
+            case ast.Name(id=name):
+                self.assign(name, values, target)
+            case ast.Starred(value=inner):
+                self.bind(inner, self.fresh(target, "list", values), node)
+            case ast.Tuple(elts=parts) | ast.List(elts=parts):
+                self._unpack(parts, values, node)
+            case ast.Subscript():
+                self._store_item(target, values, node)
+            case ast.Attribute(value=inner, attr=attr):
+                owner = self.value(inner)
+                self.write(owner, attr, values)
+                if method := self.find(owner, "__setattr__"):
+                    self.call_method(method, owner, Arguments([EMPTY, values]), node)
+            case _:
+                pass
+
+    def _unpack(self, parts: Sequence[ast.expr], values: Points, node: ast.AST) -> None:
+        plain = all(one.kind in {"tuple", "list", "any"} for one in values)
+        star = next((n for n, one in enumerate(parts) if isinstance(one, ast.Starred)), len(parts))
+        every = None
+        for number, part in enumerate(parts):
+            if plain and number < star:
+                self.bind(part, self.read(values, number), node)
+                continue
+            if every is None:
+                every = self.iterate(values, node)
+            self.bind(part, every, node)
+
+    def _store_item(self, target: ast.Subscript, values: Points, node: ast.AST) -> None:
+        if (name := texts.namespace_key(target)) is not None:
+            self.assign_global(name, values, target)
+            return
+        owner = self.value(target.value)
+        if isinstance(target.slice, ast.Slice):
+            self.value(target.slice)
+            self.shift(owner)
+            self.write(owner, Slot.ANY, self.iterate(self.kinds(values, *CONTAINERS, "iter"), node))
+            return
+        key, keys = self.key(target.slice)
+        self.method(owner, "__setitem__", Arguments([keys, values]), node)
+        self.write(owner, key, values, keys)
+
+    def key(self, node: ast.expr) -> tuple[object, Points]:
+        """A constant key, or `Slot.ANY`; and the objects that it may be."""
+        points = self.value(node)
+        if isinstance(node, ast.Constant) and isinstance(node.value, str | int | float | bytes):
+            value = node.value
+            if not (isinstance(value, int) and value < 0):
+                return value, EMPTY
+        return Slot.ANY, points
+
+    # Expressions
+
+    def value(self, node: ast.AST | None) -> Points:
+        """The objects that an expression may be."""
+        if node is None:
+            return EMPTY
+        if self.frame is None and isinstance(node, ast.Call):
+            before, cell = self.node, self.top_cell
+            self.node, self.top_cell = node, self.cell
+            made = self._call(node)
+            self.node, self.top_cell = before, cell
+            return made
+        handler = self.expressions.get(type(node))
+        if handler is None:
+            return self.every(ast.iter_child_nodes(node))
+        return handler(node)
+
+    def every(self, nodes: Iterable[ast.AST]) -> Points:
+        """All objects that some expressions may be."""
+        found: set[Obj] = set()
+        for node in nodes:
+            found |= self.value(node)
+        return frozenset(found)
+
+    def _name(self, node: ast.Name) -> Points:
+        return self.load(node.id, node)
+
+    def _sequence(self, node: ast.List | ast.Tuple) -> Points:
+        made = self.new(node, "list" if isinstance(node, ast.List) else "tuple")
+        exact = len(node.elts) <= calls.EXACT
+        for number, one in enumerate(node.elts):
+            exact = exact and not isinstance(one, ast.Starred)
+            if points := self.value(one):
+                self.heap.link(made, number if exact else Slot.ANY, points)
+        return frozenset([made])
+
+    def _set(self, node: ast.Set) -> Points:
+        return self.fresh(node, "set", self.every(node.elts))
+
+    def _dict(self, node: ast.Dict) -> Points:
+        made = self.new(node, "dict")
+        for key_node, value_node in zip(node.keys, node.values, strict=True):
+            if key_node is None:
+                calls.merge(self, made, self.value(value_node), node)
+                continue
+            key, keys = self.key(key_node)
+            if values := self.value(value_node):
+                self.heap.link(made, key, values)
+            if keys:
+                self.heap.link(made, Slot.KEYS, keys)
+                self.identity(keys)
+        return frozenset([made])
+
+    def _text(self, node: ast.JoinedStr) -> Points:
+        for part in node.values:
+            if isinstance(part, ast.FormattedValue):
+                self.show(self.value(part.value), node)
+                self.value(part.format_spec)
+        return EMPTY
+
+    def _attribute(self, node: ast.Attribute) -> Points:
+        return self.attribute(self.value(node.value), node.attr, node)
+
+    def _subscript(self, node: ast.Subscript) -> Points:
+        if (named := texts.namespace_item(self, node)) is not None:
+            return named
+        owner = self.value(node.value)
+        if isinstance(node.slice, ast.Slice):
+            self.value(node.slice)
+            return self._slice(node, owner)
+        if isinstance(node.slice, ast.Tuple) and any(
+            isinstance(one, ast.Slice) for one in node.slice.elts
+        ):
+            self.value(node.slice)
+            views = [self.heap.view(one) for one in owner if one.kind in OPAQUE]
+            return frozenset(views) | self.method(owner, "__getitem__", Arguments([EMPTY]), node)
+        key, keys = self.key(node.slice)
+        self.identity(self.kinds(keys, "instance", "function", "class", "sentinel"))
+        found: set[Obj] = set()
+        fresh = _is_mask(node.slice)
+        for one in owner:
+            if fresh and one.kind in OPAQUE:
+                found.add(self.new(node, one.kind, ("mask", one.kind)))
+            else:
+                found |= self.read([one], key)
+        found |= self.method(owner, "__getitem__", Arguments([keys]), node)
+        for one in owner:
+            if one.kind == "dict" and (factory := one.fields.get(Slot.FACTORY)):
+                made = self.call(frozenset(factory), Arguments(), node, maybe=True)
+                self.write([one], key, made, keys)
+                found |= made
+        return frozenset(found)
+
+    def _slice(self, node: ast.Subscript, owner: Points) -> Points:
+        found: set[Obj] = set(self.method(owner, "__getitem__", Arguments([EMPTY]), node))
+        for one in owner:
+            if one.kind in OPAQUE:
+                found.add(self.heap.view(one))
+            elif one.kind != "instance":
+                kind = one.kind if one.kind in CONTAINERS else "list"
+                found |= self.fresh(node, kind, self.read([one]), tag=kind)
+        return frozenset(found)
+
+    def _either(self, node: ast.IfExp) -> Points:
+        self.truth(self.value(node.test), node)
+        found, ends = EMPTY, []
+        for part in (node.body, node.orelse):
+            self.begin()
+            found |= self.value(part)
+            ends.append(self.end())
+        self.flow.join(ends)
+        return found
+
+    def _bool(self, node: ast.BoolOp) -> Points:
+        first, *others = node.values
+        found = self.value(first)
+        self.truth(found, node)
+        for part in others:
+            found |= self.optional(lambda part=part: self.value(part))  # type: ignore[misc]
+        return found
+
+    def _compare(self, node: ast.Compare) -> Points:
+        texts.namespace_item(self, node)
+        left = self.value(node.left)
+        found: set[Obj] = set()
+        for operator, part in zip(node.ops, node.comparators, strict=True):
+            right = self.value(part)
+            found |= self.compare(operator, left, right, node)
+            left = right
+        return frozenset(found)
+
+    def compare(self, operator: ast.cmpop, left: Points, right: Points, node: ast.AST) -> Points:
+        """Two values are compared."""
+        if isinstance(operator, ast.Is | ast.IsNot):
+            if left and right:
+                self.observe(left | right)
+            return EMPTY
+        if isinstance(operator, ast.In | ast.NotIn):
+            self.iterate(self.kinds(right, "iter", "instance"), node)
+            self.identity(left)
+            self.method(right, "__contains__", Arguments([left]), node)
+            name = "__eq__"
+        else:
+            name = f"__{_OPERATORS[type(operator)]}__"
+            if left and right and name in {"__eq__", "__ne__"}:
+                self.identity(left | right)
+        both = left | right
+        for one in self.heap.reach(both, Sight.CONTENTS):
+            if one.kind == "instance":
+                self.method([one], name, Arguments([both]), node)
+        arrays = self.kinds(both, *MEMORY)
+        return frozenset(self.new(node, one.kind, ("compared", one.kind)) for one in arrays)
+
+    def _operation(self, node: ast.BinOp) -> Points:
+        texts.percent_names(self, node)
+        chain: list[ast.BinOp] = []
+        inner: ast.expr = node
+        while isinstance(inner, ast.BinOp):  # `a + b + c + ...`, any number
+            chain.append(inner)
+            inner = inner.left
+        found = self.value(inner)
+        for one in reversed(chain):
+            found = self.operate(one, type(one.op), found, self.value(one.right))
+        return found
+
+    def operate(self, node: ast.AST, operator: type[ast.AST], a: Points, b: Points) -> Points:
+        """`a + b` and the like."""
+        if not a and not b:
+            return EMPTY
+        name = _OPERATORS[operator]
+        found = self.method(a, f"__{name}__", Arguments([b]), node)
+        found |= self.method(b, f"__r{name}__", Arguments([a]), node)
+        return found | self.combine(node, a, b)
+
+    def combine(self, node: ast.AST, a: Points, b: Points) -> Points:
+        """A new value of the elements of both."""
+        found: set[Obj] = set()
+        both = a | b
+        for kind in sorted({one.kind for one in both}):
+            own = self.kinds(both, kind)
+            if kind in CONTAINERS:
+                keys = EMPTY.union(*(one.fields.get(Slot.KEYS, EMPTY) for one in own))
+                found |= self.fresh(node, kind, self.read(own), keys, tag=("both", kind))
+            elif kind in OPAQUE:
+                made = self.new(node, "any" if kind == "volatile" else kind, ("both", kind))
+                if kind == "tensor":
+                    self.heap.link(made, Slot.ORIGIN, own)
+                found.add(made)
+        return frozenset(found)
+
+    def _unary(self, node: ast.UnaryOp) -> Points:
+        points = self.value(node.operand)
+        if isinstance(node.op, ast.Not):
+            self.truth(points, node)
+            return EMPTY
+        found = self.method(points, "__neg__", Arguments(), node)
+        return found | self.combine(node, self.kinds(points, *OPAQUE), EMPTY)
+
+    def _named(self, node: ast.NamedExpr) -> Points:
+        points = self.value(node.value)
+        self.assign(node.target.id, points, node.target, walrus=True)
+        return points
+
+    def _starred(self, node: ast.Starred) -> Points:
+        return self.iterate(self.value(node.value), node)
+
+    def _lambda(self, node: ast.Lambda) -> Points:
+        return frozenset([self.function(node, "lambda")])
+
+    def _list_of(self, node: ast.ListComp | ast.SetComp) -> Points:
+        elements, _ = self.comprehension(node, self.frame)
+        return self.fresh(node, "list" if isinstance(node, ast.ListComp) else "set", elements)
+
+    def _dict_of(self, node: ast.DictComp) -> Points:
+        values, keys = self.comprehension(node, self.frame)
+        return self.fresh(node, "dict", values, keys)
+
+    def _generator(self, node: ast.GeneratorExp) -> Points:
+        self.begin()  # it runs as it is used
+        self.comprehension(node, self.frame)
+        self.flow.join([self.unchanged(), self.end()])
+        made = self.new(node, "iter", "generator")
+        made.info = ("generator", node, self.frame, self.cell)
+        return frozenset([made])
+
+    def _yield(self, node: ast.Yield | ast.YieldFrom) -> Points:
+        points = self.value(node.value)
+        if isinstance(node, ast.YieldFrom):
+            points = self.iterate(points, node)
+        frame = self.frame
+        while frame is not None and frame.kind != "function":
+            frame = frame.parent
+        if frame is not None:
+            frame.returns |= points
+        return EMPTY
+
+    def _await(self, node: ast.Await) -> Points:
+        points = self.value(node.value)
+        return points | self.iterate(self.kinds(points, "iter"), node)
+
+    def truth(self, objects: Points, node: ast.AST) -> None:
+        """Whether a value is true is asked."""
+        self.method(objects, "__bool__", Arguments(), node)
+        self.method(objects, "__len__", Arguments(), node)
+
+    def show(self, objects: Points, node: ast.AST) -> None:
+        """Values are made texts."""
+        for one in self.heap.reach(objects, Sight.CONTENTS) if objects else ():
+            if one.kind == "instance":
+                for name in ("__repr__", "__str__", "__format__"):
+                    self.method([one], name, Arguments([EMPTY]), node)
+
+    def comprehension(self, node: Comprehension, around: Frame | None) -> tuple[Points, Points]:
+        """The elements (or values) of a comprehension, and the keys."""
+        saved = self.frame, self.flow
+        self.frame = around
+        outermost = self.value(node.generators[0].iter)
+        table = self.table(node)
+        frame = self.frame = Frame("comprehension", table, parent=around)
+        for name in table.captured:
+            frame.cells[name] = self.new(node, "cell", ("cell", name))
+        self.flow = Flow([*frame.spaces(), self.notebooks[-1][0]])
+        elements: set[Obj] = set()
+        keys: set[Obj] = set()
+
+        def loop(number: int) -> None:
+            if number == len(node.generators):
+                if isinstance(node, ast.DictComp):
+                    keys.update(self.value(node.key))
+                    elements.update(self.value(node.value))
+                    self.identity(keys)
+                else:
+                    elements.update(self.value(node.elt))
+                return
+            generator = node.generators[number]
+            source = self.value(generator.iter) if number else outermost
+
+            def turn() -> None:
+                self.bind(generator.target, self.iterate(source, node), node)
+                for test in generator.ifs:
+                    self.truth(self.value(test), node)
+                loop(number + 1)
+
+            self.repeat(turn)
+
+        loop(0)
+        self.frame, self.flow = saved
+        return frozenset(elements), frozenset(keys)
+
+    # Attributes and classes
+
+    def find(self, objects: Iterable[Obj], name: str) -> Points:
+        """What the classes of instances have under a name."""
+        found: set[Obj] = set()
+        todo: list[Obj] = []
+        for one in objects:
+            todo += one.fields.get(Slot.CLASS, ())
+        seen: set[Obj] = set()
+        while todo:
+            one = todo.pop(0)
+            if one in seen:
+                continue
+            seen.add(one)
+            own = one.fields.get(name)
+            if own:
+                found |= own
+            todo += one.fields.get(Slot.BASES, ())
+        return frozenset(found)
+
+    def is_foreign(self, instance: Obj) -> bool:
+        """Whether its class has a base that is not of the notebook."""
+        classes = self.heap.reach(instance.fields.get(Slot.CLASS, ()), Sight.CONTENTS)
+        return any(
+            base.kind not in {"class", "function"} and base.info not in {"object", "abc.ABC"}
+            for one in classes
+            for base in one.fields.get(Slot.BASES, ())
+        )
+
+    def method(self, objects: Iterable[Obj], name: str, args: Arguments, node: ast.AST) -> Points:
+        """Python may call the special method *name* of instances."""
+        found: set[Obj] = set()
+        for one in objects:
+            if one.kind == "instance" and (functions := self.find([one], name)):
+                found |= self.call(functions, args.after(frozenset([one])), node, maybe=True)
+        return frozenset(found)
+
+    def call_method(
+        self, functions: Points, owner: Points, args: Arguments, node: ast.AST
+    ) -> Points:
+        """A method is called of its object."""
+        return self.call(functions, args.after(owner), node)
+
+    def attribute(self, owner: Points, attr: str, node: ast.AST, *, called: bool = False) -> Points:
+        """What `owner.attr` may be, which is *called* at once or not."""
+        found: set[Obj] = set()
+        if called and len(owner) > 1:
+            for kind in sorted({one.kind for one in owner} & OPAQUE):
+                found.add(calls.method_of(self, self.kinds(owner, kind), attr))
+            owner = frozenset(one for one in owner if one.kind not in OPAQUE)
+        for one in owner:
+            if one.kind in {"module", "path"}:
+                path = f"{one.info}.{attr}"
+                found.add(self.heap.at(("path", path), "path", path))
+            elif attr == "__dict__":
+                found |= self.vars_of([one], node)
+            elif attr == "__class__":
+                found |= one.fields.get(Slot.CLASS, EMPTY)
+            elif one.kind in OPAQUE:
+                found |= calls.opaque_attribute(self, one, attr, called=called)
+            else:
+                found |= self._attribute_of(one, attr, node)
+        return frozenset(found)
+
+    def _attribute_of(self, one: Obj, attr: str, node: ast.AST) -> Points:  # noqa: C901, PLR0912
+        fields = one.fields
+        if one.kind == "partial" and attr in {"args", "keywords", "func"}:
+            return frozenset([one]) | self.heap.held(one)
+        found: set[Obj] = set()
+        own: set[Obj] = set()
+        if one.kind in {"instance", "class", "function", "cell", "exception", "class of tuples"}:
+            own |= fields.get(attr, EMPTY) | fields.get(Slot.ANY, EMPTY)
+        if one.kind == "class":
+            for base in self.heap.reach(fields.get(Slot.BASES, ()), Sight.CONTENTS):
+                if base.kind == "class":
+                    own |= base.fields.get(attr, EMPTY)
+        found |= own if one.kind != "class" else EMPTY
+        for made in self.find([one], attr) if one.kind != "class" else own:
+            kinds = made.info.kinds if isinstance(made.info, Code) else None
+            me = frozenset([one])
+            if kinds is None or "staticmethod" in kinds:
+                found.add(made)
+            elif kinds & {"property", "cached_property"}:
+                found |= self.call(frozenset([made]), Arguments([me]), node)
+            elif "classmethod" in kinds:
+                classes = me if one.kind == "class" else frozenset(fields.get(Slot.CLASS, EMPTY))
+                found.add(self.bound(made, classes, node))
+            elif one.kind == "class":
+                found.add(made)
+            else:
+                found.add(self.bound(made, me, node))
+        if one.kind in {"iter", "vars"} or one.kind in CONTAINERS:
+            found.add(calls.method_of(self, frozenset([one]), attr))
+        elif one.kind == "instance" and not found:
+            if getter := self.find([one], "__getattr__"):
+                found |= self.call_method(getter, frozenset([one]), Arguments([EMPTY]), node)
+            elif self.is_foreign(one):
+                found.add(calls.method_of(self, frozenset([one]), attr))
+        elif one.kind == "class" and not found and self._has_foreign_base(one):
+            found.add(self.heap.at(("path", one, attr), "path", attr))
+        return frozenset(found)
+
+    def _has_foreign_base(self, class_: Obj) -> bool:
+        classes = self.heap.reach([class_, *class_.fields.get(Slot.BASES, ())], Sight.CONTENTS)
+        return any(one.kind == "path" for one in classes)
+
+    def bound(self, function: Obj, owner: Points, node: ast.AST) -> Obj:
+        """A method, bound to its object."""
+        made = self.new(node, "bound", (function, tuple(sorted(owner))))
+        self.heap.link(made, Slot.OWNER, owner)
+        self.heap.link(made, Slot.FUNC, [function])
+        return made
+
+    def vars_of(self, objects: Iterable[Obj], node: ast.AST) -> Points:
+        """`vars(x)`."""
+        found = []
+        for one in objects:
+            if one.kind in {"module", "path"}:
+                continue
+            made = self.new(node, "vars", ("vars", one))
+            self.heap.link(made, Slot.OWNER, [one])
+            found.append(made)
+        return frozenset(found)
+
+    def _class(self, node: ast.ClassDef) -> None:
+        bases = self.every(node.bases)
+        for keyword in node.keywords:
+            self.value(keyword.value)
+        made = self.new(node, "class", "class", node.name)
+        self.heap.link(made, Slot.BASES, bases)
+        if self.frame is None:
+            self.definitions.setdefault(made, node.name)
+        saved = self.frame, self.flow
+        frame = Frame("class", self.table(node), parent=self.frame, class_=made)
+        self.frame = frame
+        self.flow = Flow([*frame.spaces(), self.notebooks[-1][0]])
+        self.block(node.body)
+        self.frame, self.flow = saved
+        for name, held in frame.names.values.items():
+            self.heap.link(made, name, held)
+        self._parameters_of_data(made, node)
+        points: Points = frozenset([made])
+        for decorator in reversed(node.decorator_list):
+            points = self.decorate(decorator, points, node)
+        for base in bases:
+            if hook := base.fields.get("__init_subclass__"):
+                self.call_method(frozenset(hook), points, Arguments(), node)
+        self.assign(node.name, points, node)
+
+    def _parameters_of_data(self, made: Obj, node: ast.ClassDef) -> None:
+        """The fields of a dataclass: its attributes with annotations, in their order."""
+        fields: list[tuple[str, ast.expr | None]] = [
+            (one.target.id, one.value)
+            for one in node.body
+            if isinstance(one, ast.AnnAssign) and isinstance(one.target, ast.Name)
+        ]
+        made.info = (node.name, fields)
+        for name, value in fields:
+            if isinstance(value, ast.Call):  # `field(default_factory=list)`
+                for keyword in value.keywords:
+                    if keyword.arg == "default_factory":
+                        made.fields.pop(name, None)
+                        self.heap.link(made, (Slot.FACTORY, name), self.value(keyword.value))
+
+    def decorate(self, decorator: ast.expr, points: Points, node: ast.AST) -> Points:
+        """What a decorator makes; those of libraries keep what they are given."""
+        callees = self.value(decorator)
+        own = self.kinds(callees, "function", "bound", "class", "instance", "partial")
+        if own:
+            return self.call(own, Arguments([points]), node)
+        if self.kinds(callees, "any") and not isinstance(decorator, ast.Call):
+            self.call(callees, Arguments([points]), node)
+        return points
+
+    def instantiate(self, class_: Obj, args: Arguments, node: ast.AST) -> Points:
+        """A class is called."""
+        if class_.kind == "class of tuples":
+            made = self.new(node, "tuple", ("new", class_))
+            self.heap.link(made, Slot.CLASS, [class_])
+            for number, points in enumerate(args.positions):
+                self.heap.link(made, number, points)
+            for name, points in (
+                *args.keywords.items(),
+                *zip(class_.info, args.positions, strict=False),
+            ):
+                self.heap.link(made, name, points)
+            self.heap.link(made, Slot.ANY, args.star | args.rest)
+            return frozenset([made])
+        made = self.new(node, "instance", ("new", class_))
+        self.heap.link(made, Slot.CLASS, [class_])
+        me = frozenset([made])
+        if maker := self.find(me, "__new__"):
+            me = self.kinds(self.call_method(maker, frozenset([class_]), args, node), "instance")
+            me = me or frozenset([made])
+        if method := self.find(me, "__init__"):
+            self.call_method(method, me, args, node)
+        else:
+            self._fill(made, class_, args, node)
+        if method := self.find(me, "__post_init__"):
+            self.call_method(method, me, Arguments(), node)
+        return me
+
+    def _fill(self, made: Obj, class_: Obj, args: Arguments, node: ast.AST) -> None:
+        """An instance without `__init__` of its own: a dataclass, or of a base of a library."""
+        every = args.every()
+        fields: list[tuple[str, ast.expr | None]] = []
+        for one in [class_, *self.heap.reach(class_.fields.get(Slot.BASES, ()), Sight.CONTENTS)]:
+            if one.kind == "class" and isinstance(one.info, tuple):
+                fields = [*one.info[1], *fields]
+            for slot, factory in list(one.fields.items()):
+                if isinstance(slot, tuple) and slot[0] is Slot.FACTORY:
+                    given = self.call(frozenset(factory), Arguments(), node)
+                    self.heap.link(made, slot[1], given)
+        names = [name for name, _ in fields]
+        if names and len(args.positions) <= len(names) and not args.star:
+            for name, points in (*zip(names, args.positions, strict=False), *args.keywords.items()):
+                self.heap.link(made, name, points)
+        elif every:
+            self.heap.link(made, Slot.ANY, every | self.iterate(every, node))
+
+    # Functions
+
+    def function(self, node: Function, name: str, kinds: Iterable[str] = ()) -> Obj:
+        """A function is made: its default values are evaluated now."""
+        table = self.table(node)
+        assert self.cell is not None
+        made = self.new(node, "function", "function")
+        if made.info is None:
+            yields = not isinstance(node, ast.Lambda) and _yields(node)
+            made.info = Code(node, self.cell, table, name, frozenset(kinds), yields)
+        arguments = node.args
+        names = [one.arg for one in (*arguments.posonlyargs, *arguments.args)]
+        defaults = [
+            *zip(reversed(names), reversed(arguments.defaults), strict=False),
+            *zip((one.arg for one in arguments.kwonlyargs), arguments.kw_defaults, strict=True),
+        ]
+        for parameter, default in defaults:
+            self.heap.link(made, (Slot.DEFAULT, parameter), self.value(default))
+        if not isinstance(node, ast.Lambda):
+            self.guards += 1  # annotations are not evaluated in every version of Python
+            every = [*arguments.posonlyargs, *arguments.args, *arguments.kwonlyargs]
+            for one in (*every, arguments.vararg, arguments.kwarg):
+                self.value(one and one.annotation)
+            self.value(node.returns)
+            self.guards -= 1
+        frame = self.frame
+        while frame is not None:
+            for cells in (frame.cells, frame.outer):
+                for captured, cell in cells.items():
+                    slot = (Slot.CELL, captured)
+                    if captured not in table.local and slot not in made.fields:
+                        self.heap.link(made, slot, [cell])
+            frame = frame.parent if frame.kind != "function" else None
+        return made
+
+    def _define(self, node: ast.FunctionDef | ast.AsyncFunctionDef) -> None:
+        named = [(one, _last_name(one)) for one in node.decorator_list]
+        kinds = [name for _, name in named if name in _KINDS]
+        made = self.function(node, node.name, kinds)
+        if self.frame is None:
+            self.definitions.setdefault(made, node.name)
+        points: Points = frozenset([made])
+        for decorator, name in reversed(named):
+            if name in {"setter", "getter", "deleter"} and isinstance(decorator, ast.Attribute):
+                points = self.value(decorator.value) | points
+            elif name not in _KINDS:
+                points = self.decorate(decorator, points, node)
+        self.assign(node.name, points, node)
+
+    def given(self, function: Obj, args: Arguments) -> dict[str, Points]:
+        """What each parameter of a function gets."""
+        code: Code = function.info
+        arguments = code.node.args
+        names = [one.arg for one in (*arguments.posonlyargs, *arguments.args)]
+        found: dict[str, Points] = {}
+        for number, name in enumerate((*names, *(one.arg for one in arguments.kwonlyargs))):
+            at = number < len(names) and number < len(args.positions)
+            points = args.positions[number] if at else args.keywords.get(name)
+            if points is None:
+                points = frozenset(function.fields.get((Slot.DEFAULT, name), EMPTY)) | args.rest
+            if number < len(names) and not at:
+                points |= args.star
+            found[name] = points
+        if arguments.vararg:
+            rest = EMPTY.union(args.star, *args.positions[len(names) :])
+            found[arguments.vararg.arg] = self.fresh(code.node, "tuple", rest, tag="star")
+        if arguments.kwarg:
+            others = (points for name, points in args.keywords.items() if name not in found)
+            rest = EMPTY.union(args.rest, *others)
+            found[arguments.kwarg.arg] = self.fresh(code.node, "dict", rest, tag="keywords")
+        return found
+
+    def invoke(
+        self, function: Obj, args: Arguments, node: ast.AST, *, lazily: bool = False
+    ) -> Points:
+        """A function of the notebook is called; a generator only as it is used."""
+        code: Code = function.info
+        if code.yields and not lazily:
+            return frozenset([calls.generator(self, function, args, node)])
+        self.work += 1
+        if self.work > 4 * _WORK:  # whatever it does
+            calls.guess(self, args.every())
+            return args.every() | {self.new(node, "any", "unknown")}
+        if self.work > _WORK:
+            return self._summarized(function, args)
+        saved = self.context
+        self.context = (*saved, node)[-2:]
+        try:
+            return self._recursively(function, self.given(function, args))
+        finally:
+            self.context = saved
+
+    def _recursively(self, function: Obj, given: dict[str, Points]) -> Points:
+        active = self.active.get(function)
+        if active is not None:  # it calls itself
+            active.entered = True
+            for name, points in given.items():
+                known = active.given.get(name, EMPTY)
+                if not points <= known:
+                    active.given[name] = known | points
+                    active.again = True
+            return active.returns
+        active = self.active[function] = Active(given)
+        for _ in range(_ROUNDS):
+            active.again = False
+            version, known = self.heap.version, active.returns
+            active.returns |= self._body(function, dict(active.given))
+            settled = active.returns == known and self.heap.version == version
+            if not active.entered or (settled and not active.again):
+                break
+        del self.active[function]
+        return active.returns
+
+    def _body(self, function: Obj, given: dict[str, Points]) -> Points:
+        code: Code = function.info
+        table = code.table
+        frame = Frame("function", table)
+        parameters = code.node.args
+        frame.first = next((one.arg for one in (*parameters.posonlyargs, *parameters.args)), "")
+        for slot, cells in function.fields.items():
+            if isinstance(slot, tuple) and slot[0] is Slot.CELL:
+                frame.outer[slot[1]] = next(iter(cells))
+        for name in sorted(table.captured):
+            cell = self.new(code.node, "cell", ("cell", name))
+            frame.cells[name] = cell
+            self.heap.link(cell, Slot.VALUE, given.get(name, EMPTY))
+        frame.names.values = given
+        saved = self.frame, self.flow, self.loops, self.cell, self.through
+        self.frame, self.loops, self.cell = frame, [], code.cell
+        if not isinstance(code.node, ast.Lambda):
+            self.through = code.name
+        self.flow = Flow([frame.names, self.notebooks[-1][0]])
+        self.flow.begin()
+        if isinstance(code.node, ast.Lambda):
+            frame.returns |= self.value(code.node.body)
+        else:
+            self.block(code.node.body)
+        end = self.flow.end()
+        self.flow.join([end, *frame.exits])
+        self.frame, self.flow, self.loops, self.cell, self.through = saved
+        return frame.returns
+
+    def _summarized(self, function: Obj, args: Arguments) -> Points:
+        """A call by the one summary of the function, for all that it is ever given."""
+        saved = self.context
+        self.context = ()
+        given = self.given(function, args)
+        known = self.summaries.get(function)
+        if known is None:
+            known = self.summaries[function] = Summary({}, EMPTY, Events(), [])
+        grown = False
+        for name, points in given.items():
+            if not points <= known.given.get(name, EMPTY):
+                known.given[name] = known.given.get(name, EMPTY) | points
+                grown = True
+        if known.rounds >= _SUMMARIES:
+            calls.guess(self, args.every())
+            known.returns |= args.every()
+        elif (grown or not known.rounds) and function not in self.active:
+            known.rounds += 1
+            self.active[function] = Active(dict(known.given))
+            names, events = self.notebooks[-1]
+            self.notebooks[-1] = names, known.events
+            self.flow.begin()
+            known.returns |= self._body(function, dict(known.given))
+            known.end = self.flow.end() or self.unchanged()
+            known.end = known.end[-1:]
+            self.notebooks[-1] = names, events
+            del self.active[function]
+        self.context = saved
+        for _, events in self.notebooks:
+            events.add(known.events)
+        names, events = self.notebooks[-1]
+        for name, read in known.events.uses.items():
+            if name not in names.bound:
+                events.note_use(name, read)
+        events.used |= known.events.used
+        events.binds.update(known.events.binds)
+        for name, (held, _) in (known.end[0] if known.end else {}).items():
+            names.put(name, (names.values.get(name) or EMPTY) | (held or EMPTY), bound=False)
+            names.own.add(name)
+        return known.returns
+
+    # Calls
+
+    def _call(self, node: ast.Call) -> Points:
+        if (special := texts.special_call(self, node)) is not None:
+            return special
+        func = node.func
+        if (methods := self._super(node)) is not None:
+            callees, first = methods
+        else:
+            callees, first = self._callee(func), None
+        args = Arguments()
+        if first is not None:
+            args.positions.append(first)
+        star: set[Obj] = set()
+        starred = False
+        for one in node.args:
+            if isinstance(one, ast.Starred):
+                star |= self.iterate(self.value(one.value), node)
+                starred = True
+            elif starred:
+                star |= self.value(one)
+            else:
+                args.positions.append(self.value(one))
+                args.constants.append(one.value if isinstance(one, ast.Constant) else Slot.ANY)
+        args.star = frozenset(star)
+        for keyword in node.keywords:
+            points = self.value(keyword.value)
+            if keyword.arg is None:
+                args.rest |= self.read(points)
+            else:
+                args.keywords[keyword.arg] = points
+                constant = isinstance(keyword.value, ast.Constant)
+                args.flags[keyword.arg] = keyword.value.value if constant else Slot.ANY  # type: ignore[attr-defined]
+        texts.names_in_arguments(self, node, callees)
+        return self.call(callees, args, node)
+
+    def _callee(self, func: ast.expr) -> Points:
+        if isinstance(func, ast.Attribute):
+            return self.attribute(self.value(func.value), func.attr, func, called=True)
+        return self.value(func)
+
+    def _super(self, node: ast.Call) -> tuple[Points, Points] | None:
+        """The methods of `super().name(...)`, and their object."""
+        func = node.func
+        if not (
+            isinstance(func, ast.Attribute)
+            and isinstance(func.value, ast.Call)
+            and isinstance(func.value.func, ast.Name)
+            and func.value.func.id == "super"
+        ):
+            return None
+        frame = self.frame
+        while frame is not None and frame.kind != "function":
+            frame = frame.parent
+        me = self.load(frame.first, node) if frame is not None and frame.first else EMPTY
+        found: set[Obj] = set()
+        for one in me:
+            classes = one.fields.get(Slot.CLASS, EMPTY) if one.kind == "instance" else {one}
+            for class_ in self.heap.reach(classes, Sight.CONTENTS):
+                for base in class_.fields.get(Slot.BASES, ()):
+                    found |= base.fields.get(func.attr, EMPTY)
+        if not found:
+            found.add(self.heap.at(("path", "super", func.attr), "path", f"super.{func.attr}"))
+        return frozenset(found), me
+
+    def call(
+        self, callees: Points, args: Arguments, node: ast.AST, *, maybe: bool = False
+    ) -> Points:
+        """What is called may be any of *callees*; *maybe* it is not called at all."""
+        if not callees:  # a method of a text or a number
+            self.iterate(self.kinds(args.every(), "iter"), node)
+            self.show(args.every(), node)
+            name = node.func.attr if _is_method(node) else ""  # type: ignore[attr-defined]
+            return self.fresh(node, "list", tag="text") if "split" in name else EMPTY
+        if len(callees) == 1 and not maybe:
+            return self._call_one(next(iter(callees)), args, node)
+        found: set[Obj] = set()
+        ends: list[End | None] = [self.unchanged()] if maybe else []
+        for one in sorted(callees):
+            self.begin()
+            found |= self._call_one(one, args, node)
+            ends.append(self.end())
+        self.flow.join(ends)
+        return frozenset(found)
+
+    def _call_one(self, callee: Obj, args: Arguments, node: ast.AST) -> Points:  # noqa: PLR0911
+        fields = callee.fields
+        match callee.kind:
+            case "function":
+                return self.invoke(callee, args, node)
+            case "bound":
+                owner = frozenset(fields[Slot.OWNER])
+                return self.call(frozenset(fields[Slot.FUNC]), args.after(owner), node)
+            case "class" | "class of tuples":
+                return self.instantiate(callee, args, node)
+            case "path" | "module":
+                if callee.info in _EXITS and self.frame is None:
+                    self.flow.dead = True
+                return calls.call_path(self, callee.info, args, node)
+            case "method":
+                return calls.call_method(self, callee, args, node)
+            case "partial":
+                return calls.call_partial(self, callee, args, node)
+            case "instance" if method := self.find([callee], "__call__"):
+                return self.call_method(method, frozenset([callee]), args, node)
+            case _:
+                return calls.call_object(self, callee, args, node)
+
+    # Statements
+
+    def block(self, code: Iterable[ast.stmt]) -> None:
+        """Statements, in their order."""
+        for node in code:
+            if self.flow.dead:
+                break
+            if self.frame is None:
+                self.node, self.top_cell = node, self.cell
+            handler = self.statements.get(type(node))
+            if handler is not None:
+                handler(node)
+            else:
+                self.every(ast.iter_child_nodes(node))
+
+    def _expression(self, node: ast.Expr) -> None:
+        self.value(node.value)
+
+    def _assign(self, node: ast.Assign) -> None:
+        target = node.targets[0]
+        if (
+            len(node.targets) == 1
+            and isinstance(target, ast.Tuple | ast.List)
+            and isinstance(node.value, ast.Tuple | ast.List)
+            and len(node.value.elts) == len(target.elts)
+            and not any(isinstance(one, ast.Starred) for one in (*node.value.elts, *target.elts))
+        ):
+            values = [self.value(one) for one in node.value.elts]  # a, b = b, a
+            for part, points in zip(target.elts, values, strict=True):
+                self.bind(part, points, node)
+            return
+        points = self.value(node.value)
+        for one in node.targets:
+            self.bind(one, points, node)
+
+    def _annotated(self, node: ast.AnnAssign) -> None:
+        if self.frame is None or self.frame.kind == "class":
+            self.guards += 1
+            self.value(node.annotation)
+            self.guards -= 1
+        if node.value is not None:  # `x: int` alone binds nothing
+            self.bind(node.target, self.value(node.value), node)
+
+    def _augmented(self, node: ast.AugAssign) -> None:  # noqa: C901  one case a kind of object
+        target = node.target
+        if isinstance(target, ast.Name):
+            old = self.load(target.id, target)
+        elif isinstance(target, ast.Attribute):
+            old = self.attribute(self.value(target.value), target.attr, target)
+        else:
+            old = self._subscript(target)
+        operand, name = self.value(node.value), _OPERATORS[type(node.op)]
+        made: set[Obj] = set()
+        for one in old:
+            me = [one]
+            if one.kind == "instance":
+                found = self.method(me, f"__i{name}__", Arguments([operand]), node)
+                made |= found or self.method(me, f"__{name}__", Arguments([operand]), node)
+                if not found and not made:
+                    self.mutate(me, Certainty.MAY)
+                    made.add(one)
+            elif one.kind in {"list", "dict", "set", "iter", "vars"}:
+                mappings = self.kinds(operand, "dict", "vars")
+                self.write(
+                    me,
+                    Slot.ANY,
+                    self.iterate(operand, node) | self.read(mappings),
+                    self.iterate(mappings, node),
+                )
+                made.add(one)
+            elif one.kind in OPAQUE:  # a list or an array is changed, a number or a table is not
+                self.mutate(me, Certainty.SURE if one.kind == "array" else Certainty.MAY)
+                if one.kind == "any":
+                    self.heap.link(one, Slot.ANY, self.iterate(self.kinds(operand, "list"), node))
+                made.add(one)
+                if one.kind != "array":
+                    made |= self.combine(node, frozenset(me), operand)
+            else:
+                made |= self.operate(node, type(node.op), frozenset(me), operand)
+        if not old:
+            made |= self.operate(node, type(node.op), EMPTY, operand)
+        self.bind(target, frozenset(made), node)
+
+    def _delete(self, node: ast.Delete) -> None:
+        todo = list(node.targets)
+        while todo:
+            match target := todo.pop(0):
+                case ast.Tuple(elts=parts) | ast.List(elts=parts):
+                    todo = [*parts, *todo]
+                case ast.Name(id=name):
+                    self.load(name, target)  # a use, too
+                    self.forget(name, target)
+                case ast.Subscript(value=inner, slice=key):
+                    owner = self.value(inner)
+                    self.identity(self.value(key))
+                    self.shift(owner)
+                    self.mutate(owner)
+                    self.method(owner, "__delitem__", Arguments([EMPTY]), node)
+                case ast.Attribute(value=inner):
+                    self.mutate(self.value(inner))
+                case _:
+                    pass
+
+    def _import(self, node: ast.Import) -> None:
+        for one in node.names:
+            path = one.name if one.asname else one.name.partition(".")[0]
+            made = self.heap.at(("module", path), "module", path)
+            self.assign(one.asname or path, frozenset([made]), node)
+
+    def _import_from(self, node: ast.ImportFrom) -> None:
+        for one in node.names:
+            if one.name != "*":
+                path = f"{node.module or ''}.{one.name}"
+                made = self.heap.at(("path", path), "path", path)
+                self.assign(one.asname or one.name, frozenset([made]), node)
+
+    def _return(self, node: ast.Return) -> None:
+        points = self.value(node.value)
+        if self.frame is not None:
+            self.frame.returns |= points
+            self.frame.exits.append(self.flow.here(0))
+        self.flow.dead = True
+
+    def _raise(self, node: ast.Raise) -> None:
+        self.value(node.exc)
+        self.value(node.cause)
+        self.flow.dead = True
+
+    def _if(self, node: ast.If) -> None:
+        if _always(node.test):
+            self.value(node.test)
+            self.block(node.body)
+            return
+        ends: list[End | None] = []
+        rest: list[ast.stmt] = [node]
+        while len(rest) == 1 and isinstance(branch := rest[0], ast.If):  # `elif`, any number
+            test = branch.test
+            points = self.optional(lambda test=test: self.value(test)) if ends else self.value(test)  # type: ignore[misc]
+            self.truth(points, branch)
+            self.begin()
+            self.block(branch.body)
+            ends.append(self.end())
+            rest = branch.orelse
+        self.begin()
+        self.block(rest)
+        ends.append(self.end())
+        self.flow.join(ends)
+
+    def _for(self, node: ast.For | ast.AsyncFor) -> None:
+        source = self.value(node.iter)
+        self._loop(
+            lambda: self.bind(node.target, self.iterate(source, node), node), node.body, node.orelse
+        )
+
+    def _while(self, node: ast.While) -> None:
+        forever = isinstance(node.test, ast.Constant) and bool(node.test.value)
+        self.truth(self.value(node.test), node)
+        self._loop(
+            lambda: self.truth(self.value(node.test), node),
+            node.body,
+            node.orelse,
+            forever=forever,
+        )
+
+    def _loop(
+        self,
+        head: Callable[[], None],
+        body: Sequence[ast.stmt],
+        orelse: Sequence[ast.stmt],
+        *,
+        forever: bool = False,
+    ) -> None:
+        loop = Loop(self.flow.depth())
+        self.loops.append(loop)
+
+        def turn() -> None:
+            head()
+            self.block(body)
+
+        self.repeat(turn, loop)
+        self.loops.pop()
+        ends: list[End | None] = [*loop.breaks]
+        if not forever:
+            self.begin()
+            self.block(orelse)
+            ends.append(self.end())
+        self.flow.join(ends)
+
+    def _break(self, _: ast.Break) -> None:
+        loop = self.loops[-1]
+        loop.breaks.append(self.flow.here(loop.depth))
+        self.flow.dead = True
+
+    def _continue(self, _: ast.Continue) -> None:
+        loop = self.loops[-1]
+        loop.continues.append(self.flow.here(loop.depth))
+        self.flow.dead = True
+
+    def _assert(self, node: ast.Assert) -> None:
+        self.truth(self.value(node.test), node)
+        self.value(node.msg)
+
+    def _try(self, node: ast.Try | ast.TryStar) -> None:
+        guarded = any(_catches(one, _CATCHES_NAMES) for one in node.handlers)
+        self.guards += guarded
+        self.flow.watch()
+        self.flow.begin()
+        self.block(node.body)
+        watched = self.flow.unwatch()
+        self.guards -= guarded
+        self.block(node.orelse)
+        ends = [self.flow.end()]
+        for handler in node.handlers:
+            self.begin()
+            self.flow.may_have(watched)
+            self.value(handler.type)
+            if handler.name is not None:
+                raised = [
+                    one
+                    for one in self.heap.objects.values()
+                    if one.kind in {"exception", "instance"} and one.kind == "exception"
+                ]
+                error = self.fresh(handler, "exception", raised)
+                self.assign(handler.name, error, handler)
+            self.block(handler.body)
+            if handler.name is not None and not self.flow.dead:
+                self.forget(handler.name, handler)
+            ends.append(self.end())
+        self.flow.join(ends)
+        if self.flow.dead and node.finalbody:
+            self.flow.dead = False
+            self.begin()
+            self.flow.may_have(watched)
+            self.block(node.finalbody)
+            self.end()
+            self.flow.dead = True
+        else:
+            self.block(node.finalbody)
+
+    def _with(self, node: ast.With | ast.AsyncWith) -> None:
+        managers: list[Points] = []
+        for item in node.items:
+            manager = self.value(item.context_expr)
+            managers.append(manager)
+            entered = self.method(manager, "__enter__", Arguments(), node)
+            entered |= self.iterate(self.kinds(manager, "iter"), node)
+            entered |= frozenset(one for one in manager if one.kind not in {"instance", "iter"})
+            entered |= frozenset(
+                one
+                for one in manager
+                if one.kind == "instance" and not self.find([one], "__enter__")
+            )
+            if item.optional_vars is not None:
+                self.bind(item.optional_vars, entered, node)
+        if any(self._swallows(one) for points in managers for one in points):
+            self.flow.watch()
+            self.begin()
+            self.block(node.body)
+            end = self.end()
+            watched = self.flow.unwatch()
+            self.begin()
+            self.flow.may_have(watched)
+            self.flow.join([end, self.end()])
+        else:
+            self.block(node.body)
+        for points in managers:
+            dead, self.flow.dead = self.flow.dead, False
+            self.method(points, "__exit__", Arguments([EMPTY] * 3), node)
+            self.iterate(self.kinds(points, "iter"), node)
+            self.flow.dead = dead
+
+    def _swallows(self, manager: Obj) -> bool:
+        """Whether a context manager may end an exception."""
+        if manager.kind == "exception":
+            return True
+        return any(
+            isinstance(one.info, Code)
+            and any(
+                isinstance(part, ast.Return)
+                and part.value is not None
+                and not (isinstance(part.value, ast.Constant) and not part.value.value)
+                for part in ast.walk(one.info.node)
+            )
+            for one in self.find([manager], "__exit__")
+        )
+
+    def _match(self, node: ast.Match) -> None:
+        subject, ends = self.value(node.subject), []
+        for case in node.cases:
+            self.begin()
+            self._pattern(case.pattern, subject, node)
+            if case.guard is not None:
+                self.truth(self.value(case.guard), node)
+            self.block(case.body)
+            ends.append(self.end())
+        last = node.cases[-1]
+        whole = isinstance(last.pattern, ast.MatchAs) and last.pattern.pattern is None
+        if not whole or last.guard is not None:
+            ends.append(self.unchanged())
+        self.flow.join(ends)
+
+    def _pattern(self, pattern: ast.pattern, subject: Points, node: ast.AST) -> None:  # noqa: C901, PLR0912
+        match pattern:
+            case ast.MatchAs(pattern=inner, name=name):
+                if inner is not None:
+                    self._pattern(inner, subject, node)
+                if name is not None:
+                    self.assign(name, subject, pattern)
+            case ast.MatchStar(name=str(name)):
+                self.assign(name, self.fresh(pattern, "list", subject), pattern)
+            case ast.MatchSequence(patterns=parts):
+                for part in parts:
+                    self._pattern(part, self.read(subject), node)
+            case ast.MatchMapping(keys=keys, patterns=parts, rest=rest):
+                for key, part in zip(keys, parts, strict=True):
+                    at, _ = self.key(key)
+                    self._pattern(part, self.read(subject, at), node)
+                if rest is not None:
+                    self.assign(rest, self.fresh(pattern, "dict", self.read(subject)), pattern)
+            case ast.MatchClass(cls=class_, patterns=parts, kwd_attrs=names, kwd_patterns=named):
+                self.value(class_)
+                for part in parts:
+                    self._pattern(part, subject | self.read(subject), node)
+                for name, part in zip(names, named, strict=True):
+                    self._pattern(part, self.attribute(subject, name, node), node)
+            case ast.MatchOr(patterns=parts):
+                for part in parts:
+                    self.begin()
+                    self._pattern(part, subject, node)
+                    self.flow.join([self.unchanged(), self.end()])
+            case ast.MatchValue(value=value):
+                self.value(value)
+            case _:
+                pass
+
+    def _nothing(self, _: ast.stmt) -> None:
+        pass
+
+    def code_in_text(self, text: str, node: ast.AST) -> Points:
+        """Code in a text, which runs where *node* stands; the value of an expression."""
+        known = self.in_texts.get(node)
+        if known is None:
+            try:
+                tree = ast.parse(text.strip())
+            except (SyntaxError, ValueError, RecursionError):
+                return EMPTY
+            tables = tables_of(text.strip(), tree)
+            for part in ast.walk(tree):
+                ast.copy_location(part, node)
+            known = self.in_texts[node] = tree, tables
+        tree, tables = known
+        assert self.cell is not None
+        self.table(node)
+        self.tables[self.cell].update(tables)
+        if len(tree.body) == 1 and isinstance(expression := tree.body[0], ast.Expr):
+            return self.value(expression.value)
+        self.block(tree.body)
+        return EMPTY
+
+
+def _is_method(node: ast.AST) -> bool:
+    return isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute)
+
+
+def _is_mask(node: ast.expr) -> bool:
+    """Whether a subscript selects many: the result is a copy."""
+    match node:
+        case ast.Compare() | ast.BoolOp() | ast.List() | ast.ListComp():
+            return True
+        case ast.UnaryOp(op=ast.Invert()):
+            return True
+        case ast.BinOp(op=ast.BitAnd() | ast.BitOr()):
+            return True
+        case ast.Call(func=ast.Attribute(attr=attr)):
+            return library.method("masks", attr)
+        case _:
+            return False
+
+
+def _last_name(node: ast.expr) -> str:
+    if isinstance(node, ast.Attribute):
+        return node.attr
+    return node.id if isinstance(node, ast.Name) else ""
+
+
+def _yields(function: ast.FunctionDef | ast.AsyncFunctionDef) -> bool:
+    todo: list[ast.AST] = [*function.body]
+    while todo:
+        node = todo.pop()
+        if isinstance(node, ast.Yield | ast.YieldFrom):
+            return True
+        if not isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.Lambda | ast.ClassDef):
+            todo += ast.iter_child_nodes(node)
+    return False
+
+
+def _always(test: ast.expr) -> bool:
+    """Whether a test holds in every step: a constant, or `__name__ == "__main__"`."""
+    if isinstance(test, ast.Constant):
+        return bool(test.value)
+    if not isinstance(test, ast.Compare):
+        return False
+    return ast.unparse(test) in {"__name__ == '__main__'", "'__main__' == __name__"}
+
+
+def _catches(handler: ast.ExceptHandler, names: frozenset[str]) -> bool:
+    if handler.type is None:
+        return True
+    return any(isinstance(one, ast.Name) and one.id in names for one in ast.walk(handler.type))
