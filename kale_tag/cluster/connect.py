@@ -225,7 +225,7 @@ def _printed_by(command: str) -> str:
         why = (getattr(exc, "strerror", None) or str(exc)).lower()
     if why:
         message = f"the command for the token failed: {why}"
-        raise UserError(error("token-command", message, help=f"try it: {command}"))
+        raise UserError(error("token-command", message, help="run it by itself to see why"))
     return printed
 
 
