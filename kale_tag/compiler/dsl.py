@@ -184,7 +184,11 @@ class _DslWriter:
         function = self.functions[names.prefix, step.name] = self._free(step.name)
         cells = self._free(f"{function}_cells".upper())
         arguments = [
-            *(f"{own.parameters[n]}: {names.parameters[n].type}" for n in step.parameters),
+            *(
+                f"{own.parameters[n]}: {names.parameters[n].type}"
+                for n in step.parameters
+                if names.parameters[n].default is not None
+            ),
             *(f"{own.ins[n]}: dsl.Input[dsl.{names.source(step, n).type}]" for n in step.ins),
             *(f"{own.outs[n]}: dsl.Output[dsl.{kind}]" for n, kind in step.outs.items()),
         ]
@@ -192,6 +196,11 @@ class _DslWriter:
             arguments.append(f"{own.metrics}: dsl.Output[dsl.Metrics]")
         if own.report:
             arguments.append(f"{own.report}: dsl.Output[dsl.HTML]")
+        arguments += [
+            f"{own.parameters[n]}: {names.parameters[n].type} = None"
+            for n in step.parameters
+            if names.parameters[n].default is None
+        ]
         spec = step_spec(step, names, ())
         self.specs |= spec
         code = f"{shared} + {cells}" if shared else cells
@@ -254,7 +263,7 @@ class _DslWriter:
         optional = []
         for name, parameter in names.parameters.items():
             declared = f"{names.inputs[name]}: {parameter.type}"
-            if name in names.passed:
+            if name in names.passed and parameter.default is not None:
                 required.append(declared)
             else:
                 optional.append(f"{declared} = {parameter.default!r}")

@@ -40,7 +40,7 @@ from kale_tag.compiler.step_command import Runtime, pack
 from kale_tag.compiler.versions import check_versions
 from kale_tag.diagnostics import Diagnostic, DiagnosticCollector, UserError
 from kale_tag.kale.checks import why_reserved
-from kale_tag.kale.pipeline import ArtifactType, Code, Pipeline, Step, SubPipeline
+from kale_tag.kale.pipeline import ArtifactType, Code, Parameter, Pipeline, Step, SubPipeline
 
 SCHEMA_VERSION = "2.1.0"
 SDK_VERSION = "kale-tag"
@@ -173,10 +173,17 @@ class _PackageMaker:
         """The inputs of a DAG: its parameters with their defaults, and *artifacts*."""
         parameters: dict[str, object] = {}
         for name, parameter in names.parameters.items():
-            entry: dict[str, object] = {"parameterType": PARAMETER_TYPES[parameter.type]}
-            if name not in names.passed:
+            entry = _declared(parameter)
+            if name in names.passed:
+                pass
+            elif parameter.default is not None:
                 check_default(parameter, self.found)
                 entry |= {"defaultValue": parameter.default, "isOptional": True}
+            elif names.prefix:
+                message = f"the parameter `{name}` of a referenced notebook cannot have the "
+                message += "default None"
+                hint = "give it a value, or make it a parameter of the notebook that refers to it"
+                self.found.error("parameter-value", message, parameter.label, help=hint)
             parameters[names.inputs[name]] = entry
         if names.filler:
             parameters[names.filler] = {"parameterType": "STRING"}
@@ -243,12 +250,7 @@ class _PackageMaker:
             body = {"executorLabel": f"exec-{label}"}
             inputs = _sides(
                 _types(types),
-                {
-                    own.parameters[one]: {
-                        "parameterType": PARAMETER_TYPES[names.parameters[one].type]
-                    }
-                    for one in unit.parameters
-                },
+                {own.parameters[one]: _declared(names.parameters[one]) for one in unit.parameters},
             )
             if own.metrics:
                 outputs[own.metrics] = "Metrics"
@@ -354,7 +356,10 @@ def step_spec(step: Step, names: NameTable, counts: Sequence[object]) -> dict[st
         "step": step.name,
         "notebook": names.pipeline.notebook.replace("\\", "/").rpartition("/")[2],
         "cells": counts,
-        "params": {name: names.parameters[name].type for name in step.parameters},
+        "params": {
+            one.name: f"{one.type} or NoneType" if one.default is None else one.type
+            for one in map(names.parameters.__getitem__, step.parameters)
+        },
         "defaults": {
             name: default
             for name in step.parameters
@@ -403,6 +408,12 @@ def _artifact_input(source: ArtifactSource, names: NameTable) -> dict[str, objec
             "outputArtifactKey": source.name,
         }
     }
+
+
+def _declared(parameter: Parameter) -> dict[str, object]:
+    """The definition of an input for *parameter*, without its default."""
+    made: dict[str, object] = {"parameterType": PARAMETER_TYPES[parameter.type]}
+    return {**made, "isOptional": True} if parameter.default is None else made
 
 
 def _types(artifacts: Mapping[str, ArtifactType]) -> dict[str, object]:

@@ -140,7 +140,7 @@ def _parameter(cell: Parsed, node: ast.stmt) -> Parameter | None:
                 node, "a `pipeline-parameters` cell holds assignments such as `rate = 0.1`"
             )
     default = literal(value)
-    type_ = _TYPES.get(type(default))
+    type_ = (written or "str") if default is None else _TYPES.get(type(default))
     if type_ is None:
         raise NotLiteralError(value, _no_type(default))
     if written == "float" and type_ == "int":
@@ -152,8 +152,6 @@ def _parameter(cell: Parsed, node: ast.stmt) -> Parameter | None:
 
 
 def _no_type(value: object) -> str:
-    if value is None:
-        return "a parameter of a pipeline cannot be None: give it a value"
     if isinstance(value, tuple):
         return "a parameter of a pipeline cannot be a tuple: write a list"
     return f"a parameter of a pipeline cannot be of type {type(value).__name__}"
@@ -161,8 +159,14 @@ def _no_type(value: object) -> str:
 
 def _annotated(node: ast.expr) -> ParameterType | None:
     match node:
+        case ast.Subscript(
+            value=ast.Name(id="Optional") | ast.Attribute(attr="Optional"), slice=one
+        ):
+            return _annotated(one)
         case ast.Subscript(value=value):
             return _annotated(value)
+        case ast.BinOp(op=ast.BitOr(), left=left, right=right):
+            return _annotated(left) or _annotated(right)
         case ast.Attribute(attr=name) | ast.Name(id=name):
             return _ANNOTATIONS.get(name)
         case ast.Constant(value=str(name)):

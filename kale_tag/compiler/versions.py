@@ -21,6 +21,9 @@ class Feature:
 
 
 FEATURES = {
+    "optional": Feature(
+        "a parameter whose default is None", (2, 5), "older versions do not start its steps"
+    ),
     "retries": Feature("a retry", (2, 5), "older versions start a failed step only once"),
     "label": Feature("a label", (2, 14), "older versions give all steps the labels of one"),
     "annotation": Feature(
@@ -80,6 +83,9 @@ def _wanted(root: Pipeline) -> Iterator[tuple[str, Label | None]]:
         yield "ttl", root.labels.get("ttl")
     if root.security is not None:
         yield "security_context", root.labels.get("security_context")
+    for parameter in root.parameters:
+        if parameter.default is None:
+            yield "optional", parameter.label
     for step in _steps(root):
         settings = step.settings
         for kind, values in settings.pod.items():

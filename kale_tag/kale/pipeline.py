@@ -23,7 +23,10 @@ class Code:
 
 @dataclass(frozen=True, slots=True)
 class Parameter:
-    """A parameter of the pipeline: its name and value as the notebook writes them."""
+    """A parameter of the pipeline: its name and value as the notebook writes them.
+
+    If the default is None, a run need not give it a value, and steps then find None.
+    """
 
     name: str
     type: ParameterType

@@ -98,7 +98,7 @@ def execute(run: LocalRun) -> Generator[Event]:
     with open(package, "w", encoding="utf-8") as file:
         file.write(_guarded(run))
     with open(arguments, "w", encoding="utf-8") as file:
-        json.dump(run.arguments, file)
+        json.dump({name: one for name, one in run.arguments.items() if one is not None}, file)
     host = os.path.join(_HERE, "local_host.py")
     process = subprocess.Popen(  # noqa: S603  our own program
         [sys.executable, "-P", "-u", host, package, arguments, os.path.join(run.folder, "work")],
@@ -137,7 +137,7 @@ def _guarded(run: LocalRun) -> str:
         words = ["python3", "-I", "-S", "-c", _GUARD, task.id, limit, "kfp.dsl.executor_main"]
         container = {**task.executor, "command": words, "args": [EXECUTOR_INPUT]}
         executors[f"exec-{task.id}"] = {"container": container}
-    spec = run.package.header.spec
+    spec = _without_null(run.package.header.spec, run.arguments)
     components = {
         name: {**one, "dag": _one_by_one(one["dag"])} if "dag" in one else one
         for name, one in spec["components"].items()
@@ -145,6 +145,30 @@ def _guarded(run: LocalRun) -> str:
     root = {**spec["root"], "dag": _one_by_one(spec["root"]["dag"])}
     changed = {"components": components, "deploymentSpec": {"executors": executors}, "root": root}
     return to_yaml([{**spec, **changed}], {})
+
+
+def _without_null(spec: Mapping[str, Any], arguments: Mapping[str, object]) -> Mapping[str, Any]:
+    """*spec* without the parameters that are None in *arguments*, which the runner cannot pass."""
+    null = {name for name, value in arguments.items() if value is None}
+    if not null:
+        return spec
+    spec = json.loads(json.dumps(spec))
+    for name in null:
+        del spec["root"]["inputDefinitions"]["parameters"][name]
+    todo = [(spec["root"], null)]
+    while todo:
+        component, null = todo.pop()
+        for task in component.get("dag", {}).get("tasks", {}).values():
+            inner = spec["components"][task["componentRef"]["name"]]
+            given = task.get("inputs", {}).get("parameters", {})
+            gone = {key for key, one in given.items() if one.get("componentInputParameter") in null}
+            for key in gone:
+                del inner["inputDefinitions"]["parameters"][key], given[key]
+                if "dag" in inner:  # without a parameter it would lose its artifacts: see FILLER
+                    inner["inputDefinitions"]["parameters"][key] = {"parameterType": "STRING"}
+                    given[key] = {"runtimeValue": {"constant": "None"}}
+            todo.append((inner, gone))
+    return spec
 
 
 def _one_by_one(dag: Mapping[str, Any]) -> dict[str, Any]:

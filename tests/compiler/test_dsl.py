@@ -27,6 +27,18 @@ EXAMPLES = {
         ),
     ),
     "nested": NESTED,
+    "optional": replace(
+        NESTED,
+        steps=(
+            step("first", "print(limit, tag)", parameters=("limit", "tag"), outs={"x": "Model"}),
+            *NESTED.steps,
+        ),
+        parameters=(
+            Parameter("alpha", "float", None),
+            Parameter("limit", "int", None),
+            Parameter("tag", "str", "a"),
+        ),
+    ),
     "two inner": TWO_INNER,
     "chain": chain(5),
     "blank": pipeline(
