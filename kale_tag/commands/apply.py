@@ -86,7 +86,7 @@ def apply(options: ApplyOptions) -> int:
     """
     if options.finish or options.undo:
         if options.finish == options.undo or options.paths:
-            raise UserError(error("bad-options", "`--finish` and `--undo` stand alone"))
+            raise UserError(error("bad-options", "`--finish` and `--undo` go with nothing else"))
         number = settle("new" if options.finish else "old")
         print(f"{count(number, 'file')} {'replaced' if options.finish else 'as before'}")
         return 0
