@@ -21,7 +21,7 @@ NOTEBOOK = "notebook"
 def operations(changes: Iterable[Change], notebook: Notebook, path: str = "") -> list[Operation]:
     """The patch that makes *changes* in *notebook*, for every JSON Patch tool.
 
-    Before the operations of a cell stand `test` operations on its id and its source, and before
+    Before the operations of a cell come `test` operations on its id and its source, and before
     each value that goes a `test` of that value. If no id tells the cell from others that have the
     same source, they are tested too, so that none of them can be taken for the cell. `comment`
     members, which RFC 6902 says are ignored, name the cell's first line and the rules. *path* is

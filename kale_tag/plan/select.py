@@ -172,7 +172,7 @@ def check_counts(selections: Sequence[Selection], view: View) -> Iterator[Diagno
 def near_misses(selector: Selector, view: View) -> Mapping[int, str]:
     """The cells that *selector* would select but for capitals or one character, and which of them.
 
-    The first pattern of a kind stands for all. A change that selects many cells is no slip.
+    Only the first pattern of a kind is tried. A change that selects many cells is no slip.
     """
     patterns = (*selector.source[:1], selector.heading, selector.tagged)
     found: dict[int, str] = {}
