@@ -25,6 +25,7 @@ from kale_tag.notebook.places import BLOCK, Lines
 from kale_tag.notebook.read import read_notebook
 from kale_tag.render.diagnostics import as_command
 from kale_tag.render.sarif import FINGERPRINT, as_sarif
+from kale_tag.render.text import expanded
 from kale_tag.rules.registry import Finding, groups, other_errors, page, pages
 
 HERE = Path(__file__).parent.parent
@@ -271,7 +272,13 @@ def test_sarif(awkward: Path, capsys: pytest.CaptureFixture[str]) -> None:
     results = run["results"]
     assert all(shown[one["ruleIndex"]]["id"] == one["ruleId"] for one in results)
     by_code = {one["ruleId"]: one for one in results}
-    assert by_code.keys() == {"unknown-key", "unknown-tag", "foreign-tag", "tag-drift"}
+    assert by_code.keys() == {
+        "unknown-key",
+        "unknown-tag",
+        "foreign-tag",
+        "tag-drift",
+        "unruled-tag",
+    }
     assert by_code["foreign-tag"]["suppressions"] == [
         {"kind": "external", "justification": "tests, mostly"}
     ]
@@ -330,7 +337,10 @@ def test_sarif_of_odd_places(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) ->
 
 
 def test_github_commands() -> None:
-    """What GitHub would read as structure is escaped: `%` first, `:` and `,` in properties."""
+    """What GitHub would read as structure is escaped: `%` first, `:` and `,` in properties.
+
+    What a log would obey is replaced.
+    """
     diagnostic = error(
         "a-code",
         "100%: one, two\nthree\r",
@@ -340,26 +350,29 @@ def test_github_commands() -> None:
     )
     assert as_command(diagnostic) == (
         "::error file=a%2Cb%3Ac%25.ipynb,line=2,col=2,title=a-code::"
-        "100%25: one, two%0Athree%0D%0An%0Ahelp: h"
+        "100%25: one, two%0Athree\N{REPLACEMENT CHARACTER}%0An%0Ahelp: h"
     )
     assert as_command(error("a-code", "m")) == "::error title=a-code::m"
 
 
 @given(st.text(), st.text(min_size=1))
 def test_github_commands_are_one_line(message: str, name: str) -> None:
-    """Whatever is said of whatever file, it is one command, and can be read back."""
+    """Whatever is said of whatever file, it is one command, and can be read back as it is shown."""
     command = as_command(error("a-code", message, Label(Source(name))))
 
     assert len(re.split("[\r\n]", command)) == 1
     head, _, rest = command.removeprefix("::error ").partition("::")
-    back = {"%0A": "\n", "%0D": "\r", "%3A": ":", "%2C": ",", "%25": "%"}
+    back = {"%0A": "\n", "%3A": ":", "%2C": ",", "%25": "%"}
 
     def unescaped(text: str) -> str:
-        return re.sub("%(0A|0D|3A|2C|25)", lambda found: back[found[0]], text)
+        return re.sub("%(0A|3A|2C|25)", lambda found: back[found[0]], text)
 
-    assert unescaped(rest) == message
+    def shown(text: str) -> str:
+        return "\n".join(map(expanded, text.split("\n")))
+
+    assert unescaped(rest) == shown(message)
     given_name = head.partition(",")[0].removeprefix("file=")
-    assert unescaped(given_name) == name.replace("\\", "/")
+    assert unescaped(given_name) == shown(name.replace("\\", "/"))
 
 
 def test_json(awkward: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -371,7 +384,7 @@ def test_json(awkward: Path, capsys: pytest.CaptureFixture[str]) -> None:
         "specs": 2,
         "notebooks": 1,
         "errors": 3,
-        "warnings": 0,
+        "warnings": 1,
         "silenced": 2,
         "unusable": 1,
     }
@@ -381,6 +394,7 @@ def test_json(awkward: Path, capsys: pytest.CaptureFixture[str]) -> None:
         "unknown-tag": None,
         "foreign-tag": "tests, mostly",
         "tag-drift": None,
+        "unruled-tag": None,
     }
     assert [one["code"] for one in document["unusable"]] == ["not-json"]
 
