@@ -177,12 +177,8 @@ def _is_torch(run: "Interpreter") -> bool:
 
 def guess(run: "Interpreter", objects: Points) -> None:
     """Code that is not known gets *objects*."""
-    known = run.events.guessed
-    if objects and known.get(objects) != run.heap.version:
-        known[objects] = run.heap.version
-        reached = run.heap.reach(objects, Sight.CONTENTS)
-        run.work += len(reached) // 50
-        run.mutate(reached, Certainty.GUESS)
+    run.escaped |= objects
+    run.work += 1
 
 
 def hand(run: "Interpreter", objects: Points, node: ast.AST, others: Points = EMPTY) -> Points:
@@ -364,9 +360,9 @@ def opaque_attribute(run: "Interpreter", one: Obj, attr: str, *, called: bool) -
 
 def method_of(run: "Interpreter", owners: Points, name: str) -> Obj:
     """The method of objects that are not of the notebook, all of one kind."""
-    made = run.heap.at((owners, "method", name), "method", name)
-    if Slot.OWNER not in made.fields:
-        run.heap.link(made, Slot.OWNER, owners)
+    site = next(iter(owners)).kind if run.heap.crowded else owners
+    made = run.heap.at((site, "method", name), "method", name)
+    run.heap.link(made, Slot.OWNER, owners)
     return made
 
 

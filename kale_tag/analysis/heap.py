@@ -73,6 +73,9 @@ _FIXED = frozenset(["module", "path", "tuple", "bound", "method", "absent", "cla
 
 _DEPTH = 2
 
+_MANY = 400
+"""Objects that one cell may make apart; after that, what is alike is one object."""
+
 
 class Sight(IntEnum):
     """What of an object's links is followed."""
@@ -86,6 +89,7 @@ class Heap:
 
     def __init__(self) -> None:
         self.objects: dict[Hashable, Obj] = {}
+        self.limit = _MANY
         self.clock = 0
         self.version = 0
         self.known: dict[tuple[frozenset[Obj], Sight], set[Obj]] = {}  # reached, as of a version
@@ -100,24 +104,30 @@ class Heap:
             self.version += 1
         return found
 
+    def begin(self) -> None:
+        """A cell begins."""
+        self.limit = len(self.objects) + _MANY
+
+    @property
+    def crowded(self) -> bool:
+        """Whether the code of the cell makes too many objects to keep all apart."""
+        return len(self.objects) > self.limit
+
     def link(self, owner: Obj, name: Field, values: Iterable[Obj]) -> None:
         """*owner* may hold *values* there."""
-        known = owner.fields.get(name)
-        if known is None:
-            known = owner.fields[name] = set()
-        size = len(known)
-        known.update(values)
-        if len(known) > size:
+        known = owner.fields.setdefault(name, set())
+        new = set(values) - known
+        if new:
             self.version += 1
-            since = owner.since
-            for one in known:
-                since.setdefault(one, self.clock)
+            known |= new
+            for one in new:
+                owner.since.setdefault(one, self.clock)
             if name is not Slot.MEMORY and name is not Slot.ORIGIN:
-                owner.contents |= known
+                owner.contents |= new
 
     def part(self, owner: Obj, key: Field) -> Obj:
         """What an opaque object has at *key*."""
-        if owner.parts >= _DEPTH:
+        if owner.parts >= _DEPTH or self.crowded:
             return owner
         made = self.at((owner, key), "any")
         made.parts = owner.parts + 1

@@ -171,7 +171,6 @@ class Events:
     observed: set[Obj] = field(default_factory=set)
     places: dict[Obj, Spot] = field(default_factory=dict)
     handed: dict[Obj, Points] = field(default_factory=dict)
-    guessed: dict[Points, int] = field(default_factory=dict)
 
     def note_use(self, name: str, read: Read) -> None:
         """The step uses *name*."""
@@ -231,6 +230,7 @@ class Interpreter:
         self.context: tuple[ast.AST, ...] = ()
         self.unsure = 0  # branches and calls around that may not run
         self.guards = 0  # of `try` around that catches a NameError, and of texts
+        self.escaped: set[Obj] = set()  # what code that is not known got in this statement
         self.active: dict[Obj, Active] = {}
         self.summaries: dict[Obj, Summary] = {}
         self.tables: dict[Parsed, dict[ast.AST, Table]] = {}
@@ -315,6 +315,7 @@ class Interpreter:
         self.flow = Flow([names])
         for cell in cells:
             self.cell, self.work = cell, 0
+            self.heap.begin()
             found.append(Events())
             self.notebooks.append((names, found[-1]))
             try:
@@ -376,14 +377,16 @@ class Interpreter:
             if loop is not None:
                 ends += loop.continues
                 loop.continues = []
-            if not self.flow.join(ends) and self.heap.version == version:
+            settled = not self.flow.join(ends) and self.heap.version == version
+            if settled or self.heap.crowded:
                 break
 
     # Objects
 
     def new(self, node: object, kind: str, tag: object = "", info: object = None) -> Obj:
         """The object that *node* makes here."""
-        return self.heap.at((node, tag, self.context), kind, info)
+        context = () if self.heap.crowded else self.context
+        return self.heap.at((node, tag, context), kind, info)
 
     def fresh(
         self,
@@ -1004,7 +1007,8 @@ class Interpreter:
         for one in owner:
             if one.kind in {"module", "path"}:
                 path = f"{one.info}.{attr}"
-                found.add(self.heap.at(("path", path), "path", path))
+                crowded = self.heap.crowded
+                found.add(one if crowded else self.heap.at(("path", path), "path", path))
             elif attr == "__dict__":
                 found |= self.vars_of([one], node)
             elif attr == "__class__":
@@ -1279,7 +1283,7 @@ class Interpreter:
             version, known = self.heap.version, active.returns
             active.returns |= self._body(function, dict(active.given))
             settled = active.returns == known and self.heap.version == version
-            if not active.entered or (settled and not active.again):
+            if not active.entered or (settled and not active.again) or self.heap.crowded:
                 break
         del self.active[function]
         return active.returns
@@ -1334,8 +1338,11 @@ class Interpreter:
             self.active[function] = Active(dict(known.given))
             names, events = self.notebooks[-1]
             self.notebooks[-1] = names, known.events
+            escaped, self.escaped = self.escaped, set()
             self.flow.begin()
             known.returns |= self._body(function, dict(known.given))
+            self.end_escapes()
+            self.escaped = escaped
             known.end = self.flow.end() or self.unchanged()
             known.end = known.end[-1:]
             self.notebooks[-1] = names, events
@@ -1476,6 +1483,15 @@ class Interpreter:
                 handler(node)
             else:
                 self.every(ast.iter_child_nodes(node))
+            if self.frame is None:
+                self.end_escapes()
+
+    def end_escapes(self) -> None:
+        """Code that is not known may mutate all that it got; once a statement, since it is much."""
+        if self.escaped:
+            reached = self.heap.reach(self.escaped, Sight.CONTENTS)
+            self.escaped = set()
+            self.mutate(reached, Certainty.GUESS)
 
     def _expression(self, node: ast.Expr) -> None:
         self.value(node.value)
