@@ -32,10 +32,15 @@ def missing_packages(
         wanted = {normalized(found[0]): requirement for found, requirement in names if found}
         needed: dict[str, None] = {}
         there = set()
-        for module, optional in dict.fromkeys(_modules(task)):
-            name = distribution(module, {}, local)
+        modules = [
+            (module, optional, distribution(module, {}, local))
+            for module, optional in dict.fromkeys(_modules(task))
+        ]
+        # A requirement of which the step imports nothing known may have any module.
+        named = wanted.keys() - {normalized(name) for *_, name in modules if name}
+        for module, optional, name in modules:
             top = module.partition(".")[0]
-            if name is None and not (optional or wanted or _is_there(top)):
+            if name is None and not (optional or named or _is_there(top)):
                 unknown.setdefault(top, []).append(task.title)
             if not name:
                 continue
