@@ -8,7 +8,7 @@ from kale_tag.diagnostics import Diagnostic, Label, Source, UserError, error
 from kale_tag.fields.fields import Form
 from kale_tag.kale import names, settings, tags
 from kale_tag.kale.metadata import SETTINGS_KEY
-from kale_tag.kale.outline import Outline, outline, role_of
+from kale_tag.kale.outline import Outline, first_code_line, outline, role_of
 from kale_tag.kale.settings import settings_in
 from kale_tag.notebook.json_value import same
 from kale_tag.notebook.model import MISSING, Notebook, first_line
@@ -172,7 +172,8 @@ class DesiredCells:
         shared = {cell: kind for kind, cells in self._outline.shared.items() for cell in cells}
         for index in sorted(shared.keys() | self._steps.keys()):
             untagged = not role_of(self._planned[index]).kind
-            if index not in self.cells and untagged and self.view.source(index).strip():
+            has_code = first_code_line(self.view.source(index)) is not None
+            if index not in self.cells and untagged and has_code:
                 yield index, shared.get(index, ""), self._steps.get(index, "")
 
     def _cell(self, index: int, rules: tuple[Rule, ...]) -> DesiredCell:
