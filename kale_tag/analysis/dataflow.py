@@ -55,6 +55,7 @@ class Unit:
     carried: dict[str, Import] = field(default_factory=dict)
     together: list[set[str]] = field(default_factory=list)
     kept: set[str] = field(default_factory=set)  # variables that it must have at its end
+    early: set[str] = field(default_factory=set)  # inputs that definitions of shared cells need
 
     @property
     def used(self) -> set[str]:
@@ -95,8 +96,14 @@ class Dataflow:
         parameters: Mapping[str, Parameter],
         modules: Mapping[str, str],
         units: Sequence[Unit],
+        at_once: Mapping[str, set[str]],
     ) -> None:
-        """Start with nothing run."""
+        """Start with nothing run.
+
+        *at_once* are the names that definitions of shared cells need where they are made, in
+        defaults and annotations, and the names of these definitions.
+        """
+        self.at_once = at_once
         self.shared = shared
         self.parameters = dict(parameters)
         self.modules = modules
@@ -120,6 +127,7 @@ class Dataflow:
         self.conflicts: dict[tuple[int, str], Diagnostic] = {}
         self.heap = Heap()
         self.run: Interpreter | None = None
+        self.early: dict[str, Read] = {}  # names that shared definitions need and steps bind
         self.metrics: list[str] = []  # variables whose values are reported
 
     # The abstract run
@@ -238,11 +246,33 @@ class Dataflow:
                 self.diagnostics += unit.inner.diagnostics
                 unit.inner.diagnostics = []
         for name, read in self.events.uses.items():
-            if not read.sure or name in self.parameters or self.facts.stars:
+            if name in self.parameters or self.facts.stars:
                 continue
             step = next((one.name for one in self.units if name in one.events.binds), None)
             bound = name in self.events.binds
             if (step and bound) or not (bound or name in BUILTINS or name in PROVIDED):
+                if step and not bound and name in self.at_once:
+                    self.early[name] = read
+                elif read.sure:
+                    self.diagnostics.append(errors.shared_needs(name, read, step))
+
+    def _take_early(self, unit: Unit) -> None:
+        """What shared definitions need where they are made comes before the shared cells run.
+
+        Every later step may run them, if not for itself then to read its inputs.
+        """
+        if not self.early or unit.inner is not None:
+            return
+        used, todo = set(unit.used), list(unit.used)
+        while todo:
+            more = self.facts.mentions.get(todo.pop(), set()) - used
+            used |= more
+            todo += more
+        for name, read in self.early.items():
+            if name in unit.ins:
+                unit.early.add(name)
+            elif self.at_once[name] & used:
+                step = next(one.name for one in self.units if name in one.events.binds)
                 self.diagnostics.append(errors.shared_needs(name, read, step))
 
     # Definitions
@@ -342,7 +372,10 @@ class Dataflow:
             needs = dict(unit.events.uses) if unit.inner is None else self._solve_inner(number)
             for name in sorted(unit.kept - unit.bound):
                 needs.setdefault(name, self._read_for(unit, name))
+            for name, read in self.early.items():
+                needs.setdefault(name, Read(read.spot, sure=False))
             self._settle(number, needs, outside)
+            self._take_early(unit)
             if unit.inner is not None:
                 unit.inner.supplied(set(unit.ins), unit.parameters & set(self.parameters), self)
             last = unit.facts.trailing
@@ -464,7 +497,7 @@ class Dataflow:
         return False
 
     def _take_definitions(self, number: int, entries: dict[str, Entry]) -> None:
-        """A class or function of a shared cell goes along by its name where its state changed."""
+        """A class or function of a shared cell goes along where its state may change."""
         assert self.run is not None
         todo = list(entries)
         while todo:
@@ -476,7 +509,8 @@ class Dataflow:
                 found = self.entry(name, number)
                 if found is None or one not in found.points:
                     continue
-                if self.mutators(frozenset([one]), number, Certainty.MAY):
+                own = frozenset([one])
+                if self.mutators(own, number, Certainty.MAY) or self.live(own, number):
                     entries[name] = found
                     todo.append(name)
 

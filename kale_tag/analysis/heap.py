@@ -132,6 +132,7 @@ class Heap:
         made = self.at((owner, key), "any")
         made.parts = owner.parts + 1
         self.link(owner, key, (made,))
+        owner.since[made] = 0  # it was there before the code looked at it
         return made
 
     def view(self, owner: Obj, kind: str = "") -> Obj:

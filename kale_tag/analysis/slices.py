@@ -12,6 +12,8 @@ from typing import TYPE_CHECKING
 
 from kale_tag.analysis.dataflow import Dataflow
 from kale_tag.analysis.facts import Facts
+from kale_tag.analysis.heap import Sight
+from kale_tag.analysis.library import words
 from kale_tag.analysis.model import Import, names_in
 from kale_tag.analysis.source import Parsed
 from kale_tag.kale.pipeline import Code
@@ -34,6 +36,7 @@ class Part:
     at_once: frozenset[str]
     first: int
     last: int
+    node: ast.stmt
 
     def holds(self, one: Import) -> bool:
         """Whether an import stands in this part."""
@@ -54,7 +57,7 @@ def parts_of(cells: Sequence[Parsed]) -> list[Part]:
             first, last = _first(node), node.end_lineno or 0
             if names and all(lines[line] == 1 for line in range(first, last + 1)):
                 reads = frozenset(names_in(node))
-                found.append(Part(cell, names, reads, _at_once(node) & reads, first, last))
+                found.append(Part(cell, names, reads, _at_once(node) & reads, first, last, node))
     return found
 
 
@@ -84,7 +87,8 @@ def attributes(cells: Sequence[Parsed]) -> dict[tuple[Parsed, int], frozenset[st
 def _at_once(node: ast.stmt) -> frozenset[str]:
     if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
         returns = names_in(node.returns) if node.returns else ()
-        return frozenset((*names_in(node.args), *returns))
+        wrapped = (name for one in node.decorator_list for name in names_in(one))
+        return frozenset((*names_in(node.args), *returns, *wrapped))
     return frozenset(names_in(node))
 
 
@@ -93,7 +97,7 @@ def _first(node: ast.stmt) -> int:
     return min([node.lineno, *(one.lineno for one in decorators)])
 
 
-def _names(node: ast.stmt) -> frozenset[str]:  # noqa: PLR0911  one for each kind of node
+def _names(node: ast.stmt) -> frozenset[str]:
     match node:
         case ast.Import(names=names):
             return frozenset(one.asname or one.name.partition(".")[0] for one in names)
@@ -101,14 +105,21 @@ def _names(node: ast.stmt) -> frozenset[str]:  # noqa: PLR0911  one for each kin
             if module == "__future__" or names[0].name == "*":
                 return frozenset()
             return frozenset(one.asname or one.name for one in names)
-        case ast.FunctionDef(name=name, decorator_list=[]):
-            return frozenset([name])
-        case ast.AsyncFunctionDef(name=name, decorator_list=[]):
-            return frozenset([name])
-        case ast.ClassDef(name=name, decorator_list=[], keywords=[]):
-            return frozenset([name])
+        case ast.FunctionDef(name=name) | ast.AsyncFunctionDef(name=name) | ast.ClassDef(name=name):
+            pure = all(map(_only_wraps, node.decorator_list)) and not getattr(node, "keywords", ())
+            return frozenset([name] if pure else ())
         case _:
             return frozenset()
+
+
+def _only_wraps(decorator: ast.expr) -> bool:
+    """Whether a decorator does nothing but change what it is given."""
+    func = decorator.func if isinstance(decorator, ast.Call) else decorator
+    name = func.attr if isinstance(func, ast.Attribute) else getattr(func, "id", "")
+    return name in _WRAPPERS
+
+
+_WRAPPERS = words("cache dataclass jit lru_cache njit total_ordering")
 
 
 def closure(shared: Facts, parts: Sequence[Part], names: Collection[str]) -> set[str]:
@@ -140,13 +151,13 @@ def only(cell: Parsed, statements: Sequence[ast.stmt]) -> Code:
     kept = {
         number
         for node in statements
-        for number in range(node.lineno - 1, node.end_lineno or node.lineno)
+        for number in range(_first(node) - 1, node.end_lineno or node.lineno)
     }
     for number in range(len(lines)):
         if number not in kept:
             lines[number] = ""
     for node in statements:  # of a line with more than one statement, the one
-        if node.lineno == node.end_lineno:
+        if _first(node) == node.end_lineno:
             whole = cell.code.python.split("\n")[node.lineno - 1].encode()
             lines[node.lineno - 1] = whole[node.col_offset : node.end_col_offset].decode()
     return replace(cell.code, python="\n".join(lines[: max(kept) + 1]), kind="step")
@@ -166,8 +177,20 @@ class Provenance:
         found: set[str] = set()
         for name, producer in self.flow.units[number].ins.items():
             if producer >= 0:
-                found |= self._of(producer, name)
+                files = self.flow.units[producer].together
+                for one in next((names for names in files if name in names), {name}):
+                    found |= self._of(producer, one) | self._definitions(producer, one)
         return found
+
+    def _definitions(self, number: int, name: str) -> set[str]:
+        """The classes and functions of shared cells that a value refers to by their names."""
+        flow = self.flow
+        assert flow.run is not None
+        entry = flow.entry(name, number + 1)
+        if entry is None:
+            return set()
+        reached = flow.reach(entry.points, number + 1, Sight.ALL)
+        return {flow.run.definitions[one] for one in reached if one in flow.run.definitions}
 
     def _of(self, number: int, name: str) -> frozenset[str]:
         key = (number, name)

@@ -91,7 +91,9 @@ class PipelineBuilder:
         fixed = closure(flow.facts, self.parts, frozenset().union(*staying))
         self.parts = [part for part in self.parts if part.names & every and not part.names & fixed]
         self.left_out = {name: self._left_out(unit) for name, unit in self.units.items()}
-        cut = [part.cell for parts in self.left_out.values() for part in parts]
+        self.moved = {name: self._moved(unit) for name, unit in self.units.items()}
+        parted = (*self.left_out.values(), *self.moved.values())
+        cut = [part.cell for parts in parted for part in parts]
         whole = [cell not in cut for cell in draft.shared]
         self.common = whole.index(False) if False in whole else len(whole)
 
@@ -164,14 +166,19 @@ class PipelineBuilder:
         step = draft.outline.step(unit.name)
         assert step is not None
         left_out = self.left_out[unit.name]
+        moved = self.moved[unit.name]
         shared = [
-            without(cell.code, [part for part in left_out if part.cell is cell])
+            without(cell.code, [part for part in (*left_out, *moved) if part.cell is cell])
             for cell in draft.shared[self.common :]
+        ]
+        late = [
+            only(cell, [part.node for part in moved if part.cell is cell])
+            for cell in dict.fromkeys(part.cell for part in moved)
         ]
         own = [cell.code for cell in draft.cells[unit.name]]
         return Step(
             name=unit.name,
-            code=(*shared, *self._carried(unit), *own),
+            code=(*shared, *self._carried(unit), *late, *own),
             prev=self._prev(unit),
             ins=self._ins(unit),
             outs=self._outs(unit),
@@ -259,6 +266,15 @@ class PipelineBuilder:
             return []
         needed = self.needs[unit.name]
         return [part for part in self.parts if not part.names & needed]
+
+    def _moved(self, unit: Unit) -> list[Part]:
+        """Definitions that need a variable of another step where they are made: they run later."""
+        names, found = set(unit.early), []
+        for part in self.parts if names else ():
+            if part.at_once & names and part not in self.left_out[unit.name]:
+                found.append(part)
+                names |= part.names
+        return found
 
     def _carried(self, unit: Unit) -> Iterator[Code]:
         """The code of the imports of other steps that this one must repeat."""

@@ -15,6 +15,7 @@ from kale_tag.analysis.dataflow import Dataflow, Unit
 from kale_tag.analysis.facts import bound_names, imported_names
 from kale_tag.analysis.heap import Heap
 from kale_tag.analysis.interpreter import Interpreter
+from kale_tag.analysis.slices import parts_of
 from kale_tag.analysis.source import read_code
 from kale_tag.compiler.assemble import PipelineBuilder
 from kale_tag.compiler.read import Draft, read_draft
@@ -177,7 +178,11 @@ def _flow(
         for name, bits in zip(order, before, strict=True)
     ]
     parameters = {one.name: one for one in draft.parameters}
-    return Dataflow(draft.shared, parameters, imported_names(cells), units)
+    at_once: dict[str, set[str]] = {}
+    for part in parts_of(draft.shared):
+        for name in part.at_once:
+            at_once.setdefault(name, set()).update(part.names)
+    return Dataflow(draft.shared, parameters, imported_names(cells), units, at_once)
 
 
 def _composition(draft: Draft, flow: Dataflow) -> dict[tuple[str, str], Label]:

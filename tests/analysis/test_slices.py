@@ -31,3 +31,40 @@ def test_a_default_that_is_a_function_of_another_step() -> None:
     shared = Step("shared", pipeline.shared)
     for step, name in ((a, "first"), (b, "second")):
         assert name in _run(Step("all", (*shared.code, *step.code)))
+
+
+def test_what_a_shared_definition_needs_comes_first() -> None:
+    """A default or a base class that a step makes: the step that uses it loads it first."""
+    pipeline = pipeline_of(
+        "# %% tags=step:a\nlimit, Row = 3, dict\n"
+        "# %% tags=functions\n"
+        "def cut(rows, to=limit):\n    return rows[:to]\n"
+        "class Table(Row):\n    pass\n"
+        "# %% tags=step:b,prev:a\nfew = cut([1, 2, 3, 4])\n"
+        "# %% tags=step:c,prev:b\ntable = Table(few=few)\n"
+    )
+    a, b, c = (step for step in pipeline.steps if isinstance(step, Step))
+
+    assert (a.ins, b.ins) == ({}, {"Row": "a", "limit": "a"})
+    assert [one.kind for one in b.code if "def cut" in one.python] == ["step"]
+    assert not any("def cut" in code.python for code in a.code)
+    assert "Row" in c.ins
+
+
+def test_a_class_comes_along_with_its_instance() -> None:
+    """A file of variables that share an object may hold an instance that the step does not name."""
+    pipeline = pipeline_of(
+        "# %% tags=functions\n"
+        "class Box:\n    def __init__(self, v):\n        self.v = v\n"
+        "# %% tags=step:one\nrows, box = [1, 2], Box([5])\n"
+        "# %% tags=step:two,prev:one\nbox.v = rows\nrows.append(0)\n"
+        "# %% tags=step:four,prev:two\nmore = rows + [3]\n"
+        "# %% tags=step:three,prev:two\nrows.append(3)\nsome = box.v\n"
+    )
+    two, four = (step for step in pipeline.steps if step.name in {"two", "four"})
+    assert isinstance(two, Step)
+    assert isinstance(four, Step)
+
+    assert two.together == (("box", "rows"),)
+    assert four.ins == {"rows": "two"}
+    assert "Box" in _run(Step("four", (*pipeline.shared, *four.code[:-1])))
