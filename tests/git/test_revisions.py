@@ -177,7 +177,7 @@ def test_odd_names(capsys: Capture) -> None:
 
     found = as_value(capsys, "HEAD~1", "HEAD")
     assert sorted(one["after"] for one in found["notebooks"]) == sorted(names)
-    text = printed(capsys, "HEAD~1", "HEAD")
+    text = printed(capsys, "HEAD~1", "HEAD", "-v")
     assert text.count(RETAGGED) == len(names)
     assert "new\\nline.ipynb\n" in text
     assert "`new\\nline.ipynb`" in printed(capsys, "HEAD~1", "--format", "markdown")
