@@ -5,6 +5,7 @@ the password or a cookie. The cookies of the session are kept in memory.
 """
 
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from html.parser import HTMLParser
 from http.cookies import CookieError, SimpleCookie
@@ -90,7 +91,7 @@ def sign_in(endpoint: Endpoint, user: str, password: str) -> str:
         found = login or (approval if sent else page.way_in())
         if found is None:
             if status == 200 and (sent or text.lstrip().startswith("{")):
-                return "; ".join(f"{name}={value}" for name, value in cookies.items())
+                return _header(cookies)
             raise UserError(_no_login(endpoint))
         if login:
             sent, login.method = True, "POST"  # never in an address
@@ -109,8 +110,7 @@ def _follow(endpoint: Endpoint, form: _Form, cookies: dict[str, str]) -> tuple[s
         raise UserError(error("other-host", message, help=hint))
     headers = {"Accept": "text/html, application/json"}
     if cookies:
-        sent = "; ".join(f"{name}={value}" for name, value in cookies.items())
-        headers["Cookie"] = sent
+        headers["Cookie"] = _header(cookies)
     url, body = form.action, None
     if form.method == "POST":
         body = urlencode(form.values).encode()
@@ -130,6 +130,10 @@ def _follow(endpoint: Endpoint, form: _Form, cookies: dict[str, str]) -> tuple[s
         _keep(header, cookies)
     location = got.headers.get("Location", "") if 300 <= got.status < 400 else ""
     return url, got.status, location, text
+
+
+def _header(cookies: Mapping[str, str]) -> str:
+    return "; ".join(f"{name}={value}" for name, value in cookies.items())
 
 
 def _keep(header: str, cookies: dict[str, str]) -> None:
