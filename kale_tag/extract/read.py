@@ -4,7 +4,7 @@ import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
-from kale_tag.diagnostics import UserError, error
+from kale_tag.diagnostics import UserError, error, pasted
 from kale_tag.kale import settings, tags
 from kale_tag.kale.metadata import PATH_KEY, SETTINGS_KEY, tags_in
 from kale_tag.kale.outline import find_cycle, role_of
@@ -256,7 +256,7 @@ def _refuse_legacy(notebook: Notebook) -> None:
             "legacy-tag",
             f"{notebook.name} has tags of Kale 0.x: `{tag}` of cell {index}{more}",
             Places(notebook).tag(index, position),
-            help=f"upgrade it first: `kale-tag upgrade {notebook.name}`",
+            help=f"upgrade it first: `{pasted('kale-tag upgrade', [notebook.name])}`",
         )
     )
 

@@ -16,7 +16,7 @@ from tempfile import TemporaryDirectory
 from typing import NamedTuple
 
 from kale_tag.compare.merge import Conflict, Merge, is_list_of_tags, merge, unexpected
-from kale_tag.diagnostics import Diagnostic, Label, Source, UserError, error, warning
+from kale_tag.diagnostics import Diagnostic, Label, Source, UserError, error, pasted, warning
 from kale_tag.git.config import get
 from kale_tag.git.revisions import GitError
 from kale_tag.notebook.model import MISSING, Notebook, first_line
@@ -301,7 +301,7 @@ def _step_on_both_sides(name: str, path: str) -> Diagnostic:
         "step-given-twice",
         f"both sides have a new step `{name}`, each in cells of its own; they are one step now",
         Label(Source(path)),
-        help=f"if they are two, give one another name: kale-tag graph {path}",
+        help=f"if they are two, give one another name: {pasted('kale-tag graph', [path])}",
     )
 
 

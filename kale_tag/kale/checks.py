@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 
-from kale_tag.diagnostics import Diagnostic, Label, Source, count, listed, suggest
+from kale_tag.diagnostics import Diagnostic, Label, Source, count, listed, pasted, suggest
 from kale_tag.fields.yaml_tree import Path
 from kale_tag.kale import settings, tags
 from kale_tag.kale.metadata import PATH_KEY, SETTINGS_KEY
@@ -84,6 +84,7 @@ def _refused(text: str) -> tuple[str, str]:
 
 def legacy_tag(nb: TaggedNotebook) -> Iterator[Diagnostic]:
     r"""A tag of Kale 0.x, such as `block:load` or `prev:load;clean`."""
+    hint = f"convert the notebook to Kale 2: `{pasted('kale-tag upgrade', [nb.notebook.name])}`"
     for cell in nb.cells:
         for position, text in enumerate(cell.read):
             if tags.is_legacy(text):
@@ -91,7 +92,7 @@ def legacy_tag(nb: TaggedNotebook) -> Iterator[Diagnostic]:
                     "legacy-tag",
                     f"`{text}` is a tag of Kale 0.x, at which Kale 2 stops",
                     nb.tag(cell, position),
-                    help=f"convert the notebook to Kale 2: `kale-tag upgrade {nb.notebook.name}`",
+                    help=hint,
                 )
 
 
@@ -287,7 +288,8 @@ def no_step(nb: TaggedNotebook) -> Iterator[Diagnostic]:
     if nb.has_kale_tags:
         hint = "tag the cells that do the work: `step:NAME`"
     elif any(nb.code_line(cell) for cell in nb.code):
-        hint = f"tag its cells with a spec; `kale-tag extract {nb.notebook.name}` writes one"
+        command = pasted("kale-tag extract", [nb.notebook.name])
+        hint = f"tag its cells with a spec; `{command}` writes one"
     yield found(
         "no-step",
         f"{nb.notebook.name} has no step: no cell is tagged `step:NAME`",

@@ -4,7 +4,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
-from kale_tag.diagnostics import Diagnostic, Label, Source, UserError, error, warning
+from kale_tag.diagnostics import Diagnostic, Label, Source, UserError, error, pasted, warning
 from kale_tag.kale import tags
 from kale_tag.kale.checks import OF_A_PLAN
 from kale_tag.kale.metadata import PATH_KEY, tags_in
@@ -253,13 +253,14 @@ class _Planner:
         named = (rule.selector.tagged for rule in desired.rules)
         if not untagged and not any(found and found.regex.fullmatch(tag) for found in named):
             rule = desired.rules[-1]
+            command = pasted("kale-tag upgrade", [self.view.notebook.name])
             self.diagnostics.append(
                 error(
                     "legacy-tag",
                     f"cell {index} of {self.view.notebook.name} has the tag `{tag}` of Kale 0.x, "
                     "on which Kale 2 stops",
                     rule.label.with_text(f"this rule selects cell {index}"),
-                    help=f"`kale-tag upgrade {self.view.notebook.name}` brings it to Kale 2, as "
+                    help=f"`{command}` brings it to Kale 2, as "
                     "`legacy: upgrade` in a spec does; or select the cell by it, as in "
                     "`{tagged: 'block:(.+)', step: '\\1'}`, `remove` it, or write "
                     "`legacy: keep`",

@@ -112,3 +112,26 @@ def test_a_hint_has_a_dashed_name_behind_two_dashes(
     assert hint == "kale-tag apply -- spec.yaml -q.ipynb\n"
     assert main(shlex.split(hint)[1:]) == 0
     assert b"step:load" in Path("-q.ipynb").read_bytes()
+
+
+@pytest.mark.parametrize(
+    ("code", "words"),
+    [
+        ("# %% tags=block:a\nx = 1\n", "check upgrade"),
+        ("# %% tags=block:a\nx = 1\n", "extract upgrade"),
+        ("# %%\nx = 1\n", "compile extract"),
+    ],
+)
+def test_hints_of_findings_can_be_pasted(
+    code: str,
+    words: str,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    """The commands that findings advise quote the notebook, too."""
+    monkeypatch.chdir(tmp_path)
+    Path("$(touch PWN) x.ipynb").write_bytes(from_percent(code))
+    run, advised = words.split()
+    main([run, "$(touch PWN) x.ipynb"])
+    assert f"`kale-tag {advised} '$(touch PWN) x.ipynb'`" in "".join(capsys.readouterr())
