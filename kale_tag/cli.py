@@ -330,7 +330,7 @@ def typer_app() -> Any:  # noqa: ANN401  a Typer, which is not imported for its 
         def format_options(self, ctx: Any, formatter: Any) -> None:  # noqa: ANN401  click's
             for param in self.params:
                 if isinstance(param, typer.core.TyperArgument):
-                    param.display_type_rich = lambda ctx: ""  # type: ignore[method-assign]  # noqa: ARG005
+                    vars(param)["display_type_rich"] = lambda ctx: ""  # noqa: ARG005  below typer 0.28
             super().format_options(ctx, formatter)
 
     for name in COMMANDS:
