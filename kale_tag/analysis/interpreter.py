@@ -230,6 +230,7 @@ class Interpreter:
         self.context: tuple[ast.AST, ...] = ()
         self.unsure = 0  # branches and calls around that may not run
         self.guards = 0  # of `try` around that catches a NameError, and of texts
+        self.guarded: list[str] = []  # names that are bound here, since a test around says so
         self.escaped: set[Obj] = set()  # what code that is not known got in this statement
         self.active: dict[Obj, Active] = {}
         self.summaries: dict[Obj, Summary] = {}
@@ -575,7 +576,8 @@ class Interpreter:
             events.reads.setdefault(name, self.spot(node))
             points = names.values.get(name)
             if name not in names.bound:
-                sure = not self.guards and (points is None or name not in names.own)
+                known = points is None or name not in names.own
+                sure = known and not self.guards and name not in self.guarded
                 read = Read(self.spot(node), sure, sure and not self.unsure, self.through)
                 events.note_use(name, read)
             if points is not None:
@@ -770,11 +772,13 @@ class Interpreter:
 
     def _either(self, node: ast.IfExp) -> Points:
         self.truth(self.value(node.test), node)
-        found, ends = EMPTY, []
-        for part in (node.body, node.orelse):
+        found, ends, guarded = EMPTY, [], len(self.guarded)
+        for part, holds in ((node.body, True), (node.orelse, False)):
+            self.guarded += texts.guarded_names(node.test, holds=holds)
             self.begin()
             found |= self.value(part)
             ends.append(self.end())
+            del self.guarded[guarded:]
         self.flow.join(ends)
         return found
 
@@ -782,8 +786,13 @@ class Interpreter:
         first, *others = node.values
         found = self.value(first)
         self.truth(found, node)
+        guarded, before = len(self.guarded), first
         for part in others:
+            holds = isinstance(node.op, ast.And)
+            self.guarded += texts.guarded_names(before, holds=holds)
             found |= self.optional(lambda part=part: self.value(part))  # type: ignore[misc]
+            before = part
+        del self.guarded[guarded:]
         return found
 
     def _compare(self, node: ast.Compare) -> Points:
@@ -1612,18 +1621,24 @@ class Interpreter:
             self.block(node.body)
             return
         ends: list[End | None] = []
+        guarded = len(self.guarded)
         rest: list[ast.stmt] = [node]
         while len(rest) == 1 and isinstance(branch := rest[0], ast.If):  # `elif`, any number
             test = branch.test
             points = self.optional(lambda test=test: self.value(test)) if ends else self.value(test)  # type: ignore[misc]
             self.truth(points, branch)
+            before = len(self.guarded)
+            self.guarded += texts.guarded_names(test, holds=True)
             self.begin()
             self.block(branch.body)
             ends.append(self.end())
+            del self.guarded[before:]
+            self.guarded += texts.guarded_names(test, holds=False)
             rest = branch.orelse
         self.begin()
         self.block(rest)
         ends.append(self.end())
+        del self.guarded[guarded:]
         self.flow.join(ends)
 
     def _for(self, node: ast.For | ast.AsyncFor) -> None:

@@ -133,8 +133,8 @@ class _Cell:
         if mark == "?":
             return "pass"
         name, arguments = _split(rest)
-        if not name:
-            return text
+        if not name:  # alone, `;` and `,` are an empty text, as in IPython
+            return text if mark == "/" or arguments else '("")'
         if mark == "/":
             return f"{name}({', '.join(arguments.split())})"
         words = arguments.split() if mark == "," else [arguments]

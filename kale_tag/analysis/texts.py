@@ -23,7 +23,7 @@ _QUERIED = re.compile(r"@([^\W\d]\w*)")
 _PERCENT = re.compile(r"%\((\w+)\)")
 _WORD = re.compile(r"[^\W\d]\w*")
 _IN_FORMULA = re.compile(r"([^\W\d]\w*)\s*[.(]")
-_NAMESPACES = frozenset(["globals", "locals", "vars"])
+_NAMESPACES = frozenset(["dir", "globals", "locals", "vars"])
 _FORMULAS = words(
     "ols wls gls glm logit probit poisson mnlogit mixedlm gee quantreg rlm phreg negativebinomial"
     " dmatrix dmatrices from_formula ordinal_gee nominal_gee conditional_logit lm"
@@ -44,6 +44,23 @@ def namespace_key(node: ast.AST) -> str | None:
             return name
         case _:
             return None
+
+
+def guarded_names(test: ast.expr, *, holds: bool) -> Iterator[str]:
+    """The names that are bound where *test* holds, or where it does not: `"name" in globals()`."""
+    match test:
+        case ast.UnaryOp(op=ast.Not(), operand=inner):
+            yield from guarded_names(inner, holds=not holds)
+        case ast.BoolOp(op=operator, values=parts) if isinstance(operator, ast.And) is holds:
+            for part in parts:
+                yield from guarded_names(part, holds=holds)
+        case ast.Compare(ops=[operator]) if isinstance(operator, ast.In if holds else ast.NotIn):
+            name = namespace_key(test)
+            yield from () if name is None else (name,)
+        case ast.Call() if holds and (name := namespace_key(test)) is not None:
+            yield name
+        case _:
+            pass
 
 
 def namespace_item(run: "Interpreter", node: ast.expr) -> Points | None:

@@ -24,6 +24,26 @@ class Lines(list):
     s = property(" ".join)
     n = property("\n".join)
 
+    def grep(self, pattern, prune=False, field=None):
+        """The lines, or those without (*prune*), in which a pattern or function finds something."""
+        match = pattern
+        if isinstance(pattern, str):
+            match = re.compile(pattern, re.IGNORECASE).search
+
+        def found(line):
+            words = [line] if field is None else line.split()[field:][:1]
+            return bool(match(words[0] if words else ""))
+
+        return Lines(line for line in self if found(line) != prune)
+
+    def fields(self, *numbers):
+        """The words of these numbers in each line; all words, as lists, where none is given."""
+        words = [line.split() for line in self]
+        if not numbers:
+            return words
+        kept = [[line[n] for n in numbers if -len(line) <= n < len(line)] for line in words]
+        return Lines(" ".join(line) for line in kept if line)
+
     def __reduce__(self):
         return list, (list(self),)
 
@@ -195,16 +215,19 @@ class Shell:
 
     def run_script(self, name, words, body):
         got, check = {}, True
-        while words and words[0].startswith("--"):
-            option = words.pop(0).partition("=")
+        argv = [] if name == "script" else [name]
+        while words:  # the options of the magic may follow the program
+            word = words.pop(0)
+            option = word.partition("=")
             if option[0] == "--no-raise-error":
                 check = False
             elif option[0] in ("--out", "--err"):
                 got[option[0]] = []
                 option[2] or words.pop(0)
-            else:
+            elif option[0] in ("--bg", "--proc"):
                 raise ValueError(f"%%{name} has no option {option[0]} in a step")
-        argv = words if name == "script" else [name, *words]
+            else:
+                argv.append(word)
         if argv[0].startswith("python"):
             argv[0] = sys.executable
         with tempfile.TemporaryFile() as file:

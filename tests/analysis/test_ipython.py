@@ -44,6 +44,8 @@ def rewritten(text: str) -> str:
         ("/f a b", "f(a, b)"),
         (",f a b", "f('a', 'b')"),
         (";f a b", "f('a b')"),
+        ("x = 1\n;", 'x = 1\n("")'),
+        ("if x:\n  ,", 'if x:\n  ("")'),
         ("pip install 'x>1'", "get_ipython().run_line_magic('pip', 'install \\'x>1\\'')"),
         ("cd ..", "get_ipython().run_line_magic('cd', '..')"),
         ("%cd C:\\new\n?", "get_ipython().run_line_magic('cd', 'C:\\\\new')\npass"),

@@ -74,6 +74,20 @@ def test_command_lines_come_back(tmp_path: Path) -> None:
     assert read.out == "(['a b', 'c', 'e'], <class 'list'>)\n"
 
 
+def test_command_lines_are_searched(tmp_path: Path) -> None:
+    """By a pattern or a function, in a column or the whole line; columns are taken out."""
+    cells = [
+        f"x = {I}.getoutput('printf \"a 1 x\\nB 2\\nc\\n\"')",
+        "x.grep('b|1'), x.grep('b', prune=True), x.grep('b|2', field=1), x.grep(str.isupper)",
+        "x.fields(0).n, x.fields(2, 0), x.fields(-1, 5), x.fields()[1]",
+        "x.grep('a').fields(1).s",
+    ]
+    assert shell(tmp_path, *cells) == (
+        "(['a 1 x', 'B 2'], ['a 1 x', 'c'], ['B 2'], ['B 2'])\n"
+        "('a\\nB\\nc', ['x a', 'B', 'c'], ['x', '2', 'c'], ['B', '2'])\n'1'\n"
+    )
+
+
 @pytest.mark.parametrize(
     ("command", "printed"),
     [
@@ -192,6 +206,8 @@ def test_scripts(tmp_path: Path) -> None:
         f"{cell}('bash', '--no-raise-error', 'exit 2\\n')",
         f"{cell}('bash', '-s a b', 'echo $2\\n')",
         f"{cell}('script', 'cat', 'body\\n')",
+        f"{cell}('script', 'false --no-raise-error', 'slow_thing()\\n')",
+        f"r = {cell}('script', 'sh -s a --out=r', 'echo $1\\n')\nr",
         f"{cell}('python3', '', 'import sys; print(sys.version_info[:2])\\n')",
         (
             f"p = 'f.txt'\n{cell}('writefile', '{{p}}', 'é $x\\n')\n"
@@ -204,7 +220,7 @@ def test_scripts(tmp_path: Path) -> None:
     assert made.code == 0
     assert made.err == "err\n"
     assert made.out == (
-        "1 {y}\n'out\\n'\n('out\\n', 'err\\n')\nb\nbody\n"
+        "1 {y}\n'out\\n'\n('out\\n', 'err\\n')\nb\nbody\n'a\\n'\n"
         f"{sys.version_info[:2]}\nWriting f.txt\nAppending to f.txt\n'é $x\\nb\\n'\n"
     )
     assert "<b id=x>bold</b>" in made.report
