@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 ENDINGS = {"text": ".txt", "mermaid": ".mmd", "dot": ".dot", "svg": ".svg", "json": ".json"}
 
 
-NOT_DRAWN = ("volume-type", "two-volumes", "invalid-mount-point")
+NOT_DRAWN = ("two-volumes", "invalid-mount-point")
 """Codes of diagnostics that no drawing shows."""
 
 

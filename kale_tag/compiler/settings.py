@@ -132,13 +132,13 @@ def _volumes(value: object, places: Places, made: PipelineSettings) -> list[Volu
         at = places.metadata(None, (SETTINGS_KEY, "volumes", position, "name"))
         name, mount = str(entry["name"]), str(entry["mount_point"])
         if entry.get("type", "pvc") != "pvc":
-            made.diagnostics.append(
-                error(
+            made.warnings.append(
+                warning(
                     "volume-type",
-                    f"a package cannot create the volume `{name}`, of type `{entry['type']}`; it "
-                    "can mount a claim that exists",
+                    f"the pipeline leaves out the volume `{name}`, of type `{entry['type']}`: "
+                    f"steps find no `{mount}`",
                     at,
-                    help="create the claim in the cluster, and write `type: pvc`",
+                    help="create a claim in the cluster, and write `type: pvc`",
                 )
             )
             continue

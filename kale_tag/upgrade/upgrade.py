@@ -16,6 +16,7 @@ from kale_tag.diagnostics import Diagnostic, listed, warning
 from kale_tag.fields.yaml_tree import Path
 from kale_tag.kale import names, settings, tags
 from kale_tag.kale.metadata import SETTINGS_KEY, member, tags_in
+from kale_tag.kale.outline import outline, role_of
 from kale_tag.notebook.model import Notebook
 from kale_tag.notebook.places import Places
 
@@ -71,6 +72,8 @@ def upgrade(notebook: Notebook, stem: str, chosen: Mapping[str, str]) -> Upgrade
         if after != before:
             new[index] = after
             warnings += ((index, one) for one in _dropped(index, before, after, places))
+    if is_old:
+        warnings += _give_prev(notebook, listed, called, new, places)
     upgraded: dict[str, object] | None = None
     losses: list[Loss] = []
     if present is None or isinstance(present, dict):
@@ -113,6 +116,47 @@ def _tags(before: Sequence[str], names: Mapping[str, str], *, is_old: bool) -> l
     return [
         text for at, text in enumerate(after) if text not in after[:at] or not tags.is_kales(text)
     ]
+
+
+def _give_prev(
+    notebook: Notebook,
+    listed: "Listed",
+    called: Mapping[str, str],
+    new: dict[int, list[str]],
+    places: Places,
+) -> list[tuple[int, Diagnostic]]:
+    """Move the `prev` of later cells of a step, in *new*, to its first, where Kale 2.3 reads it.
+
+    Neither Kale 0.x nor 2.3 reads it elsewhere: what a first cell could not have is dropped, with
+    the cell and the warning in the result.
+    """
+    warnings = []
+    above: set[str] = set()
+    for step in outline(notebook, new).steps:
+        tags_of = {index: [*new.get(index, listed.get(index, ()))] for index in step.cells}
+        first = next(index for index in step.cells if role_of(tags_of[index]).name == step.name)
+        for index in step.cells:
+            if index == first or not any(text.startswith("prev:") for text in tags_of[index]):
+                continue
+            rest = [text for text in tags_of[index] if not text.startswith("prev:")]
+            new[index] = [] if rest == ["step:"] else rest
+            for _, position, old in _named({index: listed[index]}, "prev"):
+                name = called.get(old, old)
+                if name in above:
+                    tags_of[first].append(f"prev:{name}")
+                    new[first] = [*dict.fromkeys(tags_of[first])]
+                    continue
+                why = (
+                    f"`{name}` is its own step"
+                    if name == step.name
+                    else f"`{name}` does not start above `{step.name}`"
+                )
+                at = places.tag(index, position)
+                message = f"cell {index}: `prev:{old}` is dropped, since {why}"
+                hint = "Kale 0.x ignored it, too; nothing to do unless another step was meant"
+                warnings.append((index, warning("dropped-tag", message, at, help=hint)))
+        above.add(step.name)
+    return warnings
 
 
 def _step(text: str, names: Mapping[str, str]) -> list[str]:
