@@ -1,8 +1,12 @@
 """What nbformat finds wrong with the file of a notebook, at its place."""
 
 import json
+import os
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from functools import cache
+from importlib.util import find_spec
+from typing import Any
 
 from kale_tag.diagnostics import Diagnostic, Label
 from kale_tag.notebook.model import Notebook
@@ -18,19 +22,9 @@ NO_ID = "save it once in JupyterLab, which adds ids; or write `nbformat_minor: 4
 
 def invalid_notebook(nb: Notebook) -> Iterator[Diagnostic]:
     """What the schema of nbformat refuses, and ids that two cells share."""
-    from nbformat.validator import (  # noqa: PLC0415  slow to import, and for `check` only
-        get_validator,
-        iter_validate,
-    )
-
     try:
         value = json.loads(nb.data)
-        version = value["nbformat"], value["nbformat_minor"]
-        problems: list[tuple[str, tuple[str | int, ...]]] = []
-        fast = get_validator(*version)  # type: ignore[no-untyped-call]
-        if any(True for _ in fast.iter_errors(value)):
-            slow = iter_validate(value)  # type: ignore[no-untyped-call]
-            problems = [(one.message, tuple(one.relative_path)) for one in slow]
+        problems = [*_problems(value)]
     except (ValueError, KeyError, TypeError, RecursionError):
         return  # an integer or a nesting that Python cannot read; others have been reported
     places = Places(nb)
@@ -60,3 +54,40 @@ def invalid_notebook(nb: Notebook) -> Iterator[Diagnostic]:
                 also=also,
                 help="give each an id of its own",
             )
+
+
+def _problems(value: dict[str, Any]) -> Iterator[tuple[str, tuple[str | int, ...]]]:
+    """What is wrong with a notebook, and the path to it."""
+    import fastjsonschema  # noqa: PLC0415  slow to import, and for `check` only
+
+    try:
+        if judge := _schema(int(value["nbformat"]), int(value["nbformat_minor"])):
+            judge(value)
+            return
+    except fastjsonschema.JsonSchemaException:
+        pass
+    from nbformat.validator import iter_validate  # noqa: PLC0415  see `_schema`
+
+    for one in iter_validate(value):  # type: ignore[no-untyped-call]
+        yield one.message, tuple(one.relative_path)
+
+
+@cache
+def _schema(major: int, minor: int) -> Callable[[object], object] | None:
+    """The schema that nbformat has for a version, None where it has none.
+
+    It is read without nbformat, whose import takes longer than all else that `check` does with a
+    valid notebook: nbformat is asked what is wrong.
+    """
+    import fastjsonschema  # noqa: PLC0415  slow to import, and for `check` only
+
+    spec = find_spec("nbformat")
+    assert spec is not None, "a dependency"
+    assert spec.origin is not None, "a package of Python files"
+    path = f"v{major}/nbformat.v{major}.{minor}.schema.json"
+    try:
+        with open(os.path.join(os.path.dirname(spec.origin), path), encoding="utf-8") as file:
+            schema: Callable[[object], object] = fastjsonschema.compile(json.load(file))
+    except FileNotFoundError:
+        return None
+    return schema
