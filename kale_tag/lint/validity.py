@@ -1,7 +1,6 @@
 """What nbformat finds wrong with the file of a notebook, at its place."""
 
 import json
-import os
 from collections import Counter
 from collections.abc import Callable, Iterator
 from functools import cache
@@ -83,11 +82,12 @@ def _schema(major: int, minor: int) -> Callable[[object], object] | None:
 
     spec = find_spec("nbformat")
     assert spec is not None, "a dependency"
-    assert spec.origin is not None, "a package of Python files"
-    path = f"v{major}/nbformat.v{major}.{minor}.schema.json"
+    assert spec.submodule_search_locations, "a package"
+    loader: Any = spec.loader
+    name = f"{spec.submodule_search_locations[0]}/v{major}/nbformat.v{major}.{minor}.schema.json"
     try:
-        with open(os.path.join(os.path.dirname(spec.origin), path), encoding="utf-8") as file:
-            schema: Callable[[object], object] = fastjsonschema.compile(json.load(file))
+        text = loader.get_data(name)
     except FileNotFoundError:
         return None
+    schema: Callable[[object], object] = fastjsonschema.compile(json.loads(text))
     return schema
