@@ -180,6 +180,7 @@ class Dataflow:
         for one in list(run.definitions):
             if one not in definitions:
                 del run.definitions[one]
+        self._bind_unread()
         self._index()
 
     @property
@@ -202,6 +203,24 @@ class Dataflow:
                     points = inner.names.values.get(name, EMPTY)
                     self.names.put(name, points, bound=any(name in u.bound for u in inner.units))
                     unit.events.binds[name] = spot
+
+    def _bind_unread(self) -> None:
+        """A file that `%run` names and nobody could read may bind all that later units use."""
+        imported = {name for unit in self.units for name in unit.facts.imports}
+        known = BUILTINS | PROVIDED | self.given.keys() | imported
+        later: set[str] = set()
+        for number in range(len(self.units) - 1, -1, -1):
+            unit = self.units[number]
+            run = next((one for one in unit.facts.stars if not one.module and not one.level), None)
+            for name in sorted(later - known - unit.events.binds.keys()) if run else ():
+                assert run is not None
+                entry = self.entry(name, number)
+                found = self.bindings.setdefault(name, [])
+                at = next((n for n, one in enumerate(found) if one.number > number), len(found))
+                points = EMPTY if entry is None else entry.points
+                found.insert(at, Binding(number, points, certain=False))
+                unit.events.binds[name] = run.spot
+            later |= unit.events.uses.keys()
 
     def _late_cells(self) -> dict[int, list[str]]:
         """What shared cells that stand below a step bind, by the first unit below them."""

@@ -5,7 +5,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from kale_tag.analysis.model import Import, Spot, names_in
-from kale_tag.analysis.source import Parsed
+from kale_tag.analysis.source import Parsed, run_line
 from kale_tag.analysis.texts import literal_code
 
 _CATCHES_IMPORTS = frozenset(
@@ -115,12 +115,7 @@ def _walk(
                 continue
             case ast.Call(func=ast.Name(id=name)) if name in _DYNAMIC:
                 facts.dynamic = facts.dynamic or literal_code(node) is None
-            case ast.Call(
-                func=ast.Attribute(
-                    value=ast.Call(func=ast.Name(id="get_ipython")), attr="run_line_magic"
-                ),
-                args=[ast.Constant(value="run"), *_],
-            ):  # it may bind anything
+            case ast.Call() if (run_line(node) or ("", ""))[1] is None:  # it may bind anything
                 facts.stars.append(Import("", 0, "*", Spot(cell, node)))
             case ast.Name(id=name, ctx=ast.Store()) if not inner and top is None:
                 bound.add(name)

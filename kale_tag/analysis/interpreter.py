@@ -26,7 +26,7 @@ from kale_tag.analysis.heap import (
 )
 from kale_tag.analysis.model import Certainty, Read, Spot
 from kale_tag.analysis.names import NOTHING, End, Flow, Names, Table, tables_of
-from kale_tag.analysis.source import Parsed, too_deep
+from kale_tag.analysis.source import Parsed, run_line, too_deep
 from kale_tag.diagnostics import UserError
 
 Function = ast.FunctionDef | ast.AsyncFunctionDef | ast.Lambda
@@ -341,7 +341,8 @@ class Interpreter:
         assert self.cell is not None
         known = self.tables.get(self.cell)
         if known is None:
-            known = tables_of(self.cell.code.python, self.cell.tree)
+            own = tables_of(self.cell.code.python, self.cell.tree)
+            known = {**own, **self.cell.tables}
             self.tables[self.cell] = known
         return known.get(node, NOTHING)
 
@@ -1484,7 +1485,11 @@ class Interpreter:
         """Statements, in their order."""
         for node in code:
             if self.flow.dead:
-                break
+                # `exit()` in a file that `%run` names ends that file only.
+                file_ends = isinstance(node, ast.Expr) and (run_line(node.value) or ("", ""))[1]
+                self.flow.dead = not file_ends
+            if self.flow.dead:
+                continue
             if self.frame is None:
                 self.node, self.top_cell = node, self.cell
             handler = self.statements.get(type(node))

@@ -5,7 +5,9 @@ is called is provided in the step's container by `step_runtime.py`. The result i
 every version of Python, so it is not made with `tokenize`.
 """
 
+import itertools
 import re
+import shlex
 
 from kale_tag.analysis.ipython_lines import is_escape, logical_lines
 from kale_tag.analysis.library import words
@@ -46,6 +48,17 @@ _AUTOMAGIC = re.compile(rf"\s*({'|'.join(AUTOMAGIC)})[ \t]+(?:[\w.~/$]|-{{1,2}}\
 _OUTPUT = re.compile(r"(?:^|\s)--(out|err)(?:=|\s+)([^\W\d]\w*)")
 
 
+def run_path(arguments: str) -> str:
+    """The file that `%run` with these *arguments* runs; "" for a module, or if it is not known."""
+    try:
+        words = shlex.split(arguments)
+    except ValueError:
+        return ""
+    options = [*itertools.takewhile(lambda word: word.startswith("-"), words)]
+    path = next(iter(words[len(options) :]), "")
+    return "" if "-m" in options or set(path) & set("${*") else path
+
+
 def to_python(source: Source) -> str:
     """The cell *source* as plain Python with as many lines.
 
@@ -67,7 +80,7 @@ def to_python(source: Source) -> str:
         return "\n".join([*lines[:head], statement, *("" for _ in lines[head + 1 :])])
     if name not in BODY_MAGICS:
         raise _unknown(source, head, name, "%%", BODY_MAGICS | TEXT_MAGICS)
-    call = f"get_ipython().begin_cell_magic({_literal(name)}, {_literal(arguments)})"
+    call = f"get_ipython().begin_cell_magic({literal(name)}, {literal(arguments)})"
     if name == "capture":
         target = next((word for word in arguments.split() if word.isidentifier()), "")
         call = f"{target} = {call}" if target else call
@@ -118,8 +131,8 @@ class _Cell:
         mark, rest = text[0], text[1:]
         if mark == "!":
             if rest.startswith("!") or place == "value":
-                return f"get_ipython().getoutput({_literal(rest.removeprefix('!').strip())})"
-            return f"get_ipython().system({_literal(rest.strip())})"
+                return f"get_ipython().getoutput({literal(rest.removeprefix('!').strip())})"
+            return f"get_ipython().system({literal(rest.strip())})"
         if mark == "%":
             if rest.startswith("%"):
                 raise self._cell_magic_below(number, rest)
@@ -129,7 +142,7 @@ class _Cell:
             if name not in LINE_MAGICS:
                 raise _unknown(self.source, number, name, "%", LINE_MAGICS | IDLE_MAGICS)
             call = "run_line_magic"
-            return f"get_ipython().{call}({_literal(name)}, {_literal(arguments)})"
+            return f"get_ipython().{call}({literal(name)}, {literal(arguments)})"
         if mark == "?":
             return "pass"
         name, arguments = _split(rest)
@@ -138,7 +151,7 @@ class _Cell:
         if mark == "/":
             return f"{name}({', '.join(arguments.split())})"
         words = arguments.split() if mark == "," else [arguments]
-        return f"{name}({', '.join(map(_literal, words))})"
+        return f"{name}({', '.join(map(literal, words))})"
 
     def _cell_magic_below(self, number: int, rest: str) -> UserError:
         name = _split(rest[1:])[0]
@@ -163,12 +176,13 @@ def _text_magic(name: str, arguments: str, body: str) -> str:
     outputs = dict(_OUTPUT.findall(arguments))
     targets = [outputs[kind] for kind in ("out", "err") if kind in outputs]
     body = f"{body}\n" if body and not body.endswith("\n") else body
-    call = ", ".join(map(_literal, (name, arguments, body)))
+    call = ", ".join(map(literal, (name, arguments, body)))
     bound = f"{', '.join(targets)} = " if targets else ""
     return f"{bound}get_ipython().run_cell_magic({call})"
 
 
-def _literal(text: str) -> str:
+def literal(text: str) -> str:
+    """*text* as a literal of Python, on one line."""
     # Not `repr`, which follows the Unicode tables of the Python that runs.
     escaped = text.replace("\\", "\\\\").replace("'", "\\'")
     escaped = escaped.replace("\n", "\\n").replace("\t", "\\t")

@@ -6,12 +6,17 @@ import re
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from contextlib import suppress
 
+from kale_tag.analysis.ipython import run_path
 from kale_tag.diagnostics import UserError
 from kale_tag.notebook.model import Notebook
 
 _WRITTEN = re.compile(
     r"(?m)^\s*(?:%%(?:writefile|file)\s|get_ipython\(\)\.run_cell_magic\('(?:writefile|file)', ')"
     r"\s*(?:-a\s+)?[\"']?(?:\./)?(\w+)\.py\b"
+)
+_WRITTEN_FILE = re.compile(r"(?m)^\s*%%(?:writefile|file)\s+(?:-a\s+)?[\"']?(?:\./)?([^\s\"']+)")
+_RUN = re.compile(
+    r"(?m)^\s*(?:%run\s+(.+)|get_ipython\(\)\.run_line_magic\(['\"]run['\"], ['\"](.+)['\"]\))"
 )
 _PIP = re.compile(r"(?m)^\s*(?:[!%]\s*)?(?:\S+\s+-m\s+)?pip3?\s+install\s+(.+)")
 _REQUIREMENT = re.compile(r"([A-Za-z][\w.-]*)(?:\[[\w,-]+\])?(?:[=<>~!]=?[\w.*,<>=~!]+)?")
@@ -32,6 +37,18 @@ def code_of(notebook: Notebook) -> list[str]:
 def written_modules(sources: Iterable[str]) -> set[str]:
     """The modules that cells write with `%%writefile`."""
     return {name for source in sources for name in _WRITTEN.findall(source)}
+
+
+def written_files(sources: Iterable[str]) -> set[str]:
+    """The files that cells write with `%%writefile`."""
+    return {name for source in sources for name in _WRITTEN_FILE.findall(source)}
+
+
+def run_paths(sources: Collection[str]) -> list[str]:
+    """The files that cells run with `%run`, but for those that they write themselves."""
+    written = written_files(sources)
+    found = (run_path(a or b) for source in sources for a, b in _RUN.findall(source))
+    return [path for path in dict.fromkeys(found) if path and path not in written]
 
 
 def installed(sources: Iterable[str]) -> dict[str, str]:

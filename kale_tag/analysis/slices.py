@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 from kale_tag.analysis.dataflow import Dataflow
 from kale_tag.analysis.facts import Facts
 from kale_tag.analysis.heap import Sight
+from kale_tag.analysis.ipython import literal
 from kale_tag.analysis.library import words
 from kale_tag.analysis.model import Import, names_in
 from kale_tag.analysis.source import Parsed
@@ -156,10 +157,19 @@ def only(cell: Parsed, statements: Sequence[ast.stmt]) -> Code:
     for number in range(len(lines)):
         if number not in kept:
             lines[number] = ""
-    for node in statements:  # of a line with more than one statement, the one
-        if _first(node) == node.end_lineno:
+    parts: dict[int, list[str]] = {}  # of a line with more than one statement, those
+    for node in statements:
+        if node in cell.inlined:
+            text = ast.unparse(node)
+            text = f"exec({literal(text)})" if "\n" in text else text
+        elif _first(node) == node.end_lineno:
             whole = cell.code.python.split("\n")[node.lineno - 1].encode()
-            lines[node.lineno - 1] = whole[node.col_offset : node.end_col_offset].decode()
+            text = whole[node.col_offset : node.end_col_offset].decode()
+        else:
+            continue
+        parts.setdefault(node.lineno - 1, []).append(text)
+    for number, texts in parts.items():
+        lines[number] = "; ".join(texts)
     return replace(cell.code, python="\n".join(lines[: max(kept) + 1]), kind="step")
 
 

@@ -2,9 +2,11 @@
 
 import ast
 import warnings
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 
-from kale_tag.analysis.ipython import to_python
+from kale_tag.analysis.ipython import literal, run_path, to_python
+from kale_tag.analysis.names import Table, tables_of
 from kale_tag.diagnostics import Diagnostic, Label, Source, Span, UserError, error
 from kale_tag.kale.pipeline import Code, CodeKind
 
@@ -12,13 +14,23 @@ FLAGS = ast.PyCF_ALLOW_TOP_LEVEL_AWAIT
 """A cell may await at its top level, as in Jupyter."""
 
 
+Runs = Mapping[str, Sequence[str]]
+"""The files that `%run` names, by the paths there: the code cells of a notebook, or one script."""
+
+
 @dataclass(frozen=True, slots=True, eq=False)
 class Parsed:
-    """The code of one cell and its syntax tree."""
+    """The code of one cell and its syntax tree.
+
+    Where `%run` names a file that is known, the tree has its statements, *inlined*, with the scopes
+    in them, all at the place of that line.
+    """
 
     notebook: str
     code: Code
     tree: ast.Module
+    inlined: frozenset[ast.stmt] = frozenset()
+    tables: Mapping[ast.AST, Table] = field(default_factory=dict)
 
     @property
     def source(self) -> Source:
@@ -37,8 +49,10 @@ class Parsed:
         return Label(self.source, _span(self.code, line, column, end))
 
 
-def read_code(notebook: str, cell: int, source: str, kind: CodeKind = "step") -> Parsed:
-    """The cell number *cell* of *notebook*, whose source is given.
+def read_code(
+    notebook: str, cell: int, source: str, kind: CodeKind = "step", runs: Runs | None = None
+) -> Parsed:
+    """The cell number *cell* of *notebook*, whose source is given, with the files that it runs.
 
     Raises `UserError` for what is neither Python 3 nor IPython's own syntax.
     """
@@ -51,7 +65,70 @@ def read_code(notebook: str, cell: int, source: str, kind: CodeKind = "step") ->
         tree = _read(python) if python != text else tree
     if isinstance(tree, Exception):
         raise UserError(_diagnostic(tree, Code(cell, text, python), place))
-    return Parsed(notebook, Code(cell, text, python, kind), tree)
+    return _with_files(Parsed(notebook, Code(cell, text, python, kind), tree), runs or {})
+
+
+def run_line(node: ast.AST) -> tuple[str, str | None] | None:
+    """The arguments of `%run`, with the code of the file if it is known; None for other code."""
+    match node:
+        case ast.Call(
+            func=ast.Attribute(
+                value=ast.Call(func=ast.Name(id="get_ipython")), attr="run_line_magic"
+            ),
+            args=[ast.Constant(value="run"), ast.Constant(value=str(arguments)), *rest],
+        ):
+            code = rest[0].value if rest and isinstance(rest[0], ast.Constant) else None
+            return arguments, code if isinstance(code, str) else None
+        case _:
+            return None
+
+
+def _with_files(cell: Parsed, runs: Runs) -> Parsed:
+    """The cell with the files that its `%run` name: their code in the call, and before it."""
+    lines = cell.code.python.split("\n")
+    tables: dict[ast.AST, Table] = {}
+    inlined: set[ast.stmt] = set()
+    for body in _bodies(cell.tree) if runs else ():
+        for at, node in reversed([*enumerate(body)]):
+            call = node.value if isinstance(node, ast.Expr) else None
+            found = run_line(call) if isinstance(call, ast.Call) else None
+            path = run_path(found[0]) if found is not None and found[1] is None else ""
+            if path not in runs or node.end_lineno != node.lineno or not isinstance(call, ast.Call):
+                continue
+            others = {name: sources for name, sources in runs.items() if name != path}
+            try:
+                parts = [
+                    read_code(path, n, text, "step", others) for n, text in enumerate(runs[path])
+                ]
+            except UserError:
+                continue
+            python = "\n".join(part.code.python for part in parts)
+            line = lines[node.lineno - 1].encode()
+            end = (call.end_col_offset or 0) - 1
+            given = f", {literal(python)}".encode()
+            lines[node.lineno - 1] = (line[:end] + given + line[end:]).decode()
+            call.args.append(ast.Constant(python))
+            made = [statement for part in parts for statement in part.tree.body]
+            if "__file__" in python:  # it is there while the file runs
+                before, after = ast.parse(f"__file__ = {literal(path)}\ndel __file__").body
+                made = [before, *made, after]
+            for part in parts:
+                tables |= {**tables_of(part.code.python, part.tree), **part.tables}
+            for one in (part for statement in made for part in ast.walk(statement)):
+                ast.copy_location(one, node)
+            body[at:at] = made
+            inlined.update(made)
+    code = replace(cell.code, python="\n".join(lines))
+    return replace(cell, code=code, inlined=frozenset(inlined), tables=tables) if inlined else cell
+
+
+def _bodies(tree: ast.Module) -> Iterator[list[ast.stmt]]:
+    """Every list of statements in *tree*, if it may have a `%run`."""
+    for node in [*ast.walk(tree)]:
+        for name in ("body", "orelse", "finalbody"):
+            statements = getattr(node, name, None)
+            if isinstance(statements, list):
+                yield statements
 
 
 def _read(text: str) -> ast.Module | Exception:

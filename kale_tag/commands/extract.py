@@ -302,12 +302,12 @@ def _diagnostics(draft: SpecDraft) -> Sequence[Diagnostic]:
     """The errors of compiling *draft* that are about cells."""
     # The compiler takes most of the start-up time, and is for proposals only.
     from kale_tag.analysis.local_modules import code_of  # noqa: PLC0415
-    from kale_tag.commands.shared.pipelines import local_modules  # noqa: PLC0415
+    from kale_tag.commands.shared.pipelines import local_modules, run_files  # noqa: PLC0415
     from kale_tag.compiler.build import build_pipeline  # noqa: PLC0415
 
     local = local_modules(os.path.dirname(draft.notebook.name), code_of(draft.notebook))
     try:
-        build_pipeline(tagged(draft), CompileOptions(), _no_reference, local)
+        build_pipeline(tagged(draft), CompileOptions(), _no_reference, local, runs=run_files)
     except UserError as exc:
         return [one for one in exc.diagnostics if _cell(one) is not None]
     return []

@@ -16,7 +16,7 @@ from kale_tag.analysis.facts import bound_names, imported_names
 from kale_tag.analysis.heap import Heap
 from kale_tag.analysis.interpreter import Interpreter
 from kale_tag.analysis.slices import parts_of
-from kale_tag.analysis.source import read_code
+from kale_tag.analysis.source import Runs, read_code
 from kale_tag.compiler.assemble import PipelineBuilder
 from kale_tag.compiler.read import Draft, read_draft
 from kale_tag.compiler.settings import raise_diagnostics
@@ -30,6 +30,11 @@ from kale_tag.notebook.places import cell_label
 Load = Callable[[str, Label], Notebook]
 
 
+def no_runs(_: Notebook) -> Runs:
+    """No file that `%run` names is known."""
+    return {}
+
+
 @dataclass(frozen=True, slots=True)
 class BuildResult:
     """A pipeline, and the analysis of the notebook that it was built from."""
@@ -40,36 +45,39 @@ class BuildResult:
     inner: Mapping[str, Draft]  # the notebooks that it refers to, by the names of the references
 
 
-def build_pipeline(
+def build_pipeline(  # noqa: PLR0913  all that a pipeline is built from
     notebook: Notebook,
     options: CompileOptions,
     load: Load,
     local: Collection[str] = (),
     *,
+    runs: Callable[[Notebook], Runs] = no_runs,
     but: Collection[str] = (),
 ) -> Pipeline:
     """The pipeline of *notebook*; see `build`. What `check` calls an error is a warning here."""
-    pipeline = build(notebook, options, load, local, but=but).pipeline
+    pipeline = build(notebook, options, load, local, runs=runs, but=but).pipeline
     warnings = tuple(replace(one, severity="warning") for one in pipeline.warnings)
     return replace(pipeline, warnings=warnings)
 
 
-def build(
+def build(  # noqa: PLR0913  the same
     notebook: Notebook,
     options: CompileOptions,
     load: Load,
     local: Collection[str] = (),
     *,
+    runs: Callable[[Notebook], Runs] = no_runs,
     but: Collection[str] = (),
 ) -> BuildResult:
     """The pipeline of *notebook*, with the analysis behind it.
 
     *load* reads the notebook of a path (relative to the same folder as the name of *notebook*) and
     gets the place of that path for its errors. *local* are the names of modules beside the
-    notebook. Raises `UserError` with all errors, but for those whose codes are in *but*.
+    notebook. *runs* reads the files that `%run` in a notebook names. Raises `UserError` with all
+    errors, but for those whose codes are in *but*.
     """
-    draft = read_draft(notebook, options)
-    inner, diagnostics = _referenced(draft, options, load)
+    draft = read_draft(notebook, options, runs(notebook))
+    inner, diagnostics = _referenced(draft, options, load, runs)
     diagnostics = [*draft.diagnostics, *diagnostics]
     raise_diagnostics([diagnostic for diagnostic in diagnostics if diagnostic.code not in but])
     flow, order = _solve(draft, inner)
@@ -90,7 +98,7 @@ def _position(diagnostic: Diagnostic) -> tuple[str, int, int]:
 
 
 def _referenced(
-    draft: Draft, options: CompileOptions, load: Load
+    draft: Draft, options: CompileOptions, load: Load, runs: Callable[[Notebook], Runs]
 ) -> tuple[dict[str, Draft], list[Diagnostic]]:
     """The notebooks that this one refers to, by the name of the reference."""
     found: dict[str, Draft] = {}
@@ -107,7 +115,8 @@ def _referenced(
             diagnostics.append(error("reference-cycle", message, at))
             continue
         try:
-            child = read_draft(load(path, at), options, name=step.name.replace("_", "-"))
+            other = load(path, at)
+            child = read_draft(other, options, runs(other), step.name.replace("_", "-"))
         except UserError as exc:
             diagnostics += exc.diagnostics
             continue

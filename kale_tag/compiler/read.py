@@ -1,10 +1,13 @@
 """What the cells of a notebook define by themselves: steps, code, parameters, settings, `prev`."""
 
+import ast
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 
+from kale_tag.analysis.ipython import run_path
+from kale_tag.analysis.local_modules import code_of, written_files
 from kale_tag.analysis.model import Spot
-from kale_tag.analysis.source import Parsed, read_code
+from kale_tag.analysis.source import Parsed, Runs, read_code, run_line
 from kale_tag.compiler.parameters import read_metrics, read_parameters
 from kale_tag.compiler.settings import (
     PipelineSettings,
@@ -19,6 +22,7 @@ from kale_tag.kale.pipeline import CodeKind, Parameter
 from kale_tag.kale.settings import CompileOptions
 from kale_tag.kale.view import TaggedNotebook
 from kale_tag.notebook.model import Notebook
+from kale_tag.rules.registry import found
 
 
 @dataclass(slots=True)
@@ -42,8 +46,11 @@ class Draft:
         return self.tagged.outline
 
 
-def read_draft(notebook: Notebook, options: CompileOptions, name: str = "") -> Draft:
-    """Reads *notebook*; *name* is that of the pipeline where another notebook refers to it."""
+def read_draft(notebook: Notebook, options: CompileOptions, runs: Runs, name: str = "") -> Draft:
+    """Reads *notebook*, and of the files that it runs those that are known.
+
+    *name* is that of the pipeline where another notebook refers to it.
+    """
     if (diagnostic := kernel_diagnostic(notebook)) is not None:
         raise UserError(diagnostic)
     tagged = TaggedNotebook(notebook)
@@ -52,15 +59,16 @@ def read_draft(notebook: Notebook, options: CompileOptions, name: str = "") -> D
     draft.diagnostics += [*settings.diagnostics, *tag_errors(tagged)]
     settings.warnings += dropped_code(tagged)
     outline = tagged.outline
-    draft.shared = _read(draft, outline.shared.get("imports", ()), "imports")
-    draft.shared += _read(draft, outline.shared.get("functions", ()), "functions")
+    draft.shared = _read(draft, outline.shared.get("imports", ()), "imports", runs)
+    draft.shared += _read(draft, outline.shared.get("functions", ()), "functions", runs)
     for step in outline.steps:
         draft.diagnostics += setting_diagnostics(step.name, tagged.step_tags[step.name])
         if step.notebook is None:
-            draft.cells[step.name] = _read(draft, step.cells, "step")
+            draft.cells[step.name] = _read(draft, step.cells, "step", runs)
         for one in tagged.step_tags[step.name]:
             if one.tag.kind == "prev":
                 draft.edges.setdefault((one.tag.key, step.name), one.label)
+    settings.warnings += _unread_scripts(draft)
     parameters = _read(draft, outline.shared.get("pipeline-parameters", ()), "step")
     draft.parameters, diagnostics = read_parameters(parameters)
     metrics = _read(draft, outline.shared.get("pipeline-metrics", ()), "step")
@@ -71,14 +79,32 @@ def read_draft(notebook: Notebook, options: CompileOptions, name: str = "") -> D
     return draft
 
 
-def _read(draft: Draft, cells: Iterable[int], kind: CodeKind) -> list[Parsed]:
+def _read(
+    draft: Draft, cells: Iterable[int], kind: CodeKind, runs: Runs | None = None
+) -> list[Parsed]:
     notebook, found = draft.notebook, []
     for cell in cells:
         try:
-            found.append(read_code(notebook.name, cell, notebook.source(cell), kind))
+            found.append(read_code(notebook.name, cell, notebook.source(cell), kind, runs))
         except UserError as exc:
             draft.diagnostics += exc.diagnostics
     return found
+
+
+def _unread_scripts(draft: Draft) -> Iterable[Diagnostic]:
+    """The files that `%run` names and that are not known, but for those that cells write."""
+    written = set(written_files(code_of(draft.notebook)))
+    for cell in (*draft.shared, *(cell for cells in draft.cells.values() for cell in cells)):
+        for node in ast.walk(cell.tree) if "run_line_magic('run'" in cell.code.python else ():
+            arguments, code = run_line(node) or ("", "")
+            if code is None and run_path(arguments) not in written:
+                yield found(
+                    "unread-script",
+                    f"what `%run {arguments}` runs cannot be read, so the step has to find it, and "
+                    "may bind any variable",
+                    cell.place(node),
+                    help="put the file where the notebook finds it, or its code into a cell",
+                )
 
 
 def _unknown_steps(draft: Draft, options: CompileOptions) -> Iterable[Diagnostic]:

@@ -46,7 +46,8 @@ PARTS = (
 )
 """The parts of the program in the order in which they are joined; `step` is always there."""
 
-_IMPORT = re.compile(r"(?m)^\s*(?:from\s+(\w+)|import\s+(.+))")
+# Also in the code of a file that `%run` names, which is a literal.
+_IMPORT = re.compile(r"(?m)(?:^|\\n|')\s*(?:from\s+(\w+)|import\s+([^\\\n]+))")
 _MODELS = re.compile(
     "torch|keras|tensorflow|xgboost|transformers|diffusers|lightning|fastai|timm|ultralytics"
 )

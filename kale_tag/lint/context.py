@@ -1,12 +1,12 @@
 """The compiled pipeline of a notebook, and the diagnostics of compiling it, for the lints."""
 
 import ast
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass, field
 
 from kale_tag.analysis.dataflow import Dataflow, Unit
-from kale_tag.analysis.source import Parsed
-from kale_tag.compiler.build import BuildResult, Load, build
+from kale_tag.analysis.source import Parsed, Runs
+from kale_tag.compiler.build import BuildResult, Load, build, no_runs
 from kale_tag.compiler.limits import size_warnings
 from kale_tag.compiler.package import Package, package
 from kale_tag.compiler.read import Draft
@@ -54,16 +54,18 @@ class Compilation:
     parts: tuple[CompiledNotebook, ...] = ()  # the outermost first; () if it could not be built
 
 
-def compile_notebook(
+def compile_notebook(  # noqa: PLR0913  all that a pipeline is built from
     notebook: Notebook,
     options: CompileOptions,
     load: Load,
     local: Collection[str],
     runtime: Runtime,
+    *,
+    runs: Callable[[Notebook], Runs] = no_runs,
 ) -> Compilation:
     """Build and package *notebook*, as `compile` does; for the arguments see `build.build`."""
     try:
-        built = build(notebook, options, load, local)
+        built = build(notebook, options, load, local, runs=runs)
     except UserError as exc:
         return Compilation(exc.diagnostics)
     diagnostics: tuple[Diagnostic, ...]

@@ -89,6 +89,8 @@ def _assigned(cells: list[Parsed], modules: Mapping[str, str]) -> Iterator[tuple
     """The variables that cells assign by themselves: not as one of several, nor in a loop."""
     for cell in cells:
         for node in cell.tree.body:
+            if node in cell.inlined:  # a file for many notebooks may define more than this one uses
+                continue
             match node:
                 case ast.Assign(targets=[ast.Name(id=name) as target]):
                     value: ast.expr | None = node.value

@@ -15,6 +15,7 @@ from dataclasses import replace
 from typing import Any
 
 from kale_tag import files
+from kale_tag.analysis.source import run_line
 from kale_tag.compiler.limits import ARGUMENT
 from kale_tag.compiler.read_package import Compiled, PackageTask
 from kale_tag.diagnostics import Diagnostic, Label, Source, UserError, error
@@ -275,6 +276,8 @@ def _bound(tree: ast.AST) -> Iterator[str]:
             yield node.name
         elif isinstance(node, ast.MatchMapping) and node.rest:
             yield node.rest
+        elif (found := run_line(node)) is not None and found[1]:
+            yield from _bound(ast.parse(found[1]))
         if not isinstance(node, _SCOPES + _OWN_NAMES):
             yield from _bound(node)
 

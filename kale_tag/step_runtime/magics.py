@@ -95,7 +95,7 @@ class Shell:
         self.run(self.expand(command, sys._getframe(1)), got.append)
         return Lines("".join(got).splitlines())
 
-    def run_line_magic(self, name, line=""):
+    def run_line_magic(self, name, line="", code=None):
         frame = sys._getframe(1)
         if name == "timeit":
             return self.timeit(line, frame)
@@ -134,7 +134,7 @@ class Shell:
                 return names
             print(*names, sep="\t")
         elif name == "run":
-            self.run_file(*shlex.split(line))
+            self.run_file(shlex.split(line), code)
         elif name not in NOTHING:
             raise NameError(f"a step has no magic %{name}")
         return None
@@ -240,15 +240,32 @@ class Shell:
         texts = ["".join(got[option]) for option in ("--out", "--err") if option in got]
         return texts[0] if len(texts) == 1 else tuple(texts) or None
 
-    def run_file(self, path, *arguments):
-        scope, argv = {"__name__": "__main__", "__file__": path}, sys.argv
-        sys.argv = [path, *arguments]
-        try:
+    def run_file(self, words, code):
+        """Run the file that *words* name, with options before it; *code* is what it held once."""
+        options = []
+        while words and words[0][:1] == "-":
+            options.append(words.pop(0))
+        path, argv = words[0], sys.argv
+        if code is None:
             with open(path, encoding="utf-8") as file:
-                exec(compile(file.read(), path, "exec", dont_inherit=True), scope)
+                code = file.read()
+            if path.endswith(".ipynb"):
+                cells = [one for one in json.loads(code)["cells"] if one["cell_type"] == "code"]
+                code = "\n".join("".join(one["source"]) for one in cells)
+        linecache.cache[path] = len(code), None, code.splitlines(True), path
+        inside = "-i" in options or path.endswith((".ipynb", ".ipy"))
+        scope = self.user_ns if inside else {"__name__": "__main__"}
+        scope["__file__"], sys.argv = path, words
+        try:
+            exec(compile(code, path, "exec", dont_inherit=True), scope)
+        except SystemExit as end:
+            if end.code:
+                raise
         finally:
+            del scope["__file__"]
             sys.argv = argv
-            self.user_ns.update((k, v) for k, v in scope.items() if not k.startswith("__"))
+            if not inside:
+                self.user_ns.update((k, v) for k, v in scope.items() if not k.startswith("__"))
 
     def timeit(self, line, frame):
         options, source = timeit_options(line)
@@ -266,6 +283,7 @@ def as_written(source):
     def back(found):
         name, *rest = ast.literal_eval(f"({found[2]},)")
         mark = "%" if "line" in found[1] else "%%" if rest else "!"
+        rest = rest[:1] if mark == "%" else rest  # without the code of a file
         return mark + "\n".join((" ".join((name, *rest[:1])).rstrip(), *rest[1:]))
 
     return CALL.sub(back, source)

@@ -8,6 +8,7 @@ from typing import Any
 
 from notebooks import from_percent
 
+from kale_tag.analysis.local_modules import code_of
 from kale_tag.compiler.build import build_pipeline
 from kale_tag.diagnostics import Label, UserError
 from kale_tag.kale.pipeline import Pipeline, Step, StepSettings
@@ -30,13 +31,21 @@ def pipeline_of(
     others: Mapping[str, str] | None = None,
     local: tuple[str, ...] = (),
 ) -> Pipeline:
-    """The pipeline of `nb.ipynb`, whose references are looked up in *others*."""
+    """The pipeline of `nb.ipynb`, whose references and `%run` are looked up in *others*."""
 
     def load(path: str, _: Label) -> Notebook:
         return read_notebook(from_percent((others or {})[path]), path)
 
+    def runs(_: Notebook) -> dict[str, list[str]]:
+        return {
+            name: code_of(read_notebook(from_percent(text), name))
+            if name.endswith(".ipynb")
+            else [text]
+            for name, text in (others or {}).items()
+        }
+
     notebook = read_notebook(from_percent(percent), "nb.ipynb")
-    return build_pipeline(notebook, options or CompileOptions(), load, local)
+    return build_pipeline(notebook, options or CompileOptions(), load, local, runs=runs)
 
 
 def in_words(

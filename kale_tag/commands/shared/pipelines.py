@@ -3,11 +3,12 @@
 import os
 import sys
 from collections.abc import Callable, Collection, Mapping, Sequence
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, suppress
 from dataclasses import dataclass
 
 from kale_tag import files
-from kale_tag.analysis.local_modules import added_folders, code_of, written_modules
+from kale_tag.analysis.local_modules import added_folders, code_of, run_paths, written_modules
+from kale_tag.analysis.source import Runs
 from kale_tag.commands.shared import batch
 from kale_tag.commands.shared.targets import STDIN, Task, find_targets
 from kale_tag.compiler.build import Load, build_pipeline
@@ -92,6 +93,30 @@ def local_modules(folder: str, sources: Collection[str]) -> set[str]:
     folders = ["", *added_folders(sources)]
     beside = (files.modules_in(os.path.join(folder, one)) for one in folders)
     return written_modules(sources).union(*beside)
+
+
+def run_files(notebook: Notebook) -> dict[str, list[str]]:
+    """The code of the files that `%run` in *notebook* names, and of those that they name.
+
+    What is not there, or is no notebook or text, is left out.
+    """
+    folder = os.path.dirname(notebook.name)
+    found: dict[str, list[str]] = {}
+    todo = run_paths(code_of(notebook))
+    while todo:
+        path = todo.pop()
+        name = os.path.join(folder, os.path.expanduser(path))
+        with suppress(UserError):
+            if path not in found:
+                file = files.read(name if os.path.exists(name) else f"{name}.py")
+                is_notebook = path.endswith(".ipynb")
+                found[path] = (
+                    code_of(read_notebook(file.data, name))
+                    if is_notebook
+                    else [files.as_text(name, file.data).text]
+                )
+                todo += run_paths(found[path])
+    return found
 
 
 Finish = Callable[[BuiltNotebook], tuple[OutputFile, ...]]
@@ -225,9 +250,18 @@ class _NotebookBuilder:
             name = STDIN_NOTEBOOK if task.name == STDIN else task.name
             local = local_modules(os.path.dirname(name), code_of(notebook))
             load = self.reader.loader(inner)
-            pipeline = build_pipeline(notebook, options, load, local, but=self.but)
+            run: dict[str, str] = {}
+
+            def runs(of: Notebook) -> Runs:
+                found = run_files(of)
+                folder = os.path.dirname(of.name)
+                for path, cells in found.items():
+                    run[os.path.join(folder, path)] = text_digest("\n".join(cells))
+                return found
+
+            pipeline = build_pipeline(notebook, options, load, local, runs=runs, but=self.but)
             built.pipeline, built.specs = pipeline, len(task.steps)
-            built.sources = (*sources, *inner.items())
+            built.sources = (*sources, *inner.items(), *run.items())
             built.diagnostics += pipeline.warnings
             built.outputs = self.finish(built)
         if wrong:
