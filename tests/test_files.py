@@ -1,6 +1,7 @@
 """Reading and replacing files: whole or not at all, whatever happens."""
 
 import os
+import random
 import resource
 import signal
 import stat
@@ -8,7 +9,9 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
+from typing import Any
 
 import pytest
 from notebooks import cell, from_percent, notebook, to_bytes
@@ -291,28 +294,99 @@ def test_two_processes_at_once(tmp_path: Path) -> None:
     assert leftovers(tmp_path) == []
 
 
-def test_killed_at_any_moment(tmp_path: Path) -> None:
-    """After SIGKILL each file is as it was or as it shall be, nothing between."""
-    spec = tmp_path / "spec.yaml"
-    spec.write_text(SPEC)
-    folder = tmp_path / "many"
-    folder.mkdir()
+@pytest.mark.slow
+def test_killed_at_any_moment(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """After SIGKILL each file is as it was or as it shall be, and the next run takes the litter."""
+    kills = int(os.environ.get("KALE_TAG_KILLS", "30"))
+    monkeypatch.chdir(tmp_path)
+    Path("spec.yaml").write_text(SPEC)
     old = to_bytes(notebook([cell("model.fit(x)"), cell("#" * 40_000)]))
-    for number in range(300):
-        (folder / f"{number}.ipynb").write_bytes(old)
-    reference = folder / "0.ipynb"
-    assert main(["apply", str(spec), str(reference), "-q"]) == 0
-    new = reference.read_bytes()
-
-    for delay in (0.15, 0.2, 0.25, 0.3):
+    paths = [Path(f"{number}.ipynb") for number in range(200)]
+    program = [sys.executable, "-m", "kale_tag", "apply"]
+    running = [0, 0]  # killed while at work, and midway
+    chance = random.Random(0)
+    for number in range(kills):
+        options = [[], ["--jobs", "2"], ["--all-or-nothing"]][number % 3]
+        for path in paths:
+            path.write_bytes(old)
         process = subprocess.Popen(
-            [sys.executable, "-m", "kale_tag", "apply", str(spec), str(folder), "-q"]
+            [*program, "spec.yaml", ".", "-q", *options], start_new_session=True
         )
-        time.sleep(delay)
-        process.kill()
-        process.wait()
-        for path in folder.glob("*.ipynb"):
-            assert path.read_bytes() in {old, new}
+        while process.poll() is None and not list(Path().glob(".*")):
+            time.sleep(0.005)  # until it writes
+        time.sleep(chance.uniform(0, 0.2))
+        with suppress(ProcessLookupError):
+            os.killpg(process.pid, signal.SIGKILL)
+        running[0] += process.wait() != 0
+        left = {path.read_bytes() for path in paths}
+        running[1] += len(left) == 2
+        if Path(".kale-tag").exists():
+            assert main(["apply", chance.choice(["--finish", "--undo"])]) == 0
+            assert len({path.read_bytes() for path in paths}) == 1
+        assert main(["apply", "spec.yaml", ".", "-q"]) == 0
+        new = paths[0].read_bytes()
+        assert {path.read_bytes() for path in paths} == {new}
+        assert b"step:train" in new
+        assert left <= {old, new}
+        assert [path.name for path in Path().glob(".*")] == []
+    with capsys.disabled():
+        sys.stdout.write(f"{kills} kills: {running[0]} at work, {running[1]} between notebooks\n")
+
+
+SAVES = """
+import os, random, sys, time
+path, count = sys.argv[1], int(sys.argv[2])
+before = lost = 0
+for number in range(1, count + 1):
+    time.sleep(random.expovariate(200))
+    end = time.monotonic() + 2
+    while b"save %d;" % before not in open(path, "rb").read():
+        if time.monotonic() > end:  # what `apply` had not put back by then is lost
+            lost += 1
+            break
+    data = open(path, "rb").read()
+    start, _, rest = data.partition(b"save ")
+    rest = rest.partition(b";")[2].replace(b'"step:train"', b"")
+    with open(path + ".mine", "wb") as file:
+        file.write(start + b"save %d;" % number + rest)
+    os.replace(path + ".mine", path)
+    before = number
+print(lost)
+"""
+"""A program that saves a file again and again, without the tag, and looks for what it saved."""
+
+
+@pytest.mark.slow
+def test_saves_beside_apply(
+    nb: Path, spec: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """No save by a program that replaces the file is lost, whenever it comes."""
+    count = os.environ.get("KALE_TAG_SAVES", "2000")
+    nb.write_bytes(from_percent("# %%\nmodel.fit(x)  # save 0;\n"))
+    right = files._put_back
+    in_window = [0]
+
+    def put_back(*arguments: Any) -> None:
+        in_window[0] += 1
+        right(*arguments)
+
+    monkeypatch.setattr(files, "_put_back", put_back)
+    codes = {0: 0, 2: 0}
+    program = [sys.executable, "-c", SAVES, str(nb), count]
+    with subprocess.Popen(program, stdout=subprocess.PIPE, text=True) as writer:
+        while writer.poll() is None:
+            codes[main(["apply", spec, str(nb), "-q"])] += 1
+            capsys.readouterr()
+        assert writer.stdout is not None
+        lost = int(writer.stdout.read())
+    with capsys.disabled():
+        sys.stdout.write(f"{count} saves beside {codes[0]} applies ({codes[2]} more refused): ")
+        sys.stdout.write(f"{in_window[0]} fell into the window, {lost} lost\n")
+    assert lost == 0
+    assert codes[0]
+    assert leftovers(nb.parent) == []
 
 
 def test_what_is_no_file(spec: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -159,15 +159,19 @@ def add_line(path: str, line: str) -> None:
     """Append *line* to an attributes file, created if needed; `drop_attributes` undoes it."""
     old = "".join(read_lines(path))
     end = "\r\n" if "\r\n" in old else "\n"
-    # Where the last line has no line end, neither has ours, so that removal restores the bytes.
-    new = old + line + end if not old or old.endswith("\n") else old + end + line
+    # Where the last line has no line end, or the file is there and empty, ours has none either:
+    # so removal restores the bytes.
+    if old.endswith("\n") or not os.path.lexists(path):
+        new = old + line + end
+    else:
+        new = old + (end if old else "") + line
     files.write(path, new.encode("utf-8", "surrogateescape"))
 
 
 def drop_attributes(path: str, pattern: str, attributes: dict[str, str]) -> bool:
     """Remove *attributes* from the lines for exactly *pattern*; whether there were any.
 
-    A line without other attributes is removed, and a file without other lines.
+    A line without other attributes is removed, and a file that `add_line` created.
     """
     lines = read_lines(path)
     kept: list[str] = []
@@ -186,7 +190,7 @@ def drop_attributes(path: str, pattern: str, attributes: dict[str, str]) -> bool
             kept[-1] = kept[-1].removesuffix("\n").removesuffix("\r")
     if kept == lines:
         return False
-    if kept:
+    if kept or not lines[-1].endswith("\n"):
         files.write(path, "".join(kept).encode("utf-8", "surrogateescape"))
     else:
         files.remove(path)

@@ -24,7 +24,7 @@ def invalid_notebook(nb: Notebook) -> Iterator[Diagnostic]:
     try:
         value = json.loads(nb.data)
         problems = [*_problems(value)]
-    except (ValueError, KeyError, TypeError, RecursionError):
+    except (ValueError, RecursionError):
         return  # an integer or a nesting that Python cannot read; others have been reported
     places = Places(nb)
     by_message: dict[str, list[Label]] = {}
@@ -59,21 +59,23 @@ def _problems(value: dict[str, Any]) -> Iterator[tuple[str, tuple[str | int, ...
     """What is wrong with a notebook, and the path to it."""
     import fastjsonschema  # noqa: PLC0415  slow to import, and for `check` only
 
+    minor = value.get("nbformat_minor")
+    minor = minor if type(minor) is int and minor >= 0 else 5  # True is none
     try:
-        if judge := _schema(int(value["nbformat"]), int(value["nbformat_minor"])):
+        if judge := _schema(minor):
             judge(value)
             return
     except fastjsonschema.JsonSchemaException:
         pass
     from nbformat.validator import iter_validate  # noqa: PLC0415  see `_schema`
 
-    for one in iter_validate(value):  # type: ignore[no-untyped-call]
+    for one in iter_validate(value, None, 4, minor):  # type: ignore[no-untyped-call]
         yield one.message, tuple(one.relative_path)
 
 
 @cache
-def _schema(major: int, minor: int) -> Callable[[object], object] | None:
-    """The schema that nbformat has for a version, None where it has none.
+def _schema(minor: int) -> Callable[[object], object] | None:
+    """The schema that nbformat has for 4 and a minor version, None where it has none.
 
     It is read without nbformat, whose import takes longer than all else that `check` does with a
     valid notebook: nbformat is asked what is wrong.
@@ -84,7 +86,7 @@ def _schema(major: int, minor: int) -> Callable[[object], object] | None:
     assert spec is not None, "a dependency"
     assert spec.submodule_search_locations, "a package"
     loader: Any = spec.loader
-    name = f"{spec.submodule_search_locations[0]}/v{major}/nbformat.v{major}.{minor}.schema.json"
+    name = f"{spec.submodule_search_locations[0]}/v4/nbformat.v4.{minor}.schema.json"
     try:
         text = loader.get_data(name)
     except FileNotFoundError:

@@ -163,7 +163,7 @@ class _PatchReader:
     def notebook(self, items: list[Item]) -> str:
         """The path of the notebook that the first operation names."""
         for item in items[:1]:
-            for member in item.value if isinstance(item.value, list) else ():
+            for member in item.value if isinstance(item.value, _Members) else ():
                 if member.key == NOTEBOOK:
                     return self._notebook(member)
         return ""
@@ -191,7 +191,7 @@ class _PatchReader:
         return name
 
     def _members(self, item: Item, label: Label) -> dict[str, Member] | None:
-        if not isinstance(item.value, list):
+        if not isinstance(item.value, _Members):
             hint = '{"op": "add", "path": "/cells/0/metadata/tags", "value": ["skip"]}'
             self._diagnostic(
                 "bad-operation", "an operation is an object", label, f"such as `{hint}`"
@@ -283,8 +283,15 @@ def _whole(text: str) -> tuple[int, object]:
     return start, value
 
 
+class _Members(list[Member]):
+    """The members of an object, which an array is not."""
+
+
 def _value_or_members(text: str, start: int) -> tuple[object, int]:
-    return members_at(text, start) if text[start : start + 1] == "{" else value_at(text, start)
+    if text[start : start + 1] != "{":
+        return value_at(text, start)
+    members, end = members_at(text, start)
+    return _Members(members), end
 
 
 def _at(source: Source, start: int, end: int) -> Label:

@@ -65,6 +65,8 @@ def test_install_and_uninstall(
 
 
 OTHER_LINES = [
+    "",
+    "\n",
     "# mine\n*.py text\n",
     "*.ipynb filter=nbstripout\n",
     "*.ipynb text eol=lf",
@@ -90,6 +92,19 @@ def test_other_lines_stay(repository: Repository, text: str, monkeypatch: Patch)
     assert repository.git("check-attr", "merge", "a.ipynb").strip().endswith("merge: kale-tag")
     assert repository.kale_tag(monkeypatch, "uninstall", "--attributes", ".gitattributes") == 0
     assert path.read_bytes() == text.encode("latin-1")
+
+
+@pytest.mark.parametrize("text", ['[merge "kale-tag"]\n', "[core]\n\tabbrev = 9"])
+def test_what_git_itself_rewrites(
+    repository: Repository, text: str, monkeypatch: Patch, tmp_path: Path
+) -> None:
+    """Git removes an empty section and ends the last line; no setting of the user changes."""
+    (tmp_path / "home" / ".gitconfig").write_text(text)
+    before = repository.git("config", "--list")
+    assert repository.kale_tag(monkeypatch, "install", "--global") == 0
+    assert repository.git("config", "--list") != before
+    assert repository.kale_tag(monkeypatch, "uninstall", "--global") == 0
+    assert repository.git("config", "--list") == before
 
 
 def test_our_words_in_a_line_of_the_user(repository: Repository, monkeypatch: Patch) -> None:

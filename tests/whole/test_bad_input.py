@@ -56,6 +56,7 @@ NOTEBOOKS = {
     "no cells": with_metadata("{}"),
     "metadata is a list": with_metadata("[]"),
     "deep metadata": with_metadata('{"a": ' + nested(500) + "}"),
+    "a version that is none": good().replace(b'"nbformat": 4', b'"nbformat": {"a": [1]}'),
     "null as metadata": good().replace(b'"metadata": {\n    "tags": []\n   }', b'"metadata": null'),
 }
 COMMANDS = (
@@ -111,6 +112,7 @@ PATCHES = {
     + "1"
     + "}" * 400
     + "}]",
+    "an operation is a list": '[[{"op": "add"}], [1], []]',
     "half a character": '[{"op": "add", "path": "/metadata/\\ud800", "value": "\\udc00"}]',
 }
 
