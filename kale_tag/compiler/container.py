@@ -8,15 +8,19 @@ reads them; newer spellings (`secretNameParameter`, `pvcNameParameter`) stop old
 import re
 from collections.abc import Callable
 
+from kale_tag.compiler.interface import NameTable
 from kale_tag.compiler.limits import check_pod_setting, check_text
 from kale_tag.diagnostics import DiagnosticCollector
 from kale_tag.kale import quantity, tags
 from kale_tag.kale.names import ENVIRONMENT_VARIABLE
-from kale_tag.kale.pipeline import Pipeline, SecurityContext, Step
+from kale_tag.kale.pipeline import NewClaim, Pipeline, SecurityContext, Step, Volume
 from kale_tag.kale.quantity import BadQuantityError
 
 DEFAULT_IMAGE = "python:3.12"
 """The image of a step that has none: Kale 2.3's."""
+
+CREATE_CLAIM = "argostub/createpvc"
+"""The image for which the backend creates a claim, instead of starting a container."""
 
 _MEASURED: dict[str, tuple[str, Callable[[str], float]]] = {
     "cpu": ("Cpu", quantity.cpus),
@@ -178,7 +182,27 @@ def _measured(  # noqa: PLR0913, PLR0917  what is measured, and what a message n
         return None
 
 
-def executor_config(step: Step, root: Pipeline, found: DiagnosticCollector) -> dict[str, object]:
+def new_claim(volume: Volume, claim: NewClaim) -> dict[str, tuple[str, object]]:
+    """The inputs of the task that creates *claim* for *volume*: their types and values.
+
+    They are those of `CreatePVC` in kfp-kubernetes. A backend puts a UUID before the suffix, of
+    which the name of the volume in a pod leaves the length.
+    """
+    made: dict[str, tuple[str, object]] = {
+        "access_modes": ("LIST", [claim.access_mode]),
+        "size": ("STRING", claim.size),
+        "pvc_name_suffix": ("STRING", f"-{volume.name[:26]}".rstrip("-")),
+    }
+    if claim.storage_class:
+        made["storage_class_name"] = ("STRING", claim.storage_class)
+    if claim.annotations:
+        made["annotations"] = ("STRUCT", dict(claim.annotations))
+    return made
+
+
+def executor_config(
+    step: Step, names: NameTable, root: Pipeline, found: DiagnosticCollector
+) -> dict[str, object]:
     """The `KubernetesExecutorConfig` of *step*, {} if it needs none.
 
     Integers of 64 bits are text, as in all JSON that protobuf writes.
@@ -193,10 +217,19 @@ def executor_config(step: Step, root: Pipeline, found: DiagnosticCollector) -> d
             }
             for secret in settings.secrets
         ]
-    mounts = [(volume.name, volume.mount_point) for volume in root.volumes]
-    mounts += [(claim, folder) for folder, claim in settings.pod_options.volumes.items()]
+    mounts: list[dict[str, object]] = [
+        {
+            **(names.claim(volume.name) if volume.new else {"constant": volume.name}),
+            "mountPath": volume.mount_point,
+        }
+        for volume in root.volumes
+    ]
+    mounts += [
+        {"constant": claim, "mountPath": folder}
+        for folder, claim in settings.pod_options.volumes.items()
+    ]
     if mounts:
-        made["pvcMount"] = [{"constant": claim, "mountPath": folder} for claim, folder in mounts]
+        made["pvcMount"] = mounts
     made |= _pod_options(step, found)
     own = [*settings.pod_options.volumes, *settings.pod_options.config_maps]
     folders = [path.rstrip("/") for path in own if path.startswith("/")]

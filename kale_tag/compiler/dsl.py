@@ -10,7 +10,7 @@ import re
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass, field
 
-from kale_tag.compiler.container import DEFAULT_IMAGE, environment
+from kale_tag.compiler.container import DEFAULT_IMAGE, environment, new_claim
 from kale_tag.compiler.interface import (
     FILLER_VALUE,
     NameTable,
@@ -267,11 +267,23 @@ class _DslWriter:
                 required.append(declared)
             else:
                 optional.append(f"{declared} = {parameter.default!r}")
-        if names.filler:
-            required.append(f"{names.filler}: str")
+        texts = [names.filler] if names.filler else []
+        texts += names.claims.values() if names.prefix else ()
+        required += [f"{name}: str" for name in texts]
         return required + optional
 
+    def _creations(self, names: NameTable) -> Iterator[str]:
+        """The tasks that create claims, all in the outermost pipeline."""
+        for volume in self.root.volumes if not names.prefix else ():
+            if volume.new is not None:
+                task = _task(names.claims[volume.name])
+                inputs = new_claim(volume, volume.new).items()
+                given = [f"{name}={value!r}" for name, (_, value) in inputs]
+                yield from _call(f"{task} = kubernetes.CreatePVC", given, "")
+                yield f"{task}.set_caching_options(False)"
+
     def _tasks(self, names: NameTable) -> Iterator[str]:
+        yield from self._creations(names)
         for unit in names.pipeline.steps:
             own = names.units[unit.name]
             arguments = [f"{own.parameters[n]}={names.inputs[n]}" for n in unit.parameters]
@@ -282,8 +294,9 @@ class _DslWriter:
                     value = f"{_task(source.producer)}.outputs[{source.name!r}]"
                 arguments.append(f"{own.ins[variable]}={value}")
             if isinstance(unit, SubPipeline):
-                inner = inner_names(unit, names).own_defaults
-                arguments += [f"{name}={default!r}" for name, default in inner.items()]
+                inner = inner_names(unit, names)
+                arguments += [f"{n}={default!r}" for n, default in inner.own_defaults.items()]
+                arguments += [f"{n}={_claim(volume, names)}" for volume, n in inner.claims.items()]
             if own.filler:
                 arguments.append(f"{own.filler}={FILLER_VALUE!r}")
             task = _task(unit.name)
@@ -292,11 +305,17 @@ class _DslWriter:
             if others:
                 yield f"{task}.after({', '.join(map(_task, others))})"
             if isinstance(unit, Step):
-                for call in _calls(unit, self.root):
+                for call in _calls(unit, names, self.root):
                     yield call.replace("TASK", task, 1)
 
 
-def _calls(step: Step, root: Pipeline) -> Iterator[str]:
+def _claim(volume: str, names: NameTable) -> str:
+    """The name of the claim of a new volume as an expression."""
+    held = names.claims[volume]
+    return held if names.prefix else f"{_task(held)}.outputs['name']"
+
+
+def _calls(step: Step, names: NameTable, root: Pipeline) -> Iterator[str]:
     """The settings of *step* as statements on its task, which they call TASK."""
     settings = step.settings
     if settings.display_name:
@@ -308,7 +327,7 @@ def _calls(step: Step, root: Pipeline) -> Iterator[str]:
     yield from _resources(step)
     for entry in environment(step, root, DiagnosticCollector()):
         yield f"TASK.set_env_variable({entry['name']!r}, {entry['value']!r})"
-    yield from _kubernetes(step, root)
+    yield from _kubernetes(step, names, root)
 
 
 def _resources(step: Step) -> Iterator[str]:
@@ -330,13 +349,14 @@ def _resources(step: Step) -> Iterator[str]:
                 yield f"TASK.set_accelerator_limit({quantity.devices(text)})"
 
 
-def _kubernetes(step: Step, root: Pipeline) -> Iterator[str]:
+def _kubernetes(step: Step, names: NameTable, root: Pipeline) -> Iterator[str]:
     settings = step.settings
     for secret in settings.secrets:
         keys = {secret.key: secret.env}
         yield f"kubernetes.use_secret_as_env(TASK, {secret.name!r}, {keys!r})"
     for volume in root.volumes:
-        yield f"kubernetes.mount_pvc(TASK, {volume.name!r}, {volume.mount_point!r})"
+        claim = _claim(volume.name, names) if volume.new else repr(volume.name)
+        yield f"kubernetes.mount_pvc(TASK, {claim}, {volume.mount_point!r})"
     for kind, values in settings.pod.items():
         if place := tags.KINDS[kind].pod:
             yield from (f"kubernetes.{place[2]}(TASK, {key!r}, {values[key]!r})" for key in values)
@@ -389,7 +409,7 @@ def _call(head: str, arguments: Sequence[str], indent: str, end: str = "") -> li
 
 
 def _task(step: str) -> str:
-    return f"{step}_task"
+    return f"{step.replace('-', '_')}_task"
 
 
 def _base(path: str) -> str:

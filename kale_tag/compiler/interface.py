@@ -1,5 +1,6 @@
 """The inputs and outputs of each step, and how Kubeflow Pipelines spells their names."""
 
+import itertools
 import keyword
 import re
 from collections.abc import Container, Iterable, Mapping
@@ -62,6 +63,15 @@ class NameTable:
     units: Mapping[str, Interface]  # by name of the step
     outputs: Mapping[str, str] = field(default_factory=dict)  # variables that the DAG returns
     filler: str = ""  # the name of the parameter FILLER; "" if it needs none
+    # By new volume: the task that creates it, or the input of this DAG that holds its name.
+    claims: Mapping[str, str] = field(default_factory=dict)
+
+    def claim(self, volume: str) -> dict[str, object]:
+        """Where the name of the claim of a new *volume* comes from."""
+        if self.prefix:
+            return {"componentInputParameter": self.claims[volume]}
+        source = {"producerTask": self.claims[volume], "outputParameterKey": "name"}
+        return {"taskOutputParameter": source}
 
     def key(self, step: str) -> str:
         """The key of the task of *step*: `features--clean` for `clean` inside `features`.
@@ -100,7 +110,11 @@ def root_names(pipeline: Pipeline) -> NameTable:
     parameters = {one.name: one for one in pipeline.parameters}
     inputs = _names(parameters, set())
     units = {unit.name: _interface(unit, inputs) for unit in pipeline.steps}
-    return NameTable(pipeline, "", parameters, inputs, frozenset(), {}, units)
+    taken = {task_name(unit.name) for unit in pipeline.steps} | {pipeline.name}
+    numbers = itertools.chain(("createpvc",), map("createpvc-{}".format, itertools.count(2)))
+    free = (key for key in numbers if key not in taken)  # as KFP's SDK names them
+    claims = {volume.name: next(free) for volume in pipeline.volumes if volume.new}
+    return NameTable(pipeline, "", parameters, inputs, frozenset(), {}, units, claims=claims)
 
 
 def inner_names(sub: SubPipeline, around: NameTable) -> NameTable:
@@ -127,6 +141,7 @@ def inner_names(sub: SubPipeline, around: NameTable) -> NameTable:
         units={unit.name: _interface(unit, inputs) for unit in sub.pipeline.steps},
         outputs=outer.outs,
         filler=outer.filler,
+        claims={volume: _take(f"{volume}_claim", taken) for volume in around.claims},
     )
 
 

@@ -166,6 +166,11 @@ def check_volumes(root: Pipeline, found: DiagnosticCollector) -> None:
                 f"{what} is `{volume.mount_point}`; it must start with `/` and have no `:`",
                 volume.label,
             )
+        if new := volume.new:
+            texts = [new.storage_class, *new.annotations, *new.annotations.values()]
+            for text in texts:
+                what = f"a setting of the new volume `{volume.name}`"
+                found.errors += check_text(text, what, volume.label)
         other = at.setdefault(volume.mount_point.rstrip("/"), volume)
         if other.name != volume.name:
             message = f"the volumes `{other.name}` and `{volume.name}` have the same mount point"

@@ -12,9 +12,11 @@ from dataclasses import dataclass, field
 
 from kale_tag.compiler import step_command
 from kale_tag.compiler.container import (
+    CREATE_CLAIM,
     environment,
     executor_config,
     image_of,
+    new_claim,
     platform_document,
     resources,
 )
@@ -160,6 +162,10 @@ class _PackageMaker:
         made: dict[str, object] = {}
         seen: dict[str, _Unit] = {}
         self._check_code(names.pipeline.shared, names)
+        for volume in self.root.volumes if not names.prefix else ():
+            if volume.new is not None:
+                key = names.claims[volume.name]
+                made[key] = self._create(key, new_claim(volume, volume.new))
         for unit in names.pipeline.steps:
             key = names.key(unit.name)
             if self._is_new(unit, key, seen):
@@ -185,8 +191,9 @@ class _PackageMaker:
                 hint = "give it a value, or make it a parameter of the notebook that refers to it"
                 self.found.error("parameter-value", message, parameter.label, help=hint)
             parameters[names.inputs[name]] = entry
-        if names.filler:
-            parameters[names.filler] = {"parameterType": "STRING"}
+        texts = [names.filler] if names.filler else []
+        texts += names.claims.values() if names.prefix else ()
+        parameters |= {name: {"parameterType": "STRING"} for name in texts}
         return _sides(_types(artifacts), parameters)
 
     def programs(self) -> Counter[str]:
@@ -287,8 +294,28 @@ class _PackageMaker:
         self.executors[f"exec-{label}"] = {
             "container": {**container, "command": command, "args": args}
         }
-        if configuration := executor_config(step, self.root, found):
+        if configuration := executor_config(step, names, self.root, found):
             self.configurations[f"exec-{label}"] = configuration
+
+    def _create(self, key: str, inputs: Mapping[str, tuple[str, object]]) -> dict[str, object]:
+        """The task that creates a claim, which no cache serves: each run has its own."""
+        self.components[f"comp-{key}"] = {
+            "executorLabel": f"exec-{key}",
+            "inputDefinitions": {
+                "parameters": {name: {"parameterType": kind} for name, (kind, _) in inputs.items()}
+            },
+            "outputDefinitions": {"parameters": {"name": {"parameterType": "STRING"}}},
+        }
+        container = {"image": CREATE_CLAIM}
+        self.rest += expanded_size(container)
+        self.executors[f"exec-{key}"] = {"container": container}
+        given = {name: {"runtimeValue": {"constant": one}} for name, (_, one) in inputs.items()}
+        return {
+            "taskInfo": {"name": key},
+            "componentRef": {"name": f"comp-{key}"},
+            "inputs": {"parameters": given},
+            "cachingOptions": {},
+        }
 
     def _task(
         self, unit: Step | SubPipeline, names: NameTable, component: str
@@ -308,8 +335,10 @@ class _PackageMaker:
             "taskInfo": {"name": title or names.key(unit.name)},
             "componentRef": {"name": component},
         }
-        if depends := sorted(names.key(one) for one in {*unit.prev, *unit.ins.values()} - {""}):
-            made["dependentTasks"] = depends
+        depends = {names.key(one) for one in {*unit.prev, *unit.ins.values()} - {""}}
+        depends |= set() if names.prefix else {*names.claims.values()}
+        if depends:
+            made["dependentTasks"] = sorted(depends)
         artifacts = {
             own.ins[one]: _artifact_input(names.source(unit, one), names) for one in unit.ins
         }
@@ -320,8 +349,10 @@ class _PackageMaker:
         if own.filler:
             parameters[own.filler] = {"runtimeValue": {"constant": FILLER_VALUE}}
         if isinstance(unit, SubPipeline):  # up to 2.5 a DAG does not know its own defaults
-            for name, default in inner_names(unit, names).own_defaults.items():
+            inner = inner_names(unit, names)
+            for name, default in inner.own_defaults.items():
                 parameters[name] = {"runtimeValue": {"constant": default}}
+            parameters |= {name: names.claim(volume) for volume, name in inner.claims.items()}
         if inputs := _sides(artifacts, parameters):
             made["inputs"] = inputs
         caching = self.root.caching if cache is None else cache

@@ -12,6 +12,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any, cast
 
+from kale_tag.compiler.container import CREATE_CLAIM
 from kale_tag.compiler.interface import METRICS, task_name
 from kale_tag.compiler.package import PARAMETER_TYPES, SDK_VERSION
 from kale_tag.compiler.step_command import EXECUTOR_INPUT
@@ -301,7 +302,11 @@ class _PackageReader:
         root = self.spec["root"]
         inputs = root.get("inputDefinitions", {}).get("parameters", {})
         scope = _Scope(root["dag"], {name: FromPipeline(name) for name in inputs}, {})
-        titles = {task: self._title(task, root["dag"]) for task in root["dag"]["tasks"]}
+        titles = {
+            task: self._title(task, root["dag"])
+            for task, entry in root["dag"]["tasks"].items()
+            if not creates_claim(entry, self.spec)
+        }
         return tuple(self._unit(task, scope, titles) for task in titles)
 
     def _title(self, task: str, dag: Document) -> str:
@@ -321,7 +326,8 @@ class _PackageReader:
         first = len(self.tasks)
         self._read(task, scope, titles[task])
         entry = scope.dag["tasks"][task]
-        prev = tuple(titles[other] for other in entry.get("dependentTasks", ()))
+        before = entry.get("dependentTasks", ())
+        prev = tuple(titles[other] for other in before if other in titles)
         ins = {}
         for name, source in entry.get("inputs", {}).get("artifacts", {}).items():
             output = source["taskOutputArtifact"]
@@ -349,6 +355,8 @@ class _PackageReader:
                 parameters[name] = Constant(definition.get("defaultValue"))
             elif "componentInputParameter" in source:
                 parameters[name] = scope.parameters[source["componentInputParameter"]]
+            elif "taskOutputParameter" in source:  # the name of a claim
+                parameters[name] = Constant("")
             else:
                 parameters[name] = Constant(source["runtimeValue"]["constant"])
         artifacts = {
@@ -407,6 +415,13 @@ class _PackageReader:
         return self._output(
             selector["producerSubtask"], selector["outputArtifactKey"], component["dag"]
         )
+
+
+def creates_claim(task: Document, spec: Document) -> bool:
+    """Whether the backend creates a claim instead of starting a step."""
+    label = spec["components"][task["componentRef"]["name"]].get("executorLabel")
+    executor = spec["deploymentSpec"]["executors"].get(label, {})
+    return bool(executor.get("container", {}).get("image") == CREATE_CLAIM)
 
 
 SIGNS = {"brace": "{{", "dollar": "$"}

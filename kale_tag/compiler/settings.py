@@ -8,7 +8,7 @@ from kale_tag.diagnostics import Diagnostic, Label, Source, UserError, error, wa
 from kale_tag.kale import names, quantity, tags
 from kale_tag.kale.checks import setting_problems
 from kale_tag.kale.metadata import SETTINGS_KEY
-from kale_tag.kale.pipeline import Secret, SecurityContext, StepSettings, Volume
+from kale_tag.kale.pipeline import NewClaim, Secret, SecurityContext, StepSettings, Volume
 from kale_tag.kale.quantity import BadQuantityError
 from kale_tag.kale.settings import StepOptions
 from kale_tag.kale.tags import Tag
@@ -19,7 +19,7 @@ from kale_tag.rules.registry import stops_compile
 
 NOT_KEPT = {
     "timeout": "`compile: {steps: {NAME: {timeout: SECONDS}}}` in a spec sets it for a step",
-    "storage_class_name": "it is for new volumes, which a pipeline does not make",
+    "storage_class_name": "it is for volumes of the type `new_pvc`",
     "snapshot_volumes": "Kubeflow Pipelines takes no snapshots of volumes",
     "katib_run": "Kale 2 does not run Katib, either",
     "output_path": "`-o` names the package",
@@ -29,6 +29,7 @@ NOT_KEPT = {
 UNCHECKED = ("katib_metadata", "steps_defaults")
 """Settings that Kale checks and a package does not need so: `read_defaults` takes more."""
 
+_ACCESS_MODES = {"rom": "ReadOnlyMany", "rwo": "ReadWriteOnce", "rwm": "ReadWriteMany"}
 _RUN_AS = {"run_as_user": 65534, "run_as_group": 0, "run_as_non_root": True}
 
 
@@ -97,13 +98,14 @@ def read_settings(notebook: Notebook, name: str = "") -> PipelineSettings:
             made.warnings.append(warning("setting-not-kept", diagnostic.message, at, help=hint))
         elif key not in UNCHECKED and stops_compile(diagnostic.code):
             made.diagnostics.append(diagnostic)
+    if not made.diagnostics:
+        _fill(found, places, made)
+    used = {"storage_class_name"} if any(volume.new for volume in made.volumes) else set()
     for key, hint in NOT_KEPT.items():
-        if found.get(key):
+        if found.get(key) and key not in used:
             at = places.metadata(None, (SETTINGS_KEY, key))
             message = f"`{key}` has no effect on a package"
             made.warnings.append(warning("setting-not-kept", message, at, help=hint))
-    if not made.diagnostics:
-        _fill(found, places, made)
     return made
 
 
@@ -123,25 +125,31 @@ def _fill(found: Mapping[str, object], places: Places, made: PipelineSettings) -
         chosen = {**_RUN_AS, **{key: one for key, one in security.items() if one is not None}}
         chosen.pop("enabled", None)
         made.security = SecurityContext(**chosen)
-    made.volumes = tuple(_volumes(found.get("volumes"), places, made))
+    made.volumes = tuple(_volumes(found, places, made))
+    # What a step wrote in an earlier run is not on a new volume.
+    made.caching = made.caching and not any(volume.new for volume in made.volumes)
 
 
-def _volumes(value: object, places: Places, made: PipelineSettings) -> list[Volume]:
+def _volumes(found: Mapping[str, object], places: Places, made: PipelineSettings) -> list[Volume]:
     kept: list[Volume] = []
+    value = found.get("volumes")
     for position, entry in enumerate(value if isinstance(value, list) else ()):
         at = places.metadata(None, (SETTINGS_KEY, "volumes", position, "name"))
         name, mount = str(entry["name"]), str(entry["mount_point"])
-        if entry.get("type", "pvc") != "pvc":
+        kind = entry.get("type", "pvc")
+        if kind not in {"pvc", "new_pvc"}:
             made.warnings.append(
                 warning(
                     "volume-type",
-                    f"the pipeline leaves out the volume `{name}`, of type `{entry['type']}`: "
+                    f"the pipeline leaves out the volume `{name}`, of type `{kind}`: "
                     f"steps find no `{mount}`",
                     at,
                     help="create a claim in the cluster, and write `type: pvc`",
                 )
             )
             continue
+        given = {**found, **{key: one for key, one in entry.items() if one is not None}}
+        new = _new_claim(name, given, at, made) if kind == "new_pvc" else None
         env = env_name(name) if entry.get("expose_as_env_var") is True else ""
         if other := next((one for one in kept if env and env == one.env), None):
             made.diagnostics.append(
@@ -154,8 +162,39 @@ def _volumes(value: object, places: Places, made: PipelineSettings) -> list[Volu
                     help="set `expose_as_env_var` for one of them only",
                 )
             )
-        kept.append(Volume(name, mount, env, at))
+        kept.append(Volume(name, mount, env, new, at))
     return kept
+
+
+def _new_claim(
+    name: str, given: Mapping[str, object], at: Label, made: PipelineSettings
+) -> NewClaim:
+    """The claim of the new volume *name*, whose settings are *given* over those of the notebook."""
+    size = f"{given.get('size', '')}{given.get('size_type') or 'Gi'}"  # as Kale's panel has it
+    try:
+        quantity.amount(size)
+    except BadQuantityError:
+        message = f"the new volume `{name}` has no size that Kubernetes takes: `{size}`"
+        hint = "for example `size: 5` and `size_type: Gi`"
+        made.diagnostics.append(error("invalid-quantity", message, at, help=hint))
+    storage = str(given.get("storage_class_name") or "")
+    if not storage:
+        made.warnings.append(
+            warning(
+                "not-expressible",
+                f"the new volume `{name}` gets the storage class `standard`: Kubeflow Pipelines "
+                "cannot ask for the default of the cluster",
+                at,
+                help="name the class: `storage_class_name: NAME`",
+            )
+        )
+    annotations = given.get("annotations")
+    return NewClaim(
+        size,
+        _ACCESS_MODES[str(given.get("volume_access_mode") or "rwm")],
+        storage,
+        {one["key"]: one["value"] for one in annotations} if isinstance(annotations, list) else {},
+    )
 
 
 def env_name(volume: str) -> str:

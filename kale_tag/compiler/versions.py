@@ -41,6 +41,12 @@ FEATURES = {
         "2.14 and 2.15 refuse the run, and 2.5 ignores it and the labels of the steps",
         breaks=True,
     ),
+    "claim_annotations": Feature(
+        "a new volume with annotations",
+        (2, 17),
+        "the driver of older versions stops",
+        breaks=True,
+    ),
     "ttl": Feature(
         "`ttl`",
         (2, 17),
@@ -83,18 +89,25 @@ def _wanted(root: Pipeline) -> Iterator[tuple[str, Label | None]]:
         yield "ttl", root.labels.get("ttl")
     if root.security is not None:
         yield "security_context", root.labels.get("security_context")
+    for volume in root.volumes:
+        if volume.new and volume.new.annotations:
+            yield "claim_annotations", volume.label
     for parameter in root.parameters:
         if parameter.default is None:
             yield "optional", parameter.label
     for step in _steps(root):
-        settings = step.settings
-        for kind, values in settings.pod.items():
-            if kind in FEATURES and values:
-                yield kind, step.place(kind, next(iter(values)))
-        if settings.retries:
-            yield "retries", step.place("retries")
-        if settings.display_name and step.outs:
-            yield "display_name", step.place("display_name")
+        yield from _of_step(step)
+
+
+def _of_step(step: Step) -> Iterator[tuple[str, Label | None]]:
+    settings = step.settings
+    for kind, values in settings.pod.items():
+        if kind in FEATURES and values:
+            yield kind, step.place(kind, next(iter(values)))
+    if settings.retries:
+        yield "retries", step.place("retries")
+    if settings.display_name and step.outs:
+        yield "display_name", step.place("display_name")
 
 
 def _steps(pipeline: Pipeline) -> Iterator[Step]:

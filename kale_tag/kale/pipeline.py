@@ -116,12 +116,23 @@ class SubPipeline:
 
 
 @dataclass(frozen=True, slots=True)
-class Volume:
-    """A persistent volume claim that exists, mounted in every step."""
+class NewClaim:
+    """A claim that every run creates."""
 
-    name: str
+    size: str  # a quantity
+    access_mode: str = "ReadWriteMany"  # as Kubernetes spells it
+    storage_class: str = ""  # "" for the one that the backend takes
+    annotations: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Volume:
+    """A persistent volume claim, mounted in every step."""
+
+    name: str  # of the claim; the name of a new one ends in it
     mount_point: str
     env: str = ""  # the environment variable that holds the mount point
+    new: NewClaim | None = None  # None for a claim that exists
     label: Label | None = field(default=None, compare=False, repr=False)
 
 

@@ -5,6 +5,7 @@ from the runner, which stops at bytes that are not UTF-8, and changes `python3` 
 """
 
 import contextlib
+import copy
 import itertools
 import json
 import os
@@ -20,7 +21,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
 from kale_tag.compiler.package_text import to_yaml
-from kale_tag.compiler.read_package import Compiled, PackageTask
+from kale_tag.compiler.read_package import Compiled, PackageTask, creates_claim
 from kale_tag.compiler.step_command import EXECUTOR_INPUT
 from kale_tag.diagnostics import Diagnostic, UserError, error
 from kale_tag.kale.outline import in_order
@@ -137,7 +138,7 @@ def _guarded(run: LocalRun) -> str:
         words = ["python3", "-I", "-S", "-c", _GUARD, task.id, limit, "kfp.dsl.executor_main"]
         container = {**task.executor, "command": words, "args": [EXECUTOR_INPUT]}
         executors[f"exec-{task.id}"] = {"container": container}
-    spec = _without_null(run.package.header.spec, run.arguments)
+    spec = _without_claims(_without_null(run.package.header.spec, run.arguments))
     components = {
         name: {**one, "dag": _one_by_one(one["dag"])} if "dag" in one else one
         for name, one in spec["components"].items()
@@ -169,6 +170,23 @@ def _without_null(spec: Mapping[str, Any], arguments: Mapping[str, object]) -> M
                     given[key] = {"runtimeValue": {"constant": "None"}}
             todo.append((inner, gone))
     return spec
+
+
+def _without_claims(spec: Mapping[str, Any]) -> Mapping[str, Any]:
+    """*spec* without the tasks that create claims, for which a machine has no Kubernetes."""
+    dag = spec["root"]["dag"]
+    kept = {
+        key: copy.deepcopy(task)
+        for key, task in dag["tasks"].items()
+        if not creates_claim(task, spec)
+    }
+    for task in kept.values():
+        task["dependentTasks"] = [one for one in task.get("dependentTasks", ()) if one in kept]
+        given = task.get("inputs", {}).get("parameters", {})
+        for name, source in given.items():
+            if "taskOutputParameter" in source:
+                given[name] = {"runtimeValue": {"constant": "None"}}
+    return {**spec, "root": {**spec["root"], "dag": {**dag, "tasks": kept}}}
 
 
 def _one_by_one(dag: Mapping[str, Any]) -> dict[str, Any]:

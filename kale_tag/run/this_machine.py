@@ -119,7 +119,8 @@ def cluster_only(tasks: Iterable[PackageTask]) -> list[Diagnostic]:
         values |= _of_environment(task)
         for kind, name, what in _MOUNTED:
             for mount in task.platform.get(kind, ()):
-                volumes[mount["mountPath"]] = f"{what} `{mount.get(name, 'that the run creates')}`"
+                held = f"`{mount[name]}`" if name in mount else "that each run creates"
+                volumes[mount["mountPath"]] = f"{what} {held}"
         if device := task.executor.get("resources", {}).get("accelerator"):
             devices[task.title] = f"{device['type']} ({device['count']})"
         if task.platform.keys() & {"nodeSelector", "tolerations"}:

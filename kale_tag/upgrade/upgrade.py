@@ -395,12 +395,13 @@ def _volumes(new: dict[str, object]) -> Iterator[Loss]:
     new["volumes"] = upgraded
     for position, (old, volume) in enumerate(zip(volumes, upgraded, strict=True)):
         if isinstance(volume, dict) and volume.get("type") in {"pv", "new_pvc", "clone"}:
+            made = "`kale-tag compile` makes it; for Kale, " if volume["type"] == "new_pvc" else ""
             yield _loss(
                 ("volumes", position),
                 "volume-type",
                 f"Kale 2.3 mounts no volume of the type `{volume['type']}`, only `pvc`: "
                 f"steps find no `{volume.get('mount_point')}`",
-                "create a claim in the cluster, and name it "
+                f"{made}create a claim in the cluster, and name it "
                 f"{IN_A_SPEC}: `pipeline: {{volumes: [{{type: pvc, name: CLAIM, mount_point: "
                 "PATH}]}`; `volumes: []` does without",
             )

@@ -18,8 +18,10 @@ from kale_tag.compiler.package_text import Origin, as_text
 from kale_tag.compiler.step_command import MARK
 from kale_tag.diagnostics import Label, Source, UserError
 from kale_tag.kale.pipeline import (
+    NewClaim,
     Parameter,
     Pipeline,
+    PodOptions,
     Secret,
     SecurityContext,
     StepSettings,
@@ -140,21 +142,64 @@ def train(data: dsl.Input[dsl.Dataset], model: dsl.Output[dsl.Model],
     return container()
 
 @dsl.container_component
-def tell():
+def tell(tag: str = None):
     return container()
 
-@dsl.pipeline(name="demo", description="By hand")
-def demo(n: int = 3, unused: str = ""):
+@dsl.container_component
+def grow(kale_tag_report: dsl.Output[dsl.HTML]):
+    return container()
+
+def settings(task):
+    task.set_caching_options(False)
+    kubernetes.set_security_context(
+        task, run_as_user=1000, run_as_group=0, run_as_non_root=True)
+    task.set_env_variable("HOME", "/tmp")
+
+@dsl.pipeline(name="inner")
+def inner(work_claim: str, more_claim: str):
+    task = grow()
+    kubernetes.mount_pvc(task, "disk", "/disk")
+    kubernetes.mount_pvc(task, work_claim, "/work")
+    kubernetes.mount_pvc(task, more_claim, "/more")
+    settings(task)
+
+@dsl.pipeline(name="demo", description="By hand",
+              pipeline_config=dsl.PipelineConfig(ttl_seconds_after_finished=60))
+def demo(n: int = 3, unused: str = "", tag: str = None):
+    work = kubernetes.CreatePVC(
+        access_modes=["ReadWriteOnce"], size="5Gi", pvc_name_suffix="-work",
+        storage_class_name="fast", annotations={"a": "b"}).set_caching_options(False)
+    more = kubernetes.CreatePVC(
+        access_modes=["ReadWriteMany"], size="1Mi", pvc_name_suffix="-more",
+    ).set_caching_options(False)
     first = load(n=n)
-    first.set_cpu_limit("2").set_memory_request("512Mi").set_caching_options(False)
+    first.set_cpu_limit("2").set_memory_request("512Mi")
+    first.set_cpu_request("500m").set_memory_limit("1Gi")
     first.set_accelerator_type("amd.com/gpu").set_accelerator_limit(2)
     second = train(data=first.outputs["data"]).set_retry(2).set_display_name("Train it")
     kubernetes.use_secret_as_env(second, "key", {"token": "TOKEN"})
     kubernetes.mount_pvc(first, "disk", "/disk")
     kubernetes.mount_pvc(second, "disk", "/disk")
-    third = tell().after(first, second)
+    third = tell(tag=tag).after(first, second)
     kubernetes.mount_pvc(third, "disk", "/disk")
     kubernetes.add_pod_annotation(third, "a", "b:c")
+    kubernetes.add_pod_label(third, "team", "ml")
+    for task in first, second, third:
+        kubernetes.mount_pvc(task, work.outputs["name"], "/work")
+        kubernetes.mount_pvc(task, more.outputs["name"], "/more")
+        settings(task)
+    rest = inner(work_claim=work.outputs["name"], more_claim=more.outputs["name"])
+    rest.after(third).set_caching_options(False)
+    kubernetes.mount_pvc(third, "own", "/own")
+    kubernetes.add_node_selector(third, "pool", "gpu")
+    kubernetes.add_toleration(
+        third, key="gpu", operator="Equal", value="yes", effect="NoSchedule")
+    kubernetes.set_image_pull_secrets(third, ["registry"])
+    kubernetes.set_image_pull_policy(third, "Always")
+    kubernetes.use_config_map_as_env(third, "settings", {"level": "LEVEL"})
+    kubernetes.use_config_map_as_volume(third, "files", "/etc/files")
+    kubernetes.set_timeout(third, 30)
+    third.set_env_variable("LOG", "debug")
 
 if __name__ == "__main__":
     compiler.Compiler().compile(demo, "demo.yaml")
@@ -170,9 +215,8 @@ def test_as_kfp_compiles_it(tmp_path: Path) -> None:
             parameters=("n",),
             settings=StepSettings(
                 image="python:3.11",
-                limits={"cpu": "2", "amd.com/gpu": "2"},
-                requests={"memory": "512Mi"},
-                cache=False,
+                limits={"cpu": "2", "memory": "1Gi", "amd.com/gpu": "2"},
+                requests={"memory": "512Mi", "cpu": "500m"},
             ),
         ),
         step(
@@ -188,11 +232,37 @@ def test_as_kfp_compiles_it(tmp_path: Path) -> None:
         step(
             "tell",
             prev=("load", "train"),
-            settings=StepSettings(report=False, pod={"annotation": {"a": "b:c"}}),
+            parameters=("tag",),
+            settings=StepSettings(
+                report=False,
+                pod={"annotation": {"a": "b:c"}, "label": {"team": "ml"}},
+                timeout=30,
+                env={"LOG": "debug"},
+                pod_options=PodOptions(
+                    {"pool": "gpu"},
+                    ({"key": "gpu", "operator": "Equal", "value": "yes", "effect": "NoSchedule"},),
+                    ("registry",),
+                    "Always",
+                    {"LEVEL": "settings/level", "/etc/files": "files"},
+                    {"/own": "own"},
+                ),
+            ),
         ),
+        SubPipeline("inner", pipeline(step("grow"), notebook="inner.ipynb"), prev=("tell",)),
         description="By hand",
-        parameters=(Parameter("n", "int", 3), Parameter("unused", "str", "")),
-        volumes=(Volume("disk", "/disk"),),
+        parameters=(
+            Parameter("n", "int", 3),
+            Parameter("unused", "str", ""),
+            Parameter("tag", "str", None),
+        ),
+        volumes=(
+            Volume("disk", "/disk"),
+            Volume("work", "/work", new=NewClaim("5Gi", "ReadWriteOnce", "fast", {"a": "b"})),
+            Volume("more", "/more", new=NewClaim("1Mi")),
+        ),
+        security=SecurityContext(1000, 0, run_as_non_root=True),
+        caching=False,
+        ttl=60,
     )
     theirs = older(inlined(*compiled(BY_HAND, tmp_path)))
     assert inlined(*documents(text_of(ours))) == theirs

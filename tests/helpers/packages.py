@@ -20,6 +20,8 @@ with warnings.catch_warnings():
     )
     from kfp.pipeline_spec import pipeline_spec_pb2 as protos  # type: ignore[import-untyped]
 
+from kale_tag.compiler.container import CREATE_CLAIM
+
 ARGUMENT = 131_071
 NEWER = {"secretNameParameter", "pvcNameParameter", "configMapNameParameter", "optional"}
 """Fields that kfp writes beside the older ones that mean the same; we write the older ones."""
@@ -51,20 +53,25 @@ def check(text: str) -> dict[str, Any]:
     assert pipeline.schema_version == "2.1.0"
     assert f"comp-{pipeline.pipeline_info.name}" not in pipeline.components
     deployment = json_format.ParseDict(spec["deploymentSpec"], protos.PipelineDeploymentConfig())
-    for name, executor in deployment.executors.items():
+    steps = {
+        name: executor
+        for name, executor in deployment.executors.items()
+        if executor.container.image != CREATE_CLAIM
+    }
+    for name, executor in steps.items():
         assert executor.container.image, name
         for part in (*executor.container.command, *executor.container.args):
             assert len(part.encode()) <= ARGUMENT
             assert "{{" not in part or part == "{{$}}"
             assert "$(" not in part, "Kubernetes puts in the value of a variable"
             assert "$$" not in part, "Kubernetes makes one of two"
-    assert text.count("{{") == text.count("{{$}}") == len(deployment.executors)
-    assert len({str(one) for one in deployment.executors.values()}) == len(deployment.executors)
+    assert text.count("{{") == text.count("{{$}}") == len(steps)
+    assert len({str(one) for one in steps.values()}) == len(steps)
     for document in platform:
         json_format.ParseDict(document, protos.PlatformSpec())
         executors = document["platforms"]["kubernetes"].get("deploymentSpec", {"executors": {}})
         for name, config in executors["executors"].items():
-            assert name in deployment.executors
+            assert name in steps
             json_format.ParseDict(config, kubernetes.KubernetesExecutorConfig())
     _check_dag(pipeline.root, pipeline)
     for component in pipeline.components.values():
@@ -110,6 +117,12 @@ def _check_source(value: Any, declared: Any, outer: Any, where: Any) -> None:
         assert value.runtime_value.constant.WhichOneof("kind") == CONSTANTS[kind]
     elif hasattr(value, "component_input_parameter") and value.component_input_parameter:
         assert outer[value.component_input_parameter].parameter_type == declared.parameter_type
+    elif hasattr(value, "task_output_parameter") and value.HasField("task_output_parameter"):
+        source = value.task_output_parameter
+        assert source.producer_task in task.dependent_tasks
+        producer = pipeline.components[tasks[source.producer_task].component_ref.name]
+        given = producer.output_definitions.parameters[source.output_parameter_key]
+        assert given.parameter_type == declared.parameter_type
     else:
         source = value.task_output_artifact
         assert source.producer_task in task.dependent_tasks
@@ -134,7 +147,8 @@ def inlined(spec: dict[str, Any], platform: dict[str, Any] | None = None) -> dic
             container = json.loads(
                 json.dumps(spec["deploymentSpec"]["executors"][label]["container"])
             )
-            del container["command"], container["args"]
+            container.pop("command", None)
+            container.pop("args", None)
             body["container"] = container
             body["kubernetes"] = executors.get(label, {})
         for task in body.get("dag", {}).get("tasks", {}).values():
@@ -173,7 +187,15 @@ def compiled(text: str, folder: Path) -> list[dict[str, Any]]:
 
 
 def older(value: Any) -> Any:
-    """*value* without the fields that are `NEWER`."""
+    """*value* without the fields that are `NEWER`, and the inputs that a `CreatePVC` has unused."""
     if isinstance(value, dict):
+        if value.get("component", {}).get("container", {}).get("image") == CREATE_CLAIM:
+            inputs = value["component"]["inputDefinitions"]["parameters"]
+            for name in {*inputs} - {*value["inputs"]["parameters"]}:
+                assert inputs.pop(name)["isOptional"]
+            for one in inputs.values():
+                one.pop("isOptional", None)
+                one.pop("defaultValue", None)
+                del one["description"]
         return {key: older(entry) for key, entry in value.items() if key not in NEWER}
     return [older(one) for one in value] if isinstance(value, list) else value

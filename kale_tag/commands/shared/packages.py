@@ -153,7 +153,8 @@ def _with_environment(
         raise UserError(*found.errors)
     spec = copy.deepcopy(header.spec)
     for executor in spec["deploymentSpec"]["executors"].values():
-        if container := executor.get("container"):
+        container = executor.get("container", {})
+        if "command" in container:  # not what the backend does itself
             own = {one["name"]: one for one in container.get("env", ())}
             container["env"] = [*{**own, **given}.values()]
     comments = itertools.takewhile(
