@@ -105,12 +105,12 @@ def _accelerator(step: Step, found: DiagnosticCollector) -> dict[str, object]:
     """The devices of *step*: KFP takes one type; a count of 0 removes one of `steps_defaults`."""
     counts: dict[str, int] = {}
     for resource, text in step.settings.limits.items():
-        if quantity.is_device(resource):
+        if tags.is_device(resource):
             count = _measured(quantity.devices, text, resource, "limit", step, found)
             if count:
                 counts[resource] = int(count)
     for resource, text in step.settings.requests.items():
-        if quantity.is_device(resource):
+        if tags.is_device(resource):
             wanted = _measured(quantity.devices, text, resource, "request", step, found)
             if wanted is not None and wanted != counts.get(resource, 0):
                 found.error(
@@ -145,7 +145,7 @@ def _check_other(step: Step, found: DiagnosticCollector) -> None:
     settings = step.settings
     named = [*settings.limits, *(one for one in settings.requests if one not in settings.limits)]
     for resource in named:
-        if resource in _MEASURED or quantity.is_device(resource):
+        if resource in _MEASURED or tags.is_device(resource):
             continue
         if resource in {"ephemeral-storage", "storage"} or resource.startswith("hugepages-"):
             found.warning(
@@ -176,7 +176,7 @@ def _measured(  # noqa: PLR0913, PLR0917  what is measured, and what a message n
     try:
         return measure(text)
     except BadQuantityError as exc:
-        what = f"{side} of `{resource}`" if quantity.is_device(resource) else f"{resource} {side}"
+        what = f"{side} of `{resource}`" if tags.is_device(resource) else f"{resource} {side}"
         message = f"the {what} of step `{step.name}` cannot be used: {exc.message}"
         found.error("invalid-quantity", message, step.place("limit", resource), help=exc.remedy)
         return None

@@ -344,7 +344,7 @@ def _resources(step: Step) -> Iterator[str]:
                 fits = re.fullmatch(r"[0-9]+(?:[EPTGM]i?|Ki)?", text)
                 size = text if fits else f"{int(quantity.amount(text))}"
                 yield f"TASK.set_memory_{side}({size!r})"
-            elif side == "limit" and quantity.is_device(resource) and quantity.devices(text):
+            elif side == "limit" and tags.is_device(resource) and quantity.devices(text):
                 yield f"TASK.set_accelerator_type({resource!r})"
                 yield f"TASK.set_accelerator_limit({quantity.devices(text)})"
 

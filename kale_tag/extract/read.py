@@ -16,9 +16,6 @@ from kale_tag.spec import template
 
 SECOND = "it is there twice"
 
-ESSENTIAL = tuple(settings.initial({}, ""))
-"""Settings that a spec with `pipeline:` adds even where it does not name them."""
-
 
 @dataclass(frozen=True, slots=True)
 class BlockRole:
@@ -276,7 +273,7 @@ def read_settings(notebook: Notebook) -> tuple[Mapping[str, object] | None, tupl
         del found["experiment"]  # it follows
     elif "experiment" not in present and "experiment_name" in found:
         found["experiment"] = None
-    for key in ESSENTIAL:
+    for key in settings.PANEL:
         if key not in present and key != "experiment":
             found[key] = None
     if isinstance(defaults := found.get("steps_defaults"), list) and defaults:

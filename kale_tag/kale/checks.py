@@ -5,7 +5,7 @@ from dataclasses import replace
 
 from kale_tag.diagnostics import Diagnostic, Label, Source, count, listed, pasted, suggest
 from kale_tag.fields.yaml_tree import Path
-from kale_tag.kale import settings, tags
+from kale_tag.kale import names, settings, tags
 from kale_tag.kale.metadata import PATH_KEY, SETTINGS_KEY
 from kale_tag.kale.tags import Tag, corrected
 from kale_tag.kale.view import SHOWN, TaggedCell, TaggedNotebook, meant
@@ -576,6 +576,30 @@ def missing_setting(nb: TaggedNotebook) -> Iterator[Diagnostic]:
         )
 
 
+def panel_name(nb: TaggedNotebook) -> Iterator[Diagnostic]:
+    """A name of the experiment that the form of JupyterLab's panel does not take.
+
+    The panel reads `experiment`, if it is there. One with an id was chosen from a list.
+    """
+    experiment = nb.settings.get("experiment")
+    chosen = experiment if isinstance(experiment, dict) else {}
+    key = "experiment_name" if chosen.get("name") is None else "experiment"
+    name = chosen["name"] if key == "experiment" else nb.settings.get(key)
+    takes = names.EXPERIMENT_NAME.takes
+    is_new = chosen.get("id") in {None, "", "new"}
+    if not nb.has_kale_tags or not is_new or not isinstance(name, str) or takes(name):
+        return
+    what = f"refuses the experiment name `{name}`" if name else "needs a name for the experiment"
+    better = names.pipeline_name(name)
+    yield found(
+        "panel-name",
+        f"JupyterLab's panel {what}: its Compile button is off",
+        nb.places.metadata(None, (SETTINGS_KEY, key)),
+        help=f"`pipeline: {{experiment_name: {better if takes(better) else 'NAME'}}}` in a spec: "
+        f"the panel takes {names.EXPERIMENT_NAME.words}",
+    )
+
+
 def panel_loss(nb: TaggedNotebook) -> Iterator[Diagnostic]:
     """A `base_image` and `steps_defaults`, which do not survive JupyterLab's panel."""
     for key, (does, stays) in PANEL.items():
@@ -614,7 +638,7 @@ TAG_CHECKS = (
     code_after_reference,
 )
 
-SETTINGS_CHECKS = (wrong_settings, missing_setting, panel_loss)
+SETTINGS_CHECKS = (wrong_settings, missing_setting, panel_name, panel_loss)
 
 OF_A_PLAN = (ignored_tag, unknown_prev, later_prev, cycle, colon_lost)
 """The checks of what a spec adds to a notebook: its tags are valid, each by itself."""

@@ -43,6 +43,9 @@ PIPELINE_NAME = NameForm(
     "Kubeflow Pipelines",
 )
 
+# Kale 2.3's panel: `ExperimentInput` in labextension/src/components.
+EXPERIMENT_NAME = NameForm("experiment name", _LOWER_NAME, _LOWER_WORDS)
+
 # KFP: `PipelineVersion.Name` in backend/src/apiserver/model. Argo makes a template of a component.
 VERSION_NAME_LENGTH = 127
 COMPONENT_NAME_LENGTH = 128

@@ -85,11 +85,6 @@ def devices(text: str) -> int:
     return int(number)
 
 
-def is_device(resource: str) -> bool:
-    """Whether *resource* is an extended resource, such as `nvidia.com/gpu`."""
-    return "/" in resource
-
-
 def known_resource(word: str) -> str:
     """The resource that KFP can express and that *word* is probably a slip for, or ""."""
     if word.lower() in {"gpu", "gpus", "nvidia", "cuda"}:

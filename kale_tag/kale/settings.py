@@ -79,29 +79,46 @@ def with_experiment(settings: dict[str, object], old: Mapping[str, object]) -> d
         name, present = settings["experiment_name"], old.get("experiment")
         if name is None:
             return {**settings, "experiment": None}
-        if not (isinstance(present, dict) and present.get("name") == name):
-            return {**settings, "experiment": {"id": "new", "name": name}}
-    elif "experiment" in settings and "experiment_name" not in settings:
+        same = isinstance(present, dict) and present.get("name") == name
+        return {**settings, "experiment": present if same else {"id": "new", "name": name}}
+    if "experiment" in settings and "experiment_name" not in settings:
         experiment = settings["experiment"]
         name = experiment.get("name") if isinstance(experiment, dict) else None
         return {**settings, "experiment_name": name}
     return settings
 
 
-def initial(settings: Mapping[str, object], stem: str) -> dict[str, object]:
-    """The settings of a notebook that has none yet: *settings* and the five keys of Kale's panel.
+PANEL = (
+    "experiment",
+    "experiment_name",
+    "pipeline_description",
+    "pipeline_name",
+    "steps_defaults",
+)
+"""The settings that Kale's panel needs: with them it changes nothing when the notebook is opened
+and saved."""
 
-    With these the panel changes nothing when the notebook is opened and saved.
+
+def missing(settings: Mapping[str, object], stem: str) -> dict[str, object]:
+    """Those of the five settings of `PANEL` that *settings* lack, in that order.
+
+    An empty name is missing, since it turns the panel's Compile button off. The pipeline is named
+    after *stem*, the file name without its ending, and the experiment like the pipeline.
     """
-    name = settings.get("experiment_name", "")
-    return {
-        "experiment": {"id": "new", "name": name},
+    given = {key: value for key, value in settings.items() if value is not None}
+    experiment = given.get("experiment")
+    listed = experiment.get("name") if isinstance(experiment, Mapping) else None
+    pipeline = given.get("pipeline_name") or names.pipeline_name(stem)
+    name = given.get("experiment_name") or listed or pipeline
+    is_odd = not isinstance(experiment, Mapping | None)
+    needed = {
+        "experiment": experiment if listed or is_odd else {"id": "new", "name": name},
         "experiment_name": name,
-        "pipeline_description": "",
-        "pipeline_name": names.pipeline_name(stem),
-        "steps_defaults": [],
-        **settings,
+        "pipeline_description": given.get("pipeline_description", ""),
+        "pipeline_name": pipeline,
+        "steps_defaults": given.get("steps_defaults", []),
     }
+    return {key: value for key, value in needed.items() if given.get(key) != value}
 
 
 # The readers of values.

@@ -298,10 +298,22 @@ def renamed(text: str, names: Mapping[str, str]) -> str:
     return f"{kind}:{';'.join(names.get(name, name) for name in rest.split(';'))}"
 
 
+def is_device(resource: str) -> bool:
+    """Whether *resource* is an extended resource, such as `nvidia.com/gpu`."""
+    return "/" in resource
+
+
 def in_order(tags: Iterable[Tag]) -> list[Tag]:
-    """*tags* in the order in which Kale's panel writes them; those of one kind keep theirs."""
+    """*tags* in the order in which Kale's panel writes them; those of one kind keep theirs.
+
+    Limits of devices come before other limits, since the panel shows the first limit as the GPU.
+    """
     order = [*KINDS]
-    return sorted(tags, key=lambda tag: order.index(tag.kind))
+
+    def place(tag: Tag) -> tuple[int, bool]:
+        return order.index(tag.kind), tag.kind == "limit" and not is_device(tag.key)
+
+    return sorted(tags, key=place)
 
 
 def corrected(text: str, part: TagPart) -> str:

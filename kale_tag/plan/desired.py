@@ -381,10 +381,9 @@ def settings_changes(
     start = (present or {}) if upgraded is None else upgraded
     wanted = _filled_settings(notebook, target)
     wanted = settings.with_experiment(wanted, start)
-    # If a spec has removed the last key, the keys of the panel do not come back.
-    asks = present is None or any(value is not None for value in wanted.values())
-    if not start and target.pipeline is not None and asks:
-        wanted = settings.initial(wanted, target.variables["stem"])
+    if target.pipeline is not None:
+        completed = settings.missing(_merged(start, wanted), target.variables["stem"])
+        wanted = {**completed, **wanted}  # what the spec removes stays removed
     if diagnostics := [*_diagnostics(notebook, target.pipeline or {}, wanted)]:
         raise UserError(*diagnostics)
     new = _merged(start, wanted)

@@ -294,15 +294,14 @@ def _upgraded_settings(
 ) -> tuple[dict[str, object] | None, list[Loss]]:
     """The new settings for *old*, None where they stay, and what is lost.
 
-    Pipeline and experiment get names if the notebook has settings or *has_steps* of Kale 0.x; the
+    They are complete for Kale's panel if the notebook has settings or *has_steps* of Kale 0.x; the
     pipeline is named after *stem* where it has no name.
     """
     new = {key: value for key, value in old.items() if key not in OLD}
     losses = [*_image(old, new), *_snapshots(old), *_katib(new), *_marshalling(new), *_volumes(new)]
     if has_steps or old:
-        _add_names(new, stem)
-    if not old and new:
-        new = settings.initial(new, stem)
+        _correct_names(new, stem)
+        new.update(settings.missing(new, stem))
     return (None if new == dict(old) else new), losses
 
 
@@ -425,17 +424,12 @@ def _volume(old: Mapping[str, object]) -> dict[str, object]:
     return new
 
 
-def _add_names(new: dict[str, object], stem: str) -> None:
-    """Add the names of pipeline and experiment that Kale requires, as its panel makes them."""
-    name = new.get("pipeline_name")
-    if name is None or isinstance(name, str):
-        wanted = {"pipeline_name": name}
-        if name is None or any(settings.problems(wanted)):
-            better = names.pipeline_name(name or "") or names.pipeline_name(stem)
-            new["pipeline_name"] = better or "pipeline"
-    experiment = new.get("experiment")
-    other = experiment.get("name") if isinstance(experiment, dict) else None
-    if new.get("experiment_name") is None or (new["experiment_name"] == "" and other):
-        new["experiment_name"] = other if isinstance(other, str) and other else new["pipeline_name"]
-    if other is not None and new["experiment_name"] != other:
-        new.update(settings.with_experiment({"experiment_name": new["experiment_name"]}, new))
+def _correct_names(new: dict[str, object], stem: str) -> None:
+    """Give the pipeline a name that Kale takes, and the experiment one name instead of two."""
+    name = new.get("pipeline_name") or ""
+    if isinstance(name, str) and (not name or any(settings.problems({"pipeline_name": name}))):
+        better = names.pipeline_name(name) or names.pipeline_name(stem)
+        new["pipeline_name"] = better or "pipeline"
+    experiment = new.get("experiment_name")
+    if experiment and isinstance(new.get("experiment"), dict):
+        new.update(settings.with_experiment({"experiment_name": experiment}, new))
