@@ -171,6 +171,12 @@ def call_object(run: "Interpreter", callee: Obj, args: "Arguments", node: ast.AS
     return found | {made}
 
 
+def maker(one: Obj) -> str:
+    """The function or class of a library that made an object; "" if that is not known."""
+    known = {"array": "numpy.ndarray", "frame": "pandas.DataFrame", "tensor": "torch.Tensor"}
+    return known.get(one.kind) or (one.info if isinstance(one.info, str) else "")
+
+
 def _is_torch(run: "Interpreter") -> bool:
     return ("module", "torch") in run.heap.objects
 

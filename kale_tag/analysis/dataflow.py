@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from kale_tag.analysis import errors
+from kale_tag.analysis.carried_state import StateFlow
 from kale_tag.analysis.facts import Facts, read_facts
 from kale_tag.analysis.heap import EMPTY, Heap, Obj, Points, Sight
 from kale_tag.analysis.interpreter import BUILTINS, PROVIDED, Events, Interpreter
@@ -56,6 +57,8 @@ class Unit:
     together: list[set[str]] = field(default_factory=list)
     kept: set[str] = field(default_factory=set)  # variables that it must have at its end
     early: set[str] = field(default_factory=set)  # inputs that definitions of shared cells need
+    states: dict[str, list[str]] = field(default_factory=dict)  # that it passes on, by their kind
+    renewed: list[str] = field(default_factory=list)  # states that a shared cell sets once more
 
     @property
     def used(self) -> set[str]:
@@ -140,6 +143,10 @@ class Dataflow:
         self.check_shared()
         self.solve({})
         self.diagnostics += [self.conflicts[key] for key in sorted(self.conflicts)]
+        for flow in (self, *(unit.inner for unit in self.units if unit.inner is not None)):
+            states = StateFlow(flow)
+            states.carry()
+            self.diagnostics += states.lost()
 
     def run_in(self, run: Interpreter) -> None:
         """Run the cells of this notebook, alone or where another refers to it."""

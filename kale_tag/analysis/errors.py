@@ -1,10 +1,12 @@
 """Errors of the variables of a pipeline."""
 
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from kale_tag.analysis.model import Read, Spot
-from kale_tag.diagnostics import Diagnostic, error, warning
+from kale_tag.analysis.process_state import StateUse
+from kale_tag.diagnostics import Diagnostic, error, listed, warning
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,6 +85,36 @@ def missed_change(  # noqa: PLR0913, PLR0917  all that the message names
     if certain:
         return error("missed-change", message.format("changes"), at, also=also, help=remedy)
     return warning("possible-change", message.format("may change"), at, also=also, help=remedy)
+
+
+def lost_state(what: str, kind: str, step: str, use: StateUse, users: Sequence[str]) -> Diagnostic:
+    """Steps depend on a state of the process that *step* changes, and do not get it."""
+    many = users[1:]
+    spots = use.set_at or [spot for spot in [use.used_at] if spot is not None]
+    does = f"sets {what}" if use.set_at else f"draws from {what}"
+    lost = "which depend on it, run in processes of their own" if many else ""
+    lost = lost or "which depends on it, runs in a process of its own"
+    remedy = "put it into an `imports` cell, which runs at the start of every step"
+    if kind:
+        lost = f"{'do' if many else 'does'} not get it, so that what depends on it may differ"
+        remedy = f"add `prev: {step}`, or set it in each step that depends on it"
+    if kind == "random":
+        remedy = f"add `prev: {step}`, seed each step, or pass on a generator of your own"
+    who = f"step{'s' if many else ''} {listed(users)}"
+    message = f"step `{step}` {does}, and {who}{' ' if kind else ', '}{lost}"
+    labels = [spot.label() for spot in spots[:5]]
+    return warning("lost-state", message, labels[0], also=labels[1:], help=remedy)
+
+
+def late_state(what: str, spot: Spot, steps: Sequence[str]) -> Diagnostic:
+    """A shared cell sets a state below steps that set it, too, or depend on it."""
+    which = f"step{'s' if steps[1:] else ''} {listed(steps)} above it"
+    return warning(
+        "late-shared-cell",
+        f"this cell runs at the start of every step, so it sets {what} for {which}, too",
+        spot.label(),
+        help="move the cell up, or tag it as a part of a step",
+    )
 
 
 def deleted(name: str, step: str, read: Read, by: str, spot: Spot) -> Diagnostic:

@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from kale_tag.analysis import calls, library, texts
+from kale_tag.analysis import calls, library, process_state, texts
 from kale_tag.analysis.heap import (
     CONTAINERS,
     EMPTY,
@@ -26,6 +26,7 @@ from kale_tag.analysis.heap import (
 )
 from kale_tag.analysis.model import Certainty, Read, Spot
 from kale_tag.analysis.names import NOTHING, End, Flow, Names, Table, tables_of
+from kale_tag.analysis.process_state import Effect, StateUse
 from kale_tag.analysis.source import Parsed, run_line, too_deep
 from kale_tag.diagnostics import UserError
 
@@ -171,6 +172,7 @@ class Events:
     observed: set[Obj] = field(default_factory=set)
     places: dict[Obj, Spot] = field(default_factory=dict)
     handed: dict[Obj, Points] = field(default_factory=dict)
+    states: dict[str, StateUse] = field(default_factory=dict)  # of the process
 
     def note_use(self, name: str, read: Read) -> None:
         """The step uses *name*."""
@@ -187,8 +189,10 @@ class Events:
         self.binds.update(other.binds)
         self.add(other)
 
-    def add(self, other: "Events") -> None:
-        """All that another does, but for names."""
+    def add(self, other: "Events", most: Certainty = Certainty.SURE) -> None:
+        """All that another does, but for names; state of the process with that certainty."""
+        for state, use in other.states.items():
+            self.states.setdefault(state, StateUse()).add(use, most)
         for one, certainty in other.mutated.items():
             self.mutated[one] = max(certainty, self.mutated.get(one, Certainty.NONE))
         self.observed |= other.observed
@@ -240,6 +244,7 @@ class Interpreter:
         self.work = 0  # that calls in the cell made so far
         self.handing: list[tuple[Obj, Points]] | None = None  # what libraries may call
         self.definitions: dict[Obj, str] = {}  # functions and classes of shared cells
+        self.patched: dict[str, str] = {}  # attributes of modules that were assigned to, in full
         self.cell: Parsed | None = None
         self.node: ast.AST | None = None  # at the top of a cell: of what is done
         self.through = ""
@@ -441,6 +446,25 @@ class Interpreter:
 
     top_cell: Parsed | None = None
 
+    def touch(self, effects: Iterable[Effect], node: ast.AST) -> None:
+        """The code sets or uses state of the process."""
+        for effect in effects:
+            top = self.frame is None or self.node is None
+            spot = self.spot(node) if top else self.spot_of_node()
+            if self.unsure:
+                effect = effect._replace(certainty=min(effect.certainty, Certainty.MAY))  # noqa: PLW2901
+            self.events.states.setdefault(effect.state, StateUse()).note(effect, spot)
+
+    def touch_at(self, owner: Points, node: ast.AST, attr: str = "", key: object = None) -> None:
+        """An attribute of modules, or an item of one, is assigned to or deleted."""
+        for one in owner:
+            if one.kind in {"module", "path"} or one.info == "decimal.getcontext":
+                path = f"{one.info}.{attr}" if attr else str(one.info)
+                effect = process_state.assigned(path, key)
+                if effect.state == path:
+                    self.patched[path.rpartition(".")[2]] = path
+                self.touch([effect], node)
+
     def observe(self, objects: Iterable[Obj]) -> None:
         """The code looks at which objects these are."""
         for _, events in self.notebooks:
@@ -627,6 +651,7 @@ class Interpreter:
                 self._store_item(target, values, node)
             case ast.Attribute(value=inner, attr=attr):
                 owner = self.value(inner)
+                self.touch_at(owner, node, attr)
                 self.write(owner, attr, values)
                 if method := self.find(owner, "__setattr__"):
                     self.call_method(method, owner, Arguments([EMPTY, values]), node)
@@ -656,6 +681,7 @@ class Interpreter:
             self.write(owner, Slot.ANY, self.iterate(self.kinds(values, *CONTAINERS, "iter"), node))
             return
         key, keys = self.key(target.slice)
+        self.touch_at(owner, node, key=key)
         self.method(owner, "__setitem__", Arguments([keys, values]), node)
         self.write(owner, key, values, keys)
 
@@ -746,6 +772,9 @@ class Interpreter:
             return frozenset(views) | self.method(owner, "__getitem__", Arguments([EMPTY]), node)
         key, keys = self.key(node.slice)
         self.identity(self.kinds(keys, "instance", "function", "class", "sentinel"))
+        for one in owner:
+            if one.kind == "path":
+                self.touch(process_state.item(one.info, key), node)
         found: set[Obj] = set()
         fresh = _is_mask(node.slice)
         for one in owner:
@@ -1010,6 +1039,8 @@ class Interpreter:
     def attribute(self, owner: Points, attr: str, node: ast.AST, *, called: bool = False) -> Points:
         """What `owner.attr` may be, which is *called* at once or not."""
         found: set[Obj] = set()
+        if attr in self.patched:
+            self.touch([Effect(self.patched[attr], False, Certainty.MAY)], node)
         if called and len(owner) > 1:
             for kind in sorted({one.kind for one in owner} & OPAQUE):
                 found.add(calls.method_of(self, self.kinds(owner, kind), attr))
@@ -1017,6 +1048,8 @@ class Interpreter:
         for one in owner:
             if one.kind in {"module", "path"}:
                 path = f"{one.info}.{attr}"
+                if not called:
+                    self.touch(process_state.loaded(path), node)
                 crowded = self.heap.crowded
                 found.add(one if crowded else self.heap.at(("path", path), "path", path))
             elif attr == "__dict__":
@@ -1359,7 +1392,7 @@ class Interpreter:
             del self.active[function]
         self.context = saved
         for _, events in self.notebooks:
-            events.add(known.events)
+            events.add(known.events, Certainty.MAY)
         names, events = self.notebooks[-1]
         for name, read in known.events.uses.items():
             if name not in names.bound:
@@ -1469,14 +1502,21 @@ class Interpreter:
             case "path" | "module":
                 if callee.info in _EXITS and self.frame is None:
                     self.flow.dead = True
+                effects = process_state.called(callee.info, args.constants, args.flags)
+                self.touch(effects, node)
                 return calls.call_path(self, callee.info, args, node)
             case "method":
+                for path in sorted({calls.maker(one) for one in fields[Slot.OWNER]}):
+                    effects = process_state.method_called(path, callee.info, args.flags)
+                    self.touch(effects, node)
                 return calls.call_method(self, callee, args, node)
             case "partial":
                 return calls.call_partial(self, callee, args, node)
             case "instance" if method := self.find([callee], "__call__"):
                 return self.call_method(method, frozenset([callee]), args, node)
             case _:
+                effects = process_state.called(calls.maker(callee), (), args.flags)
+                self.touch(effects, node)
                 return calls.call_object(self, callee, args, node)
 
     # Statements
@@ -1586,7 +1626,9 @@ class Interpreter:
                     self.forget(name, target)
                 case ast.Subscript(value=inner, slice=key):
                     owner = self.value(inner)
-                    self.identity(self.value(key))
+                    constant, keys = self.key(key)
+                    self.touch_at(owner, node, key=constant)
+                    self.identity(keys)
                     self.shift(owner)
                     self.mutate(owner)
                     self.method(owner, "__delitem__", Arguments([EMPTY]), node)
@@ -1598,10 +1640,13 @@ class Interpreter:
     def _import(self, node: ast.Import) -> None:
         for one in node.names:
             path = one.name if one.asname else one.name.partition(".")[0]
+            self.touch(process_state.imported(path), node)
             made = self.heap.at(("module", path), "module", path)
             self.assign(one.asname or path, frozenset([made]), node)
 
     def _import_from(self, node: ast.ImportFrom) -> None:
+        if not node.level:
+            self.touch(process_state.imported(node.module or ""), node)
         for one in node.names:
             if one.name != "*":
                 path = f"{node.module or ''}.{one.name}"

@@ -1,198 +1,216 @@
-"""The state of a process: what code of a step sets, and which code depends on it.
+"""The state of a process: what code sets of it, and what code depends on it.
 
-Seeds, environment variables, the working directory, options of modules. Each is known by the name
-of what is set, such as `numpy.random` or `os.environ[HOME]`; `process_state.toml` lists them.
+Generators of random numbers, environment variables, options of modules. Each state has the name of
+the module that holds it, an environment variable that of `os.environ[HOME]`, and what else is
+assigned to in a module its own. `process_state.toml` lists them.
 """
 
-import ast
 import functools
-from collections.abc import Iterable, Iterator, Mapping
-from typing import Any
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, NamedTuple
 
 from kale_tag.analysis import library
 from kale_tag.analysis.distributions import standard_modules
-from kale_tag.analysis.facts import dotted, roots
-from kale_tag.analysis.library import tables
+from kale_tag.analysis.library import Table
+from kale_tag.analysis.model import Certainty, Spot
+
+KINDS = ("environment", "options", "random")
+"""The kinds of state that later steps get, each in a file of its own."""
+
+_ENVIRONMENT = "os.environ"
 
 
-def _tables() -> Mapping[str, Any]:
-    return tables("process_state")
+class Effect(NamedTuple):
+    """Code sets a state, or uses it: does what the state makes a difference to."""
+
+    state: str
+    sets: bool
+    certainty: Certainty
 
 
-@functools.cache
-def _setters() -> Mapping[str, str]:
-    """The functions that set a state, and its name."""
-    states = _tables()["states"]
-    return {path: name for name, state in states.items() for path in state["setters"]}
+@dataclass(slots=True)
+class StateUse:
+    """What a step does with one state. *uses* is of what was there before the step has set it."""
+
+    sets: Certainty = Certainty.NONE
+    uses: Certainty = Certainty.NONE
+    set_at: list[Spot] = field(default_factory=list)
+    used_at: Spot | None = None
+
+    def note(self, effect: Effect, spot: Spot | None) -> None:
+        """The code below sets or uses it."""
+        if effect.sets:
+            self.sets = max(self.sets, effect.certainty)
+            if spot is not None and spot not in self.set_at:
+                self.set_at.append(spot)
+        elif self.sets is not Certainty.SURE and effect.certainty > self.uses:
+            self.uses = effect.certainty
+            self.used_at = spot
+
+    def add(self, below: "StateUse", most: Certainty = Certainty.SURE) -> None:
+        """What code below does with it, which runs with no more than that certainty."""
+        if self.sets is not Certainty.SURE and below.uses > self.uses:
+            self.uses, self.used_at = min(below.uses, most), below.used_at
+        self.sets = max(self.sets, min(below.sets, most))
+        self.set_at += [one for one in below.set_at if one not in self.set_at]
+
+
+def kind_of(state: str) -> str:
+    """The kind in whose file later steps get *state*; "" if it stays in its step."""
+    if state.startswith(f"{_ENVIRONMENT}["):
+        return "environment"
+    return str(_tables()["states"].get(state, {}).get("kind", ""))
 
 
 def in_words(state: str) -> str:
     """What is set, for a message."""
-    if state.startswith("os.environ["):
+    if state.startswith(f"{_ENVIRONMENT}["):
         return f"the environment variable `{state[11:-1]}`"
     return str(_tables()["states"].get(state, {"words": f"`{state}`"})["words"])
 
 
-def settings(node: ast.AST, modules: Mapping[str, str]) -> Iterator[str]:
-    """What of the process *node* sets."""
-    match node:
-        case ast.Call(func=func, args=args):
-            path = dotted(func, modules)
-            if path in _setters():
-                yield _setters()[path]
-            elif path in {"os.environ.setdefault", "os.putenv"}:
-                yield from (f"os.environ[{name}]" for name in _texts(args[:1]))
-            elif path.startswith("get_ipython") or path == "":
-                yield from _by_magic(node)
-        case ast.Assign(targets=targets):
-            for target in targets:
-                yield from _assigned(target, modules)
-        case ast.AugAssign(target=target):
-            yield from _assigned(target, modules)
+def called(path: str, texts: Sequence[object], keywords: Mapping[str, object]) -> list[Effect]:
+    """What a call of the function or class *path* does, by its constant arguments."""
+    if path.startswith((_ENVIRONMENT, "os.getenv", "os.unsetenv")):
+        return [*_of_environment(path.rpartition(".")[2], texts, keywords)]
+    found = [Effect(state, True, Certainty.SURE) for state in _by_word("sets").get(path, ())]
+    if found:
+        return found
+    return [*_uses(path, keywords), *_guesses(path), *_of_files(path, texts)]
+
+
+def method_called(path: str, name: str, keywords: Mapping[str, object]) -> list[Effect]:
+    """The same for the method *name* of an object that *path* made; "" if that is not known."""
+    if path == "logging.getLogger" and name in {"addHandler", "setLevel"}:
+        state = "logging" if name == "setLevel" else "handlers"
+        return [Effect(state, True, Certainty.SURE)]
+    if name == "sample" and path.startswith("pandas.") and "random_state" not in keywords:
+        return [Effect("numpy.random", False, Certainty.SURE)]
+    options = (one for one in _uses(path, keywords) if kind_of(one.state) == "options")
+    return [*options, *_guesses(path)]
+
+
+@functools.cache
+def loaded(path: str) -> list[Effect]:
+    """What is done with a function of a library that may be called somewhere."""
+    return [Effect(state, False, Certainty.MAY) for state, _, _ in _uses(path, ())]
+
+
+def item(path: str, key: object) -> list[Effect]:
+    """What reading the item *key* of *path* depends on."""
+    return [*_reads(key)] if path == _ENVIRONMENT else []
+
+
+def magic(name: str, line: str) -> list[Effect]:
+    """`%env A=b`, `%set_env A b` and `%cd folder`."""
+    words = line.replace("=", " ").split()
+    if name == "cd":
+        return [Effect("cwd", True, Certainty.SURE)]
+    if name in {"env", "set_env"} and len(words) > 1:
+        return [Effect(_variable(words[0]), True, Certainty.SURE)]
+    return []
+
+
+def assigned(path: str, key: object = None) -> Effect:
+    """What an assignment to *path*, or to its item *key*, sets."""
+    if path == _ENVIRONMENT:
+        return Effect(_variable(key), True, Certainty.SURE)
+    for state, table in _table("assigned").items():
+        if path in table:
+            return Effect(state, True, Certainty.SURE)
+    if path.startswith("decimal.getcontext"):
+        return Effect("decimal", True, Certainty.SURE)
+    return Effect(path, True, Certainty.SURE)
+
+
+def imported(module: str) -> list[Effect]:
+    """What an import depends on: of what does not come with Python, on `sys.path`."""
+    known = module.partition(".")[0] in standard_modules()
+    return [] if known else [Effect("sys.path", False, Certainty.SURE)]
+
+
+def _uses(path: str, keywords: Collection[str]) -> Iterator[Effect]:
+    last = path.rpartition(".")[2]
+    for state, table in _table("uses").items():
+        seeded = path.startswith(f"{state}.") and last in _words("seeded")
+        if path in table and not seeded and path not in _by_word("sets"):
+            yield Effect(state, False, Certainty.SURE)
+    drawn = path.startswith("sklearn.") and last in _words("drawing")
+    if drawn and "random_state" not in keywords:
+        yield Effect("numpy.random", False, Certainty.SURE)
+
+
+def _guesses(path: str) -> Iterator[Effect]:
+    """A library that is not known may draw random numbers."""
+    root = path.partition(".")[0]
+    if "." in path and root not in _words("quiet") and root not in standard_modules():
+        for state in _states_of("random"):
+            yield Effect(state, False, Certainty.GUESS)
+
+
+def _of_environment(
+    name: str, texts: Sequence[object], keywords: Mapping[str, object]
+) -> Iterator[Effect]:
+    first = texts[0] if texts else None
+    match name:
+        case "get" | "getenv":
+            yield from _reads(first)
+        case "pop" | "setdefault":
+            yield from _reads(first)
+            yield Effect(_variable(first), True, Certainty.SURE)
+        case "update":
+            for key in keywords:
+                yield Effect(_variable(key), True, Certainty.SURE)
+            if texts:
+                yield Effect(_ENVIRONMENT, True, Certainty.SURE)
         case _:
             pass
 
 
-def _by_magic(node: ast.Call) -> Iterator[str]:
-    """`%env A=b`, `%set_env A b` and `%cd folder`."""
-    if not (isinstance(node.func, ast.Attribute) and node.func.attr == "run_line_magic"):
-        return
-    name, *rest = _texts(node.args) or [""]
-    given = (rest[0] if rest else "").replace("=", " ").split()
-    if name == "cd":
-        yield "cwd"
-    elif name in {"env", "set_env"} and len(given) > 1:
-        yield f"os.environ[{given[0]}]"
+def _of_files(path: str, texts: Sequence[object]) -> Iterator[Effect]:
+    first = texts[0] if texts else None
+    if path == "open" and isinstance(first, str) and first and not first.startswith(("/", "~")):
+        yield Effect("cwd", False, Certainty.SURE)
 
 
-def _assigned(target: ast.expr, modules: Mapping[str, str]) -> Iterator[str]:
-    """`os.environ["A"] = ...`, `plt.rcParams[...] = ...`, `module.name = ...`."""
-    holder = target
-    while isinstance(holder, ast.Subscript):
-        holder = holder.value
-    path = dotted(holder, modules)
-    if path == "decimal.getcontext" or _is_context(target, modules):
-        yield "decimal"
-    elif (
-        "." not in path
-        or not isinstance(holder, ast.Attribute)
-        or next(roots(holder), "") not in modules
-    ):
-        return
-    elif path == "os.environ":
-        if isinstance(target, ast.Subscript):
-            yield from (f"os.environ[{name}]" for name in _texts([target.slice]))
-    elif path.startswith("pandas.options"):
-        yield "pandas"
-    elif path.endswith(".rcParams"):
-        yield "matplotlib"
-    else:
-        yield path
+def _reads(key: object) -> Iterator[Effect]:
+    """A variable of the environment is read, which an unknown one that is set may be."""
+    for state in {_variable(key), _ENVIRONMENT}:
+        yield Effect(state, False, Certainty.SURE)
 
 
-def _is_context(target: ast.expr, modules: Mapping[str, str]) -> bool:
-    """`decimal.getcontext().prec = 5`."""
-    match target:
-        case ast.Attribute(value=ast.Call(func=func)):
-            return dotted(func, modules) == "decimal.getcontext"
-        case _:
-            return False
+def _variable(key: object) -> str:
+    return f"{_ENVIRONMENT}[{key}]" if isinstance(key, str) else _ENVIRONMENT
 
 
-def depends(state: str, nodes: Iterable[ast.AST], modules: Mapping[str, str]) -> ast.AST | None:
-    """The first of *nodes* that does what *state* makes a difference to."""
-    return next((node for node in nodes if _depends(state, node, modules)), None)
+def _tables() -> Mapping[str, Any]:
+    return library.tables("process_state")
 
 
-def _depends(state: str, node: ast.AST, modules: Mapping[str, str]) -> bool:
-    if state.startswith("os.environ["):
-        return _reads_environment(state[11:-1], node, modules)
-    if state == "sys.path":
-        return _imports_more(node) or _path_of(node, modules) == state
-    if state in {"decimal", "pandas"}:
-        return isinstance(node, ast.Name) and _module(node, modules) == state
-    if state == "matplotlib":
-        draws = isinstance(node, ast.Attribute) and (
-            library.method("plots", node.attr) or library.method("axes", node.attr)
-        )
-        named = isinstance(node, ast.Name) and _module(node, modules) in {state, "seaborn"}
-        return draws or named
-    if state not in _tables()["states"]:
-        return _path_of(node, modules) == state
-    return isinstance(node, ast.Call) and _draws(state, node, modules)
+@functools.cache
+def _words(name: str) -> frozenset[str]:
+    return library.words(_tables()[name])
 
 
-def _draws(state: str, node: ast.Call, modules: Mapping[str, str]) -> bool:
-    path = dotted(node.func, modules)
-    last = path.rpartition(".")[2]
-    given = {one.arg for one in node.keywords}
-    match state:
-        case "random":
-            return path.startswith("random.") and last not in _tables()["seeded"]
-        case "numpy.random" if path.startswith("numpy.random."):
-            return last not in _tables()["seeded"]
-        case "numpy.random":
-            sampled = isinstance(node.func, ast.Attribute) and node.func.attr == "sample"
-            frames = "pandas" in modules.values() and not path.startswith("random.")
-            drawn = path.startswith("sklearn.") and last in _tables()["drawing"]
-            return (drawn or (sampled and frames)) and "random_state" not in given
-        case "torch":
-            layers = path.startswith("torch.nn.") and last[:1].isupper()
-            shuffled = path == "torch.utils.data.DataLoader" and "shuffle" in given
-            return layers or shuffled or path.startswith(("torch.rand", "torch.normal"))
-        case "tensorflow":
-            ours = path.startswith(("tensorflow.", "keras.")) and not last.endswith("_seed")
-            return ours and (".random." in path or ".layers." in path)
-        case _:
-            return path in _tables()["relative"] or (path == "open" and _is_relative(node.args[:1]))
+@functools.cache
+def _table(key: str) -> Mapping[str, Table]:
+    """The functions of one key, by state."""
+    states = _tables()["states"].items()
+    return {name: Table(state[key]) for name, state in states if key in state}
 
 
-def _reads_environment(name: str, node: ast.AST, modules: Mapping[str, str]) -> bool:
-    match node:
-        case ast.Call(func=func, args=args):
-            reads = dotted(func, modules) in {"os.getenv", "os.environ.get", "os.environ.pop"}
-            shell = isinstance(func, ast.Attribute) and func.attr in {"system", "getoutput"}
-            texts = _texts(args)
-            return (reads and name in texts[:1]) or (shell and any(f"${name}" in x for x in texts))
-        case ast.Subscript(value=holder, slice=key, ctx=ast.Load()):
-            return dotted(holder, modules) == "os.environ" and name in _texts([key])
-        case ast.Name():
-            readers = [
-                users for start, users in _tables()["read_by"].items() if name.startswith(start)
-            ]
-            readers = [] if name.startswith("TF_CPP_") else readers  # what TensorFlow prints
-            return any(_module(node, modules) in users for users in readers)
-        case _:
-            return False
+@functools.cache
+def _by_word(key: str) -> Mapping[str, list[str]]:
+    """The states of each function of one key."""
+    found: dict[str, list[str]] = {}
+    for state, table in _table(key).items():
+        for word in table.words:
+            found.setdefault(word, []).append(state)
+    return found
 
 
-def _imports_more(node: ast.AST) -> bool:
-    """Whether it imports what does not come with Python."""
-    match node:
-        case ast.Import(names=names):
-            roots = {one.name.partition(".")[0] for one in names}
-        case ast.ImportFrom(module=str(module), level=0):
-            roots = {module.partition(".")[0]}
-        case _:
-            return False
-    return not roots <= standard_modules()
-
-
-def _module(node: ast.Name, modules: Mapping[str, str]) -> str:
-    """The package that a name was imported from."""
-    return modules.get(node.id, "").partition(".")[0]
-
-
-def _path_of(node: ast.AST, modules: Mapping[str, str]) -> str:
-    loaded = isinstance(node, ast.Attribute) and isinstance(node.ctx, ast.Load)
-    return dotted(node, modules) if loaded and isinstance(node, ast.Attribute) else ""
-
-
-def _texts(nodes: Iterable[ast.expr]) -> list[str]:
-    return [
-        one.value for one in nodes if isinstance(one, ast.Constant) and isinstance(one.value, str)
-    ]
-
-
-def _is_relative(nodes: Iterable[ast.expr]) -> bool:
-    return any(text and not text.startswith(("/", "~")) for text in _texts(nodes))
+@functools.cache
+def _states_of(kind: str) -> tuple[str, ...]:
+    states = _tables()["states"].items()
+    return tuple(name for name, state in states if state.get("kind") == kind)

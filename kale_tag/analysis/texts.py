@@ -9,6 +9,7 @@ import string
 from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING
 
+from kale_tag.analysis import process_state
 from kale_tag.analysis.heap import EMPTY, Points
 from kale_tag.analysis.ipython import CODE_MAGICS
 from kale_tag.analysis.library import words
@@ -162,6 +163,7 @@ def _ipython(run: "Interpreter", node: ast.Call, method: str) -> Points:
     words = [text for text in texts if isinstance(text, str)]
     if method in {"run_line_magic", "begin_cell_magic"} and words[:1]:
         name, code = words[0], "".join(words[1:2])
+        run.touch(process_state.magic(name, code), node)
         if name in CODE_MAGICS:
             run.guards += 1
             run.code_in_text(_OPTIONS.sub("", code, count=1), node)

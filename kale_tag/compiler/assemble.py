@@ -8,6 +8,7 @@ from kale_tag.analysis.dataflow import Dataflow, Unit
 from kale_tag.analysis.distributions import modules
 from kale_tag.analysis.local_modules import code_of, installed, written_modules
 from kale_tag.analysis.model import Import
+from kale_tag.analysis.process_state import in_words
 from kale_tag.analysis.slices import (
     Part,
     Provenance,
@@ -25,6 +26,7 @@ from kale_tag.compiler.settings import raise_diagnostics, step_settings
 from kale_tag.diagnostics import Diagnostic, warning
 from kale_tag.kale.metadata import SETTINGS_KEY
 from kale_tag.kale.pipeline import (
+    STATE,
     ArtifactType,
     Code,
     Parameter,
@@ -73,6 +75,7 @@ class PipelineBuilder:
         self.own = {name: one for name, one in own.items() if name not in modules()}
         self.own |= options.distributions
         self.units = {unit.name: unit for unit in flow.units}
+        self.set_by_spec = self._set_by_spec()
         self.position = {name: number for number, name in enumerate(order)}
         self.before: dict[str, set[str]] = {name: set() for name in order}
         for before, after in draft.edges:
@@ -126,7 +129,7 @@ class PipelineBuilder:
             caching=settings.caching,
             ttl=self.options.ttl,
             pip_index_urls=self.options.pip_index_urls,
-            warnings=(*settings.warnings, *diagnostics, *self._unkept()),
+            warnings=(*settings.warnings, *diagnostics, *self._unkept(), *self._kept_states()),
         )
 
     def _import_diagnostics(self) -> Iterator[Diagnostic]:
@@ -185,6 +188,8 @@ class PipelineBuilder:
             parameters=self._parameters(unit),
             together=tuple(sorted(tuple(sorted(names)) for names in unit.together)),
             metrics=tuple(unit.metrics),
+            states=self._states(unit),
+            renewed=tuple(unit.renewed),
             packages=self.packages(unit),
             settings=self._settings(unit.name),
             label=draft.tagged.step(draft.tagged.starts[unit.name]),
@@ -221,6 +226,37 @@ class PipelineBuilder:
                 return known
         lower = name.lower()
         return next((type_ for word, type_ in ARTIFACTS if word in lower), "Artifact")
+
+    def _states(self, unit: Unit) -> dict[str, tuple[str, ...]]:
+        """The states that a step passes on, but for variables that the spec sets."""
+        return {
+            STATE + kind: tuple(one for one in states if one not in self.set_by_spec)
+            for kind, states in sorted(unit.states.items())
+        }
+
+    def _set_by_spec(self) -> set[str]:
+        """The environment variables, as states, that some step gets from the spec or a secret."""
+        found = {volume.env for volume in self.draft.settings.volumes}
+        for name, unit in self.units.items():
+            if unit.inner is None:
+                settings = self._settings(name)
+                found |= {*settings.env, *(one.env for one in settings.secrets)}
+                found |= settings.pod_options.config_maps.keys()
+        return {f"os.environ[{name}]" for name in found}
+
+    def _kept_states(self) -> Iterator[Diagnostic]:
+        """Environment variables that a step sets, and which the spec sets for some step."""
+        for unit in self.units.values():
+            for state in sorted(set().union(*unit.states.values()) & self.set_by_spec):
+                use = unit.events.states.get(state)
+                if use is not None and use.set_at:
+                    yield warning(
+                        "lost-state",
+                        f"step `{unit.name}` sets {in_words(state)}, which later steps do not get, "
+                        "since the spec or a secret sets it for some step",
+                        use.set_at[0].label(),
+                        help="take another name",
+                    )
 
     def _parameters(self, unit: Unit) -> tuple[str, ...]:
         return tuple(name for name in self.flow.parameters if name in unit.parameters)

@@ -42,7 +42,7 @@ from kale_tag.compiler.step_command import Runtime, pack
 from kale_tag.compiler.versions import check_versions
 from kale_tag.diagnostics import Diagnostic, DiagnosticCollector, UserError
 from kale_tag.kale.checks import why_reserved
-from kale_tag.kale.pipeline import ArtifactType, Code, Parameter, Pipeline, Step, SubPipeline
+from kale_tag.kale.pipeline import STATE, ArtifactType, Code, Parameter, Pipeline, Step, SubPipeline
 
 SCHEMA_VERSION = "2.1.0"
 SDK_VERSION = "kale-tag"
@@ -401,12 +401,24 @@ def step_spec(step: Step, names: NameTable, counts: Sequence[object]) -> dict[st
         "in_names": {
             name: other for name, other in taken.items() if other != renamed.get(name, name)
         },
-        "in": list(step.ins),
-        "out": list(step.outs),
+        "in": [name for name in step.ins if not name.startswith(STATE)],
+        "out": [name for name in step.outs if not name.startswith(STATE)],
+        "states": _states(step),
         "together": step.together,
         "metrics": {name: name for name in step.metrics},
         "metrics_artifact": own.metrics,
         "report": own.report,
+    }
+    return {key: value for key, value in spec.items() if value}
+
+
+def _states(step: Step) -> dict[str, object]:
+    """The state of the process that *step* takes and passes on, as the runtime is told."""
+    spec: dict[str, object] = {
+        "in": [name for name in step.ins if name.startswith(STATE)],
+        "out": step.states,
+        "renewed": step.renewed,
+        "secrets": [secret.env for secret in step.settings.secrets if step.states],
     }
     return {key: value for key, value in spec.items() if value}
 

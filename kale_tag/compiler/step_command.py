@@ -37,6 +37,7 @@ PARTS = (
     "together",
     "tables",
     "libraries",
+    "states",
     "metrics",
     "parameters",
     "loop",
@@ -159,7 +160,7 @@ class Runtime:
 
     def for_step(self, cells: str, spec: Mapping[str, object]) -> str:
         """The program for a step of CELLS and SPEC."""
-        values = "in" in spec or "out" in spec
+        values = "in" in spec or "out" in spec or "states" in spec
         magics = "get_ipython" in cells
         needed = {
             "artifacts": values or "metrics" in spec or "report" in spec,
@@ -167,6 +168,7 @@ class Runtime:
             "together": "together" in spec or ("out" in spec and "tables" in self.parts),
             "tables": values,
             "libraries": values,
+            "states": "states" in spec,
             "metrics": "metrics" in spec,
             "parameters": "params" in spec,
             "loop": "await" in cells or "async" in cells,

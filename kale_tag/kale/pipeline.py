@@ -10,6 +10,9 @@ ParameterType = Literal["int", "float", "str", "bool", "list", "dict"]
 ArtifactType = Literal["Dataset", "Model", "Metrics", "HTML", "Artifact"]
 CodeKind = Literal["imports", "functions", "step"]
 
+STATE = "state:"
+"""What the names of hidden variables begin with, each of a kind of state of the process."""
+
 
 @dataclass(frozen=True, slots=True)
 class Code:
@@ -93,6 +96,10 @@ class Step:
     parameters: tuple[str, ...] = ()  # those that it uses
     together: tuple[tuple[str, ...], ...] = ()  # groups of outputs that may share an object
     metrics: tuple[str, ...] = ()  # variables whose values it reports
+    # States that it passes on, by the name of the output; and those that stay as shared cells set
+    # them, whatever it takes.
+    states: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    renewed: tuple[str, ...] = ()
     packages: tuple[str, ...] = ()  # requirements for pip
     settings: StepSettings = StepSettings()
     label: Label | None = None

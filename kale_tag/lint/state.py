@@ -1,14 +1,12 @@
-"""Lints of state that no variable holds: of the process, and of what shared cells make."""
+"""Lints of what shared cells make, which each step has for itself."""
 
 import ast
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 
-from kale_tag.analysis.dataflow import Unit
 from kale_tag.analysis.facts import dotted
 from kale_tag.analysis.heap import Obj
 from kale_tag.analysis.library import words
-from kale_tag.analysis.process_state import depends, in_words, settings
-from kale_tag.diagnostics import Diagnostic, Label, listed
+from kale_tag.diagnostics import Diagnostic, listed
 from kale_tag.lint.context import Compilation, CompiledNotebook
 from kale_tag.rules.registry import found
 
@@ -18,71 +16,6 @@ FRESH = words(
     " time.time_ns uuid.uuid1 uuid.uuid4"
 )
 """What gives another value each time, as do all of `random` and `secrets`."""
-
-
-def lost_state(compilation: Compilation) -> Iterator[Diagnostic]:
-    """A step that sets what is not a variable, and that another step depends on."""
-    for part in compilation.parts:
-        modules = part.flow.modules
-        shared = {
-            state
-            for cell in part.draft.shared
-            for node in part.nodes(cell)
-            for state in settings(node, modules)
-        }
-        every = {unit.name: _Set(part, unit) for unit in part.units}
-        for name, own in every.items():
-            for state, labels in own.places.items():
-                users = [
-                    other
-                    for other, one in every.items()
-                    if other != name and state not in one.places and own.is_above(one, state)
-                ]
-                if users and state not in shared:
-                    yield found(
-                        "lost-state",
-                        f"step `{name}` sets {in_words(state)}, and {_lost(users)}",
-                        labels[0],
-                        also=labels[1:5],
-                        help="put it into an `imports` cell, which runs at the start of every step",
-                    )
-
-
-def _lost(users: Sequence[str]) -> str:
-    if len(users) > 1:
-        return f"steps {listed(users)}, which depend on it, run in processes of their own"
-    return f"step `{users[0]}`, which depends on it, runs in a process of its own"
-
-
-class _Set:
-    """What a step sets of the state of its process, where, and what it does itself."""
-
-    def __init__(self, part: CompiledNotebook, unit: Unit) -> None:
-        """Look at the cells of the step, and at the shared functions that it may run."""
-        self.part = part
-        self.cells = part.draft.cells[unit.name]
-        self.places: dict[str, list[Label]] = {}
-        self.first: dict[str, int] = {}
-        for cell in self.cells:
-            for node in part.nodes(cell):
-                for state in settings(node, part.flow.modules):
-                    self.places.setdefault(state, []).append(cell.place(node))
-                    self.first.setdefault(state, cell.code.cell)
-        self.functions = [
-            node
-            for cell in part.draft.shared
-            for node in cell.tree.body
-            if isinstance(node, (ast.FunctionDef, ast.ClassDef)) and node.name in unit.used
-        ]
-
-    def is_above(self, other: "_Set", state: str) -> bool:
-        """Whether *other* depends, in a cell below, on what this step sets."""
-        modules = self.part.flow.modules
-        below = [cell for cell in other.cells if cell.code.cell > self.first[state]]
-        nodes = [node for cell in below for node in self.part.nodes(cell)]
-        if below:
-            nodes += [node for one in other.functions for node in ast.walk(one)]
-        return depends(state, nodes, modules) is not None
 
 
 def shared_state(compilation: Compilation) -> Iterator[Diagnostic]:
@@ -148,4 +81,4 @@ def _state(definition: Obj) -> set[Obj]:
     return {definition, *definition.contents}
 
 
-LINTS = (lost_state, shared_state)
+LINTS = (shared_state,)

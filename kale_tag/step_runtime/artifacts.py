@@ -21,6 +21,7 @@ def in_words(error):
 
 def hand_on():
     """Save the outputs and metrics, all that can be saved."""
+    states = keep_states() if "states" in SPEC else {}
     errors, todo = [], [(save, name) for name in SPEC.get("out", ())]
     for give, name in [*todo, *((measure, name) for name in SPEC.get("metrics", ()))]:
         try:
@@ -29,6 +30,8 @@ def hand_on():
             errors += error.args
     if errors:
         raise StepError(*errors)
+    if states:
+        save_states(states)
     if "save_together" in globals():
         save_together(SPEC.get("together", ()))
 

@@ -57,6 +57,8 @@ def run_cells():
     for kind, cell, count in [*SPEC["cells"], ("step", "", 0)]:
         if kind == "step" and not SHARED:
             SHARED.update(NS)
+            if "states" in SPEC:
+                take_states()
             for name in SPEC.get("in", ()):
                 take(name)
         source = "\n".join(lines[1 : count + 1])
@@ -160,7 +162,7 @@ if __name__ == "__main__":
         SPEC, CELLS = SPEC.replace(MARK, SIGN), CELLS.replace(MARK, SIGN)
     SPEC, GIVEN = json.loads(SPEC), json.loads(GIVEN)
     INPUTS, OUTPUTS = GIVEN.get("inputs", {}), GIVEN["outputs"]
-    WRITES = SPEC.keys() & {"out", "metrics", "report"}
+    WRITES = SPEC.keys() & {"out", "states", "metrics", "report"}
     FLAGS, SHARED, ENDS = ast.PyCF_ALLOW_TOP_LEVEL_AWAIT, {}, []
     PID, CODE, OWN = os.getpid(), 1, sys.modules["__main__"]
     for STREAM in (sys.stdout, sys.stderr):

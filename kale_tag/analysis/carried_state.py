@@ -1,0 +1,153 @@
+"""Which step gives later steps the state of its process: as hidden variables, one a kind.
+
+A step takes a kind from the last step above it that sets a state of that kind, or draws from a
+seeded generator, and that ends before it starts. Where nothing is set, nothing is carried.
+"""
+
+import ast
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
+
+from kale_tag.analysis import errors
+from kale_tag.analysis.model import Certainty, Spot
+from kale_tag.analysis.process_state import KINDS, StateUse, in_words, kind_of
+from kale_tag.diagnostics import Diagnostic
+from kale_tag.kale.pipeline import STATE
+
+if TYPE_CHECKING:
+    from kale_tag.analysis.dataflow import Dataflow, Unit
+
+_NOTHING = StateUse()
+_DOES = (
+    ast.Call, ast.BinOp, ast.UnaryOp, ast.Compare, ast.Subscript, ast.JoinedStr, ast.AugAssign,
+    ast.Expr, ast.With, ast.For, ast.ClassDef,
+)  # fmt: skip
+
+
+class StateFlow:
+    """The state of the process of one notebook."""
+
+    def __init__(self, flow: "Dataflow") -> None:
+        """Find what each step sets and has, without yet carrying anything."""
+        self.units = flow.units
+        self.shared: set[str] = set()
+        self.late: dict[str, int] = {}  # by state the first step below the last cell that sets it
+        self.cells: dict[str, Spot] = {}  # where these cells set it
+        starts = [(unit.cells[0].code.cell, n) for n, unit in enumerate(flow.units) if unit.cells]
+        for cell, events in zip(flow.shared, flow.by_cell, strict=True):
+            made = {state for state, use in events.states.items() if use.sets}
+            self.shared |= made
+            below = [number for at, number in starts if at > cell.code.cell]
+            first = min(below, default=len(self.units))
+            if first > 0:
+                self.late.update(dict.fromkeys(made, first))
+                self.cells |= {state: events.states[state].set_at[0] for state in made}
+        self.first: dict[str, int] = {}  # by state the first step that sets it
+        self.made: list[set[str]] = [
+            {state for state, use in unit.events.states.items() if use.sets and not unit.inner}
+            for unit in self.units
+        ]
+        setters = [number for number, made in enumerate(self.made) if made]
+        for number in reversed(setters):
+            self.first.update(dict.fromkeys(self.made[number], number))
+        self.above = [
+            self.shared.union(*(self.made[one] for one in setters if unit.before >> one & 1))
+            for unit in self.units
+        ]
+
+    def use(self, number: int, state: str) -> StateUse:
+        """What a unit does with a state."""
+        unit = self.units[number]
+        return _NOTHING if unit.inner else unit.events.states.get(state, _NOTHING)
+
+    def has(self, number: int, kind: str) -> set[str]:
+        """The states of a kind that are set where the unit ends."""
+        return {one for one in self.above[number] | self.made[number] if kind_of(one) == kind}
+
+    def changes(self, number: int, state: str, least: Certainty) -> bool:
+        """Whether the unit sets a state, or draws from a generator."""
+        use = self.use(number, state)
+        return use.sets >= least or (kind_of(state) == "random" and use.uses >= least)
+
+    def carry(self) -> None:
+        """Let each step take what it needs from its producer, and those what they pass on."""
+        wanted: set[tuple[int, str]] = set()
+        for number in reversed(range(len(self.units))):
+            unit = self.units[number]
+            for kind in KINDS:
+                producer = self.producer(number, kind)
+                if unit.inner or producer is None:
+                    continue
+                held = self.has(producer, kind)
+                taken = {one for one in held if not self._renewed(number, one, producer)}
+                rest = {one for one in taken if self.use(number, one).sets is not Certainty.SURE}
+                passes = (number, kind) in wanted and rest
+                if taken and (passes or self._needs(number, kind, taken)):
+                    name = STATE + kind
+                    unit.ins[name] = producer
+                    unit.renewed += sorted(held - taken)
+                    source = self.units[producer]
+                    source.outs.add(name)
+                    source.states[kind] = sorted(held)
+                    wanted.add((producer, kind))
+
+    def producer(self, number: int, kind: str) -> int | None:
+        """The last unit that ends before that one and changes a state of the kind."""
+        for one in reversed(range(number)):
+            if self.units[number].before >> one & 1 and any(
+                self.changes(one, state, Certainty.GUESS) for state in self.has(one, kind)
+            ):
+                return one
+        return None
+
+    def _needs(self, number: int, kind: str, taken: set[str]) -> bool:
+        if kind == "random":
+            return any(self.use(number, state).uses for state in taken)
+        return _does_much(self.units[number])
+
+    def _renewed(self, number: int, state: str, producer: int) -> bool:
+        """Whether a shared cell between the two units sets the state."""
+        return state in self.late and producer < self.late[state] <= number
+
+    def lost(self) -> Iterator[Diagnostic]:
+        """A warning for each state on which steps depend, and whose last change is lost to them."""
+        found: dict[tuple[int, str], list[str]] = {}
+        for number, unit in enumerate(self.units):
+            for state, use in unit.events.states.items() if not unit.inner else ():
+                if use.uses >= Certainty.MAY and (by := self._lost(number, state)) is not None:
+                    found.setdefault((by, state), []).append(unit.name)
+        for state, first in sorted(self.late.items()):
+            uses = {self.units[one].name: self.use(one, state) for one in range(first)}
+            above = [name for name, use in uses.items() if use.sets or use.uses >= Certainty.MAY]
+            if above:
+                yield errors.late_state(in_words(state), self.cells[state], above)
+        for (by, state), users in sorted(found.items()):
+            use = self.use(by, state)
+            yield errors.lost_state(
+                in_words(state), kind_of(state), self.units[by].name, use, users
+            )
+
+    def _lost(self, number: int, state: str) -> int | None:
+        """The last unit above that changes a state, and whose change does not arrive."""
+        kind = kind_of(state)
+        shared = state in self.shared
+        if number <= self.first.get(state, number) and not (kind and shared):
+            return None
+        if shared and not kind:
+            return None
+        producer = self.producer(number, kind) if kind else None
+        there = 0 if producer is None else self.units[producer].before | 1 << producer
+        for one in reversed(range(number)):
+            if state in self.late and one < self.late[state] <= number:
+                return None
+            if self.changes(one, state, Certainty.MAY):
+                if not there >> one & 1:
+                    return one
+                if self.use(one, state).sets is Certainty.SURE:
+                    return None
+        return None
+
+
+def _does_much(unit: "Unit") -> bool:
+    """Whether the unit does more than name things: it may depend on any option."""
+    return any(isinstance(node, _DOES) for cell in unit.cells for node in ast.walk(cell.tree))
