@@ -6,7 +6,7 @@ assigned to in a module its own. `process_state.toml` lists them.
 """
 
 import functools
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
@@ -77,7 +77,8 @@ def called(path: str, texts: Sequence[object], keywords: Mapping[str, object]) -
     found = [Effect(state, True, Certainty.SURE) for state in _by_word("sets").get(path, ())]
     if found:
         return found
-    return [*_uses(path, keywords), *_guesses(path), *_of_files(path, texts)]
+    given = "random_state" in keywords
+    return [*_uses(path, given=given), *_guesses(path), *_of_files(path, texts)]
 
 
 def method_called(path: str, name: str, keywords: Mapping[str, object]) -> list[Effect]:
@@ -87,14 +88,14 @@ def method_called(path: str, name: str, keywords: Mapping[str, object]) -> list[
         return [Effect(state, True, Certainty.SURE)]
     if name == "sample" and path.startswith("pandas.") and "random_state" not in keywords:
         return [Effect("numpy.random", False, Certainty.SURE)]
-    options = (one for one in _uses(path, keywords) if kind_of(one.state) == "options")
+    options = (one for one in _uses(path, given=True) if kind_of(one.state) == "options")
     return [*options, *_guesses(path)]
 
 
 @functools.cache
 def loaded(path: str) -> list[Effect]:
     """What is done with a function of a library that may be called somewhere."""
-    return [Effect(state, False, Certainty.MAY) for state, _, _ in _uses(path, ())]
+    return [Effect(state, False, Certainty.MAY) for state, _, _ in _uses(path, given=False)]
 
 
 def item(path: str, key: object) -> list[Effect]:
@@ -130,23 +131,28 @@ def imported(module: str) -> list[Effect]:
     return [] if known else [Effect("sys.path", False, Certainty.SURE)]
 
 
-def _uses(path: str, keywords: Collection[str]) -> Iterator[Effect]:
+@functools.cache
+def _uses(path: str, *, given: bool) -> tuple[Effect, ...]:
+    """What a function certainly uses; *given* is whether it has a `random_state` of its own."""
     last = path.rpartition(".")[2]
-    for state, table in _table("uses").items():
-        seeded = path.startswith(f"{state}.") and last in _words("seeded")
-        if path in table and not seeded and path not in _by_word("sets"):
-            yield Effect(state, False, Certainty.SURE)
-    drawn = path.startswith("sklearn.") and last in _words("drawing")
-    if drawn and "random_state" not in keywords:
-        yield Effect("numpy.random", False, Certainty.SURE)
+    states = [
+        state
+        for state, table in _table("uses").items()
+        if path in table and not (path.startswith(f"{state}.") and last in _words("seeded"))
+    ]
+    if path.startswith("sklearn.") and last in _words("drawing") and not given:
+        states.append("numpy.random")
+    setters = _by_word("sets").get(path, ())
+    return tuple(Effect(state, False, Certainty.SURE) for state in states if state not in setters)
 
 
-def _guesses(path: str) -> Iterator[Effect]:
+@functools.cache
+def _guesses(path: str) -> tuple[Effect, ...]:
     """A library that is not known may draw random numbers."""
     root = path.partition(".")[0]
-    if "." in path and root not in _words("quiet") and root not in standard_modules():
-        for state in _states_of("random"):
-            yield Effect(state, False, Certainty.GUESS)
+    if "." not in path or root in _words("quiet") or root in standard_modules():
+        return ()
+    return tuple(Effect(state, False, Certainty.GUESS) for state in _states_of("random"))
 
 
 def _of_environment(

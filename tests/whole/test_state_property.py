@@ -11,11 +11,13 @@ import pkgutil
 import random
 import warnings
 from collections.abc import Iterable
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 from notebooks import from_percent
+from runs import put, run
 
 from kale_tag.compiler.build import build
 from kale_tag.kale.pipeline import Pipeline, Step
@@ -43,7 +45,7 @@ SETTING = [
     "np.random.seed({k})",
     "seeded({k})",
     "if {k} > 4: random.seed({k})",
-    "for each in range({k} % 2): np.random.seed({k})",
+    "[np.random.seed({k}) for _ in range({k} % 2)]",
     "os.environ['KEY1'] = 'v{k}'",
     "os.environ['KEY2'] = os.environ.get('KEY1', '') + '{k}'",
     "os.environ.pop('KEY1', None)",
@@ -96,6 +98,7 @@ class Machine:
 
     def __init__(self) -> None:
         """Look at this one."""
+        exec(IMPORTS + "np.random.seed()", {})
         self.states = {name: _RUNTIME["now"](name) for name in KEPT}
         self.filters = warnings.filters[:]
         self.environment = dict(os.environ)
@@ -240,3 +243,21 @@ def test_few_programs() -> None:
 def test_many_programs() -> None:
     """A thousand."""
     check(range(60, 1060))
+
+
+@pytest.mark.slow
+def test_run(tmp_path: Path) -> None:
+    """A chain, as the command runs it."""
+    steps = [
+        "random.seed(1)\nos.environ['PLACE'] = 'here'\nx = random.random()",
+        "y = random.random(), os.environ['PLACE'], x",
+        "z = random.random(), y",
+        "print(z)",
+    ]
+    text = "# %% tags=imports\nimport os, random\n"
+    for number, code in enumerate(steps):
+        prev = f",prev:s{number - 1}" if number else ""
+        text += f"# %% tags=step:s{number}{prev}\n{code}\n"
+    put(tmp_path, text)
+    ran = run(tmp_path, "nb.ipynb", "--compare")
+    assert "none differs" in ran.out, ran.out + ran.err
