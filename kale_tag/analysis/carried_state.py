@@ -55,6 +55,22 @@ class StateFlow:
             for unit in self.units
         ]
 
+        self.producers: dict[str, list[int | None]] = {}
+        self.chains: dict[str, list[int]] = {}  # the producer, its own, and so on, as bits
+        for kind in KINDS:
+            changing = sum(
+                1 << number
+                for number in range(len(self.units))
+                if any(
+                    self.changes(number, state, Certainty.GUESS) for state in self.has(number, kind)
+                )
+            )
+            found = [(unit.before & changing).bit_length() - 1 for unit in self.units]
+            self.producers[kind] = [None if one < 0 else one for one in found]
+            chains = self.chains[kind] = []
+            for one in found:
+                chains.append(0 if one < 0 else chains[one] | 1 << one)
+
     def use(self, number: int, state: str) -> StateUse:
         """What a unit does with a state."""
         unit = self.units[number]
@@ -75,7 +91,7 @@ class StateFlow:
         for number in reversed(range(len(self.units))):
             unit = self.units[number]
             for kind in KINDS:
-                producer = self.producer(number, kind)
+                producer = self.producers[kind][number]
                 if unit.inner or producer is None:
                     continue
                 held = self.has(producer, kind)
@@ -90,15 +106,6 @@ class StateFlow:
                     source.outs.add(name)
                     source.states[kind] = sorted(held)
                     wanted.add((producer, kind))
-
-    def producer(self, number: int, kind: str) -> int | None:
-        """The last unit that ends before that one and changes a state of the kind."""
-        for one in reversed(range(number)):
-            if self.units[number].before >> one & 1 and any(
-                self.changes(one, state, Certainty.GUESS) for state in self.has(one, kind)
-            ):
-                return one
-        return None
 
     def _needs(self, number: int, kind: str, taken: set[str]) -> bool:
         if kind == "random":
@@ -135,8 +142,7 @@ class StateFlow:
             return None
         if shared and not kind:
             return None
-        producer = self.producer(number, kind) if kind else None
-        there = 0 if producer is None else self.units[producer].before | 1 << producer
+        there = self.chains[kind][number] if kind else 0
         for one in reversed(range(number)):
             if state in self.late and one < self.late[state] <= number:
                 return None

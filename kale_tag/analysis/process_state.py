@@ -74,7 +74,7 @@ def called(path: str, texts: Sequence[object], keywords: Mapping[str, object]) -
     """What a call of the function or class *path* does, by its constant arguments."""
     if path.startswith((_ENVIRONMENT, "os.getenv", "os.unsetenv")):
         return [*_of_environment(path.rpartition(".")[2], texts, keywords)]
-    found = [Effect(state, True, Certainty.SURE) for state in _by_word("sets").get(path, ())]
+    found = [_sets(state) for state in _by_word("sets").get(path, ())]
     if found:
         return found
     given = "random_state" in keywords
@@ -85,7 +85,7 @@ def method_called(path: str, name: str, keywords: Mapping[str, object]) -> list[
     """The same for the method *name* of an object that *path* made; "" if that is not known."""
     if path == "logging.getLogger" and name in {"addHandler", "setLevel"}:
         state = "logging" if name == "setLevel" else "handlers"
-        return [Effect(state, True, Certainty.SURE)]
+        return [_sets(state)]
     if name == "sample" and path.startswith("pandas.") and "random_state" not in keywords:
         return [Effect("numpy.random", False, Certainty.SURE)]
     options = (one for one in _uses(path, given=True) if kind_of(one.state) == "options")
@@ -107,28 +107,34 @@ def magic(name: str, line: str) -> list[Effect]:
     """`%env A=b`, `%set_env A b` and `%cd folder`."""
     words = line.replace("=", " ").split()
     if name == "cd":
-        return [Effect("cwd", True, Certainty.SURE)]
+        return [_sets("cwd")]
     if name in {"env", "set_env"} and len(words) > 1:
-        return [Effect(_variable(words[0]), True, Certainty.SURE)]
+        return [_sets(_variable(words[0]))]
     return []
 
 
 def assigned(path: str, key: object = None) -> Effect:
     """What an assignment to *path*, or to its item *key*, sets."""
     if path == _ENVIRONMENT:
-        return Effect(_variable(key), True, Certainty.SURE)
+        return _sets(_variable(key))
     for state, table in _table("assigned").items():
         if path in table:
-            return Effect(state, True, Certainty.SURE)
+            return _sets(state)
     if path.startswith("decimal.getcontext"):
-        return Effect("decimal", True, Certainty.SURE)
-    return Effect(path, True, Certainty.SURE)
+        return _sets("decimal")
+    return _sets(path)
 
 
 def imported(module: str) -> list[Effect]:
     """What an import depends on: of what does not come with Python, on `sys.path`."""
     known = module.partition(".")[0] in standard_modules()
     return [] if known else [Effect("sys.path", False, Certainty.SURE)]
+
+
+def _sets(state: str) -> Effect:
+    """A state is set: options only in part, so what was there before still counts."""
+    part = kind_of(state) == "options"
+    return Effect(state, True, Certainty.MAY if part else Certainty.SURE)
 
 
 @functools.cache
@@ -164,12 +170,12 @@ def _of_environment(
             yield from _reads(first)
         case "pop" | "setdefault":
             yield from _reads(first)
-            yield Effect(_variable(first), True, Certainty.SURE)
+            yield _sets(_variable(first))
         case "update":
             for key in keywords:
-                yield Effect(_variable(key), True, Certainty.SURE)
+                yield _sets(_variable(key))
             if texts:
-                yield Effect(_ENVIRONMENT, True, Certainty.SURE)
+                yield _sets(_ENVIRONMENT)
         case _:
             pass
 

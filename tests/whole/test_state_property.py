@@ -139,7 +139,7 @@ class Program:
             if self.dice.random() < 0.06:
                 self.shared.append(self.some(SETTING, 1.5) or "pass\n")
                 self.order.append("")
-                text += f"# %% tags=imports\n{self.shared[-1]}\n"
+                text += f"# %% tags=functions\n{self.shared[-1]}\n"
         self.text = text
 
     def some(self, statements: list[str], mean: float) -> str:
