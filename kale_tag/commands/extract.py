@@ -86,13 +86,21 @@ def extract(options: ExtractOptions) -> int:
     notebooks = [*_read(names, targets.stdin, show)]
     wanted, notes = _wanted(notebooks, set(options.paths), propose=options.propose)
     folder = options.output if _is_folder(options.output) else os.path.dirname(options.output)
-    members = []
+    members, idle = [], []
     for notebook in wanted:
         with guarded(notebook.name) as wrong:
             found, diagnostics = member(notebook, folder)
-            show(diagnostics)
-            members.append(found)
+            if found.draft.is_empty:
+                idle.append(notebook.name)
+            else:
+                show(diagnostics)
+                members.append(found)
         report.show(wrong)
+    if idle:
+        which, has, them = f"{len(idle)} notebooks", "have", "them"
+        if not idle[1:]:
+            which, has, them = one_line(idle[0]), "has", "it"
+        notes.append(f"{which} {has} no code that a step could run; there is no spec for {them}")
     specs = []
     for made, reason in share(members, "" if options.by == "auto" else options.by):
         with guarded(made.members[0].draft.notebook.name) as wrong:
@@ -106,7 +114,7 @@ def extract(options: ExtractOptions) -> int:
     sys.stdout.flush()
     for note in () if options.quiet else notes:
         print(note, file=sys.stderr)
-    return report.exit_code
+    return report.exit_code or int(not specs)
 
 
 def member(notebook: Notebook, folder: str) -> tuple[SpecMember, Sequence[Diagnostic]]:

@@ -37,7 +37,7 @@ class GraphOptions(BuildOptions):
     """The options of `kale-tag graph`."""
 
     format: Literal["text", "mermaid", "dot", "svg", "json"] = option(
-        "text", "How to draw: text, mermaid, dot, svg or json."
+        "text", "How to draw: text, mermaid, dot, svg, or json (an array for several notebooks)."
     )
     output: str = option("", "The file to write, or a folder. Default: print.", "PATH", short="-o")
 
@@ -70,15 +70,18 @@ def graph(options: GraphOptions) -> int:
     built = build(options.paths, drawn, jobs=jobs, quiet=quiet, but=NOT_DRAWN)
     if to_file:
         refuse_one_file(built)
-    between = ""
+    printed = []
     for one in built:
         report.show(one.diagnostics)
         for file in one.outputs:
             if not to_file:
-                print(between + file.text, end="")
-                between = "\n" if options.format == "text" else ""
+                printed.append(file.text)
             elif file.write() and not quiet:
                 print(f"wrote {style.bold(one_line(file.path))}")
+    if options.format == "json" and len(built) > 1 and not to_file:
+        print("[" + ",\n".join(map(str.rstrip, printed)) + "]")
+    else:
+        print(("\n" if options.format == "text" else "").join(printed), end="")
     return report.exit_code
 
 

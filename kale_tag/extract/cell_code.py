@@ -5,13 +5,29 @@ import pkgutil
 import re
 import tomllib
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
 
 from kale_tag.kale.outline import first_code_line
 
 _RUNS_CODE = ("%%time", "%%timeit", "%%capture", "%%prun", "%%memit")
 """Cell magics whose cell is Python."""
+
+_COMMANDS = re.compile(r"%%(?:!|bash|sh|script|system|sx)\b.*")
+"""Cell magics whose cell is commands for a shell."""
+
+_WRITES = re.compile(r"%%(?:writefile|file) .*")
+
+_HARMLESS = re.compile(
+    r"\s*!\s*(?:(?:python3? -m )?(?:pip3?|conda|apt(?:-get)?) |"
+    r"(?:ls|cat|head|tail|wc|du|df|file|stat|echo|rm)\b[^>]*$).*"
+)
+"""Commands that install, show or remove, and make no file for the notebook."""
+
+_PACKED = re.compile(r"(?:\.(?:zip|7z|tar|tgz|gz|bz2|xz|git))+$")
+"""The endings of what a command unpacks or clones."""
+
+_TEXT = re.compile(r"""("|')(.*?)\1""")
 
 _MAGIC = re.compile(r"(\s*)(?:[%!].*|\?.*|.*\?\s*$)")
 _METRIC = re.compile(r"print\(([a-z](?:[_a-z0-9]{0,62}[a-z0-9])?)\)")  # what Kale takes
@@ -56,10 +72,37 @@ class CellCode:
     plain: bool = False  # assigns numbers and texts only
     measures: tuple[str, ...] = ()  # assigned names that look like metrics
     words: tuple[str, ...] = ()  # names for a step that does this
+    makes: frozenset[str] = frozenset()  # files, folders and variables that its commands name
+    files: frozenset[str] = frozenset()  # files and folders that its texts name, and *makes*
 
 
 def read_code(source: str) -> CellCode:
     """What *source*, the code of one cell, does; IPython's own syntax is ignored."""
+    makes = frozenset(_made(source))
+    texts = (part for _, text in _TEXT.findall(source) for part in text.split("/"))
+    return replace(_read_code(source), makes=makes, files=makes | {*texts} - {""})
+
+
+def _made(source: str) -> Iterator[str]:
+    """The names in commands of *source* that may make a file."""
+    lines = source.splitlines()
+    start = source.lstrip().partition("\n")[0]
+    commands = [line for line in lines if line.lstrip().startswith("!")]
+    if _WRITES.fullmatch(start):
+        commands = [start]
+    elif _COMMANDS.fullmatch(start):
+        commands = [f"!{line}" for line in lines]
+    for command in commands:
+        if _HARMLESS.fullmatch(command):
+            continue
+        _, *words = re.split(r"[\s'\"=<>|;&(){}$,]+", command.strip().lstrip("! "))
+        for word in words:
+            parts = word.split("/")
+            for part in parts[-1:] if "://" in word else parts:
+                yield from {part, _PACKED.sub("", part)} - {"", ".", ".."}
+
+
+def _read_code(source: str) -> CellCode:
     lines = source.splitlines()
     first = first_code_line(source)
     if first is None:

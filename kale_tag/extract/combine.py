@@ -260,10 +260,11 @@ def _usual(key: str, drafts: Sequence[SpecDraft]) -> object:
 
 
 def _replaces(value: object, below: object) -> bool:
-    """Whether *value*, merged over *below*, gives *value*."""
+    """Whether *value*, merged over *below*, gives *value*, in its order."""
     if not isinstance(value, dict) or not isinstance(below, dict):
         return True
-    return all(key in value and _replaces(value[key], below[key]) for key in below)
+    first = [*value][: len(below)]  # what is merged over a mapping comes behind its keys
+    return first == [*below] and all(_replaces(value[key], below[key]) for key in below)
 
 
 def _escaped(value: object) -> object:

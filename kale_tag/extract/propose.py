@@ -112,7 +112,7 @@ class _Cells:
             elif code.kind in kinds:
                 self.roles[index] = BlockRole(kinds[code.kind])
                 imported |= code.imports if code.kind == "imports" else frozenset()
-        for index in reversed(self.code):  # a skipped cell defines nothing for later cells
+        for index in reversed(self.code):  # a skipped cell defines and makes nothing for others
             if self.roles.get(index) == SKIP and self._is_used(index):
                 del self.roles[index]
         last = max((index for index in self.code if self._is_step(index)), default=-1)
@@ -122,10 +122,17 @@ class _Cells:
                 self.roles[index] = BlockRole("pipeline-metrics" if at_the_end else "skip")
 
     def _is_used(self, index: int) -> bool:
-        """Whether a later cell that is not skipped uses a variable that this one defines."""
-        names = set(self.code[index].names)
-        for below, code in self.code.items():
-            if below > index and self.roles.get(below) != SKIP:
+        """Whether a later cell that is not skipped uses a variable or a file of this one.
+
+        The name of a file may also be in a cell of constants above.
+        """
+        makes, names = self.code[index].makes, set(self.code[index].names)
+        kept = {at: code for at, code in self.code.items() if self.roles.get(at) != SKIP}
+        for other, code in kept.items():
+            below = other > index
+            if (below or code.kind == "constants") and makes & (code.files | code.needs):
+                return True
+            if below:
                 if names & code.needs:
                     return True
                 names -= set(code.names)
@@ -136,7 +143,7 @@ class _Cells:
 
     def _is_step(self, index: int) -> bool:
         code = self.code[index]
-        runs = index in self.steps or code.kind not in {"empty", "magics", "metrics"}
+        runs = index in self.steps or code.kind not in {"empty", "metrics"}
         return runs and index not in self.roles
 
     def _name_steps(self) -> None:
@@ -157,7 +164,13 @@ class _Cells:
             self.roles[index] = BlockRole("step", name)
 
     def _word(self, index: int, cells: Sequence[int]) -> str:
-        """What the code of a cell does; data loaded after a training is not a `load_data`."""
+        """What the code of a cell does; data loaded after a training is not a `load_data`.
+
+        A cell of commands is for the cell below.
+        """
+        if self.code[index].kind == "magics":
+            below = next((cell for cell in cells if cell > index), None)
+            return "" if below is None else self._word(below, cells)
         above = {word for cell in cells if cell < index for word in self.code[cell].words}
         behind = bool(above & {"train", "evaluate"})
         words = self.code[index].words

@@ -63,6 +63,11 @@ class SpecDraft:
     proposed: bool = False  # the notebook has no Kale tags, the blocks are suggestions
     remarks: tuple[str, ...] = ()  # comments on the notebook as a whole
 
+    @property
+    def is_empty(self) -> bool:
+        """Whether it proposes no step."""
+        return self.proposed and all(block.role.kind != "step" for block in self.blocks)
+
 
 def read_tags(notebook: Notebook) -> SpecDraft:
     """The draft of a notebook that has Kale tags. Raises `UserError` for tags of Kale 0.x."""

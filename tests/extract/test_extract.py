@@ -304,6 +304,19 @@ def test_notebooks_of_one_shape(
     assert sum(len(made.members) for made, _ in found) == len(stems)
 
 
+def test_the_order_of_defaults() -> None:
+    """Defaults that come in another order in one notebook are not shared: order is kept."""
+    members = []
+    limit, label = "limit:cpu:2", "label:a:b"
+    for stem, defaults in {"a": [limit], "b": [limit], "c": [label, limit]}.items():
+        cells = [cell("a()", metadata={"tags": ["step:a"]})]
+        value = notebook(cells, kubeflow_notebook={"steps_defaults": defaults})
+        members.append(member(to_bytes(value), f"{stem}.ipynb", stem=stem))
+    ((made, _),) = share(members)
+    assert "steps_defaults" not in (made.pipeline or {})
+    assert "steps_defaults" in extract(made, "spec.yaml")  # which proves that it gives it back
+
+
 def test_what_no_spec_can_share() -> None:
     """The reason is said: other steps, other settings, cells that nothing selects in both."""
     one = member(to_bytes(notebook([cell("a()", metadata={"tags": ["step:a"]})])), "1.ipynb")
