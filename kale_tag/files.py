@@ -12,7 +12,16 @@ import stat
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 
-from kale_tag.diagnostics import Diagnostic, Label, Source, UserError, error, pasted, warning
+from kale_tag.diagnostics import (
+    Diagnostic,
+    Label,
+    Source,
+    UserError,
+    error,
+    nearest,
+    pasted,
+    warning,
+)
 
 try:
     import fcntl
@@ -283,6 +292,33 @@ def repository(folder: str) -> str:
     return folder
 
 
+def own_repository(folder: str) -> str:
+    """Like `repository`, but "" for a work tree of another user, which Git refuses as well."""
+    root = repository(folder)
+    owner = os.lstat(os.path.join(root, ".git")).st_uid if root else 0
+    return root if not hasattr(os, "geteuid") or owner == os.geteuid() else ""
+
+
+def similar(path: str) -> str:
+    """The file that *path*, which does not exist, is probably a slip for; "" if none is."""
+    folder, base = os.path.split(path.rstrip("/"))
+    if folder and not os.path.isdir(folder):
+        folder = similar(folder)
+        if not folder or os.path.exists(found := os.path.join(folder, base)):
+            return found if folder else ""
+    try:
+        names = [one.name for one in os.scandir(folder or ".")]
+    except OSError:
+        return ""
+    ending = os.path.splitext(base)[1]
+    near = nearest(base, (name for name in names[:MANY] if name.endswith(ending)))
+    return os.path.join(folder, near) if near else ""
+
+
+MANY = 1000
+"""Files in a folder among which nobody looks for a similar name."""
+
+
 def modules_in(folder: str) -> list[str]:
     """The modules and packages of Python in *folder*, sorted."""
     found = set()
@@ -543,4 +579,6 @@ def _not_a_file(name: str, mode: int) -> Diagnostic:
 
 def _failure(code: str, verb: str, name: str, exc: Exception) -> Diagnostic:
     reason = getattr(exc, "strerror", None) or str(exc)
-    return error(code, f"cannot {verb} {name}: {reason.lower()}", Label(Source(name)))
+    near = similar(name) if verb == "read" and isinstance(exc, FileNotFoundError) else ""
+    hint = f"did you mean {near}?" if near else ""
+    return error(code, f"cannot {verb} {name}: {reason.lower()}", Label(Source(name)), help=hint)

@@ -137,6 +137,7 @@ def _write(
     files.tidy({os.path.dirname(one.name) for one in targets.tasks if one.name != STDIN})
     report.keep(targets.diagnostics)
     report.unusable = targets.unusable
+    report.note = targets.note
     how = batch.Work(
         _show(options, report.style),
         undo=undo,

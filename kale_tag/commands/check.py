@@ -67,7 +67,7 @@ class CheckOptions(PrintOptions):
         "SPEC|NOTEBOOK|FOLDER",
         "Specs, checked with the notebooks that they name; notebooks; folders, which stand for the "
         "specs in them and the notebooks below them. `-` is standard input. Default: kale-tag.yaml "
-        "and the specs in specs/.",
+        "and the specs in specs/, of this folder or of the nearest one above it in the repository.",
     )
     strict: bool = option(False, "Exit 1 for warnings too.")
     explain: str = option(
@@ -109,6 +109,8 @@ def check(options: CheckOptions) -> int:
     style = style_for(options.color, sys.stdout.isatty() and not options.output_file)
     report = _FindingsReport(options, style, checks.specs)
     report.show(checks.unusable)
+    if checks.note and not options.quiet:
+        print(checks.note, file=sys.stderr)
     report.findings += map(Finding, checks.diagnostics)
     unread = 0
     for unusable, found in findings(checks, jobs=options.jobs, quiet=options.quiet):

@@ -61,6 +61,7 @@ def plan(options: PlanOptions) -> int:
     targets = find_targets(options.paths)
     report.keep(targets.diagnostics)
     report.unusable = targets.unusable
+    report.note = targets.note
     how = batch.Work(
         _show(options, report.style),
         diff=options.diff and form == "text",

@@ -125,7 +125,8 @@ class SpecPaths(Options):
         "SPEC|PATCH|NOTEBOOK|FOLDER",
         "Specs and notebooks in any order, or patches. A folder stands for the patches below it if "
         "it has any. Otherwise it stands for the notebooks below it, or, if no spec is given, for "
-        "the specs in it. `-` is standard input. Default: kale-tag.yaml and the specs in specs/.",
+        "the specs in it. `-` is standard input. Default: kale-tag.yaml and the specs in specs/, "
+        "of this folder or of the nearest one above it in the repository.",
     )
 
 

@@ -134,6 +134,8 @@ def build(
     targets = find_targets(paths, alone=True)
     if targets.diagnostics:
         raise UserError(*targets.diagnostics)
+    if targets.note and not quiet:
+        print(targets.note, file=sys.stderr)
     work = _NotebookBuilder(reader(targets.tasks, targets.stdin, batch.watch()), finish, but)
     built = list(batch.each(work.on, targets.tasks, jobs=jobs, quiet=quiet))
     named = {files.identity(path) for path in paths if path != STDIN}

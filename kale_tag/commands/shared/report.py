@@ -24,6 +24,7 @@ class Report:
     style: Style
     outcomes: list[Outcome] = field(default_factory=list)
     unusable: list[str] = field(default_factory=list)  # specs and patches that cannot be read
+    note: str = ""  # on notebooks that are left out
     diagnostics: dict[Diagnostic, None] = field(default_factory=dict)
 
     def show(self, diagnostics: Iterable[Diagnostic]) -> None:
@@ -43,8 +44,9 @@ class Report:
         sys.stdout.flush()
         for diagnostic in (errors_last if verbose else digest)(self.diagnostics):
             print_diagnostic(diagnostic)
-        if not quiet and (counted := tally(self.diagnostics)):
-            print(counted, file=sys.stderr)
+        for line in (tally(self.diagnostics), self.note):
+            if line and not quiet:
+                print(line, file=sys.stderr)
 
     def add(self, outcome: Outcome) -> None:
         """Add an outcome, and keep its diagnostics."""

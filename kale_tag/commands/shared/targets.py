@@ -11,7 +11,17 @@ from typing import TYPE_CHECKING
 
 import kale_tag
 from kale_tag import files
-from kale_tag.diagnostics import Diagnostic, Label, Source, Span, UserError, error, nearest, pasted
+from kale_tag.diagnostics import (
+    Diagnostic,
+    Label,
+    Source,
+    Span,
+    UserError,
+    count,
+    error,
+    nearest,
+    pasted,
+)
 from kale_tag.plan.patch import ENDING
 from kale_tag.spec.model import NotebookEntry, Spec, Target
 from kale_tag.spec.read import read_spec, target_for
@@ -43,6 +53,7 @@ class Targets:
     diagnostics: list[Diagnostic] = field(default_factory=list)
     stdin: bytes = b""
     unusable: list[str] = field(default_factory=list)
+    note: str = ""  # on notebooks that are left out
 
 
 @dataclass(slots=True)
@@ -90,13 +101,23 @@ def find_targets(
             hint = "name both: SPEC NOTEBOOK; `kale-tag extract NOTEBOOK -o SPEC` writes a spec"
             raise UserError(error("no-spec", message, help=hint))
     _read_specs(named, targets, found=True)
+    if not named.only_these:
+        targets.tasks, targets.note = _below(targets.tasks, named.specs)
     if not targets.tasks and not targets.diagnostics:
-        first = named.specs[0]
-        message = f"{first} names no notebooks"
-        if len(named.specs) > 1:
-            message = f"none of {', '.join(named.specs)} names notebooks"
-        targets.diagnostics.append(error("no-notebooks", message, help=_which_notebook(first)))
+        targets.diagnostics.append(_without_notebooks(named.specs, elsewhere=bool(targets.note)))
     return targets
+
+
+def _without_notebooks(specs: Sequence[str], *, elsewhere: bool) -> Diagnostic:
+    """The error for default *specs* that name no notebooks, or only such as are *elsewhere*."""
+    message = f"{specs[0]} names no notebooks"
+    if len(specs) > 1:
+        message = f"none of {', '.join(specs)} names notebooks"
+    hint = _which_notebook(specs[0])
+    if elsewhere:
+        message = f"no notebook below this folder is in {', '.join(specs)}"
+        hint = "run kale-tag in a folder above, or name the notebooks"
+    return error("no-notebooks", message, help=hint)
 
 
 def _which_notebook(spec: str) -> str:
@@ -249,7 +270,9 @@ def classify_paths(paths: Iterable[str], targets: Targets) -> NamedPaths:
             named.notebooks += found
         else:
             message = f"there is no {'match for' if glob.has_magic(path) else 'file'} {path}"
+            near = files.similar(path)
             hint = "check the path; a pattern is quoted, as in 'nb/*.ipynb'"
+            hint = f"did you mean {near}?" if near else hint
             targets.diagnostics.append(error("not-found", message, help=hint))
         named.only_these |= len(named.specs) + len(named.folders) + len(named.patches) == known
     return named
@@ -300,9 +323,35 @@ def add_folders(named: NamedPaths, targets: Targets, what: str = "notebook") -> 
 
 
 def default_specs() -> list[str]:
-    """The specs to use if none is given."""
+    """The specs to use if none is given: those here, or of the nearest folder above that has some.
+
+    The search ends at the root of the repository. As Git does, it leaves a repository of another
+    user alone.
+    """
     found = [DEFAULT_SPEC] if os.path.exists(DEFAULT_SPEC) else []
-    return found + files.specs_in(DEFAULT_FOLDER)
+    found += files.specs_in(DEFAULT_FOLDER)
+    folder = os.getcwd()
+    root = "" if found else files.own_repository(folder)
+    while root and not found and folder != root:
+        folder = os.path.dirname(folder)
+        above = os.path.relpath(folder)
+        path = os.path.join(above, DEFAULT_SPEC)
+        inside = files.specs_in(os.path.join(above, DEFAULT_FOLDER))
+        found = [path] * os.path.exists(path) + [*filter(looks_like_a_spec, inside)]
+    return found
+
+
+def _below(tasks: Sequence[Task], specs: Sequence[str]) -> tuple[list[Task], str]:
+    """The *tasks* below this folder if *specs* were found above it, and a note on the others."""
+    kept = [one for one in tasks if not _is_above(one.name)]
+    if not (specs and _is_above(specs[0])) or len(kept) == len(tasks):
+        return [*tasks], ""
+    others = count(len(tasks) - len(kept), "notebook")
+    return kept, f"left out, since outside this folder: {others} of {', '.join(specs)}"
+
+
+def _is_above(path: str) -> bool:
+    return path.split(os.sep, maxsplit=1)[0] == os.pardir
 
 
 def spec_source(path: str, stdin: bytes) -> Source:
@@ -384,6 +433,8 @@ def listed_by(spec: Spec, *, required: bool) -> dict[str, tuple[str, list[Notebo
     diagnostics = []
     for entry in spec.notebooks:
         names = files.matching(entry.pattern, entry.folder)
+        if _is_above(entry.folder):  # a spec of a folder above, and perhaps a notebook below
+            names = [os.path.relpath(name) for name in names]
         if not names and required and not entry.exclude:
             diagnostics.append(
                 error(
@@ -475,6 +526,7 @@ class Checks:
     diagnostics: list[Diagnostic] = field(default_factory=list)
     unusable: list[Diagnostic] = field(default_factory=list)
     stdin: bytes = b""
+    note: str = ""  # on notebooks that are left out
 
 
 def find_checks(paths: Sequence[str]) -> Checks:
@@ -526,7 +578,7 @@ def find_checks(paths: Sequence[str]) -> Checks:
     for path in dict.fromkeys(others):
         if files.identity(path) not in known and (spec := _spec(checks, path)) is not None:
             _add(checks, tasks, spec, [], whole=False)
-    checks.tasks = list(tasks.values())
+    checks.tasks, checks.note = _below([*tasks.values()], [] if paths else named.specs)
     return checks
 
 
