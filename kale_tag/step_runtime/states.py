@@ -214,14 +214,16 @@ def now(name):
 
 
 class Later:
-    """Restores the state of a module right after its import."""
+    """Restores the state of a module right after the import of its package."""
 
     def find_spec(self, name, *_):
-        if name not in HELD:
+        package = name.partition(".")[0]
+        held = [one for one in HELD if one.partition(".")[0] == package]
+        if name != package and name not in held:
             return None
         sys.meta_path.remove(self)
         try:
-            spec = importlib.util.find_spec(name)
+            spec = importlib.util.find_spec(name) if held else None
         finally:
             sys.meta_path.insert(0, self)
         if spec and hasattr(spec.loader, "exec_module"):
@@ -229,8 +231,11 @@ class Later:
 
             def exec_module(module):
                 execute(module)
-                if name in HELD:
-                    restore(name)
+                whole = sys.modules[package].__spec__
+                if name == package or not getattr(whole, "_initializing", False):
+                    for one in held:
+                        if one in HELD and one in sys.modules:
+                            restore(one)
 
             spec.loader.exec_module = exec_module
         return spec
