@@ -21,6 +21,7 @@ from kale_tag.commands.shared.streams import interruptible, lasting_streams
 from kale_tag.diagnostics import Diagnostic, UserError, error, exit_code, nearest, suggest, too_deep
 
 COMMANDS = (
+    "init",
     "plan",
     "apply",
     "revert",
@@ -32,6 +33,7 @@ COMMANDS = (
     "graph",
     "compile",
     "run",
+    "runs",
     "submit",
     "schema",
     "git",

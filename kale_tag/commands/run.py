@@ -14,8 +14,9 @@ from kale_tag.commands.shared.options import PipelineOptions, option
 from kale_tag.commands.shared.packages import Loaded, check_kfp, load_package, read_arguments
 from kale_tag.commands.shared.pipelines import local_modules
 from kale_tag.commands.shared.report import Report, style_for
+from kale_tag.commands.shared.targets import STDIN
 from kale_tag.compiler.read_package import Compiled, PackageTask, read_compiled
-from kale_tag.diagnostics import UserError, error, suggest
+from kale_tag.diagnostics import UserError, error, for_shell, pasted, suggest
 from kale_tag.render import run_text
 from kale_tag.render.run_page import StepParts, as_page
 from kale_tag.render.run_text import TAIL, beyond, clean, failure, last_words
@@ -365,11 +366,31 @@ def _finish(
         _report_step(watch, step, diagnostics, words=not quiet and not verbose)
     if watch.code and not failed:
         _report_runner(watch, diagnostics)
+    if failed and not quiet and STDIN not in options.paths:
+        sys.stderr.flush()
+        print(f"To go on after the fix: {_again(watch, failed[0], options)}")
     done = watch.run.state == "done"
     if compared and compared.diagnostics:
         diagnostics.show(compared.diagnostics)
         return 2 if done else 1
     return 0 if done and not (compared and compared.different) else 1
+
+
+def _again(watch: local.Watch, failed: StepOutcome, options: RunOptions) -> str:
+    """The command that runs the *failed* step and what is left, and nothing that is done."""
+    states = {step.task: step.state for step in watch.run.steps}
+    unit = next(task.unit for task in watch.package.tasks if task.id == failed.task)
+    again = {unit, *watch.package.after(unit)}
+    others = {states[task.id] for task in watch.package.tasks if task.unit not in again}
+    words = [word for one in options.param or () for word in ("-p", one)]
+    words += [word for one in options.env or () for word in ("-e", one)]
+    given = {"--params": options.params, "--keep": options.keep, "--report": options.report}
+    given["--timeout"] = str(options.timeout or "")
+    words += [word for flag, value in given.items() if value for word in (flag, value)]
+    words += ["--install"] * options.install
+    # A step beside it that did not run either has no result yet.
+    words += ["--from", unit] if others <= {"done", "reused"} else ["--cache"]
+    return pasted("kale-tag run", options.paths, " ".join(map(for_shell, words)))
 
 
 def _page_of(watch: local.Watch, compared: RunComparison | None) -> str:

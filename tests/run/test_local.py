@@ -3,6 +3,7 @@
 import json
 import os
 import pty
+import shlex
 import signal
 import subprocess
 import time
@@ -13,6 +14,7 @@ from pathlib import Path
 import pytest
 from runs import alive, command, environment, put, run
 
+from kale_tag.cli import main
 from kale_tag.commands.run import Screen, _execute
 from kale_tag.commands.shared.packages import load_package
 from kale_tag.compiler.read_package import read_compiled
@@ -81,6 +83,30 @@ def test_everything_of_a_run(tmp_path: Path) -> None:
     assert shown.returncode == 0
     as_json = run(tmp_path, "p.json", "-p", "count=5", keep="json")
     assert as_json.value("train", "total") == done.value("train", "total")
+
+
+@pytest.mark.slow
+def test_the_command_to_go_on_with(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """After a failed run it can be pasted, whatever the names, and keeps what is done."""
+    monkeypatch.chdir(tmp_path)
+    text = """# %% tags=pipeline-parameters
+word = "a"
+# %% tags=step:load
+rows = [len(word)]
+# %% tags=step:use,prev:load
+print(rows[0] / 0)
+"""
+    put(tmp_path, text, "it-s").rename("it's $HOME.ipynb")
+    assert main(["run", "it's $HOME.ipynb", "-p", "word=two words"]) == 1
+    line = capsys.readouterr().out.splitlines()[-1]
+    start = "To go on after the fix: kale-tag "
+    assert line.startswith(start)
+    words = shlex.split(line.removeprefix(start))
+    assert words == ["run", "it's $HOME.ipynb", "-p", "word=two words", "--from", "use"]
+    assert main(words) == 1
+    assert "1 from an earlier run" in capsys.readouterr().out
 
 
 @pytest.mark.slow
