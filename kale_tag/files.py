@@ -246,6 +246,18 @@ def matching(pattern: str, folder: str) -> list[str]:
     return found + [os.path.normpath(name) for name in closed]
 
 
+def named_by(pattern: str, folder: str) -> list[str]:
+    """The regular files that *pattern*, relative to *folder*, matches; `**` is any depth.
+
+    Hidden files and what Python has compiled are left out, but for those that it names in full.
+    """
+    where = os.path.join(glob.escape(folder), pattern)
+    exact = os.path.join(folder, pattern)
+    paths = {exact} if os.path.lexists(exact) else {*_globbed(where, [])}
+    found = sorted(os.path.normpath(one) for one in paths if os.path.isfile(one))
+    return [one for one in found if "__pycache__" not in one.split(os.sep)]
+
+
 def _globbed(pattern: str, closed: list[str]) -> Iterator[str]:
     """What *pattern* matches; folders that cannot be looked into go to *closed*.
 
@@ -319,17 +331,17 @@ MANY = 1000
 """Files in a folder among which nobody looks for a similar name."""
 
 
-def modules_in(folder: str) -> list[str]:
-    """The modules and packages of Python in *folder*, sorted."""
-    found = set()
+def modules_in(folder: str) -> dict[str, str]:
+    """The modules and packages of Python in *folder*, sorted, and the pattern of their files."""
+    found = {}
     with contextlib.suppress(OSError):
         for entry in os.scandir(folder or "."):
             stem, dot, end = entry.name.partition(".")
-            if (end == "py" and stem) or (
-                not dot and os.path.isfile(os.path.join(entry.path, "__init__.py"))
-            ):
-                found.add(stem)
-    return sorted(found)
+            if end == "py" and stem:
+                found[stem] = entry.name
+            elif not dot and os.path.isfile(os.path.join(entry.path, "__init__.py")):
+                found[stem] = f"{entry.name}/**"
+    return dict(sorted(found.items()))
 
 
 def identity(path: str) -> str:

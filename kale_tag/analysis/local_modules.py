@@ -1,13 +1,18 @@
-"""Where a notebook finds modules of its own, and what it installs itself, by its sources."""
+"""Where a notebook finds modules of its own, what it installs itself, and what travels with it."""
 
 import ast
 import posixpath
 import re
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from contextlib import suppress
+from dataclasses import dataclass, field
 
+from kale_tag.analysis.facts import read_facts
 from kale_tag.analysis.ipython import run_path
-from kale_tag.diagnostics import UserError
+from kale_tag.analysis.model import Import
+from kale_tag.analysis.source import Parsed
+from kale_tag.diagnostics import Source, UserError
+from kale_tag.kale.pipeline import Code
 from kale_tag.notebook.model import Notebook
 
 _WRITTEN = re.compile(
@@ -21,6 +26,7 @@ _RUN = re.compile(
 _PIP = re.compile(r"(?m)^\s*(?:[!%]\s*)?(?:\S+\s+-m\s+)?pip3?\s+install\s+(.+)")
 _REQUIREMENT = re.compile(r"([A-Za-z][\w.-]*)(?:\[[\w,-]+\])?(?:[=<>~!]=?[\w.*,<>=~!]+)?")
 _FIRST_ARGUMENT = ("Path", "abspath", "expanduser", "fspath", "normpath", "realpath", "str")
+_HIDDEN_IMPORT = re.compile(r"\b(?:__import__|exec|eval|importlib|pkgutil|runpy|getsource)\b")
 _ITSELF = ("absolute", "as_posix", "expanduser", "resolve")
 
 
@@ -118,3 +124,85 @@ def _folder(node: ast.expr, values: Mapping[str, ast.expr]) -> Iterator[str]:  #
             yield from _folder(inner, values)
         case ast.Call(ast.Attribute(inner, name), []) if name in _ITSELF:
             yield from _folder(inner, values)
+
+
+@dataclass(frozen=True, slots=True)
+class LocalCode:
+    """The modules of the user that a notebook can import.
+
+    *modules* has for each the pattern of its files, from the folder of the notebook; "" for one
+    that only a cell writes. *files* are those that travel, by the paths at which steps import them.
+    """
+
+    modules: Mapping[str, str] = field(default_factory=dict)
+    files: Mapping[str, Source] = field(default_factory=dict)
+
+    def names(self) -> set[str]:
+        """All modules that no index of packages is asked for."""
+        return {*self.modules, *map(top_of, self.files)}
+
+
+@dataclass(slots=True)
+class _Unit:
+    """Files that travel together: a module, or a package with all that is in its folder."""
+
+    codes: list[Code] = field(default_factory=list)
+    imports: list[Import] = field(default_factory=list)
+    module: bool = False  # whether it can be imported
+    hidden: bool = False  # whether it may import what cannot be seen
+
+
+class Travelling:
+    """The files that travel, by the modules that they are."""
+
+    def __init__(self, files: Mapping[str, Source]) -> None:
+        """Read the imports of *files*."""
+        self.units: dict[str, _Unit] = {}
+        for path, source in sorted(files.items()):
+            unit = self.units.setdefault(top_of(path), _Unit())
+            code = Code(-1, source.text, source.text, "file", path)
+            unit.codes.append(code)
+            if path.endswith(".py"):
+                unit.module = True
+                unit.hidden |= _HIDDEN_IMPORT.search(source.text) is not None
+                try:
+                    tree = ast.parse(source.text)
+                except (SyntaxError, ValueError, RecursionError, MemoryError):
+                    continue  # the step that imports it reports it
+                unit.imports += read_facts([Parsed(source.name, code, tree)]).modules
+
+    def needed(self, imports: Iterable[Import], cells: Iterable[str]) -> list[str]:
+        """The units of a step with these *imports* and *cells*: also those that these import.
+
+        Where imports cannot be seen, all; data that belongs to no package goes with every step.
+        """
+        todo = {one.module.partition(".")[0] for one in imports if not one.level}
+        todo |= {name for name, unit in self.units.items() if not unit.module}
+        if any(map(_HIDDEN_IMPORT.search, cells)):
+            todo |= self.units.keys()
+        found: set[str] = set()
+        while todo := (todo & self.units.keys()) - found:
+            found |= todo
+            if any(self.units[name].hidden for name in todo):
+                found |= self.units.keys()
+            todo = {
+                one.module.partition(".")[0]
+                for name in todo
+                for one in self.units[name].imports
+                if not one.level
+            }
+        return sorted(found)
+
+    def codes(self, names: Iterable[str]) -> tuple[Code, ...]:
+        """The files of the units *names*."""
+        return tuple(code for name in names for code in self.units[name].codes)
+
+    def imports(self, names: Iterable[str]) -> Iterator[Import]:
+        """What the units *names* import from elsewhere."""
+        for name in names:
+            yield from (one for one in self.units[name].imports if not one.level)
+
+
+def top_of(path: str) -> str:
+    """The module at the top of the file *path*: a file, or the folder of a package."""
+    return path.partition("/")[0].removesuffix(".py")

@@ -34,8 +34,9 @@ class Parsed:
 
     @property
     def source(self) -> Source:
-        """The cell, as a text that places point into."""
-        return Source(self.notebook, self.code.source, self.code.cell)
+        """The cell or file, as a text that places point into."""
+        cell = None if self.code.kind == "file" else self.code.cell
+        return Source(self.notebook, self.code.source, cell)
 
     def place(self, node: ast.AST) -> Label:
         """Where *node* stands; of a line that was rewritten, the whole of it."""

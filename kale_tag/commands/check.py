@@ -283,8 +283,7 @@ def _check_pipeline(
     Places are those of the file *on_disk*.
     """
     # With all that compiles, a third of the time that check takes to start, and not always needed.
-    from kale_tag.analysis.local_modules import code_of  # noqa: PLC0415
-    from kale_tag.commands.shared.pipelines import STDIN_NOTEBOOK, local_modules, run_files  # noqa: PLC0415
+    from kale_tag.commands.shared.pipelines import STDIN_NOTEBOOK, local_code, run_files  # noqa: PLC0415
     from kale_tag.compiler.step_command import load_runtime  # noqa: PLC0415
     from kale_tag.lint.context import compile_notebook  # noqa: PLC0415
     from kale_tag.lint.pipelines import Named, lint  # noqa: PLC0415
@@ -302,7 +301,7 @@ def _check_pipeline(
             text = f"the notebook that the cell refers to cannot be used: {first.message}"
             raise UserError(error("unreadable-reference", text, at, help=first.help)) from None
 
-    local = local_modules(os.path.dirname(tagged.name), code_of(tagged))
+    local = local_code(tagged, options)
     found = compile_notebook(tagged, options, loaded, local, load_runtime(), runs=run_files)
     places = {tagged.name: Places(on_disk)}
     diagnostics = [*lint(found)]

@@ -301,7 +301,7 @@ def adjust_proposal(draft: SpecDraft) -> tuple[SpecDraft, Sequence[Diagnostic]]:
         wrong = {cell for cell in map(_cell, diagnostics) if cell in shared} - steps
         if not wrong:
             blocks = tuple(_remarked(block, diagnostics) for block in draft.blocks)
-            return replace(draft, blocks=blocks), diagnostics
+            return replace(draft, blocks=blocks, files=_local_files(draft)), diagnostics
         steps |= wrong
         draft = propose(draft.notebook, steps)
 
@@ -309,16 +309,21 @@ def adjust_proposal(draft: SpecDraft) -> tuple[SpecDraft, Sequence[Diagnostic]]:
 def _diagnostics(draft: SpecDraft) -> Sequence[Diagnostic]:
     """The errors of compiling *draft* that are about cells."""
     # The compiler takes most of the start-up time, and is for proposals only.
-    from kale_tag.analysis.local_modules import code_of  # noqa: PLC0415
-    from kale_tag.commands.shared.pipelines import local_modules, run_files  # noqa: PLC0415
+    from kale_tag.commands.shared.pipelines import local_code, run_files  # noqa: PLC0415
     from kale_tag.compiler.build import build_pipeline  # noqa: PLC0415
 
-    local = local_modules(os.path.dirname(draft.notebook.name), code_of(draft.notebook))
+    local = local_code(draft.notebook, CompileOptions())
     try:
         build_pipeline(tagged(draft), CompileOptions(), _no_reference, local, runs=run_files)
     except UserError as exc:
         return [one for one in exc.diagnostics if _cell(one) is not None]
     return []
+
+
+def _local_files(draft: SpecDraft) -> tuple[str, ...]:
+    from kale_tag.commands.shared.pipelines import imported_files  # noqa: PLC0415  see above
+
+    return imported_files(draft.notebook)
 
 
 def _no_reference(path: str, at: Label) -> Notebook:

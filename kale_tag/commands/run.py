@@ -10,6 +10,7 @@ from dataclasses import dataclass, field, replace
 from functools import partial
 
 from kale_tag import __version__, files
+from kale_tag.analysis.local_modules import top_of
 from kale_tag.commands.shared.options import PipelineOptions, option
 from kale_tag.commands.shared.packages import Loaded, check_kfp, load_package, read_arguments
 from kale_tag.commands.shared.pipelines import local_modules
@@ -323,7 +324,8 @@ def _reused(
 def _check_packages(loaded: Loaded, tasks: list[PackageTask], *, install: bool) -> None:
     """Raise `UserError` if a step would fail because a package is not installed."""
     sources = [code.python for task in tasks for code in task.cells]
-    local = local_modules(os.path.dirname(loaded.name), sources)
+    local = {*local_modules(os.path.dirname(loaded.name), sources)}
+    local |= {top_of(code.path) for task in tasks for code in task.cells if code.path}
     missing, unknown = missing_packages(tasks, local, install=install)
     if not missing and not unknown:
         return

@@ -1,12 +1,18 @@
 """The `Pipeline` of a notebook whose cells are read and whose variables are known."""
 
-from collections.abc import Collection, Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import replace
 from typing import get_args
 
 from kale_tag.analysis.dataflow import Dataflow, Unit
 from kale_tag.analysis.distributions import modules
-from kale_tag.analysis.local_modules import code_of, installed, written_modules
+from kale_tag.analysis.local_modules import (
+    LocalCode,
+    Travelling,
+    code_of,
+    installed,
+    written_modules,
+)
 from kale_tag.analysis.model import Import
 from kale_tag.analysis.process_state import in_words
 from kale_tag.analysis.slices import (
@@ -59,7 +65,7 @@ class PipelineBuilder:
         flow: Dataflow,
         order: list[str],
         options: CompileOptions,
-        local: Collection[str],
+        local: LocalCode,
         inner: Mapping[str, Draft],
         around: "PipelineBuilder | None" = None,
     ) -> None:
@@ -69,6 +75,7 @@ class PipelineBuilder:
         self.order = order
         self.options = options
         self.local = local
+        self.travelling = Travelling(local.files)
         self.inner = inner
         self.around = around
         own = installed(code_of(draft.notebook))
@@ -143,10 +150,13 @@ class PipelineBuilder:
                 own = written_modules(cell.code.source for cell in cells)
                 installs = self.options.packages is self._settings(unit.name).packages is None
                 blocks.append((unit.facts, own | shared, installs))
-        seen: set[str] = set()
+        seen = {*self.travelling.units}
         for block, written, installs in blocks:
             imports = [one for one in block.modules if one.module.split(".")[0] not in written]
-            yield from import_diagnostics(imports, self.own, self.local, seen, installs=installs)
+            names = self.travelling.needed(imports, ())
+            imports += self.travelling.imports(names)
+            local = self.local.modules
+            yield from import_diagnostics(imports, self.own, local, seen, installs=installs)
 
     def _unkept(self) -> Iterable[Diagnostic]:
         """Warnings of referenced notebooks, also of settings that the pipeline does not keep."""
@@ -191,6 +201,7 @@ class PipelineBuilder:
             states=self._states(unit),
             renewed=tuple(unit.renewed),
             packages=self.packages(unit),
+            files=self.travelling.codes(self._files(unit)),
             settings=self._settings(unit.name),
             label=draft.tagged.step(draft.tagged.starts[unit.name]),
         )
@@ -330,20 +341,32 @@ class PipelineBuilder:
             return settings.packages
         if self.options.packages is not None:
             return self.options.packages
-        shared = [
-            one for one in self.flow.facts.modules if not any(part.holds(one) for part in left_out)
-        ]
-        imports = [*shared, *unit.facts.modules, *unit.carried.values()]
-        names = self.needs[unit.name]
-        for number in self.importers:
-            if unit.before >> number & 1:  # it may use values made there
-                for name, known in self.flow.units[number].facts.imports.items():
-                    imports += known if name in names else []
+        imports = [*self._imports(unit), *self.travelling.imports(self._files(unit))]
         found = completed(self._requirements(imports), self._methods(unit, left_out), self.imported)
         if gives_code(self.flow, self.position[unit.name]):
             found.add("cloudpickle")
         found |= self._of_other_notebooks(unit)
         return tuple(sorted(found, key=str.lower))
+
+    def _imports(self, unit: Unit) -> list[Import]:
+        """What a step imports, or the values that it uses were made with."""
+        left_out = self.left_out[unit.name]
+        shared = self.flow.facts.modules
+        found = [one for one in shared if not any(part.holds(one) for part in left_out)]
+        found += [*unit.facts.modules, *unit.carried.values()]
+        names = self.needs[unit.name]
+        for number in self.importers:
+            if unit.before >> number & 1:  # it may use values made there
+                for name, known in self.flow.units[number].facts.imports.items():
+                    found += known if name in names else []
+        return found
+
+    def _files(self, unit: Unit) -> list[str]:
+        """The local code that travels with a step."""
+        if not self.travelling.units:
+            return []
+        cells = [*self.draft.shared, *self.draft.cells[unit.name]]
+        return self.travelling.needed(self._imports(unit), (one.code.python for one in cells))
 
     def _methods(self, unit: Unit, left_out: list[Part]) -> set[str]:
         """The attributes in the code of a step."""
@@ -352,7 +375,7 @@ class PipelineBuilder:
         return set().union(*kept, *attributes(self.draft.cells[unit.name]).values())
 
     def _requirements(self, imports: Iterable[Import]) -> tuple[str, ...]:
-        return requirements(imports, self.own, self.local)
+        return requirements(imports, self.own, self.local.names())
 
     def _of_other_notebooks(self, unit: Unit) -> set[str]:
         """What the producers of its variables in other notebooks install."""

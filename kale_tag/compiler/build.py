@@ -15,6 +15,7 @@ from kale_tag.analysis.dataflow import Dataflow, Unit
 from kale_tag.analysis.facts import bound_names, imported_names
 from kale_tag.analysis.heap import Heap
 from kale_tag.analysis.interpreter import Interpreter
+from kale_tag.analysis.local_modules import LocalCode
 from kale_tag.analysis.slices import parts_of
 from kale_tag.analysis.source import Runs, read_code
 from kale_tag.compiler.assemble import PipelineBuilder
@@ -28,6 +29,8 @@ from kale_tag.notebook.model import Notebook
 from kale_tag.notebook.places import cell_label
 
 Load = Callable[[str, Label], Notebook]
+
+NO_LOCAL_CODE = LocalCode()
 
 
 def no_runs(_: Notebook) -> Runs:
@@ -49,7 +52,7 @@ def build_pipeline(  # noqa: PLR0913  all that a pipeline is built from
     notebook: Notebook,
     options: CompileOptions,
     load: Load,
-    local: Collection[str] = (),
+    local: LocalCode = NO_LOCAL_CODE,
     *,
     runs: Callable[[Notebook], Runs] = no_runs,
     but: Collection[str] = (),
@@ -64,7 +67,7 @@ def build(  # noqa: PLR0913  the same
     notebook: Notebook,
     options: CompileOptions,
     load: Load,
-    local: Collection[str] = (),
+    local: LocalCode = NO_LOCAL_CODE,
     *,
     runs: Callable[[Notebook], Runs] = no_runs,
     but: Collection[str] = (),
@@ -72,7 +75,7 @@ def build(  # noqa: PLR0913  the same
     """The pipeline of *notebook*, with the analysis behind it.
 
     *load* reads the notebook of a path (relative to the same folder as the name of *notebook*) and
-    gets the place of that path for its errors. *local* are the names of modules beside the
+    gets the place of that path for its errors. *local* is the code beside the
     notebook. *runs* reads the files that `%run` in a notebook names. Raises `UserError` with all
     errors, but for those whose codes are in *but*.
     """

@@ -20,7 +20,7 @@ from kale_tag.compiler.interface import (
 )
 from kale_tag.compiler.package import sources, step_spec
 from kale_tag.compiler.parameters import holds_none
-from kale_tag.compiler.step_command import Runtime, script, with_code
+from kale_tag.compiler.step_command import FILE, Runtime, script, with_code
 from kale_tag.diagnostics import Diagnostic, DiagnosticCollector, warning
 from kale_tag.kale import quantity, tags
 from kale_tag.kale.pipeline import Code, Pipeline, PodOptions, Step, SubPipeline
@@ -52,13 +52,14 @@ _INSTALL = "# INSTALL\n"
 
 _CONTAINER = """\
 def container(image, cells, packages=(), indexes=(), takes=(), **step):
-    # Runs cells, given as (kind, number in the notebook, source). `takes` and `out` are the
+    # Runs cells, given as (kind, number in the notebook or path, source). `takes` and `out` are the
     # variables that are loaded before and saved after; all other arguments are for RUNTIME.
     text, counts = "", []
     for kind, number, source in cells:
         lines = source.removeprefix("\\n").rstrip("\\n").split("\\n")
         title = f"step {step['step']}" if kind == "step" else kind
-        text += "".join(f"{line}\\n" for line in [f"# %% {title}, cell {number}", *lines])
+        title += f", {number}" if kind == "file" else f", cell {number}"
+        text += "".join(f"{line}\\n" for line in [f"# %% {title}", *lines])
         counts.append([kind, number, len(lines)])
     step |= {"cells": counts, "in": list(takes)}
     spec = json.dumps(step, ensure_ascii=False)
@@ -89,7 +90,7 @@ def to_dsl(pipeline: Pipeline, runtime: Runtime) -> str:
     """The module; *pipeline* is one of which `package` has made a package."""
     writer = _DslWriter(pipeline)
     writer.write(root_names(pipeline), pipeline.name)
-    cells = [*sources(pipeline)]
+    cells = [*sources(pipeline), *([FILE] if writer.files else [])]
     program = runtime.for_pipeline(cells).for_step("\n".join(cells), writer.specs)
     lines = [
         f"RUNTIME = {literal(program)}",
@@ -147,6 +148,7 @@ class _DslWriter:
     root: Pipeline
     specs: dict[str, object] = field(default_factory=dict)  # SPEC of all steps together
     lines: list[str] = field(default_factory=list)
+    files: bool = False  # whether local code travels with a step
     functions: dict[tuple[str, str], str] = field(default_factory=dict)  # by prefix and step
     taken: set[str] = field(default_factory=lambda: {*_TAKEN, *dir(builtins), *keyword.kwlist})
 
@@ -161,7 +163,7 @@ class _DslWriter:
         shared = ""
         if any(code.python.strip() for code in names.pipeline.shared):
             shared = self._free(f"{names.prefix}SHARED".upper().replace("/", "_"))
-            self.lines += [f"{shared} = {_cells(names.pipeline.shared)}", ""]
+            self.lines += [f"{shared} = {_cells(with_code(names.pipeline.shared))}", ""]
         for unit in names.pipeline.steps:
             if isinstance(unit, SubPipeline):
                 self.write(inner_names(unit, names), task_name(unit.name))
@@ -204,9 +206,13 @@ class _DslWriter:
         spec = step_spec(step, names, ())
         self.specs |= spec
         code = f"{shared} + {cells}" if shared else cells
+        if step.files:
+            code = f"{cells}_FILES + {code}"
+            self.lines += [f"{cells}_FILES = {_cells(step.files)}", ""]
+            self.files = True
         indexes = list(self.root.pip_index_urls)
         self.lines += [
-            f"{cells} = {_cells(step.code)}",
+            f"{cells} = {_cells(with_code(step.code))}",
             "",
             "",
             "@dsl.container_component",
@@ -394,9 +400,9 @@ def _pod_options(pod: PodOptions) -> Iterator[str]:
 
 def _cells(cells: Sequence[Code]) -> str:
     made = ["["]
-    for code in with_code(cells):
+    for code in cells:
         text = code.python.rstrip("\n") + "\n"
-        made.append(f"    ({code.kind!r}, {code.cell}, {literal(text, '    ')}),")
+        made.append(f"    ({code.kind!r}, {code.key!r}, {literal(text, '    ')}),")
     return "\n".join([*made, "]"])
 
 

@@ -200,7 +200,10 @@ def check_container(
         message += f"`>` and `&` have six each; Kubeflow Pipelines can start {limit:,}"
         if old:
             message += " before 2.14"
-        found.error("step-too-large", message, step.label, help="read data from a file")
+        hint = "read data from a file"
+        if step.files:
+            hint = "name fewer files in `compile: files`, or put the modules into the image"
+        found.error("step-too-large", message, step.label, help=hint)
 
 
 def check_dag(component: Mapping[str, object], root: Pipeline, found: DiagnosticCollector) -> None:

@@ -139,7 +139,7 @@ def sources(pipeline: Pipeline) -> Iterator[str]:
         if isinstance(unit, SubPipeline):
             yield from sources(unit.pipeline)
         else:
-            yield from (code.python for code in unit.code)
+            yield from (code.python for code in (*unit.files, *unit.code))
 
 
 @dataclass(slots=True)
@@ -372,7 +372,7 @@ def container_command(
     step: Step, names: NameTable, root: Pipeline, runtime: Runtime
 ) -> tuple[list[str], list[str]]:
     """`command` and `args` of the container of *step*."""
-    cells = step_command.with_code((*names.pipeline.shared, *step.code))
+    cells = (*step.files, *step_command.with_code((*names.pipeline.shared, *step.code)))
     text, counts = step_command.cells_text(step.name, cells)
     start = step_command.script(step.packages, root.pip_index_urls)
     return step_command.command(text, step_spec(step, names, counts), runtime, start)

@@ -451,7 +451,8 @@ def _cells(container: Document, spec: Document) -> Iterator[Code]:
     at = 0
     for kind, cell, count in spec["cells"]:
         source = "\n".join(lines[at + 1 : at + 1 + count])
-        yield Code(cell, source, source, cast("CodeKind", kind))
+        number, path = (-1, cell) if kind == "file" else (cell, "")
+        yield Code(number, source, source, cast("CodeKind", kind), path)
         at += count + 1
 
 

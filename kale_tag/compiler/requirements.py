@@ -5,6 +5,8 @@ same wherever it is compiled. Versions come from the spec, under `compile`. A mo
 knows is not installed: whoever owns its name at an index would run code in the cluster.
 """
 
+import json
+import re
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from functools import cache
 
@@ -61,14 +63,15 @@ def distribution(path: str, own: Mapping[str, str], local: Collection[str] = ())
 def import_diagnostics(
     imports: Iterable[Import],
     own: Mapping[str, str],
-    local: Collection[str],
+    local: Mapping[str, str],
     seen: set[str],
     *,
     installs: bool,
 ) -> Iterator[Diagnostic]:
     """Imports that cannot work in a step, but for modules in *seen*, to which it adds.
 
-    *own* and *local* as above. With *installs*, the step installs what its imports name.
+    *own* as above; *local* has the files of each module of the user, as `compile: files` names
+    them, "" for none. With *installs*, the step installs what its imports name.
     """
     for one in imports:
         path = _path(one)
@@ -88,12 +91,17 @@ def import_diagnostics(
             continue
         elif top in local:
             seen.add(name)
+            image = f'`compile: {{distributions: {{{top}: ""}}}}` if the image has it'
+            pattern = local[top]
+            plain = re.fullmatch(r"[\w./*-]+", pattern)
+            files = f"`compile: {{files: [{pattern if plain else json.dumps(pattern)}]}}`"
             yield warning(
                 "local-module",
                 f"`{top}` is a module of yours, which a container does not have",
                 one.spot.label(),
-                help="move its code into a cell tagged `functions`, or put it into the image "
-                f'and name it in the spec: `compile: {{distributions: {{{top}: ""}}}}`',
+                help=f"to take it along, write in the spec {files}; or {image}"
+                if pattern
+                else f"move its code into a cell tagged `functions`; or write in the spec {image}",
             )
         elif installs and not one.optional and distribution(path, own, local) is None:
             seen.add(name)

@@ -41,6 +41,7 @@ PARTS = (
     "metrics",
     "parameters",
     "loop",
+    "files",
     "report",
     "magics",
     "step",
@@ -53,6 +54,9 @@ _MODELS = re.compile(
     "torch|keras|tensorflow|xgboost|transformers|diffusers|lightning|fastai|timm|ultralytics"
 )
 """In the cells of pipelines that may pass on models of PyTorch, Keras or XGBoost."""
+
+FILE = "# %% file, "
+"""The title of a file among the cells begins so."""
 
 MARK = "# ---- The cells of the notebook end here. This program of kale-tag runs them. ----\n"
 """The first line of the program, for those who read a package."""
@@ -105,8 +109,9 @@ def cells_text(name: str, cells: Iterable[Code]) -> tuple[str, list[list[str | i
     for code in cells:
         lines = code.python.rstrip("\n").split("\n")
         title = f"step {name}" if code.kind == "step" else code.kind
-        parts += [f"# %% {title}, cell {code.cell}", *lines]
-        counts.append([code.kind, code.cell, len(lines)])
+        what = "" if code.kind == "file" else "cell "
+        parts += [f"# %% {title}, {what}{code.key}", *lines]
+        counts.append([code.kind, code.key, len(lines)])
     return "".join(f"{part}\n" for part in parts), counts
 
 
@@ -172,6 +177,7 @@ class Runtime:
             "metrics": "metrics" in spec,
             "parameters": "params" in spec,
             "loop": "await" in cells or "async" in cells,
+            "files": FILE in cells,
             "report": magics or "report" in spec,
             "magics": magics,
         }

@@ -62,6 +62,7 @@ class SpecDraft:
     lost: tuple[Lost, ...] = ()
     proposed: bool = False  # the notebook has no Kale tags, the blocks are suggestions
     remarks: tuple[str, ...] = ()  # comments on the notebook as a whole
+    files: tuple[str, ...] = ()  # local code that travels with the steps
 
     @property
     def is_empty(self) -> bool:

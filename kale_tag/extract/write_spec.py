@@ -50,6 +50,9 @@ def write_spec(spec: Combined) -> str:
         root["unmatched"] = "untag"
         why = "a cell that no rule selects has no Kale tags"
         root.yaml_add_eol_comment(why, "unmatched", column=0)
+    files, *others = {member.draft.files for member in spec.members}
+    if files and not others:
+        root["compile"] = block({"files": lay_out([*files], 2, len("  files: "))}, 2)
     root["cells"] = _cells(spec.members[0].draft, rules)
     for key in [*root][1:]:
         root.yaml_set_comment_before_after_key(key, before="\n")  # a blank line

@@ -8,7 +8,7 @@ from kale_tag.diagnostics import Diagnostic, Label
 
 ParameterType = Literal["int", "float", "str", "bool", "list", "dict"]
 ArtifactType = Literal["Dataset", "Model", "Metrics", "HTML", "Artifact"]
-CodeKind = Literal["imports", "functions", "step"]
+CodeKind = Literal["imports", "functions", "step", "file"]
 
 STATE = "state:"
 """What the names of hidden variables begin with, each of a kind of state of the process."""
@@ -16,12 +16,18 @@ STATE = "state:"
 
 @dataclass(frozen=True, slots=True)
 class Code:
-    """The source of one cell, and the same as plain Python."""
+    """The source of one cell, and the same as plain Python; or a file that travels with a step."""
 
-    cell: int  # the 0-based number of the cell in the notebook
+    cell: int  # the 0-based number of the cell in the notebook; -1 for a file
     source: str
     python: str  # the lines of *source*, one for one: IPython's syntax is rewritten in place
     kind: CodeKind = "step"  # what it is to the steps that run it
+    path: str = ""  # of a file, below a folder on `sys.path`
+
+    @property
+    def key(self) -> int | str:
+        """What names it: the number of the cell, the path of the file."""
+        return self.path or self.cell
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,6 +107,7 @@ class Step:
     states: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     renewed: tuple[str, ...] = ()
     packages: tuple[str, ...] = ()  # requirements for pip
+    files: tuple[Code, ...] = ()  # local code that travels with it
     settings: StepSettings = StepSettings()
     label: Label | None = None
 

@@ -305,6 +305,7 @@ class CompileOptions:
     pip_index_urls: tuple[str, ...] = ()
     ttl: int | None = None  # seconds
     artifacts: Mapping[str, str] = field(default_factory=dict)  # variable to artifact type
+    files: tuple[str, ...] = ()  # patterns of files that travel, from the folder of the notebook
     steps: Mapping[str, StepOptions] = field(default_factory=dict)
     kfp_version: tuple[int, int] | None = None  # the oldest backend that must take the package
     labels: Mapping[str, Label] = field(

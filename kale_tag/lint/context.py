@@ -1,10 +1,11 @@
 """The compiled pipeline of a notebook, and the diagnostics of compiling it, for the lints."""
 
 import ast
-from collections.abc import Callable, Collection, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 
 from kale_tag.analysis.dataflow import Dataflow, Unit
+from kale_tag.analysis.local_modules import LocalCode
 from kale_tag.analysis.source import Parsed, Runs
 from kale_tag.compiler.build import BuildResult, Load, build, no_runs
 from kale_tag.compiler.limits import size_warnings
@@ -58,7 +59,7 @@ def compile_notebook(  # noqa: PLR0913  all that a pipeline is built from
     notebook: Notebook,
     options: CompileOptions,
     load: Load,
-    local: Collection[str],
+    local: LocalCode,
     runtime: Runtime,
     *,
     runs: Callable[[Notebook], Runs] = no_runs,

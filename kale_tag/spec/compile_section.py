@@ -22,7 +22,10 @@ INDEX_URL = (
     "`secrets: {PIP_INDEX_URL: pip-index/url}`"
 )
 ARTIFACTS = ("Dataset", "Model", "Metrics", "HTML", "Artifact")
-KEYS = ("packages", "distributions", "pip_index_urls", "ttl", "artifacts", "steps", "kfp_version")
+KEYS = (
+    *("packages", "distributions", "files", "pip_index_urls", "ttl", "artifacts", "steps"),
+    "kfp_version",
+)
 POD_KEYS = tuple(one.name for one in fields(PodOptions))
 STEP_KEYS = ("display_name", "env", "packages", "requests", "retries", "timeout", *POD_KEYS)
 TOLERATION = {
@@ -48,7 +51,7 @@ def read_compile(form: Form, node: Node) -> CompileOptions:
                 if text is not None and made[key] is None:
                     message = f"`kfp_version` cannot be `{text}`"
                     form.diagnostic("wrong-value", message, value.label, help=KFP_VERSIONS)
-            case "packages":
+            case "packages" | "files":
                 made[key] = _texts(form, value, key)
             case "pip_index_urls":
                 items = form.items(value, f"`{key}`")

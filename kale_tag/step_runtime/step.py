@@ -63,7 +63,9 @@ def run_cells():
                 take(name)
         source = "\n".join(lines[1 : count + 1])
         del lines[: count + 1]
-        if source.strip():
+        if kind == "file":
+            unpack(cell, source)
+        elif source.strip():
             run_cell(kind, cell, source + "\n")
 
 

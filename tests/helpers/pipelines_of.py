@@ -8,9 +8,9 @@ from typing import Any
 
 from notebooks import from_percent
 
-from kale_tag.analysis.local_modules import code_of
+from kale_tag.analysis.local_modules import LocalCode, code_of
 from kale_tag.compiler.build import build_pipeline
-from kale_tag.diagnostics import Label, UserError
+from kale_tag.diagnostics import Label, Source, UserError
 from kale_tag.kale.pipeline import Pipeline, Step, StepSettings
 from kale_tag.kale.settings import CompileOptions, StepOptions
 from kale_tag.notebook.model import Notebook
@@ -30,8 +30,12 @@ def pipeline_of(
     options: CompileOptions | None = None,
     others: Mapping[str, str] | None = None,
     local: tuple[str, ...] = (),
+    files: Mapping[str, str] | None = None,
 ) -> Pipeline:
-    """The pipeline of `nb.ipynb`, whose references and `%run` are looked up in *others*."""
+    """The pipeline of `nb.ipynb`, whose references and `%run` are looked up in *others*.
+
+    *local* are the names of modules beside it, *files* those that travel.
+    """
 
     def load(path: str, _: Label) -> Notebook:
         return read_notebook(from_percent((others or {})[path]), path)
@@ -45,7 +49,9 @@ def pipeline_of(
         }
 
     notebook = read_notebook(from_percent(percent), "nb.ipynb")
-    return build_pipeline(notebook, options or CompileOptions(), load, local, runs=runs)
+    travelling = {name: Source(name, text) for name, text in (files or {}).items()}
+    own = LocalCode(dict.fromkeys(local, ""), travelling)
+    return build_pipeline(notebook, options or CompileOptions(), load, own, runs=runs)
 
 
 def in_words(

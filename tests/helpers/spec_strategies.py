@@ -209,6 +209,7 @@ COMPILE_STEP: dict[str, st.SearchStrategy[Any]] = {
 }
 COMPILE: dict[str, st.SearchStrategy[Any]] = {
     "packages": st.lists(TEXTS, max_size=1),
+    "files": st.lists(TEXTS, max_size=1),
     "pip_index_urls": st.lists(TEXTS, max_size=1),
     "distributions": mapping(ANY_TEXT, TEXTS),
     "ttl": st.integers(1, 2),
@@ -323,6 +324,7 @@ TOP: Spec = {
 }
 SECTION: Spec = {
     "packages": ["a"],
+    "files": ["a"],
     "pip_index_urls": ["a"],
     "artifacts": {"a": "Model"},
     "steps": {"a": {}},

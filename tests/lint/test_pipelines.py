@@ -25,6 +25,7 @@ from pipelines_of import DOCUMENTS, options_of
 
 import kale_tag
 from kale_tag.analysis.library import unpicklable
+from kale_tag.analysis.local_modules import LocalCode
 from kale_tag.cli import main
 from kale_tag.commands.shared import pipelines
 from kale_tag.commands.shared.targets import find_targets
@@ -194,9 +195,10 @@ def test_documents() -> None:
             return read_notebook(from_percent(others[path]), path)
 
         read = read_notebook(from_percent(text), "nb.ipynb")
-        diagnostics = [*lint.lint(compile_notebook(read, options, load, local, RUNTIME))]
+        own = LocalCode(dict.fromkeys(local, ""))
+        diagnostics = [*lint.lint(compile_notebook(read, options, load, own, RUNTIME))]
         try:
-            package(build_pipeline(read, options, load, local), RUNTIME)
+            package(build_pipeline(read, options, load, own), RUNTIME)
             compiles = True
         except UserError:
             compiles = False

@@ -9,6 +9,7 @@ BASE = """\
 version: 1
 compile:
   packages: [pandas]
+  files: [helpers.py, ../src/lib/**]
   ttl: 60
   distributions: {cv2: opencv-python, a: b}
   artifacts: {x: Model}
@@ -21,6 +22,7 @@ version: 1
 extends: base.yaml
 compile:
   packages: []
+  files: [tools.py]
   pip_index_urls: [https://example.com/simple]
   distributions: {a: c}
   artifacts: {y: Dataset}
@@ -54,6 +56,7 @@ def test_one_file() -> None:
     """Every key arrives, text as it was written."""
     assert options(BASE) == CompileOptions(
         packages=("pandas",),
+        files=("helpers.py", "../src/lib/**"),
         distributions={"cv2": "opencv-python", "a": "b"},
         ttl=60,
         artifacts={"x": "Model"},
@@ -80,6 +83,7 @@ def test_over_a_base() -> None:
     """A spec lays its section over that of its base: key by key, and no package is a word too."""
     assert options(SPEC) == CompileOptions(
         packages=(),
+        files=("tools.py",),
         distributions={"cv2": "opencv-python", "a": "c"},
         pip_index_urls=("https://example.com/simple",),
         ttl=60,

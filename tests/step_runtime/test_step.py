@@ -44,22 +44,23 @@ def test_the_program_is_fit_to_be_cargo(text: str) -> None:
 @pytest.mark.parametrize(
     ("cells", "imports", "spec", "parts", "size"),
     [
-        ("x", "", PLAIN, "", 6_100),
-        ("await x", "", PLAIN, "loop", 6_300),
-        ("x", "", {**PLAIN, **PARAMETERS}, "parameters", 6_850),
-        ("x", FORMATS, {**PLAIN, "report": "r"}, "artifacts report", 11_550),
-        ("x", "import math", FRAME, "artifacts values report", 17_200),
-        ("x", "import pandas", FRAME, "artifacts values together tables report", 24_850),
-        ("x", FORMATS, FRAME, "artifacts values together tables libraries report", 26_600),
+        ("x", "", PLAIN, "", 6_200),
+        ("await x", "", PLAIN, "loop", 6_400),
+        ("# %% file, a.py\nx", "", PLAIN, "files", 6_900),
+        ("x", "", {**PLAIN, **PARAMETERS}, "parameters", 6_900),
+        ("x", FORMATS, {**PLAIN, "report": "r"}, "artifacts report", 11_750),
+        ("x", "import math", FRAME, "artifacts values report", 17_400),
+        ("x", "import pandas", FRAME, "artifacts values together tables report", 25_000),
+        ("x", FORMATS, FRAME, "artifacts values together tables libraries report", 26_800),
         (
             "x",
             "import math",
             {**FRAME, "together": [["b", "c"]]},
             "artifacts values together report",
-            23_200,
+            23_400,
         ),
-        ("x", "", {**PLAIN, **METRICS}, "artifacts metrics", 8_300),
-        ("get_ipython()", "", PLAIN, "report magics", 19_700),
+        ("x", "", {**PLAIN, **METRICS}, "artifacts metrics", 8_450),
+        ("get_ipython()", "", PLAIN, "report magics", 21_400),
     ],
 )
 def test_a_step_carries_what_it_needs(

@@ -1,14 +1,23 @@
 """The pipelines of the notebooks on a command line: tagged in memory, read, built."""
 
 import os
+import posixpath
 import sys
 from collections.abc import Callable, Collection, Mapping, Sequence
 from contextlib import AbstractContextManager, suppress
 from dataclasses import dataclass
 
 from kale_tag import files
-from kale_tag.analysis.local_modules import added_folders, code_of, run_paths, written_modules
-from kale_tag.analysis.source import Runs
+from kale_tag.analysis.facts import read_facts
+from kale_tag.analysis.local_modules import (
+    LocalCode,
+    Travelling,
+    added_folders,
+    code_of,
+    run_paths,
+    written_modules,
+)
+from kale_tag.analysis.source import Runs, read_code
 from kale_tag.commands.shared import batch
 from kale_tag.commands.shared.targets import STDIN, Task, find_targets
 from kale_tag.compiler.build import Load, build_pipeline
@@ -88,11 +97,84 @@ class BuiltNotebook:
         self.pipeline, self.outputs = None, ()
 
 
-def local_modules(folder: str, sources: Collection[str]) -> set[str]:
-    """The user's own modules that cells in *folder* with these *sources* can import."""
-    folders = ["", *added_folders(sources)]
-    beside = (files.modules_in(os.path.join(folder, one)) for one in folders)
-    return written_modules(sources).union(*beside)
+def local_modules(folder: str, sources: Collection[str]) -> dict[str, str]:
+    """The user's own modules that cells in *folder* with these *sources* can import.
+
+    With each is the pattern of its files, from *folder*; "" for those that cells write.
+    """
+    found = dict.fromkeys(written_modules(sources), "")
+    for one in reversed(["", *added_folders(sources)]):
+        for name, pattern in files.modules_in(os.path.join(folder, one)).items():
+            found[name] = posixpath.join(one, pattern)
+    return found
+
+
+def local_code(notebook: Notebook, options: CompileOptions) -> LocalCode:
+    """The user's own modules that *notebook* can import, and the files that `compile: files` names.
+
+    Raises `UserError` with every file that cannot travel.
+    """
+    folder, sources = os.path.dirname(notebook.name), code_of(notebook)
+    modules = local_modules(folder, sources)
+    found: dict[str, Source] = {}
+    wrong: list[Diagnostic] = []
+    at = options.labels.get("files")
+    folders = ["", *added_folders(sources)] if options.files else []
+    for pattern in options.files:
+        paths = files.named_by(pattern, folder)
+        if not paths:
+            hint = "patterns begin at the folder of the notebook; `lib/**` is all below `lib`"
+            wrong.append(error("bad-file", f"no file matches `{pattern}`", at, help=hint))
+        for path in paths:
+            try:
+                text = files.read_text(path)
+                problem = _cannot_travel(path, text.text, folder)
+            except UserError as exc:
+                wrong += exc.diagnostics
+                continue
+            if problem:
+                message = f"`{path}` cannot travel with the steps: {problem}"
+                wrong.append(error("bad-file", message, at))
+            found[_imported_as(path, folder, folders)] = text
+    if wrong:
+        raise UserError(*wrong)
+    return LocalCode(modules, found)
+
+
+def imported_files(notebook: Notebook) -> tuple[str, ...]:
+    """What `compile: files` has to name for *notebook*: its imports, and what these import."""
+    found: set[str] = set()
+    with suppress(UserError):  # what cannot travel
+        cells = [read_code(notebook.name, 0, source) for source in code_of(notebook)]
+        while True:
+            local = local_code(notebook, CompileOptions(files=tuple(found)))
+            travelling = Travelling(local.files)
+            imports = [*read_facts(cells).modules, *travelling.imports(travelling.units)]
+            names = {one.module.partition(".")[0] for one in imports if not one.level}
+            new = {local.modules.get(name, "") for name in names} - found - {""}
+            if not new:
+                break
+            found |= new
+    return tuple(sorted(found))
+
+
+def _cannot_travel(path: str, text: str, folder: str) -> str:
+    """Why the file *path*, which a notebook in *folder* names, does not go into a package."""
+    near = os.path.relpath(path, folder or ".").replace(os.sep, "/")
+    if any(part.startswith(".") and part != ".." for part in near.split("/")):
+        return "it is hidden"
+    top = files.repository(os.path.abspath(folder)) or os.path.abspath(os.path.dirname(path))
+    top, real = files.identity(top), files.identity(path)
+    if os.path.commonpath([top, real]) != top:
+        return "it is outside of the repository, or of its folder where there is none"
+    return "it is not text" if "\0" in text else ""
+
+
+def _imported_as(path: str, folder: str, folders: Sequence[str]) -> str:
+    """Where steps have the file: below the folder on `sys.path` that is nearest to it."""
+    near = [os.path.relpath(path, os.path.join(folder, one) or ".") for one in folders]
+    below = (one.replace(os.sep, "/") for one in near if not one.startswith(os.pardir))
+    return min(below, key=len, default=near[0].replace(os.sep, "/").replace("../", ""))
 
 
 def run_files(notebook: Notebook) -> dict[str, list[str]]:
@@ -249,8 +331,7 @@ class _NotebookBuilder:
         with guarded(task.name) as wrong:
             notebook, options, sources, warnings = self.reader.tagged(task)
             built.diagnostics += warnings
-            name = STDIN_NOTEBOOK if task.name == STDIN else task.name
-            local = local_modules(os.path.dirname(name), code_of(notebook))
+            local = local_code(notebook, options)
             load = self.reader.loader(inner)
             run: dict[str, str] = {}
 
@@ -263,6 +344,7 @@ class _NotebookBuilder:
 
             pipeline = build_pipeline(notebook, options, load, local, runs=runs, but=self.but)
             built.pipeline, built.specs = pipeline, len(task.steps)
+            run |= {one.name: text_digest(one.text) for one in local.files.values()}
             built.sources = (*sources, *inner.items(), *run.items())
             built.diagnostics += pipeline.warnings
             built.outputs = self.finish(built)
