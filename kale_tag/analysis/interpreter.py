@@ -454,6 +454,8 @@ class Interpreter:
             if self.unsure:
                 effect = effect._replace(certainty=min(effect.certainty, Certainty.MAY))  # noqa: PLW2901
             self.events.states.setdefault(effect.state, StateUse()).note(effect, spot)
+            if effect.sets and process_state.is_attribute(effect.state):
+                self.patched[effect.state.rpartition(".")[2]] = effect.state
 
     def touch_at(self, owner: Points, node: ast.AST, attr: str = "", key: object = None) -> None:
         """An attribute of modules, or an item of one, is assigned to or deleted."""
@@ -461,8 +463,6 @@ class Interpreter:
             if one.kind in {"module", "path"} or one.info == "decimal.getcontext":
                 path = f"{one.info}.{attr}" if attr else str(one.info)
                 effect = process_state.assigned(path, key)
-                if effect.state == path:
-                    self.patched[path.rpartition(".")[2]] = path
                 self.touch([effect], node)
 
     def observe(self, objects: Iterable[Obj]) -> None:
@@ -1039,8 +1039,13 @@ class Interpreter:
     def attribute(self, owner: Points, attr: str, node: ast.AST, *, called: bool = False) -> Points:
         """What `owner.attr` may be, which is *called* at once or not."""
         found: set[Obj] = set()
-        if attr in self.patched:
-            self.touch([Effect(self.patched[attr], False, Certainty.MAY)], node)
+        state = self.patched.get(attr, "")
+        of_class = state.rpartition(".")[0].rpartition(".")[2][:1].isupper()
+        if state and any(
+            f"{one.info}.{attr}" == state if one.kind in {"module", "path"} else of_class
+            for one in owner
+        ):
+            self.touch([Effect(state, False, Certainty.MAY)], node)
         if called and len(owner) > 1:
             for kind in sorted({one.kind for one in owner} & OPAQUE):
                 found.add(calls.method_of(self, self.kinds(owner, kind), attr))

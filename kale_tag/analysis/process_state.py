@@ -63,6 +63,11 @@ def kind_of(state: str) -> str:
     return str(_tables()["states"].get(state, {}).get("kind", ""))
 
 
+def is_attribute(state: str) -> bool:
+    """Whether it is an attribute of a module or class that the table does not list."""
+    return state not in _tables()["states"] and not state.startswith(_ENVIRONMENT)
+
+
 def in_words(state: str) -> str:
     """What is set, for a message."""
     if state.startswith(f"{_ENVIRONMENT}["):
@@ -75,6 +80,8 @@ def called(path: str, texts: Sequence[object], keywords: Mapping[str, object]) -
     if path.startswith((_ENVIRONMENT, "os.getenv", "os.unsetenv")):
         return [*_of_environment(path.rpartition(".")[2], texts, keywords)]
     found = [_sets(state) for state in _by_word("sets").get(path, ())]
+    if path.startswith("pandas.api.extensions.register_") and texts:
+        found = [_sets(f"pandas.DataFrame.{texts[0]}")]
     if found:
         return found
     given = "random_state" in keywords
@@ -88,6 +95,8 @@ def method_called(path: str, name: str, keywords: Mapping[str, object]) -> list[
         return [_sets(state)]
     if name == "sample" and path.startswith("pandas.") and "random_state" not in keywords:
         return [Effect("numpy.random", False, Certainty.SURE)]
+    if name.startswith("progress_"):
+        return [Effect("tqdm", False, Certainty.MAY)]
     options = (one for one in _uses(path, given=True) if kind_of(one.state) == "options")
     return [*options, *_guesses(path)]
 

@@ -42,7 +42,16 @@ from kale_tag.compiler.step_command import Runtime, pack
 from kale_tag.compiler.versions import check_versions
 from kale_tag.diagnostics import Diagnostic, DiagnosticCollector, UserError
 from kale_tag.kale.checks import why_reserved
-from kale_tag.kale.pipeline import STATE, ArtifactType, Code, Parameter, Pipeline, Step, SubPipeline
+from kale_tag.kale.pipeline import (
+    STATE,
+    ArtifactType,
+    Code,
+    Parameter,
+    Pipeline,
+    Step,
+    SubPipeline,
+    variables,
+)
 
 SCHEMA_VERSION = "2.1.0"
 SDK_VERSION = "kale-tag"
@@ -401,8 +410,8 @@ def step_spec(step: Step, names: NameTable, counts: Sequence[object]) -> dict[st
         "in_names": {
             name: other for name, other in taken.items() if other != renamed.get(name, name)
         },
-        "in": [name for name in step.ins if not name.startswith(STATE)],
-        "out": [name for name in step.outs if not name.startswith(STATE)],
+        "in": variables(step.ins),
+        "out": variables(step.outs),
         "states": _states(step),
         "together": step.together,
         "metrics": {name: name for name in step.metrics},

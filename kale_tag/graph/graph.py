@@ -11,7 +11,7 @@ from dataclasses import asdict, dataclass
 from typing import Literal
 
 from kale_tag.kale import tags
-from kale_tag.kale.pipeline import Parameter, Pipeline, Step, SubPipeline
+from kale_tag.kale.pipeline import Parameter, Pipeline, Step, SubPipeline, variables
 
 Shape = Literal["box", "subroutine", "hexagon"]
 Stroke = Literal["solid", "dotted", "thick"]
@@ -50,7 +50,7 @@ def edges(pipeline: Pipeline) -> tuple[Edge, ...]:
     for unit in pipeline.steps:
         producers = {producer for producer in (*unit.prev, *unit.ins.values()) if producer in order}
         for producer in sorted(producers, key=order.__getitem__):
-            taken = tuple(name for name, other in unit.ins.items() if other == producer)
+            taken = tuple(name for name in variables(unit.ins) if unit.ins[name] == producer)
             found.append(Edge(producer, unit.name, taken))
     return tuple(found)
 
@@ -109,10 +109,10 @@ def _unit_value(unit: Step | SubPipeline) -> dict[str, object]:
     value: dict[str, object] = {
         "name": unit.name,
         "prev": sorted(unit.prev),
-        "ins": sorted(unit.ins),
-        "outs": sorted(unit.outs),
+        "ins": sorted(variables(unit.ins)),
+        "outs": sorted(variables(unit.outs)),
         "parameters": sorted(unit.parameters),
-        "artifacts": dict(unit.outs),
+        "artifacts": {name: unit.outs[name] for name in variables(unit.outs)},
     }
     if isinstance(unit, SubPipeline):
         return value | {"notebook": as_value(unit.pipeline)}

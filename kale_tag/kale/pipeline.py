@@ -1,6 +1,6 @@
 """What a pipeline is: steps, the code they run, and the variables that go from one to another."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Literal
 
@@ -12,6 +12,11 @@ CodeKind = Literal["imports", "functions", "step", "file"]
 
 STATE = "state:"
 """What the names of hidden variables begin with, each of a kind of state of the process."""
+
+
+def variables(names: Iterable[str]) -> list[str]:
+    """Those of *names* that are variables of the notebook, and no state of the process."""
+    return [name for name in names if not name.startswith(STATE)]
 
 
 @dataclass(frozen=True, slots=True)

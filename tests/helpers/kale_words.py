@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from kale_tag.kale.pipeline import Pipeline, Step
+from kale_tag.kale.pipeline import Pipeline, Step, variables
 
 
 def in_kales_words(pipeline: Pipeline) -> dict[str, Any]:
@@ -20,8 +20,8 @@ def _step(step: Any) -> dict[str, Any]:
         "name": step.name,
         "prev": sorted(step.prev),
         "givers": step.ins,
-        "ins": sorted(step.ins),
-        "outs": sorted(step.outs),
+        "ins": sorted(variables(step.ins)),
+        "outs": sorted(variables(step.outs)),
         "params": sorted(step.parameters),
         "metrics": {},
     }
