@@ -23,7 +23,17 @@ from kale_tag.compiler.limits import size_warnings
 from kale_tag.compiler.package import package
 from kale_tag.compiler.package_text import Origin, as_text, changed_sources
 from kale_tag.compiler.step_command import load_runtime
-from kale_tag.diagnostics import Label, Source, UserError, count, error, pasted, warning
+from kale_tag.compiler.versions import check_feature
+from kale_tag.diagnostics import (
+    DiagnosticCollector,
+    Label,
+    Source,
+    UserError,
+    count,
+    error,
+    pasted,
+    warning,
+)
 from kale_tag.kale.names import KFP_VERSIONS, kfp_version
 from kale_tag.render.text import Style, one_line
 
@@ -134,6 +144,11 @@ def finish(
     def made_of(built: BuiltNotebook) -> tuple[OutputFile, ...]:
         if version is not None:
             built.pipeline = replace(built.of, kfp_version=version)
+        found = DiagnosticCollector()
+        if form == "manifest":
+            check_feature("manifest", Label(Source(built.name)), built.of, found)
+        if found.errors:
+            raise UserError(*found.errors)
         made = package(built.of, runtime)
         built.diagnostics += made.warnings
         path = output_path(output, built.name, ENDINGS[form])

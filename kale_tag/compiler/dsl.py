@@ -64,7 +64,8 @@ def container(image, cells, packages=(), indexes=(), takes=(), **step):
     step |= {"cells": counts, "in": list(takes)}
     spec = json.dumps(step, ensure_ascii=False)
     # Kubernetes and Kubeflow Pipelines would replace these.
-    for key, sign, first in (("dollar", r"\\$(?=[$(])", "~"), ("brace", r"\\{\\{", "{")):
+    signs = ("nel", "\\x85", "~"), ("line", "\\u2028", "~"), ("dollar", r"\\$(?=[$(])", "~")
+    for key, sign, first in (*signs, ("brace", r"\\{\\{", "{")):
         if re.search(sign, text + spec):
             mark = next(m for m in (first + end for end in "^`|?!") if m not in text + spec)
             text = re.sub(sign, mark, text)

@@ -45,6 +45,7 @@ KEY_LENGTH = 1000
 """Characters of a key as it is written; YAML 1.1 has simple keys of 1,024 at most."""
 
 _NO_ARGUMENT = re.compile("[\0\ud800-\udfff]")
+_LOST = re.compile("\x85|\u2028(?= )")  # servers up to 2.17 store a blank, and lose one
 _EXPANDED = re.compile(r"\$\$|\$\([^)]*\)")
 _ESCAPED_BY_GO = re.compile("[<>&\u2028\u2029]")
 
@@ -80,6 +81,14 @@ def check_text(
         yield error(
             "placeholder",
             f"{what} contains `{variable[0]}`, which Kubernetes replaces on the way to the step",
+            at,
+            help="write it in another way; in the code of cells it is allowed",
+        )
+    if expanded and (lost := _LOST.search(text)):
+        sign = "U+0085" if lost[0] == "\x85" else "U+2028 before a blank"
+        yield error(
+            "bad-character",
+            f"{what} contains {sign}, which Kubeflow Pipelines changes when it stores the package",
             at,
             help="write it in another way; in the code of cells it is allowed",
         )

@@ -15,7 +15,7 @@ from typing import Any, cast
 from kale_tag.compiler.container import CREATE_CLAIM
 from kale_tag.compiler.interface import METRICS, task_name
 from kale_tag.compiler.package import PARAMETER_TYPES, SDK_VERSION
-from kale_tag.compiler.step_command import EXECUTOR_INPUT
+from kale_tag.compiler.step_command import EXECUTOR_INPUT, SIGNS
 from kale_tag.diagnostics import Diagnostic, Label, Source, Span, UserError, error
 from kale_tag.kale.pipeline import (
     Code,
@@ -424,10 +424,6 @@ def creates_claim(task: Document, spec: Document) -> bool:
     return bool(executor.get("container", {}).get("image") == CREATE_CLAIM)
 
 
-SIGNS = {"brace": "{{", "dollar": "$"}
-"""Text that a package must not contain, by the key of SPEC that names its placeholder."""
-
-
 def _step_spec(container: Document) -> dict[str, Any]:
     """SPEC as the runtime reads it, with `{{` and `$` in place of their placeholders."""
     text = container["args"][1]
@@ -438,7 +434,7 @@ def _step_spec(container: Document) -> dict[str, Any]:
 
 def _unmarked(text: str, marks: Mapping[str, str | None]) -> str:
     """*text* without the placeholders *marks*, replaced in the order of the runtime."""
-    for key, sign in SIGNS.items():
+    for key, sign in reversed(SIGNS.items()):
         if mark := marks[key]:
             text = text.replace(mark, sign)
     return text

@@ -5,7 +5,8 @@
 The launcher replaces `{{$...}}` in each of these, and Argo `{{workflow.name}}` and the like. So
 none of them contains `{{`, except our own `{{$}}`: a mark replaces it, which SPEC names and the
 runtime turns back. Kubernetes replaces `$(NAME)` by environment variables and `$$` by `$`, so in
-the user's text another mark replaces the first `$` of those.
+the user's text another mark replaces the first `$` of those. Servers up to 2.17 lose U+0085, and a
+blank behind U+2028, when they store a package: these have marks, too.
 
 RUNTIME has the parts that the step needs: KFP's server writes the program into the workflow once
 for each step. They do not depend on other steps, but for `tables` and `libraries`: one step must
@@ -28,8 +29,10 @@ from kale_tag.kale.pipeline import Code
 EXECUTOR_INPUT = "{{$}}"
 """The launcher replaces this by the inputs of the step and the places of its outputs."""
 
-_PLACEHOLDER = re.compile(r"\{\{")
 _EXPANDED = re.compile(r"\$(?=[$(])")
+
+SIGNS = {"nel": "\x85", "line": "\u2028", "dollar": "$", "brace": "{{"}
+"""What a mark replaces, in this order, by the key of SPEC that names the mark."""
 
 PARTS = (
     "artifacts",
@@ -124,7 +127,8 @@ def command(
     entries = (f'"{key}": {json.dumps(value, ensure_ascii=False)}' for key, value in spec.items())
     as_json = ",\n ".join(entries)
     # The runtime takes them back in the other order.
-    for key, sign, found in (("dollar", "$", _EXPANDED), ("brace", "{{", _PLACEHOLDER)):
+    for key, sign in SIGNS.items():
+        found = _EXPANDED if key == "dollar" else re.compile(re.escape(sign))
         if found.search(text + as_json):
             mark = _mark(sign, text + as_json)
             text = found.sub(mark, text)

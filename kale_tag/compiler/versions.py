@@ -29,6 +29,9 @@ FEATURES = {
     "annotation": Feature(
         "an annotation", (2, 14), "older versions give all steps the annotations of one"
     ),
+    "manifest": Feature(
+        "a package in the format `manifest`", (2, 14), "older versions know no such resources"
+    ),
     "display_name": Feature(
         "a display name on a step whose variables others use",
         (2, 14),
@@ -62,25 +65,30 @@ def check_versions(root: Pipeline, found: DiagnosticCollector) -> None:
     Where no version is given, warn of what breaks runs on backends that are in use.
     """
     for key, at in _wanted(root):
-        feature = FEATURES[key]
-        first = "{}.{}".format(*feature.first)
-        if root.kfp_version is None:
-            if feature.breaks:
-                found.warning(
-                    "needs-newer-kfp",
-                    f"{feature.called} needs Kubeflow Pipelines {first}; {feature.older}",
-                    at,
-                    help=f'if your backend is new enough: `compile: {{kfp_version: "{first}"}}`, '
-                    f"or `--kfp-version {first}`",
-                )
-        elif root.kfp_version < feature.first:
-            asked = "{}.{}".format(*root.kfp_version)
-            found.error(
-                "not-in-kfp-version",
-                f"{feature.called} needs Kubeflow Pipelines {first}, and `kfp_version` is {asked}; "
-                f"{feature.older}",
+        check_feature(key, at, root, found)
+
+
+def check_feature(key: str, at: Label | None, root: Pipeline, found: DiagnosticCollector) -> None:
+    """Report one of `FEATURES` that *root* has *at* a place, if it needs a newer backend."""
+    feature = FEATURES[key]
+    first = "{}.{}".format(*feature.first)
+    if root.kfp_version is None:
+        if feature.breaks:
+            found.warning(
+                "needs-newer-kfp",
+                f"{feature.called} needs Kubeflow Pipelines {first}; {feature.older}",
                 at,
+                help=f'if your backend is new enough: `compile: {{kfp_version: "{first}"}}`, '
+                f"or `--kfp-version {first}`",
             )
+    elif root.kfp_version < feature.first:
+        asked = "{}.{}".format(*root.kfp_version)
+        found.error(
+            "not-in-kfp-version",
+            f"{feature.called} needs Kubeflow Pipelines {first}, and `kfp_version` is {asked}; "
+            f"{feature.older}",
+            at,
+        )
 
 
 def _wanted(root: Pipeline) -> Iterator[tuple[str, Label | None]]:

@@ -159,7 +159,7 @@ def no_input(*_, **__):
 
 if __name__ == "__main__":
     SPEC, GIVEN, CELLS = (os.fsencode(text).decode() for text in sys.argv[1:])
-    for KEY, SIGN in (("brace", "{" * 2), ("dollar", "$")):  # which runners would replace
+    for KEY, SIGN in zip(("brace", "dollar", "line", "nel"), ("{" * 2, *"$\u2028\x85")):
         MARK = json.loads(SPEC).get(KEY, SIGN)
         SPEC, CELLS = SPEC.replace(MARK, SIGN), CELLS.replace(MARK, SIGN)
     SPEC, GIVEN = json.loads(SPEC), json.loads(GIVEN)

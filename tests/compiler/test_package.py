@@ -15,7 +15,7 @@ from pipelines import FULL, NESTED, RUNTIME, TWO_INNER, chain, code, pipeline, s
 
 from kale_tag.compiler.package import package
 from kale_tag.compiler.package_text import Origin, as_text
-from kale_tag.compiler.step_command import MARK
+from kale_tag.compiler.step_command import MARK, SIGNS
 from kale_tag.diagnostics import Label, Source, UserError
 from kale_tag.kale.pipeline import (
     NewClaim,
@@ -51,11 +51,11 @@ def step_of(spec: dict[str, Any], name: str) -> tuple[str, dict[str, Any]]:
     _, told, placeholder, *more = container["args"]
     assert placeholder == "{{$}}"
     cells = "".join([first, *more])
-    for key, sign in (("brace", "{{"), ("dollar", "$")):
+    for key, sign in reversed(SIGNS.items()):
         mark = json.loads(told).get(key, sign)
         cells, told = cells.replace(mark, sign), told.replace(mark, sign)
     made = json.loads(told)
-    return cells, {key: value for key, value in made.items() if key not in {"brace", "dollar"}}
+    return cells, {key: value for key, value in made.items() if key not in SIGNS}
 
 
 def refusals(one: Pipeline) -> list[str]:

@@ -48,12 +48,29 @@ class Rules:
     template_twice: bool = False
     """Argo up to 3.5 holds the container twice in a variable of the driver's pod."""
 
+    retries: str = "all"
+    """Which tasks are retried: all, those of the root, none."""
+
+    claim_annotations: bool = True
+    """A claim can have annotations; the driver panics otherwise."""
+
 
 VERSIONS = {
-    "2.4": Rules(True, False, False, "failed", True),
-    "2.5": Rules(True, False, True, "ignored", True),
-    **dict.fromkeys(("2.14", "2.15", "2.16", "2.17"), Rules()),
+    "2.4": Rules(True, False, False, "failed", True, "none", False),
+    "2.5": Rules(True, False, True, "ignored", True, "root", False),
+    **dict.fromkeys(("2.14", "2.15", "2.16"), Rules(claim_annotations=False)),
+    "2.17": Rules(),
 }
+
+USER = 65534
+"""As whom the steps of a hardened pod run: `nobody`."""
+
+READ_ONLY = """
+mount --make-rprivate / && mount --bind "$0" "$0" && mount -o remount,bind,ro / && cd / || exit 77
+unset OLDPWD
+for one in /tmp /var/tmp /dev/shm; do mount -o remount,bind,ro $one 2>/dev/null || true; done
+"""
+"""Makes all read-only but the folder $0, in a mount namespace of its own."""
 
 
 class Refused(Exception):  # noqa: N818  a backend's word for it
@@ -71,13 +88,22 @@ class Visit:
     code: int = 0
     log: str = ""
     made: Mapping[str, Any] = field(default_factory=dict)  # artifacts by name of the output
+    claims: Mapping[str, str] = field(
+        default_factory=dict
+    )  # by the folder that they are mounted at
 
 
 class Backend:
-    """A run of the package *text* on the backend *version*; its steps write below *folder*."""
+    """A run of the package *text* on the backend *version*; its steps write below *folder*.
 
-    def __init__(self, text: str, folder: Path, version: str = "2.17") -> None:
-        self.spec, *platform = documents(text)
+    In a *hardened* cluster pods have a read-only file system, an empty environment, and no root.
+    """
+
+    def __init__(
+        self, text: str, folder: Path, version: str = "2.17", *, hardened: bool = False
+    ) -> None:
+        self.hardened = hardened
+        self.spec, *platform = map(stored, documents(text))
         self.folder, self.version, self.rules = folder, version, VERSIONS[version]
         unknown = [one for document in platform for one in self._unknown("PlatformSpec", document)]
         self.config: dict[str, Any] = {}
@@ -176,7 +202,7 @@ class Backend:
                 yield from self._dag(inner, inputs, f"{name}/")
                 outputs = inputs["outputs"]
             else:
-                visit = self._step(name, task, inner, inputs)
+                visit = self._step(name, task, inner, inputs, (given, made))
                 self.failed = visit.code != 0
                 outputs = visit.made
                 yield visit
@@ -196,6 +222,9 @@ class Backend:
         for key, source in task.get("inputs", {}).get("parameters", {}).items():
             if "runtimeValue" in source:
                 values[key] = source["runtimeValue"]["constant"]
+                continue
+            if "taskOutputParameter" in source:
+                values[key] = self._claim(source, given, made)
                 continue
             outer = source["componentInputParameter"]
             if outer not in given["parameterValues"]:
@@ -225,13 +254,34 @@ class Backend:
         found = made[producer, output]
         return found["artifacts"][0] if "artifacts" in found else found
 
-    def _step(self, name: str, task: Any, component: Any, inputs: Any) -> Visit:
+    def _claim(self, source: Any, given: Any, made: Any) -> Any:
+        """The name of a claim that a pod mounts, or a sub-pipeline is given."""
+        if "constant" in source:
+            return source["constant"]
+        if "componentInputParameter" in source:
+            return given["parameterValues"][source["componentInputParameter"]]
+        output = source["taskOutputParameter"]
+        return self._found(made, output["producerTask"], output["outputParameterKey"])
+
+    def _created(self, name: str, task: Any, component: Any, values: Any) -> Visit:
+        """A claim, which the driver creates."""
+        if values.get("annotations") and not self.rules.claim_annotations:
+            raise Refused(f"the driver panics at the annotations of {name}")
+        assert values["access_modes"], "parameter access_modes not provided"
+        claim = f"uuid-{len(self.names)}{values['pvc_name_suffix']} {values['size']} "
+        claim += values.get("storage_class_name", "standard")
+        return Visit(name, task, component, made={"name": claim})
+
+    def _step(self, name: str, task: Any, component: Any, inputs: Any, around: Any) -> Visit:
         label = component["executorLabel"]
         container = self.spec["deploymentSpec"]["executors"][label]["container"]
+        if container["image"] == "argostub/createpvc":
+            return self._created(name, task, component, inputs["parameterValues"])
         text = self._passed(container, f"the container of {name}")
         if self.rules.template_twice and len(json.dumps(text).encode()) * 2 > ARGUMENT:
             raise Refused(f"the container of {name} is twice in ARGO_TEMPLATE, which is too much")
         config = self._pod_config(label)
+        claims = {one["mountPath"]: self._claim(one, *around) for one in config.get("pvcMount", ())}
         folder = self.folder / name
         folder.mkdir(parents=True)
         outputs = component.get("outputDefinitions", {}).get("artifacts", {})
@@ -251,7 +301,13 @@ class Backend:
         asked = {"inputs": inputs, "outputs": {"outputFile": f"{folder}/output_metadata.json"}}
         if artifacts:  # protobuf leaves out what is empty
             asked["outputs"]["artifacts"] = artifacts
-        code, log = self._start(json.loads(text), config, go_json(asked), folder)
+        tries = 1
+        if self.rules.retries == "all" or (self.rules.retries == "root" and "/" not in name):
+            tries += task.get("retryPolicy", {}).get("maxRetryCount", 0)
+        log, code = "", 1
+        while code and tries:
+            code, more = self._start(json.loads(text), config, go_json(asked), folder)
+            log, tries = log + more, tries - 1
         left = folder / "output_metadata.json"
         told = json.loads(left.read_text("utf-8"))["artifacts"] if left.exists() else {}
         made = {
@@ -259,7 +315,7 @@ class Backend:
             for key, one in told.items()
             if key in outputs
         }
-        return Visit(name, task, component, code=code, log=log, made=made)
+        return Visit(name, task, component, code=code, log=log, made=made, claims=claims)
 
     # The pod of a step
 
@@ -273,7 +329,7 @@ class Backend:
                 for entry in one["keyToEnv"]:
                     value = f"{one[f'{source}Name']}/{entry[f'{source}Key']}"
                     environ[entry["envVar"]] = value
-        environ |= PODS
+        environ |= {} if self.hardened else PODS
         asked = expand(asked, environ)
         if len(asked.encode()) > ARGUMENT:
             raise Refused(f"the inputs of {folder.name} are more than an argument may have")
@@ -283,14 +339,13 @@ class Backend:
         ]
         work = folder / "work"
         work.mkdir()
+        path = f"{Path(sys.executable).parent}{os.pathsep}{os.defpath}"
+        if self.hardened:
+            words = hardened(words, self.folder)
         ended = subprocess.run(
             words,
             cwd=work,
-            env={
-                "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.defpath}",
-                "KALE_TAG_NO_PIP": "1",
-                **environ,
-            },
+            env={"PATH": path, "KALE_TAG_NO_PIP": "1", **environ},
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             check=False,
@@ -313,3 +368,21 @@ def expand(text: str, environ: Mapping[str, str]) -> str:
         return "$" if found[0] == "$$" else environ.get(found[1], found[0])
 
     return re.sub(r"\$\$|\$\(([^)]*)\)", value, text)
+
+
+def stored(value: Any) -> Any:
+    """A document as a server keeps it, whose writer of YAML loses some characters."""
+    text = json.dumps(value, ensure_ascii=False)
+    return json.loads(text.replace("\x85", " ").replace("\u2028 ", "\u2028"))
+
+
+def hardened(words: list[str], folder: Path) -> list[str]:
+    """The command *words* as a user who is not root, who can write below *folder* only."""
+    root = os.geteuid() == 0
+    if root:
+        for one in (folder, *folder.rglob("*")):
+            os.chown(one, USER, USER)
+        ids = [f"--reuid={USER}", f"--regid={USER}", "--clear-groups"]
+        words = ["setpriv", *ids, *words]
+    space = ["unshare", "--mount", *([] if root else ["--map-root-user"])]
+    return [*space, "sh", "-c", f'{READ_ONLY}exec "$@"', str(folder), *words]

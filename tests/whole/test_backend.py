@@ -4,39 +4,69 @@ It is a model by the sources of each version: no cluster takes part.
 """
 
 import json
+import os
 import shutil
+import subprocess
+import tempfile
 from pathlib import Path
 
 import platform_fields
 import pytest
-from backend import VERSIONS, Backend, Refused
+from backend import USER, VERSIONS, Backend, Refused, hardened
 from runs import put
 
 from kale_tag.cli import main
 
 EXAMPLES = Path(__file__).parents[2] / "examples"
-ROOT = {"security_context": {"run_as_user": 1000}}
+CASES = Path(__file__).parent / "backend"
+"""Notebooks and specs; `inner`, `prepx` and `trainx` are what others refer to."""
+
+PRINTED = {
+    "angle": ["24250"],
+    "full": [
+        "a title True [1, 2.5, 'x', {'k': [1]}] {'z': 1, 'a': {'b': 2.0}} 0.5 db/password",
+        "9.0",
+        "metric score = 9.0",
+        "metric ok = True",
+        "metric name = best",
+    ],
+    "nolog": ["hello 3", "second"],
+    "onlyparam": ["saved"],
+    "quiet": ["1"],
+    "same": ["1 6"],
+    "two_labels": ["1", "2"],
+}
+"""What the steps print on each version that can take the notebook."""
+
+NEVER = {
+    "digit": "error[reserved-name]",
+    "driver": "error[name-clash]",
+    "dollar": "error[placeholder]: the default of the parameter `price` contains `$$`",
+    "envd": "error[placeholder]: the environment variable `PW` contains `$$`",
+}
+"""What no version can take, and why `compile` refuses it."""
+
+NEEDS = {
+    "angle": ("2.14", "error[step-too-large]"),
+    "two_labels": ("2.14", "error[not-in-kfp-version]: a label needs Kubeflow Pipelines 2.14"),
+    "full": ("2.17", "error[not-in-kfp-version]: `ttl` needs Kubeflow Pipelines 2.17"),
+}
+"""The first version that can, and why `compile` refuses it for older ones."""
+
+UNASKED = {
+    ("angle", "2.4"): "the container of first is twice in ARGO_TEMPLATE",
+    ("angle", "2.5"): "the container of first is twice in ARGO_TEMPLATE",
+    ("full", "2.4"): "cannot find producer task load-data",
+    ("full", "2.5"): "cannot find producer task load-data",
+}
+"""What an old backend does not start, if `compile` is not told of it."""
 
 NOTEBOOKS = {
-    "angle": "# %% tags=step:first\ndata = '''" + "<a>&" * 6000 + "'''\nprint(len(data))\n",
-    "onlyparam": """
-# %% tags=pipeline-parameters
-n = 2
-# %% tags=step:save,report:disabled
-print("saved", n)
-""",
-    "quiet": "# %% tags=step:a_one,report:disabled\nprint(1)\n",
     "underscore": """
 # %% tags=step:load_data
 rows = [1, 2]
 # %% tags=step:train,prev:load_data
 print(sum(rows))
-""",
-    "two-labels": """
-# %% tags=step:aa,label:team:one
-x = 1
-# %% tags=step:bb,prev:aa,label:team:two
-print(x)
 """,
     "env": """
 # %% tags=step:a,secret:db:password:PW
@@ -44,38 +74,20 @@ import os
 print(sorted(os.environ))
 """,
     "user": "# %% tags=step:a,label:team:one\nprint(1)\n",
-    "same": """
-# %% tags=step:load
-raw = list(range(4))
-# %% {"tags": ["notebook:first"], "notebook_path": "first.ipynb"}
-# %% {"tags": ["notebook:other"], "notebook_path": "other.ipynb"}
-# %% tags=step:judge,prev:first,prev:other
-print(low, high)
+    "characters": """
+# %% tags=step:a
+print([*map(ord, 'LINE NEL')], '$$', '$(NAMESPACE)', '{{')
 """,
 }
-SETTINGS = {"user": ROOT}
-INNER = """
-# %% tags=pipeline-parameters
-NAME_limit = 3
-# %% tags=step:clean
-NAME_rows = [one for one in raw if one < NAME_limit]
-# %% tags=step:pick,prev:clean
-VALUE = CHOOSE(NAME_rows)
-"""
+SETTINGS = {"user": {"security_context": {"run_as_user": 1000}}}
 PODS = "'KFP_POD_NAME', 'KFP_POD_UID', 'LC_CTYPE', 'MPLBACKEND', 'NAMESPACE'"
-PRINTED = {
-    "angle": ["24000"],
-    "onlyparam": ["saved 2"],
-    "quiet": ["1"],
+SHOWN = {
     "underscore": ["3"],
-    "two-labels": ["1"],
     "env": [f"['KALE_TAG_NO_PIP', {PODS}, 'PATH', 'PW', 'PWD', 'PYTHONHASHSEED']"],
     "user": ["1"],
-    "same": ["0 2"],
+    "characters": ["[8232, 32, 133] $$ $(NAMESPACE) {{"],
 }
 REFUSED = {
-    ("angle", "2.4"): "the container of first is twice in ARGO_TEMPLATE",
-    ("angle", "2.5"): "the container of first is twice in ARGO_TEMPLATE",
     ("user", "2.4"): "exec-a: unknown field securityContext",
     ("user", "2.14"): "exec-a: unknown field securityContext",
     ("user", "2.15"): "exec-a: unknown field securityContext",
@@ -102,10 +114,9 @@ def outcome(text: str, folder: Path, version: str) -> list[str]:
 
 def compiled(folder: Path, name: str) -> str:
     """The package of a notebook of `NOTEBOOKS`."""
-    for inner, variable, choose in (("first", "low", "min"), ("other", "high", "max")):
-        text = INNER.replace("NAME", inner).replace("VALUE", variable).replace("CHOOSE", choose)
-        put(folder, text, inner)
     path = put(folder, NOTEBOOKS[name], name, **SETTINGS.get(name, {}))
+    raw = path.read_text("utf-8").replace("LINE", "\u2028").replace("NEL", "\x85")
+    path.write_text(raw, "utf-8")
     assert main(["compile", str(path)]) == 0
     return path.with_suffix(".pipeline.yaml").read_text("utf-8")
 
@@ -117,12 +128,61 @@ def check(name: str, folder: Path, version: str) -> None:
         with pytest.raises(Refused, match=REFUSED[name, version]):
             outcome(text, folder / "run", version)
     else:
-        assert outcome(text, folder / "run", version) == PRINTED[name]
+        assert outcome(text, folder / "run", version) == SHOWN[name]
+
+
+def compile_case(name: str, folder: Path, *words: str) -> Path | None:
+    """The package of a notebook of `CASES`, with its spec if it has one; None if it is refused."""
+    copy = folder / "cases"
+    if not copy.exists():
+        shutil.copytree(CASES, copy)
+    spec, package = copy / f"{name}.yaml", copy / "made.yaml"
+    paths = [str(path) for path in (spec, copy / f"{name}.ipynb") if path.exists()]
+    done = main(["compile", *paths, "-o", str(package), *words])
+    return package if done == 0 else None
+
+
+def check_case(name: str, folder: Path, version: str, capsys: pytest.CaptureFixture[str]) -> None:
+    """The notebook runs on *version*, or is refused where it cannot."""
+    if name in NEVER:
+        assert compile_case(name, folder) is None
+        assert NEVER[name] in capsys.readouterr().err
+        return
+    first, why = NEEDS.get(name, ("2.4", ""))
+    made = compile_case(name, folder, "--kfp-version", version)
+    old = [*VERSIONS].index(version) < [*VERSIONS].index(first)
+    assert (made is None) == old
+    printed = PRINTED[name]
+    if old:
+        assert why in capsys.readouterr().err
+        made = compile_case(name, folder)
+        if name == "full":  # without its secrets, as the warning says
+            printed = [line.replace("db/password", "None") for line in printed]
+    assert made is not None
+    if reason := UNASKED.get((name, version)):
+        with pytest.raises(Refused, match=reason):
+            outcome(made.read_text("utf-8"), folder / "run", version)
+    else:
+        assert outcome(made.read_text("utf-8"), folder / "run", version) == printed
+
+
+@pytest.mark.parametrize("name", [*PRINTED, *NEVER])
+def test_case_on_the_newest(name: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Each notebook of `backend/` runs, or `compile` says why no version can take it."""
+    check_case(name, tmp_path, "2.17", capsys)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("version", [one for one in VERSIONS if one != "2.17"])
+@pytest.mark.parametrize("name", [*PRINTED, *NEVER])
+def test_case(name: str, version: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """The same on older versions; without `kfp_version` the package does what is known."""
+    check_case(name, tmp_path, version, capsys)
 
 
 @pytest.mark.parametrize("name", NOTEBOOKS)
 def test_notebook_on_the_newest(name: str, tmp_path: Path) -> None:
-    """Each notebook runs, or the backend refuses it for the reason that is known."""
+    """Each small notebook runs, or the backend refuses it for the reason that is known."""
     check(name, tmp_path, "2.17")
 
 
@@ -188,6 +248,100 @@ def test_kubelet_and_types(tmp_path: Path) -> None:
     given = {"price": "a$$$$b $(KFP_POD_NAME) $(OTHER)", "many": [2]}
     (visit,) = backend.run(given)
     assert visit.log == "a$b pod-1 $(OTHER) [2] $$ $(KFP_POD_NAME)\n"
+
+
+@pytest.mark.parametrize("version", [*VERSIONS])
+def test_retries(version: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """A step that fails the first time is started again, from 2.5 on."""
+    count = tmp_path / "count"
+    code = f"file = open({str(count)!r}, 'a+')\nfile.write('x')\nfile.flush()\n"
+    code += "file.seek(0)\nassert file.read() == 'xx'\n"
+    put(tmp_path, f"# %% tags=step:a\n{code}", "nb")
+    spec = tmp_path / "nb.yaml"
+    spec.write_text(
+        "version: 1\nnotebooks: [nb.ipynb]\ncells: [{source: file, step: a}]\n"
+        "compile: {steps: {a: {retries: 1}}}\n"
+    )
+    refused = main(["compile", str(spec), "--kfp-version", version])
+    assert bool(refused) == (version == "2.4")
+    assert ("a retry needs Kubeflow Pipelines 2.5" in capsys.readouterr().err) == bool(refused)
+    assert main(["compile", str(spec)]) == 0
+    text = (tmp_path / "nb.pipeline.yaml").read_text("utf-8")
+    (visit,) = Backend(text, tmp_path / "run", version).run()
+    assert (visit.code == 0) == (version != "2.4")
+
+
+@pytest.mark.parametrize("version", [*VERSIONS])
+def test_new_claims(version: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Each run creates the claims of new volumes, which all steps mount, also inner ones."""
+    work = {"name": "work", "mount_point": "/work", "type": "new_pvc", "size": 5}
+    more = {**work, "name": "more", "mount_point": "/more", "storage_class_name": "fast"}
+    inner = '# %% {"tags": ["notebook:inner"], "notebook_path": "inner.ipynb"}\n'
+    put(tmp_path, "# %% tags=step:b\nz = x\n", "inner")
+    notebook = f"# %% tags=step:a\nx = 1\n{inner}# %% tags=step:c,prev:inner\nprint(z)\n"
+    path = put(tmp_path, notebook, "nb", volumes=[work, more])
+    assert main(["compile", str(path), "--kfp-version", version]) == 0
+    text = path.with_suffix(".pipeline.yaml").read_text("utf-8")
+    visits = {one.name: one for one in Backend(text, tmp_path / "run", version).run()}
+    claims = {"/work": "uuid-1-work 5Gi standard", "/more": "uuid-2-more 5Gi fast"}
+    steps = ("a", "inner/inner--b", "c")
+    assert {name: visits[name].claims for name in steps} == dict.fromkeys(steps, claims)
+    assert [visits[name].log for name in steps] == ["", "", "1\n"]
+
+    work["annotations"] = [{"key": "a", "value": "b"}]
+    path = put(tmp_path, notebook, "nb", volumes=[work])
+    refused = main(["compile", str(path), "--kfp-version", version])
+    assert bool(refused) == (version != "2.17")
+    assert ("a new volume with annotations needs" in capsys.readouterr().err) == bool(refused)
+    if refused:
+        assert main(["compile", str(path)]) == 0
+        text = path.with_suffix(".pipeline.yaml").read_text("utf-8")
+        with pytest.raises(Refused, match="the driver panics at the annotations of createpvc"):
+            list(Backend(text, tmp_path / "more", version).run())
+
+
+HARDENED = """
+# %% tags=imports
+import os
+# %% tags=pipeline-parameters
+count = 3
+# %% tags=step:make
+def outside():
+    try:
+        open('/tmp/kale-tag-outside', 'w')
+    except OSError as exc:
+        return exc.strerror
+print(os.geteuid(), outside(), sorted(os.environ))
+rows = list(range(count))
+# %% tags=step:use,prev:make
+total = sum(rows)
+print(total)
+# %% tags=pipeline-metrics
+print(total)
+"""
+
+
+def test_hardened_pods(tmp_path_factory: pytest.TempPathFactory) -> None:
+    """Steps run as a user who is not root, without a file system to write, HOME or variables."""
+    folder = Path(tempfile.mkdtemp(prefix="kale-tag-pods-"))  # which other users can reach
+    try:
+        folder.chmod(0o755)
+        probe = subprocess.run(hardened(["true"], folder), check=False, capture_output=True)
+        if probe.returncode:
+            pytest.skip(f"this machine makes no namespaces: {probe.stderr.decode()}")
+        path = put(tmp_path_factory.mktemp("nb"), HARDENED)
+        assert main(["compile", str(path)]) == 0
+        text = path.with_suffix(".pipeline.yaml").read_text("utf-8")
+        make, use = Backend(text, folder / "run", hardened=True).run()
+    finally:
+        shutil.rmtree(folder)
+    user = os.geteuid() or USER
+    variables = ["KALE_TAG_NO_PIP", "LC_CTYPE", "MPLBACKEND", "PATH", "PWD", "PYTHONHASHSEED"]
+    assert (make.code, use.code) == (0, 0), make.log + use.log
+    assert make.log == f"{user} Read-only file system {variables}\n"
+    assert use.log == "3\nmetric total = 3\n"
+    assert use.made["kale_tag_metrics"]["metadata"] == {"total": 3.0}
+    assert {"rows", "kale_tag_report"} <= {*make.made}
 
 
 @pytest.mark.slow
