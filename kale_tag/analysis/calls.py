@@ -37,6 +37,7 @@ CONTAINER_METHODS = (
     _ADDERS | _EXTENDERS | _TAKERS | _CLEARERS | library.words("setdefault get copy values items")
 )
 _CALLABLE = library.words("function bound partial instance method")
+DISPATCH = "functools.singledispatch"
 _OWN = ("builtins.", "collections.", "itertools.", "functools.", "copy.", "contextlib.", "typing.")
 
 
@@ -163,6 +164,8 @@ def call_object(run: "Interpreter", callee: Obj, args: "Arguments", node: ast.AS
     if str(callee.info).startswith("operator."):  # `itemgetter(0)`, `methodcaller("pop")`
         run.mutate(args.every(), Certainty.MAY)
         return args.every() | run.read(args.every())
+    if callee.info == DISPATCH:
+        return run.call(run.kinds(run.read(me), "function"), args, node, maybe=True)
     found = hand(run, me, node, args.every())
     guess(run, me | args.every())
     tensor = _is_torch(run)
@@ -495,6 +498,8 @@ def _any_method(  # noqa: C901  one case for each kind of method
         run.mutate(me, Certainty.MAY)
     elif not library.method("readers", name):
         guess(run, me | args.every())
+        for one in me:  # handlers, plugins: it may call them later
+            run.heap.link(one, Slot.ANY, run.kinds(args.every(), "function", "bound"))
     if library.method("atoms", name):
         return EMPTY
     if library.method("same", name) and name != "train":
@@ -901,6 +906,12 @@ def _wraps(run: "Interpreter", _: "Arguments", __: ast.AST) -> Points:
     return frozenset([made])
 
 
+def _dispatch(run: "Interpreter", args: "Arguments", node: ast.AST) -> Points:
+    made = run.new(node, "any", DISPATCH, DISPATCH)
+    run.heap.link(made, Slot.ANY, args.at(0))
+    return frozenset([made])
+
+
 def _first(_: "Interpreter", args: "Arguments", __: ast.AST) -> Points:
     return args.at(0)
 
@@ -963,6 +974,7 @@ _BUILTIN: dict[str, Builtin] = {
     "copy.copy": _copy,
     "namedtuple": _namedtuple,
     "wraps": _wraps,
+    "singledispatch": _dispatch,
     "functools.wraps()": _first,
     "any": _any,
     "all": _any,

@@ -1169,11 +1169,16 @@ class Interpreter:
 
     def decorate(self, decorator: ast.expr, points: Points, node: ast.AST) -> Points:
         """What a decorator makes; those of libraries keep what they are given."""
-        callees = self.value(decorator)
+        callees = self._callee(decorator)
         own = self.kinds(callees, "function", "bound", "class", "instance", "partial")
+        own |= frozenset(one for one in callees if one.info == calls.DISPATCH)
         if own:
             return self.call(own, Arguments([points]), node)
-        if self.kinds(callees, "any") and not isinstance(decorator, ast.Call):
+        if isinstance(decorator, ast.Call):  # `@app.route("/")`
+            for made in self.kinds(callees, "any"):
+                for owner in made.fields.get(Slot.ORIGIN, ()):
+                    self.heap.link(owner, Slot.ANY, points)
+        elif self.kinds(callees, "any", "method"):
             self.call(callees, Arguments([points]), node)
         return points
 

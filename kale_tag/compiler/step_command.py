@@ -9,8 +9,9 @@ the user's text another mark replaces the first `$` of those. Servers up to 2.17
 blank behind U+2028, when they store a package: these have marks, too.
 
 RUNTIME has the parts that the step needs: KFP's server writes the program into the workflow once
-for each step. They do not depend on other steps, but for `tables` and `libraries`: one step must
-read the formats that another writes, so all steps of a pipeline have these, or none.
+for each step. They do not depend on other steps, but for `tables`, `libraries` and
+`definitions`: one step must read what another writes, so all steps of a pipeline have these, or
+none.
 """
 
 import ast
@@ -37,6 +38,7 @@ SIGNS = {"nel": "\x85", "line": "\u2028", "dollar": "$", "brace": "{{"}
 PARTS = (
     "artifacts",
     "values",
+    "definitions",
     "together",
     "tables",
     "libraries",
@@ -57,6 +59,9 @@ _MODELS = re.compile(
     "torch|keras|tensorflow|xgboost|transformers|diffusers|lightning|fastai|timm|ultralytics"
 )
 """In the cells of pipelines that may pass on models of PyTorch, Keras or XGBoost."""
+
+_DEFINITIONS = re.compile(r"\b(?:def|class|lambda|exec|eval|get_ipython)\b")
+"""In the cells of pipelines that may pass on functions and classes."""
 
 FILE = "# %% file, "
 """The title of a file among the cells begins so."""
@@ -163,6 +168,8 @@ class Runtime:
         kept = dict(self.parts)
         if not _MODELS.search(text):
             kept.pop("libraries", None)
+        if not _DEFINITIONS.search(text):
+            kept.pop("definitions", None)
         if all(distribution(module, {}) == "" for module in _modules(text)):
             kept.pop("tables", None)
         return Runtime(kept)
@@ -175,6 +182,7 @@ class Runtime:
             "artifacts": values or "metrics" in spec or "report" in spec,
             "values": values,
             "together": "together" in spec or ("out" in spec and "tables" in self.parts),
+            "definitions": values,
             "tables": values,
             "libraries": values,
             "states": "states" in spec,

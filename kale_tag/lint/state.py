@@ -4,7 +4,6 @@ import ast
 from collections.abc import Iterator
 
 from kale_tag.analysis.facts import dotted
-from kale_tag.analysis.heap import Obj
 from kale_tag.analysis.library import words
 from kale_tag.diagnostics import Diagnostic, listed
 from kale_tag.lint.context import Compilation, CompiledNotebook
@@ -22,7 +21,6 @@ def shared_state(compilation: Compilation) -> Iterator[Diagnostic]:
     """What a shared cell makes for the whole notebook, and each step makes again."""
     for part in compilation.parts:
         yield from _made_again(part)
-        yield from _changed_definitions(part)
 
 
 def _made_again(part: CompiledNotebook) -> Iterator[Diagnostic]:
@@ -49,36 +47,6 @@ def _made_again(part: CompiledNotebook) -> Iterator[Diagnostic]:
                     cell.place(node),
                     help="make it in a step, which passes it on",
                 )
-
-
-def _changed_definitions(part: CompiledNotebook) -> Iterator[Diagnostic]:
-    """Steps that change a shared class or function, which later ones have as it was."""
-    flow = part.flow
-    assert flow.run is not None
-    for number, unit in enumerate(flow.units):
-        for one, name in flow.run.definitions.items():
-            if name not in flow.given or one not in flow.given[name] or unit.inner is not None:
-                continue
-            spots = [unit.events.places[each] for each in _state(one) & unit.events.places.keys()]
-            users = [
-                other.name
-                for at, other in enumerate(flow.units)
-                if other.ins.get(name, -1) >= 0 and other.before >> number & 1
-            ]
-            if spots and users:
-                yield found(
-                    "shared-state",
-                    f"step `{unit.name}` changes `{name}` of a shared cell, and step"
-                    f"{'s' if users[1:] else ''} {listed(users)} {'have' if users[1:] else 'has'} "
-                    "it as it was",
-                    spots[0].label(),
-                    help="let a variable hold what changes, which a step passes on",
-                )
-
-
-def _state(definition: Obj) -> set[Obj]:
-    """What a class or function holds: attributes, default values, variables it closes over."""
-    return {definition, *definition.contents}
 
 
 LINTS = (shared_state,)

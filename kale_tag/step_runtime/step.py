@@ -57,6 +57,8 @@ def run_cells():
     for kind, cell, count in [*SPEC["cells"], ("step", "", 0)]:
         if kind == "step" and not SHARED:
             SHARED.update(NS)
+            if "HELD" in globals():
+                HELD.update((id(one), held(one)) for one in SHARED.values() if defined(one))
             if "states" in SPEC:
                 take_states()
             for name in SPEC.get("in", ()):
@@ -153,6 +155,13 @@ def stop(*_):
     raise Stop("the step was stopped (SIGTERM)")
 
 
+def around_fork(how, child=False):
+    """Children do not have our handler, and miss no signal in the meantime."""
+    if child and signal.getsignal(signal.SIGTERM) is stop:
+        signal.signal(signal.SIGTERM, signal.SIG_DFL)
+    signal.pthread_sigmask(how, [signal.SIGTERM])
+
+
 def no_input(*_, **__):
     raise RuntimeError("nobody answers in a pipeline: make this a pipeline parameter or a secret")
 
@@ -185,6 +194,11 @@ if __name__ == "__main__":
         ctypes.CDLL(None).prctl(36, 1, 0, 0, 0)
     atexit.register(leave)  # the first in is the last out
     signal.signal(signal.SIGTERM, stop)
+    os.register_at_fork(
+        before=lambda: around_fork(signal.SIG_BLOCK),
+        after_in_parent=lambda: around_fork(signal.SIG_UNBLOCK),
+        after_in_child=lambda: around_fork(signal.SIG_UNBLOCK, True),
+    )
     CODE = run()
     signal.signal(signal.SIGALRM, late)
     signal.alarm(10)

@@ -4,6 +4,7 @@ import contextlib, hashlib, importlib, json, pickle, sys, types
 
 PYTHON = "{}.{}".format(*sys.version_info)
 WRITERS, READERS, REDUCERS = [], {}, []  # of other parts, where the pipeline may need them
+Unpickler = pickle.Unpickler
 PICKLERS, WHOLE = {}, {}  # by the id of what they wrote; what files hold of several variables
 
 
@@ -40,7 +41,7 @@ def load(name):
             if form in READERS:
                 value = READERS[form](file, meta["type"])
             else:
-                value = (json if form == "json" else pickle).load(file)
+                value = json.load(file) if form == "json" else Unpickler(file).load()
         if key:
             WHOLE[key] = value
         return value[meta["together"]] if key else value
@@ -105,35 +106,28 @@ class HasTensor(Exception):
     """What is to be written holds a tensor; torch has a format of its own."""
 
 
-class Main:
-    """The variables of the step that reads this."""
-
-    def __reduce__(self):
-        return vars, (sys.modules["__main__"],)
-
-
-def in_main(made):
-    """What makes a function that sees the variables of its caller's step, as in a notebook.
-
-    And that shares what it has closed over with the others that have.
-    """
-    build, (code, _, *rest, _), state, *more = made
-    cells, state[1]["__globals__"], state[1]["__closure__"] = state[1]["__closure__"], {}, None
-    return (build, (code, Main(), *rest, cells), state, *more)
+def shared(value):
+    """Whether a function or class is what the shared cells define by its name."""
+    found = types.SimpleNamespace(**SHARED)
+    for name in value.__qualname__.split("."):
+        found = getattr(found, name, None)
+    return found is value
 
 
 def make_pickler():
     """What the shared cells define goes by name, what this step defines by value."""
-    cloud = None
+    library = None
     for name in ("cloudpickle", "joblib.externals.cloudpickle"):
         with contextlib.suppress(ImportError):
-            cloud = cloud or importlib.import_module(name)
+            library = library or importlib.import_module(name)
 
-    class Pickler(cloud.Pickler if cloud else pickle.Pickler):
+    class Pickler(library.Pickler if library else pickle.Pickler):
         form = "pickle"
+        cloud = library and sys.modules[library.Pickler.__module__]
 
         def dump(self, value):
             PICKLERS[id(value)] = self
+            self.named = [*value.values(), value] if type(value) is dict else [value]
             super().dump(value)
 
         def reducer_override(self, value):
@@ -143,24 +137,21 @@ def make_pickler():
                     return made
             if isinstance(value, types.ModuleType):
                 return importlib.import_module, (value.__name__,)
-            if cloud and isinstance(value, types.CellType):
-                empty = sys.modules[cloud.Pickler.__module__]._make_empty_cell
+            if library and isinstance(value, types.CellType):
+                empty = self.cloud._make_empty_cell
                 if value == types.CellType():
                     return empty, ()
                 return empty, (), (None, {"cell_contents": value.cell_contents})
             function = isinstance(value, types.FunctionType)
             if (function or isinstance(value, type)) and value.__module__ == "__main__":
-                found = types.SimpleNamespace(**SHARED)
-                for name in value.__qualname__.split("."):
-                    found = getattr(found, name, None)
-                if found is value:
+                if shared(value):
                     return NotImplemented
-                if not cloud:
+                if not library:
                     raise TypeError(
                         f"{value.__qualname__} is defined in this step: define it in a cell tagged "
                         "`functions`, or add cloudpickle to the packages"
                     )
-            made = super().reducer_override(value) if cloud else NotImplemented
+            made = super().reducer_override(value) if library else NotImplemented
             if function and made is not NotImplemented:
                 Pickler.form = "cloudpickle"
                 if value.__globals__ is NS:  # a library's wrapper only says that it is of here

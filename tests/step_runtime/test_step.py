@@ -402,6 +402,20 @@ def test_told_to_stop(tmp_path: Path, number: int, code: int) -> None:
     assert 'cell 0", line 4' in words(made.report).replace("&quot;", '"')
 
 
+def test_children_are_not_the_step(tmp_path: Path) -> None:
+    """What ends them leaves no traceback, and their exit code is what it is elsewhere."""
+    cell = (
+        "import multiprocessing, sys, time\nfork = multiprocessing.get_context('fork')\n"
+        "slow = fork.Process(target=time.sleep, args=(60,))\nslow.start()\nslow.terminate()\n"
+        "left = fork.Process(target=sys.exit, args=(3,))\nleft.start()\n"
+        "for child in (slow, left):\n    child.join(20)\n"
+        "with fork.Pool(2) as pool:\n    pool.map(abs, [-1])\n"
+        "print(slow.exitcode, left.exitcode)"
+    )
+    made = run(tmp_path, [cell])
+    assert (made.code, made.log) == (0, "-15 3\n")
+
+
 def test_a_thread_that_ends_while_children_are_listed(tmp_path: Path) -> None:
     """Its list of children is gone; the log stays clean."""
     made = run(tmp_path, ["import glob\nglob.glob = lambda _: ['/proc/self/task/0/children']"])

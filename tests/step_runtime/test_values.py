@@ -442,6 +442,87 @@ def test_without_cloudpickle(tmp_path: Path) -> None:
     assert read.out.startswith("True True <module 'math'")
 
 
+DEFINITIONS = {
+    # What a step defines or changes of a shared cell, what it gives, and what holds in the next.
+    "cache": (
+        (
+            "import functools\n@functools.lru_cache(maxsize=9)\ndef f(n):\n"
+            "    return n if n < 2 else f(n - 1) + f(n - 2)\nf.note = [1]"
+        ),
+        ["f"],
+        "f(11) == 89 and f.note == [1] and f.cache_parameters()['maxsize'] == 9",
+    ),
+    "property": (
+        (
+            "import functools\nclass C:\n    x = functools.cached_property(lambda self: 7)\n"
+            "    x.__set_name__(None, 'x')\nc = C()"
+        ),
+        ["c"],
+        "c.x == 7",
+    ),
+    "dispatch": (
+        (
+            "import functools\n@functools.singledispatch\ndef f(x): return 0\n"
+            "@f.register\ndef _(x: int): return x\nf.register(str, len)\nf.note = 1"
+        ),
+        ["f"],
+        "[f(1.), f(5), f('abc'), f.note, f.dispatch(bool)(3)] == [0, 5, 3, 1, 3]",
+    ),
+    "registrations": ("area.register(int, Acc)", ["area"], "area(5).v == 5 and area(5.) == 0"),
+    "source": ("def f(n):\n    return n + 1\n", ["f"], "inspect.getsource(f).endswith('+ 1\\n')"),
+    "attributes": (
+        "Acc.made = 2\nAcc.get = lambda self: 9\nAcc.seen.append(1)\nscale.calls = 1",
+        ["Acc", "scale"],
+        (
+            "[Acc.made, Acc(1).get(), Acc.seen, scale.calls, type(Acc(1)) is Acc] == "
+            "[2, 9, [1], 1, True]"
+        ),
+    ),
+    "defaults": ("add(1)", ["add"], "add(2) == [1, 2]"),
+    "unchanged": ("acc = Acc(1)", ["Acc", "acc"], "type(acc) is Acc and Acc.seen == []"),
+    "hooks": (
+        (
+            "class Meta(type):\n"
+            "    def __new__(mcs, *args, mark, **rest):\n"
+            "        return made.append(args[0]) or super().__new__(mcs, *args, **rest)\n"
+            "    def __init__(cls, *args, mark, **rest): pass\n"
+            "made, known = [], {}\n"
+            "class Plugin(metaclass=Meta, mark=1):\n"
+            "    def __init_subclass__(cls, *, tag): known[tag] = cls\n"
+            "class A(Plugin, mark=2, tag='a'): pass\n"
+        ),
+        ["A", "Plugin", "known", "made"],
+        "[made, [*known], A.__mro__[1] is Plugin] == [['Plugin', 'A'], ['a'], True]",
+    ),
+}
+SHARED_DEFINITIONS = """
+import functools, inspect
+class Acc:
+    made, seen = 1, []
+    def __init__(self, v): self.v = v
+    def __setstate__(self, state): vars(self).update(state)
+    def get(self): return self.v
+def scale(x): return x
+def add(x, rows=[]):
+    rows.append(x)
+    return rows
+@functools.singledispatch
+def area(x): return 0
+"""
+
+
+@pytest.mark.parametrize("name", DEFINITIONS)
+def test_what_definitions_hold_goes_along(tmp_path: Path, name: str) -> None:
+    """Caches, registrations, source; what a step changes of a shared class; hooks run once."""
+    source, outs, holds = DEFINITIONS[name]
+    shared = ("functions", SHARED_DEFINITIONS)
+    gave = run(tmp_path / "give", [shared, source], outs=outs)
+    assert (gave.code, gave.err) == (0, "")
+    cells = [shared, "", f"print({holds})"]  # a cell of another number than that of `source`
+    read = run(tmp_path / "read", cells, ins=taken(gave, *outs))
+    assert (read.code, read.out, read.err) == (0, "True\n", "")
+
+
 def test_a_class_of_a_step_is_one_class(tmp_path: Path) -> None:
     """Instances of one class, handed on apart, are of one class again."""
     made = run(tmp_path / "a", ["class Own:\n    pass\nx, y = Own(), Own()"], outs=["x", "y"])
