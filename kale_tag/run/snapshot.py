@@ -15,6 +15,7 @@ import hashlib
 import itertools
 import json
 import os
+import re
 import sys
 import types
 from collections.abc import Iterable, Mapping, Sequence
@@ -39,6 +40,18 @@ LONG = 1000
 
 ARRAY_BYTES = 400_000_000
 """Larger arrays are compared by their digest, without tolerance."""
+
+LISTS = {"IPython.utils.text.SList", "__main__.Lines"}
+"""What `x = !command` makes in a notebook and in a step; between steps it is a list."""
+
+CAPTURED = {"IPython.utils.capture.CapturedIO", "__main__.Captured"}
+"""What `%%capture` makes in a notebook and in a step."""
+
+OF_IPYTHON = {"In", "Out", "exit", "quit", "open", "display", "get_ipython"}
+"""Names that IPython and steps put among the variables, beside those that start with `_`."""
+
+_GENERATED = re.compile(r"\b(view|param|selector|concat|interval|legend)_?\d+(?=\b|_)")
+"""Names in charts of Altair, numbered in each process from 1 on."""
 
 _TYPE_ONLY = ("matplotlib.", "threading.", "_thread.", "_io.", "asyncio.", "socket.", "plotly.")
 
@@ -127,6 +140,7 @@ class Writer:
             self.exact(path, f"module {value.__name__}")
         elif isinstance(value, type):
             self.exact(path, f"class {value.__module__}.{value.__qualname__}")
+            self.held(value, path, (*above, id(value)))
         elif kind.startswith(_TYPE_ONLY) or isinstance(
             value, (types.GeneratorType, types.CoroutineType)
         ):
@@ -138,6 +152,14 @@ class Writer:
         """Add the contents of a container or another object."""
         if isinstance(value, types.FunctionType):
             self.function(value, path, above)
+        elif kind in LISTS:
+            self.inside([*value], "builtins.list", path, above)
+        elif kind in CAPTURED:
+            self.add({"stdout": value.stdout, "stderr": value.stderr}, path, above)
+        elif kind.startswith("altair.") and hasattr(value, "to_json"):
+            text = _GENERATED.sub(r"\1", value.to_json(validate=False))
+            self.exact(f"{path}{MARK}type", kind)
+            self.add(json.loads(text), path, above)
         elif kind == "numpy.ndarray":
             self.array(value, path, above)
         elif hasattr(value, "dtype") and kind.startswith("numpy."):
@@ -155,6 +177,8 @@ class Writer:
             self.exact(f"{path}{MARK}type", f"{kind} of {len(value)}")
             self.items(sorted(value, key=lambda one: (kind_of(one), repr(one))), path, above)
         elif type(value) is dict:
+            if "__builtins__" in value:  # `dict(globals())`
+                value = {name: one for name, one in value.items() if _is_own(name)}
             self.exact(f"{path}{MARK}type", f"{kind} of {len(value)}")
             for key, entry in value.items():
                 self.add(entry, f"{path}[{key!r}]", above)
@@ -251,6 +275,14 @@ class Writer:
                 self.add(cell.cell_contents, inner, above)
             except ValueError:
                 self.exact(inner, "empty")
+        self.held(value, path, above)
+
+    def held(self, value: Any, path: str, above: Above) -> None:
+        """Add the data that a function or class of the notebook holds as attributes."""
+        if value.__module__ == "__main__":
+            for name, one in list(vars(value).items()):
+                if not name.startswith("_") and not hasattr(type(one), "__get__"):
+                    self.add(one, f"{path}.{name}", above)
 
     def reduced(self, value: Any, kind: str, path: str, above: Above) -> None:
         """Add any other object, by what pickle would save of it."""
@@ -267,6 +299,8 @@ class Writer:
         new = getattr(made[0], "__name__", "") in ("__newobj__", "__newobj_ex__", "_reconstructor")
         for number, one in enumerate(arguments[1:] if new else arguments):
             self.add(one, f"{path}, argument {number} of what makes it", above)
+        if pairs is not None and state and not kind.startswith("__main__."):
+            state = _restored(made[0], arguments, state)
         slots = isinstance(state, tuple) and len(state) == 2 and isinstance(state[1], dict)
         for part in state if slots else (state,):
             if isinstance(part, dict):
@@ -282,6 +316,19 @@ class Writer:
             self.add(one, f"{path}[{number}]", above)
         for name, one in itertools.islice(pairs or (), LEAVES):
             self.add(one, f"{path}[{name!r}]", above)
+
+
+def _is_own(name: object) -> bool:
+    return not (isinstance(name, str) and (name.startswith("_") or name in OF_IPYTHON))
+
+
+def _restored(make: Any, arguments: Any, state: Any) -> Any:
+    """The *state* that a mapping of a library gets back; a Bunch of scikit-learn gets none."""
+    value = make(*arguments)
+    if not hasattr(value, "__setstate__"):
+        return state
+    value.__setstate__(state)
+    return vars(value)
 
 
 def code_text(code: types.CodeType) -> str:

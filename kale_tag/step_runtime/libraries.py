@@ -9,7 +9,7 @@ def write_model(value, file):
         value.save(file.name + ".keras")
         os.replace(file.name + ".keras", file.name)
         return "keras"
-    if classes[0] == "xgboost.core.Booster":
+    if classes[0] == "xgboost.core.Booster" and [*vars(value)] == ["handle"]:
         file.write(value.save_raw("ubj"))
         return "ubj"
     return None
