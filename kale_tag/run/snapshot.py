@@ -146,20 +146,13 @@ class Writer:
         ):
             self.leaf(path, "type", kind)
         else:
-            self.inside(value, kind, path, (*above, id(value)))
+            plain = _plain(value, kind)
+            self.inside(plain, kind_of(plain), path, (*above, id(value)))
 
     def inside(self, value: Any, kind: str, path: str, above: Above) -> None:
         """Add the contents of a container or another object."""
         if isinstance(value, types.FunctionType):
             self.function(value, path, above)
-        elif kind in LISTS:
-            self.inside([*value], "builtins.list", path, above)
-        elif kind in CAPTURED:
-            self.add({"stdout": value.stdout, "stderr": value.stderr}, path, above)
-        elif kind.startswith("altair.") and hasattr(value, "to_json"):
-            text = _GENERATED.sub(r"\1", value.to_json(validate=False))
-            self.exact(f"{path}{MARK}type", kind)
-            self.add(json.loads(text), path, above)
         elif kind == "numpy.ndarray":
             self.array(value, path, above)
         elif hasattr(value, "dtype") and kind.startswith("numpy."):
@@ -177,8 +170,6 @@ class Writer:
             self.exact(f"{path}{MARK}type", f"{kind} of {len(value)}")
             self.items(sorted(value, key=lambda one: (kind_of(one), repr(one))), path, above)
         elif type(value) is dict:
-            if "__builtins__" in value:  # `dict(globals())`
-                value = {name: one for name, one in value.items() if _is_own(name)}
             self.exact(f"{path}{MARK}type", f"{kind} of {len(value)}")
             for key, entry in value.items():
                 self.add(entry, f"{path}[{key!r}]", above)
@@ -299,10 +290,8 @@ class Writer:
         new = getattr(made[0], "__name__", "") in ("__newobj__", "__newobj_ex__", "_reconstructor")
         for number, one in enumerate(arguments[1:] if new else arguments):
             self.add(one, f"{path}, argument {number} of what makes it", above)
-        if pairs is not None and state and not kind.startswith("__main__."):
-            state = _restored(made[0], arguments, state)
-        slots = isinstance(state, tuple) and len(state) == 2 and isinstance(state[1], dict)
-        for part in state if slots else (state,):
+        parts = state if _is_slots(state) else (_restored(made, kind),)
+        for part in parts:
             if isinstance(part, dict):
                 for name, one in part.items():
                     self.add(
@@ -318,12 +307,29 @@ class Writer:
             self.add(one, f"{path}[{name!r}]", above)
 
 
-def _is_own(name: object) -> bool:
-    return not (isinstance(name, str) and (name.startswith("_") or name in OF_IPYTHON))
+def _plain(value: Any, kind: str) -> Any:
+    """*value* without what IPython, a step or a library makes in each process for itself."""
+    if kind in LISTS:
+        return [*value]
+    if kind in CAPTURED:
+        return {"stdout": value.stdout, "stderr": value.stderr}
+    if kind.startswith("altair.") and hasattr(value, "to_json"):
+        return json.loads(_GENERATED.sub(r"\1", value.to_json(validate=False)))
+    if type(value) is dict and "__builtins__" in value:  # `dict(globals())`
+        own = [name for name in value if not (name in OF_IPYTHON or str(name).startswith("_"))]
+        return {name: value[name] for name in own}
+    return value
 
 
-def _restored(make: Any, arguments: Any, state: Any) -> Any:
-    """The *state* that a mapping of a library gets back; a Bunch of scikit-learn gets none."""
+def _is_slots(state: Any) -> bool:
+    return isinstance(state, tuple) and len(state) == 2 and isinstance(state[1], dict)
+
+
+def _restored(made: Any, kind: str) -> Any:
+    """The state that an object gets back; as a mapping, a Bunch of scikit-learn gets none."""
+    make, arguments, state, _, pairs = (*made, None, None, None)[:5]
+    if pairs is None or not state or kind.startswith("__main__."):
+        return state
     value = make(*arguments)
     if not hasattr(value, "__setstate__"):
         return state
