@@ -34,7 +34,7 @@ from kale_tag.diagnostics import (
     pasted,
     warning,
 )
-from kale_tag.kale.names import KFP_VERSIONS, kfp_version
+from kale_tag.kale.names import KFP_VERSIONS, kfp_version, one_name_each
 from kale_tag.render.text import Style, one_line
 
 ENDINGS = {
@@ -207,7 +207,7 @@ def _warn_of_one_name(built: Sequence[BuiltNotebook]) -> None:
                     "their packages are versions of one pipeline",
                     first,
                     also=others,
-                    help="`pipeline_name: x-${stem}` in a spec gives each a name of its own",
+                    help=one_name_each([one.name for one in some]),
                 ),
             )
 

@@ -37,7 +37,7 @@ class Form:
         """Note an error."""
         self.diagnostics.append(error(code, message, at, also=also, help=help))
 
-    def record(
+    def record(  # noqa: PLR0913  what a mapping may hold, and how the rest is reported
         self,
         node: Node,
         keys: Iterable[str],
@@ -45,10 +45,12 @@ class Form:
         required: Sequence[str] = (),
         *,
         unknown: str = "unknown-key",
+        elsewhere: Callable[[str], str] = lambda _: "",
     ) -> dict[str, Node]:
         """The values of a mapping whose keys are known; unknown and missing ones are noted.
 
-        *unknown* is the code of an unknown key.
+        *unknown* is the code of an unknown key. *elsewhere* gives the help for a key that belongs
+        to another mapping, and "" for others.
         """
         known = tuple(keys)
         found: dict[str, Node] = {}
@@ -62,7 +64,7 @@ class Form:
                     unknown,
                     f"{what} has no key `{key.text}`",
                     key.label,
-                    help=suggest(key.text, known, "it has"),
+                    help=elsewhere(key.text) or suggest(key.text, known, "it has"),
                 )
         for name in required if isinstance(node, Mapping) else ():
             if name not in found and name not in meant:

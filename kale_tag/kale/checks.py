@@ -74,6 +74,9 @@ def _refused(text: str) -> tuple[str, str]:
         form = ":".join(part.name.upper().replace(" ", "_") for part in parts)
         return f"its form is `{kind}:{form}`", ""
     tag = Tag(kind, tuple(given))
+    turned = str(Tag(kind, (*given[1:], given[0])))
+    if kind == "secret" and tags.parse(turned) is not None:  # as a spec has it, variable first
+        return "its form is `secret:SECRET_NAME:SECRET_KEY:ENVIRONMENT_VARIABLE`", turned
     for position, part in tags.invalid_parts(tag):
         better = corrected(given[position], part)
         fixed = Tag(kind, (*given[:position], better, *given[position + 1 :]))

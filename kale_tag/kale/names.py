@@ -1,6 +1,7 @@
 """Which names Kale, Kubernetes and Kubeflow Pipelines (KFP) take, each with its source."""
 
 import re
+from collections.abc import Collection
 from dataclasses import dataclass
 
 
@@ -60,6 +61,13 @@ LABEL_LENGTH = 63
 LABEL = re.compile(rf"[A-Za-z0-9]([-A-Za-z0-9_.]{{0,{LABEL_LENGTH - 2}}}[A-Za-z0-9])?")
 LABEL_DOMAIN = re.compile(r"[a-z0-9]([-a-z0-9.]{0,251}[a-z0-9])?")
 ENVIRONMENT_VARIABLE = re.compile(r"[-._a-zA-Z][-._a-zA-Z0-9]*")
+
+
+def one_name_each(notebooks: Collection[str]) -> str:
+    """The help for *notebooks* that have one pipeline name: a setting that gives each its own."""
+    files = {path.replace("\\", "/").rpartition("/")[2] for path in notebooks}
+    name = "x-${stem}" if len(files) == len(notebooks) else "${parent}-${stem}"
+    return f"`pipeline_name: {name}` in a spec gives each notebook a name of its own"
 
 
 def pipeline_name(text: str) -> str:

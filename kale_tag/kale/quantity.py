@@ -34,11 +34,10 @@ def amount(text: str) -> Decimal:
     """
     found = _FORM.fullmatch(text)
     if found is None:
-        loose = _LOOSE.fullmatch(text)
-        better = _SPELLINGS.get(loose[2].lower()) if loose else None
+        better = meant(text)
         remedy = "write a number, if need be with a unit: `1`, `500m`, `2Gi`"
-        if loose and better is not None:
-            remedy = f"write `{loose[1]}{better}`"
+        if better:
+            remedy = f"write `{better}`"
         raise BadQuantityError(f"`{text}` is not a quantity of Kubernetes", remedy)
     number, suffix = Decimal(found[1]), found[2] or ""
     if suffix in _BINARY:
@@ -46,6 +45,16 @@ def amount(text: str) -> Decimal:
     if suffix[:1] in {"e", "E"} and len(suffix) > 1:
         return number.scaleb(int(suffix[1:]))
     return number.scaleb(_POWERS[suffix] if suffix else 0)
+
+
+def meant(text: str) -> str:
+    """The quantity that *text* is meant to be: `0.5 cores` is `0.5`; "" if that is not known."""
+    tight = "".join(text.split())
+    if _FORM.fullmatch(tight):
+        return tight
+    loose = _LOOSE.fullmatch(text)
+    unit = _SPELLINGS.get(loose[2].lower()) if loose else None
+    return f"{loose[1]}{unit}" if loose and unit is not None else ""
 
 
 def cpus(text: str) -> float:

@@ -10,6 +10,8 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Literal
 
+from kale_tag.kale import quantity
+
 NAME = r"[_a-z][_a-z0-9]*"
 """What Kale takes as the name of a step or of a referenced notebook."""
 
@@ -36,10 +38,6 @@ def _secret_name(text: str) -> str:
 
 def _variable(text: str) -> str:
     return re.sub(r"^(?=\d)", "_", re.sub(r"\W", "_", text))
-
-
-def _no_blanks(text: str) -> str:
-    return "".join(text.split())
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,7 +132,7 @@ KINDS: Mapping[str, Kind] = {
                     "quantity",
                     r"\+?[_a-zA-Z0-9.]+(?:[+\-][0-9]+)?",
                     "has letters, digits, `_` and `.`",
-                    _no_blanks,
+                    quantity.meant,
                     kale=r"[_a-zA-Z0-9.]+",
                 ),
             ),

@@ -8,6 +8,7 @@ from kale_tag.analysis.dataflow import Unit
 from kale_tag.analysis.facts import dotted
 from kale_tag.analysis.library import known
 from kale_tag.diagnostics import Diagnostic, Label, listed
+from kale_tag.kale.names import one_name_each
 from kale_tag.lint import order, outputs, state, variables
 from kale_tag.lint.context import Compilation, CompiledNotebook
 from kale_tag.rules.registry import found
@@ -105,5 +106,5 @@ def one_pipeline_name(named: Iterable[Named]) -> Iterator[Diagnostic]:
                 f"{other.notebook} and {one.notebook} are both the pipeline `{one.pipeline}`",
                 one.label,
                 also=[other.label],
-                help="`pipeline_name: x-${stem}` in a spec gives each notebook a name of its own",
+                help=one_name_each([other.notebook, one.notebook]),
             )

@@ -10,6 +10,7 @@ from kale_tag.kale import tags
 from kale_tag.kale.checks import why_reserved
 from kale_tag.kale.tags import corrected
 from kale_tag.spec import template
+from kale_tag.spec.compile_section import STEP_KEYS
 from kale_tag.spec.model import ABOVE, KEEP, Expect, Given, Index, Pattern, Rule, Selector
 
 SELECTORS = ("index", "source", "heading", "id", "tagged", "cell_type", "not")
@@ -25,7 +26,7 @@ _DIGITS = 9
 
 def read_rule(form: Form, node: Node, layer: int) -> Rule | None:
     """The rule at *node*; None if it is not even a mapping."""
-    values = form.record(node, KEYS, "a rule")
+    values = form.record(node, KEYS, "a rule", elsewhere=_in_compile)
     if not isinstance(node, Mapping):
         return None
     rule = _read_fields(form, node, values, layer)
@@ -34,6 +35,12 @@ def read_rule(form: Form, node: Node, layer: int) -> Rule | None:
     _check_role(form, node, rule)
     _check_groups(form, rule)
     return rule
+
+
+def _in_compile(key: str) -> str:
+    """The help for a key of a step that is in the section `compile`, as Kale has no tag for it."""
+    place = f"`compile: {{steps: {{NAME: {{{key}: ...}}}}}}`, at the top of the spec"
+    return f"write {place}" if key in STEP_KEYS else ""
 
 
 def _read_fields(form: Form, node: Mapping, values: dict[str, Node], layer: int) -> Rule:
