@@ -54,7 +54,13 @@ class StateFlow:
             self.shared.union(*(self.made[one] for one in setters if unit.before >> one & 1))
             for unit in self.units
         ]
-
+        self.changing: dict[str, tuple[int, int]] = {}  # by state who changes, and sets it, as bits
+        for state in self.shared | self.first.keys():
+            changing = sure = 0
+            for number in range(len(self.units)):
+                changing |= self.changes(number, state, Certainty.MAY) << number
+                sure |= (self.use(number, state).sets is Certainty.SURE) << number
+            self.changing[state] = changing, sure
         self.producers: dict[str, list[int | None]] = {}
         self.chains: dict[str, list[int]] = {}  # the producer, its own, and so on, as bits
         for kind in KINDS:
@@ -143,15 +149,13 @@ class StateFlow:
         if shared and not kind:
             return None
         there = self.chains[kind][number] if kind else 0
-        for one in reversed(range(number)):
-            if state in self.late and one < self.late[state] <= number:
-                return None
-            if self.changes(one, state, Certainty.MAY):
-                if not there >> one & 1:
-                    return one
-                if self.use(one, state).sets is Certainty.SURE:
-                    return None
-        return None
+        above = (1 << number) - 1
+        changing, sure = self.changing[state]
+        start = (sure & there & above).bit_length()  # what is above does not matter
+        if self.late.get(state, number + 1) <= number:
+            start = max(start, self.late[state])
+        last = (changing & above & ~there).bit_length() - 1
+        return last if last >= start else None
 
 
 def _does_much(unit: "Unit") -> bool:

@@ -3,6 +3,7 @@
 import base64, importlib.util, io, json, logging, os, pickle, re, sys, warnings
 
 HELD = {}  # states that came, of modules that are not imported yet
+SECRETS = set()  # their values
 PLAIN = (bool, int, float, str, type(None))
 
 
@@ -242,6 +243,8 @@ class Later:
 
 
 def take_states():
+    SECRETS.update(map(os.environ.get, SPEC["states"].get("secrets", ())))
+    SECRETS.difference_update({None, ""})
     for kind in SPEC["states"].get("in", ()):
         HELD.update(json.loads(load(kind)))
     for name in SPEC["states"].get("renewed", ()):
@@ -256,7 +259,6 @@ def take_states():
 def keep_states():
     """The states as the cells have left them."""
     kept = {}
-    secrets = {os.environ.get(name) for name in SPEC["states"].get("secrets", ())} - {None, ""}
     for kind, names in SPEC["states"].get("out", {}).items():
         found = kept[kind] = {}
         for name in names:
@@ -265,7 +267,7 @@ def keep_states():
             elif name in sys.modules or name not in STATES:
                 try:
                     value = now(name)
-                    if name not in STATES and any(one in (value or "") for one in secrets):
+                    if name not in STATES and any(one in (value or "") for one in SECRETS):
                         raise StepError("it holds a secret")
                     found[name] = value
                 except Exception as error:

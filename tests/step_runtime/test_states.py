@@ -71,9 +71,9 @@ def test_renewed_state(tmp_path: Path) -> None:
 
 def test_environment(tmp_path: Path) -> None:
     """Keys that cells assign or delete; never the value of a secret."""
-    code = (
-        "import os\nos.environ.update(A='1', B=f'x{os.environ[\"TOKEN\"]}')\ndel os.environ['GONE']"
-    )
+    code = """import os
+os.environ.update(A="1", B="x" + os.environ["TOKEN"])
+del os.environ["GONE"], os.environ["TOKEN"]"""
     names = {"state:environment": ["os.environ[A]", "os.environ[B]", "os.environ[GONE]"]}
     env = {"TOKEN": "s3cret", "GONE": "here"}
     first = step(tmp_path / "a", code, out=names, secrets=["TOKEN"], env=env)
