@@ -2,6 +2,7 @@
 
 import json
 import os
+import runpy
 import subprocess
 import sys
 from dataclasses import replace
@@ -13,6 +14,7 @@ import yaml
 from packages import check, compiled, documents, inlined, older
 from pipelines import FULL, NESTED, RUNTIME, TWO_INNER, chain, code, pipeline, step
 
+from kale_tag.compiler.limits import KEPT, WORKFLOW
 from kale_tag.compiler.package import package
 from kale_tag.compiler.package_text import Origin, as_text
 from kale_tag.compiler.step_command import MARK, SIGNS
@@ -386,6 +388,19 @@ def test_hostile_cells(text: str, name: str) -> None:
     lines = cells.split("\n")
     assert lines[0] == f"# %% step {name}, cell 1"
     assert "\n".join(lines[1 : 1 + told["cells"][0][2]]) == text.rstrip("\n")
+
+
+def test_sixty_steps() -> None:
+    """Sixty steps with 1.5 kB of cells each are a workflow that Argo takes, with its status."""
+    workflow = runpy.run_path(str(Path(__file__).parents[2] / "benchmarks" / "workflow.py"))
+    assert workflow["ours"](60, 1500) * KEPT < WORKFLOW
+
+
+def test_what_a_step_adds_to_the_file() -> None:
+    """At most 1.2 kB, its cells and the program of kale-tag not counted."""
+    added = len(text_of(chain(21))) - len(text_of(chain(20)))
+    cells, _ = step_of(check(text_of(chain(21))), "s20")
+    assert added - len(cells) < 1200
 
 
 @pytest.mark.parametrize(
