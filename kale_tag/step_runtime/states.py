@@ -2,7 +2,7 @@
 
 import base64, importlib.util, io, json, logging, os, pickle, re, sys, warnings
 
-HELD = {}  # states that came, of modules that are not imported yet
+WAITING = {}  # states that came, of modules that are not imported yet
 SECRETS = set()  # their values
 PLAIN = (bool, int, float, str, type(None))
 
@@ -11,7 +11,7 @@ def lose(what, error):
     print(f"warning: `{what}` stays in its step: {in_words(error)}", file=sys.stderr)
 
 
-def pack(values):
+def to_json(values):
     """A mapping for JSON: what that cannot hold is pickled, what no pickle holds left out."""
     found = {}
     for key, value in values.items():
@@ -28,7 +28,7 @@ def pack(values):
     return found
 
 
-def unpack(values):
+def from_json(values):
     found = {}
     for key, value in values.items():
         try:
@@ -126,7 +126,7 @@ def set_options(now, values, setter):
     """Set those that differ, as some may not be set at all."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        for name, value in unpack(values).items():
+        for name, value in from_json(values).items():
             if name in now and now[name] != value:
                 try:
                     setter(name, value)
@@ -149,7 +149,7 @@ def set_styles(matplotlib, state):
 
 def set_numpy(numpy, state):
     numpy.seterr(**state[0])
-    numpy.set_printoptions(**unpack(state[1]))
+    numpy.set_printoptions(**from_json(state[1]))
 
 
 def torch_options(torch):
@@ -183,19 +183,19 @@ STATES = {  # by module: its state as JSON holds it, and how to set it
     "logging": (levels, set_levels),
     "decimal": (context, set_context),
     "sys": (lambda sys: sys.getrecursionlimit(), lambda sys, state: sys.setrecursionlimit(state)),
-    "numpy": (lambda numpy: [numpy.geterr(), pack(numpy.get_printoptions())], set_numpy),
-    "pandas": (lambda pandas: pack(dict(flat(pandas.options.d))), set_pandas),
-    "matplotlib": (lambda matplotlib: pack(styles(matplotlib)), set_styles),
+    "numpy": (lambda numpy: [numpy.geterr(), to_json(numpy.get_printoptions())], set_numpy),
+    "pandas": (lambda pandas: to_json(dict(flat(pandas.options.d))), set_pandas),
+    "matplotlib": (lambda matplotlib: to_json(styles(matplotlib)), set_styles),
     "sklearn": (
-        lambda sklearn: pack(sklearn.get_config()),
-        lambda sklearn, state: sklearn.set_config(**unpack(state)),
+        lambda sklearn: to_json(sklearn.get_config()),
+        lambda sklearn, state: sklearn.set_config(**from_json(state)),
     ),
     "torch": (torch_options, set_torch_options),
 }
 
 
 def restore(name):
-    state = HELD.pop(name)
+    state = WAITING.pop(name)
     try:
         if name in STATES:
             STATES[name][1](sys.modules[name], state)
@@ -219,7 +219,7 @@ class Later:
 
     def find_spec(self, name, *_):
         package = name.partition(".")[0]
-        held = [one for one in HELD if one.partition(".")[0] == package]
+        held = [one for one in WAITING if one.partition(".")[0] == package]
         if name != package and name not in held:
             return None
         sys.meta_path.remove(self)
@@ -235,7 +235,7 @@ class Later:
                 whole = sys.modules[package].__spec__
                 if name == package or not getattr(whole, "_initializing", False):
                     for one in held:
-                        if one in HELD and one in sys.modules:
+                        if one in WAITING and one in sys.modules:
                             restore(one)
 
             spec.loader.exec_module = exec_module
@@ -246,13 +246,13 @@ def take_states():
     SECRETS.update(map(os.environ.get, SPEC["states"].get("secrets", ())))
     SECRETS.difference_update({None, ""})
     for kind in SPEC["states"].get("in", ()):
-        HELD.update(json.loads(load(kind)))
+        WAITING.update(json.loads(load(kind)))
     for name in SPEC["states"].get("renewed", ()):
-        HELD.pop(name, None)
-    for name in [*HELD]:
+        WAITING.pop(name, None)
+    for name in [*WAITING]:
         if name in sys.modules or name not in STATES:
             restore(name)
-    if HELD:
+    if WAITING:
         sys.meta_path.insert(0, Later())
 
 
@@ -262,8 +262,8 @@ def keep_states():
     for kind, names in SPEC["states"].get("out", {}).items():
         found = kept[kind] = {}
         for name in names:
-            if name in HELD:
-                found[name] = HELD[name]
+            if name in WAITING:
+                found[name] = WAITING[name]
             elif name in sys.modules or name not in STATES:
                 try:
                     value = now(name)

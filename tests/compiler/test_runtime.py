@@ -1,5 +1,6 @@
 """Compiled packages run, on KFP's own local runner, with the real runtime."""
 
+import ast
 import json
 import warnings
 from pathlib import Path
@@ -156,3 +157,15 @@ def test_odd_names(run: Any) -> None:
         parameters=(Parameter("_n", "int", 1), Parameter("n", "int", 10)),
     )
     assert "n is 12 2" in run(one)
+
+
+def test_parts_share_no_name() -> None:
+    """The parts are one program: a name that two of them define would be the later one's."""
+    found: dict[str, str] = {}
+    for part, text in load_runtime().parts.items():
+        for node in ast.parse(text).body:
+            names = [node.name] if isinstance(node, ast.FunctionDef | ast.ClassDef) else []
+            for target in node.targets if isinstance(node, ast.Assign) else ():
+                names += [one.id for one in ast.walk(target) if isinstance(one, ast.Name)]
+            for name in {*names} - {"Unpickler"}:  # of which `values` has a plainer one
+                assert found.setdefault(name, part) == part, f"{name}: {found[name]} and {part}"

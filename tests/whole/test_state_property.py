@@ -105,7 +105,7 @@ class Machine:
 
     def restart(self) -> None:
         """Another process: generators are seeded by chance."""
-        _RUNTIME["HELD"].update(self.states)
+        _RUNTIME["WAITING"].update(self.states)
         for name in KEPT:
             _RUNTIME["restore"](name)
         warnings.filters[:] = self.filters  # type: ignore[index]
@@ -176,7 +176,7 @@ class Program:
                 exec(code, space)
             states = {name: one for name, one in step.ins.items() if name.startswith("state:")}
             spec = {"in": list(states), "out": step.states, "renewed": step.renewed}
-            _RUNTIME["HELD"].clear()
+            _RUNTIME["WAITING"].clear()
             _RUNTIME["SPEC"] = {"states": spec}
             _RUNTIME["load"] = lambda kind, taken=states: files[taken[kind], kind]
             _RUNTIME["take_states"]()
