@@ -13,8 +13,8 @@ test: .venv/ready  ## the whole suite but what is marked slow
 
 slow: .venv/ready  ## what takes longer: Kale itself, and many more random examples
 	$(BIN)/pytest -m slow
-	KALE_TAG_EXAMPLES=1000 $(BIN)/pytest -n 2 tests/plan tests/compare \
-	  tests/notebook/test_splice.py tests/spec/test_schema.py
+	KALE_TAG_EXAMPLES=400 $(BIN)/pytest -n 2 -m "not slow" tests/plan tests/compare \
+	  tests/notebook/test_splice.py tests/commands/test_schema.py
 
 lint: .venv/ready  ## style and types
 	$(BIN)/ruff check .

@@ -5,7 +5,6 @@ A question of form is one that JSON Schema can put. What it cannot put stands in
 
 import itertools
 import json
-import os
 import re
 from pathlib import Path
 from typing import Any
@@ -38,10 +37,7 @@ from kale_tag.spec.read import read_spec
 
 ROOT = Path(__file__).parents[2]
 SCHEMA: dict[str, Any] = spec_schema()
-EXAMPLES = int(os.environ.get("KALE_TAG_EXAMPLES", "60"))
 FUZZ = hypothesis_settings(
-    max_examples=EXAMPLES,
-    deadline=None,
     suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large],
 )
 

@@ -41,10 +41,7 @@ from kale_tag.plan.select import View
 from kale_tag.spec import template
 from kale_tag.spec.read import read_spec, target_for
 
-EXAMPLES = int(os.environ.get("KALE_TAG_EXAMPLES", "100"))
 FUZZ = settings(
-    max_examples=EXAMPLES,
-    deadline=None,
     suppress_health_check=[HealthCheck.too_slow, HealthCheck.filter_too_much],
 )
 PATH = {"stem": "nb", "name": "nb.ipynb", "dir": ".", "parent": "corpus"}
@@ -537,6 +534,7 @@ def real(corpus: Path, *, tagged: bool) -> Iterator[tuple[str, bytes, SpecDraft]
         yield path.name, notebook.data, draft(notebook)
 
 
+@pytest.mark.slow
 def test_tagged_notebooks(corpus: Path) -> None:
     """Every tagged notebook comes back from its spec: tags, settings, and the same bytes.
 
@@ -573,6 +571,7 @@ def _written(data: bytes, value: dict[str, Any]) -> bytes:
     return to_bytes(value) if same_layout else json.dumps(value).encode()
 
 
+@pytest.mark.slow
 def test_untagged_notebooks(corpus: Path) -> None:
     """Every untagged notebook of Python gets a proposal that `plan` accepts, most with rules."""
     done = proposed = 0
@@ -589,6 +588,7 @@ def test_untagged_notebooks(corpus: Path) -> None:
     assert proposed > 155
 
 
+@pytest.mark.slow
 def test_proposals_compile(corpus: Path) -> None:
     """Most proposals compile as they are; where one does not, its imports are not the reason.
 
@@ -617,6 +617,7 @@ def _no_reference(_path: str, _at: Label) -> Notebook:
     raise AssertionError
 
 
+@pytest.mark.slow
 def test_selectors_survive_edits(corpus: Path) -> None:
     """A cell put on top, and a line in every other cell, hardly ever move a source pattern.
 

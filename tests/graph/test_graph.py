@@ -6,7 +6,7 @@ from itertools import pairwise
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from pipelines import FULL, NESTED, chain, pipeline, step
 
@@ -96,7 +96,6 @@ def test_text() -> None:
     assert as_text(one) == DRAWN
 
 
-@settings(max_examples=100, deadline=None)
 @given(pipelines())
 def test_text_holds_together(one: Pipeline) -> None:
     """Every line of the text drawing goes on in the row below, and every step is in it once."""
@@ -118,7 +117,6 @@ def test_no_letters_that_a_terminal_lacks() -> None:
     assert as_text(long, plain=True).replace("déjà", "").isascii()
 
 
-@settings(max_examples=100, deadline=None)
 @given(pipelines())
 def test_nothing_overlaps(one: Pipeline) -> None:
     """No box or label of a layout touches another, and no line a label; lines go down only."""

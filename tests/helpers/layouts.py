@@ -1,7 +1,6 @@
 """Notebook files in any layout, made up by hypothesis, and an independent reader of them."""
 
 import json
-import os
 import random
 import re
 from collections.abc import Callable
@@ -15,14 +14,11 @@ from kale_tag.notebook.model import Notebook
 from kale_tag.notebook.read import read_notebook
 
 ENGINES = ("json", "msgspec")
-EXAMPLES = int(os.environ.get("KALE_TAG_EXAMPLES", "150"))
 FUZZ = settings(
-    max_examples=EXAMPLES,
-    deadline=None,
     suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large],
 )
 # For properties that are tried in each of many layouts.
-LIGHT = settings(FUZZ, max_examples=EXAMPLES // 3)
+LIGHT = settings(FUZZ, max_examples=FUZZ.max_examples // 3)
 
 
 def read(data: bytes, engine: str = "json") -> Notebook:

@@ -1,16 +1,12 @@
 """Notebooks made up by hypothesis: small ones, whose tags and settings are valid or nearly so."""
 
-import os
 from typing import Any
 
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from notebooks import cell, notebook
 
-EXAMPLES = int(os.environ.get("KALE_TAG_EXAMPLES", "300"))
 FUZZ = settings(
-    max_examples=EXAMPLES,
-    deadline=None,
     suppress_health_check=[HealthCheck.too_slow, HealthCheck.filter_too_much],
 )
 

@@ -64,6 +64,7 @@ def patches(folder: Path) -> dict[str, Any]:
     return {path.name.removesuffix(".patch.json"): json.loads(path.read_bytes()) for path in found}
 
 
+@pytest.mark.slow
 def test_there_and_back(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """Patches give what the spec gives and what the jsonpatch package gives; revert undoes them."""
     before = contents(folder)
@@ -118,6 +119,7 @@ def edited(cells: list[Numbered], generator: random.Random) -> list[Numbered]:
 
 @pytest.mark.parametrize("reanchor", [False, True])
 @pytest.mark.parametrize("seed", range(4))
+@pytest.mark.slow
 def test_never_a_wrong_cell(
     folder: Path,
     seed: int,
