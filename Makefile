@@ -1,6 +1,7 @@
 # `make demo` and `make test` are all that a newcomer needs: each sets up .venv first.
 
 PYTHON ?= python3
+NEWEST ?= $(PYTHON)
 BIN := .venv/bin
 
 .PHONY: demo test lint wheel docs slow bench clean
@@ -21,10 +22,10 @@ lint: .venv/ready  ## style and types
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 
-wheel: .venv/ready  ## build, and run the tests against the wheel instead of this folder
+wheel: .venv/ready  ## build, and run the tests against the wheel, with another Python if NEWEST names one
 	rm -rf dist .venv-wheel
 	$(BIN)/python -m build --quiet
-	$(PYTHON) -m venv .venv-wheel
+	$(NEWEST) -m venv .venv-wheel
 	.venv-wheel/bin/pip install --quiet --upgrade pip
 	.venv-wheel/bin/pip install --quiet "$$(echo dist/*.whl)[compare]" --group dev
 	.venv-wheel/bin/pytest -n 2 -m "not slow"

@@ -73,6 +73,8 @@ def combine(members: Sequence[SpecMember], order: Sequence[str]) -> Combined:
         raise NoFitError(_other_shape(drafts))
     if len(drafts) > 1 and not drafts[0].blocks:
         raise NoFitError("no tags to share")
+    if len(drafts) > 1 and not all(member.path for member in members):
+        raise NoFitError("standard input is no file that a spec can name")
     holes = _Holes(members)
     views = [member.view for member in members]
     made = []

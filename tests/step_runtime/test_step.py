@@ -304,12 +304,13 @@ def test_a_traceback_shows_cells_only(tmp_path: Path) -> None:
     made = run(tmp_path, cells)
     assert made.code == 1
     assert made.out == ""
-    assert made.err == (
+    carets = re.compile(r"(?m)^ +[~^]+\n")  # versions of Python put others, too
+    assert "    return a / b\n           ~~^~~\n" in made.err
+    assert carets.sub("", made.err) == (
         "Traceback (most recent call last):\n"
         '  File "churn.ipynb, cell 1", line 5, in <module>\n    mean([])\n'
         '  File "churn.ipynb, cell 1", line 2, in mean\n    return ratio(sum(xs), len(xs))\n'
-        "           ^^^^^^^^^^^^^^^^^^^^^^^\n"
-        '  File "churn.ipynb, cell 0", line 2, in ratio\n    return a / b\n           ~~^~~\n'
+        '  File "churn.ipynb, cell 0", line 2, in ratio\n    return a / b\n'
         "ZeroDivisionError: division by zero\n"
     )
     assert "ZeroDivisionError" in words(made.report)

@@ -39,6 +39,9 @@ APART = 51
 
 WRITES_TO = ("-o", "--output", "--output-file", "--report", "--keep", "--attributes")
 
+CREATING = ("compile", "init")
+"""Commands that make files of their own."""
+
 ASKS = "--user"
 """Asks the terminal for a password."""
 
@@ -165,7 +168,7 @@ def damage(path: Path, chance: random.Random) -> None:
     read = yaml.safe_load if path.suffix == ".yaml" else json.loads
     try:
         value = None if chance.random() < 0.3 else read(data)
-    except (ValueError, yaml.YAMLError):  # a case of what cannot be read
+    except (ValueError, OverflowError, yaml.YAMLError):  # a case of what cannot be read
         value = None
     if value is None:
         path.write_bytes(damage_text(data, chance))
@@ -274,7 +277,7 @@ def broken_rules(words: list[str], before: dict[str, bytes], after: dict[str, by
         if may_write(words, path) or (name == "git" and path in words):
             continue
         if old is None:
-            if name != "compile" and not path.startswith(".kale-tag"):
+            if name not in CREATING and not path.startswith(".kale-tag"):
                 found.append(f"{path} is new")
         elif new is None:
             found.append(f"{path} is gone")

@@ -78,7 +78,7 @@ def _load(paths: Sequence[str], *, quiet: bool) -> Loaded:
     for path in paths:
         if (source := _package_file(path)) is not None:
             if len(paths) > 1:
-                other = next(one for one in paths if one != path)
+                other = next((one for one in paths if one != path), path)
                 message = f"{path} is a package, and {other} is named too"
                 raise UserError(error("one-pipeline", message, help="name the package alone"))
             return Loaded(path, read_header(source))
