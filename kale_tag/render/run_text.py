@@ -155,6 +155,10 @@ def _sides(one: ComparedVariable) -> Iterator[str]:
         yield f"pipeline  {one.pipeline}"
     if one.first:
         yield first_difference(one.first)
+    if one.left_out:
+        yield f"cell {one.cell}, which no step runs, changes it"
+    elif one.cell is not None:
+        yield f"cell {one.cell} sets it"
 
 
 def first_difference(part: Difference) -> str:

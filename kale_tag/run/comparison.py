@@ -15,6 +15,7 @@ from dataclasses import replace
 from typing import Any
 
 from kale_tag import files
+from kale_tag.analysis.facts import roots
 from kale_tag.analysis.source import run_line
 from kale_tag.compiler.limits import ARGUMENT
 from kale_tag.compiler.read_package import Compiled, PackageTask
@@ -95,6 +96,7 @@ def compare_runs(
         others.append(os.path.join(home, f"again-{len(others)}"))
         execute(others[-1])
         found = compare(reached, plain, steps, others)
+    found = list(_located(found, reached, cells))
     shutil.rmtree(home, ignore_errors=True)
     return RunComparison(name, spent, len(reached.tasks), tuple(found), diagnostics)
 
@@ -235,6 +237,42 @@ def compare(
             shorts = ours["short"], theirs["short"]
             found.append(ComparedVariable(task.title, name, verdict, *shorts, where))
     return found
+
+
+def _located(
+    found: Iterable[ComparedVariable], package: Compiled, cells: Sequence[tuple[int, str]]
+) -> Iterator[ComparedVariable]:
+    """*found*, with the cell that set each variable last before it differs for the first time."""
+    every = {code.cell for task in package.tasks for code in task.cells}
+    ends = {task.title: _last_cell(task) for task in package.tasks}
+    setters: dict[str, list[int]] = {}
+    for number, source in cells:
+        with contextlib.suppress(SyntaxError):
+            for name in _changed(ast.parse(source), calls=number not in every):
+                setters.setdefault(name, []).append(number)
+    seen: set[str] = set()
+    for one in found:
+        before = [cell for cell in setters.get(one.name, ()) if cell <= ends[one.step]]
+        if one.verdict == "differs" and one.name not in seen and before:
+            yield replace(one, cell=before[-1], left_out=before[-1] not in every)
+        else:
+            yield one
+        if one.verdict == "differs":
+            seen.add(one.name)
+
+
+def _changed(tree: ast.AST, *, calls: bool) -> Iterator[str]:
+    """The variables that code binds or stores into, or has methods called of (*calls*)."""
+    for node in ast.walk(tree):
+        match node:
+            case ast.Name() | ast.Attribute() | ast.Subscript() if not isinstance(
+                node.ctx, ast.Load
+            ):
+                yield from roots(node)
+            case ast.Call(func=ast.Attribute(value=owner)) if calls:
+                yield from roots(owner)
+            case _:
+                pass
 
 
 def compared_names(task: PackageTask) -> list[str]:

@@ -112,6 +112,8 @@ class ComparedVariable:
     notebook: str  # the value in the notebook, shortened
     pipeline: str  # the value in the pipeline, shortened
     first: Difference | None = None  # where they differ, if it is a part of them
+    cell: int | None = None  # the cell that set it last, if this is its first difference
+    left_out: bool = False  # no step runs that cell
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,7 +2,9 @@
 
 import datetime as dt
 import json
+import pickle
 from collections.abc import Callable
+from io import StringIO
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -10,6 +12,9 @@ from typing import Any
 import numpy as np
 import pandas as pd  # type: ignore[import-untyped]
 import pytest
+from IPython.utils.capture import CapturedIO
+from IPython.utils.text import SList
+from sklearn.utils import Bunch  # type: ignore[import-untyped]
 
 from kale_tag.render.run_text import first_difference
 from kale_tag.run import snapshot
@@ -38,6 +43,25 @@ def table(**columns: list[Any]) -> Any:
 
 BOTH = "{} in the notebook, {} in the pipeline"
 LONG = list(range(5000))
+
+
+def held(rate: int) -> Any:
+    """A class of a notebook that holds a number."""
+    return type("Held", (), {"__module__": "__main__", "rate": rate})
+
+
+def of_ipython(text: str) -> Any:
+    """What `%%capture` keeps."""
+    return CapturedIO(StringIO(text), None)
+
+
+class Captured:
+    """What it keeps in a step."""
+
+    stdout, stderr = "a", ""
+
+
+Captured.__module__, Captured.__qualname__ = "__main__", "Captured"
 PAIRS: list[tuple[object, object, str]] = [
     (1, 2, ""),
     (1, True, ""),
@@ -72,6 +96,8 @@ PAIRS: list[tuple[object, object, str]] = [
     (function(), function(more=True), "in the code of x"),
     (SimpleNamespace(a=1), SimpleNamespace(a=2), "at x.a: " + BOTH.format("1", "2")),
     (SimpleNamespace(a=1), SimpleNamespace(b=1), "at x.a: " + BOTH.format("1", "not there")),
+    (held(1), held(2), "at x.rate: " + BOTH.format("1", "2")),
+    (of_ipython("b"), Captured(), "at x['stdout']: " + BOTH.format("'b'", "'a'")),
     (dt.date(2024, 1, 1), dt.date(2025, 1, 1), "at x, argument 0 of what makes it: "),
 ]
 
@@ -96,6 +122,30 @@ def said(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[object, o
         return first_difference(found) if found else ""
 
     return says
+
+
+def without_state() -> Any:
+    """What pickle makes of a Bunch: it has none of what is not an item."""
+    return pickle.loads(pickle.dumps(Bunch(a=1)))
+
+
+SAME: list[tuple[object, object]] = [
+    (of_ipython("a"), Captured()),
+    (SList(["a", "b"]), ["a", "b"]),
+    (Bunch(a=1), without_state()),
+    ({"__builtins__": 1, "x": 2, "In": [""], "_i": ""}, {"__builtins__": 1, "x": 2}),
+]
+
+
+@pytest.mark.parametrize(("one", "other"), SAME)
+def test_what_each_process_makes_for_itself(
+    one: object, other: object, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It is no difference: what IPython and pickle do to a value that is the same."""
+    monkeypatch.setenv("KALE_TAG_SNAPSHOTS", str(tmp_path))
+    snapshot.snapshot({"x": one, "y": other}, ["x", "y"], "step")
+    left, right = json.loads((tmp_path / "step.json").read_text("utf-8")).values()
+    assert verdict_of(left, right, (str(tmp_path), str(tmp_path))) == ("same", "")
 
 
 @pytest.mark.parametrize(("one", "other", "words"), PAIRS)

@@ -530,23 +530,32 @@ def test_compare_tells_what_differs(tmp_path: Path) -> None:
         "9 of 22 variables differ, first in the step `train`",
         "! train get function make.<locals>.<lambda>",
         "at get, where `lo`: 4 in the notebook, 3 in the pipeline",
+        "cell 3, which no step runs, changes it",
         "! train long [0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16, …",
         "at long[1234]: 7 in the notebook, 1234 in the pipeline",
+        "cell 3, which no step runs, changes it",
         "! train matrix ndarray 4 x 3",
         "at matrix[2, 1]: 3.0 in the notebook, 7.0 in the pipeline",
+        "cell 3, which no step runs, changes it",
         "! train rows notebook [1.0, 2.0, 7.0]",
         "pipeline [1.0, 2.0]",
+        "cell 3, which no step runs, changes it",
         "! train table DataFrame 3 x 2",
         "at table['name'].iloc[2]: 'z' in the notebook, 'c' in the pipeline",
+        "cell 3, which no step runs, changes it",
         f"! train text '{'a' * 58}…",
         f"at text: …{'a' * 30}c' in the notebook, …{'a' * 30}b' in the pipeline",
+        "cell 3, which no step runs, changes it",
         "! train whole ndarray 5",
         "at whole[4]: 9 in the notebook, 4 in the pipeline",
+        "cell 3, which no step runs, changes it",
         "! train total notebook 10.0",
         "pipeline 3.0",
+        "cell 4 sets it",
         "! train sizes notebook (4, 5, 3, 301, 2000, 4, 3)",
         "pipeline (4, 5, 3, 301, 2000, 3, 3)",
         "at sizes[5]: 4 in the notebook, 3 in the pipeline",
+        "cell 4 sets it",
     ]
     assert not (done.folder / "compare").exists()
     page = (done.folder / "report.html").read_text("utf-8")
@@ -568,6 +577,7 @@ def test_compare_when_a_step_fails(tmp_path: Path) -> None:
     assert "compared with the 2 steps done" in done.out
     assert "2 of 3 variables differ, first in the step `more`" in done.out
     assert "at sizes[1]: 2 in the notebook, 0 in the pipeline" in done.out
+    assert "cell 1, which no step runs, changes it" in done.out
     assert "step `train` failed: ZeroDivisionError" in done.err
     assert "Traceback" not in done.err
     page = (done.folder / "report.html").read_text("utf-8")
