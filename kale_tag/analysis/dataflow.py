@@ -689,7 +689,7 @@ class Dataflow:
                 continue
             read = needs.get(name)
             spot = other.events.binds.get(name) if entry.binders >> last & 1 else None
-            spot = spot or self.place(other, objects)
+            spot = spot or first_place(other.events, objects)
             certain = certain and read is not None and read.certain
             users = [one for one in entries if one in unit.events.uses]
             shown = name if name in unit.events.uses or not users else users[0]
@@ -700,10 +700,11 @@ class Dataflow:
             )
             return
 
-    def place(self, unit: Unit, objects: Iterable[Obj]) -> Spot | None:
-        """Where the unit mutates one of *objects*."""
-        found = [unit.events.places[one] for one in objects if one in unit.events.places]
-        return min(found, key=_position, default=None)
+
+def first_place(events: Events, objects: Iterable[Obj]) -> Spot | None:
+    """The first place at which one of *objects* is mutated."""
+    found = [events.places[one] for one in objects if one in events.places]
+    return min(found, key=_position, default=None)
 
 
 def _position(spot: Spot) -> tuple[int, int]:

@@ -67,7 +67,7 @@ def graph(options: GraphOptions) -> int:
         return (OutputFile(path, draw(one.of)),)
 
     jobs, quiet = options.jobs, options.quiet
-    built = build(options.paths, drawn, jobs=jobs, quiet=quiet, but=NOT_DRAWN)
+    built = build(options.paths, drawn, jobs=jobs, quiet=quiet, but=NOT_DRAWN, lints=False)
     if to_file:
         refuse_one_file(built)
     printed = []

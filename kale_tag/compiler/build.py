@@ -20,7 +20,6 @@ from kale_tag.analysis.slices import parts_of
 from kale_tag.analysis.source import Runs, read_code
 from kale_tag.compiler.assemble import PipelineBuilder
 from kale_tag.compiler.read import Draft, read_draft
-from kale_tag.compiler.settings import raise_diagnostics
 from kale_tag.diagnostics import Diagnostic, Label, UserError, error, nearest
 from kale_tag.kale.outline import find_cycle, in_order
 from kale_tag.kale.pipeline import Pipeline
@@ -81,12 +80,14 @@ def build(  # noqa: PLR0913  the same
     """
     draft = read_draft(notebook, options, runs(notebook))
     inner, diagnostics = _referenced(draft, options, load, runs)
-    diagnostics = [*draft.diagnostics, *diagnostics]
-    raise_diagnostics([diagnostic for diagnostic in diagnostics if diagnostic.code not in but])
+    wrong = [one for one in (*draft.diagnostics, *diagnostics) if one.code not in but]
+    steps = draft.outline.steps
+    if wrong and (draft.unread or not steps or any(one.notebook is not None for one in steps)):
+        raise UserError(*wrong)  # some code is not known
     flow, order = _solve(draft, inner)
     found = sorted(flow.diagnostics, key=_position)
-    if any(one.severity == "error" and one.code not in but for one in found):
-        raise_diagnostics(found)
+    if wrong or any(one.severity == "error" and one.code not in but for one in found):
+        raise UserError(*wrong, *found)
     pipeline = PipelineBuilder(draft, flow, order, options, local, inner).pipeline()
     warnings = (*pipeline.warnings, *(one for one in found if one.severity == "warning"))
     return BuildResult(replace(pipeline, warnings=warnings), draft, flow, inner)
@@ -144,6 +145,7 @@ def _nested(child: Draft, name: str) -> Iterator[Diagnostic]:
 def _solve(draft: Draft, inner: Mapping[str, Draft]) -> tuple[Dataflow, list[str]]:
     """The variables of the notebook and of those inside it; and the order of the steps."""
     names = [step.name for step in draft.outline.steps]
+    draft.order_as_written()
     children = {
         name: _flow(child, *_order(child, child.edges), {}) for name, child in inner.items()
     }
@@ -268,11 +270,14 @@ def _undefined_names(draft: Draft, flow: Dataflow) -> Iterator[Diagnostic]:
                 continue
             seen.add((number, name))
             step, function = _inner_step(unit, name, read.through)
-            diagnostic = errors.undefined(
-                name, step, read, function, _binder(draft, flow, number, name)
-            )
+            binder = _binder(draft, flow, number, name)
+            if draft.diagnostics and binder is not None:
+                continue  # `prev` is not known
+            diagnostic = errors.undefined(name, step, read, function, binder)
             if not diagnostic.notes:
                 note = _not_run(read.spot.cell.notebook == draft.notebook.name, draft, name)
+                if note and draft.diagnostics:
+                    continue  # its tags are wrong
                 near = nearest(name, known)
                 hint = f"did you mean `{near}`?" if near else diagnostic.help
                 hint = "tag that cell as a part of a step" if note else hint

@@ -3,6 +3,7 @@
 import ast
 from collections.abc import Iterable
 from dataclasses import dataclass, field
+from itertools import pairwise
 
 from kale_tag.analysis.ipython import run_path
 from kale_tag.analysis.local_modules import code_of, written_files
@@ -39,11 +40,21 @@ class Draft:
     metrics: dict[str, Spot] = field(default_factory=dict)  # names, and where they are printed
     edges: dict[tuple[str, str], Label] = field(default_factory=dict)  # (a, b): b depends on a
     diagnostics: list[Diagnostic] = field(default_factory=list)
+    unread: bool = False  # some code is missing here, so that nothing can be said of variables
 
     @property
     def outline(self) -> Outline:
         """The blocks of the notebook."""
         return self.tagged.outline
+
+    def order_as_written(self) -> None:
+        """Where tags are wrong, and `prev` may be, each step depends on those above it."""
+        if self.diagnostics:
+            steps = self.outline.steps
+            self.edges = {
+                (before.name, step.name): self.tagged.step(self.tagged.starts[step.name])
+                for before, step in pairwise(steps)
+            }
 
 
 def read_draft(notebook: Notebook, options: CompileOptions, runs: Runs, name: str = "") -> Draft:
@@ -74,6 +85,7 @@ def read_draft(notebook: Notebook, options: CompileOptions, runs: Runs, name: st
     metrics = _read(draft, outline.shared.get("pipeline-metrics", ()), "step")
     draft.metrics, more = read_metrics(metrics)
     draft.diagnostics += [*diagnostics, *more]
+    draft.unread = draft.unread or bool(diagnostics)
     if draft.is_root:
         draft.diagnostics += _unknown_steps(draft, options)
     return draft
@@ -88,6 +100,7 @@ def _read(
             found.append(read_code(notebook.name, cell, notebook.source(cell), kind, runs))
         except UserError as exc:
             draft.diagnostics += exc.diagnostics
+            draft.unread = True
     return found
 
 

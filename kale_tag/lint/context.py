@@ -75,10 +75,11 @@ def compile_notebook(  # noqa: PLR0913  all that a pipeline is built from
         diagnostics = (*made.warnings, *size_warnings(made.size, notebook.name))
     except UserError as exc:
         diagnostics = (*built.pipeline.warnings, *exc.diagnostics)
-    return Compilation(diagnostics, tuple(_parts(built)))
+    return Compilation(diagnostics, tuple(parts_of(built)))
 
 
-def _parts(built: BuildResult) -> Iterator[CompiledNotebook]:
+def parts_of(built: BuildResult) -> Iterator[CompiledNotebook]:
+    """The notebooks of a pipeline, the outermost first."""
     yield CompiledNotebook(built.draft, built.flow, built.pipeline)
     units = {unit.name: unit for unit in built.flow.units}
     for sub in built.pipeline.steps:

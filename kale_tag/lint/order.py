@@ -5,14 +5,16 @@ import posixpath
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 
-from kale_tag.analysis.dataflow import Dataflow, Unit
-from kale_tag.analysis.facts import dotted
-from kale_tag.analysis.heap import Obj
+from kale_tag.analysis.dataflow import Dataflow, Unit, first_place
+from kale_tag.analysis.facts import dotted, read_facts
+from kale_tag.analysis.heap import Obj, Sight
 from kale_tag.analysis.interpreter import Events
 from kale_tag.analysis.library import words
 from kale_tag.analysis.model import Certainty, Spot
-from kale_tag.analysis.source import Parsed
-from kale_tag.diagnostics import Diagnostic, Label, listed
+from kale_tag.analysis.names import Names
+from kale_tag.analysis.source import Parsed, read_code
+from kale_tag.analysis.texts import guarded_names
+from kale_tag.diagnostics import Diagnostic, Label, UserError, listed
 from kale_tag.lint.context import Compilation, CompiledNotebook
 from kale_tag.rules.registry import found
 
@@ -386,4 +388,62 @@ def _first_use(part: CompiledNotebook, unit: Unit, name: str) -> int:
     return _number(cells[0]) if cells else 0
 
 
-LINTS = (redundant_prev, missing_prev, unshared_file, late_shared_cell, split_step)
+def skipped_change(compilation: Compilation) -> Iterator[Diagnostic]:
+    """A cell tagged `skip` that changes what a step below it uses."""
+    for part in compilation.parts:
+        for number in part.draft.outline.shared.get("skip", ()):
+            try:
+                source = part.draft.notebook.source(number)
+                cell = read_code(part.draft.notebook.name, number, source)
+            except UserError:
+                continue
+            starts = (
+                (unit.cells[0].code.cell, n) for n, unit in enumerate(part.flow.units) if unit.cells
+            )
+            first = min((n for start, n in starts if start > number), default=None)
+            if first is not None:
+                yield from _skipped(part.flow, cell, first)
+
+
+def _skipped(flow: Dataflow, cell: Parsed, first: int) -> Iterator[Diagnostic]:
+    """What *cell* changes for the unit *first* and those after it."""
+    assert flow.run is not None
+    entries = {name: flow.entry(name, first) for name in {*flow.bindings, *flow.given}}
+    values = {name: entry.points for name, entry in entries.items() if entry is not None}
+    (events,) = flow.run.run([cell], Names(values))
+    kept = read_facts([cell]).imports.keys() | {  # equal modules, and what is only a default
+        name
+        for node in ast.walk(cell.tree)
+        if isinstance(node, ast.If)
+        for name in guarded_names(node.test, holds=False)
+    }
+    changed = {one for one, level in events.mutated.items() if level >= Certainty.MAY}
+    for name in sorted(values):
+        mutated = changed & flow.reach(values[name], first, Sight.ALL)
+        bound = name in events.binds and name not in kept
+        for number in range(first, len(flow.units)) if bound or mutated else ():
+            unit = flow.units[number]
+            entry, read = flow.entry(name, number), unit.events.uses.get(name)
+            if entry is None or entry.binders >> first:
+                break  # another step binds it in between
+            spot = events.binds[name] if bound else first_place(events, mutated)
+            if read is not None and spot is not None:
+                yield found(
+                    "skipped-change",
+                    f"the cell is tagged `skip`, but it {'assigns' if bound else 'changes'} `{name}`, "
+                    f"which step `{unit.name}` uses",
+                    spot.label(),
+                    also=[read.spot.label("used here")],
+                    help="make the cell a part of a step, or let it use another variable",
+                )
+                break
+
+
+LINTS = (
+    redundant_prev,
+    missing_prev,
+    unshared_file,
+    late_shared_cell,
+    split_step,
+    skipped_change,
+)

@@ -7,10 +7,11 @@ from dataclasses import dataclass
 from kale_tag.analysis.dataflow import Unit
 from kale_tag.analysis.facts import dotted
 from kale_tag.analysis.library import known
+from kale_tag.compiler.build import BuildResult
 from kale_tag.diagnostics import Diagnostic, Label, listed
 from kale_tag.kale.names import one_name_each
 from kale_tag.lint import order, outputs, state, variables
-from kale_tag.lint.context import Compilation, CompiledNotebook
+from kale_tag.lint.context import Compilation, CompiledNotebook, parts_of
 from kale_tag.rules.registry import found
 
 
@@ -84,6 +85,16 @@ def _names_gpu(node: ast.AST) -> bool:
 
 
 LINTS = (*variables.LINTS, *outputs.LINTS, *order.LINTS, *state.LINTS, no_limits)
+TASTE = (variables.unused_variable, variables.unused_parameter, order.redundant_prev, no_limits)
+"""Those that find nothing by which the pipeline could differ from the notebook."""
+
+
+def differences(built: BuildResult) -> Iterator[Diagnostic]:
+    """By what the pipeline may differ from the notebook, for those who compile it."""
+    compilation = Compilation((), tuple(parts_of(built)))
+    for check in LINTS:
+        if check not in TASTE:
+            yield from check(compilation)
 
 
 @dataclass(frozen=True, slots=True)

@@ -47,6 +47,11 @@ HEAD = f"# %metadata {json.dumps({'kubeflow_notebook': SETTINGS})}\n"
 
 TAG_CODES = {check.__name__.replace("_", "-") for check in TAG_CHECKS}
 REFUSED = {*filter(stops_compile, groups()["check"])}
+DIFFERENCES = {
+    *(check.__name__.replace("_", "-") for check in lint.LINTS if check not in lint.TASTE),
+    *("dropped-code", "local-module", "possible-change", "unknown-package", "unread-script"),
+}
+"""What both report of a notebook that compiles: its pipeline may compute something else."""
 
 ONE_STEP = """\
 version: 1
@@ -76,7 +81,7 @@ def agree(capsys: pytest.CaptureFixture[str], *words: str) -> tuple[dict[str, An
     """What check says of files, and how many of their notebooks compile.
 
     Where one that has tags does not compile there is an error; where it does, none that would stop
-    it.
+    it, and what the pipeline may compute differently is reported by both.
     """
     document = found(capsys, *words)
 
@@ -96,6 +101,12 @@ def agree(capsys: pytest.CaptureFixture[str], *words: str) -> tuple[dict[str, An
         files = {done.name, *(label.source.name for label in labels if done.failed)}
         said = set().union(*(errors.get(name, set()) for name in files)) - {"tag-drift"}
         if not done.failed:
+            named = {done.name, *(label.source.name for label in labels)}
+            ours = {one.code for one in done.diagnostics}
+            theirs = {
+                one["code"] for one in document["findings"] if one["places"][0]["file"] in named
+            }
+            assert ours & DIFFERENCES == theirs & DIFFERENCES, done.name
             # Tags that a spec replaces in memory are checked as they are on disk, too.
             replaced = TAG_CODES if "tag-drift" in errors.get(done.name, set()) else set()
             if "setting-drift" in said:  # and settings likewise
@@ -283,10 +294,13 @@ def codes_of(capsys: pytest.CaptureFixture[str], *words: str) -> list[str]:
 
 
 def test_nothing_is_said_twice(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    """Where lints of tags have found what makes a pipeline pointless, it is not looked at."""
+    """The compiler finds the errors of tags too, and goes on to the variables."""
     path = tmp_path / "a.ipynb"
     path.write_bytes(from_percent(f"{HEAD}# %% tags=step:a,prev:b\nprint(x)\n"))
-    assert codes_of(capsys, str(path)) == ["unknown-prev"]
+    assert codes_of(capsys, str(path)) == [
+        "unknown-prev",
+        "undefined-name",
+    ]
     path.write_bytes(from_percent(f"{HEAD}# %% tags=step:_\nprint(1)\n"))
     assert codes_of(capsys, str(path)) == ["reserved-name"]
     path.write_bytes(from_percent(f"{HEAD}# %% tags=step:a,image:a,image:b\nprint(1)\n"))

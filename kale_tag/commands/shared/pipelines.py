@@ -5,7 +5,7 @@ import posixpath
 import sys
 from collections.abc import Callable, Collection, Mapping, Sequence
 from contextlib import AbstractContextManager, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from kale_tag import files
 from kale_tag.analysis.facts import read_facts
@@ -20,11 +20,13 @@ from kale_tag.analysis.local_modules import (
 from kale_tag.analysis.source import Runs, read_code
 from kale_tag.commands.shared import batch
 from kale_tag.commands.shared.targets import STDIN, Task, find_targets
-from kale_tag.compiler.build import Load, build_pipeline
+from kale_tag.compiler.build import Load
+from kale_tag.compiler.build import build as build_notebook
 from kale_tag.compiler.package_text import notebook_digest, text_digest
 from kale_tag.diagnostics import Diagnostic, Label, Source, UserError, count, error, guarded
 from kale_tag.kale.pipeline import Pipeline
 from kale_tag.kale.settings import CompileOptions
+from kale_tag.lint.pipelines import differences
 from kale_tag.notebook.model import Notebook
 from kale_tag.notebook.read import read_notebook
 from kale_tag.plan.apply import apply_spec
@@ -205,11 +207,18 @@ Finish = Callable[[BuiltNotebook], tuple[OutputFile, ...]]
 """Makes files of what is built, in the process that has built it; may raise `UserError`."""
 
 
-def build(
-    paths: Sequence[str], finish: Finish, *, jobs: int, quiet: bool, but: Collection[str] = ()
+def build(  # noqa: PLR0913  what the commands that build have different
+    paths: Sequence[str],
+    finish: Finish,
+    *,
+    jobs: int,
+    quiet: bool,
+    but: Collection[str] = (),
+    lints: bool = True,
 ) -> list[BuiltNotebook]:
     """Every notebook that *paths* stand for, in order, with its pipeline or diagnostics.
 
+    With *lints* these have what the pipeline may compute differently, unless a spec silences it.
     Diagnostics whose codes are in *but* are left out. A notebook that another one refers to is in
     the result only if it is named. Raises `UserError` if *paths* cannot be understood.
     """
@@ -218,7 +227,7 @@ def build(
         raise UserError(*targets.diagnostics)
     if targets.note and not quiet:
         print(targets.note, file=sys.stderr)
-    work = _NotebookBuilder(reader(targets.tasks, targets.stdin, batch.watch()), finish, but)
+    work = _NotebookBuilder(reader(targets.tasks, targets.stdin, batch.watch()), finish, but, lints)
     built = list(batch.each(work.on, targets.tasks, jobs=jobs, quiet=quiet))
     named = {files.identity(path) for path in paths if path != STDIN}
     inner = frozenset[str]().union(*(one.inner for one in built)) - named
@@ -302,9 +311,8 @@ class Reader:
                 notebook, _, found, _ = self.tagged(task)
             except UserError as exc:
                 first = exc.diagnostics[0]
-                if first.code == "not-read":
-                    raise UserError(error("not-read", first.message, at)) from None
-                raise
+                text = f"the notebook that the cell refers to cannot be used: {first.message}"
+                raise UserError(error("unreadable-reference", text, at, help=first.help)) from None
             sources.update(found)
             return notebook
 
@@ -324,6 +332,7 @@ class _NotebookBuilder:
     reader: Reader
     finish: Finish
     but: Collection[str]
+    lints: bool
 
     def on(self, task: Task) -> BuiltNotebook:
         built = BuiltNotebook(task.name)
@@ -342,11 +351,16 @@ class _NotebookBuilder:
                     run[os.path.join(folder, path)] = text_digest("\n".join(cells))
                 return found
 
-            pipeline = build_pipeline(notebook, options, load, local, runs=runs, but=self.but)
-            built.pipeline, built.specs = pipeline, len(task.steps)
+            result = build_notebook(notebook, options, load, local, runs=runs, but=self.but)
+            found = [*result.pipeline.warnings, *(differences(result) if self.lints else ())]
+            silenced = {code for spec, _ in task.steps for code in spec.ignore or {}}
+            # It compiles, though `check` may call it an error.
+            found = [replace(one, severity="warning") for one in found if one.code not in silenced]
+            built.diagnostics += tuple(dict.fromkeys(found))
+            built.pipeline = replace(result.pipeline, warnings=tuple(found))
             run |= {one.name: text_digest(one.text) for one in local.files.values()}
+            built.specs = len(task.steps)
             built.sources = (*sources, *inner.items(), *run.items())
-            built.diagnostics += pipeline.warnings
             built.outputs = self.finish(built)
         if wrong:
             built.fail(*wrong)
