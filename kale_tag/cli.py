@@ -58,7 +58,7 @@ Exit codes:
   0 success; 1 findings, differences or a failed run; 2 usage or unusable input;
   3 internal error; 130 interrupted."""
 
-OWN_OPTIONS = ("--help", "--version", "--install-completion", "--show-completion")
+OWN_OPTIONS = ("--help", "--version", "-V", "--install-completion", "--show-completion")
 """The options of kale-tag itself, before a command."""
 
 Command = Callable[..., int]
@@ -152,7 +152,9 @@ def parameters(function: Command) -> dict[str, tuple[Any, Argument | Option]]:
 
 
 def _run(words: list[str]) -> int:
-    if words == ["--version"]:
+    if words == ["help"]:
+        words = ["--help"]
+    if words in (["--version"], ["-V"]):
         print(f"kale-tag {__version__}")
         return 0
     if words and not words[0].startswith("-"):
@@ -321,7 +323,7 @@ def typer_app() -> Any:  # noqa: ANN401  a Typer, which is not imported for its 
     @app.callback()
     def options(
         version: bool = typer.Option(  # noqa: FBT001  typer's way to say it
-            False, "--version", callback=version, is_eager=True, help="Print the version."
+            False, "--version", "-V", callback=version, is_eager=True, help="Print the version."
         ),
     ) -> None:
         pass

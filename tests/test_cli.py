@@ -47,9 +47,19 @@ def kale_tag(
 
 
 def test_version(capsys: pytest.CaptureFixture[str]) -> None:
-    """`--version` prints the version of the package."""
-    assert main(["--version"]) == 0
-    assert capsys.readouterr().out == f"kale-tag {__version__}\n"
+    """`--version` prints the version of the package, and so does `-V`."""
+    for word in ("--version", "-V"):
+        assert main([word]) == 0
+        assert capsys.readouterr().out == f"kale-tag {__version__}\n"
+
+
+def test_help_as_a_command(capsys: pytest.CaptureFixture[str]) -> None:
+    """`kale-tag help` is `kale-tag --help`."""
+    shown = []
+    for word in ("help", "--help"):
+        assert main([word]) == 0
+        shown.append(capsys.readouterr().out)
+    assert shown[0] == shown[1]
 
 
 @pytest.mark.parametrize("words", [["--help"], ["-h"], *([name, "--help"] for name in COMMANDS)])

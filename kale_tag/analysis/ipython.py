@@ -11,7 +11,7 @@ import shlex
 
 from kale_tag.analysis.ipython_lines import is_escape, logical_lines
 from kale_tag.analysis.library import words
-from kale_tag.diagnostics import Label, Source, Span, UserError, error, suggest
+from kale_tag.diagnostics import Label, Source, Span, UserError, error, nearest
 
 IDLE_MAGICS = words(
     "alias_magic autosave automagic bookmark colors doctest_mode gui lsmagic notebook pdb pprint"
@@ -195,14 +195,16 @@ def _escaped(found: re.Match[str]) -> str:
 
 def _unknown(source: Source, number: int, name: str, mark: str, known: frozenset[str]) -> UserError:
     message = f"a step cannot run the magic `{mark}{name}`"
-    near = suggest(name, sorted(known), "")
+    near = nearest(name, sorted(known))
+    # `%dotenv` and `%%cython` are magics of their own, no slips for `env` and `python`.
+    is_slip = near[:1] == name[:1] and abs(len(near) - len(name)) <= 1
     return UserError(
         error(
             "unknown-magic",
             message,
             _place(source, number, f"{mark}{name}"),
-            help=near
-            if near.startswith("did you mean")
+            help=f"did you mean `{near}`?"
+            if near and is_slip
             else "take it out, put it into a cell that is tagged `skip`, or write it in Python",
         )
     )
