@@ -12,8 +12,9 @@ demo: .venv/ready  ## plan, apply and run the examples, on copies in demo/
 test: .venv/ready  ## the whole suite but what is marked slow
 	$(BIN)/pytest -n 2 -m "not slow"
 
-slow: .venv/ready  ## what takes longer: Kale itself, and many more random examples
+slow: .venv/ready .venv-torch/ready  ## what takes longer: Kale itself, and many more random examples
 	$(BIN)/pytest -m slow
+	.venv-torch/bin/python -m pytest -m slow tests/step_runtime/test_libraries.py
 	KALE_TAG_EXAMPLES=400 $(BIN)/pytest -n 2 -m "not slow" tests/plan tests/compare \
 	  tests/notebook/test_splice.py tests/commands/test_schema.py
 
@@ -45,9 +46,19 @@ bench: .venv/ready  ## the speed claims, as ratios
 	$(BIN)/pip install --quiet --editable '.[compare]' --group dev
 	touch $@
 
+# PyTorch, Keras and XGBoost, and behind them all that is in .venv.
+.venv-torch/ready: .venv/ready
+	$(PYTHON) -m venv .venv-torch
+	.venv-torch/bin/pip install --quiet --upgrade pip
+	.venv-torch/bin/pip install --quiet --group torch
+	where='import sysconfig; print(sysconfig.get_path("purelib"))'; \
+	echo "import site; site.addsitedir('$$($(BIN)/python -c "$$where")')" \
+	  > "$$(.venv-torch/bin/python -c "$$where")/venv.pth"
+	touch $@
+
 .venv/docs: .venv/ready
 	$(BIN)/pip install --quiet --group docs
 	touch $@
 
 clean:
-	rm -rf .venv site .venv-wheel .venv-kale .venv-oldest .venv-cleaners .venv-node dist demo .hypothesis .mypy_cache .pytest_cache .ruff_cache
+	rm -rf .venv site .venv-torch .venv-wheel .venv-kale .venv-oldest .venv-cleaners .venv-node dist demo .hypothesis .mypy_cache .pytest_cache .ruff_cache

@@ -5,6 +5,7 @@ command lines are read here, from the same declarations (`commands/shared/option
 options in full, each with its value. typer reads the rest: `--help`, `-qv`, slips and completion.
 """
 
+import gc
 import importlib
 import inspect
 import os
@@ -71,6 +72,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     error; 130 interrupted.
     """
     words = list(sys.argv[1:] if arguments is None else arguments)
+    gc.set_threshold(50_000)  # an analysis keeps nearly all that it makes
     lost = lasting_streams()
     with interruptible():
         code = _code(words)

@@ -256,11 +256,11 @@ class Dataflow:
                 self.observed[one] = self.observed.get(one, 0) | bit
         self.later = [1 << number for number in range(len(self.units))]
         for number in range(len(self.units) - 1, -1, -1):
-            before = self.units[number].before
-            while before:
-                low = before & -before
-                self.later[low.bit_length() - 1] |= 1 << number
-                before ^= low
+            rest = self.units[number].before
+            while rest:  # the nearest before it; what ends before those knows it through them
+                last = rest.bit_length() - 1
+                self.later[last] |= self.later[number]
+                rest &= ~(self.units[last].before | 1 << last)
 
     def check_shared(self) -> None:
         """What the shared cells need when they run: parameters, which every step then takes."""

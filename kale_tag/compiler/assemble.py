@@ -176,8 +176,6 @@ class PipelineBuilder:
         if unit.inner is not None:
             return self._sub(unit, unit.inner)
         draft = self.draft
-        step = draft.outline.step(unit.name)
-        assert step is not None
         left_out = self.left_out[unit.name]
         moved = self.moved[unit.name]
         shared = [
@@ -285,8 +283,6 @@ class PipelineBuilder:
             security=settings.security,
             caching=settings.caching,
         )
-        step = self.draft.outline.step(unit.name)
-        assert step is not None
         return SubPipeline(
             name=unit.name,
             pipeline=pipeline,
@@ -294,7 +290,7 @@ class PipelineBuilder:
             ins=self._ins(unit),
             outs=self._outs(unit),
             parameters=self._parameters(unit),
-            label=cell_label(self.draft.notebook, step.cells[0]),
+            label=cell_label(self.draft.notebook, self.draft.tagged.starts[unit.name].index),
         )
 
     # Code and packages

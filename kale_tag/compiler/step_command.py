@@ -9,9 +9,9 @@ the user's text another mark replaces the first `$` of those. Servers up to 2.17
 blank behind U+2028, when they store a package: these have marks, too.
 
 RUNTIME has the parts that the step needs: KFP's server writes the program into the workflow once
-for each step. They do not depend on other steps, but for `tables`, `libraries` and
-`definitions`: one step must read what another writes, so all steps of a pipeline have these, or
-none.
+for each step. They do not depend on other steps, but for `tables`, `libraries`,
+`keras` and `definitions`: one step must read what another writes, so all steps of a pipeline have
+these, or none.
 """
 
 import ast
@@ -42,6 +42,7 @@ PARTS = (
     "together",
     "tables",
     "libraries",
+    "keras",
     "states",
     "metrics",
     "parameters",
@@ -58,7 +59,9 @@ _IMPORT = re.compile(r"(?m)(?:^|\\n|')\s*(?:from\s+(\w+)|import\s+([^\\\n]+))")
 _MODELS = re.compile(
     "torch|keras|tensorflow|xgboost|transformers|diffusers|lightning|fastai|timm|ultralytics"
 )
-"""In the cells of pipelines that may pass on models of PyTorch, Keras or XGBoost."""
+"""In the cells of pipelines that may pass on models of PyTorch or XGBoost."""
+
+_KERAS = re.compile("keras|tensorflow")
 
 _DEFINITIONS = re.compile(r"\b(?:def|class|lambda|exec|eval|get_ipython)\b")
 """In the cells of pipelines that may pass on functions and classes."""
@@ -168,6 +171,8 @@ class Runtime:
         kept = dict(self.parts)
         if not _MODELS.search(text):
             kept.pop("libraries", None)
+        if not _KERAS.search(text):
+            kept.pop("keras", None)
         if not _DEFINITIONS.search(text):
             kept.pop("definitions", None)
         if all(distribution(module, {}) == "" for module in _modules(text)):
@@ -185,6 +190,7 @@ class Runtime:
             "definitions": values,
             "tables": values,
             "libraries": values,
+            "keras": values,
             "states": "states" in spec,
             "metrics": "metrics" in spec,
             "parameters": "params" in spec,

@@ -1,18 +1,14 @@
-"""Models in their libraries' own formats: Keras, XGBoost, PyTorch."""
+"""Models in their libraries' own formats: XGBoost, PyTorch."""
 
-import os, re, shutil, sys, types
+import sys, types
 
 
-def write_model(value, file):
-    classes = [f"{kind.__module__}.{kind.__qualname__}" for kind in type(value).__mro__]
-    if re.search(r"\bkeras\.\S*\.Model\b", " ".join(classes)):
-        value.save(file.name + ".keras")
-        os.replace(file.name + ".keras", file.name)
-        return "keras"
-    if classes[0] == "xgboost.core.Booster" and [*vars(value)] == ["handle"]:
-        file.write(value.save_raw("ubj"))
-        return "ubj"
-    return None
+def write_booster(value, file):
+    name = f"{type(value).__module__}.{type(value).__name__}"
+    if name != "xgboost.core.Booster" or [*vars(value)] != ["handle"]:
+        return None
+    file.write(value.save_raw("ubj"))
+    return "ubj"
 
 
 def reduce_tensor(pickler, value):
@@ -37,13 +33,6 @@ def write_torch(value, file):
     return "torch"
 
 
-def read_keras(file, _):
-    import keras
-
-    shutil.copy(file.name, file.name + ".keras")
-    return keras.models.load_model(file.name + ".keras", custom_objects=NS, safe_mode=False)
-
-
 def read_booster(file, _):
     import xgboost
 
@@ -57,6 +46,6 @@ def read_torch(file, _):
     return torch.load(file, device, weights_only=False)
 
 
-WRITERS.append(write_model)
+WRITERS.append(write_booster)
 REDUCERS.append(reduce_tensor)
-READERS.update(keras=read_keras, ubj=read_booster, torch=read_torch)
+READERS.update(ubj=read_booster, torch=read_torch)

@@ -40,6 +40,8 @@ def values_in(name):
     yield value
     if id(value) in PICKLERS:
         yield from (one for _, one in PICKLERS[id(value)].memo.copy().values())
+    elif "is_keras" in globals() and is_keras(value):
+        yield from (*getattr(value, "variables", ()), getattr(value, "optimizer", None))
     elif pandas and isinstance(value, (pandas.DataFrame, pandas.Series)) and not copies_on_write():
         yield from (getattr(array, "_ndarray", array) for array in value._mgr.arrays)
 

@@ -146,10 +146,15 @@ def run(
         capture_output=True,
         env=environment(env),
         cwd=folder,
-        timeout=60,
+        timeout=300,  # a busy machine takes a minute to import Keras
         check=False,
     )
     return result(folder, ended)
+
+
+def taken(ran: Ran, *names: str) -> dict[str, Any]:
+    """Outputs of one step, as inputs of another."""
+    return {name: ran.artifacts[name] for name in names}
 
 
 def words(report: str) -> str:

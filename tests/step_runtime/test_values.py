@@ -1,13 +1,11 @@
 """Values between steps: saved by one process and loaded by another, as in a pipeline."""
 
-import importlib.util
 import json
-import subprocess
 import sys
 from pathlib import Path
 
 import pytest
-from step_harness import Ran, run
+from step_harness import Ran, run, taken
 
 SHARED = [
     (
@@ -152,11 +150,6 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> Ran:
     return ran
 
 
-def taken(ran: Ran, *names: str) -> dict[str, object]:
-    """Outputs of one step, as inputs of another."""
-    return {name: ran.artifacts[name] for name in names}
-
-
 def test_each_kind_of_value_arrives(made: Ran, tmp_path: Path) -> None:
     """It is equal, of the same type, and classes are the reader's own."""
     checks = "".join(
@@ -290,54 +283,6 @@ def test_views_in_one_variable(tmp_path: Path) -> None:
     assert ["together" in gave.metadata(one) for one in "ab"] == [True, False]
     read = run(tmp_path, [*SHARED, "a[0][1] = 5\nprint(a[1], b)"], ins=taken(gave, "a", "b"))
     assert (read.out, read.err) == ("[5 2] [array([1, 2, 3])]\n", "")
-
-
-NET = "a = torch.nn.Linear(1, 1, bias=False)\na.weight.data.fill_(1.0)\n"
-BACK = "a(torch.ones(1, 1)).sum().backward()\n"
-TORCH = {
-    # Cells that bind a and b, the next step, and what it prints.
-    "optimizer": (
-        f"{NET}b = torch.optim.SGD(a.parameters(), 1.0)",
-        f"{BACK}b.step()\nprint(a.weight.item())",
-        "0.0",
-    ),
-    "gradient": (
-        f"{NET}b = torch.optim.SGD(a.parameters(), 1.0)\n{BACK}",
-        "b.step()\nprint(a.weight.item())",
-        "0.0",
-    ),
-    "scheduler": (
-        (
-            f"{NET}c = torch.optim.Adam(a.parameters())\n{BACK}c.step()\n"
-            "b = torch.optim.lr_scheduler.StepLR(c, 1)"
-        ),
-        "print(b.optimizer.state[a.weight]['step'].item())",
-        "1.0",
-    ),
-    "tied": (
-        "a, b = torch.nn.Embedding(3, 2), torch.nn.Linear(2, 3)\nb.weight = a.weight",
-        "print(a.weight is b.weight)",
-        "True",
-    ),
-    "view": (
-        "a = torch.zeros(2, 2)\nb = {'k': [a[1]]}",
-        "a[1] = 3\nprint(b['k'][0].sum())",
-        "tensor(6.)",
-    ),
-}
-
-
-@pytest.mark.parametrize("name", TORCH)
-def test_what_shares_tensors_goes_on_to(tmp_path: Path, name: str) -> None:
-    """A model and its optimizer, two models, a tensor and its views."""
-    if importlib.util.find_spec("torch") is None:
-        pytest.skip("no torch here")
-    source, then, printed = TORCH[name]
-    shared = ("imports", "import torch")
-    gave = run(tmp_path, [shared, source], outs=["a", "b"], spec={"together": [["a", "b"]]})
-    assert (gave.code, gave.err) == (0, "")
-    read = run(tmp_path / "read", [shared, then], ins=taken(gave, "a", "b"))
-    assert (read.out, read.err) == (f"{printed}\n", "")
 
 
 @pytest.mark.parametrize("name", ["v_instance", "v_whole", "v_array", "f_df"])
@@ -595,37 +540,6 @@ def test_shared_cells_see_parameters_and_no_artifacts(tmp_path: Path) -> None:
     ]
     read = run(tmp_path / "b", cells, ins=taken(made, "x"), params={"n": ("int", 2)})
     assert read.out == "2 False\n3\n"
-
-
-@pytest.mark.parametrize(
-    ("module", "source", "check", "kind"),
-    [
-        ("torch", "torch.nn.Linear(1, 1)", "o.weight.shape == (1, 1)", "torch"),
-        ("torch", "{'w': torch.ones(2)}", "o['w'].sum() == 2", "torch"),
-        ("torch", "Net()", "type(o) is Net and o.l.weight.shape == (1, 1)", "torch"),
-        ("xgboost", "xgboost.train({}, xgboost.DMatrix([[1], [2]], label=[1, 2]), 2)",
-         "o.num_boosted_rounds() == 2", "ubj"),
-        ("keras", "keras.Sequential([keras.Input((1,)), keras.layers.Dense(1)])",
-         "o.count_params() == 2", "keras"),
-    ],
-)  # fmt: skip
-def test_formats_of_libraries(
-    tmp_path: Path, module: str, source: str, check: str, kind: str
-) -> None:
-    """PyTorch, XGBoost and Keras have formats of their own."""
-    imported = [sys.executable, "-c", f"import {module}"]
-    found = subprocess.run(imported, capture_output=True, check=False)
-    if found.returncode:
-        pytest.skip(f"no {module} here")
-    shared = [("imports", f"import {module}")]
-    if "Net" in source:
-        net = "class Net(torch.nn.Module):\n    def __init__(self):\n        super().__init__()\n"
-        shared.append(("functions", f"{net}        self.l = torch.nn.Linear(1, 1)"))
-    made = run(tmp_path / "a", [*shared, f"o = {source}"], outs=["o"])
-    assert made.err == ""
-    assert made.metadata("o")["format"] == kind
-    read = run(tmp_path / "b", [*shared, f"print(bool({check}))"], ins=taken(made, "o"))
-    assert (read.out, read.err) == ("True\n", "")
 
 
 def test_figures_are_in_the_report(tmp_path: Path) -> None:
