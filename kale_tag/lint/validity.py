@@ -65,12 +65,18 @@ def _problems(value: dict[str, Any]) -> Iterator[tuple[str, tuple[str | int, ...
         if judge := _schema(minor):
             judge(value)
             return
-    except fastjsonschema.JsonSchemaException:
-        pass
+    except fastjsonschema.JsonSchemaException as exc:
+        short = str(exc)
+    else:
+        short = "it is of a version that nbformat does not know"
     from nbformat.validator import iter_validate  # noqa: PLC0415  see `_schema`
 
-    for one in iter_validate(value, None, 4, minor):  # type: ignore[no-untyped-call]
-        yield one.message, tuple(one.relative_path)
+    try:
+        found = [*iter_validate(value, None, 4, minor)]  # type: ignore[no-untyped-call]
+    except TypeError:  # it cannot put some things into words
+        yield short, ()
+    else:
+        yield from ((one.message, tuple(one.relative_path)) for one in found)
 
 
 @cache

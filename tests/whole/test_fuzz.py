@@ -360,7 +360,9 @@ def tried(number: int, top: Path) -> str:
         wrong.append("a traceback")
     if "internal-error" in printed or "This is a bug in kale-tag" in printed:
         wrong.append("internal-error")
-    if (lost := [one.name for one in top.iterdir() if one != folder]) and "-o" not in words:
+    if (lost := [one.name for one in top.iterdir() if one != folder]) and (
+        not {*WRITES_TO} & {word.partition("=")[0] for word in words}
+    ):
         wrong.append(f"{lost} beside the folder")
     return f"{words}: {wrong}\n{printed[-1500:]}" if wrong else ""
 
