@@ -21,22 +21,27 @@ from kale_tag.compiler.step_command import load_runtime
 from kale_tag.kale.pipeline import Code, Pipeline, Step
 
 
-def cells_of(number: int, size: int) -> str:
-    """A cell of *size* bytes that uses the variable of the step before and defines its own."""
-    lines = ["def clean(rows):", "    return [row * 2 for row in rows]", ""]
-    lines.append(f"v{number} = clean(v{number - 1})" if number else "v0 = [1, 2, 3]")
+def cells_of(number: int, size: int, *, function: bool = True) -> str:
+    """A cell of *size* bytes that uses the variable of the step before and defines its own.
+
+    With a *function* steps carry the program that takes functions to others, too.
+    """
+    lines = ["def clean(rows):", "    return [row * 2 for row in rows]", ""] if function else []
+    made = f"clean(v{number - 1})" if function else f"[row * 2 for row in v{number - 1}]"
+    lines.append(f"v{number} = {made}" if number else "v0 = [1, 2, 3]")
     while (left := size - sum(len(line) + 1 for line in lines)) > 0:
         line = f'print("mean of column {len(lines)}", sum(v{number}) / len(v{number}))  # shown'
         lines.append(line if len(line) < left else "#" + "x" * (left - 2))
     return "\n".join(lines) + "\n"
 
 
-def ours(steps: int, size: int) -> int:
+def ours(steps: int, size: int, *, function: bool = True) -> int:
     """Bytes of the containers of a chain of *steps* steps, compiled by kale-tag."""
+    cells = [cells_of(number, size, function=function) for number in range(steps)]
     made = [
         Step(
             f"s{number}",
-            (Code(number, cells_of(number, size), cells_of(number, size)),),
+            (Code(number, cells[number], cells[number]),),
             prev=(f"s{number - 1}",) if number else (),
             ins={f"v{number - 1}": f"s{number - 1}"} if number else {},
             outs={f"v{number}": "Artifact"},
