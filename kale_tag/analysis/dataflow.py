@@ -491,7 +491,7 @@ class Dataflow:
                 return False
         if all(one.kind == "absent" for one in entry.points) and entry.points:
             by = entry.binders.bit_length() - 1
-            if read.sure and name not in BUILTINS and by >= 0 and binders >> by & 1:
+            if read.sure and name not in BUILTINS and by >= 0:
                 unit, deleter = self.units[number], self.units[by]
                 spot = deleter.events.binds[name]
                 self.diagnostics.append(errors.deleted(name, unit.name, read, deleter.name, spot))

@@ -124,7 +124,7 @@ def deleted(name: str, step: str, read: Read, by: str, spot: Spot) -> Diagnostic
         f"step `{step}` uses `{name}`, which step `{by}` deletes",
         read.spot.label(),
         also=[spot.label("deleted here")],
-        help=f"remove the `del`, or do not let `{step}` run after `{by}`",
+        help=f"remove the `del`, or move `{step}` above `{by}`",
     )
 
 

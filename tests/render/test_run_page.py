@@ -181,7 +181,7 @@ def browse(page: Path, *words: str, width: int = 1200) -> tuple[str, str]:
             *("--no-first-run", "--disable-background-networking", "--disable-component-update"),
             *("--disable-sync", f"--user-data-dir={page.parent / 'profile'}"),
             *("--enable-logging=stderr", "--v=0", f"--window-size={width},900"),
-            *("--virtual-time-budget=60000", *words, page.as_uri()),
+            *("--virtual-time-budget=600000", *words, page.as_uri()),
         ],
         capture_output=True,
         text=True,
