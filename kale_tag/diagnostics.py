@@ -12,7 +12,7 @@ from typing import Literal
 
 from kale_tag import HOME
 
-Severity = Literal["error", "warning"]
+Severity = Literal["error", "warning", "note"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,7 +62,7 @@ class Label:
 class Diagnostic:
     """One finding, error or warning: a message that is complete in itself, and its places."""
 
-    severity: Severity  # an error stops the work
+    severity: Severity  # an error stops the work; a note needs no action
     code: str  # its name in kebab case
     message: str  # what is wrong
     labels: tuple[Label, ...] = ()  # its places, the primary one first

@@ -36,7 +36,7 @@ from kale_tag.notebook.model import Notebook
 from kale_tag.notebook.places import Places, in_files
 from kale_tag.notebook.read import read_notebook, read_whole, scan
 from kale_tag.notebook.splice import splice
-from kale_tag.plan.drift import drift, unruled_tag
+from kale_tag.plan.drift import added_tags, drift, unruled_tag
 from kale_tag.plan.plan import PlanError, plan
 from kale_tag.render import diagnostics
 from kale_tag.render.diagnostics import as_command
@@ -223,6 +223,7 @@ class _Checker:
             checked.own += invalid_notebook(notebook)
         for spec, _ in task.steps:
             checked.reasons.update(spec.ignore or {})
+            checked.own = [*map(spec.judged, checked.own)]
         tagged = self._drift(task, notebook, checked)
         if tagged is not None:
             checked.is_planned = tagged is not notebook
@@ -251,6 +252,10 @@ class _Checker:
                 data = splice(notebook, wanted)
                 notebook = scan(data, notebook.name, fast=notebook.fast)
         checked.drift += map(checked.finding, unruled_tag(task.steps, plans, places))
+        if added := [*added_tags(plans, places)]:
+            # What a spec adds is removed there, not in the notebook.
+            checked.own = [one for one in checked.own if one.code != added[0].code]
+            checked.drift += map(checked.finding, added)
         return notebook
 
     def _pipeline(
@@ -360,13 +365,13 @@ class _FindingsReport:
 
     def _shown(self) -> Iterator[str]:
         """The findings; equal ones in many notebooks once, unless each is wanted."""
-        only_errors = self.options.quiet and not self.options.strict
+        severities = ("error", "warning") if self.options.strict else ("error",)
         reasons = {one.diagnostic: one.silenced for one in self.findings if one.silenced}
         found = [one.diagnostic for one in self.findings if not one.silenced]
         if self.options.verbose:
             found = [one.diagnostic for one in self.findings]
         for one in found if self.options.verbose else diagnostics.folded(found):
-            if only_errors and one.severity != "error":
+            if self.options.quiet and one.severity not in severities:
                 continue
             if self.options.format == "github":
                 if one not in reasons:
@@ -393,6 +398,7 @@ class _FindingsReport:
             "notebooks": self.notebooks,
             "errors": kept["error"],
             "warnings": kept["warning"],
+            "notes": kept["note"],
             "silenced": len(self.findings) - kept.total(),
             "unusable": len(self.unusable),
         }
@@ -400,6 +406,7 @@ class _FindingsReport:
     def _summary(self) -> str:
         counts = self.counts
         parts = [count(counts["errors"], "error"), count(counts["warnings"], "warning")]
+        parts += [count(counts["notes"], "note")] if counts["notes"] else []
         parts += [f"{counts['silenced']} silenced"] if counts["silenced"] else []
         where = [count(self.notebooks, "notebook")] if self.notebooks or not self.specs else []
         where += [count(self.specs, "spec")] if self.specs else []

@@ -6,6 +6,7 @@ from dataclasses import replace
 from kale_tag.diagnostics import Diagnostic, Label, Source, count, listed, pasted, suggest
 from kale_tag.fields.yaml_tree import Path
 from kale_tag.kale import names, settings, tags
+from kale_tag.kale.code import CODE_CHECKS, DONE
 from kale_tag.kale.metadata import PATH_KEY, SETTINGS_KEY
 from kale_tag.kale.tags import Tag, corrected
 from kale_tag.kale.view import SHOWN, TaggedCell, TaggedNotebook, meant
@@ -22,7 +23,7 @@ def lint(notebook: Notebook) -> Iterator[Diagnostic]:
     tagged = TaggedNotebook(notebook)
     if not tagged.is_kales:
         return
-    for check in (*TAG_CHECKS, *SETTINGS_CHECKS):
+    for check in (*TAG_CHECKS, *SETTINGS_CHECKS, *CODE_CHECKS):
         if check is not no_step or tagged.has_kale_tags:
             yield from check(tagged)
 
@@ -100,28 +101,33 @@ def legacy_tag(nb: TaggedNotebook) -> Iterator[Diagnostic]:
 
 
 def foreign_tag(nb: TaggedNotebook) -> Iterator[Diagnostic]:
-    """A tag that is not Kale's on a cell of a Kale notebook, where Kale reads it."""
-    for cell in nb.cells:
-        for position, text in enumerate(cell.read):
-            tag = tags.parse(text)
-            if tag is not None and tags.stops_kale(tag):
-                yield found(
-                    "foreign-tag",
-                    f"Kale stops at `{text}`, which only `kale-tag compile` takes",
-                    nb.tag(cell, position),
-                    help="Kale takes limits without digits, and quantities without `+` and `-`",
-                )
-                continue
-            if tags.is_kales(text) or tags.is_legacy(text) or meant(text):
-                continue
-            yield found(
-                "foreign-tag",
-                f"Kale stops at `{text}`, which is not a Kale tag",
-                nb.tag(cell, position),
-                help=f"move it behind `{cell.special}`, where Kale does not read on"
-                if cell.special
-                else "remove it; in a spec: `remove`",
-            )
+    """Tags at which Kale stops, and `kale-tag compile` does not: of other tools, and some limits."""
+    stops = [
+        (cell, position, text)
+        for cell in nb.cells
+        for position, text in enumerate(cell.read)
+        if (
+            tags.stops_kale(tag)
+            if (tag := tags.parse(text)) is not None
+            else not (tags.is_kales(text) or tags.is_legacy(text) or meant(text))
+        )
+    ]
+    if not stops:
+        return
+    names = _named([text for _, _, text in stops][:SHOWN]) + " and others" * bool(stops[SHOWN:])
+    if any(tags.parse(text) for _, _, text in stops):
+        hint = "Kale takes limits without digits, and quantities without `+` and `-`"
+    elif special := stops[0][0].special:
+        hint = f"move it behind `{special}`, where Kale does not read on"
+    else:
+        hint = "remove it; in a spec: `remove`"
+    yield found(
+        "foreign-tag",
+        f"Kale stops at {names}{' and others' * bool(stops[SHOWN:])}, which only `kale-tag compile` takes",
+        nb.tag(*stops[0][:2]),
+        also=[nb.tag(cell, position) for cell, position, _ in stops[1:SHOWN]],
+        help=f"{hint}; {DONE}",
+    )
 
 
 def bad_tags(nb: TaggedNotebook) -> Iterator[Diagnostic]:
@@ -643,5 +649,5 @@ TAG_CHECKS = (
 
 SETTINGS_CHECKS = (wrong_settings, missing_setting, panel_name, panel_loss)
 
-OF_A_PLAN = (ignored_tag, unknown_prev, later_prev, cycle, colon_lost)
+OF_A_PLAN = (ignored_tag, unknown_prev, later_prev, cycle, colon_lost, foreign_tag)
 """The checks of what a spec adds to a notebook: its tags are valid, each by itself."""

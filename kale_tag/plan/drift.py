@@ -1,7 +1,7 @@
 """Where a notebook is not as a spec says, rule by rule."""
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from shlex import quote
 
 from kale_tag.diagnostics import Diagnostic, Label, count
@@ -169,6 +169,15 @@ def unselected_cell(drift: Drift) -> Iterator[Diagnostic]:
     places = {drift.plan.name: drift.places}
     warnings = drift.plan.warnings
     yield from (in_files(one, places) for one in warnings if one.code == "unselected-cell")
+
+
+def added_tags(plans: Sequence[Plan], places: Places) -> Iterator[Diagnostic]:
+    """A finding for each spec that adds tags at which Kale stops."""
+    for made in plans:
+        for one in made.warnings:
+            if one.code == "foreign-tag":
+                message = one.message.removeprefix("after this plan, ")
+                yield in_files(replace(one, message=message), {made.name: places})
 
 
 def unruled_tag(

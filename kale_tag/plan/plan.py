@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from kale_tag.diagnostics import Diagnostic, Label, Source, UserError, error, pasted, warning
 from kale_tag.kale import tags
 from kale_tag.kale.checks import OF_A_PLAN
+from kale_tag.kale.code import DONE
 from kale_tag.kale.metadata import PATH_KEY, tags_in
 from kale_tag.kale.view import TaggedNotebook
 from kale_tag.notebook.model import MISSING, Notebook, first_line
@@ -211,7 +212,11 @@ class _Planner:
             change = self._change(index, metadata, new, path, desired)
             if change is not None:
                 found.append(change)
-        if check and not self.diagnostics and any(one.settings for one in self.desired.values()):
+        if (
+            check
+            and not self.diagnostics
+            and any(one.settings or one.add for one in self.desired.values())
+        ):
             self._check_result(final)
         return found
 
@@ -336,17 +341,21 @@ class _Planner:
         if self.view.has_overrides:
             planned = {**{index: self.view.tags(index) for index in self.view.code}, **planned}
         tagged = TaggedNotebook(self.view.notebook, planned)
-        for check in OF_A_PLAN:
+        for check in OF_A_PLAN if tagged.has_kale_tags else ():
             for diagnostic in check(tagged):
                 found = [(self._in_spec(label, planned), label) for label in diagnostic.labels]
                 ours = [label for label, _ in found if label is not None]
-                if not ours or (found[0][0] is None and diagnostic.code != "cycle"):
+                of_all = diagnostic.code in {"cycle", "foreign-tag"}
+                if not ours or (found[0][0] is None and not of_all):
                     continue  # the notebook is like this without the spec
                 rest = [label for _, label in found if label.source.cell is not None]
                 labels = tuple(dict.fromkeys((*ours, *rest)))
                 kind = self.diagnostics if diagnostic.severity == "error" else self.warnings
                 message = f"after this plan, {diagnostic.message}"
-                kind.append(replace(diagnostic, message=message, labels=labels))
+                made = replace(diagnostic, message=message, labels=labels)
+                if diagnostic.code == "foreign-tag":
+                    made = replace(made, help=f"take it out of `add`; {DONE}")
+                kind.append(self.spec.judged(made))
 
     def _in_spec(self, label: Label, planned: Mapping[int, Sequence[str]]) -> Label | None:
         """The place in the spec of a tag; None if the notebook has it without the spec."""
@@ -354,8 +363,11 @@ class _Planner:
         if cell is None or label.path is None or (desired := self.desired.get(cell)) is None:
             return None
         text = planned[cell][int(label.path[1])]
-        given = (one for one in desired.settings if str(one.tag()) == text)
-        return next((one.label.with_text(label.text) for one in given), None)
+        given = [one.label for one in desired.settings if str(one.tag()) == text]
+        if text in desired.add:
+            given += [one.label for rule in desired.rules for one in rule.add if one.value == text]
+            given += [rule.label for rule in desired.rules if rule.add]  # the tag has holes there
+        return next((one.with_text(label.text) for one in given), None)
 
 
 def _set_up(listed: Sequence[str], given: Sequence[Given]) -> list[str]:

@@ -72,7 +72,7 @@ def _place_value(label: Label) -> dict[str, object]:
 
 
 def _lines(diagnostic: Diagnostic, style: Style) -> Iterator[str]:
-    paint = style.red if diagnostic.severity == "error" else style.yellow
+    paint = {"error": style.red, "warning": style.yellow, "note": style.blue}[diagnostic.severity]
     message = one_line(diagnostic.message)
     yield style.bold(paint(f"{diagnostic.severity}[{diagnostic.code}]")) + style.bold(
         f": {message}"
@@ -191,7 +191,8 @@ def as_command(diagnostic: Diagnostic) -> str:
         *diagnostic.notes,
         *([f"help: {diagnostic.help}"] if diagnostic.help else []),
     ]
-    return f"::{diagnostic.severity} {listed}::{_escaped(chr(10).join(lines))}"
+    kind = "notice" if diagnostic.severity == "note" else diagnostic.severity
+    return f"::{kind} {listed}::{_escaped(chr(10).join(lines))}"
 
 
 def _escaped(text: str) -> str:
@@ -205,9 +206,7 @@ def _escaped_property(text: str) -> str:
 def digest(diagnostics: Iterable[Diagnostic]) -> list[Diagnostic]:
     """*diagnostics* with each kind of warning that several notebooks share once, errors last."""
     known = [*diagnostics]
-    return errors_last(
-        _once(known, [one for one in _shared(known) if one[0].severity == "warning"])
-    )
+    return errors_last(_once(known, [one for one in _shared(known) if one[0].severity != "error"]))
 
 
 def folded(diagnostics: Iterable[Diagnostic]) -> list[Diagnostic]:
@@ -234,7 +233,7 @@ def _once(known: Sequence[Diagnostic], kinds: Iterable[Sequence[Diagnostic]]) ->
 
 
 def errors_last(diagnostics: Iterable[Diagnostic]) -> list[Diagnostic]:
-    """*diagnostics* in their order, but warnings before errors."""
+    """*diagnostics* in their order, but errors last."""
     return sorted(diagnostics, key=lambda diagnostic: diagnostic.severity == "error")
 
 
@@ -244,7 +243,7 @@ def tally(diagnostics: Iterable[Diagnostic]) -> str:
     if not _shared(known):
         return ""
     parts = []
-    for severity in ("error", "warning"):
+    for severity in ("error", "warning", "note"):
         codes = Counter(diagnostic.code for diagnostic in known if diagnostic.severity == severity)
         if codes:
             each = ", ".join(f"{number} {code}" for code, number in codes.most_common())

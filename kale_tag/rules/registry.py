@@ -86,7 +86,8 @@ def page(code: str) -> Page:
     match = _PAGE.fullmatch(text)
     assert match, f"rules/{code}.md is not in the form of a page"
     parts = match.groupdict()
-    severity: Severity = "error" if parts.pop("severity") == "error" else "warning"
+    severities: dict[str, Severity] = {"error": "error", "warning": "warning", "note": "note"}
+    severity = severities[parts.pop("severity")]
     compiles = parts.pop("compiles") is not None
     return Page(code=code, severity=severity, compiles=compiles, text=text, **parts)
 
@@ -130,7 +131,7 @@ def _read(name: str) -> str:
 
 _PAGE = re.compile(
     r"# .*\n\n(?P<summary>(?s:.*?)) "
-    r"\((?P<severity>error|warning)(?P<compiles>; `compile` continues)?\)\n\n"
+    r"\((?P<severity>error|warning|note)(?P<compiles>; `compile` continues)?\)\n\n"
     r"## Why it hurts\n\n(?P<why>(?s:.*?))\n\n## How to fix it\n\n(?P<fix>(?s:.*?))\n\n"
     r"## Bad example\n\n(?P<bad>(?s:.*?))\n\n## Good example\n\n(?P<good>(?s:.*?))\n"
 )

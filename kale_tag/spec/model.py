@@ -2,11 +2,12 @@
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import NamedTuple
 
-from kale_tag.diagnostics import Label, Source
+from kale_tag.diagnostics import Diagnostic, Label, Source
 from kale_tag.kale import tags
+from kale_tag.kale.code import DONE
 from kale_tag.kale.settings import CompileOptions
 from kale_tag.spec import template
 
@@ -166,7 +167,14 @@ class Spec:
     keeps_unmatched: bool = False  # it says so itself
     legacy: str = "error"
     compile: CompileOptions | None = None
+    kale: bool = False  # Kale itself shall compile the notebooks
     ignore: Mapping[str, str] | None = None  # the reason, for each silenced rule of `check`
+
+    def judged(self, one: Diagnostic) -> Diagnostic:
+        """A note on what Kale refuses, as a warning if Kale itself shall compile the notebooks."""
+        if not self.kale or one.severity != "note":
+            return one
+        return replace(one, severity="warning", help=one.help.removesuffix(f"; {DONE}"))
 
 
 @dataclass(frozen=True, slots=True)

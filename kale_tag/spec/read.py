@@ -31,6 +31,7 @@ KEYS = (
     "unmatched",
     "legacy",
     "compile",
+    "kale",
     "ignore",
 )
 UNMATCHED = ("keep", "untag", "skip", "error")
@@ -51,6 +52,8 @@ def read_spec(source: Source, load: Load) -> Spec:
     for layer, (file, values) in enumerate(_files(form, source, load, (), set())):
         spec = _add_layer(form, spec, file, values, layer)
         stated |= "unmatched" in values
+        if "kale" in values:
+            spec = replace(spec, kale=bool(form.flag(values["kale"], "`kale`")))
         if file is not source:
             spec = replace(spec, bases=(*spec.bases, file.name))
     spec = replace(spec, keeps_unmatched=stated and spec.unmatched == "keep")
@@ -187,7 +190,7 @@ def _add_layer(form: Form, spec: Spec, file: Source, values: dict[str, Node], la
             case "unmatched" | "legacy":
                 words = UNMATCHED if key == "unmatched" else LEGACY
                 changes[key] = form.choice(node, words, f"`{key}`") or words[0]
-            case _:  # `version` and `extends` are read before
+            case _:  # `version`, `extends` and `kale` are read elsewhere
                 pass
     return replace(spec, **changes)  # type: ignore[arg-type]  # the keys are fields, each of its type
 

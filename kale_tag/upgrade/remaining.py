@@ -4,22 +4,17 @@ Source: `kale/processors/nbprocessor.py` and `kale/common/astutils.py` of Kale 2
 """
 
 import re
-import warnings
 from collections.abc import Iterator
 from dataclasses import replace
-from typing import TYPE_CHECKING
 
 from kale_tag.diagnostics import Diagnostic, warning
 from kale_tag.kale.checks import lint
+from kale_tag.kale.code import error_line, ipython_line, parsed, wrong_type
 from kale_tag.kale.outline import outline
 from kale_tag.notebook.model import Notebook
 from kale_tag.notebook.places import Places, in_files
 
-if TYPE_CHECKING:
-    import ast
-
 _METRIC = re.compile(r"print\([a-z](?:[_a-z0-9]{0,62}[a-z0-9])?\)")
-_IPYTHON = re.compile(r"\s*(?:[%!?]|\w+\s*=\s*[%!]\w)|.*\?\s*$")
 
 
 def left_to_fix(notebook: Notebook) -> Iterator[Diagnostic]:
@@ -27,9 +22,10 @@ def left_to_fix(notebook: Notebook) -> Iterator[Diagnostic]:
     found = outline(notebook)
     places = Places(notebook)
     for diagnostic in lint(notebook):
-        if diagnostic.severity == "error":
+        if diagnostic.severity != "warning":
             located = in_files(diagnostic, {notebook.name: places})
-            yield replace(located, severity="warning")
+            is_note = diagnostic.severity == "note"
+            yield located if is_note else replace(located, severity="warning")
     checks = dict.fromkeys((index for step in found.steps for index in step.cells), _syntax)
     for kind, check in _SHARED.items():
         checks |= dict.fromkeys(found.shared.get(kind, ()), check)
@@ -39,19 +35,9 @@ def left_to_fix(notebook: Notebook) -> Iterator[Diagnostic]:
 
 def _syntax(notebook: Notebook, index: int, places: Places) -> Iterator[Diagnostic]:
     """The first line that is not Python, in a cell that Kale parses."""
-    line = _error_line(notebook.source(index))
-    if line is None:
-        return
-    text = [*notebook.source(index).splitlines(), ""][line].strip()
-    if _IPYTHON.match(text):
-        yield warning(
-            "ipython-syntax",
-            f"cell {index}: Kale 2.3 refuses `{text}`, which is IPython and not Python",
-            places.cell(index, line),
-            help="move such lines into a cell tagged `skip`, write them in Python, or compile with "
-            "`kale-tag compile`, which accepts most of them",
-        )
-    else:
+    source = notebook.source(index)
+    line = error_line(source)
+    if line is not None and ipython_line(source) is None:
         yield warning(
             "syntax-error",
             f"cell {index}: Kale 2.3 refuses code that is not valid in Python 3",
@@ -65,10 +51,12 @@ def _parameters(notebook: Notebook, index: int, places: Places) -> Iterator[Diag
     import ast  # noqa: PLC0415  slow to import, needed for upgrades only
 
     source = notebook.source(index)
-    if _error_line(source) is not None:
+    if error_line(source) is not None:
         yield from _syntax(notebook, index, places)
         return
-    for statement in _parsed(source).body:
+    for statement in parsed(source).body:
+        if wrong_type(statement):
+            continue  # `kale-parameter`
         match statement:
             case ast.Assign(
                 targets=[ast.Name()], value=ast.Constant(value=str() | int() | float())
@@ -109,22 +97,3 @@ _SHARED = {
     "pipeline-parameters": _parameters,
     "pipeline-metrics": _metrics,
 }
-
-
-def _error_line(source: str) -> int | None:
-    """The 0-based line of the first syntax error in *source*; None if there is none."""
-    try:
-        _parsed(source)
-    except SyntaxError as exc:
-        return max((exc.lineno or 1) - 1, 0)
-    except (ValueError, RecursionError, MemoryError):  # a NUL; nested too deeply
-        return 0
-    return None
-
-
-def _parsed(source: str) -> "ast.Module":
-    import ast  # noqa: PLC0415  slow to import, needed for upgrades only
-
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # an escape in a text that a later Python will not take
-        return ast.parse(source)

@@ -301,7 +301,7 @@ REASONS = {
     r"already exists|Cannot merge code into": {"duplicate-name"},
     r"must be placed on a cell at the end": {"step-after-metrics"},
     r"Untagged code after a `notebook:`": {"code-after-reference"},
-    r"primitive|single variable|None value": {"not-a-parameter"},
+    r"primitive|single variable|None value": {"not-a-parameter", "kale-parameter"},
     r"Flakes reported|SyntaxError|IndentationError": {"ipython-syntax", "syntax-error"},
     r"expected of type|does not contain any field|must be a mapping|Field":
         {"invalid-setting", "unknown-setting", "missing-setting"},

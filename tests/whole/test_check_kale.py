@@ -92,7 +92,7 @@ def disagreements(
             continue  # nobody means it to be a pipeline; Kale says that there is no step in it
         path = folder / name
         path.write_bytes(data)
-        errors = [diagnostic for diagnostic in diagnostics if diagnostic.severity == "error"]
+        errors = [diagnostic for diagnostic in diagnostics if diagnostic.severity != "warning"]
         codes[name] = {diagnostic.code for diagnostic in errors}
         silent = any(FIRST_ONE.search(diagnostic.message) for diagnostic in errors)
         refused[name] = set() if silent else codes[name] & REFUSED

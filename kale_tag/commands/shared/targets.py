@@ -623,4 +623,4 @@ def looks_like_a_spec(path: str) -> bool:
     return len(keys) > 1
 
 
-_KEYS = b"version|cells|notebooks|pipeline|extends|rename|unmatched|legacy|compile|ignore"
+_KEYS = b"version|cells|notebooks|pipeline|extends|rename|unmatched|legacy|compile|kale|ignore"
