@@ -123,7 +123,7 @@ def foreign_tag(nb: TaggedNotebook) -> Iterator[Diagnostic]:
         hint = "remove it; in a spec: `remove`"
     yield found(
         "foreign-tag",
-        f"Kale stops at {names}{' and others' * bool(stops[SHOWN:])}, which only `kale-tag compile` takes",
+        f"Kale stops at {names}, which only `kale-tag compile` takes",
         nb.tag(*stops[0][:2]),
         also=[nb.tag(cell, position) for cell, position, _ in stops[1:SHOWN]],
         help=f"{hint}; {DONE}",

@@ -108,6 +108,20 @@ def test_later(
         assert says in "".join(diagnostic["notes"])
 
 
+@pytest.mark.parametrize("status", [302, 307])
+@pytest.mark.parametrize("where", [("GET", "/pipelines"), ("POST", "/pipelines"), *LATER[1:]])
+def test_a_later_redirect(
+    status: int, where: tuple[str, str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    """No request follows one to another host: token, package and parameters would go there."""
+    with serving(Stub()) as other, serving(Stub(token="t0p-secret")) as server:
+        server.answers = {where: (status, "text/html", f"{other.url}/login".encode())}
+        diagnostic = the_error(server, capsys, "--token", "t0p-secret")
+        assert diagnostic["code"] == "not-the-api"
+        assert "t0p-secret" not in json.dumps(diagnostic)
+        assert other.seen == []
+
+
 def test_the_wrong_token(capsys: pytest.CaptureFixture[str]) -> None:
     """401 says something else to somebody who has a token."""
     with serving(Stub(token="right")) as server:
