@@ -16,9 +16,13 @@ OPEN = 12
 """In a run with more steps, only those that failed are unfolded."""
 
 HEIGHT = """\
-new ResizeObserver(() => parent.postMessage(
-  Math.ceil(document.documentElement.getBoundingClientRect().height), '*'
-)).observe(document.documentElement)"""
+{
+  const report = () => parent.postMessage(
+    Math.ceil(document.documentElement.getBoundingClientRect().height), '*'
+  );
+  addEventListener('load', report);  // sizes are not watched in frames that are out of sight
+  new ResizeObserver(report).observe(document.documentElement);
+}"""
 """What the frame of a step reports to the page."""
 
 
