@@ -107,7 +107,6 @@ class _TagReader:
             role = self._role(index, found)
             if role is not None:
                 self.roles[index] = role
-        self.names = {role.name for role in self.roles.values() if role.name}
         made: dict[BlockRole, CellBlock] = {}
         for index, found in listed.items():
             role = self.roles.get(index)
@@ -213,8 +212,13 @@ class _TagReader:
 
     def _why_no_edge(self, name: str, role: BlockRole) -> str:
         """Why step *role* cannot depend on the step *name*; if it can, the edge is added."""
-        if name not in self.names:
+        starts: dict[str, int] = {}
+        for one, other in self.roles.items():
+            starts.setdefault(other.name, one)
+        if name not in starts:
             return f"no step is named `{name}`"
+        if starts[name] > starts[role.name]:
+            return f"Kale reads from the top, and step `{name}` starts further down"
         edges = {**self.edges, role.name: {*self.edges.get(role.name, ()), name}}
         if find_cycle(edges):
             return "steps would depend on each other in a cycle"
@@ -274,14 +278,14 @@ def read_settings(notebook: Notebook) -> tuple[Mapping[str, object] | None, tupl
         return None, ()
     lost = dict(_lost_settings(present))
     found = {key: present[key] for key in _in_order(present) if key not in lost}
+    for key in settings.missing(found, ""):
+        if key not in present:
+            found[key] = None
+        elif found.pop(key, None) is not None:
+            lost[key] = "its name is empty, so `apply` writes one"
     experiment = {"id": "new", "name": found.get("experiment_name")}
     if "experiment_name" in found and found.get("experiment") == experiment:
         del found["experiment"]  # it follows
-    elif "experiment" not in present and "experiment_name" in found:
-        found["experiment"] = None
-    for key in settings.PANEL:
-        if key not in present and key != "experiment":
-            found[key] = None
     if isinstance(defaults := found.get("steps_defaults"), list) and defaults:
         found["steps_defaults"] = _structured(defaults) or defaults
     return found, tuple(Lost(None, f"`{key}`", why) for key, why in lost.items())
