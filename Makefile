@@ -13,7 +13,7 @@ test: .venv/ready  ## the whole suite but what is marked slow
 	$(BIN)/pytest -n 2 -m "not slow"
 
 slow: .venv/ready .venv-torch/ready  ## what takes longer: Kale itself, and many more random examples
-	$(BIN)/pytest -m slow
+	$(BIN)/pytest -n 2 --dist loadfile -m slow
 	.venv-torch/bin/python -m pytest -m slow tests/step_runtime/test_libraries.py
 	KALE_TAG_EXAMPLES=400 $(BIN)/pytest -n 2 -m "not slow" tests/plan tests/compare \
 	  tests/notebook/test_splice.py tests/commands/test_schema.py

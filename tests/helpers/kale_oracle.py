@@ -1,5 +1,6 @@
 """Kale 2.3.0 itself: what it reads in notebooks, and why it refuses them."""
 
+import fcntl
 import json
 import os
 import re
@@ -28,10 +29,13 @@ def python_with_kale() -> Path:
         pytest.skip("the oracle is not beside the project")
     home = Path(os.environ.get("KALE_TAG_KALE", ROOT / ".venv-kale"))
     python = home / "bin" / "python"
-    if not (home / "ready").exists():
-        subprocess.run([sys.executable, "-m", "venv", home], check=True)
-        subprocess.run([python, "-m", "pip", "install", "--quiet", KALE], check=True)
-        (home / "ready").touch()
+    home.mkdir(exist_ok=True)
+    with (home / "lock").open("w") as lock:  # tests run side by side
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if not (home / "ready").exists():
+            subprocess.run([sys.executable, "-m", "venv", home], check=True)
+            subprocess.run([python, "-m", "pip", "install", "--quiet", KALE], check=True)
+            (home / "ready").touch()
     return python
 
 
