@@ -2,6 +2,7 @@
 
 import ast
 import posixpath
+from collections import ChainMap
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 
@@ -130,7 +131,11 @@ def _read_of_others(part: CompiledNotebook) -> Iterator[_Use]:
     if len(part.draft.cells) < 2:
         return
     mounts = [volume.mount_point.rstrip("/") + "/" for volume in part.pipeline.volumes]
-    steps = {name: _files(part, cells) for name, cells in part.draft.cells.items()}
+    modules = part.flow.modules
+    known = {one.name: one.default for one in part.draft.parameters if isinstance(one.default, str)}
+    for cells in (part.draft.shared, *part.draft.cells.values()):
+        known |= _texts(cells, modules)  # a step before may give the name of a folder
+    steps = {name: _files(part, cells, known) for name, cells in part.draft.cells.items()}
     for name, own in steps.items():
         for path, label in own.reads.items():
             writers = tuple(
@@ -143,14 +148,10 @@ def _read_of_others(part: CompiledNotebook) -> Iterator[_Use]:
                 yield _Use(name, path, label, kept, writers)
 
 
-def _files(part: CompiledNotebook, cells: list[Parsed]) -> _Files:
+def _files(part: CompiledNotebook, cells: list[Parsed], every: dict[str, str]) -> _Files:
     found_ = _Files()
     modules = part.flow.modules
-    known = {one.name: one.default for one in part.draft.parameters if isinstance(one.default, str)}
-    known |= _texts(part.draft.shared, modules)
-    for others in part.draft.cells.values():  # a step before may give the name of a folder
-        known |= _texts(others, modules)
-    known |= _texts(cells, modules)
+    known = ChainMap(_texts(cells, modules), every)
     for cell in cells:
         for node in part.nodes(cell):
             if isinstance(node, ast.Call):
