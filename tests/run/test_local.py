@@ -155,6 +155,7 @@ def test_work_folder(tmp_path: Path) -> None:
     assert "local-module" in done.err
 
 
+@pytest.mark.slow
 def test_until_from_cache(tmp_path: Path) -> None:
     """What an earlier run has done is taken from it, as long as it is what would be done now."""
     path = put(tmp_path, SIX)

@@ -252,6 +252,7 @@ TOGETHER = {
 
 
 @pytest.mark.parametrize("name", TOGETHER)
+@pytest.mark.slow
 def test_what_shares_an_object_goes_on_to(tmp_path: Path, name: str) -> None:
     """Where two outputs share one that may change; else each goes by itself."""
     source, holds, share = TOGETHER[name]

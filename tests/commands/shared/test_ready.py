@@ -58,6 +58,7 @@ def test_names_are_files() -> None:
 
 
 @pytest.mark.parametrize("name", ready_names())
+@pytest.mark.slow
 def test_corpus(corpus: Path, name: str) -> None:
     """Every readable notebook is retagged, in its layout, or refused for the tags that it has."""
     done = refused = 0
@@ -75,6 +76,7 @@ def test_corpus(corpus: Path, name: str) -> None:
 
 
 @pytest.mark.parametrize("name", ["kale:headings", "kale:organise"])
+@pytest.mark.slow
 def test_what_they_propose_is_sound(corpus: Path, name: str) -> None:
     """Notebooks without Kale's tags become pipelines without a fault, but for tags of others."""
     notebooks = untouched(corpus)
