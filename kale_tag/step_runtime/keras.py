@@ -95,4 +95,4 @@ def reduce_keras(_, value):
 
 WRITERS.append(write_keras)
 REDUCERS.append(reduce_keras)
-READERS["keras"] = read_keras
+READERS.update(keras=read_keras)
