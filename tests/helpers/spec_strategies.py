@@ -204,7 +204,7 @@ COMPILE_STEP: dict[str, st.SearchStrategy[Any]] = {
     "retries": st.integers(0, 2),
     "timeout": st.integers(1, 2),
     "node_selector": VARS,
-    "image_pull_policy": st.sampled_from(["Always", "Never", "sometimes"]),
+    "image_pull_policy": st.sampled_from(["Always", "IfNotPresent", "Never"]),
     "image_pull_secrets": st.lists(TEXTS, max_size=1),
 }
 COMPILE: dict[str, st.SearchStrategy[Any]] = {
