@@ -12,6 +12,8 @@ from kale_tag.render.text import json_text, one_line
 from kale_tag.run.reuse import HOME
 from kale_tag.run.run_record import RunOutcome, earlier_runs
 
+_HOME = os.path.join(HOME, "runs")
+
 
 @dataclass(kw_only=True)
 class RunsOptions(FormatOptions):
@@ -87,9 +89,6 @@ def _wanted(options: RunsOptions) -> dict[str, RunOutcome]:
         and (name in chosen or not options.runs)
         and (not options.delete or _has_ended(run) or name in options.runs)
     }
-
-
-_HOME = os.path.join(HOME, "runs")
 
 
 def _folders(path: str) -> Iterator[str]:

@@ -422,7 +422,7 @@ def step_spec(step: Step, names: NameTable, counts: Sequence[object]) -> dict[st
 
 
 def _states(step: Step) -> dict[str, object]:
-    """The state of the process that *step* takes and passes on, as the runtime is told."""
+    """The state of the process that *step* takes and passes on, for SPEC."""
     spec: dict[str, object] = {
         "in": [name for name in step.ins if name.startswith(STATE)],
         "out": step.states,

@@ -93,6 +93,7 @@ class _TagReader:
         self.lost: list[Lost] = []
         self.final: dict[int, tuple[str, ...]] = {}  # the tags that a spec gives each cell
         self.roles: dict[int, BlockRole] = {}
+        self.starts: dict[str, int] = {}  # the first cell of each step, by its name
         self.edges: dict[str, set[str]] = {}
 
     def blocks(self) -> tuple[CellBlock, ...]:
@@ -107,6 +108,7 @@ class _TagReader:
             role = self._role(index, found)
             if role is not None:
                 self.roles[index] = role
+                self.starts.setdefault(role.name, index)
         made: dict[BlockRole, CellBlock] = {}
         for index, found in listed.items():
             role = self.roles.get(index)
@@ -212,12 +214,9 @@ class _TagReader:
 
     def _why_no_edge(self, name: str, role: BlockRole) -> str:
         """Why step *role* cannot depend on the step *name*; if it can, the edge is added."""
-        starts: dict[str, int] = {}
-        for one, other in self.roles.items():
-            starts.setdefault(other.name, one)
-        if name not in starts:
+        if name not in self.starts:
             return f"no step is named `{name}`"
-        if starts[name] > starts[role.name]:
+        if self.starts[name] > self.starts[role.name]:
             return f"Kale reads from the top, and step `{name}` starts further down"
         edges = {**self.edges, role.name: {*self.edges.get(role.name, ()), name}}
         if find_cycle(edges):

@@ -167,11 +167,11 @@ class Spec:
     keeps_unmatched: bool = False  # it says so itself
     legacy: str = "error"
     compile: CompileOptions | None = None
-    kale: bool = False  # Kale itself shall compile the notebooks
+    kale: bool = False  # Kale itself compiles the notebooks
     ignore: Mapping[str, str] | None = None  # the reason, for each silenced rule of `check`
 
     def judged(self, one: Diagnostic) -> Diagnostic:
-        """A note on what Kale refuses, as a warning if Kale itself shall compile the notebooks."""
+        """A note on what Kale refuses, as a warning if Kale itself compiles the notebooks."""
         if not self.kale or one.severity != "note":
             return one
         return replace(one, severity="warning", help=one.help.removesuffix(f"; {DONE}"))
