@@ -18,6 +18,7 @@ from notebooks import cell, from_percent, notebook, to_bytes
 
 from kale_tag import files
 from kale_tag.cli import main
+from kale_tag.commands.shared.journal import JOURNAL
 from kale_tag.diagnostics import UserError
 
 SPEC = "version: 1\ncells:\n  - {source: fit, step: train}\n"
@@ -322,7 +323,7 @@ def test_killed_at_any_moment(
         running[0] += process.wait() != 0
         left = {path.read_bytes() for path in paths}
         running[1] += len(left) == 2
-        if Path(".kale-tag").exists():
+        if Path(JOURNAL).exists():
             assert main(["apply", chance.choice(["--finish", "--undo"])]) == 0
             assert len({path.read_bytes() for path in paths}) == 1
         assert main(["apply", "spec.yaml", ".", "-q"]) == 0

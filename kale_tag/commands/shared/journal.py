@@ -1,7 +1,8 @@
 """Many files replaced as one: all, or none, even if the work is killed between two of them.
 
 A journal names each file and its spare: the new content, which becomes the old content when both
-are exchanged. After a kill, the spares lead to either end.
+are exchanged. After a kill, the spares lead to either end. Once all files are as they shall be, the
+journal gets another name before the first spare goes: from then on there is only litter to remove.
 """
 
 import hashlib
@@ -16,12 +17,16 @@ from kale_tag import files
 from kale_tag.diagnostics import Diagnostic, Label, Source, UserError, error
 
 JOURNAL = os.path.join(".kale-tag", "journal.json")
+_SETTLED = os.path.join(".kale-tag", "settled.json")
+_KEPT = ".new"
+"""What the names of spares end in, behind those of temporary files."""
 Entry = dict[Literal["path", "spare", "old", "new"], str]
 """A file, its spare, and the digests of its old and its new content."""
 
 
 def refuse_unfinished() -> None:
     """Raise `UserError` where an earlier call has left a journal."""
+    _clear()
     if os.path.lexists(JOURNAL):
         raise UserError(
             error(
@@ -52,7 +57,7 @@ def commit_all(staged: Sequence[files.Staged]) -> Sequence[Diagnostic]:
 
 def _commit(staged: Sequence[files.Staged]) -> None:
     # No later call takes these for leftovers.
-    spares = [replace(one, temporary=f"{one.temporary}.new") for one in staged]
+    spares = [replace(one, temporary=f"{one.temporary}{_KEPT}") for one in staged]
     entries: list[Entry] = [
         {
             "path": os.path.abspath(one.file.path),
@@ -71,7 +76,7 @@ def _commit(staged: Sequence[files.Staged]) -> None:
     except BaseException:  # interrupted too
         _settle(entries, "old")
         raise
-    _forget(entries)
+    _forget()
 
 
 def settle(wanted: Literal["old", "new"]) -> int:
@@ -79,9 +84,14 @@ def settle(wanted: Literal["old", "new"]) -> int:
 
     Raises `UserError` where there is no journal, or that is not possible for all of them.
     """
+    _clear()
     if not os.path.lexists(JOURNAL):
         raise UserError(error("nothing-unfinished", f"there is no {JOURNAL} in this folder"))
     entries: list[Entry] = json.loads(files.read(JOURNAL).data)
+    for entry in entries:  # a kill may have come before all spares had their names
+        if not os.path.lexists(entry["spare"]):
+            with suppress(OSError):
+                os.replace(entry["spare"].removesuffix(_KEPT), entry["spare"])
     other: Literal["old", "new"] = "new" if wanted == "old" else "old"
     wrong = [
         error(
@@ -107,14 +117,25 @@ def _settle(entries: Sequence[Entry], wanted: Literal["old", "new"]) -> None:
     for entry in entries:
         if _digest(entry["path"]) == entry[other] and _digest(entry["spare"]) == entry[wanted]:
             files.exchange(entry["spare"], entry["path"])
-    _forget(entries)
+    _forget()
 
 
-def _forget(entries: Sequence[Entry]) -> None:
-    for entry in entries:
+def _forget() -> None:
+    os.replace(JOURNAL, _SETTLED)
+    _clear()
+
+
+def _clear() -> None:
+    """Remove the spares of files that are settled, and what else a kill there has left."""
+    try:
+        with open(_SETTLED, "rb") as file:
+            entries: list[Entry] = json.load(file)
+    except OSError:  # the usual case: nothing is left
+        entries = []
+    for path in (*(entry["spare"] for entry in entries), _SETTLED if entries else ""):
         with suppress(OSError):
-            os.unlink(entry["spare"])
-    files.remove(JOURNAL)
+            os.unlink(path)
+    files.tidy([os.path.dirname(JOURNAL)])
     with suppress(OSError):  # it holds something else
         os.rmdir(os.path.dirname(JOURNAL))
 

@@ -10,6 +10,7 @@ from notebooks import from_percent
 
 from kale_tag import files
 from kale_tag.cli import main
+from kale_tag.commands.shared.journal import JOURNAL
 
 OLD = from_percent("# %%\nx = 1\n")
 COUNT = 6
@@ -74,6 +75,54 @@ def test_killed(
     assert main(["apply", option]) == 2
     assert "error[nothing-unfinished]" in capsys.readouterr().err
     assert main(["apply", "s.yaml", ".", "--all-or-nothing"]) == 0
+
+
+KILLED_ANYWHERE = """
+import os, sys
+from kale_tag import cli, files
+left = [int(sys.argv.pop(1))]
+def changes(event, values):
+    if event in ("os.rename", "os.remove", "os.rmdir", "os.mkdir", "exchange") or (
+        event == "open" and values[2] & os.O_CREAT
+    ):
+        left[0] -= 1
+        if left[0] < 0:
+            os._exit(9)
+right = files.exchange
+def exchange(*paths):
+    changes("exchange", paths)
+    right(*paths)
+files.exchange = exchange
+sys.dont_write_bytecode = True
+sys.addaudithook(changes)
+sys.exit(cli.main(sys.argv[1:]))
+"""
+"""The command line, killed before its change of the disk with this number."""
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("option", "result"), [("--finish", COUNT), ("--undo", 0)])
+def test_killed_anywhere(folder: Path, option: str, result: int) -> None:
+    """Before whatever change of the disk the kill comes: none is half, and nothing is left."""
+    words = ["apply", "s.yaml", ".", "--all-or-nothing", "-q"]
+    unfinished, returncode = 0, 9
+    number = 0
+    while returncode == 9:
+        program = [sys.executable, "-c", KILLED_ANYWHERE, str(number), *words]
+        returncode = subprocess.run(program, check=False).returncode
+        if Path(JOURNAL).exists():
+            unfinished += 1
+            assert main(["apply", option]) == 0
+            assert changed() == result
+        assert changed() in {0, COUNT}
+        assert main(["apply", "s.yaml", "."]) == 0
+        assert changed() == COUNT
+        assert hidden() == []
+        for path in folder.glob("*.ipynb"):
+            path.write_bytes(OLD)
+        number += 1
+    assert returncode == 0
+    assert unfinished == 2 * COUNT + 1
 
 
 @pytest.mark.usefixtures("folder")
