@@ -1,4 +1,4 @@
-"""Bytes in and out: find files, read them, replace them atomically."""
+"""Bytes in and out: find files, read them, replace them atomically if nobody else has since."""
 
 import contextlib
 import errno

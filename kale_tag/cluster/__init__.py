@@ -1,1 +1,1 @@
-"""A package on a KFP server."""
+"""A package on a KFP server: connection, sign-in, runs, schedules."""

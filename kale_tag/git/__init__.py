@@ -1,1 +1,1 @@
-"""Git's textconv and merge drivers, revisions and attributes."""
+"""Git's textconv and merge drivers, revisions and attributes; `compare.merge` merges tags."""

@@ -1,1 +1,1 @@
-"""Findings on pipelines."""
+"""Findings on compiled pipelines; what Kale itself refuses is in `kale.checks`."""

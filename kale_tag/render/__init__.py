@@ -1,1 +1,1 @@
-"""Values to text: diagnostics, plans and summaries."""
+"""Values to text, Markdown, HTML and SARIF; what HTML pages look like is in `templates/`."""

@@ -1,4 +1,7 @@
-"""A run as one HTML page without other files: graph, steps, metrics, results of cells, logs."""
+"""The values for `templates/run_page.html`: a run as one HTML page without other files.
+
+It shows the graph, steps, metrics, results of cells, and logs.
+"""
 
 import json
 from collections.abc import Mapping
