@@ -12,7 +12,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, get_args
 
-from kale_tag.cli import COMMANDS, command, parameters
+from kale_tag.cli import COMMANDS, command, description, parameters, usage
 from kale_tag.commands.schema import spec_schema
 from kale_tag.commands.shared.options import Argument, Option
 from kale_tag.lint.cleaners import Cleaner, Fate, cleaners
@@ -191,16 +191,14 @@ def _commands() -> Iterator[str]:
 
 def _command(name: str) -> Iterator[str]:
     function = command(name)
-    parts = (inspect.getdoc(function) or "").split("\n\n")
-    examples = [part.strip() for part in parts if part.startswith("kale-tag ")]
-    yield from (f"{part}\n\n" for part in parts if not part.startswith("kale-tag "))
+    text, examples = description(function)
+    yield from (f"{part}\n\n" for part in text)
     yield "".join(["```text\n", *(f"{line}\n" for line in examples), "```\n"])
     declared = parameters(function)
-    arguments = [(kind, one) for kind, one in declared.values() if isinstance(one, Argument)]
+    arguments = [one for _, one in declared.values() if isinstance(one, Argument)]
     if arguments:
         yield "\n"
-    for kind, argument in arguments:
-        shown = f"[{argument.metavar}]..." if kind == list[str] else argument.metavar
+    for shown, argument in zip(usage(function), arguments, strict=True):
         yield f"`{shown}`: {argument.help}\n\n"
     options = [(kind, one) for kind, one in declared.values() if isinstance(one, Option)]
     if options:

@@ -19,7 +19,7 @@ from typing import Annotated, Any, Literal, get_args, get_origin
 from kale_tag import HOME, __version__, files
 from kale_tag.commands.shared.options import Argument, Option, Options
 from kale_tag.commands.shared.streams import interruptible, lasting_streams
-from kale_tag.diagnostics import Diagnostic, UserError, error, exit_code, nearest, suggest, too_deep
+from kale_tag.diagnostics import Diagnostic, UserError, error, exit_code, nearest, too_deep
 
 COMMANDS = (
     "init",
@@ -153,6 +153,19 @@ def parameters(function: Command) -> dict[str, tuple[Any, Argument | Option]]:
     return found
 
 
+def usage(function: Command) -> list[str]:
+    """How the arguments of a command are written: `OLD`, `[NOTEBOOK|FOLDER]...`."""
+    arguments = [pair for pair in parameters(function).values() if isinstance(pair[1], Argument)]
+    return [f"[{one.metavar}]..." if kind == list[str] else one.metavar for kind, one in arguments]
+
+
+def description(function: Command) -> tuple[list[str], list[str]]:
+    """What the docstring of a command says: paragraphs, and examples, one a line."""
+    parts = (inspect.getdoc(function) or "").split("\n\n")
+    examples = [part.strip() for part in parts if part.startswith("kale-tag ")]
+    return [part for part in parts if part.strip() not in examples], examples
+
+
 def _run(words: list[str]) -> int:
     if words == ["help"]:
         words = ["--help"]
@@ -161,7 +174,8 @@ def _run(words: list[str]) -> int:
         return 0
     if words and not words[0].startswith("-"):
         if words[0] not in COMMANDS:
-            hint = suggest(words[0], COMMANDS, "there are")
+            near = nearest(words[0], COMMANDS)
+            hint = f"did you mean `{near}`?" if near else "`kale-tag --help` lists the commands"
             raise UserError(error("unknown-command", f"no command `{words[0]}`", help=hint))
         function = command(words[0])
         options = None
@@ -287,12 +301,7 @@ def _wrong_usage(name: str, exc: Any) -> Diagnostic:  # noqa: ANN401  one of cli
         hint = f"did you mean `{near}`?" if near else f"`{program} --help` lists the options"
         return error("bad-option", f"`{program}` has no option `{flag}`", help=hint)
     if (missing := getattr(getattr(exc, "param", None), "name", None)) in declared:
-        shown = (
-            f"[{one.metavar}]..." if kind == list[str] else one.metavar
-            for kind, one in declared.values()
-            if isinstance(one, Argument)
-        )
-        hint = f"{program} {' '.join(shown)}"
+        hint = " ".join([program, *usage(command(name))])
         return error(
             "missing-argument", f"`{program}` needs {declared[missing][1].metavar}", help=hint
         )
@@ -333,6 +342,9 @@ def typer_app() -> Any:  # noqa: ANN401  a Typer, which is not imported for its 
     class CommandHelp(typer.core.TyperCommand):
         """A command whose help has no types of Python beside its arguments."""
 
+        def collect_usage_pieces(self, ctx: Any) -> list[str]:  # noqa: ANN401, ARG002  click's
+            return ["[OPTIONS]", *usage(command(str(self.name)))]
+
         def format_options(self, ctx: Any, formatter: Any) -> None:  # noqa: ANN401  click's
             for param in self.params:
                 if isinstance(param, typer.core.TyperArgument):
@@ -352,7 +364,8 @@ def _as_function(function: Command) -> Command:
         return function(kind(**options))
 
     defaults = {one.name: one.default for one in fields(kind)}
-    called.__doc__ = function.__doc__
+    text, examples = description(function)
+    called.__doc__ = "\n\n".join([*text, "\n  ".join(["\b\nExamples:", *examples])])
     called.__signature__ = inspect.Signature(  # type: ignore[attr-defined]
         [
             inspect.Parameter(
@@ -383,6 +396,7 @@ def _for_typer(kind: Any, declared: Argument | Option) -> Any:  # noqa: ANN401  
     if choices:
         more["autocompletion"] = lambda: [*choices]
     if isinstance(declared, Option):
+        more["show_default"] = "default" not in declared.help.lower()
         if choices:
             more["metavar"] = f"[{'|'.join(choices)}]"
         return Annotated[kind, typer.Option(*declared.flags, **more)]

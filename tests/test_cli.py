@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -15,7 +16,7 @@ from hypothesis import strategies as st
 from notebooks import from_percent
 
 from kale_tag import __version__, cli
-from kale_tag.cli import COMMANDS, command, main, options_of, read_plainly, typer_app
+from kale_tag.cli import COMMANDS, command, main, options_of, read_plainly, typer_app, usage
 from kale_tag.diagnostics import UserError
 from kale_tag.notebook.splice import splice
 
@@ -441,8 +442,19 @@ def test_the_bar_and_the_results(folder: Path, command: str) -> None:
 
 
 @pytest.mark.parametrize("name", COMMANDS)
-def test_the_help_has_no_types_of_python(name: str, capsys: pytest.CaptureFixture[str]) -> None:
-    """Arguments are shown by what they are: NOTEBOOK, not `<list[str]>`."""
+def test_the_help_of_a_command(name: str, capsys: pytest.CaptureFixture[str]) -> None:
+    """Arguments are shown by what they are: NOTEBOOK, not `<list[str]>`; defaults once."""
     main([name, "--help"])
-    assert f"Usage: kale-tag {name}" in (shown := capsys.readouterr().out)
-    assert "<" not in shown.partition("Arguments:")[2].partition("Options:")[0]
+    shown = capsys.readouterr().out
+    first, _, rest = shown.partition("\n")
+    assert first == " ".join([f"Usage: kale-tag {name} [OPTIONS]", *usage(command(name))])
+    assert f"\n  Examples:\n    kale-tag {name}" in rest
+    assert "<" not in rest.partition("Arguments:")[2].partition("Options:")[0]
+    options = re.split(r"\n  (?=-)", " ".join(rest.partition("Options:")[2].split("\n    ")))
+    assert [one for one in options if one.lower().count("default") > 1] == []
+
+
+def test_the_list_of_commands_is_whole(capsys: pytest.CaptureFixture[str]) -> None:
+    """No summary is cut off, on a terminal of 80 columns."""
+    main(["--help"])
+    assert "..." not in capsys.readouterr().out.partition("Commands:")[2]

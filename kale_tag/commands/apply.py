@@ -74,7 +74,7 @@ class UpgradeOptions(NotebookPaths, WriteOptions):
 
 
 def apply(options: ApplyOptions) -> int:
-    """Apply a spec or a reviewed patch to notebooks, and change nothing else.
+    """Write what a spec or a reviewed patch changes, and nothing else.
 
     kale-tag apply spec.yaml notebook.ipynb
 

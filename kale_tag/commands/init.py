@@ -59,7 +59,7 @@ class InitOptions(Options):
 
 
 def init(options: InitOptions) -> int:
-    """Set up kale-tag: specs for your notebooks, and hooks and CI if you want them.
+    """Set up kale-tag: write the first specs, and hooks and CI.
 
     kale-tag init
 

@@ -44,7 +44,7 @@ class PlanOptions(SpecPaths, ReanchorOptions, ReviewOptions, BatchOptions):
 
 
 def plan(options: PlanOptions) -> int:
-    """Show what a spec would change, or write it as patches for a review.
+    """Show what a spec would change, or write it as patches.
 
     kale-tag plan spec.yaml notebook.ipynb
 

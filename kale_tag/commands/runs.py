@@ -31,7 +31,7 @@ class RunsOptions(FormatOptions):
 
 
 def runs(options: RunsOptions) -> int:
-    """List the runs that `kale-tag run` has kept here, or delete old ones.
+    """List the runs kept by `kale-tag run`, or delete old ones.
 
     kale-tag runs
 

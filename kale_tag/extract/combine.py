@@ -3,6 +3,7 @@
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import permutations
 
 from kale_tag.extract.choose import ChosenSelector, NoSelectorError, choose
 from kale_tag.extract.read import CellBlock, SpecDraft
@@ -162,15 +163,12 @@ class _Holes:
             paths = [
                 {key: names.pipeline_name(value) for key, value in path.items()} for path in paths
             ]
-        for name in template.VARIABLES:
-            if word := paths[0].get(name):
-                parts = map(template.escaped, values[0].split(word))
-                text = f"${{{name}}}".join(parts)
-                if all(
-                    template.fill(text, path) == value
-                    for path, value in zip(paths, values, strict=True)
-                ):
-                    return text
+        given = [(name, word) for name in template.VARIABLES if (word := paths[0].get(name))]
+        for some in (*permutations(given, 1), *permutations(given, 2)):
+            text = _with_holes(values[0], some)
+            filled = (template.fill(text, path) for path in paths)
+            if all(map(str.__eq__, filled, values)):
+                return text
         return None
 
     def value(self, values: Sequence[object], *, slugged: bool = False) -> object:
@@ -195,6 +193,14 @@ class _Holes:
         elif all(type(one) is type(first) and one == first for one in values):
             return first
         raise NoFitError
+
+
+def _with_holes(text: str, variables: Sequence[tuple[str, str]]) -> str:
+    """*text* with `${name}` for each value of *variables*, those of the first one first."""
+    if not variables:
+        return template.escaped(text)
+    (name, value), *others = variables
+    return f"${{{name}}}".join(_with_holes(part, others) for part in text.split(value))
 
 
 def _given(holes: _Holes, alike: Sequence[CellBlock]) -> BlockFields:

@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 
 from kale_tag.diagnostics import Diagnostic, Label, Source, UserError, error, warning
 from kale_tag.extract.choose import BY
@@ -9,7 +10,7 @@ from kale_tag.extract.combine import Combined, SpecMember, partition
 from kale_tag.extract.propose import propose
 from kale_tag.extract.read import Lost, SpecDraft, read_tags
 from kale_tag.extract.write_spec import write_spec
-from kale_tag.kale import tags
+from kale_tag.kale import names, tags
 from kale_tag.kale.checks import has_kale_tags
 from kale_tag.kale.metadata import PATH_KEY, SETTINGS_KEY, tags_in
 from kale_tag.kale.settings import settings_in
@@ -50,7 +51,7 @@ def share(members: Sequence[SpecMember], by: str = "") -> Iterator[tuple[Combine
     Tagged notebooks come first. *by* is the preferred key of `choose.BY`; "" prefers ids for tagged
     notebooks, which are exact, and patterns for proposals, which are easier to read.
     """
-    untagged = [member for member in members if member.draft.proposed]
+    untagged = [*_named_apart([member for member in members if member.draft.proposed])]
     tagged = [member for member in members if not member.draft.proposed]
     for some, default in ((tagged, "id"), (untagged, "source")):
         preferred = by or default
@@ -58,6 +59,25 @@ def share(members: Sequence[SpecMember], by: str = "") -> Iterator[tuple[Combine
         for made, why in partition(some, order):
             first = some is untagged and tagged and made.members[0] is untagged[0]
             yield made, "without Kale tags" if first else why
+
+
+def _named_apart(members: Sequence[SpecMember]) -> Iterator[SpecMember]:
+    """Proposals, their pipelines named after the files, or folders and files of equal names.
+
+    A folder that is not below the spec has another name in each clone.
+    """
+    paths = [one.variables for one in members]
+    below = all(path["dir"].rpartition("/")[2] == path["parent"] for path in paths)
+    found: list[str] = []
+    for keys in (("stem",), *([("parent", "stem")] if below else []), ("dir", "stem")):
+        found = [names.pipeline_name("-".join(path[key] for key in keys)) for path in paths]
+        if len({*found}) == len(found):
+            break
+    for member, name in zip(members, found, strict=True):
+        draft = member.draft
+        if name and draft.pipeline is None and not draft.lost:
+            draft = replace(draft, pipeline={"pipeline_name": name, "experiment_name": name})
+        yield replace(member, draft=draft)
 
 
 def extract(made: Combined, name: str) -> str:

@@ -43,8 +43,6 @@ def propose(notebook: Notebook, steps: Collection[int] = ()) -> SpecDraft:
     cells = _Cells(notebook, steps)
     made = cells.blocks()
     pipeline, lost = read_settings(notebook)
-    if pipeline is None and not lost:
-        pipeline = _name(notebook)
     final = {}
     for block in made:
         for at, index in enumerate(block.cells):
@@ -238,10 +236,3 @@ def _sections(notebook: Notebook, cells: Sequence[int]) -> Mapping[int, tuple[in
         if len(set(sections.values())) > 1:
             return sections
     return {}
-
-
-def _name(notebook: Notebook) -> dict[str, object] | None:
-    """Settings for a notebook without any: pipeline and experiment named as in Kale's panel."""
-    base = notebook.name.replace("\\", "/").rpartition("/")[2].removesuffix(".ipynb")
-    name = names.pipeline_name(base)
-    return {"pipeline_name": name, "experiment_name": name} if name else None

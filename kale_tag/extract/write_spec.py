@@ -64,7 +64,8 @@ def _head(spec: Combined) -> Iterator[str]:
     names = [member.path or "standard input" for member in spec.members]
     called = names[0] if len(names) == 1 else f"{len(names)} notebooks"
     if draft.proposed:
-        yield comment(f"A proposal for {called}, which has no Kale tags, from headings and code.")
+        tagless = "has no Kale tags" if len(names) == 1 else "have no Kale tags"
+        yield comment(f"A proposal for {called}, which {tagless}, from headings and code.")
         yield "Review each rule and change it; `kale-tag plan` shows what it would do."
     else:
         yield comment(f"From {called}, by `kale-tag extract`.")

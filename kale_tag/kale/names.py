@@ -65,8 +65,9 @@ ENVIRONMENT_VARIABLE = re.compile(r"[-._a-zA-Z][-._a-zA-Z0-9]*")
 
 def one_name_each(notebooks: Collection[str]) -> str:
     """The help for *notebooks* that have one pipeline name: a setting that gives each its own."""
-    files = {path.replace("\\", "/").rpartition("/")[2] for path in notebooks}
-    name = "x-${stem}" if len(files) == len(notebooks) else "${parent}-${stem}"
+    paths = [("", *path.replace("\\", "/").split("/")) for path in notebooks]
+    apart = [len({path[-parts:] for path in paths}) == len(paths) for parts in (1, 2)]
+    name = "x-${stem}" if apart[0] else "${parent}-${stem}" if apart[1] else "${dir}-${stem}"
     return f"`pipeline_name: {name}` in a spec gives each notebook a name of its own"
 
 

@@ -3,8 +3,8 @@ r"""Text with holes: `${stem}` for parts of a notebook's path, `\1` for groups o
 import re
 from collections.abc import Iterator, Mapping
 
-VARIABLES = ("stem", "name", "dir", "parent")
-"""What every notebook has: file name without and with its ending, folder, name of the folder."""
+VARIABLES = ("stem", "name", "parent", "dir")
+"""What every notebook has: file name without and with its ending, name of its folder, folder."""
 
 _HOLE = re.compile(r"\$(\$?)\{([^{}]*)\}")  # `$${` is a literal `${`
 _HOLE_START = re.compile(r"\$(?=\{[^{}]*\})")

@@ -80,8 +80,8 @@ class ReviewOptions(Options):
     )
     limit: int = option(
         65_536,
-        "The most bytes of Markdown to print. Default: the limit of a comment on GitHub; that of a "
-        "job summary is 1048576.",
+        "The most bytes of Markdown to print. Default: 65536, the limit of a comment on GitHub; "
+        "that of a job summary is 1048576.",
         "BYTES",
     )
     exit_code: bool = option(False, "Exit 1 if anything differs, or would change.")
