@@ -280,6 +280,8 @@ def _undefined_names(draft: Draft, flow: Dataflow) -> Iterator[Diagnostic]:
                     continue  # its tags are wrong
                 near = nearest(name, known)
                 hint = f"did you mean `{near}`?" if near else diagnostic.help
+                if near == name:
+                    hint = f"move this below the line of the step that defines `{name}`"
                 hint = "tag that cell as a part of a step" if note else hint
                 diagnostic = replace(diagnostic, notes=(note,) if note else (), help=hint)
             yield diagnostic

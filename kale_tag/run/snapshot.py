@@ -11,6 +11,7 @@ such as `.coef_[0]`. A leaf is
 
 import array
 import dis
+import functools
 import hashlib
 import itertools
 import json
@@ -293,7 +294,7 @@ class Writer:
         parts = state if _is_slots(state) else (_restored(made, kind),)
         for part in parts:
             if isinstance(part, dict):
-                for name, one in part.items():
+                for name, one in _uncached(value, kind, part):
                     self.add(
                         one,
                         f"{path}.{name}" if isinstance(name, str) else f"{path}[{name!r}]",
@@ -319,6 +320,18 @@ def _plain(value: Any, kind: str) -> Any:
         own = [name for name in value if not (name in OF_IPYTHON or str(name).startswith("_"))]
         return {name: value[name] for name in own}
     return value
+
+
+def _uncached(value: Any, kind: str, state: Mapping[Any, Any]) -> list[tuple[Any, Any]]:
+    """The items of *state*, without what a library computes again when it is asked."""
+    if kind.startswith("__main__."):
+        return [*state.items()]
+    cached = functools.cached_property
+    return [
+        (name, one)
+        for name, one in state.items()
+        if not (isinstance(name, str) and isinstance(getattr(type(value), name, None), cached))
+    ]
 
 
 def _is_slots(state: Any) -> bool:

@@ -9,6 +9,7 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
+import networkx as nx
 import numpy as np
 import pandas as pd  # type: ignore[import-untyped]
 import pytest
@@ -129,10 +130,18 @@ def without_state() -> Any:
     return pickle.loads(pickle.dumps(Bunch(a=1)))
 
 
+def asked_for_degrees() -> Any:
+    """A graph that has cached its `degree`."""
+    graph = nx.path_graph(3)
+    assert graph.degree
+    return graph
+
+
 SAME: list[tuple[object, object]] = [
     (of_ipython("a"), Captured()),
     (SList(["a", "b"]), ["a", "b"]),
     (Bunch(a=1), without_state()),
+    (nx.path_graph(3), asked_for_degrees()),
     ({"__builtins__": 1, "x": 2, "In": [""], "_i": ""}, {"__builtins__": 1, "x": 2}),
 ]
 
