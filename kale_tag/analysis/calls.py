@@ -828,6 +828,13 @@ def _getattr(run: "Interpreter", args: "Arguments", node: ast.AST) -> Points:
     return found | others
 
 
+def _import_module(run: "Interpreter", args: "Arguments", node: ast.AST) -> Points:
+    path = args.constant(0)
+    if isinstance(path, str) and not path.startswith("."):
+        return run.module(path, node)
+    return _library(run, "importlib.import_module", args, node)
+
+
 def _setattr(run: "Interpreter", args: "Arguments", _: ast.AST) -> Points:
     attr = args.constant(1)
     run.write(args.at(0), attr, args.at(2))
@@ -961,6 +968,7 @@ _BUILTIN: dict[str, Builtin] = {
     "next": _next,
     "sum": _sum,
     "getattr": _getattr,
+    "importlib.import_module": _import_module,
     "setattr": _setattr,
     "delattr": _delattr,
     "vars": _vars,

@@ -1650,9 +1650,12 @@ class Interpreter:
     def _import(self, node: ast.Import) -> None:
         for one in node.names:
             path = one.name if one.asname else one.name.partition(".")[0]
-            self.touch(process_state.imported(path), node)
-            made = self.heap.at(("module", path), "module", path)
-            self.assign(one.asname or path, frozenset([made]), node)
+            self.assign(one.asname or path, self.module(path, node), node)
+
+    def module(self, path: str, node: ast.AST) -> Points:
+        """The module that is imported."""
+        self.touch(process_state.imported(path), node)
+        return frozenset([self.heap.at(("module", path), "module", path)])
 
     def _import_from(self, node: ast.ImportFrom) -> None:
         if not node.level:

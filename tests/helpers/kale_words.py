@@ -43,9 +43,9 @@ def compare(ours: list[dict[str, Any]], kales: list[dict[str, Any]]) -> list[str
     theirs = {one["name"]: one for one in kales}
     for one in ours:
         other = theirs[one["name"]]
-        # A step also waits for those that give it something; in Kale these are all ancestors.
-        prev = [name for name in one["prev"] if name in other["prev"]]
-        prev += [name for name in one["prev"] if name not in {*prev, *one["givers"].values()}]
+        # Ours also depends on the producers of what it takes: ancestors in Kale, which hand it on.
+        passed_on = _ancestors(theirs, one["name"]) & {*one["givers"].values()}
+        prev = [name for name in one["prev"] if name in other["prev"] or name not in passed_on]
         found.append(_difference(f"{one['name']} prev", prev, other["prev"]))
         for key in ("ins", "outs", "params", "metrics"):
             there = (
@@ -60,6 +60,11 @@ def compare(ours: list[dict[str, Any]], kales: list[dict[str, Any]]) -> list[str
         elif "blocks" in other and one["blocks"] != other["blocks"]:
             found.append(f"{one['name']} blocks {one['blocks']} for {other['blocks']}")
     return [line for line in found if line]
+
+
+def _ancestors(steps: dict[str, Any], name: str) -> set[str]:
+    above = set(steps[name]["prev"])
+    return above.union(*(_ancestors(steps, one) for one in above))
 
 
 def _difference(what: str, ours: list[str], kales: list[str]) -> str:

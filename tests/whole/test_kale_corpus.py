@@ -32,19 +32,6 @@ DIFFERENCES: dict[str, list[str]] = {
         "kid2 metrics +kid2",
         "kid3 metrics -kid1 -kid2",
     ],
-    # `os` and `shutil` are what `importlib.import_module` returns, which steps may change.
-    "Ya-shh*taxicab_pipeline.ipynb": [
-        "data_transformation outs +os +shutil",
-        "train ins +os +shutil",
-        "train outs +os",
-        "result ins +os",
-    ],
-    "*taxicab_pipeline__at-c69f8ea8*": [
-        "data_transformation outs +os +shutil",
-        "train ins +os +shutil",
-        "train outs +os",
-        "result ins +os",
-    ],
     # A slice of an array is a view of it, and travels with it.
     "*dog-breed.ipynb": ["detect_dogs ins +train_files", "detect_dogs outs +train_files"],
     "*dog-breed__at*": ["detect_dogs ins +train_files", "detect_dogs outs +train_files"],
