@@ -16,7 +16,7 @@ from collections.abc import Mapping
 from contextlib import ExitStack
 from typing import TYPE_CHECKING
 
-from kale_tag.diagnostics import UserError, error
+from kale_tag.diagnostics import UserError
 
 if TYPE_CHECKING:
     from kale_tag.commands.shared.batch import Outcome
@@ -143,5 +143,5 @@ def run(*paths: str, folder: str, parameters: Mapping[str, object] | None = None
     ]
     code = run_command(RunOptions(paths=[*paths], param=words, keep=folder, quiet=True))
     if code > 1 or (record := read_run(folder)) is None:
-        raise UserError(error("not-run", f"the pipeline of {' '.join(paths)} was not run"))
+        raise UserError.of("not-run", f"the pipeline of {' '.join(paths)} was not run")
     return record

@@ -116,7 +116,7 @@ def _check_folder() -> None:
         os.getcwd()
     except OSError:
         message = "the current folder does not exist any more"
-        raise UserError(error("not-found", message, help="`cd` to another one")) from None
+        raise UserError.of("not-found", message, help="`cd` to another one") from None
 
 
 def _print_errors(*diagnostics: Diagnostic) -> None:
@@ -176,7 +176,7 @@ def _run(words: list[str]) -> int:
         if words[0] not in COMMANDS:
             near = nearest(words[0], COMMANDS)
             hint = f"did you mean `{near}`?" if near else "`kale-tag --help` lists the commands"
-            raise UserError(error("unknown-command", f"no command `{words[0]}`", help=hint))
+            raise UserError.of("unknown-command", f"no command `{words[0]}`", help=hint)
         function = command(words[0])
         options = None
         with suppress(UserError):  # typer finds that value too, if no other mistake comes first
@@ -250,13 +250,12 @@ def read_value(name: str, kind: Any, text: str) -> str | int:  # noqa: ANN401  a
     if kind is int:
         if text.removeprefix("-").isdecimal() and text.isascii():
             return int(text)
-        raise UserError(error("bad-option", f"`{name}` takes a whole number, not `{text}`"))
+        raise UserError.of("bad-option", f"`{name}` takes a whole number, not `{text}`")
     if get_origin(kind) is Literal and text not in get_args(kind):
         *most, last = get_args(kind)
         message = f"`{name}` takes {', '.join(most)} or {last}, not `{text}`"
         near = nearest(text, get_args(kind))
-        hint = f"did you mean `{near}`?" if near else ""
-        raise UserError(error("bad-option", message, help=hint))
+        raise UserError.of("bad-option", message, help=f"did you mean `{near}`?" if near else "")
     return text
 
 

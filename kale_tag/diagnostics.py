@@ -82,6 +82,19 @@ class UserError(Exception):
         """The messages alone, for logs and debuggers."""
         return "; ".join(diagnostic.message for diagnostic in self.diagnostics)
 
+    @staticmethod
+    def of(  # noqa: PLR0913  a diagnostic has this many parts
+        code: str,
+        message: str,
+        at: Label | None = None,
+        *,
+        also: Iterable[Label] = (),
+        notes: Iterable[str] = (),
+        help: str = "",  # noqa: A002  the word that users see
+    ) -> "UserError":
+        """What to raise for one error; the arguments are those of `diagnostic`."""
+        return UserError(error(code, message, at, also=also, notes=notes, help=help))
+
 
 def diagnostic(  # noqa: PLR0913  a diagnostic has this many parts
     severity: Severity,

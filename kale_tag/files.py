@@ -120,13 +120,11 @@ def as_text(name: str, data: bytes) -> Source:
         start = exc.start + len(data) - len(exc.object)  # a byte order mark is not counted
         line = data.count(b"\n", 0, start) + 1
         place = f"byte 0x{data[start]:02x} at offset {start}, line {line}"
-        raise UserError(
-            error(
-                "not-utf8",
-                f"{name} is not UTF-8: {place}",
-                Label(Source(name, first_line=line)),
-                help="save the file as UTF-8",
-            )
+        raise UserError.of(
+            "not-utf8",
+            f"{name} is not UTF-8: {place}",
+            Label(Source(name, first_line=line)),
+            help="save the file as UTF-8",
         ) from None
 
 
@@ -138,13 +136,11 @@ def stage(file: File, data: bytes) -> Staged:
     mode = stat.S_IMODE(file.status.st_mode)
     effective = os.access in os.supports_effective_ids
     if not mode & 0o222 or not os.access(file.path, os.W_OK, effective_ids=effective):
-        raise UserError(
-            error(
-                "not-written",
-                f"{file.name} is read-only",
-                Label(Source(file.name)),
-                help=f"`{pasted('chmod u+w', [file.name])}`, if it is yours",
-            )
+        raise UserError.of(
+            "not-written",
+            f"{file.name} is read-only",
+            Label(Source(file.name)),
+            help=f"`{pasted('chmod u+w', [file.name])}`, if it is yours",
         )
     try:
         return Staged(file, _put_beside(file.path, data, mode, file.status))

@@ -20,7 +20,7 @@ from kale_tag.commands.shared.options import (
 )
 from kale_tag.commands.shared.report import Report, style_for
 from kale_tag.commands.shared.targets import STDIN, find_targets
-from kale_tag.diagnostics import UserError, count, error
+from kale_tag.diagnostics import UserError, count
 from kale_tag.notebook.model import Notebook
 from kale_tag.plan.apply import Applied
 from kale_tag.plan.plan import Plan
@@ -86,7 +86,7 @@ def apply(options: ApplyOptions) -> int:
     """
     if options.finish or options.undo:
         if options.finish == options.undo or options.paths:
-            raise UserError(error("bad-options", "`--finish` and `--undo` go with nothing else"))
+            raise UserError.of("bad-options", "`--finish` and `--undo` go with nothing else")
         number = settle("new" if options.finish else "old")
         print(f"{count(number, 'file')} {'replaced' if options.finish else 'as before'}")
         return 0
@@ -115,13 +115,11 @@ def upgrade(options: UpgradeOptions) -> int:
     """
     paths = options.paths
     if not paths:
-        raise UserError(
-            error("no-notebooks", "no notebook is given", help="kale-tag upgrade NOTEBOOK")
-        )
+        raise UserError.of("no-notebooks", "no notebook is given", help="kale-tag upgrade NOTEBOOK")
     if others := [path for path in paths if path.endswith((".yaml", ".yml", ".json"))]:
         message = f"upgrade takes notebooks, and {others[0]} is not a notebook"
         hint = "`legacy: upgrade` in a spec upgrades first, and then applies its rules"
-        raise UserError(error("bad-options", message, help=hint))
+        raise UserError.of("bad-options", message, help=hint)
     return _write(["kale:upgrade", *paths], options)
 
 
@@ -170,7 +168,7 @@ def _check_interactive(paths: Sequence[str], options: WriteOptions) -> None:
     if STDIN in paths:
         clash = "`-`, because the answers come from standard input"
     if clash:
-        raise UserError(error("bad-options", f"--interactive cannot go with {clash}"))
+        raise UserError.of("bad-options", f"--interactive cannot go with {clash}")
 
 
 def _show(options: WriteOptions, style: Style) -> batch.Show:

@@ -30,7 +30,6 @@ from kale_tag.diagnostics import (
     Source,
     UserError,
     count,
-    error,
     pasted,
     warning,
 )
@@ -139,7 +138,7 @@ def finish(
     version = kfp_version(oldest)
     if oldest and version is None:
         message = f"`--kfp-version` cannot be `{oldest}`"
-        raise UserError(error("wrong-value", message, help=KFP_VERSIONS))
+        raise UserError.of("wrong-value", message, help=KFP_VERSIONS)
 
     def made_of(built: BuiltNotebook) -> tuple[OutputFile, ...]:
         if version is not None:
@@ -245,7 +244,7 @@ def _check(
 
 def _staleness(file: OutputFile) -> str:
     if file.path == STDIN:
-        raise UserError(error("no-package", "`--check` needs a package on disk to compare with"))
+        raise UserError.of("no-package", "`--check` needs a package on disk to compare with")
     if not os.path.lexists(file.path):
         return "it was never written"
     old = files.read(file.path).data.decode(errors="replace")

@@ -139,8 +139,7 @@ def _notebooks(paths: Sequence[str], targets: Targets) -> list[str]:
     Raises `UserError` if no path is given.
     """
     if not paths:
-        hint = "kale-tag extract NOTEBOOK"
-        raise UserError(error("no-notebooks", "no notebook is given", help=hint))
+        raise UserError.of("no-notebooks", "no notebook is given", help="kale-tag extract NOTEBOOK")
     named = classify_paths(paths, targets)
     for other in (*named.specs, *named.patches):
         message = f"{'stdin' if other == STDIN else other} is not a notebook"
@@ -232,13 +231,11 @@ def _write(specs: Sequence[tuple[Combined, str, bytes]], output: str, *, quiet: 
 def _put(path: str, data: bytes, made: Combined, reason: str, *, quiet: bool) -> None:
     """Write one spec, but never over a file with another content."""
     if os.path.lexists(path) and files.read(path).data != data:
-        raise UserError(
-            error(
-                "exists",
-                f"{path} exists with another content; it was not overwritten",
-                Label(Source(path)),
-                help="remove it first, or name another file",
-            )
+        raise UserError.of(
+            "exists",
+            f"{path} exists with another content; it was not overwritten",
+            Label(Source(path)),
+            help="remove it first, or name another file",
         )
     verb = "wrote" if files.write(path, data) else "unchanged"
     if not quiet:

@@ -9,7 +9,7 @@ from kale_tag.commands.extract import ExtractOptions, extract
 from kale_tag.commands.shared.options import Options, argument, option
 from kale_tag.commands.shared.report import Report, style_for
 from kale_tag.commands.shared.targets import DEFAULT_FOLDER, default_specs
-from kale_tag.diagnostics import Label, Source, UserError, error
+from kale_tag.diagnostics import Label, Source, UserError
 
 HOOKS = ".pre-commit-config.yaml"
 CI = ".github/workflows/kale-tag.yaml"
@@ -71,12 +71,12 @@ def init(options: InitOptions) -> int:
     root = files.repository(os.getcwd())
     if wanted and root not in {"", os.getcwd()}:
         message = f"hooks and CI belong to the root of the repository, {os.path.relpath(root)}"
-        raise UserError(error("bad-options", message, help="run `kale-tag init` there"))
+        raise UserError.of("bad-options", message, help="run `kale-tag init` there")
     present = default_specs()
     if present and not wanted:
         message = f"there is a spec already: {present[0]}"
         hint = "`kale-tag plan` shows what it changes; `kale-tag extract NOTEBOOK` writes a spec"
-        raise UserError(error("exists", message, Label(Source(present[0])), help=hint))
+        raise UserError.of("exists", message, Label(Source(present[0])), help=hint)
     code = 0
     if not present:
         folder = os.path.join(DEFAULT_FOLDER, "")
@@ -100,7 +100,7 @@ def _write(path: str, *, quiet: bool) -> None:
         message = f"{path} exists; it was not overwritten"
         notes = CONTENT[path].splitlines()
         hint = "add these lines to it"
-        raise UserError(error("exists", message, Label(Source(path)), notes=notes, help=hint))
+        raise UserError.of("exists", message, Label(Source(path)), notes=notes, help=hint)
     verb = "wrote" if files.write(path, data) else "unchanged"
     if not quiet:
         print(f"{verb} {path}")

@@ -16,7 +16,7 @@ from kale_tag.commands.shared.options import (
 )
 from kale_tag.commands.shared.report import Report, style_for
 from kale_tag.commands.shared.targets import STDIN, find_targets
-from kale_tag.diagnostics import Diagnostic, Label, Source, UserError, count, error, pasted, warning
+from kale_tag.diagnostics import Diagnostic, Label, Source, UserError, count, pasted, warning
 from kale_tag.plan.apply import Applied
 from kale_tag.plan.patch import ENDING, as_text
 from kale_tag.render import plan as render
@@ -111,12 +111,10 @@ class _Folder:
         if not self.is_file:
             path = os.path.join(self.path, *(batch.name_below(notebook) + ENDING).split("/"))
         elif text and self.written:
-            raise UserError(
-                error(
-                    "two-notebooks",
-                    f"more than one notebook changes, and {self.path} is one file",
-                    help="name a folder",
-                )
+            raise UserError.of(
+                "two-notebooks",
+                f"more than one notebook changes, and {self.path} is one file",
+                help="name a folder",
             )
         if text:
             self._write(path, text)
@@ -161,7 +159,7 @@ def _check_output(paths: Sequence[str], other: str) -> None:
     if STDIN in paths:
         other = "`-`: a patch names its notebook by its path"
     if other:
-        raise UserError(error("bad-options", f"--output cannot go with {other}"))
+        raise UserError.of("bad-options", f"--output cannot go with {other}")
 
 
 def _print_end(report: Report, paths: Sequence[str], folder: _Folder | None) -> None:

@@ -356,7 +356,7 @@ class _Renamer:
         try:
             return ready_spec(path) if is_ready(path) else self._text(path)
         except UserError as exc:
-            raise UserError(error("not-read", exc.diagnostics[0].message, at)) from None
+            raise UserError.of("not-read", exc.diagnostics[0].message, at) from None
 
     def _text(self, path: str) -> Source:
         """The text of a spec, which is renamed in when it is first asked for."""

@@ -254,11 +254,11 @@ def run(options: RunOptions) -> int:
 def _check_options(options: RunOptions) -> None:
     if options.timeout < 0:
         message = f"`--timeout {options.timeout}` is negative; it takes seconds, 0 for no limit"
-        raise UserError(error("no-time", message))
+        raise UserError.of("no-time", message)
     word = "--from" if options.start else "--cache" if options.cache else ""
     if options.compare and word:
         message = f"`--compare` needs every step to run; with `{word}` some do not"
-        raise UserError(error("not-whole", message, help=f"leave out `{word}`"))
+        raise UserError.of("not-whole", message, help=f"leave out `{word}`")
 
 
 def _execute(plan: local.LocalRun, watch: local.Watch, screen: Screen) -> bool:
@@ -291,9 +291,9 @@ def _unit(package: Compiled, name: str) -> str:
     inside = next((task for task in package.tasks if name in {task.title, task.name}), None)
     if inside is not None:
         message = f"`{name}` is a step of the referenced notebook `{inside.unit}`"
-        raise UserError(error("inner-step", message, help=f"name the reference: `{inside.unit}`"))
+        raise UserError.of("inner-step", message, help=f"name the reference: `{inside.unit}`")
     hint = suggest(name, package.dependencies, "its steps are")
-    raise UserError(error("unknown-step", f"the pipeline has no step `{name}`", help=hint))
+    raise UserError.of("unknown-step", f"the pipeline has no step `{name}`", help=hint)
 
 
 def _reused(
@@ -310,7 +310,7 @@ def _reused(
         message += "none"
         where = os.path.relpath(os.path.dirname(place.folder) if place.home else place.folder)
         hint = f"run it once without `--from`; runs that only you can write are searched in {where}"
-        raise UserError(error("no-earlier-run", message, help=hint))
+        raise UserError.of("no-earlier-run", message, help=hint)
     refused: UserError | None = None
     for run in place.earlier:
         try:
@@ -334,14 +334,12 @@ def _check_packages(loaded: Loaded, tasks: list[PackageTask], *, install: bool) 
     pip = f"{sys.executable} -m pip install {shlex.join(missing)}"
     hint = "name the packages of these modules in the spec: `compile: {distributions: {...}}`"
     count = len(notes)
-    raise UserError(
-        error(
-            "missing-packages",
-            f"this Python lacks {'a package' if count == 1 else f'{count} packages'} that the "
-            "steps import",
-            notes=notes,
-            help=f"{pip}; or let the steps do it: --install" if missing else hint,
-        )
+    raise UserError.of(
+        "missing-packages",
+        f"this Python lacks {'a package' if count == 1 else f'{count} packages'} that the "
+        "steps import",
+        notes=notes,
+        help=f"{pip}; or let the steps do it: --install" if missing else hint,
     )
 
 

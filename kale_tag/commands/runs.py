@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from kale_tag.commands.shared.options import FormatOptions, argument, option
-from kale_tag.diagnostics import UserError, count, error, suggest
+from kale_tag.diagnostics import UserError, count, suggest
 from kale_tag.render import run_text
 from kale_tag.render.text import json_text, one_line
 from kale_tag.run.reuse import HOME
@@ -42,10 +42,10 @@ def runs(options: RunsOptions) -> int:
     Only folders in .kale-tag/runs that you alone can write are runs.
     """
     if options.keep < 0:
-        raise UserError(error("bad-option", f"`--keep` takes 0 or more, not {options.keep}"))
+        raise UserError.of("bad-option", f"`--keep` takes 0 or more, not {options.keep}")
     if options.delete and not options.runs and not options.keep:
         hint = "name runs or pipelines, or spare some with `--keep N`"
-        raise UserError(error("bad-options", "`--delete` alone would delete every run", help=hint))
+        raise UserError.of("bad-options", "`--delete` alone would delete every run", help=hint)
     wanted = _wanted(options)
     sizes = {name: _size(run.folder) for name, run in wanted.items()}
     if options.delete:
@@ -79,7 +79,7 @@ def _wanted(options: RunsOptions) -> dict[str, RunOutcome]:
     for name in options.runs:
         if name not in every and name not in found:
             hint = suggest(name, [*found, *every], "there are")
-            raise UserError(error("not-found", f"no run here is `{name}`", help=hint))
+            raise UserError.of("not-found", f"no run here is `{name}`", help=hint)
     chosen = {*options.runs, *(one for name in options.runs for one in found.get(name, ()))}
     spared = {name for names in found.values() for name in names[: options.keep]}
     return {
@@ -121,7 +121,7 @@ def _delete(wanted: dict[str, RunOutcome]) -> None:
             shutil.rmtree(run.folder)
         except OSError as exc:
             reason = (exc.strerror or str(exc)).lower()
-            raise UserError(error("not-written", f"cannot delete {name}: {reason}")) from None
+            raise UserError.of("not-written", f"cannot delete {name}: {reason}") from None
 
 
 def _value(name: str, run: RunOutcome, size: int) -> dict[str, object]:

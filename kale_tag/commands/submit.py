@@ -163,10 +163,10 @@ def submit(options: SubmitOptions) -> int:
 def _refuse_contradictions(upload_only: bool, recurring: str, wait: bool) -> None:  # noqa: FBT001  options
     if upload_only and (recurring or wait):
         message = "`--upload-only` starts no run: leave out `--recurring` and `--wait`"
-        raise UserError(error("contradiction", message))
+        raise UserError.of("contradiction", message)
     if recurring and wait:
         message = "`--recurring` starts runs without end, so that `--wait` would never end"
-        raise UserError(error("contradiction", message, help="leave out `--wait`"))
+        raise UserError.of("contradiction", message, help="leave out `--wait`")
 
 
 def _cron(text: str) -> str:
@@ -181,12 +181,10 @@ def _cron(text: str) -> str:
     if fields and fields[0].startswith("@") and len(fields) <= 2:
         return " ".join(fields)
     if len(fields) not in {5, 6} or not all(map(_FIELD.fullmatch, fields)):
-        raise UserError(
-            error(
-                "invalid-schedule",
-                f"not a schedule: `{text}`",
-                help="write it as in cron: '0 3 * * *' for every day at three, or '@daily'",
-            )
+        raise UserError.of(
+            "invalid-schedule",
+            f"not a schedule: `{text}`",
+            help="write it as in cron: '0 3 * * *' for every day at three, or '@daily'",
         )
     return " ".join(fields if len(fields) == 6 else ["0", *fields])
 

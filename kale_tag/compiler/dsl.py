@@ -123,10 +123,9 @@ def cannot_compile(root: Pipeline) -> Iterator[Diagnostic]:
         elif isinstance(default, list | dict) and holds_none(default):
             problem = "None, with which kfp fails"
         if problem:
-            message = f"the default of the parameter `{parameter.name}` contains {problem}"
             yield warning(
                 "not-in-dsl",
-                message,
+                f"the default of the parameter `{parameter.name}` contains {problem}",
                 parameter.label,
                 help="the package is not affected, the DSL file is",
             )

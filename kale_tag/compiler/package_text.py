@@ -191,8 +191,7 @@ class _YamlWriter:
         for key, entry in value.items():
             written = _text(key)
             if len(written) > KEY_LENGTH:
-                message = f"`{key[:40]}...` is too long for a key of YAML"
-                raise ValueError(message)
+                raise ValueError(f"`{key[:40]}...` is too long for a key of YAML")
             head = f"{pad}{written}:"
             match entry:
                 case Mapping() if entry and (line := _on_one_line(entry)):
@@ -264,8 +263,7 @@ def _inline(value: object) -> str:
 
 def _number(value: float) -> str:
     if not math.isfinite(value):
-        message = f"{value} has no form that all readers of YAML know"
-        raise ValueError(message)
+        raise ValueError(f"{value} has no form that all readers of YAML know")
     text = repr(value)
     # `1e-07` is text in YAML 1.1.
     return text.replace("e", ".0e", 1) if "e" in text and "." not in text else text

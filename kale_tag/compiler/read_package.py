@@ -194,7 +194,7 @@ def read_compiled(header: PackageHeader) -> Compiled:
         message = f"{name} was written by {maker or 'another program'}; `kale-tag run` runs "
         message += "packages of `kale-tag compile` only"
         hint = "run it with `kfp.local`: kfp.components.load_component_from_file(...)"
-        raise UserError(error("package-of-others", message, Label(Source(name)), help=hint))
+        raise UserError.of("package-of-others", message, Label(Source(name)), help=hint)
     try:
         reader = _PackageReader(header.spec, header.platform)
         units = reader.units()
@@ -271,7 +271,7 @@ def _parameter(name: str, declared: Document, source: Source) -> Parameter:
     kind = declared["parameterType"]
     if kind not in _TYPES:
         message = f"the parameter `{name}` is of the type {kind}, which cannot be given a value"
-        raise UserError(error("parameter-type", message, Label(Source(source.name))))
+        raise UserError.of("parameter-type", message, Label(Source(source.name)))
     return Parameter(name, _TYPES[kind], declared.get("defaultValue"))
 
 

@@ -4,7 +4,7 @@ import json
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 
-from kale_tag.diagnostics import Diagnostic, Label, Source, UserError, error, warning
+from kale_tag.diagnostics import Diagnostic, Label, Source, UserError, warning
 from kale_tag.extract.choose import BY
 from kale_tag.extract.combine import Combined, SpecMember, partition
 from kale_tag.extract.propose import propose
@@ -34,13 +34,11 @@ def draft(notebook: Notebook) -> SpecDraft:
     if has_kale_tags(notebook):
         return read_tags(notebook)
     if language := notebook.foreign_language:
-        raise UserError(
-            error(
-                "not-python",
-                f"{notebook.name} has no Kale tags, and there is no proposal for {language}: Kale "
-                "runs Python",
-                Label(Source(notebook.name)),
-            )
+        raise UserError.of(
+            "not-python",
+            f"{notebook.name} has no Kale tags, and there is no proposal for {language}: Kale "
+            "runs Python",
+            Label(Source(notebook.name)),
         )
     return propose(notebook)
 

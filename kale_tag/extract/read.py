@@ -4,7 +4,7 @@ import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
-from kale_tag.diagnostics import UserError, error, pasted
+from kale_tag.diagnostics import UserError, pasted
 from kale_tag.kale import settings, tags
 from kale_tag.kale.metadata import PATH_KEY, SETTINGS_KEY, tags_in
 from kale_tag.kale.outline import find_cycle, role_of
@@ -257,13 +257,11 @@ def _refuse_legacy(notebook: Notebook) -> None:
     index, position, tag = found[0]
     cells = len({one for one, _, _ in found})
     more = f", and of {cells - 1} more" if cells > 1 else ""
-    raise UserError(
-        error(
-            "legacy-tag",
-            f"{notebook.name} has tags of Kale 0.x: `{tag}` of cell {index}{more}",
-            Places(notebook).tag(index, position),
-            help=f"upgrade it first: `{pasted('kale-tag upgrade', [notebook.name])}`",
-        )
+    raise UserError.of(
+        "legacy-tag",
+        f"{notebook.name} has tags of Kale 0.x: `{tag}` of cell {index}{more}",
+        Places(notebook).tag(index, position),
+        help=f"upgrade it first: `{pasted('kale-tag upgrade', [notebook.name])}`",
     )
 
 

@@ -113,13 +113,11 @@ def read_yaml(source: Source) -> Node | None:
     itself, a `!tag`, too long or nested too deeply.
     """
     if len(source.text) > LIMIT:
-        raise UserError(
-            error(
-                "too-long",
-                f"the file has {len(source.text):,} characters; a spec may have {LIMIT:,}",
-                Label(source),
-                help="is it a spec? `notebooks` takes patterns, one rule serves many cells",
-            )
+        raise UserError.of(
+            "too-long",
+            f"the file has {len(source.text):,} characters; a spec may have {LIMIT:,}",
+            Label(source),
+            help="is it a spec? `notebooks` takes patterns, one rule serves many cells",
         )
     from ruamel.yaml import YAML  # noqa: PLC0415  slow to import, needed only here
     from ruamel.yaml.error import YAMLError  # noqa: PLC0415
@@ -136,10 +134,10 @@ def read_yaml(source: Source) -> Node | None:
         raise UserError(syntax_diagnostic(source, exc)) from None
     except (ValueError, OverflowError):  # ruamel.yaml takes the number of any character
         message = "an escape such as `\\U00110000` names no character"
-        raise UserError(error("bad-character", message, Label(source))) from None
+        raise UserError.of("bad-character", message, Label(source)) from None
     except RecursionError:
-        raise UserError(
-            error("too-deep", "the file is nested too deeply to be read", Label(source))
+        raise UserError.of(
+            "too-deep", "the file is nested too deeply to be read", Label(source)
         ) from None
 
 
@@ -186,13 +184,11 @@ class _Builder:
     def node(self, raw: "YamlNode") -> Node:
         key = id(raw)
         if key in self.open:
-            raise UserError(
-                error(
-                    "endless-alias",
-                    "this value contains itself",
-                    self.label(raw),
-                    help="an alias `*name` cannot be inside the value that `&name` marks",
-                )
+            raise UserError.of(
+                "endless-alias",
+                "this value contains itself",
+                self.label(raw),
+                help="an alias `*name` cannot be inside the value that `&name` marks",
             )
         if key not in self.done:
             self.open.add(key)
@@ -207,13 +203,11 @@ class _Builder:
             ]
             self.size[key] = 1 + sum(self.size.get(id(part), 1) for part in parts)
             if self.size[key] > LIMIT:
-                raise UserError(
-                    error(
-                        "too-many-values",
-                        "the aliases in this value stand for more than a million values",
-                        node.label,
-                        help="use fewer aliases inside values that are used by aliases themselves",
-                    )
+                raise UserError.of(
+                    "too-many-values",
+                    "the aliases in this value stand for more than a million values",
+                    node.label,
+                    help="use fewer aliases inside values that are used by aliases themselves",
                 )
         return self.done[key]
 

@@ -79,8 +79,8 @@ def run(words: Sequence[str], at: str = "", data: bytes | None = None) -> bytes:
     except FileNotFoundError:
         if at and not os.path.isdir(at):
             raise GitError(128, f"there is no folder {at}") from None
-        raise UserError(
-            error("no-git", "there is no `git` on this machine's PATH", help="install Git")
+        raise UserError.of(
+            "no-git", "there is no `git` on this machine's PATH", help="install Git"
         ) from None
     if done.returncode:
         message = done.stderr.decode(errors="replace").strip().replace("\n", "; ")
@@ -144,13 +144,11 @@ def merge_base(repo: Repository, one: str, other: str) -> str:
         return run(["merge-base", "--end-of-options", one, other], repo.at).decode().split()[0]
     except GitError as exc:
         reason = exc.message or "they share no history"
-        raise UserError(
-            error(
-                "no-merge-base",
-                f"`{one}` and `{other}` have no common ancestor here",
-                notes=[f"Git: {reason}"] if exc.message else (),
-                help=_DEEPEN if repo.shallow else f"compare them directly: `{one}..{other}`",
-            )
+        raise UserError.of(
+            "no-merge-base",
+            f"`{one}` and `{other}` have no common ancestor here",
+            notes=[f"Git: {reason}"] if exc.message else (),
+            help=_DEEPEN if repo.shallow else f"compare them directly: `{one}..{other}`",
         ) from None
 
 
@@ -221,13 +219,11 @@ class Blobs:
         except OSError:
             pass  # the process is gone, as after the loss of an object of a partial clone
         self.close()
-        raise UserError(
-            error(
-                "not-read",
-                f"Git does not have the content of {name}",
-                Label(Source(name)),
-                help=f"`git cat-file blob {blob}` shows why; `git fetch` may bring it",
-            )
+        raise UserError.of(
+            "not-read",
+            f"Git does not have the content of {name}",
+            Label(Source(name)),
+            help=f"`git cat-file blob {blob}` shows why; `git fetch` may bring it",
         )
 
     def close(self) -> None:

@@ -385,13 +385,11 @@ def _invalid(one: Operation, what: str) -> Diagnostic:
 
 def _check_metadata(one: Operation, after: object) -> None:
     if after is not MISSING and after is not None and not isinstance(after, dict):
-        raise UserError(
-            error(
-                "bad-value",
-                "the patch replaces `metadata` by a value that is not an object",
-                one.value_label,
-                help="Jupyter could not read the notebook any more",
-            )
+        raise UserError.of(
+            "bad-value",
+            "the patch replaces `metadata` by a value that is not an object",
+            one.value_label,
+            help="Jupyter could not read the notebook any more",
         )
 
 

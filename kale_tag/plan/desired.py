@@ -415,13 +415,11 @@ def _filled_settings(notebook: Notebook, target: Target) -> dict[str, object]:
         try:
             wanted[key] = _filled(setting.value, variables)
         except KeyError as missing:
-            raise UserError(
-                error(
-                    "unknown-variable",
-                    f"`${{{missing.args[0]}}}` has no value for {notebook.name}",
-                    setting.label,
-                    help="give it under `vars`, for all notebooks or for this one",
-                )
+            raise UserError.of(
+                "unknown-variable",
+                f"`${{{missing.args[0]}}}` has no value for {notebook.name}",
+                setting.label,
+                help="give it under `vars`, for all notebooks or for this one",
             ) from None
     if isinstance(defaults := wanted.get("steps_defaults"), dict):
         wanted["steps_defaults"] = [

@@ -79,15 +79,13 @@ def read_patch(source: Source) -> Patch:
         raise UserError(_not_json(source, exc)) from None
     except RecursionError:
         message = f"the JSON of {source.name} is nested too deeply to be read"
-        raise UserError(error("too-deep", message, Label(source))) from None
+        raise UserError.of("too-deep", message, Label(source)) from None
     if not isinstance(value, list):
-        raise UserError(
-            error(
-                "not-a-patch",
-                f"{source.name} is not a JSON Patch: it is not an array of operations",
-                _at(source, start, start + 1),
-                help="`kale-tag plan SPEC -o FOLDER` writes patches",
-            )
+        raise UserError.of(
+            "not-a-patch",
+            f"{source.name} is not a JSON Patch: it is not an array of operations",
+            _at(source, start, start + 1),
+            help="`kale-tag plan SPEC -o FOLDER` writes patches",
         )
     reader = _PatchReader(source)
     operations = [reader.operation(item) for item in items]

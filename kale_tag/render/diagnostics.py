@@ -73,9 +73,8 @@ def _place_value(label: Label) -> dict[str, object]:
 
 def _lines(diagnostic: Diagnostic, style: Style) -> Iterator[str]:
     paint = {"error": style.red, "warning": style.yellow, "note": style.blue}[diagnostic.severity]
-    message = one_line(diagnostic.message)
     yield style.bold(paint(f"{diagnostic.severity}[{diagnostic.code}]")) + style.bold(
-        f": {message}"
+        f": {one_line(diagnostic.message)}"
     )
     gutter = " " * max(
         (len(str(_position(label)[0])) for label in diagnostic.labels if label.span), default=1

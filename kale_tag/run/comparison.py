@@ -19,7 +19,7 @@ from kale_tag.analysis.facts import roots
 from kale_tag.analysis.source import run_line
 from kale_tag.compiler.limits import ARGUMENT
 from kale_tag.compiler.read_package import Compiled, PackageTask
-from kale_tag.diagnostics import Diagnostic, Label, Source, UserError, error
+from kale_tag.diagnostics import Diagnostic, Label, Source, UserError
 from kale_tag.kale.pipeline import Pipeline, SubPipeline
 from kale_tag.notebook.read import read_notebook
 from kale_tag.run.differences import difference, verdict_of
@@ -46,20 +46,20 @@ def check_comparable(name: str, pipeline: Pipeline | None) -> None:
         message = f"`--compare` runs the notebook too, and needs {' and '.join(missing)}, not "
         message += "installed here"
         hint = f"{sys.executable} -m pip install 'kale-tag[compare]'"
-        raise UserError(error("no-nbclient", message, help=hint))
+        raise UserError.of("no-nbclient", message, help=hint)
     at = Label(Source(name))
     if pipeline is None:
         message = f"{name} is a package, but `--compare` runs the notebook too"
-        raise UserError(error("no-notebook", message, at, help="name the notebook instead"))
+        raise UserError.of("no-notebook", message, at, help="name the notebook instead")
     if not os.path.isfile(name):
         message = "`--compare` cannot run a notebook from standard input"
-        raise UserError(error("no-notebook", message, help="name its file"))
+        raise UserError.of("no-notebook", message, help="name its file")
     inner = next((one for one in pipeline.steps if isinstance(one, SubPipeline)), None)
     if inner is not None:
         message = f"{name} refers to another notebook in the step `{inner.name}`, so it cannot be "
         message += "run from top to bottom"
         hint = f"compare {inner.pipeline.notebook} by itself"
-        raise UserError(error("reference", message, at, help=hint))
+        raise UserError.of("reference", message, at, help=hint)
 
 
 def compare_runs(
@@ -192,10 +192,10 @@ def run_notebook(
             number, why = json.loads(last)
         except ValueError:
             why = why or "its kernel could not be started"
-            raise UserError(error("notebook-failed", f"{name} could not be run: {why}")) from None
+            raise UserError.of("notebook-failed", f"{name} could not be run: {why}") from None
         message = f"the notebook itself, run from top to bottom, fails: {why}"
         at = Label(Source(name, dict(cells).get(number, ""), number)) if number >= 0 else None
-        raise UserError(error("notebook-failed", message, at))
+        raise UserError.of("notebook-failed", message, at)
 
 
 def compare(

@@ -75,9 +75,7 @@ def check_machine() -> None:
     """Raise `UserError` where no pipeline can run."""
     if os.name != "posix":
         hint = "use the Windows Subsystem for Linux"
-        raise UserError(
-            error("no-shell", "steps need a POSIX shell, which Windows lacks", help=hint)
-        )
+        raise UserError.of("no-shell", "steps need a POSIX shell, which Windows lacks", help=hint)
 
 
 def no_kfp(why: str) -> Diagnostic:

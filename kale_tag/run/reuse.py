@@ -93,10 +93,10 @@ def place_for(keep: str, pipeline: str) -> RunPlace:
     if run is None:
         what = "contains other files than a run" if os.path.isdir(folder) else "is not a folder"
         hint = "name a folder that is empty or does not exist"
-        raise UserError(error("not-a-run-folder", f"{keep} {what}", at, help=hint))
+        raise UserError.of("not-a-run-folder", f"{keep} {what}", at, help=hint)
     if run.pipeline != pipeline:
         message = f"{keep} contains a run of another pipeline: `{run.pipeline}`, not `{pipeline}`"
-        raise UserError(error("other-run-folder", message, at, help="name another folder"))
+        raise UserError.of("other-run-folder", message, at, help="name another folder")
     return RunPlace(folder, [run] * is_private(folder), aside=f"{folder}.earlier")
 
 

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from kale_tag import files
 from kale_tag.commands.shared.targets import STDIN, Targets, Task
-from kale_tag.diagnostics import Diagnostic, Label, Source, UserError, error, guarded
+from kale_tag.diagnostics import Diagnostic, Label, Source, UserError, guarded
 from kale_tag.notebook.json_value import same
 from kale_tag.notebook.model import Notebook, first_line
 from kale_tag.notebook.read import read_notebook
@@ -256,14 +256,12 @@ def name_below(notebook: str) -> str:
     root = files.repository(os.getcwd())
     path = os.path.relpath(os.path.abspath(notebook), root or os.curdir)
     if path.split(os.sep)[0] == os.pardir or os.path.isabs(path):
-        raise UserError(
-            error(
-                "outside-folder",
-                f"{notebook} is outside {'this repository' if root else 'the current folder'}, so "
-                "a patch cannot name it",
-                Label(Source(notebook)),
-                help=f"run kale-tag in {'its repository' if root else 'a folder above it'}",
-            )
+        raise UserError.of(
+            "outside-folder",
+            f"{notebook} is outside {'this repository' if root else 'the current folder'}, so "
+            "a patch cannot name it",
+            Label(Source(notebook)),
+            help=f"run kale-tag in {'its repository' if root else 'a folder above it'}",
         )
     return path.replace(os.sep, "/")
 

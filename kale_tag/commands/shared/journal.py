@@ -28,13 +28,11 @@ def refuse_unfinished() -> None:
     """Raise `UserError` where an earlier call has left a journal."""
     _clear()
     if os.path.lexists(JOURNAL):
-        raise UserError(
-            error(
-                "unfinished",
-                "an earlier call was stopped while it replaced files, or is at work now",
-                Label(Source(JOURNAL)),
-                help="`kale-tag apply --finish` replaces the rest, `--undo` brings all back",
-            )
+        raise UserError.of(
+            "unfinished",
+            "an earlier call was stopped while it replaced files, or is at work now",
+            Label(Source(JOURNAL)),
+            help="`kale-tag apply --finish` replaces the rest, `--undo` brings all back",
         )
 
 
@@ -86,7 +84,7 @@ def settle(wanted: Literal["old", "new"]) -> int:
     """
     _clear()
     if not os.path.lexists(JOURNAL):
-        raise UserError(error("nothing-unfinished", f"there is no {JOURNAL} in this folder"))
+        raise UserError.of("nothing-unfinished", f"there is no {JOURNAL} in this folder")
     entries: list[Entry] = json.loads(files.read(JOURNAL).data)
     for entry in entries:  # a kill may have come before all spares had their names
         if not os.path.lexists(entry["spare"]):

@@ -6,7 +6,7 @@ Each command has a class of options. `cli` reads command lines by its fields.
 from dataclasses import dataclass, field
 from typing import Any, Literal, TypeVar
 
-from kale_tag.diagnostics import UserError, error
+from kale_tag.diagnostics import UserError
 
 T = TypeVar("T")
 
@@ -89,7 +89,7 @@ class ReviewOptions(Options):
     def check_limit(self) -> None:
         """Raise `UserError` for a `--limit` that is too low."""
         if self.limit < LEAST:
-            raise UserError(error("wrong-arguments", f"`--limit` must be at least {LEAST}"))
+            raise UserError.of("wrong-arguments", f"`--limit` must be at least {LEAST}")
 
 
 @dataclass(kw_only=True)

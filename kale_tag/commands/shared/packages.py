@@ -22,15 +22,7 @@ from kale_tag.compiler.read_package import (
     not_a_package,
     read_header,
 )
-from kale_tag.diagnostics import (
-    Diagnostic,
-    DiagnosticCollector,
-    Label,
-    Source,
-    UserError,
-    error,
-    listed,
-)
+from kale_tag.diagnostics import Diagnostic, DiagnosticCollector, Label, Source, UserError, listed
 from kale_tag.fields import yaml_tree
 from kale_tag.kale.names import ENVIRONMENT_VARIABLE
 from kale_tag.kale.pipeline import Pipeline
@@ -56,7 +48,7 @@ def check_kfp(command: str) -> None:
     if missing := [name for name in ("kfp", "jinja2", "psutil") if find_spec(name) is None]:
         message = f"`{command}` needs {' and '.join(missing)}, not installed here"
         hint = f"{sys.executable} -m pip install 'kale-tag[kfp]'"
-        raise UserError(error("no-kfp", message, help=hint))
+        raise UserError.of("no-kfp", message, help=hint)
 
 
 def load_package(
@@ -80,7 +72,7 @@ def _load(paths: Sequence[str], *, quiet: bool) -> Loaded:
             if len(paths) > 1:
                 other = next((one for one in paths if one != path), path)
                 message = f"{path} is a package, and {other} is named too"
-                raise UserError(error("one-pipeline", message, help="name the package alone"))
+                raise UserError.of("one-pipeline", message, help="name the package alone")
             return Loaded(path, read_header(source))
     built = build(paths, finish(), jobs=1, quiet=quiet)
     if failed := [one for one in built if one.failed]:
@@ -88,7 +80,7 @@ def _load(paths: Sequence[str], *, quiet: bool) -> Loaded:
     if len(built) > 1:
         names = ", ".join(one.name for one in built[:5]) + (", ..." if len(built) > 5 else "")
         message = f"{len(built)} notebooks are named, but only one pipeline can run at a time"
-        raise UserError(error("one-pipeline", message, notes=[names], help="name one of them"))
+        raise UserError.of("one-pipeline", message, notes=[names], help="name one of them")
     (one,) = built
     package = one.outputs[0]
     name = STDIN_NOTEBOOK if one.name == STDIN else one.name
@@ -113,12 +105,12 @@ def read_arguments(header: PackageHeader, texts: Sequence[str], path: str) -> di
         noun = "parameter" if len(missing) == 1 else "parameters"
         message = f"no value for the {noun} {listed(missing)}"
         at = Label(Source(header.source.name))
-        raise UserError(error("missing-parameter", message, at, help=hint))
+        raise UserError.of("missing-parameter", message, at, help=hint)
     if (size := argument_size(values)) > ARGUMENT:
         message = (
             f"the parameters are {size:,} bytes as JSON; Kubeflow Pipelines takes {ARGUMENT:,}"
         )
-        raise UserError(error("invalid-argument", message, help="read long values from a file"))
+        raise UserError.of("invalid-argument", message, help="read long values from a file")
     return values
 
 
@@ -183,6 +175,6 @@ def _in_file(path: str) -> Mapping[str, tuple[Label, Label, object]]:
         return {}
     if not isinstance(tree, yaml_tree.Mapping):
         message = f"{path} must be a mapping of parameters to values"
-        raise UserError(error("wrong-type", message, tree.label, help="write `rows: 10`"))
+        raise UserError.of("wrong-type", message, tree.label, help="write `rows: 10`")
     plain = yaml_tree.plain
     return {key.text: (key.label, value.label, plain(value)) for key, value in tree.entries}

@@ -312,7 +312,7 @@ class Reader:
             except UserError as exc:
                 first = exc.diagnostics[0]
                 text = f"the notebook that the cell refers to cannot be used: {first.message}"
-                raise UserError(error("unreadable-reference", text, at, help=first.help)) from None
+                raise UserError.of("unreadable-reference", text, at, help=first.help) from None
             sources.update(found)
             return notebook
 

@@ -32,13 +32,11 @@ class Version:
         """The bytes. Raises `UserError`, also where Git LFS has them elsewhere."""
         data = self.content()
         if git.is_lfs_pointer(data):
-            raise UserError(
-                error(
-                    "lfs-pointer",
-                    f"{self.name} is a pointer of Git LFS; the notebook itself is in its store",
-                    Label(Source(self.name)),
-                    help="`git lfs pull` brings it into the work tree; compare the files then",
-                )
+            raise UserError.of(
+                "lfs-pointer",
+                f"{self.name} is a pointer of Git LFS; the notebook itself is in its store",
+                Label(Source(self.name)),
+                help="`git lfs pull` brings it into the work tree; compare the files then",
             )
         return data
 
@@ -72,16 +70,14 @@ def files_compared(paths: Sequence[str]) -> Comparison:
     Raises `UserError` where *paths* are not two of a kind.
     """
     if len(paths) > 2:
-        raise UserError(
-            error(
-                "too-many-paths",
-                f"{len(paths)} paths are named; two can be compared",
-                help="kale-tag diff -- PATH... compares each with HEAD",
-            )
+        raise UserError.of(
+            "too-many-paths",
+            f"{len(paths)} paths are named; two can be compared",
+            help="kale-tag diff -- PATH... compares each with HEAD",
         )
     before, after = paths
     if before == after == STDIN:
-        raise UserError(error("two-stdin", "`-` can be given once"))
+        raise UserError.of("two-stdin", "`-` can be given once")
     folders = [path != STDIN and os.path.isdir(path) for path in paths]
     if all(folders):
         return Comparison(before, after, list(_folders_compared(before, after)))
@@ -89,7 +85,7 @@ def files_compared(paths: Sequence[str]) -> Comparison:
         folder, other = (before, after) if folders[0] else (after, before)
         message = f"{folder} is a folder, {'standard input' if other == STDIN else other} is not"
         hint = "name two notebooks or two folders; after `--` a path is looked up in Git"
-        raise UserError(error("not-comparable", message, help=hint))
+        raise UserError.of("not-comparable", message, help=hint)
     return Comparison(before, after, [VersionPair(_file(before), _file(after), paired=True)])
 
 
@@ -107,8 +103,7 @@ def _folders_compared(before: str, after: str) -> Iterator[VersionPair]:
         for folder in (before, after)
     )
     if not old and not new:
-        message = f"there is no notebook below {before} or {after}"
-        raise UserError(error("no-notebooks", message))
+        raise UserError.of("no-notebooks", f"there is no notebook below {before} or {after}")
     renamed = _renamed(
         {name: path for name, path in old.items() if name not in new},
         {name: path for name, path in new.items() if name not in old},
@@ -188,16 +183,15 @@ def find_versions(words: Sequence[str], stack: ExitStack) -> Comparison:
         return files_compared(paths)
     if repo is None:
         what = f"; what is {words[0]} to be compared with?" if len(words) == 1 else ""
-        message = f"not inside a Git repository{what}"
         hint = "kale-tag diff A.ipynb B.ipynb compares two files"
-        raise UserError(error("no-repository", message, help=hint))
+        raise UserError.of("no-repository", f"not inside a Git repository{what}", help=hint)
     before, after = _sides(repo, revisions)
     blobs = stack.enter_context(git.Blobs(repo))
     if "blob" in {side.found.kind for side in (before, after) if side.found is not None}:
         return _blobs_compared(before, after, limits or paths, blobs)
     if STDIN in paths:
         message = "standard input is one notebook; a revision has many"
-        raise UserError(error("not-comparable", message, help="kale-tag diff REVISION:FILE -"))
+        raise UserError.of("not-comparable", message, help="kale-tag diff REVISION:FILE -")
     return _trees_compared(repo, before, after, limits or paths, blobs)
 
 
@@ -231,7 +225,7 @@ def _told_apart(
             if is_path:
                 message = f"`{word}` is both a revision and a path"
                 hint = f"write `{word} --` for the revision, `-- {word}` or `./{word}` for the path"
-                raise UserError(error("ambiguous-argument", message, help=hint))
+                raise UserError.of("ambiguous-argument", message, help=hint)
             revisions.append(word)
         elif is_path:
             paths.append(word)
@@ -260,7 +254,7 @@ def _sides(repo: git.Repository, revisions: Sequence[str]) -> tuple[_Side, _Side
     if len(revisions) > 2:
         message = f"{len(revisions)} revisions are named: {', '.join(revisions)}"
         hint = "name one or two; what follows `--` is a path"
-        raise UserError(error("too-many-revisions", message, help=hint))
+        raise UserError.of("too-many-revisions", message, help=hint)
     if len(revisions) == 2:
         return _side(repo, revisions[0]), _side(repo, revisions[1])
     word = revisions[0] if revisions else "HEAD"
@@ -288,7 +282,7 @@ def _blobs_compared(
         1 if sides[1] is None else 0
     ):
         message = "a revision that names one file is compared with another one, or with a file"
-        raise UserError(error("not-comparable", message, help="kale-tag diff REVISION:FILE FILE"))
+        raise UserError.of("not-comparable", message, help="kale-tag diff REVISION:FILE FILE")
     old, new = (
         _of_blob(blobs, one.id, side.name, side.name) if one is not None else _file(paths[0])
         for one, side in zip(sides, (before, after), strict=True)
@@ -301,9 +295,8 @@ def _trees_compared(
     repo: git.Repository, before: _Side, after: _Side, limits: Sequence[str], blobs: git.Blobs
 ) -> Comparison:
     if after.found is None and repo.top is None:
-        message = "there is no work tree here to compare with"
         hint = f"name two revisions: kale-tag diff {before.name} OTHER"
-        raise UserError(error("no-work-tree", message, help=hint))
+        raise UserError.of("no-work-tree", "there is no work tree here to compare with", help=hint)
     trees = [side.found.id if side.found is not None else None for side in (before, after)]
     result = Comparison(before.name, after.name)
     for changed in git.changed_notebooks(repo, trees[0] or "", trees[1], limits):

@@ -97,9 +97,8 @@ def find_targets(
         named.specs = default_specs()
         if not named.specs:
             place = f"{DEFAULT_SPEC} and none in {DEFAULT_FOLDER}/"
-            message = f"no spec is given, and there is no {place}"
             hint = "name both: SPEC NOTEBOOK; `kale-tag extract NOTEBOOK -o SPEC` writes a spec"
-            raise UserError(error("no-spec", message, help=hint))
+            raise UserError.of("no-spec", f"no spec is given, and there is no {place}", help=hint)
     _read_specs(named, targets, found=True)
     if not named.only_these:
         targets.tasks, targets.note = _below(targets.tasks, named.specs)
@@ -208,15 +207,13 @@ def notebook_of(patch: "Patch", below: str) -> str:
         if name and not files.identity(path).startswith(top):
             message = f"{path} is a link to a notebook outside the folder of the patch"
             hint = "name both, the patch and the notebook"
-            raise UserError(error("outside-folder", message, Label(patch.source), help=hint))
+            raise UserError.of("outside-folder", message, Label(patch.source), help=hint)
         return path if path != STDIN else os.path.join(".", path)
-    raise UserError(
-        error(
-            "no-notebook",
-            f"{patch.source.name} does not name its notebook",
-            Label(patch.source),
-            help=f"name both: {pasted('kale-tag apply', [patch.source.name])} NOTEBOOK",
-        )
+    raise UserError.of(
+        "no-notebook",
+        f"{patch.source.name} does not name its notebook",
+        Label(patch.source),
+        help=f"name both: {pasted('kale-tag apply', [patch.source.name])} NOTEBOOK",
     )
 
 
@@ -370,7 +367,7 @@ def spec_of(source: Source) -> Spec:
         except UserError as exc:
             why = exc.diagnostics[0]
             hint = why.help if is_ready(base) else ""
-            raise UserError(error("not-read", why.message, at, help=hint)) from None
+            raise UserError.of("not-read", why.message, at, help=hint) from None
 
     return read_spec(source, load)
 
@@ -380,17 +377,15 @@ def _add_tasks(tasks: dict[str, Task], spec: Spec, named: NamedPaths, *, found: 
     listed = listed_by(spec, required=not named.only_these)
     if not named.only_these:
         if not spec.notebooks:
-            raise UserError(
-                error(
-                    "no-notebooks",
-                    "this spec names no notebooks",
-                    Label(spec.source),
-                    help=_which_notebook(spec.source.name),
-                )
+            raise UserError.of(
+                "no-notebooks",
+                "this spec names no notebooks",
+                Label(spec.source),
+                help=_which_notebook(spec.source.name),
             )
         if not listed:
             message = "`notebooks` excludes every notebook that it names"
-            raise UserError(error("no-notebooks", message, _whole(spec.notebooks)))
+            raise UserError.of("no-notebooks", message, _whole(spec.notebooks))
         names = {key: name for key, (name, _) in listed.items()}
     else:
         names = by_identity(named.notebooks)
@@ -493,12 +488,10 @@ def ready_spec(path: str) -> Source:
     names = ready_names()
     if path not in names:
         known = f"there are {', '.join(f'`{name}`' for name in names)}"
-        raise UserError(
-            error(
-                "no-such-spec",
-                f"no ready spec is named `{path}`",
-                help=f"did you mean `{near}`? {known}" if (near := nearest(path, names)) else known,
-            )
+        raise UserError.of(
+            "no-such-spec",
+            f"no ready spec is named `{path}`",
+            help=f"did you mean `{near}`? {known}" if (near := nearest(path, names)) else known,
         )
     name = path.removeprefix(READY)
     return Source(path, files.read_text(os.path.join(_ready_folder(), f"{name}.yaml")).text)
@@ -562,7 +555,7 @@ def find_checks(paths: Sequence[str]) -> Checks:
             place = f"{DEFAULT_SPEC} and no spec in {DEFAULT_FOLDER}/"
             message = f"no path is given, and there is no {place}"
             hint = "kale-tag check SPEC, kale-tag check NOTEBOOK, or kale-tag check FOLDER"
-            raise UserError(error("nothing-to-check", message, help=hint))
+            raise UserError.of("nothing-to-check", message, help=hint)
     known = {files.identity(path) for path in named.specs}
     read = {path: spec for path in named.specs if (spec := _spec(checks, path)) is not None}
     bases = _bases(read.values())
