@@ -8,7 +8,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from functools import partial
-from typing import Literal
+from typing import Literal, TypedDict, Unpack
 
 from kale_tag import HOME
 
@@ -83,17 +83,19 @@ class UserError(Exception):
         return "; ".join(diagnostic.message for diagnostic in self.diagnostics)
 
     @staticmethod
-    def of(  # noqa: PLR0913  a diagnostic has this many parts
-        code: str,
-        message: str,
-        at: Label | None = None,
-        *,
-        also: Iterable[Label] = (),
-        notes: Iterable[str] = (),
-        help: str = "",  # noqa: A002  the word that users see
+    def of(
+        code: str, message: str, at: Label | None = None, **details: Unpack["Details"]
     ) -> "UserError":
         """What to raise for one error; the arguments are those of `diagnostic`."""
-        return UserError(error(code, message, at, also=also, notes=notes, help=help))
+        return UserError(error(code, message, at, **details))
+
+
+class Details(TypedDict, total=False):
+    """What a diagnostic may have besides code, message and primary place."""
+
+    also: Iterable[Label]  # more places
+    notes: Iterable[str]  # more about it
+    help: str  # how to fix it
 
 
 def diagnostic(  # noqa: PLR0913  a diagnostic has this many parts
@@ -194,11 +196,10 @@ class DiagnosticCollector:
         code: str,
         message: str,
         at: Label | None = None,
-        *,
-        help: str = "",  # noqa: A002  the word that users see
+        **details: Unpack[Details],
     ) -> None:
         """Add a warning."""
-        self.warnings.append(warning(code, message, at, help=help))
+        self.warnings.append(warning(code, message, at, **details))
 
 
 def nearest(word: str, known: Iterable[str]) -> str:
@@ -250,11 +251,7 @@ def for_shell(word: str) -> str:
     parts = (
         one
         if one.isprintable() and one not in "\\'"
-        else _in_bytes(one.encode(errors="surrogateescape"))
+        else "".join(rf"\x{byte:02x}" for byte in one.encode(errors="surrogateescape"))
         for one in word
     )
     return f"$'{''.join(parts)}'"
-
-
-def _in_bytes(data: bytes) -> str:
-    return "".join(rf"\x{byte:02x}" for byte in data)

@@ -33,10 +33,9 @@ _ITSELF = ("absolute", "as_posix", "expanduser", "resolve")
 def code_of(notebook: Notebook) -> list[str]:
     """The sources of the code cells that can be read."""
     found = []
-    for cell in notebook.cells:
-        if cell.cell_type == "code":
-            with suppress(UserError):
-                found.append(cell.source)
+    for index in notebook.code:
+        with suppress(UserError):
+            found.append(notebook.source(index))
     return found
 
 

@@ -261,56 +261,46 @@ class _Checker:
     def _pipeline(
         self, task: Task, notebook: Notebook, tagged: Notebook, checked: _Checked
     ) -> None:
-        """Check the pipeline, if the notebook has one."""
+        """Check the pipeline of *notebook*, which specs have *tagged* in memory, if it has one.
+
+        Places are those of the file on disk.
+        """
         if not has_kale_tags(tagged):
             return
         # The compiler takes as long to import as all that check does else.
-        from kale_tag.commands.shared.pipelines import reader  # noqa: PLC0415
+        from kale_tag.commands.shared.pipelines import (  # noqa: PLC0415
+            STDIN_NOTEBOOK,
+            local_code,
+            reader,
+            run_files,
+        )
+        from kale_tag.compiler.step_command import load_runtime  # noqa: PLC0415
+        from kale_tag.lint import pipelines  # noqa: PLC0415
+        from kale_tag.lint.context import compile_notebook  # noqa: PLC0415
         from kale_tag.spec.compile_section import merged  # noqa: PLC0415
 
         options = CompileOptions()
         for spec, _ in task.steps:
             options = merged(options, spec.compile or CompileOptions())
+        if tagged.name == STDIN:
+            tagged = read_notebook(tagged.data, STDIN_NOTEBOOK, fast=tagged.fast)
         if self.reader is None:
             self.reader = reader(self.tasks, self.stdin, self.watch)
-        _check_pipeline(checked, notebook, tagged, options, self.reader)
-
-
-def _check_pipeline(
-    checked: _Checked,
-    on_disk: Notebook,
-    tagged: Notebook,
-    options: CompileOptions,
-    reader: "Reader",
-) -> None:
-    """Check the pipeline of a notebook, which specs have *tagged* in memory.
-
-    Places are those of the file *on_disk*.
-    """
-    # With all that compiles, a third of the time that check takes to start, and not always needed.
-    from kale_tag.commands.shared.pipelines import STDIN_NOTEBOOK, local_code, run_files  # noqa: PLC0415
-    from kale_tag.compiler.step_command import load_runtime  # noqa: PLC0415
-    from kale_tag.lint.context import compile_notebook  # noqa: PLC0415
-    from kale_tag.lint.pipelines import Named, lint  # noqa: PLC0415
-
-    if tagged.name == STDIN:
-        tagged = read_notebook(tagged.data, STDIN_NOTEBOOK, fast=tagged.fast)
-    inner: dict[str, str] = {}
-    load = reader.loader(inner)
-    local = local_code(tagged, options)
-    found = compile_notebook(tagged, options, load, local, load_runtime(), runs=run_files)
-    places = {tagged.name: Places(on_disk)}
-    diagnostics = [*lint(found)]
-    read_before = {label.source.name for one in diagnostics for label in one.labels} & inner.keys()
-    for name in read_before:
-        places[name] = Places(read_notebook(files.read(name).data, name, fast=reader.fast))
-    if found.parts:
-        at = places[tagged.name].metadata(None, (SETTINGS_KEY, "pipeline_name"))
-        checked.named = Named(on_disk.name, found.parts[0].pipeline.name, at)
-    settings = places[tagged.name].metadata(None, (SETTINGS_KEY,))
-    located = (one if one.labels else replace(one, labels=(settings,)) for one in diagnostics)
-    checked.pipeline = tuple(dict.fromkeys(in_files(one, places) for one in located))
-    checked.inner = frozenset(map(files.identity, inner))
+        inner: dict[str, str] = {}
+        load, local = self.reader.loader(inner), local_code(tagged, options)
+        found = compile_notebook(tagged, options, load, local, load_runtime(), runs=run_files)
+        diagnostics = [*pipelines.lint(found)]
+        places = {tagged.name: Places(notebook)}
+        labels = (label for one in diagnostics for label in one.labels)
+        for name in {label.source.name for label in labels} & inner.keys():
+            places[name] = Places(read_notebook(files.read(name).data, name, fast=self.fast))
+        if found.parts:
+            at = places[tagged.name].metadata(None, (SETTINGS_KEY, "pipeline_name"))
+            checked.named = pipelines.Named(notebook.name, found.parts[0].pipeline.name, at)
+        settings = places[tagged.name].metadata(None, (SETTINGS_KEY,))
+        located = (one if one.labels else replace(one, labels=(settings,)) for one in diagnostics)
+        checked.pipeline = tuple(dict.fromkeys(in_files(one, places) for one in located))
+        checked.inner = frozenset(map(files.identity, inner))
 
 
 def _place(diagnostic: Diagnostic, name: str) -> tuple[bool, str, int, int]:

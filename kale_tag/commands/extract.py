@@ -290,6 +290,9 @@ def adjust_proposal(draft: SpecDraft) -> tuple[SpecDraft, Sequence[Diagnostic]]:
     is for its author: it becomes a remark on the rule. Raises `UserError` if a source cannot be
     read.
     """
+    # The compiler takes most of the start-up time, and is for proposals only.
+    from kale_tag.commands.shared.pipelines import imported_files  # noqa: PLC0415
+
     steps: set[int] = set()
     while True:
         diagnostics = _diagnostics(draft)
@@ -298,29 +301,22 @@ def adjust_proposal(draft: SpecDraft) -> tuple[SpecDraft, Sequence[Diagnostic]]:
         wrong = {cell for cell in map(_cell, diagnostics) if cell in shared} - steps
         if not wrong:
             blocks = tuple(_remarked(block, diagnostics) for block in draft.blocks)
-            return replace(draft, blocks=blocks, files=_local_files(draft)), diagnostics
+            return replace(draft, blocks=blocks, files=imported_files(draft.notebook)), diagnostics
         steps |= wrong
         draft = propose(draft.notebook, steps)
 
 
 def _diagnostics(draft: SpecDraft) -> Sequence[Diagnostic]:
     """The errors of compiling *draft* that are about cells."""
-    # The compiler takes most of the start-up time, and is for proposals only.
-    from kale_tag.commands.shared.pipelines import local_code, run_files  # noqa: PLC0415
-    from kale_tag.compiler.build import build_pipeline  # noqa: PLC0415
+    from kale_tag.commands.shared.pipelines import local_code, run_files  # noqa: PLC0415  see above
+    from kale_tag.compiler.build import build  # noqa: PLC0415  see above
 
     local = local_code(draft.notebook, CompileOptions())
     try:
-        build_pipeline(tagged(draft), CompileOptions(), _no_reference, local, runs=run_files)
+        build(tagged(draft), CompileOptions(), _no_reference, local, runs=run_files)
     except UserError as exc:
         return [one for one in exc.diagnostics if _cell(one) is not None]
     return []
-
-
-def _local_files(draft: SpecDraft) -> tuple[str, ...]:
-    from kale_tag.commands.shared.pipelines import imported_files  # noqa: PLC0415  see above
-
-    return imported_files(draft.notebook)
 
 
 def _no_reference(path: str, at: Label) -> Notebook:
@@ -332,10 +328,9 @@ def _cell(diagnostic: Diagnostic) -> int | None:
 
 
 def _remarked(block: CellBlock, diagnostics: Collection[Diagnostic]) -> CellBlock:
-    said = [_said(one) for one in diagnostics if _cell(one) in block.cells]
-    return replace(block, remarks=(*block.remarks, *said))
-
-
-def _said(diagnostic: Diagnostic) -> str:
-    rest = diagnostic.message.removeprefix("the cell ")
-    return f"cell {_cell(diagnostic)}{':' if rest == diagnostic.message else ''} {rest}"
+    more = []
+    for one in diagnostics:
+        if (cell := _cell(one)) in block.cells:
+            rest = one.message.removeprefix("the cell ")
+            more.append(f"cell {cell}{':' if rest == one.message else ''} {rest}")
+    return replace(block, remarks=(*block.remarks, *more))

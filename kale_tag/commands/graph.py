@@ -13,7 +13,7 @@ from kale_tag.commands.shared.pipelines import (
     output_path,
     refuse_one_file,
 )
-from kale_tag.commands.shared.report import Report, style_for
+from kale_tag.commands.shared.report import Report, can_print, style_for
 from kale_tag.commands.shared.targets import STDIN
 from kale_tag.graph import graph as graphs
 from kale_tag.graph.svg import as_svg
@@ -51,7 +51,7 @@ def graph(options: GraphOptions) -> int:
     """
     to_file = options.output not in {"", STDIN}
     style = style_for(options.color, sys.stdout.isatty() and not to_file)
-    plain = options.format == "text" and not to_file and not _draws(sys.stdout.encoding)
+    plain = options.format == "text" and not to_file and not can_print("│●")
     report = Report(style)
     drawings: dict[str, Callable[[Pipeline], str]] = {
         "text": partial(as_text, plain=plain, bold=style.bold),
@@ -83,11 +83,3 @@ def graph(options: GraphOptions) -> int:
     else:
         print(("\n" if options.format == "text" else "").join(printed), end="")
     return report.exit_code
-
-
-def _draws(encoding: str | None) -> bool:
-    try:
-        "│●".encode(encoding or "ascii")
-    except (UnicodeEncodeError, LookupError):
-        return False
-    return True

@@ -3,7 +3,7 @@
 import os
 import sys
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 
 from kale_tag import files
 from kale_tag.commands.shared.journal import commit_all, refuse_unfinished
@@ -65,16 +65,6 @@ class FileChange:
     file: files.File
     edits: Sequence[Edit]  # the places that change
     data: bytes  # the new content
-
-
-@dataclass(slots=True)
-class RenameResult:
-    """The changes of all files; nothing may be written if there are *diagnostics*."""
-
-    files: list[FileChange] = field(default_factory=list)  # in the order of the work
-    diagnostics: list[Diagnostic] = field(default_factory=list)
-    look: list[Diagnostic] = field(default_factory=list)  # what the user has to check
-    steps: dict[str, None] = field(default_factory=dict)  # the names of all steps
 
 
 @dataclass(kw_only=True)
@@ -179,7 +169,7 @@ def _write(changed: Sequence[FileChange]) -> bool:
     return not wrong
 
 
-def _as_json(found: RenameResult, *, written: bool) -> str:
+def _as_json(found: "Renaming", *, written: bool) -> str:
     places = []
     for one in found.files:
         for edit in one.edits:
@@ -204,19 +194,18 @@ def _as_json(found: RenameResult, *, written: bool) -> str:
     return json_text(document)
 
 
-def rename_everywhere(paths: Sequence[str], old: str, new: str) -> RenameResult:
+def rename_everywhere(paths: Sequence[str], old: str, new: str) -> "Renaming":
     """The step *old* called *new* in the files that *paths* stand for; nothing is written."""
-    found = RenameResult()
-    work = _Renamer(found, old, new)
-    named = _named(paths, found.diagnostics)
+    made = Renaming(old, new)
+    named = _named(paths, made.diagnostics)
     for path in named.specs:
-        work.spec(path, named)
+        made.rename_in_spec(path, named)
     for path, below in named.patches.items():
-        work.patch(path, below, named)
-    for path in (*named.notebooks, *work.notebooks):
-        work.notebook(path)
-    work.check_specs()
-    return found
+        made.rename_in_patch(path, below, named)
+    for path in (*named.notebooks, *made.notebooks):
+        made.rename_in_notebook(path)
+    made.check_specs()
+    return made
 
 
 def _named(paths: Sequence[str], diagnostics: list[Diagnostic]) -> NamedPaths:
@@ -238,11 +227,18 @@ def _named(paths: Sequence[str], diagnostics: list[Diagnostic]) -> NamedPaths:
     return named
 
 
-class _Renamer:
-    """Looks at one file after the other, at each once."""
+class Renaming:
+    """The changes of all files, at each of which it looks once.
 
-    def __init__(self, found: RenameResult, old: str, new: str) -> None:
-        self.found = found
+    Nothing may be written if there are *diagnostics*.
+    """
+
+    def __init__(self, old: str, new: str) -> None:
+        """Nothing has been looked at yet."""
+        self.files: list[FileChange] = []  # in the order of the work
+        self.diagnostics: list[Diagnostic] = []
+        self.look: list[Diagnostic] = []  # what the user has to check
+        self.steps: dict[str, None] = {}  # the names of all steps
         self.old = old
         self.new = new
         nowhere = Source("the command line")
@@ -253,23 +249,23 @@ class _Renamer:
         self.texts: dict[str, Renamed] = {}  # specs, by the path by which they were reached
         self.specs: list[str] = []
 
-    def spec(self, path: str, named: NamedPaths) -> None:
+    def rename_in_spec(self, path: str, named: NamedPaths) -> None:
         """Rename in a spec and in those that it extends."""
         if is_ready(path):
             message = f"`{path}` is a part of kale-tag"
-            self.found.diagnostics.append(error("not-yours", message, help="name your own spec"))
+            self.diagnostics.append(error("not-yours", message, help="name your own spec"))
             return
         with guarded(path) as wrong:
             spec = read_spec(self._text(path), self._load)
             listed = listed_by(spec, required=False)
         if wrong:
-            self.found.diagnostics += wrong
+            self.diagnostics += wrong
             return
         if not named.only_these:
             self.notebooks += (name for name, _ in listed.values())
         self.specs.append(path)
 
-    def patch(self, path: str, below: str, named: NamedPaths) -> None:
+    def rename_in_patch(self, path: str, below: str, named: NamedPaths) -> None:
         """Rename in a saved patch."""
         if not self._is_first(path):
             return
@@ -280,13 +276,13 @@ class _Renamer:
             known = patch.notebook or below.endswith(ENDING)
             notebook = notebook_of(patch, below) if known else ""
         if wrong:
-            self.found.diagnostics += wrong
+            self.diagnostics += wrong
             return
         self._take(file, made, collisions(made, self.old, self.new))
         if not named.only_these and os.path.exists(notebook):
             self.notebooks.append(notebook)
 
-    def notebook(self, path: str) -> None:
+    def rename_in_notebook(self, path: str) -> None:
         """Rename in a notebook."""
         if not self._is_first(path):
             return
@@ -300,9 +296,9 @@ class _Renamer:
                     for name in () if tag.startswith("prev:") else tags.names_in(tag):
                         if name in {self.old, self.new}:
                             steps.setdefault(name, places.tag(index, at))
-                        self.found.steps[name] = None
+                        self.steps[name] = None
             if self.old in steps and self.new in steps:
-                self.found.diagnostics.append(
+                self.diagnostics.append(
                     error(
                         "rename-collision",
                         f"`{self.old}` cannot become `{self.new}`: {path} has both steps",
@@ -324,7 +320,7 @@ class _Renamer:
             if (renamed := tags.renamed(tag, {self.old: self.new})) != tag
         ]
         if done.data is not None and edits:
-            self.found.files.append(FileChange(file, edits, done.data))
+            self.files.append(FileChange(file, edits, done.data))
 
     def _unusable(self, path: str, wrong: Sequence[Diagnostic]) -> None:
         """A notebook that cannot be used stops the renaming if it mentions the name."""
@@ -333,18 +329,18 @@ class _Renamer:
         except UserError:
             file = None
         if file is None or self.old.encode() in file.data:
-            self.found.diagnostics += wrong
+            self.diagnostics += wrong
             return
         note = f"it does not mention `{self.old}`, and is left alone"
-        self.found.look += (replace(one, severity="warning", notes=(note,)) for one in wrong)
+        self.look += (replace(one, severity="warning", notes=(note,)) for one in wrong)
 
     def check_specs(self) -> None:
         """Check that the renamed specs are valid."""
         for path in self.specs:
             try:
-                read_spec(self.texts[path].renamed, lambda base, _: self._after(base))
+                read_spec(self.texts[path].renamed, self._after)
             except UserError as exc:
-                self.found.diagnostics += exc.diagnostics
+                self.diagnostics += exc.diagnostics
 
     def _is_first(self, path: str) -> bool:
         identity = files.identity(path)
@@ -369,13 +365,13 @@ class _Renamer:
                 self._take(file, made, collisions(made, self.old, self.new))
         return self.texts[path].source
 
-    def _after(self, path: str) -> Source:
+    def _after(self, path: str, _at: Label) -> Source:
         return ready_spec(path) if is_ready(path) else self.texts[path].renamed
 
     def _take(self, file: files.File, made: Renamed, diagnostics: Iterable[Diagnostic]) -> None:
-        self.found.diagnostics += diagnostics
-        self.found.steps.update(dict.fromkeys(made.steps))
+        self.diagnostics += diagnostics
+        self.steps.update(dict.fromkeys(made.steps))
         mark = BOM if file.data.startswith(BOM) else b""
-        self.found.look += made.look
+        self.look += made.look
         if made.edits:
-            self.found.files.append(FileChange(file, made.edits, mark + made.text.encode()))
+            self.files.append(FileChange(file, made.edits, mark + made.text.encode()))

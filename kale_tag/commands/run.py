@@ -14,7 +14,7 @@ from kale_tag.analysis.local_modules import top_of
 from kale_tag.commands.shared.options import PipelineOptions, option
 from kale_tag.commands.shared.packages import Loaded, check_kfp, load_package, read_arguments
 from kale_tag.commands.shared.pipelines import local_modules
-from kale_tag.commands.shared.report import Report, style_for
+from kale_tag.commands.shared.report import Report, can_print, style_for
 from kale_tag.commands.shared.targets import STDIN
 from kale_tag.compiler.read_package import Compiled, PackageTask, read_compiled
 from kale_tag.diagnostics import UserError, error, for_shell, pasted, suggest
@@ -41,6 +41,9 @@ from kale_tag.run.this_machine import cluster_only, missing_packages
 
 KEPT = 100_000
 """Bytes of a long log that the page shows from either end."""
+
+MARKED = "✓▸"
+"""Of the marks of steps, those that the fewest terminals can show."""
 
 
 @dataclass(kw_only=True)
@@ -104,7 +107,7 @@ class Screen:
             self._print_logs(run)
         if self.live:
             self.table = self.table or _Table()
-            lines = run_text.table(run, self.style, plain=_is_ascii(), now=now)
+            lines = run_text.table(run, self.style, plain=not can_print(MARKED), now=now)
             active = [n for n, step in enumerate(run.steps) if step.state != "waiting"]
             self.table.show(lines, active[-1] if active else 0)
 
@@ -115,7 +118,10 @@ class Screen:
         if self.logs:
             self._print_logs(run)
         width = max(len(one.title) for one in run.steps)
-        print(run_text.step_line(step, width, self.style, plain=_is_ascii(), now=now), flush=True)
+        print(
+            run_text.step_line(step, width, self.style, plain=not can_print(MARKED), now=now),
+            flush=True,
+        )
 
     def close(self, run: RunOutcome, now: float) -> None:
         """Show the final state of *run*, and the cursor again."""
@@ -123,7 +129,9 @@ class Screen:
             self.draw(run, now)
         finally:
             if self.table:
-                self.table.close(run_text.table(run, self.style, plain=_is_ascii(), now=now))
+                self.table.close(
+                    run_text.table(run, self.style, plain=not can_print(MARKED), now=now)
+                )
 
     def _print_logs(self, run: RunOutcome) -> None:
         """Print what the steps have written to their logs since the last time."""
@@ -173,15 +181,6 @@ class _Table:
         text = Text("\n").join(map(Text.from_ansi, lines))
         text.no_wrap, text.overflow = True, "crop"
         self.live.update(text, refresh=True)
-
-
-def _is_ascii() -> bool:
-    """Whether the terminal cannot show the marks of steps."""
-    try:
-        "✓▸".encode(sys.stdout.encoding or "ascii")
-    except (UnicodeEncodeError, LookupError):
-        return True
-    return False
 
 
 def run(options: RunOptions) -> int:

@@ -71,9 +71,13 @@ def _wanted(options: RunsOptions) -> dict[str, RunOutcome]:
     every: dict[str, RunOutcome] = {}
     for pipeline in sorted(_folders(_HOME)):
         own = earlier_runs(os.path.join(_HOME, pipeline))
-        # A link would lead out of the folder.
-        real = [run for run in own if os.path.realpath(run.folder) == _real(pipeline, run)]
-        named = {f"{pipeline}/{os.path.basename(run.folder)}": run for run in real}
+        home = os.path.join(os.path.realpath(os.curdir), _HOME, pipeline)
+        named = {
+            f"{pipeline}/{name}": run
+            for run in own
+            for name in (os.path.basename(run.folder),)
+            if os.path.realpath(run.folder) == os.path.join(home, name)  # no link leads out of it
+        }
         found[pipeline] = [*named]
         every |= named
     for name in options.runs:
@@ -96,12 +100,6 @@ def _folders(path: str) -> Iterator[str]:
     if os.path.isdir(path):
         with os.scandir(path) as entries:
             yield from (one.name for one in entries if one.is_dir(follow_symlinks=False))
-
-
-def _real(pipeline: str, run: RunOutcome) -> str:
-    """The path that the folder of *run* has if no link leads to it."""
-    here = os.path.realpath(os.curdir)
-    return os.path.join(here, _HOME, pipeline, os.path.basename(run.folder))
 
 
 def _has_ended(run: RunOutcome) -> bool:

@@ -47,22 +47,7 @@ class BuildResult:
     inner: Mapping[str, Draft]  # the notebooks that it refers to, by the names of the references
 
 
-def build_pipeline(  # noqa: PLR0913  all that a pipeline is built from
-    notebook: Notebook,
-    options: CompileOptions,
-    load: Load,
-    local: LocalCode = NO_LOCAL_CODE,
-    *,
-    runs: Callable[[Notebook], Runs] = no_runs,
-    but: Collection[str] = (),
-) -> Pipeline:
-    """The pipeline of *notebook*; see `build`. What `check` calls an error is a warning here."""
-    pipeline = build(notebook, options, load, local, runs=runs, but=but).pipeline
-    warnings = tuple(replace(one, severity="warning") for one in pipeline.warnings)
-    return replace(pipeline, warnings=warnings)
-
-
-def build(  # noqa: PLR0913  the same
+def build(  # noqa: PLR0913  all that a pipeline is built from
     notebook: Notebook,
     options: CompileOptions,
     load: Load,

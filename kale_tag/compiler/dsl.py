@@ -23,6 +23,7 @@ from kale_tag.compiler.parameters import holds_none
 from kale_tag.compiler.step_command import FILE, Runtime, script, with_code
 from kale_tag.diagnostics import Diagnostic, DiagnosticCollector, warning
 from kale_tag.kale import quantity, tags
+from kale_tag.kale.names import file_name
 from kale_tag.kale.pipeline import Code, Pipeline, PodOptions, Step, SubPipeline
 
 _TAKEN = {"compiler", "dsl", "kubernetes", "json", "re", "shlex", "typing", "container"}
@@ -106,7 +107,7 @@ def to_dsl(pipeline: Pipeline, runtime: Runtime) -> str:
     kubernetes = ", kubernetes" if any("kubernetes." in line for line in writer.lines) else ""
     return _FRAME.format(
         name=pipeline.name,
-        notebook=_base(pipeline.notebook),
+        notebook=file_name(pipeline.notebook),
         uses=f"from kfp import compiler, dsl{kubernetes}",
         body="\n".join(lines),
         function=writer.functions["", ""],
@@ -416,7 +417,3 @@ def _call(head: str, arguments: Sequence[str], indent: str, end: str = "") -> li
 
 def _task(step: str) -> str:
     return f"{step.replace('-', '_')}_task"
-
-
-def _base(path: str) -> str:
-    return path.replace("\\", "/").rpartition("/")[2]

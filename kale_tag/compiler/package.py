@@ -42,6 +42,7 @@ from kale_tag.compiler.step_command import Runtime, pack
 from kale_tag.compiler.versions import check_versions
 from kale_tag.diagnostics import Diagnostic, DiagnosticCollector, UserError
 from kale_tag.kale.checks import why_reserved
+from kale_tag.kale.names import file_name
 from kale_tag.kale.pipeline import (
     STATE,
     ArtifactType,
@@ -394,7 +395,7 @@ def step_spec(step: Step, names: NameTable, counts: Sequence[object]) -> dict[st
     renamed = {name: other for name, other in {**taken, **own.outs}.items() if name != other}
     spec: dict[str, object] = {
         "step": step.name,
-        "notebook": names.pipeline.notebook.replace("\\", "/").rpartition("/")[2],
+        "notebook": file_name(names.pipeline.notebook),
         "cells": counts,
         "params": {
             one.name: f"{one.type} or NoneType" if one.default is None else one.type

@@ -15,7 +15,7 @@ from dataclasses import dataclass, field
 
 from kale_tag.compiler.limits import KEY_LENGTH
 from kale_tag.compiler.package import Package
-from kale_tag.kale.metadata import SETTINGS_KEY, tags_in
+from kale_tag.kale.metadata import PATH_KEY, SETTINGS_KEY, member, tags_in
 from kale_tag.kale.pipeline import Pipeline
 from kale_tag.notebook.model import Notebook
 
@@ -72,15 +72,12 @@ def as_text(made: Package, pipeline: Pipeline, origin: Origin, form: str) -> str
 
 def notebook_digest(notebook: Notebook) -> str:
     """The SHA-256 of what a package depends on: sources, tags and settings, no outputs."""
-    metadata = notebook.metadata
-    settings = metadata.get(SETTINGS_KEY) if isinstance(metadata, dict) else None
-    cells = []
-    for cell in notebook.cells:
-        if cell.cell_type == "code":
-            held = cell.metadata
-            path = held.get("notebook_path") if isinstance(held, dict) else None
-            cells.append([cell.source, tags_in(held), path])
-    text = json.dumps([settings, cells], sort_keys=True)
+    cells = [
+        [notebook.source(index), tags_in(held), member(held, PATH_KEY)]
+        for index in notebook.code
+        for held in (notebook.metadata_of(index),)
+    ]
+    text = json.dumps([member(notebook.metadata, SETTINGS_KEY), cells], sort_keys=True)
     return hashlib.sha256(text.encode()).hexdigest()
 
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from kale_tag.diagnostics import Diagnostic, Label, Source, UserError, error, warning
 from kale_tag.kale import names, quantity, tags
 from kale_tag.kale.checks import setting_problems
-from kale_tag.kale.metadata import SETTINGS_KEY
+from kale_tag.kale.metadata import SETTINGS_KEY, member
 from kale_tag.kale.pipeline import NewClaim, Secret, SecurityContext, StepSettings, Volume
 from kale_tag.kale.quantity import BadQuantityError
 from kale_tag.kale.settings import StepOptions
@@ -80,8 +80,8 @@ class PipelineSettings:
 def read_settings(notebook: Notebook, name: str = "") -> PipelineSettings:
     """The settings of *notebook*; *name* replaces the name that it gives the pipeline."""
     made = PipelineSettings()
-    metadata, places = notebook.metadata, Places(notebook)
-    value = metadata.get(SETTINGS_KEY) if isinstance(metadata, dict) else None
+    places = Places(notebook)
+    value = member(notebook.metadata, SETTINGS_KEY)
     if not isinstance(value, dict | None):
         made.diagnostics += (diagnostic for _, diagnostic in setting_problems(value, places))
         return made
@@ -89,7 +89,9 @@ def read_settings(notebook: Notebook, name: str = "") -> PipelineSettings:
     if name:
         found["pipeline_name"] = name
     elif not found.get("pipeline_name"):
-        found["pipeline_name"] = names.pipeline_name(_stem(notebook.name)) or "pipeline"
+        file = names.file_name(notebook.name)
+        stem = file.rpartition(".")[0] or file
+        found["pipeline_name"] = names.pipeline_name(stem) or "pipeline"
     made.defaults, diagnostics = read_defaults(found.get("steps_defaults"), places)
     made.diagnostics += diagnostics
     for key, diagnostic in setting_problems(found, places):
@@ -320,8 +322,3 @@ def raise_diagnostics(diagnostics: list[Diagnostic]) -> None:
     """Raises `UserError` if there are any."""
     if diagnostics:
         raise UserError(*diagnostics)
-
-
-def _stem(path: str) -> str:
-    name = re.split(r"[/\\]", path)[-1]
-    return name.rpartition(".")[0] or name

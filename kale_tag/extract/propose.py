@@ -105,7 +105,8 @@ class _Cells:
                 continue
             constants = code.kind == "constants"
             only_here = all(times[name] == 1 for name in code.names)
-            if constants and (only_here or self._is_papermills(index)):
+            papermills = PARAMETERS in tags_in(self.notebook.metadata_of(index))
+            if constants and (only_here or papermills):
                 self.roles[index] = BlockRole("pipeline-parameters")
             elif code.kind in kinds:
                 self.roles[index] = BlockRole(kinds[code.kind])
@@ -136,9 +137,6 @@ class _Cells:
                 names -= set(code.names)
         return False
 
-    def _is_papermills(self, index: int) -> bool:
-        return PARAMETERS in tags_in(self.notebook.metadata_of(index))
-
     def _is_step(self, index: int) -> bool:
         code = self.code[index]
         runs = index in self.steps or code.kind not in {"empty", "metrics"}
@@ -157,7 +155,8 @@ class _Cells:
             here = section or word
             if not name or (here and here != above):  # else it continues the step above
                 title = step_name(section[1]) if section else word
-                name = _free(title or "prepare", taken)
+                title = title or "prepare"
+                name = names.free(f"{title}_step" if title in tags.SPECIAL else title, taken)
                 above = here
             self.roles[index] = BlockRole("step", name)
 
@@ -184,11 +183,6 @@ class _Cells:
         magics = (index for index in block.cells if self.code[index].kind == "magics")
         if any("install" in self.notebook.source(index) for index in magics):
             yield MAGICS
-
-
-def _free(name: str, taken: set[str]) -> str:
-    """A free name for a step."""
-    return names.free(f"{name}_step" if name in tags.SPECIAL else name, taken)
 
 
 def _is_sound(metadata: object) -> bool:

@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 
 from kale_tag.diagnostics import UserError, pasted
 from kale_tag.kale import settings, tags
-from kale_tag.kale.metadata import PATH_KEY, SETTINGS_KEY, tags_in
+from kale_tag.kale.metadata import PATH_KEY, SETTINGS_KEY, member, tags_in
 from kale_tag.kale.outline import find_cycle, role_of
 from kale_tag.kale.settings import settings_in
 from kale_tag.kale.tags import Tag
@@ -143,13 +143,9 @@ class _TagReader:
             return None
         if role.kind == "step":
             return BlockRole("step", role.name)
-        path = self._path(index)
-        return BlockRole("notebook", role.name, path) if path else None
-
-    def _path(self, index: int) -> str:
-        metadata = self.notebook.metadata_of(index)
-        path = metadata.get(PATH_KEY) if isinstance(metadata, dict) else None
-        return path if isinstance(path, str) else ""
+        path = member(self.notebook.metadata_of(index), PATH_KEY)
+        is_path = isinstance(path, str) and path
+        return BlockRole("notebook", role.name, str(path)) if is_path else None
 
     def _kept(
         self, index: int, found: Sequence[str], role: BlockRole | None, *, first: bool
@@ -158,6 +154,7 @@ class _TagReader:
 
         *first*: the cell is the first of its role.
         """
+        special = next((at for at, text in enumerate(found) if text in tags.SPECIAL), None)
         for at, text in enumerate(found):
             if not tags.is_kales(text):
                 continue
@@ -165,7 +162,8 @@ class _TagReader:
             if self.notebook.types[index] != "code":
                 why = "Kale reads code cells only"
             elif role is not None and role.kind in tags.SPECIAL:
-                why = self._why_not_special(found, at, role)
+                other = f"for Kale, the cell is `{role.kind}`"
+                why = "" if at == special else SECOND if text == role.kind else other
             elif tag is None:
                 why = "Kale refuses this tag"
             elif tag.kind in {"step", "notebook"}:
@@ -176,12 +174,6 @@ class _TagReader:
                 self.lost.append(Lost(index, f"`{text}`", why))
             elif tag is not None:
                 yield tag
-
-    def _why_not_special(self, found: Sequence[str], at: int, role: BlockRole) -> str:
-        """Why a tag of a cell with a special tag is lost; "" for the first special tag itself."""
-        if at == next(place for place, text in enumerate(found) if text in tags.SPECIAL):
-            return ""
-        return SECOND if found[at] == role.kind else f"for Kale, the cell is `{role.kind}`"
 
     def _why_no_role(self, found: Sequence[str], at: int, tag: Tag, role: BlockRole | None) -> str:
         """Why a `step:` or `notebook:` tag does not name the role of the cell."""
@@ -274,7 +266,8 @@ def read_settings(notebook: Notebook) -> tuple[Mapping[str, object] | None, tupl
             return None, (Lost(None, f"`{SETTINGS_KEY}`", "it is not an object"),)
         return None, ()
     lost = dict(_lost_settings(present))
-    found = {key: present[key] for key in _in_order(present) if key not in lost}
+    order = dict.fromkeys((*settings.FIELDS, *present))
+    found = {key: present[key] for key in order if key in present and key not in lost}
     for key in settings.missing(found, ""):
         if key not in present:
             found[key] = None
@@ -316,12 +309,6 @@ def _can_be_written(value: object, *, in_list: bool = False) -> bool:
             return True
         case _:
             return False
-
-
-def _in_order(present: Mapping[str, object]) -> list[str]:
-    """The keys in the order of `settings.FIELDS`, then others."""
-    known = [key for key in settings.FIELDS if key in present]
-    return [*known, *(key for key in present if key not in known)]
 
 
 def _structured(defaults: Sequence[object]) -> dict[str, dict[str, str]] | None:

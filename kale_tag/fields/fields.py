@@ -7,14 +7,11 @@ every error of a spec or of a notebook's settings.
 import re
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
+from typing import Unpack
 
-from kale_tag.diagnostics import Diagnostic, Label, Span, error, nearest, suggest
+from kale_tag.diagnostics import Details, Diagnostic, Label, Span, error, nearest, suggest
 from kale_tag.fields.yaml_tree import Mapping, Node, Scalar
 from kale_tag.fields.yaml_tree import Sequence as List
-
-
-def _never(_: str) -> bool:
-    return False
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,19 +20,13 @@ class Form:
 
     diagnostics: list[Diagnostic] = field(default_factory=list)
     is_yaml: bool = True  # hints show how a value is written in YAML
-    is_open: Callable[[str], bool] = _never  # a text that changes before it is used is not judged
+    is_open: Callable[[str], bool] = lambda _: (
+        False
+    )  # a text that changes before it is used is not judged
 
-    def diagnostic(
-        self,
-        code: str,
-        message: str,
-        at: Label,
-        *,
-        also: Iterable[Label] = (),
-        help: str = "",  # noqa: A002  the word that users see
-    ) -> None:
+    def diagnostic(self, code: str, message: str, at: Label, **details: Unpack[Details]) -> None:
         """Note an error."""
-        self.diagnostics.append(error(code, message, at, also=also, help=help))
+        self.diagnostics.append(error(code, message, at, **details))
 
     def record(  # noqa: PLR0913  what a mapping may hold, and how the rest is reported
         self,

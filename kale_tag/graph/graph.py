@@ -6,11 +6,12 @@ GitHub draws at most 500 edges and 50,000 characters.
 """
 
 import json
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Literal
 
 from kale_tag.kale import tags
+from kale_tag.kale.names import file_name
 from kale_tag.kale.pipeline import Parameter, Pipeline, Step, SubPipeline, variables
 
 Shape = Literal["box", "subroutine", "hexagon"]
@@ -59,7 +60,7 @@ def title(unit: Step | SubPipeline) -> str:
     """The name of *unit*, and of the notebook that it runs if it is a pipeline of its own."""
     if isinstance(unit, Step):
         return unit.name
-    return f"{unit.name} ({unit.pipeline.notebook.replace(chr(92), '/').rpartition('/')[2]})"
+    return f"{unit.name} ({file_name(unit.pipeline.notebook)})"
 
 
 def parameter_text(parameter: Parameter) -> str:
@@ -189,18 +190,10 @@ def flowchart(
     for arrow in arrows:
         label = f"|{_quoted(arrow.label)}|" if arrow.label else ""
         lines.append(f"  {names[arrow.start]} {_STROKES[arrow.stroke]}{label} {names[arrow.end]}")
-    lines += _styles(nodes, names, classes or {})
+    for css, style in (classes or {}).items():
+        if members := [names[node.id] for node in nodes if node.css == css]:
+            lines += [f"  classDef {css} {style}", f"  class {','.join(members)} {css}"]
     return "\n".join(lines) + "\n"
-
-
-def _styles(
-    nodes: Sequence[Node], names: Mapping[str, str], classes: Mapping[str, str]
-) -> Iterator[str]:
-    for css, style in classes.items():
-        members = [names[node.id] for node in nodes if node.css == css]
-        if members:
-            yield f"  classDef {css} {style}"
-            yield f"  class {','.join(members)} {css}"
 
 
 def _quoted(text: str) -> str:

@@ -14,7 +14,7 @@ from collections.abc import Callable, Iterable, Iterator
 
 from kale_tag.diagnostics import count
 from kale_tag.graph.graph import Edge, edges, parameter_text, title
-from kale_tag.kale.pipeline import Pipeline, Step, SubPipeline
+from kale_tag.kale.pipeline import Pipeline, SubPipeline
 
 UP, DOWN, LEFT, RIGHT = 1, 2, 4, 8
 _LINES = " ╵╷│╴╯╮┤╶╰╭├─┴┬┼"
@@ -73,7 +73,8 @@ def _graph(pipeline: Pipeline, bold: Bold) -> Iterator[str]:
         mark = "◉" if isinstance(unit, SubPipeline) else "●"
         row = [mark if n == own else ("│" if lane else " ") for n, lane in enumerate(lanes)]
         lanes[own] = unit.name if open_edges[unit.name] else ""
-        yield f"{' '.join(row).rstrip()} {bold(title(unit))}{_remarks(unit)}"
+        given = f"  ({', '.join(unit.parameters)})" if unit.parameters else ""
+        yield f"{' '.join(row).rstrip()} {bold(title(unit))}{given}"
         while lanes and not lanes[-1]:
             lanes.pop()
 
@@ -108,7 +109,3 @@ def _labels(taken: list[Edge]) -> str:
     if len(taken) == 1:
         return "".join(edge.text for edge in labelled)
     return "; ".join(f"{edge.producer}: {edge.text}" for edge in labelled)
-
-
-def _remarks(unit: Step | SubPipeline) -> str:
-    return f"  ({', '.join(unit.parameters)})" if unit.parameters else ""

@@ -7,7 +7,7 @@ from kale_tag.diagnostics import Diagnostic, Label, Source, count, listed, paste
 from kale_tag.fields.yaml_tree import Path
 from kale_tag.kale import names, settings, tags
 from kale_tag.kale.code import CODE_CHECKS, DONE
-from kale_tag.kale.metadata import PATH_KEY, SETTINGS_KEY
+from kale_tag.kale.metadata import PATH_KEY, SETTINGS_KEY, member
 from kale_tag.kale.tags import Tag, corrected
 from kale_tag.kale.view import SHOWN, TaggedCell, TaggedNotebook, meant
 from kale_tag.notebook.model import MISSING, Notebook, first_line
@@ -451,8 +451,7 @@ def _is_untagged(nb: TaggedNotebook, index: int) -> bool:
 def reference_without_path(nb: TaggedNotebook) -> Iterator[Diagnostic]:
     """A reference to another notebook without the path of that notebook."""
     for cell in _references(nb):
-        metadata = nb.notebook.metadata_of(cell.index)
-        path = metadata.get(PATH_KEY) if isinstance(metadata, dict) else None
+        path = member(nb.notebook.metadata_of(cell.index), PATH_KEY)
         if not isinstance(path, str) or not path:
             yield found(
                 "reference-without-path",
@@ -567,8 +566,7 @@ def setting_problems(present: object, places: Places) -> Iterator[tuple[str, Dia
 
 def wrong_settings(nb: TaggedNotebook) -> Iterator[Diagnostic]:
     """A setting that Kale 2.3 does not know, or whose value it does not take."""
-    metadata = nb.notebook.metadata
-    present = metadata.get(SETTINGS_KEY, {}) if isinstance(metadata, dict) else {}
+    present = member(nb.notebook.metadata, SETTINGS_KEY, {})
     yield from (diagnostic for _, diagnostic in setting_problems(present, nb.places))
 
 

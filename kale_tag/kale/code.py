@@ -6,12 +6,11 @@ Source: `kale/processors/nbprocessor.py` and `kale/common/astutils.py` of Kale 2
 import re
 import warnings
 from collections.abc import Iterator
-from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from kale_tag.diagnostics import Diagnostic, Label, Span, count, listed
+from kale_tag.diagnostics import Diagnostic, count, listed
 from kale_tag.kale.view import SHOWN, TaggedNotebook
-from kale_tag.notebook.places import cell_label
+from kale_tag.notebook.places import line_label
 from kale_tag.rules.registry import found
 
 if TYPE_CHECKING:
@@ -35,7 +34,7 @@ def ipython_syntax(nb: TaggedNotebook) -> Iterator[Diagnostic]:
     }
     if not lines:
         return
-    labels = [_line(nb, cell, line) for cell, line in lines.items()]
+    labels = [line_label(nb.notebook, cell, line) for cell, line in lines.items()]
     first = next(iter(lines))
     text = nb.notebook.source(first).splitlines()[lines[first]].strip()
     others = f" and in {count(len(lines) - 1, 'more cell')}" * bool(labels[1:])
@@ -57,7 +56,7 @@ def parameter_type(nb: TaggedNotebook) -> Iterator[Diagnostic]:
             body = parsed(source).body
             wrong += [(cell, one.lineno - 1, name) for one in body if (name := wrong_type(one))]
     if wrong:
-        labels = [_line(nb, cell, line) for cell, line, _ in wrong]
+        labels = [line_label(nb.notebook, cell, line) for cell, line, _ in wrong]
         yield found(
             "kale-parameter",
             f"Kale stops at {listed(dict.fromkeys(name for _, _, name in wrong))}: as parameters "
@@ -118,11 +117,3 @@ def wrong_type(statement: "ast.stmt") -> str:
             return str(name)
         case _:
             return ""
-
-
-def _line(nb: TaggedNotebook, cell: int, line: int) -> Label:
-    """One line of a cell, without the blanks around it."""
-    lines = nb.notebook.source(cell).splitlines(keepends=True)
-    text = lines[line]
-    start = sum(map(len, lines[:line])) + len(text) - len(text.lstrip())
-    return replace(cell_label(nb.notebook, cell), span=Span(start, start + len(text.strip())))

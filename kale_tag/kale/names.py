@@ -63,6 +63,11 @@ LABEL_DOMAIN = re.compile(r"[a-z0-9]([-a-z0-9.]{0,251}[a-z0-9])?")
 ENVIRONMENT_VARIABLE = re.compile(r"[-._a-zA-Z][-._a-zA-Z0-9]*")
 
 
+def file_name(path: str) -> str:
+    """The last part of *path*, on whatever system it was written."""
+    return path.replace("\\", "/").rpartition("/")[2]
+
+
 def one_name_each(notebooks: Collection[str]) -> str:
     """The help for *notebooks* that have one pipeline name: a setting that gives each its own."""
     paths = [("", *path.replace("\\", "/").split("/")) for path in notebooks]

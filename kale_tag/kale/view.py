@@ -1,18 +1,18 @@
 """A notebook with its tags, as the checks and the compiler look at it."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import cached_property
 from itertools import pairwise
 
-from kale_tag.diagnostics import Label, Span, nearest
+from kale_tag.diagnostics import Label, nearest
 from kale_tag.kale import tags
 from kale_tag.kale.metadata import SETTINGS_KEY, tags_in
 from kale_tag.kale.outline import Outline, Role, find_cycle, first_code_line, outline, role_of
 from kale_tag.kale.settings import settings_in
 from kale_tag.kale.tags import Tag
 from kale_tag.notebook.model import Notebook
-from kale_tag.notebook.places import Places, cell_label, tag_label
+from kale_tag.notebook.places import Places, line_label, tag_label
 
 SHOWN = 5
 """Cells that one finding names; of the others it shows the number."""
@@ -68,7 +68,7 @@ class TaggedNotebook:
     ) -> None:
         """Look at *notebook*; cells in *planned* have these tags instead of their own."""
         self.notebook = notebook
-        self.code = [index for index, kind in enumerate(notebook.types) if kind == "code"]
+        self.code = notebook.code
         planned = planned or {}
         self.cells = [
             _cell(index, found)
@@ -172,17 +172,8 @@ class TaggedNotebook:
 
     def code_line(self, index: int) -> Label | None:
         """The first line of a cell that is neither blank nor a comment, as Kale looks at it."""
-        source = self.notebook.source(index)
-        line = first_code_line(source)
-        if line is None:
-            return None
-        lines = source.splitlines(keepends=True)
-        start = sum(map(len, lines[:line]))
-        text = lines[line]
-        start += len(text) - len(text.lstrip())
-        return replace(
-            cell_label(self.notebook, index), span=Span(start, start + len(text.strip()))
-        )
+        line = first_code_line(self.notebook.source(index))
+        return None if line is None else line_label(self.notebook, index, line)
 
     def tag(self, cell: TaggedCell, position: int, text: str = "") -> Label:
         """The label of one tag; *text* is a remark."""

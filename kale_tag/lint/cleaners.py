@@ -23,32 +23,22 @@ _PARTS = {TAGS: "the tags of cells", SETTINGS: f"`{SETTINGS}`, the settings"}
 class Fate:
     """What a program does to the tags, or to the settings."""
 
-    # true, or the options that delete them
-    deletes: bool | Sequence[str] = ()
-    # the options that keep them, the best first
-    keeps: Sequence[str] = ()
+    deletes: bool | Sequence[str] = ()  # true, or the options that delete them
+    keeps: Sequence[str] = ()  # the options that keep them, the best first
 
 
 @dataclass(frozen=True, slots=True)
 class Cleaner:
     """One program of the table."""
 
-    # its name, and that of its package
-    name: str
-    # the version that the tests run
-    version: str
-    # the words that start it
-    commands: Sequence[str]
-    # what it does to the tags of cells
-    tags: Fate
-    # what it does to the settings of the notebook
-    settings: Fate
-    # the ids of its hooks for pre-commit
-    hooks: Sequence[str] = ()
-    # the files that can hold its options
-    config: Sequence[Mapping[str, str]] = ()
-    # a key of Git's configuration, and the option that it stands for
-    git: Sequence[str] = ()
+    name: str  # its name, and that of its package
+    version: str  # the version that the tests run
+    commands: Sequence[str]  # the words that start it
+    tags: Fate  # what it does to the tags of cells
+    settings: Fate  # what it does to the settings of the notebook
+    hooks: Sequence[str] = ()  # the ids of its hooks for pre-commit
+    config: Sequence[Mapping[str, str]] = ()  # the files that can hold its options
+    git: Sequence[str] = ()  # a key of Git's configuration, and the option that it stands for
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,8 +46,7 @@ class Use:
     """A place where a repository uses a cleaner."""
 
     cleaner: Cleaner
-    # what the message calls it: "the hook `nb-clean`"
-    subject: str
+    subject: str  # what the message calls it: "the hook `nb-clean`"
     at: Label
     options: Options
 

@@ -10,7 +10,7 @@ from kale_tag.analysis.library import known
 from kale_tag.compiler.build import BuildResult
 from kale_tag.diagnostics import Diagnostic, Label, listed
 from kale_tag.kale.names import one_name_each
-from kale_tag.lint import order, outputs, state, variables
+from kale_tag.lint import order, outputs, variables
 from kale_tag.lint.context import Compilation, CompiledNotebook, parts_of
 from kale_tag.rules.registry import found
 
@@ -84,7 +84,7 @@ def _names_gpu(node: ast.AST) -> bool:
     return isinstance(node, ast.Constant) and str(node.value).lower().startswith(("cuda", "gpu"))
 
 
-LINTS = (*variables.LINTS, *outputs.LINTS, *order.LINTS, *state.LINTS, no_limits)
+LINTS = (*variables.LINTS, *outputs.LINTS, *order.LINTS, variables.shared_state, no_limits)
 TASTE = (variables.unused_variable, variables.unused_parameter, order.redundant_prev, no_limits)
 """Those that find nothing by which the pipeline could differ from the notebook."""
 

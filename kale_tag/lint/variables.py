@@ -1,4 +1,4 @@
-"""Lints of variables and parameters: who gives them, and who has a use for them."""
+"""Lints of variables and parameters: who defines them, and who uses them."""
 
 import ast
 import re
@@ -8,13 +8,20 @@ from kale_tag.analysis import library
 from kale_tag.analysis.facts import dotted
 from kale_tag.analysis.model import Spot
 from kale_tag.analysis.source import Parsed
-from kale_tag.diagnostics import Diagnostic, Label
+from kale_tag.diagnostics import Diagnostic, Label, listed
 from kale_tag.kale.pipeline import Parameter, SubPipeline
 from kale_tag.lint.context import Compilation, CompiledNotebook
 from kale_tag.rules.registry import found
 
 SHOWN = 5
 """Variables that one finding names."""
+
+FRESH = library.words(
+    "datetime.date.today datetime.datetime.now datetime.datetime.today datetime.datetime.utcnow"
+    " os.getpid os.urandom tempfile.mkdtemp tempfile.mkstemp time.perf_counter time.time"
+    " time.time_ns uuid.uuid1 uuid.uuid4"
+)
+"""What gives another value each time, as do all of `random` and `secrets`."""
 
 
 def unused_variable(compilation: Compilation) -> Iterator[Diagnostic]:
@@ -154,8 +161,35 @@ def _reassigned(part: CompiledNotebook) -> Iterator[tuple[str, Parameter, Spot]]
                 yield unit.name, one, spot
 
 
-LINTS = (
-    unused_variable,
-    unused_parameter,
-    reassigned_parameter,
-)
+def shared_state(compilation: Compilation) -> Iterator[Diagnostic]:
+    """A variable of a shared cell that has another value in each step."""
+    for part in compilation.parts:
+        for cell in part.draft.shared:
+            for node in cell.tree.body:
+                match node:
+                    case ast.Assign(targets=[ast.Name(id=name)], value=ast.Call() as call):
+                        path = dotted(call.func, part.flow.modules)
+                    case _:
+                        continue
+                users = [
+                    unit.name
+                    for unit in part.units
+                    if name in unit.events.uses and name not in unit.ins
+                ]
+                fresh = path in FRESH or path.startswith(("secrets.", "numpy.random.", "random."))
+                made = path in {
+                    "numpy.random.default_rng",
+                    "numpy.random.RandomState",
+                    "random.Random",
+                }
+                if len(users) > 1 and fresh and not made:
+                    yield found(
+                        "shared-state",
+                        f"`{name}` has another value in each of the steps {listed(users)}: a shared "
+                        "cell runs at the start of every step",
+                        cell.place(node),
+                        help="make it in a step, which passes it on",
+                    )
+
+
+LINTS = (unused_variable, unused_parameter, reassigned_parameter)

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from enum import Enum
 from typing import TYPE_CHECKING, Final
 
-from kale_tag.diagnostics import Diagnostic, Label, Source, UserError, error, too_deep
+from kale_tag.diagnostics import Label, Source, UserError, too_deep
 from kale_tag.notebook.json_value import decode
 
 if TYPE_CHECKING:
@@ -35,8 +35,8 @@ class Notebook:
     name: str  # of the file
     data: bytes  # of the file
     fast: bool  # read by msgspec
-    types: list[str]  # of the cells; "" where the file has no text for one
-    id_of: Callable[[int], str | None]  # the id of a cell
+    types: list[str]  # of the cells: `code`, `markdown`, `raw`; "" where the file has no text
+    id_of: Callable[[int], str | None]  # the id of a cell, which it has since nbformat 4.5
     metadata_span: Callable[[int | None], tuple[int, int] | None]  # of a holder, in `data`
     raw_source: "Callable[[int], RawJson]"  # of a cell
     raw_metadata: "Callable[[int | None], RawJson]"  # of a holder
@@ -45,9 +45,9 @@ class Notebook:
     known_metadata: dict[int | None, object] = field(default_factory=dict)  # decoded
 
     @property
-    def cells(self) -> "list[Cell]":
-        """The cells, in their order."""
-        return [Cell(self, index) for index in range(len(self.types))]
+    def code(self) -> list[int]:
+        """The numbers of the code cells."""
+        return [index for index, kind in enumerate(self.types) if kind == "code"]
 
     @property
     def metadata(self) -> object:
@@ -102,7 +102,12 @@ class Notebook:
             return ""
         if isinstance(diagnostic, RecursionError):
             raise UserError(too_deep(self.name)) from None
-        raise UserError(_bad_source(self.name, index)) from None
+        raise UserError.of(
+            "bad-source",
+            f"the source of cell {index} of {self.name} is neither text nor a list of text",
+            Label(Source(self.name, cell=index)),
+            help="make it a string or a list of strings in a text editor; cells are counted from 0",
+        ) from None
 
 
 def _joined(lines: object) -> str:
@@ -111,45 +116,7 @@ def _joined(lines: object) -> str:
     return "".join(lines)
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class Cell:
-    """One cell of a notebook."""
-
-    notebook: Notebook  # that has it
-    index: int  # 0-based
-
-    @property
-    def cell_type(self) -> str:
-        """`code`, `markdown` or `raw`; empty where the file has no text for it."""
-        return self.notebook.types[self.index]
-
-    @property
-    def id(self) -> str | None:
-        """The id, which cells have since nbformat 4.5."""
-        return self.notebook.id_of(self.index)
-
-    @property
-    def source(self) -> str:
-        """The source as one text; see `Notebook.source`."""
-        return self.notebook.source(self.index)
-
-    @property
-    def metadata(self) -> object:
-        """The decoded metadata, or `MISSING`; see `Notebook.metadata_of`."""
-        return self.notebook.metadata_of(self.index)
-
-
 def first_line(source: str, width: int = 40) -> str:
     """The first line of a cell that is not blank, cut to *width* characters."""
     line = next((line.strip() for line in source.splitlines() if line.strip()), "")
     return line if len(line) <= width else f"{line[: width - 1]}…"
-
-
-def _bad_source(name: str, index: int) -> Diagnostic:
-    """The source of the cell *index* is not text."""
-    return error(
-        "bad-source",
-        f"the source of cell {index} of {name} is neither text nor a list of text",
-        Label(Source(name, cell=index)),
-        help="make it a string or a list of strings in a text editor; cells are counted from 0",
-    )

@@ -42,6 +42,14 @@ def tag_label(notebook: Notebook, cell: int, position: int, text: str = "") -> L
     return replace(cell_label(notebook, cell, text), path=("tags", position))
 
 
+def line_label(notebook: Notebook, cell: int, line: int) -> Label:
+    """One line of a cell, from 0 on, without the blanks around it."""
+    lines = notebook.source(cell).splitlines(keepends=True)
+    text = lines[line].lstrip()
+    start = sum(map(len, lines[: line + 1])) - len(text)
+    return replace(cell_label(notebook, cell), span=Span(start, start + len(text.rstrip())))
+
+
 def in_files(diagnostic: Diagnostic, places: Mapping[str, "Places"]) -> Diagnostic:
     """The same diagnostic with labels in the files of the notebooks that *places* names.
 

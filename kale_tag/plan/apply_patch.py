@@ -169,18 +169,9 @@ SHOWN = 5
 """How many cells a message names."""
 
 
-@dataclass(frozen=True, slots=True)
-class Patched:
-    """What a patch changes in a notebook."""
-
-    changes: tuple[Change, ...]
-    moved: Mapping[int, int]  # the new number of each cell found elsewhere than the patch says
-    warnings: tuple[Diagnostic, ...] = ()
-
-
 def apply_patch(
     patch: Patch, notebook: Notebook, *, reanchor: bool = False, by_id: bool = False
-) -> Patched:
+) -> Plan:
     """The changes that *patch* makes in *notebook*.
 
     Stricter than RFC 6902, so that no wrong cell is changed: an `add` must not replace a member,
@@ -204,7 +195,12 @@ def apply_patch(
             if one.op == "copy":
                 copied += len(_as_json(_value_at(moved_one.origin, document)))
                 if copied > COPIED:
-                    raise UserError(_too_many_values(one))
+                    raise UserError.of(
+                        "too-many-values",
+                        f"the copies in this patch are longer than {COPIED:,} characters",
+                        one.label,
+                        help="copy fewer or smaller values",
+                    )
             _run(moved_one, document)
         except Stale as exc:
             stale.append(replace(exc, operation=one))
@@ -217,7 +213,8 @@ def apply_patch(
     changes = tuple(_changes(touched, document, notebook, whole=not by_id))
     moved = {old: new for old, new in where.items() if old != new}
     changed_code = () if by_id else anchors.changed_code
-    return Patched(changes, moved, (*anchors.warnings, *changed_code))
+    warnings = (*anchors.warnings, *changed_code)
+    return Plan(notebook.name, changes, warnings=warnings, moved=moved)
 
 
 def _changes(
@@ -232,11 +229,24 @@ def _changes(
         path: Path = () if holder is None else ("cells", str(holder))
         after = _value_at((*path, "metadata"), document)
         before = notebook.metadata_of(holder)
-        if not same(before, after):
-            _check_metadata(touched[holder], after)
-            if whole and not spoils(before) and (what := spoils(after)):
-                raise UserError(_invalid(touched[holder], what))
-            yield Change(holder, before, after)
+        if same(before, after):
+            continue
+        at = touched[holder].value_label
+        if after is not MISSING and after is not None and not isinstance(after, dict):
+            raise UserError.of(
+                "bad-value",
+                "the patch replaces `metadata` by a value that is not an object",
+                at,
+                help="Jupyter could not read the notebook any more",
+            )
+        if whole and not spoils(before) and (what := spoils(after)):
+            raise UserError.of(
+                "bad-value",
+                f"the patch gives `{what}` a value that no valid notebook has there",
+                at,
+                help="Jupyter could refuse to open the notebook",
+            )
+        yield Change(holder, before, after)
 
 
 def _document(patch: Patch, notebook: Notebook, where: Mapping[int, int]) -> dict[str, object]:
@@ -328,15 +338,6 @@ COPIED = 10_000_000
 _as_json = json.JSONEncoder(default=repr).encode
 
 
-def _too_many_values(one: Operation) -> Diagnostic:
-    return error(
-        "too-many-values",
-        f"the copies in this patch are longer than {COPIED:,} characters",
-        one.label,
-        help="copy fewer or smaller values",
-    )
-
-
 _TYPES: dict[str, type] = {
     "tags": list,
     "name": str,
@@ -372,25 +373,6 @@ def spoils(metadata: object) -> str:
     tags = metadata.get("tags", [])
     texts = {tag for tag in tags if isinstance(tag, str) and tag and "," not in tag}
     return "" if len(texts) == len(tags) else "tags"
-
-
-def _invalid(one: Operation, what: str) -> Diagnostic:
-    return error(
-        "bad-value",
-        f"the patch gives `{what}` a value that no valid notebook has there",
-        one.value_label,
-        help="Jupyter could refuse to open the notebook",
-    )
-
-
-def _check_metadata(one: Operation, after: object) -> None:
-    if after is not MISSING and after is not None and not isinstance(after, dict):
-        raise UserError.of(
-            "bad-value",
-            "the patch replaces `metadata` by a value that is not an object",
-            one.value_label,
-            help="Jupyter could not read the notebook any more",
-        )
 
 
 def _diagnostic(notebook: Notebook, stale: Sequence[Stale]) -> Diagnostic:
@@ -513,17 +495,16 @@ def apply_patch_to(  # noqa: PLR0913  what a patch, a notebook and a run each br
     back = patch if undo else _inverted_or_none(patch)
     try:
         way = inverted(patch) if undo else patch
-        made = apply_patch(way, notebook, reanchor=reanchor, by_id=undo)
+        done = apply_patch(way, notebook, reanchor=reanchor, by_id=undo)
     except UserError:
         if back is not None and _fits(back, notebook, reanchor=reanchor):
             return Applied(patch.source.name, notebook, Plan(name), None)  # already applied
         raise
-    done = Plan(name, made.changes, warnings=made.warnings, moved=made.moved)
-    if not made.changes:
+    if not done.changes:
         return Applied(patch.source.name, notebook, done, None)
-    proven = with_changes(notebook, made.changes)
+    proven = with_changes(notebook, done.changes)
     if back is not None:
-        _prove_back(back, proven, made.changes, reanchor=reanchor)
+        _prove_back(back, proven, done.changes, reanchor=reanchor)
     if choose is not None:
         done = replace(done, changes=choose(notebook, done))
         proven = with_changes(notebook, done.changes)

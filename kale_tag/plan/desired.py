@@ -72,6 +72,7 @@ class DesiredCells:
         *unmatched* is what becomes of cells without a rule.
         """
         self.view = view
+        self.name = view.notebook.name
         self.unmatched = unmatched
         self.variables = variables
         self.diagnostics: list[Diagnostic] = []
@@ -253,7 +254,7 @@ class DesiredCells:
         given = (*rule.settings, *(rule.prev or ()))
         return error(
             "setting-without-step",
-            f"cell {index} of {self.view.notebook.name} is in no step, so it takes no settings",
+            f"cell {index} of {self.name} is in no step, so it takes no settings",
             given[0].label if given else rule.label,
             also=[rule.label.with_text(f"this rule selects cell {index}")],
             notes=[f"cell {index}: `{first_line(self.view.source(index))}`"],
@@ -274,7 +275,7 @@ class DesiredCells:
             self.diagnostics.append(
                 error(
                     "unknown-variable",
-                    f"`${{{missing.args[0]}}}` has no value for {self.view.notebook.name}",
+                    f"`${{{missing.args[0]}}}` has no value for {self.name}",
                     given.label,
                     help="give it under `vars`, for all notebooks or for this one",
                 )
@@ -291,26 +292,20 @@ class DesiredCells:
             check_tag(form, filled)
             note = f"from cell {index}: `{first_line(self.view.source(index))}`"
             if given.kind in {"step", "notebook", "prev"} and not value:
-                form.diagnostics[:] = [self._no_name(index, given)]
+                message = f"`{given.value}` gives no step name on cell {index} of {self.name}"
+                hint = "match letters or digits with the group, or write the name"
+                form.diagnostics[:] = [error("invalid-step-name", message, given.label, help=hint)]
             self.diagnostics += (
                 replace(diagnostic, notes=(note,)) for diagnostic in form.diagnostics
             )
         return filled
-
-    def _no_name(self, index: int, given: Given) -> Diagnostic:
-        return error(
-            "invalid-step-name",
-            f"`{given.value}` gives no step name on cell {index} of {self.view.notebook.name}",
-            given.label,
-            help="match letters or digits with the group, or write the name",
-        )
 
     def _two_roles(self, index: int, old: Given, new: Given) -> Diagnostic:
         both_steps = old.kind == new.kind == "step"
         what = "two steps" if both_steps else "two roles"
         return error(
             "conflicting-steps" if both_steps else "conflicting-rules",
-            f"cell {index} of {self.view.notebook.name} gets {what}",
+            f"cell {index} of {self.name} gets {what}",
             new.label.with_text(f"{_role(new)}, because this rule selects cell {index}"),
             also=[old.label.with_text(f"{_role(old)}, because this rule selects cell {index}")],
             notes=[f"cell {index}: `{first_line(self.view.source(index))}`"],
@@ -321,8 +316,7 @@ class DesiredCells:
     def _added_and_removed(self, index: int, text: str, added: Label, removed: Label) -> Diagnostic:
         return error(
             "conflicting-rules",
-            f"the tag `{text}` is both added to and removed from cell {index} of "
-            f"{self.view.notebook.name}",
+            f"the tag `{text}` is both added to and removed from cell {index} of {self.name}",
             added.with_text("added here"),
             also=[removed.with_text("removed here")],
             help="make one of the two selectors narrower",

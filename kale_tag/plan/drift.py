@@ -1,12 +1,12 @@
 """Where a notebook is not as a spec says, rule by rule."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from shlex import quote
 
 from kale_tag.diagnostics import Diagnostic, Label, count
 from kale_tag.kale.checks import PANEL
-from kale_tag.kale.metadata import PATH_KEY, SETTINGS_KEY, tags_in
+from kale_tag.kale.metadata import PATH_KEY, SETTINGS_KEY, member, tags_in
 from kale_tag.kale.settings import settings_in
 from kale_tag.kale.tags import is_kales, names_in
 from kale_tag.notebook.json_value import shown
@@ -41,7 +41,7 @@ class Drift:
 def drift(spec: Spec, target: Target, plan: Plan, places: Places) -> Iterator[Diagnostic]:
     """A finding for each cell that *plan* changes, and one for the settings."""
     subject = Drift(spec, target, plan, places)
-    for one in LINTS:
+    for one in (tag_drift, setting_drift, panel_drift, unselected_cell):
         yield from one(subject)
 
 
@@ -89,7 +89,7 @@ def _is_dropped_in_panel(change: Change) -> bool:
     before, after = tags_in(change.before), tags_in(change.after)
     come = [tag for tag in after if tag not in before]
     dropped = (tag.startswith(("label:", "annotation:")) or not is_kales(tag) for tag in come)
-    same_path = _path(change.before) == _path(change.after)
+    same_path = member(change.before, PATH_KEY, MISSING) == member(change.after, PATH_KEY, MISSING)
     return bool(before) and same_path and set(before) <= set(after) and bool(come) and all(dropped)
 
 
@@ -100,7 +100,7 @@ def _cell(drift: Drift, code: str, change: Change, fix: str) -> Diagnostic:
     gone = _named([tag for tag in before if tag not in after])
     parts = [f"lacks {come}"] if come else []
     parts += [f"has {gone}"] if gone else []
-    old, new = _path(change.before), _path(change.after)
+    old, new = (member(one, PATH_KEY, MISSING) for one in (change.before, change.after))
     if old != new:
         parts.append(f"has the path {_shown(old)} and not {_shown(new)}")
     if not parts:
@@ -148,10 +148,6 @@ def _reasons(spec: Spec, before: list[str]) -> Iterator[Label]:
     for old, given in (spec.rename or {}).items():
         if any(old in names_in(tag) for tag in before):
             yield given.label.with_text(f"`{old}` is renamed here")
-
-
-def _path(metadata: object) -> object:
-    return metadata.get(PATH_KEY, MISSING) if isinstance(metadata, Mapping) else MISSING
 
 
 def _named(texts: list[str]) -> str:
@@ -217,6 +213,3 @@ def unruled_tag(
             help="write rules for them, as `kale-tag extract` does; `unmatched: keep` in the spec "
             "silences this, and `unmatched: untag` removes the tags",
         )
-
-
-LINTS = (tag_drift, setting_drift, panel_drift, unselected_cell)

@@ -50,6 +50,7 @@ class View:
         """View *notebook*, with steps *renames* and the *upgraded* tags of cells of Kale 0.x."""
         self.notebook = notebook
         self.types = notebook.types
+        self.code = notebook.code
         self._in_use: Pattern | None = None
         self._renames = renames or {}
         self._upgraded = upgraded or {}
@@ -74,11 +75,6 @@ class View:
     def has_overrides(self) -> bool:
         """Whether the tags seen here may differ from those in the file."""
         return bool(self._renames or self._upgraded)
-
-    @cached_property
-    def code(self) -> list[int]:
-        """The numbers of the code cells."""
-        return [index for index, kind in enumerate(self.types) if kind == "code"]
 
     @cached_property
     def code_sources(self) -> list[tuple[int, str]]:

@@ -102,7 +102,12 @@ def _quoted(
     bar = style.blue("|")
     yield f"{gutter} {bar}"
     last = 0
-    for (number, _), on_line in groupby(sorted(labels, key=_position), key=_piece):
+
+    def piece(label: Label) -> tuple[int, int]:
+        """What identifies a quoted line: its number, and where the piece of it starts."""
+        return _position(label)[0], label.source.first_column
+
+    for (number, _), on_line in groupby(sorted(labels, key=_position), key=piece):
         if last and number > last + 1:
             yield style.blue("...")
         last = number
@@ -113,7 +118,8 @@ def _quoted(
         yield f"{style.blue(str(number).rjust(len(gutter)))} {bar} {expanded(text)}".rstrip()
         for label in group:
             start = min(max(_line(label)[1] - lead, 0), len(text))
-            marked = text[start : start + _length(label)].rstrip()  # it ends with its first line
+            length = label.span.end - label.span.start if label.span else 0
+            marked = text[start : start + length].rstrip()  # it ends with its first line
             mark = ("^" if label is primary else "-") * max(_columns_wide(marked), 1)
             remark = f" {one_line(label.text)}" if label.text else ""
             color = paint if label is primary else style.blue
@@ -123,15 +129,6 @@ def _quoted(
 
 def _position(label: Label) -> tuple[int, int]:
     return label.source.position(label.span.start if label.span else 0)
-
-
-def _length(label: Label) -> int:
-    return label.span.end - label.span.start if label.span else 0
-
-
-def _piece(label: Label) -> tuple[int, int]:
-    """What identifies a quoted line: its number, and where the piece of it starts."""
-    return _position(label)[0], label.source.first_column
 
 
 def _line(label: Label) -> tuple[str, int]:
@@ -184,22 +181,21 @@ def as_command(diagnostic: Diagnostic) -> str:
             if label.source.cell is None:
                 properties |= {"line": str(line), "col": str(column)}
     properties["title"] = diagnostic.code
-    listed = ",".join(f"{key}={_escaped_property(value)}" for key, value in properties.items())
+    values = (
+        f"{key}={_escaped(value).replace(':', '%3A').replace(',', '%2C')}"
+        for key, value in properties.items()
+    )
     lines = [
         diagnostic.message,
         *diagnostic.notes,
         *([f"help: {diagnostic.help}"] if diagnostic.help else []),
     ]
     kind = "notice" if diagnostic.severity == "note" else diagnostic.severity
-    return f"::{kind} {listed}::{_escaped(chr(10).join(lines))}"
+    return f"::{kind} {','.join(values)}::{_escaped(chr(10).join(lines))}"
 
 
 def _escaped(text: str) -> str:
     return "%0A".join(map(expanded, text.replace("%", "%25").split("\n")))
-
-
-def _escaped_property(text: str) -> str:
-    return _escaped(text).replace(":", "%3A").replace(",", "%2C")
 
 
 def digest(diagnostics: Iterable[Diagnostic]) -> list[Diagnostic]:

@@ -6,11 +6,12 @@ The page of a rule is `rules/CODE.md`, and `rules/codes.txt` lists them; all oth
 
 import functools
 import re
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Unpack
 
 from kale_tag import HOME
-from kale_tag.diagnostics import Diagnostic, Label, Severity
+from kale_tag.diagnostics import Details, Diagnostic, Label, Severity, diagnostic
 
 
 @dataclass(frozen=True, slots=True)
@@ -18,8 +19,7 @@ class Finding:
     """One thing that `check` found."""
 
     diagnostic: Diagnostic
-    # the reason that a spec gives for silencing it, "" where none does
-    silenced: str = ""
+    silenced: str = ""  # the reason that a spec gives for silencing it, "" where none does
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,19 +28,13 @@ class Page:
 
     code: str
     severity: Severity
-    # whether `compile` goes on although it is an error
-    compiles: bool
-    # what it finds, in one sentence
-    summary: str
-    # why that hurts
-    why: str
+    compiles: bool  # whether `compile` goes on although it is an error
+    summary: str  # what it finds, in one sentence
+    why: str  # why that hurts
     fix: str
-    # files as Markdown blocks, in which the rule finds something
-    bad: str
-    # the same files after the fix
-    good: str
-    # the whole page
-    text: str
+    bad: str  # files as Markdown blocks, in which the rule finds something
+    good: str  # the same files after the fix
+    text: str  # the whole page
 
     @property
     def url(self) -> str:
@@ -48,17 +42,9 @@ class Page:
         return f"{HOME}/blob/main/kale_tag/rules/{self.code}.md"
 
 
-def found(  # noqa: PLR0913  a diagnostic has this many parts
-    code: str,
-    message: str,
-    at: Label,
-    *,
-    also: Iterable[Label] = (),
-    notes: Iterable[str] = (),
-    help: str = "",  # noqa: A002  the word that users see
-) -> Diagnostic:
+def found(code: str, message: str, at: Label, **details: Unpack[Details]) -> Diagnostic:
     """A diagnostic of the rule *code*, as severe as the rule."""
-    return Diagnostic(page(code).severity, code, message, (at, *also), tuple(notes), help)
+    return diagnostic(page(code).severity, code, message, at, **details)
 
 
 def stops_compile(code: str) -> bool:

@@ -116,9 +116,10 @@ def _cells(
     for task in package.tasks:
         more.setdefault(_last_cell(task), []).append(_call(task))
     cells = [(-1, code) for code in more.get(-1, ())]
-    for number, cell in enumerate(read_notebook(files.read(name).data, name).cells):
-        if cell.cell_type == "code":
-            cells.append((number, cell.source))
+    notebook = read_notebook(files.read(name).data, name)
+    for number, kind in enumerate(notebook.types):
+        if kind == "code":
+            cells.append((number, notebook.source(number)))
         cells += [(number, code) for code in more.get(number, ())]
     return cells
 

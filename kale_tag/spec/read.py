@@ -17,7 +17,7 @@ from kale_tag.kale.settings import CompileOptions
 from kale_tag.rules.registry import groups
 from kale_tag.spec import template
 from kale_tag.spec.compile_section import merged, read_compile
-from kale_tag.spec.model import ABOVE, KEEP, Given, NotebookEntry, Rule, SettingValue, Spec, Target
+from kale_tag.spec.model import ABOVE, KEEP, Given, NotebookEntry, SettingValue, Spec, Target
 from kale_tag.spec.rule import check_tag, read_entries, read_rule
 
 KEYS = (
@@ -57,7 +57,9 @@ def read_spec(source: Source, load: Load) -> Spec:
         if file is not source:
             spec = replace(spec, bases=(*spec.bases, file.name))
     spec = replace(spec, keeps_unmatched=stated and spec.unmatched == "keep")
-    check_spec(form, spec)
+    _check_variables(form, spec)
+    _check_rename(form, spec)
+    _check_steps(form, spec)
     if form.diagnostics:
         unique = dict.fromkeys(form.diagnostics)  # a merge key or an alias repeats an error
         raise UserError(*sorted(unique, key=lambda one: _order(source, one.labels[0])))
@@ -177,9 +179,12 @@ def _add_layer(form: Form, spec: Spec, file: Source, values: dict[str, Node], la
             case "pipeline":
                 changes["pipeline"] = merge_settings(spec.pipeline or {}, _pipeline(form, node))
             case "cells":
-                changes["rules"] = (*spec.rules, *_rules(form, node, layer))
+                found = (read_rule(form, item, layer) for item in form.items(node, "`cells`"))
+                changes["rules"] = (*spec.rules, *filter(None, found))
             case "notebooks":
-                changes["notebooks"] = tuple(_entries(form, node, posixpath.dirname(file.name)))
+                folder = posixpath.dirname(file.name)
+                entries = (_entry(form, item, folder) for item in form.items(node, "`notebooks`"))
+                changes["notebooks"] = tuple(filter(None, entries))
             case "rename":
                 changes["rename"] = {**(spec.rename or {}), **_rename(form, node)}
             case "compile":
@@ -193,18 +198,6 @@ def _add_layer(form: Form, spec: Spec, file: Source, values: dict[str, Node], la
             case _:  # `version`, `extends` and `kale` are read elsewhere
                 pass
     return replace(spec, **changes)  # type: ignore[arg-type]  # the keys are fields, each of its type
-
-
-def _rules(form: Form, node: Node, layer: int) -> Iterator[Rule]:
-    for item in form.items(node, "`cells`"):
-        if (rule := read_rule(form, item, layer)) is not None:
-            yield rule
-
-
-def _entries(form: Form, node: Node, folder: str) -> Iterator[NotebookEntry]:
-    for item in form.items(node, "`notebooks`"):
-        if (entry := _entry(form, item, folder)) is not None:
-            yield entry
 
 
 def _vars(form: Form, node: Node) -> dict[str, str]:
@@ -330,13 +323,6 @@ def _steps_defaults(form: Form, node: Node) -> dict[str, dict[str, str | None] |
 def _order(source: Source, label: Label) -> tuple[bool, str, int]:
     span = label.span or Span(0, 0)
     return label.source.name == source.name, label.source.name, span.start
-
-
-def check_spec(form: Form, spec: Spec) -> None:
-    """Note unknown variables, chains of renames, unknown `prev` and cycles."""
-    _check_variables(form, spec)
-    _check_rename(form, spec)
-    _check_steps(form, spec)
 
 
 def _check_variables(form: Form, spec: Spec) -> None:

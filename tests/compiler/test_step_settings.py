@@ -2,8 +2,8 @@
 
 import pytest
 from notebooks import from_percent
+from pipelines_of import build_pipeline
 
-from kale_tag.compiler.build import build_pipeline
 from kale_tag.kale import tags
 from kale_tag.kale.pipeline import Step, StepSettings
 from kale_tag.kale.settings import CompileOptions

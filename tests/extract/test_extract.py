@@ -14,11 +14,11 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from notebooks import cell, notebook, to_bytes
+from pipelines_of import build_pipeline
 
 from kale_tag.cli import main
 from kale_tag.commands.extract import adjust_proposal
 from kale_tag.commands.schema import spec_schema
-from kale_tag.compiler.build import build_pipeline
 from kale_tag.diagnostics import Label, Source, UserError
 from kale_tag.extract.cell_code import read_code
 from kale_tag.extract.choose import BY, ChosenSelector, candidates, choose, literal

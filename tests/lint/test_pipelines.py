@@ -21,7 +21,7 @@ from hypothesis import strategies as st
 from jsonschema import Draft4Validator
 from notebooks import cell, from_percent, notebook, to_bytes
 from pipelines import RUNTIME
-from pipelines_of import DOCUMENTS, options_of
+from pipelines_of import DOCUMENTS, build_pipeline, options_of
 
 import kale_tag
 from kale_tag.analysis.library import unpicklable
@@ -29,7 +29,6 @@ from kale_tag.analysis.local_modules import LocalCode
 from kale_tag.cli import main
 from kale_tag.commands.shared import pipelines
 from kale_tag.commands.shared.targets import find_targets
-from kale_tag.compiler.build import build_pipeline
 from kale_tag.compiler.package import package
 from kale_tag.diagnostics import Diagnostic, Label, Source, Span, UserError, error
 from kale_tag.kale.checks import TAG_CHECKS, has_kale_tags
@@ -252,7 +251,7 @@ def test_all_that_compile_says_is_known_to_check() -> None:
             if isinstance(node, ast.Call) and node.args:
                 name = getattr(node.func, "attr", getattr(node.func, "id", ""))
                 first = node.args[0]
-                if name in {"error", "warning", "refuse", "warn"}:
+                if name in {"error", "warning", "refuse", "warn", "of"}:
                     codes |= {first.value} if isinstance(first, ast.Constant) else set()
     # `compile --dsl` alone says the first; then packages to run, and the values given to a run.
     others = {"not-in-dsl", "broken-package", "not-a-package", "package-of-others"}

@@ -138,7 +138,7 @@ def test_bad_source(source: str, engine: str) -> None:
     """A source that is no text is reported when it is asked for, with the number of its cell."""
     notebook = read((CELL % source).encode(), engine)
     with pytest.raises(UserError) as caught:
-        _ = notebook.cells[0].source
+        _ = notebook.source(0)
     (diagnostic,) = caught.value.diagnostics
     assert diagnostic.code == "bad-source"
     assert "cell 0" in diagnostic.message
@@ -160,23 +160,23 @@ def test_bad_source(source: str, engine: str) -> None:
 )
 def test_source(source: str, text: str, engine: str) -> None:
     """A source is one text, however it is cut and escaped."""
-    assert read((CELL % source).encode(), engine).cells[0].source == text
+    assert read((CELL % source).encode(), engine).source(0) == text
 
 
 @each_engine
 @pytest.mark.parametrize("number", [4, 4.5, None, "4", True])
 def test_nbformat_that_is_accepted(number: object, engine: str) -> None:
     """Only a number below 4, or of 5 and above, is another format."""
-    assert read(json.dumps({"cells": [], "nbformat": number}).encode(), engine).cells == []
+    assert read(json.dumps({"cells": [], "nbformat": number}).encode(), engine).types == []
 
 
 @each_engine
 def test_what_is_missing(engine: str) -> None:
     """Keys that are not there read as empty, None and MISSING."""
     notebook = read(b'{"cells": [{}, {"cell_type": 1, "id": 2, "metadata": null}]}', engine)
-    first, second = notebook.cells
-    assert (first.cell_type, first.id, first.source, first.metadata) == ("", None, "", MISSING)
-    assert (second.cell_type, second.id, second.metadata) == ("", None, None)
+    assert (notebook.types, [notebook.id_of(cell) for cell in (0, 1)]) == (["", ""], [None, None])
+    assert (notebook.source(0), notebook.metadata_of(0)) == ("", MISSING)
+    assert notebook.metadata_of(1) is None
     assert notebook.metadata is MISSING
     assert [notebook.metadata_span(holder) for holder in (None, 0)] == [None, None]
     assert notebook.metadata_span(1) is not None
@@ -187,7 +187,7 @@ def test_huge_integer(engine: str) -> None:
     """An integer of more digits than Python converts is kept as its digits, and is no text."""
     digits = "7" * 5_000
     text = '{"cells": [{"metadata": {"a": !, "b": 1}, "outputs": [-!]}]}'
-    assert read(text.replace("!", digits).encode(), engine).cells[0].metadata == {
+    assert read(text.replace("!", digits).encode(), engine).metadata_of(0) == {
         "a": HugeInt(digits),
         "b": 1,
     }
@@ -203,7 +203,7 @@ def test_deep_metadata(engine: str, monkeypatch: pytest.MonkeyPatch) -> None:
 
     monkeypatch.setattr("kale_tag.notebook.model.decode", too_deep)
     with pytest.raises(UserError, match="nested too deeply"):
-        notebook.cells[0].metadata  # noqa: B018  reads it
+        notebook.metadata_of(0)
 
 
 def view(cell: dict[str, object]) -> tuple[object, ...]:
@@ -219,12 +219,12 @@ def view(cell: dict[str, object]) -> tuple[object, ...]:
 def seen(notebook: Notebook) -> list[tuple[object, ...]]:
     return [
         (
-            cell.cell_type,
-            cell.id,
-            cell.source,
-            MISSING if cell.metadata is MISSING else exact(cell.metadata),
+            kind,
+            notebook.id_of(index),
+            notebook.source(index),
+            MISSING if (metadata := notebook.metadata_of(index)) is MISSING else exact(metadata),
         )
-        for cell in notebook.cells
+        for index, kind in enumerate(notebook.types)
     ]
 
 
@@ -301,8 +301,9 @@ def test_refuses_what_json_refuses(data: bytes) -> None:
             found.append(diagnostic)
         else:
             assert not allowed
-            spans = [notebook.metadata_span(holder) for holder in range(len(notebook.cells))]
-            found.append((spans, [(cell.cell_type, cell.id) for cell in notebook.cells]))
+            cells = range(len(notebook.types))
+            spans = [notebook.metadata_span(cell) for cell in cells]
+            found.append((spans, notebook.types, [notebook.id_of(cell) for cell in cells]))
     assert found[0] == found[1]
 
 
@@ -356,7 +357,7 @@ def test_memory(engine: str) -> None:
     notebook = read(data, engine)
     now, peak = tracemalloc.get_traced_memory()
     tracemalloc.stop()
-    assert len(notebook.cells) == 4
+    assert len(notebook.types) == 4
     assert peak < 2 * len(data)
     assert now < 50_000, "the outputs are not kept"
 

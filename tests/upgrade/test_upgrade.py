@@ -12,9 +12,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from kale_oracle import seen
 from notebooks import canonical, cell, notebook, to_bytes
+from pipelines_of import build_pipeline
 
 from kale_tag.cli import main
-from kale_tag.compiler.build import build_pipeline
 from kale_tag.diagnostics import Label, UserError
 from kale_tag.kale import tags
 from kale_tag.kale.metadata import tags_in
@@ -187,12 +187,7 @@ def kale_notebooks(corpus: Path) -> list[tuple[str, bytes]]:
         data = path.read_bytes()
         try:
             book = read_notebook(data, path.name)
-            listed = [
-                tag
-                for one in book.cells
-                if one.cell_type == "code"
-                for tag in tags_in(one.metadata)
-            ]
+            listed = [tag for index in book.code for tag in tags_in(book.metadata_of(index))]
         except UserError:
             continue
         if any(tags.is_kales(tag) or tags.is_legacy(tag) for tag in listed) or (

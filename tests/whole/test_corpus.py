@@ -23,9 +23,9 @@ BROKEN = 12  # nbformat 2 and 3, and what is no JSON: see MANIFEST.tsv of the co
 
 def untagged_code_cell(notebook: Notebook) -> int | None:
     """The first code cell without tags."""
-    for index, cell in enumerate(notebook.cells):
-        metadata = cell.metadata
-        if cell.cell_type == "code" and not (isinstance(metadata, dict) and "tags" in metadata):
+    for index in notebook.code:
+        metadata = notebook.metadata_of(index)
+        if not (isinstance(metadata, dict) and "tags" in metadata):
             return index
     return None
 

@@ -7,9 +7,8 @@ from pathlib import Path
 
 import pytest
 from notebooks import cell, notebook, to_bytes
-from pipelines_of import line_of
+from pipelines_of import build_pipeline, line_of
 
-from kale_tag.compiler.build import build_pipeline
 from kale_tag.diagnostics import UserError
 from kale_tag.kale.pipeline import Pipeline, Step
 from kale_tag.kale.settings import CompileOptions
@@ -128,7 +127,7 @@ import sys
 sys.path.insert(0, {tests!r} + "/helpers")
 from pathlib import Path
 from cases import BLOCK
-from pipelines_of import in_words
+from pipelines_of import build_pipeline, in_words
 for path in sorted(Path({tests!r}, "pipelines").glob("*.md")):
     for block in BLOCK.finditer(path.read_text("utf-8")):
         if block["info"] == "python" and "notebook:" not in block["body"]:

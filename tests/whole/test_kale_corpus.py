@@ -11,8 +11,8 @@ from typing import Any
 import pytest
 from kale_oracle import ORACLE
 from kale_words import compare, in_kales_words
+from pipelines_of import build_pipeline
 
-from kale_tag.compiler.build import build_pipeline
 from kale_tag.diagnostics import Label, UserError
 from kale_tag.kale.pipeline import Pipeline, Step
 from kale_tag.kale.settings import CompileOptions

@@ -116,6 +116,15 @@ def print_diagnostic(diagnostic: Diagnostic) -> None:
     print(diagnostics.as_text(diagnostic, style), end="\n\n", file=sys.stderr)
 
 
+def can_print(text: str) -> bool:
+    """Whether standard output has the characters of *text*."""
+    try:
+        text.encode(sys.stdout.encoding or "ascii")
+    except (UnicodeEncodeError, LookupError):
+        return False
+    return True
+
+
 def style_for(color: Color, terminal: bool) -> Style:  # noqa: FBT001  a property of the stream
     """Colours as asked for; `auto` means on a terminal where NO_COLOR is not set."""
     if color != "auto":
