@@ -93,7 +93,7 @@ class UserError(Exception):
 class Details(TypedDict, total=False):
     """What a diagnostic may have besides code, message and primary place."""
 
-    also: Iterable[Label]  # more places
+    also: Iterable[Label | None]  # more places; None is none
     notes: Iterable[str]  # more about it
     help: str  # how to fix it
 
@@ -104,12 +104,12 @@ def diagnostic(  # noqa: PLR0913  a diagnostic has this many parts
     message: str,
     at: Label | None = None,
     *,
-    also: Iterable[Label] = (),
+    also: Iterable[Label | None] = (),
     notes: Iterable[str] = (),
     help: str = "",  # noqa: A002  the word that users see
 ) -> Diagnostic:
     """An error or a warning; *code* is its name in kebab case, *at* its primary place."""
-    labels = () if at is None else (at, *also)
+    labels = () if at is None else (at, *filter(None, also))
     return Diagnostic(severity, code, message, labels, tuple(notes), help)
 
 
@@ -180,23 +180,13 @@ class DiagnosticCollector:
     warnings: list[Diagnostic] = field(default_factory=list)  # the same
 
     def error(
-        self,
-        code: str,
-        message: str,
-        at: Label | None = None,
-        *also: Label | None,
-        help: str = "",  # noqa: A002  the word that users see
+        self, code: str, message: str, at: Label | None = None, **details: Unpack[Details]
     ) -> None:
-        """Add an error; *also* counts only if there is a primary place."""
-        places = [label for label in also if label is not None]
-        self.errors.append(error(code, message, at, also=places, help=help))
+        """Add an error."""
+        self.errors.append(error(code, message, at, **details))
 
     def warning(
-        self,
-        code: str,
-        message: str,
-        at: Label | None = None,
-        **details: Unpack[Details],
+        self, code: str, message: str, at: Label | None = None, **details: Unpack[Details]
     ) -> None:
         """Add a warning."""
         self.warnings.append(warning(code, message, at, **details))

@@ -130,11 +130,11 @@ def _check_names(old: str, new: str) -> None:
     line = Source("the command line", f"{old} {new}")
     check_tag(form, Given("step", "", new, Label(line, Span(len(old) + 1, len(line.text)))))
     if not new:
-        form.diagnostics[:] = [error("invalid-step-name", "the new name is empty")]
+        form.errors[:] = [error("invalid-step-name", "the new name is empty")]
     if old == new:
-        form.diagnostics.append(error("bad-options", f"`{old}` is already its name"))
-    if form.diagnostics:
-        raise UserError(*form.diagnostics)
+        form.errors.append(error("bad-options", f"`{old}` is already its name"))
+    if form.errors:
+        raise UserError(*form.errors)
 
 
 def _line(edit: Edit, style: Style) -> str:

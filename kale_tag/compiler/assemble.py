@@ -28,8 +28,8 @@ from kale_tag.analysis.slices import (
 )
 from kale_tag.compiler.read import Draft
 from kale_tag.compiler.requirements import completed, import_diagnostics, requirements
-from kale_tag.compiler.settings import raise_diagnostics, step_settings
-from kale_tag.diagnostics import Diagnostic, warning
+from kale_tag.compiler.settings import step_settings
+from kale_tag.diagnostics import Diagnostic, UserError, warning
 from kale_tag.kale.metadata import SETTINGS_KEY
 from kale_tag.kale.pipeline import (
     STATE,
@@ -114,9 +114,8 @@ class PipelineBuilder:
         own.update({one.name: one for one in parameters})
         steps = tuple(self._unit(self.units[name]) for name in self.order)
         diagnostics = list(dict.fromkeys(self._import_diagnostics()))
-        raise_diagnostics(
-            [diagnostic for diagnostic in diagnostics if diagnostic.severity == "error"]
-        )
+        if errors := [one for one in diagnostics if one.severity == "error"]:
+            raise UserError(*errors)
         return Pipeline(
             name=settings.name,
             notebook=draft.notebook.name,

@@ -184,7 +184,7 @@ def check_volumes(root: Pipeline, found: DiagnosticCollector) -> None:
         if other.name != volume.name:
             message = f"the volumes `{other.name}` and `{volume.name}` have the same mount point"
             message += f", `{volume.mount_point}`"
-            found.error("two-volumes", message, volume.label, other.label)
+            found.error("two-volumes", message, volume.label, also=[other.label])
 
 
 def check_component(component: str, unit: Step | SubPipeline, found: DiagnosticCollector) -> bool:

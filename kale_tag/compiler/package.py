@@ -248,7 +248,8 @@ class _PackageMaker:
             message += "Kubeflow Pipelines, which starts a driver before each step"
         else:
             return check_component(f"comp-{key}", unit, self.found)
-        self.found.error("name-clash", message, unit.label, other.label, help="rename one of them")
+        hint = "rename one of them"
+        self.found.error("name-clash", message, unit.label, also=[other.label], help=hint)
         return False
 
     def _component(self, unit: Step | SubPipeline, label: str, names: NameTable) -> str:

@@ -67,7 +67,7 @@ def read_draft(notebook: Notebook, options: CompileOptions, runs: Runs, name: st
     tagged = TaggedNotebook(notebook)
     settings = read_settings(notebook, name)
     draft = Draft(notebook, tagged, settings, not name)
-    draft.diagnostics += [*settings.diagnostics, *tag_errors(tagged)]
+    draft.diagnostics += [*settings.errors, *tag_errors(tagged)]
     settings.warnings += dropped_code(tagged)
     outline = tagged.outline
     draft.shared = _read(draft, outline.shared.get("imports", ()), "imports", runs)

@@ -4,7 +4,7 @@ import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
-from kale_tag.diagnostics import Diagnostic, Label, Source, UserError, error, warning
+from kale_tag.diagnostics import Diagnostic, DiagnosticCollector, Label, Source, error
 from kale_tag.kale import names, quantity, tags
 from kale_tag.kale.checks import setting_problems
 from kale_tag.kale.metadata import SETTINGS_KEY, member
@@ -62,7 +62,7 @@ class Sorted:
 
 
 @dataclass(slots=True)
-class PipelineSettings:
+class PipelineSettings(DiagnosticCollector):
     """The settings of the pipeline as a whole."""
 
     name: str = ""
@@ -73,8 +73,6 @@ class PipelineSettings:
     volumes: tuple[Volume, ...] = ()
     security: SecurityContext | None = None
     defaults: Sorted = field(default_factory=Sorted)
-    diagnostics: list[Diagnostic] = field(default_factory=list)
-    warnings: list[Diagnostic] = field(default_factory=list)
 
 
 def read_settings(notebook: Notebook, name: str = "") -> PipelineSettings:
@@ -83,7 +81,7 @@ def read_settings(notebook: Notebook, name: str = "") -> PipelineSettings:
     places = Places(notebook)
     value = member(notebook.metadata, SETTINGS_KEY)
     if not isinstance(value, dict | None):
-        made.diagnostics += (diagnostic for _, diagnostic in setting_problems(value, places))
+        made.errors += (diagnostic for _, diagnostic in setting_problems(value, places))
         return made
     found = {key: entry for key, entry in (value or {}).items() if entry is not None}
     if name:
@@ -93,21 +91,21 @@ def read_settings(notebook: Notebook, name: str = "") -> PipelineSettings:
         stem = file.rpartition(".")[0] or file
         found["pipeline_name"] = names.pipeline_name(stem) or "pipeline"
     made.defaults, diagnostics = read_defaults(found.get("steps_defaults"), places)
-    made.diagnostics += diagnostics
+    made.errors += diagnostics
     for key, diagnostic in setting_problems(found, places):
         if diagnostic.code == "unknown-setting":
             at, hint = diagnostic.labels[0], diagnostic.help
-            made.warnings.append(warning("setting-not-kept", diagnostic.message, at, help=hint))
+            made.warning("setting-not-kept", diagnostic.message, at, help=hint)
         elif key not in UNCHECKED and stops_compile(diagnostic.code):
-            made.diagnostics.append(diagnostic)
-    if not made.diagnostics:
+            made.errors.append(diagnostic)
+    if not made.errors:
         _fill(found, places, made)
     used = {"storage_class_name"} if any(volume.new for volume in made.volumes) else set()
     for key, hint in NOT_KEPT.items():
         if found.get(key) and key not in used:
             at = places.metadata(None, (SETTINGS_KEY, key))
             message = f"`{key}` has no effect on a package"
-            made.warnings.append(warning("setting-not-kept", message, at, help=hint))
+            made.warning("setting-not-kept", message, at, help=hint)
     return made
 
 
@@ -140,29 +138,24 @@ def _volumes(found: Mapping[str, object], places: Places, made: PipelineSettings
         name, mount = str(entry["name"]), str(entry["mount_point"])
         kind = entry.get("type", "pvc")
         if kind not in {"pvc", "new_pvc"}:
-            made.warnings.append(
-                warning(
-                    "volume-type",
-                    f"the pipeline leaves out the volume `{name}`, of type `{kind}`: "
-                    f"steps find no `{mount}`",
-                    at,
-                    help="create a claim in the cluster, and write `type: pvc`",
-                )
+            made.warning(
+                "volume-type",
+                f"the pipeline leaves out the volume `{name}`, of type `{kind}`: "
+                f"steps find no `{mount}`",
+                at,
+                help="create a claim in the cluster, and write `type: pvc`",
             )
             continue
         given = {**found, **{key: one for key, one in entry.items() if one is not None}}
         new = _new_claim(name, given, at, made) if kind == "new_pvc" else None
         env = env_name(name) if entry.get("expose_as_env_var") is True else ""
         if other := next((one for one in kept if env and env == one.env), None):
-            made.diagnostics.append(
-                error(
-                    "two-volumes",
-                    f"the volumes `{other.name}` and `{name}` map to the environment variable "
-                    f"`{env}`",
-                    at,
-                    also=[] if other.label is None else [other.label],
-                    help="set `expose_as_env_var` for one of them only",
-                )
+            made.error(
+                "two-volumes",
+                f"the volumes `{other.name}` and `{name}` map to the environment variable `{env}`",
+                at,
+                also=[other.label],
+                help="set `expose_as_env_var` for one of them only",
             )
         kept.append(Volume(name, mount, env, new, at))
     return kept
@@ -178,17 +171,15 @@ def _new_claim(
     except BadQuantityError:
         message = f"the new volume `{name}` has no size that Kubernetes takes: `{size}`"
         hint = "for example `size: 5` and `size_type: Gi`"
-        made.diagnostics.append(error("invalid-quantity", message, at, help=hint))
+        made.error("invalid-quantity", message, at, help=hint)
     storage = str(given.get("storage_class_name") or "")
     if not storage:
-        made.warnings.append(
-            warning(
-                "not-expressible",
-                f"the new volume `{name}` gets the storage class `standard`: Kubeflow Pipelines "
-                "cannot ask for the default of the cluster",
-                at,
-                help="name the class: `storage_class_name: NAME`",
-            )
+        made.warning(
+            "not-expressible",
+            f"the new volume `{name}` gets the storage class `standard`: Kubeflow Pipelines "
+            "cannot ask for the default of the cluster",
+            at,
+            help="name the class: `storage_class_name: NAME`",
         )
     annotations = given.get("annotations")
     return NewClaim(
@@ -316,9 +307,3 @@ def kernel_diagnostic(notebook: Notebook) -> Diagnostic | None:
         f"{notebook.name} is written in {language}; a pipeline is made of Python",
         Label(Source(notebook.name)),
     )
-
-
-def raise_diagnostics(diagnostics: list[Diagnostic]) -> None:
-    """Raises `UserError` if there are any."""
-    if diagnostics:
-        raise UserError(*diagnostics)

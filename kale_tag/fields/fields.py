@@ -6,27 +6,21 @@ every error of a spec or of a notebook's settings.
 
 import re
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass, field
-from typing import Unpack
+from dataclasses import dataclass
 
-from kale_tag.diagnostics import Details, Diagnostic, Label, Span, error, nearest, suggest
+from kale_tag.diagnostics import DiagnosticCollector, Label, Span, nearest, suggest
 from kale_tag.fields.yaml_tree import Mapping, Node, Scalar
 from kale_tag.fields.yaml_tree import Sequence as List
 
 
-@dataclass(frozen=True, slots=True)
-class Form:
+@dataclass(slots=True)
+class Form(DiagnosticCollector):
     """The readers, and the errors that they have noted."""
 
-    diagnostics: list[Diagnostic] = field(default_factory=list)
     is_yaml: bool = True  # hints show how a value is written in YAML
     is_open: Callable[[str], bool] = lambda _: (
         False
     )  # a text that changes before it is used is not judged
-
-    def diagnostic(self, code: str, message: str, at: Label, **details: Unpack[Details]) -> None:
-        """Note an error."""
-        self.diagnostics.append(error(code, message, at, **details))
 
     def record(  # noqa: PLR0913  what a mapping may hold, and how the rest is reported
         self,
@@ -51,7 +45,7 @@ class Form:
                 found[key.text] = value
             else:
                 meant.add(nearest(key.text, known))
-                self.diagnostic(
+                self.error(
                     unknown,
                     f"{what} has no key `{key.text}`",
                     key.label,
@@ -59,7 +53,7 @@ class Form:
                 )
         for name in required if isinstance(node, Mapping) else ():
             if name not in found and name not in meant:
-                self.diagnostic("missing-key", f"{what} needs `{name}`", node.label)
+                self.error("missing-key", f"{what} needs `{name}`", node.label)
         return found
 
     def mapping(self, node: Node, what: str) -> Iterator[tuple[Scalar, Node]]:
@@ -97,7 +91,7 @@ class Form:
         """Text that is not empty."""
         value = self.string(node, what)
         if value == "":
-            self.diagnostic("wrong-value", f"{what} must not be empty", node.label)
+            self.error("wrong-value", f"{what} must not be empty", node.label)
         return value or None
 
     def written(self, node: Node, what: str) -> str | None:
@@ -128,7 +122,7 @@ class Form:
         if isinstance(node, Scalar) and node.value in words:
             return str(node.value)
         text = node.text if isinstance(node, Scalar) else ""
-        self.diagnostic(
+        self.error(
             code,
             f"{what} cannot be {f'`{text}`' if text else kind(node)}",
             node.label,
@@ -144,7 +138,7 @@ class Form:
         if not isinstance(value, int) or isinstance(value, bool):
             self.wrong_type(node, what, "a whole number")
         elif least is not None and value < least:
-            self.diagnostic(code, f"{what} must be at least {least}", node.label)
+            self.error(code, f"{what} must be at least {least}", node.label)
         else:
             return value
         return None
@@ -155,7 +149,7 @@ class Form:
         if text is None or not isinstance(node, Scalar):
             return None
         if "\b" in text:
-            self.diagnostic(
+            self.error(
                 "invalid-regex",
                 f"{what} holds a backspace: in double quotes YAML reads `\\b` so",
                 node.label,
@@ -167,15 +161,15 @@ class Form:
         except re.error as exc:
             at = inside(node, exc.pos or 0)
             message, hint = _regex_words(exc, text)
-            self.diagnostic("invalid-regex", message, at, help=hint)
+            self.error("invalid-regex", message, at, help=hint)
         except (OverflowError, RecursionError):
-            self.diagnostic("invalid-regex", "the pattern is too large", node.label)
+            self.error("invalid-regex", "the pattern is too large", node.label)
         return None
 
     def wrong_type(self, node: Node, what: str, wanted: str, hint: str = "") -> None:
         """Note that *what* is not of the type *wanted*; *hint* shows how YAML writes that."""
         message = f"{what} must be {wanted}, not {kind(node)}"
-        self.diagnostic("wrong-type", message, node.label, help=hint if self.is_yaml else "")
+        self.error("wrong-type", message, node.label, help=hint if self.is_yaml else "")
 
     def _not_text(self, node: Node, what: str) -> None:
         message, hint = f"{what} must be text, not {kind(node)}", ""
@@ -188,7 +182,7 @@ class Form:
             hint = f"put a text that starts with `{first}` in quotes"
             if isinstance(node, List) and [kind(item) for item in node.items] == ["text"]:
                 hint = f"write {what} without the brackets, or {hint}"
-        self.diagnostic("wrong-type", message, node.label, help=hint)
+        self.error("wrong-type", message, node.label, help=hint)
 
 
 def kind(node: Node) -> str:

@@ -12,7 +12,15 @@ from dataclasses import dataclass, replace
 from functools import partial
 from typing import TYPE_CHECKING, cast
 
-from kale_tag.diagnostics import Diagnostic, Label, Source, Span, UserError, error
+from kale_tag.diagnostics import (
+    Diagnostic,
+    DiagnosticCollector,
+    Label,
+    Source,
+    Span,
+    UserError,
+    error,
+)
 
 if TYPE_CHECKING:
     from ruamel.yaml import YAML
@@ -163,22 +171,22 @@ def walk(node: Node) -> Iterator[Node]:
             yield from walk(value)
 
 
-class _Builder:
+class _Builder(DiagnosticCollector):
     """Builds each node of ruamel.yaml once, so that nested aliases cost no more than their text."""
 
     def __init__(self, source: Source, yaml: "YAML") -> None:
+        super().__init__()
         self.source = source
         self.yaml = yaml
         self.done: dict[int, Node] = {}
         self.size: dict[int, int] = {}
         self.open: set[int] = set()
-        self.diagnostics: list[Diagnostic] = []
 
     def build(self, root: "YamlNode") -> Node:
         """The tree below *root*; all errors of this kind are raised at once."""
         node = self.node(root)
-        if self.diagnostics:
-            raise UserError(*self.diagnostics)
+        if self.errors:
+            raise UserError(*self.errors)
         return node
 
     def node(self, raw: "YamlNode") -> Node:
@@ -215,7 +223,7 @@ class _Builder:
         label = self.label(raw)
         tag, kind = str(raw.tag), str(raw.id)  # type: ignore[attr-defined]
         if not tag.startswith(_CORE) or tag.removeprefix(_CORE) not in _KNOWN[kind]:
-            self.diagnostics.append(self.unknown_tag(raw))
+            self.errors.append(self.unknown_tag(raw))
         if kind == "scalar":
             return self.scalar(cast("ScalarNode", raw), tag, label)
         if kind == "sequence":
@@ -232,9 +240,7 @@ class _Builder:
             except (ValueError, KeyError):  # `!!int x`, or more digits than Python reads
                 text = raw.value if len(raw.value) <= 40 else f"{raw.value[:39]}…"
                 message = f"`{text}` cannot be read as {wanted}"
-                self.diagnostics.append(
-                    error("bad-value", message, label, help="put a text in quotes")
-                )
+                self.error("bad-value", message, label, help="put a text in quotes")
         return Scalar(label, value, raw.value, quoted)
 
     def unknown_tag(self, raw: "YamlNode") -> Diagnostic:
@@ -260,16 +266,14 @@ class _Builder:
             name, value = self.node(raw_key), self.node(raw_value)
             if not isinstance(name, Scalar):
                 message = "a key must be text, not a list or a mapping"
-                self.diagnostics.append(error("bad-key", message, name.label))
+                self.error("bad-key", message, name.label)
             elif (first := own.get(name.text)) is not None:
-                self.diagnostics.append(
-                    error(
-                        "duplicate-key",
-                        f"`{name.text}` is given twice; one of them would silently be lost",
-                        name.label,
-                        also=[first.label.with_text("first given here")],
-                        help="merge them, or take one away",
-                    )
+                self.error(
+                    "duplicate-key",
+                    f"`{name.text}` is given twice; one of them would silently be lost",
+                    name.label,
+                    also=[first.label.with_text("first given here")],
+                    help="merge them, or take one away",
                 )
             else:
                 own[name.text] = name
@@ -285,9 +289,7 @@ class _Builder:
             if isinstance(part, Mapping):
                 yield from part.entries
             else:
-                self.diagnostics.append(
-                    error("bad-merge", "`<<` takes a mapping or a list of mappings", part.label)
-                )
+                self.error("bad-merge", "`<<` takes a mapping or a list of mappings", part.label)
 
     def empty(self, raw: "YamlNode", key: Label) -> Label:
         """The place of a value that is not there: its anchor, if it has one, else its key."""

@@ -42,10 +42,10 @@ def problems(
     for entry in root.entries:
         form = Form(is_yaml=False)
         _record(FIELDS)(form, replace(root, entries=(entry,)), called)
-        yield from ((entry[0].text, diagnostic) for diagnostic in form.diagnostics)
+        yield from ((entry[0].text, diagnostic) for diagnostic in form.errors)
     form = Form(is_yaml=False)
     _check_experiments(form, root)
-    yield from (("experiment", diagnostic) for diagnostic in form.diagnostics)
+    yield from (("experiment", diagnostic) for diagnostic in form.errors)
 
 
 def _check_experiments(form: Form, node: Node) -> None:
@@ -55,7 +55,7 @@ def _check_experiments(form: Form, node: Node) -> None:
         return
     texts = [one.value for one in (name, other) if isinstance(one.value, str)]
     if len({*texts}) > 1 and not any(map(form.is_open, texts)):
-        form.diagnostic(
+        form.error(
             "two-experiments",
             f"the experiment is named `{texts[0]}` by `experiment_name` and `{texts[1]}` here",
             other.label,
@@ -166,7 +166,7 @@ def _name(name: NameForm, corrected: Callable[[str], str] = str) -> Reader:
         if text is None or form.is_open(text) or name.takes(text):
             return
         better = corrected(text)
-        form.diagnostic(
+        form.error(
             f"invalid-{name.called.replace(' ', '-')}",
             name.problem(text),
             node.label,
@@ -191,7 +191,7 @@ def _default_tag(form: Form, node: Node, what: str) -> None:
         return
     tag = tags.parse(text)
     if tag is None or tag.kind not in tags.DEFAULTS.values():
-        form.diagnostic(
+        form.error(
             "invalid-default",
             f"`{text}` is not a default that Kale takes",
             node.label,

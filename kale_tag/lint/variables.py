@@ -147,7 +147,7 @@ def reassigned_parameter(compilation: Compilation) -> Iterator[Diagnostic]:
                 f"step `{unit}` assigns `{one.name}`, so that the parameter of that name has no "
                 "effect here",
                 spot.label(),
-                also=[] if one.label is None else [one.label.with_text("the parameter")],
+                also=[one.label and one.label.with_text("the parameter")],
                 help="take the assignment out, or give the variable another name",
             )
 

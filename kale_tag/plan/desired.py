@@ -4,7 +4,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property, lru_cache
 
-from kale_tag.diagnostics import Diagnostic, Label, Source, UserError, error
+from kale_tag.diagnostics import Diagnostic, DiagnosticCollector, Label, Source, UserError, error
 from kale_tag.fields.fields import Form
 from kale_tag.kale import names, settings, tags
 from kale_tag.kale.metadata import SETTINGS_KEY
@@ -56,8 +56,8 @@ class _Step:
     rules: dict[Rule, None] = field(default_factory=dict)  # those without a role
 
 
-class DesiredCells:
-    """The result for one notebook: `cells` by number, or `diagnostics`."""
+class DesiredCells(DiagnosticCollector):
+    """The result for one notebook: `cells` by number, or `errors`."""
 
     def __init__(
         self,
@@ -71,11 +71,11 @@ class DesiredCells:
 
         *unmatched* is what becomes of cells without a rule.
         """
+        super().__init__()
         self.view = view
         self.name = view.notebook.name
         self.unmatched = unmatched
         self.variables = variables
-        self.diagnostics: list[Diagnostic] = []
         self.cells: dict[int, DesiredCell] = {}
         rules: dict[int, list[Rule]] = {}
         for found in selections:
@@ -102,7 +102,7 @@ class DesiredCells:
         """Let *rule*, which has no role, set up the step that the cell will be in."""
         name = self._steps.get(index)
         if name is None:
-            self.diagnostics.append(self._without_step(index, rule))
+            self.errors.append(self._without_step(index, rule))
             return
         step = steps.setdefault(name, _Step(self._starts[name]))
         step.rules[rule] = None
@@ -184,7 +184,7 @@ class DesiredCells:
         for rule in _with_role(rules):
             given = rule.role and self._filled(rule.role, rule, index)
             if role is not None and given is not None and not _same(given, role):
-                self.diagnostics.append(self._two_roles(index, role, given))
+                self.errors.append(self._two_roles(index, role, given))
             role = role or given
         return DesiredCell(rules, role, (), tuple(self._added(index, rules)), tuple(remove))
 
@@ -201,9 +201,7 @@ class DesiredCells:
                 ]
                 for layer, label in removers:
                     if layer == rule.layer:
-                        self.diagnostics.append(
-                            self._added_and_removed(index, text, given.label, label)
-                        )
+                        self.errors.append(self._added_and_removed(index, text, given.label, label))
                 if all(layer <= rule.layer for layer, _ in removers):
                     yield text
 
@@ -240,14 +238,12 @@ class DesiredCells:
             step.settings[key] = (given, layer)
         elif old_layer == layer and values[0] != values[1]:
             what = f"`{given.kind}`" if not given.key else f"the {given.kind} `{given.key}`"
-            self.diagnostics.append(
-                error(
-                    "conflicting-rules",
-                    f"step `{name}` gets two values for {what}",
-                    given.label.with_text(values[0]),
-                    also=[old.label.with_text(values[1])],
-                    help="keep it in one of the rules",
-                )
+            self.error(
+                "conflicting-rules",
+                f"step `{name}` gets two values for {what}",
+                given.label.with_text(values[0]),
+                also=[old.label.with_text(values[1])],
+                help="keep it in one of the rules",
             )
 
     def _without_step(self, index: int, rule: Rule) -> Diagnostic:
@@ -272,13 +268,11 @@ class DesiredCells:
             if given.kind == "notebook":
                 key = template.fill(key, self.variables)
         except KeyError as missing:
-            self.diagnostics.append(
-                error(
-                    "unknown-variable",
-                    f"`${{{missing.args[0]}}}` has no value for {self.name}",
-                    given.label,
-                    help="give it under `vars`, for all notebooks or for this one",
-                )
+            self.error(
+                "unknown-variable",
+                f"`${{{missing.args[0]}}}` has no value for {self.name}",
+                given.label,
+                help="give it under `vars`, for all notebooks or for this one",
             )
             return given
         if any(template.groups(value)):
@@ -294,10 +288,8 @@ class DesiredCells:
             if given.kind in {"step", "notebook", "prev"} and not value:
                 message = f"`{given.value}` gives no step name on cell {index} of {self.name}"
                 hint = "match letters or digits with the group, or write the name"
-                form.diagnostics[:] = [error("invalid-step-name", message, given.label, help=hint)]
-            self.diagnostics += (
-                replace(diagnostic, notes=(note,)) for diagnostic in form.diagnostics
-            )
+                form.errors[:] = [error("invalid-step-name", message, given.label, help=hint)]
+            self.errors += (replace(diagnostic, notes=(note,)) for diagnostic in form.errors)
         return filled
 
     def _two_roles(self, index: int, old: Given, new: Given) -> Diagnostic:

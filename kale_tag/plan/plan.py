@@ -4,7 +4,16 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
-from kale_tag.diagnostics import Diagnostic, Label, Source, UserError, error, pasted, warning
+from kale_tag.diagnostics import (
+    Diagnostic,
+    DiagnosticCollector,
+    Label,
+    Source,
+    UserError,
+    error,
+    pasted,
+    warning,
+)
 from kale_tag.kale import tags
 from kale_tag.kale.checks import OF_A_PLAN
 from kale_tag.kale.code import DONE
@@ -94,7 +103,7 @@ def _plan(
     else:
         selections = select(spec.rules, view)
         wants = DesiredCells(selections, view, target.variables, unmatched=spec.unmatched)
-        diagnostics, desired = wants.diagnostics, wants.cells
+        diagnostics, desired = wants.errors, wants.cells
         unselected = [] if diagnostics or earlier else [*wants.unselected()]
     counts = [*check_counts(selections, view)] if earlier is None else []
     diagnostics = [*counts, *diagnostics]
@@ -107,7 +116,7 @@ def _plan(
     if not diagnostics:
         planner = _Planner(spec, view, desired)
         changes = planner.changes(check=earlier is None)
-        diagnostics = planner.diagnostics
+        diagnostics = planner.errors
         try:
             settings = upgraded.settings if upgraded else None
             changes += settings_changes(view.notebook, target, settings)
@@ -171,15 +180,14 @@ def _rename_diagnostics(spec: Spec, view: View) -> Iterator[Diagnostic]:
         taken[given.value] = old
 
 
-class _Planner:
+class _Planner(DiagnosticCollector):
     """Compares the desired tags of each cell with those present."""
 
     def __init__(self, spec: Spec, view: View, desired: Mapping[int, DesiredCell]) -> None:
+        super().__init__()
         self.spec = spec
         self.view = view
         self.desired = desired
-        self.diagnostics: list[Diagnostic] = []
-        self.warnings: list[Diagnostic] = []
 
     def changes(self, *, check: bool) -> list[Change]:
         """The cells that change; with *check*, the resulting steps are checked too."""
@@ -214,7 +222,7 @@ class _Planner:
                 found.append(change)
         if (
             check
-            and not self.diagnostics
+            and not self.errors
             and any(one.settings or one.add for one in self.desired.values())
         ):
             self._check_result(final)
@@ -259,17 +267,15 @@ class _Planner:
         if not untagged and not any(found and found.regex.fullmatch(tag) for found in named):
             rule = desired.rules[-1]
             command = pasted("kale-tag upgrade", [self.view.notebook.name])
-            self.diagnostics.append(
-                error(
-                    "legacy-tag",
-                    f"cell {index} of {self.view.notebook.name} has the tag `{tag}` of Kale 0.x, "
-                    "on which Kale 2 stops",
-                    rule.label.with_text(f"this rule selects cell {index}"),
-                    help=f"`{command}` brings it to Kale 2, as "
-                    "`legacy: upgrade` in a spec does; or select the cell by it, as in "
-                    "`{tagged: 'block:(.+)', step: '\\1'}`, `remove` it, or write "
-                    "`legacy: keep`",
-                )
+            self.error(
+                "legacy-tag",
+                f"cell {index} of {self.view.notebook.name} has the tag `{tag}` of Kale 0.x, "
+                "on which Kale 2 stops",
+                rule.label.with_text(f"this rule selects cell {index}"),
+                help=f"`{command}` brings it to Kale 2, as "
+                "`legacy: upgrade` in a spec does; or select the cell by it, as in "
+                "`{tagged: 'block:(.+)', step: '\\1'}`, `remove` it, or write "
+                "`legacy: keep`",
             )
         return True
 
@@ -279,14 +285,12 @@ class _Planner:
         source = self.view.source(index)
         if mode == "error":
             if source.strip():
-                self.diagnostics.append(
-                    error(
-                        "unmatched-cell",
-                        f"no rule selects cell {index} of {self.view.notebook.name}",
-                        Label(Source(self.view.notebook.name, cell=index)),
-                        notes=[f"cell {index}: `{first_line(source)}`"],
-                        help="the spec has `unmatched: error`; write a rule for the cell",
-                    )
+                self.error(
+                    "unmatched-cell",
+                    f"no rule selects cell {index} of {self.view.notebook.name}",
+                    Label(Source(self.view.notebook.name, cell=index)),
+                    notes=[f"cell {index}: `{first_line(source)}`"],
+                    help="the spec has `unmatched: error`; write a rule for the cell",
                 )
             return present
         foreign = [tag for tag in present if not tags.is_kales(tag) and not tags.is_legacy(tag)]
@@ -326,14 +330,12 @@ class _Planner:
 
     def _bad_metadata(self, index: int, message: str, desired: DesiredCell | None) -> None:
         also = [desired.rules[-1].label.with_text("this rule selects the cell")] if desired else []
-        self.diagnostics.append(
-            error(
-                "bad-metadata",
-                f"{message} in cell {index} of {self.view.notebook.name}",
-                Label(Source(self.view.notebook.name, cell=index)),
-                also=also,
-                help="no notebook editor writes this; repair the cell by hand",
-            )
+        self.error(
+            "bad-metadata",
+            f"{message} in cell {index} of {self.view.notebook.name}",
+            Label(Source(self.view.notebook.name, cell=index)),
+            also=also,
+            help="no notebook editor writes this; repair the cell by hand",
         )
 
     def _check_result(self, planned: Mapping[int, Sequence[str]]) -> None:
@@ -350,7 +352,7 @@ class _Planner:
                     continue  # the notebook is like this without the spec
                 rest = [label for _, label in found if label.source.cell is not None]
                 labels = tuple(dict.fromkeys((*ours, *rest)))
-                kind = self.diagnostics if diagnostic.severity == "error" else self.warnings
+                kind = self.errors if diagnostic.severity == "error" else self.warnings
                 message = f"after this plan, {diagnostic.message}"
                 made = replace(diagnostic, message=message, labels=labels)
                 if diagnostic.code == "foreign-tag":

@@ -4,7 +4,16 @@ import re
 from dataclasses import dataclass
 from json import JSONDecodeError
 
-from kale_tag.diagnostics import Diagnostic, Label, Source, Span, UserError, error, suggest
+from kale_tag.diagnostics import (
+    Diagnostic,
+    DiagnosticCollector,
+    Label,
+    Source,
+    Span,
+    UserError,
+    error,
+    suggest,
+)
 from kale_tag.notebook.errors import WORDS
 from kale_tag.notebook.json_scan import Item, Member, items_at, members_at
 from kale_tag.notebook.json_value import skip_space, value_at
@@ -91,8 +100,8 @@ def read_patch(source: Source) -> Patch:
     operations = [reader.operation(item) for item in items]
     reader.check_guards([one for one in operations if one is not None])
     notebook = reader.notebook(items)
-    if reader.diagnostics:
-        raise UserError(*reader.diagnostics)
+    if reader.errors:
+        raise UserError(*reader.errors)
     return Patch(source, tuple(one for one in operations if one is not None), notebook)
 
 
@@ -111,10 +120,10 @@ def pointer(path: Path) -> str:
     return "".join("/" + part.replace("~", "~0").replace("/", "~1") for part in path)
 
 
-class _PatchReader:
+class _PatchReader(DiagnosticCollector):
     def __init__(self, source: Source) -> None:
+        super().__init__()
         self.source = source
-        self.diagnostics: list[Diagnostic] = []
 
     def operation(self, item: Item) -> Operation | None:
         """One operation, None where it is wrong."""
@@ -124,18 +133,18 @@ class _PatchReader:
             return None
         if (op := self._op(members, label)) is None:
             return None
-        before = len(self.diagnostics)
+        before = len(self.errors)
         for key in ("path", *MEMBERS[op]):
             if key not in members:
-                self._diagnostic("missing-key", f"`{op}` needs `{key}`", self._of(members["op"]))
+                self.error("missing-key", f"`{op}` needs `{key}`", self._of(members["op"]))
         path = self._path(members["path"], op) if "path" in members else ()
         origin: Path = ()
         if "from" in MEMBERS[op] and "from" in members:
             origin = self._path(members["from"], op)
             if origin and origin == path[: len(origin)] and (op == "move" or origin == path):
                 message = f"a value cannot be {'moved' if op == 'move' else 'copied'} to itself"
-                self._diagnostic("bad-operation", message, self._of(members["from"]))
-        if len(self.diagnostics) > before:
+                self.error("bad-operation", message, self._of(members["from"]))
+        if len(self.errors) > before:
             return None
         if "value" not in MEMBERS[op]:
             return Operation(op, path, label, self._of(members["path"]), origin=origin)
@@ -148,14 +157,12 @@ class _PatchReader:
             if not one.identifies:
                 continue
             if (old := first.setdefault(one.path, one)) is not one:
-                self.diagnostics.append(
-                    error(
-                        "duplicate-guard",
-                        f"the {one.path[2]} of cell {one.path[1]} is tested twice",
-                        one.label,
-                        also=[old.label.with_text("first here")],
-                        help="if these are two patches, write them to two files",
-                    )
+                self.error(
+                    "duplicate-guard",
+                    f"the {one.path[2]} of cell {one.path[1]} is tested twice",
+                    one.label,
+                    also=[old.label.with_text("first here")],
+                    help="if these are two patches, write them to two files",
                 )
 
     def notebook(self, items: list[Item]) -> str:
@@ -170,7 +177,7 @@ class _PatchReader:
         name = member.value
         if not isinstance(name, str) or not _can_be_a_path(name):
             message = f"`{NOTEBOOK}` must be the path of a notebook"
-            self._diagnostic("bad-notebook", message, self._of(member))
+            self.error("bad-notebook", message, self._of(member))
             return ""
         parts = re.split(r"[/\\]", name)
         depth = 0
@@ -179,7 +186,7 @@ class _PatchReader:
             if depth < 0:
                 break
         if depth < 0 or name.startswith(("/", "\\")) or re.match(r"[a-zA-Z]:", name):
-            self._diagnostic(
+            self.error(
                 "outside-folder",
                 f"`{name}` is outside the folder in which the patch is applied",
                 self._of(member),
@@ -191,29 +198,28 @@ class _PatchReader:
     def _members(self, item: Item, label: Label) -> dict[str, Member] | None:
         if not isinstance(item.value, _Members):
             hint = '{"op": "add", "path": "/cells/0/metadata/tags", "value": ["skip"]}'
-            self._diagnostic(
-                "bad-operation", "an operation is an object", label, f"such as `{hint}`"
-            )
+            message = "an operation is an object"
+            self.error("bad-operation", message, label, help=f"such as `{hint}`")
             return None
         members: dict[str, Member] = {}
         for member in item.value:
             if member.key in members:
                 message = f"`{member.key}` is given twice in one operation"
-                self._diagnostic("duplicate-key", message, self._key(member))
+                self.error("duplicate-key", message, self._key(member))
                 return None
             members[member.key] = member
         return members
 
     def _op(self, members: dict[str, Member], label: Label) -> str | None:
         if "op" not in members:
-            self._diagnostic("missing-key", "an operation needs `op`", label)
+            self.error("missing-key", "an operation needs `op`", label)
             return None
         op = members["op"].value
         if isinstance(op, str) and op in MEMBERS:
             return op
         message = f"JSON Patch has no operation `{op}`" if isinstance(op, str) else "`op` is a text"
         hint = suggest(op if isinstance(op, str) else "", MEMBERS, "there are")
-        self._diagnostic("unknown-operation", message, self._of(members["op"]), hint)
+        self.error("unknown-operation", message, self._of(members["op"]), help=hint)
         return None
 
     def _path(self, member: Member, op: str) -> Path:
@@ -248,11 +254,8 @@ class _PatchReader:
                 )
         if not message:
             return path
-        self._diagnostic(code, message, self._of(member), hint)
+        self.error(code, message, self._of(member), help=hint)
         return ()
-
-    def _diagnostic(self, code: str, message: str, at: Label, help: str = "") -> None:  # noqa: A002
-        self.diagnostics.append(error(code, message, at, help=help))
 
     def _of(self, member: Member) -> Label:
         return _at(self.source, member.start, member.end)

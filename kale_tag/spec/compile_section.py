@@ -50,7 +50,7 @@ def read_compile(form: Form, node: Node) -> CompileOptions:
                 made[key] = kfp_version(text or "")
                 if text is not None and made[key] is None:
                     message = f"`kfp_version` cannot be `{text}`"
-                    form.diagnostic("wrong-value", message, value.label, help=KFP_VERSIONS)
+                    form.error("wrong-value", message, value.label, help=KFP_VERSIONS)
             case "packages" | "files":
                 made[key] = _texts(form, value, key)
             case "pip_index_urls":
@@ -145,11 +145,11 @@ def _placed(form: Form, node: Node, section: str) -> Iterator[tuple[str, str]]:
         elif not folder and (section == "volumes" or not ENVIRONMENT_VARIABLE.fullmatch(key.text)):
             kinds = "a folder" if section == "volumes" else "an environment variable or a folder"
             message = f"`{key.text}` in `{section}` is not {kinds}"
-            form.diagnostic("wrong-value", message, key.label, help="a folder begins with `/`")
+            form.error("wrong-value", message, key.label, help="a folder begins with `/`")
         elif source.fullmatch(text) is None:
             wanted = "NAME/KEY" if source is CONFIG_MAP else "the name, in lower-case letters"
             message = f"`{text}` does not name what `{key.text}` holds"
-            form.diagnostic("wrong-value", message, value.label, help=f"write {wanted}")
+            form.error("wrong-value", message, value.label, help=f"write {wanted}")
         else:
             yield key.text, text
 
@@ -168,7 +168,7 @@ def _toleration(form: Form, node: Node) -> dict[str, str]:
             made[key] = form.written(value, f"`{key}`") or ""
     if not made.get("key") and made.get("operator") != "Exists":
         message = "a toleration needs `key`, or `operator: Exists` for every taint"
-        form.diagnostic("missing-key", message, node.label)
+        form.error("missing-key", message, node.label)
     return made
 
 
@@ -181,5 +181,5 @@ def _without_credentials(form: Form, node: Node) -> str | None:
     url = form.text(node, "each of `pip_index_urls`")
     if url and CREDENTIALS.match(url):
         message = "the URL contains credentials, which the package would show"
-        form.diagnostic("wrong-value", message, node.label, help=INDEX_URL)
+        form.error("wrong-value", message, node.label, help=INDEX_URL)
     return url

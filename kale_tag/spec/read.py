@@ -60,8 +60,8 @@ def read_spec(source: Source, load: Load) -> Spec:
     _check_variables(form, spec)
     _check_rename(form, spec)
     _check_steps(form, spec)
-    if form.diagnostics:
-        unique = dict.fromkeys(form.diagnostics)  # a merge key or an alias repeats an error
+    if form.errors:
+        unique = dict.fromkeys(form.errors)  # a merge key or an alias repeats an error
         raise UserError(*sorted(unique, key=lambda one: _order(source, one.labels[0])))
     return spec
 
@@ -105,10 +105,10 @@ def _files(
     try:
         root = read_yaml(source)
     except UserError as exc:
-        form.diagnostics.extend(exc.diagnostics)
+        form.errors.extend(exc.diagnostics)
         return
     if root is None:
-        form.diagnostic(
+        form.error(
             "empty-spec",
             "the spec is empty",
             Label(source),
@@ -129,7 +129,7 @@ def _files(
         path = _path_beside(source, name)
         if path in (*trail, posixpath.normpath(source.name)):
             chain = " -> ".join((*trail, posixpath.normpath(source.name), path))
-            form.diagnostic(
+            form.error(
                 "cycle",
                 f"specs extend each other: {chain}" if trail else f"{path} extends itself",
                 node.label,
@@ -143,7 +143,7 @@ def _files(
             base = load(path, node.label)
         except UserError as exc:
             hint = "paths are relative to the file that `extends`"
-            form.diagnostics.extend(replace(one, help=one.help or hint) for one in exc.diagnostics)
+            form.errors.extend(replace(one, help=one.help or hint) for one in exc.diagnostics)
             continue
         yield from _files(form, base, load, (*trail, posixpath.normpath(source.name)), seen)
     yield source, values
@@ -159,9 +159,9 @@ def _path_beside(source: Source, name: str) -> str:
 def _check_version(form: Form, root: MappingNode, node: Node | None) -> None:
     if node is None:
         first = root.entries[0][0].label if root.entries else root.label
-        form.diagnostic("missing-key", "a spec needs `version: 1`", first, help="put it first")
+        form.error("missing-key", "a spec needs `version: 1`", first, help="put it first")
     elif not isinstance(node, Scalar) or type(node.value) is not int or node.value != 1:
-        form.diagnostic(
+        form.error(
             "wrong-version",
             "this kale-tag reads version 1 of the spec language",
             node.label,
@@ -205,7 +205,7 @@ def _vars(form: Form, node: Node) -> dict[str, str]:
     for key, value in form.mapping(node, "`vars`"):
         text = form.written(value, f"`{key.text}`")
         if key.text in template.VARIABLES:
-            form.diagnostic(
+            form.error(
                 "reserved-name",
                 f"`{key.text}` stands for a part of the notebook's path already",
                 key.label,
@@ -214,7 +214,7 @@ def _vars(form: Form, node: Node) -> dict[str, str]:
         elif text is not None:
             found[key.text] = text
         for hole in template.variables(text or ""):
-            form.diagnostic(
+            form.error(
                 "nested-variable",
                 f"`{hole[0]}` is not filled in inside `vars`",
                 narrowed(value.label, hole[0]),
@@ -230,7 +230,7 @@ def _entry(form: Form, node: Node, folder: str) -> NotebookEntry | None:
         if path is None:
             return None
         if path.startswith("!"):
-            form.diagnostic(
+            form.error(
                 "wrong-value",
                 f"`path` selects notebooks; `{path}` excludes some",
                 values["path"].label,
@@ -248,7 +248,7 @@ def _entry(form: Form, node: Node, folder: str) -> NotebookEntry | None:
         return None
     if text == "!":
         message = "`!` excludes the notebooks of a pattern, and none follows"
-        form.diagnostic("wrong-value", message, node.label, help="write one, as in `!scratch/**`")
+        form.error("wrong-value", message, node.label, help="write one, as in `!scratch/**`")
     return NotebookEntry(text.removeprefix("!"), folder, node.label, exclude=text.startswith("!"))
 
 
@@ -270,14 +270,14 @@ def _ignore(form: Form, node: Node) -> dict[str, str]:
         reason = form.text(value, f"the reason for `{key.text}`")
         if key.text not in groups()["check"]:
             near = nearest(key.text, groups()["check"])
-            form.diagnostic(
+            form.error(
                 "unknown-key",
                 f"`kale-tag check` has no lint `{key.text}` that could be silenced",
                 key.label,
                 help=f"did you mean `{near}`?" if near else "`kale-tag check --explain list`",
             )
         elif reason is not None and not reason.strip():
-            form.diagnostic("wrong-value", f"the reason for `{key.text}` is blank", value.label)
+            form.error("wrong-value", f"the reason for `{key.text}` is blank", value.label)
         elif reason is not None:
             found[key.text] = reason
     return found
@@ -312,7 +312,7 @@ def _steps_defaults(form: Form, node: Node) -> dict[str, dict[str, str | None] |
         }
         for given in entries:
             for found in template.groups(given.value):
-                form.diagnostic(
+                form.error(
                     "unknown-group",
                     f"`{found[0]}` stands for a group of a rule's pattern, and no rule is here",
                     narrowed(given.label, found[0]),
@@ -345,7 +345,7 @@ def _check_variables(form: Form, spec: Spec) -> None:
     for text, label in texts:
         for hole in template.variables(text):
             if hole[2] not in known:
-                form.diagnostic(
+                form.error(
                     "unknown-variable",
                     f"nothing is named `{hole[0]}`",
                     narrowed(label, hole[0]),
@@ -373,10 +373,10 @@ def _check_rename(form: Form, spec: Spec) -> None:
     for old, new in rename.items():
         if new.value == old:
             message = f"`{old}` is renamed to itself"
-            form.diagnostic("rename-chain", message, new.label, help="remove this entry")
+            form.error("rename-chain", message, new.label, help="remove this entry")
         elif (after := rename.get(new.value)) is not None and new.value not in swapped:
             swapped |= {old} if after.value == old else set()
-            form.diagnostic(
+            form.error(
                 "rename-chain",
                 f"`{old}` becomes `{new.value}`, which is renamed too: applying the spec twice "
                 "would not be the same as once",
@@ -400,11 +400,11 @@ def _check_steps(form: Form, spec: Spec) -> None:
         known = names | {new.value for new in (spec.rename or {}).values()}
         for rule in spec.rules:
             for prev in rule.prev or ():
-                slip = form.diagnostics and nearest(prev.value, known)
+                slip = form.errors and nearest(prev.value, known)
                 certain = spec.unmatched != "keep" or slip
                 known_later = prev.value in {ABOVE, KEEP} or template.has_holes(prev.value)
                 if rule.role and prev.value not in known and certain and not known_later:
-                    form.diagnostic(
+                    form.error(
                         "unknown-prev",
                         does_not_exist(rule.role.value, prev.value),
                         prev.label,
@@ -432,7 +432,7 @@ def _check_cycles(form: Form, spec: Spec) -> None:
             edges[step][prev][1].with_text(f"`{step}` depends on `{prev}`")
             for step, prev in pairwise(cycle)
         ]
-        form.diagnostic(
+        form.error(
             "cycle",
             cycle_message(cycle[:-1]),
             labels[0],

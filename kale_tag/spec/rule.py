@@ -63,7 +63,7 @@ def _check_effect(form: Form, node: Mapping, rule: Rule) -> None:
     """Note a rule that changes nothing, and settings of cells that get another role."""
     keys = {name.text: name.label for name, _ in node.entries}
     if keys and not {"add", "remove", *ROLES, *SETTINGS} & keys.keys():
-        form.diagnostic(
+        form.error(
             "no-effect",
             "this rule does not set what its cells become",
             rule.label,
@@ -73,7 +73,7 @@ def _check_effect(form: Form, node: Mapping, rule: Rule) -> None:
     role = next((key for key in ROLES if key in keys), "step")
     if role != "step" and (stray := [key for key in SETTINGS if key in keys]):
         names = " and ".join(f"`{key}`" for key in stray)
-        form.diagnostic(
+        form.error(
             "setting-without-step",
             f"{names} in a rule with `{role}`: only a step has {'them' if stray[1:] else 'it'}",
             keys[stray[0]],
@@ -88,7 +88,7 @@ def _check_role(form: Form, node: Mapping, rule: Rule) -> None:
     roles = [key for key in ROLES if key in entries]
     if len(roles) > 1:
         *most, last = (f"`{key}`" for key in roles)
-        form.diagnostic(
+        form.error(
             "two-roles",
             f"a rule gives its cells one role; this one has {', '.join(most)} and {last}",
             entries[roles[-1]][0].label,
@@ -96,7 +96,7 @@ def _check_role(form: Form, node: Mapping, rule: Rule) -> None:
             help="keep one of them, or make a rule of each for different cells",
         )
     if roles and roles[0] != "untag" and rule.selector.cell_type != "code":
-        form.diagnostic(
+        form.error(
             "not-code",
             f"`{roles[0]}` is for code cells, the only ones that Kale reads, and "
             f"`cell_type: {rule.selector.cell_type}` selects others",
@@ -111,7 +111,7 @@ def _selector(
     """The selector in the known entries *values* of *node*, a rule or what is *negated*."""
     if len(values) == len(node.entries) and not values.keys() & set(SELECTORS):
         names = ", ".join(f"`{key}`" for key in SELECTORS[:-2])
-        form.diagnostic(
+        form.error(
             "no-selector",
             f"{'`not`' if negated else 'this rule'} has no condition for cells",
             _start(node),
@@ -123,7 +123,7 @@ def _selector(
         cell_type = word or cell_type
     for key in ("index", "source", "id"):
         if isinstance(given := values.get(key), Sequence) and not given.items:
-            form.diagnostic(
+            form.error(
                 "wrong-value",
                 f"`{key}` is an empty list, which would select every cell",
                 given.label,
@@ -160,7 +160,7 @@ def check_tag(form: Form, given: Given, key: Label | None = None) -> None:
     *key* is the place of its key, where that is part of the tag.
     """
     if given.kind == "secret" and "/" not in given.value:
-        form.diagnostic(
+        form.error(
             "invalid-secret",
             f"`{given.value}` does not name a key of a secret",
             given.label,
@@ -168,7 +168,7 @@ def check_tag(form: Form, given: Given, key: Label | None = None) -> None:
         )
         return
     if given.kind in {"step", "notebook", "prev"} and (why := why_reserved(given.value)):
-        form.diagnostic("reserved-name", why, given.label, help="choose another name")
+        form.error("reserved-name", why, given.label, help="choose another name")
         return
     _check_parts(form, given, key)
 
@@ -195,7 +195,7 @@ def _check_parts(
             hint = f"write `{better}`" if better else ""
             if is_key and template.has_holes(text):
                 hint = "holes are for values; a key is written out"
-            form.diagnostic(
+            form.error(
                 f"invalid-{part.name.replace(' ', '-')}",
                 f"`{text}` is not a valid {part.name}: {part}",
                 key if key is not None and is_key else given.label,
@@ -212,7 +212,7 @@ def _role(form: Form, key: str, node: Node) -> Given | None:
             return next(_texts(form, "step", node), None)
         case "untag":
             if not isinstance(node, Scalar) or node.value is not True:
-                form.diagnostic(
+                form.error(
                     "wrong-value",
                     "`untag` takes `true` and nothing else",
                     node.label,
@@ -279,7 +279,7 @@ def _added(form: Form, node: Node) -> Iterator[Given]:
         if text is None:
             continue
         if tags.is_kales(text) or tags.is_legacy(text):
-            form.diagnostic(
+            form.error(
                 "kale-tag-added",
                 f"`{text}` is a Kale tag; `add` is for the tags of other tools",
                 item.label,
@@ -287,7 +287,7 @@ def _added(form: Form, node: Node) -> Iterator[Given]:
             )
         elif "," in text:
             message = f"`{text}` is no tag: nbformat allows no comma in one"
-            form.diagnostic("invalid-tag", message, item.label, help="make a list of several tags")
+            form.error("invalid-tag", message, item.label, help="make a list of several tags")
         else:
             yield Given("add", "", text, item.label)
 
@@ -319,11 +319,11 @@ def _indices(form: Form, node: Node) -> Iterator[Index]:
         elif isinstance(value, str) and (ends := _RANGE.fullmatch(value)):
             if any(len(end.lstrip("-")) > _DIGITS for end in ends.groups()):
                 message = f"a number in `index` has at most {_DIGITS} digits"
-                form.diagnostic("wrong-value", message, item.label)
+                form.error("wrong-value", message, item.label)
                 continue
             first, last = int(ends[1]), int(ends[2])
             if first > last and (first < 0) == (last < 0):
-                form.diagnostic(
+                form.error(
                     "wrong-value",
                     f"the range `{value}` is empty",
                     item.label,
@@ -331,7 +331,7 @@ def _indices(form: Form, node: Node) -> Iterator[Index]:
                 )
             yield Index(first, last, item.label)
         else:
-            form.diagnostic(
+            form.error(
                 "wrong-type",
                 "`index` must be a cell number, a range or a list of these",
                 item.label,
@@ -354,7 +354,7 @@ def _expect(form: Form, node: Node | None, selector: Selector) -> Expect:
     if isinstance(value, int) and not isinstance(value, bool) and value >= 0:
         return Expect(value, value, node.label)
     text = node.text if isinstance(node, Scalar) else ""
-    form.diagnostic(
+    form.error(
         "wrong-value",
         f"`expect` cannot be {f'`{text}`' if text else kind(node)}: it is how many cells the "
         "rule must select",
@@ -377,14 +377,14 @@ def _check_groups(form: Form, rule: Rule) -> None:
                     key not in range(pattern.regex.groups + 1)
                     and key not in pattern.regex.groupindex
                 ):
-                    form.diagnostic(
+                    form.error(
                         "unknown-group",
                         f"the pattern has no group `{found[0]}`",
                         narrowed(one.label, found[0]),
                         also=[pattern.label.with_text(_groups(pattern))],
                     )
             if not patterns:
-                form.diagnostic(
+                form.error(
                     "unknown-group",
                     f"`{found[0]}` stands for a group, and no pattern of this rule has one",
                     narrowed(one.label, found[0]),
