@@ -6,6 +6,7 @@ is the package again, but for command and args.
 
 import builtins
 import keyword
+import pkgutil
 import re
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass, field
@@ -28,64 +29,8 @@ from kale_tag.kale.pipeline import Code, Pipeline, PodOptions, Step, SubPipeline
 
 _TAKEN = {"compiler", "dsl", "kubernetes", "json", "re", "shlex", "typing", "container"}
 
-
-_FRAME = '''\
-"""The pipeline {name}, in Kubeflow Pipelines' own DSL.
-
-Written by kale-tag from {notebook}; from here on it is yours. `python` on this file writes the
-package {name}.yaml. It needs kfp, and kfp-kubernetes where `kubernetes` is imported.
-"""
-
-import json
-import re
-import shlex
-import typing
-
-{uses}
-
-{body}
-if __name__ == "__main__":
-    compiler.Compiler().compile({function}, "{name}.yaml")
-'''
-
 _INSTALL = "# INSTALL\n"
 """The line of the script in whose place the installation comes."""
-
-_CONTAINER = """\
-def container(image, cells, packages=(), indexes=(), takes=(), **step):
-    # Runs cells, given as (kind, number in the notebook or path, source). `takes` and `out` are the
-    # variables that are loaded before and saved after; all other arguments are for RUNTIME.
-    text, counts = "", []
-    for kind, number, source in cells:
-        lines = source.removeprefix("\\n").rstrip("\\n").split("\\n")
-        title = f"step {step['step']}" if kind == "step" else kind
-        title += f", {number}" if kind == "file" else f", cell {number}"
-        text += "".join(f"{line}\\n" for line in [f"# %% {title}", *lines])
-        counts.append([kind, number, len(lines)])
-    step |= {"cells": counts, "in": list(takes)}
-    spec = json.dumps(step, ensure_ascii=False)
-    # Kubernetes and Kubeflow Pipelines would replace these.
-    signs = ("nel", "\\x85", "~"), ("line", "\\u2028", "~"), ("dollar", r"\\$(?=[$(])", "~")
-    for key, sign, first in (*signs, ("brace", r"\\{\\{", "{")):
-        if re.search(sign, text + spec):
-            mark = next(m for m in (first + end for end in "^`|?!") if m not in text + spec)
-            text = re.sub(sign, mark, text)
-            marked = {**json.loads(re.sub(sign, mark, spec)), key: mark}
-            spec = json.dumps(marked, ensure_ascii=False)
-    install = ""
-    if packages:
-        words = []
-        for place, url in enumerate(indexes):
-            words += ["--extra-index-url" if place else "--index-url", shlex.quote(url)]
-        words += [shlex.quote(package) for package in packages]
-        install = '[ -n "$KALE_TAG_NO_PIP" ] || python3 -m pip install --quiet '
-        install += f"--disable-pip-version-check --no-warn-script-location {' '.join(words)}\\n"
-    return dsl.ContainerSpec(
-        image=image,
-        command=["sh", "-ec", START.removeprefix("\\n").replace("# INSTALL\\n", install), text],
-        args=[RUNTIME.removeprefix("\\n"), spec, "{{$}}"],
-    )
-"""
 
 
 def to_dsl(pipeline: Pipeline, runtime: Runtime) -> str:
@@ -94,24 +39,18 @@ def to_dsl(pipeline: Pipeline, runtime: Runtime) -> str:
     writer.write(root_names(pipeline), pipeline.name)
     cells = [*sources(pipeline), *([FILE] if writer.files else [])]
     program = runtime.for_pipeline(cells).for_step("\n".join(cells), writer.specs)
-    lines = [
-        f"RUNTIME = {literal(program)}",
-        "",
-        f"START = {literal(script((), (), _INSTALL))}",
-        "",
-        "",
-        _CONTAINER,
-        "",
-        *writer.lines,
-    ]
     kubernetes = ", kubernetes" if any("kubernetes." in line for line in writer.lines) else ""
-    return _FRAME.format(
-        name=pipeline.name,
-        notebook=file_name(pipeline.notebook),
-        uses=f"from kfp import compiler, dsl{kubernetes}",
-        body="\n".join(lines),
-        function=writer.functions["", ""],
-    )
+    parts = {
+        "NAME": pipeline.name,
+        "NOTEBOOK": file_name(pipeline.notebook),
+        "USES": f"from kfp import compiler, dsl{kubernetes}",
+        "RUNTIME": literal(program),
+        "START": literal(script((), (), _INSTALL)),
+        "STEPS": "\n".join(writer.lines),
+        "FUNCTION": writer.functions["", ""],
+    }
+    frame = (pkgutil.get_data("kale_tag.compiler", "dsl_module.txt") or b"").decode()
+    return re.sub("@([A-Z]+)@", lambda found: parts[found[1]], frame.replace("\r\n", "\n"))
 
 
 def cannot_compile(root: Pipeline) -> Iterator[Diagnostic]:

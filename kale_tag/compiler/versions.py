@@ -3,8 +3,11 @@
 `docs/how-to/run.md` has the same table. Source: the Go code of the backend at each tag.
 """
 
-from collections.abc import Iterator
+import pkgutil
+import tomllib
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from functools import cache
 
 from kale_tag.diagnostics import DiagnosticCollector, Label
 from kale_tag.kale.pipeline import Pipeline, Step, SubPipeline
@@ -20,43 +23,14 @@ class Feature:
     breaks: bool = False  # whether a run then fails, or loses more than this feature
 
 
-FEATURES = {
-    "optional": Feature(
-        "a parameter whose default is None", (2, 5), "older versions do not start its steps"
-    ),
-    "retries": Feature("a retry", (2, 5), "older versions start a failed step only once"),
-    "label": Feature("a label", (2, 14), "older versions give all steps the labels of one"),
-    "annotation": Feature(
-        "an annotation", (2, 14), "older versions give all steps the annotations of one"
-    ),
-    "manifest": Feature(
-        "a package in the format `manifest`", (2, 14), "older versions know no such resources"
-    ),
-    "display_name": Feature(
-        "a display name on a step whose variables others use",
-        (2, 14),
-        "older versions do not find the variables",
-        breaks=True,
-    ),
-    "security_context": Feature(
-        "`security_context`",
-        (2, 16),
-        "2.14 and 2.15 refuse the run, and 2.5 ignores it and the labels of the steps",
-        breaks=True,
-    ),
-    "claim_annotations": Feature(
-        "a new volume with annotations",
-        (2, 17),
-        "the driver of older versions stops",
-        breaks=True,
-    ),
-    "ttl": Feature(
-        "`ttl`",
-        (2, 17),
-        "older versions then ignore secrets, volumes, labels, timeouts and the security context",
-        breaks=True,
-    ),
-}
+@cache
+def features() -> Mapping[str, Feature]:
+    """The features in `versions.toml`, by what the pipeline has of them."""
+    text = (pkgutil.get_data("kale_tag.compiler", "versions.toml") or b"").decode()
+    return {
+        key: Feature(**{**about, "first": tuple(about["first"])})
+        for key, about in tomllib.loads(text).items()
+    }
 
 
 def check_versions(root: Pipeline, found: DiagnosticCollector) -> None:
@@ -69,8 +43,8 @@ def check_versions(root: Pipeline, found: DiagnosticCollector) -> None:
 
 
 def check_feature(key: str, at: Label | None, root: Pipeline, found: DiagnosticCollector) -> None:
-    """Report one of `FEATURES` that *root* has *at* a place, if it needs a newer backend."""
-    feature = FEATURES[key]
+    """Report one of `features` that *root* has *at* a place, if it needs a newer backend."""
+    feature = features()[key]
     first = "{}.{}".format(*feature.first)
     if root.kfp_version is None:
         if feature.breaks:
@@ -110,7 +84,7 @@ def _wanted(root: Pipeline) -> Iterator[tuple[str, Label | None]]:
 def _of_step(step: Step) -> Iterator[tuple[str, Label | None]]:
     settings = step.settings
     for kind, values in settings.pod.items():
-        if kind in FEATURES and values:
+        if kind in features() and values:
             yield kind, step.place(kind, next(iter(values)))
     if settings.retries:
         yield "retries", step.place("retries")

@@ -1,5 +1,6 @@
 """The graph of a pipeline as an SVG drawing, which any browser and README shows."""
 
+import pkgutil
 from collections.abc import Iterator, Mapping, Sequence
 from html import escape
 from itertools import pairwise
@@ -25,17 +26,6 @@ LABEL_WIDTH, LABEL_ROWS = 24, 3
 
 HEAD_WIDTH, HEAD_ROWS = 60, 4
 """The same for the parameters above a picture; a wide picture has room for more."""
-
-_STYLE = """\
-text { font: 13px ui-monospace, 'DejaVu Sans Mono', Menlo, Consolas, monospace; fill: #1f2328 }
-.name { font-weight: bold }
-.label { font-size: 11px; fill: #57606a }
-.back { fill: #ffffff }
-.step { fill: #eef4ff; stroke: #3b6fd4 }
-.inner { fill: #f3eefc; stroke: #7b4fd0 }
-.line { fill: none; stroke: #8c959f }
-.wait { stroke-dasharray: 4 4 }
-.head { fill: #8c959f }"""
 
 
 def as_svg(
@@ -69,7 +59,8 @@ def _svg(
     size = f'width="{width:.0f}" height="{height:.0f}" viewBox="0 0 {width:.0f} {height:.0f}"'
     yield f'<svg xmlns="http://www.w3.org/2000/svg" {size}>'
     yield f"<title>{_text(pipeline.name)}</title>"
-    yield f"<style>\n{_STYLE}\n</style>"
+    css = (pkgutil.get_data("kale_tag.graph", "drawing.css") or b"").decode()
+    yield f"<style>\n{css}</style>"
     yield f'<rect class="back" width="{width:.0f}" height="{height:.0f}"/>'
     yield '<defs><marker id="head" viewBox="0 0 8 8" refX="7" refY="4" markerWidth="7"'
     yield ' markerHeight="7" orient="auto"><path class="head" d="M0 0 8 4 0 8Z"/></marker></defs>'

@@ -6,11 +6,11 @@ from collections import ChainMap
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 
+from kale_tag.analysis import library
 from kale_tag.analysis.dataflow import Dataflow, Unit, first_place
 from kale_tag.analysis.facts import dotted, read_facts
 from kale_tag.analysis.heap import Obj, Sight
 from kale_tag.analysis.interpreter import Events
-from kale_tag.analysis.library import words
 from kale_tag.analysis.model import Certainty, Spot
 from kale_tag.analysis.names import Names
 from kale_tag.analysis.source import Parsed, read_code
@@ -18,30 +18,6 @@ from kale_tag.analysis.texts import guarded_names
 from kale_tag.diagnostics import Diagnostic, Label, UserError, listed
 from kale_tag.lint.context import Compilation, CompiledNotebook
 from kale_tag.rules.registry import found
-
-WRITERS = words(
-    "dump export imsave savefig save savetxt savez savez_compressed save_model save_pretrained"
-    " save_weights to_csv to_excel to_feather to_hdf to_json to_parquet to_pickle urlretrieve"
-    " write_bytes write_text"
-)
-READERS = words(
-    "fromfile genfromtxt imread load load_model load_weights loadtxt open read_bytes read_csv"
-    " read_excel read_feather read_hdf read_json read_parquet read_pickle read_table read_text"
-)
-"""The last part of the names of functions and methods that write or read a file they are told."""
-
-OF_PATHS = words("read_bytes read_text rename stat unlink write_bytes write_text")
-"""Methods of a path, which is the file."""
-
-CONSUMERS = words(
-    "os.path.getsize os.remove os.rename os.replace os.stat os.unlink"
-    " shutil.copy shutil.copy2 shutil.copyfile shutil.copytree shutil.move shutil.rmtree"
-    " shutil.unpack_archive"
-)
-"""Functions that need the file that they are given first."""
-
-MOVERS = words("copy copy2 copyfile copytree move rename replace")
-"""The last part of the names of those that write the one that they are given second."""
 
 
 def redundant_prev(compilation: Compilation) -> Iterator[Diagnostic]:
@@ -169,14 +145,16 @@ def _note(
     path = dotted(node.func, modules)
     name = node.func.attr if isinstance(node.func, ast.Attribute) else path.rpartition(".")[2]
     holder = node.func.value if isinstance(node.func, ast.Attribute) else None
-    if path in CONSUMERS:
-        for number, one in enumerate(node.args[: 2 if name in MOVERS else 1]):
+    if path in library.known("file_consumers"):
+        for number, one in enumerate(node.args[: 2 if name in library.known("file_movers") else 1]):
             if taken := _as_file(_text_of(one, known, modules)):
                 (files.writes if number else files.reads).setdefault(taken, cell.place(node))
         return
-    if name not in WRITERS | READERS | OF_PATHS:
+    if not any(
+        name in library.known(kind) for kind in ("file_writers", "file_readers", "of_paths")
+    ):
         return
-    if holder is not None and name in OF_PATHS:
+    if holder is not None and name in library.known("of_paths"):
         where = [holder]
     elif name in {"open", "dump"} and holder is not None and dotted(holder, modules) not in modules:
         where = [*node.args[:2], holder]
@@ -184,7 +162,7 @@ def _note(
         where = [*node.args[:2], *(one.value for one in node.keywords if one.arg in _PATHS)]
     path = next((path for one in where if (path := _as_file(_text_of(one, known, modules)))), "")
     if path:
-        writes = name in WRITERS or (name == "open" and _writes(node))
+        writes = name in library.known("file_writers") or (name == "open" and _writes(node))
         (files.writes if writes else files.reads).setdefault(path, cell.place(node))
 
 

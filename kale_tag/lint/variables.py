@@ -16,13 +16,6 @@ from kale_tag.rules.registry import found
 SHOWN = 5
 """Variables that one finding names."""
 
-FRESH = library.words(
-    "datetime.date.today datetime.datetime.now datetime.datetime.today datetime.datetime.utcnow"
-    " os.getpid os.urandom tempfile.mkdtemp tempfile.mkstemp time.perf_counter time.time"
-    " time.time_ns uuid.uuid1 uuid.uuid4"
-)
-"""What gives another value each time, as do all of `random` and `secrets`."""
-
 
 def unused_variable(compilation: Compilation) -> Iterator[Diagnostic]:
     """A variable that a step computes and that nothing in the notebook ever uses."""
@@ -176,7 +169,9 @@ def shared_state(compilation: Compilation) -> Iterator[Diagnostic]:
                     for unit in part.units
                     if name in unit.events.uses and name not in unit.ins
                 ]
-                fresh = path in FRESH or path.startswith(("secrets.", "numpy.random.", "random."))
+                fresh = path in library.known("fresh") or path.startswith(
+                    ("secrets.", "numpy.random.", "random.")
+                )
                 made = path in {
                     "numpy.random.default_rng",
                     "numpy.random.RandomState",

@@ -18,16 +18,6 @@ from kale_tag.run.run_record import ComparedVariable, RunComparison, RunOutcome,
 OPEN = 12
 """In a run with more steps, only those that failed are unfolded."""
 
-HEIGHT = """\
-{
-  const report = () => parent.postMessage(
-    Math.ceil(document.documentElement.getBoundingClientRect().height), '*'
-  );
-  addEventListener('load', report);  // sizes are not watched in frames that are out of sight
-  new ResizeObserver(report).observe(document.documentElement);
-}"""
-"""What the frame of a step reports to the page."""
-
 
 @dataclass(frozen=True, slots=True)
 class StepParts:
@@ -67,7 +57,7 @@ def as_page(
         for step in run.steps
         if step.state == "failed" or (len(run.steps) <= OPEN and step.state != "waiting")
     }
-    inner, _, _ = loader.get_source(environment, "step_page.css")
+    css, js = (loader.get_source(environment, f"step_page.{end}")[0] for end in ("css", "js"))
     values: dict[str, object] = {
         "run": run,
         "description": graph.description,
@@ -84,7 +74,7 @@ def as_page(
         "first": first,
         "whole": max(last - first, 0.001),
         "unfolded": unfolded,
-        "inner": f"<style>{inner}</style><script>{HEIGHT}</script>",
+        "inner": f"<style>{css}</style><script>{js.rstrip()}</script>",
         "compared": compared,
     }
     if compared:
