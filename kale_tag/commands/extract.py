@@ -250,7 +250,8 @@ def _put(path: str, data: bytes, made: Combined, reason: str, *, quiet: bool) ->
 def _read_first(proposals: int, specs: int) -> str:
     if specs == 1:
         return "It is a proposal: read it before you apply it."
-    which = f"{proposals} of {specs} specs" if proposals < specs else f"All {specs} specs"
+    all_of_them = "Both specs" if specs == 2 else f"All {specs} specs"
+    which = f"{proposals} of {specs} specs" if proposals < specs else all_of_them
     are, them = ("is a proposal", "it") if proposals == 1 else ("are proposals", "them")
     return f"{which} {are}: read {them} before you apply {them}."
 

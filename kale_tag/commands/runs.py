@@ -55,10 +55,10 @@ def runs(options: RunsOptions) -> int:
         return 0
     width = max(map(len, wanted), default=0)
     for name, run in wanted.items():
-        state = "deleted" if options.delete else run.state if _has_ended(run) else "not ended"
+        state = "deleted" if options.delete else _state(run)
         size = run_text.size(sizes[name])
         time = run_text.seconds(run.seconds)
-        print(f"{one_line(name).ljust(width)}  {state.ljust(9)}  {time.rjust(7)}  {size.rjust(8)}")
+        print(f"{one_line(name).ljust(width)}  {state.ljust(10)}  {time.rjust(7)}  {size.rjust(8)}")
     total = run_text.size(sum(sizes.values()))
     number = f"{count(len(wanted), 'run')}{' deleted' if options.delete else ''}"
     print(f"{number}, {total}" if wanted else f"{number} in {_HOME}")
@@ -107,6 +107,10 @@ def _has_ended(run: RunOutcome) -> bool:
     return not os.path.isdir(os.path.join(run.folder, "work"))
 
 
+def _state(run: RunOutcome) -> str:
+    return run.state if _has_ended(run) else "unfinished"
+
+
 def _size(folder: str) -> int:
     """Bytes of all files of a run."""
     paths = (os.path.join(root, name) for root, _, names in os.walk(folder) for name in names)
@@ -126,7 +130,7 @@ def _value(name: str, run: RunOutcome, size: int) -> dict[str, object]:
     return {
         "run": name,
         "folder": run.folder,
-        "state": run.state if _has_ended(run) else "running",
+        "state": _state(run),
         "started": run.started,
         "seconds": run.seconds,
         "bytes": size,

@@ -26,9 +26,6 @@ NOT_KEPT = {
 }
 """Settings that Kale takes and that have no effect, with what to do instead."""
 
-UNCHECKED = ("katib_metadata", "steps_defaults")
-"""Settings that Kale checks and a package does not need so: `read_defaults` takes more."""
-
 _ACCESS_MODES = {"rom": "ReadOnlyMany", "rwo": "ReadWriteOnce", "rwm": "ReadWriteMany"}
 _RUN_AS = {"run_as_user": 65534, "run_as_group": 0, "run_as_non_root": True}
 
@@ -86,17 +83,17 @@ def read_settings(notebook: Notebook, name: str = "") -> PipelineSettings:
     found = {key: entry for key, entry in (value or {}).items() if entry is not None}
     if name:
         found["pipeline_name"] = name
-    elif not found.get("pipeline_name"):
+    elif "pipeline_name" not in found:
         file = names.file_name(notebook.name)
         stem = file.rpartition(".")[0] or file
         found["pipeline_name"] = names.pipeline_name(stem) or "pipeline"
     made.defaults, diagnostics = read_defaults(found.get("steps_defaults"), places)
     made.errors += diagnostics
-    for key, diagnostic in setting_problems(found, places):
+    for _, diagnostic in setting_problems(found, places):
         if diagnostic.code == "unknown-setting":
             at, hint = diagnostic.labels[0], diagnostic.help
             made.warning("setting-not-kept", diagnostic.message, at, help=hint)
-        elif key not in UNCHECKED and stops_compile(diagnostic.code):
+        elif stops_compile(diagnostic.code):
             made.errors.append(diagnostic)
     if not made.errors:
         _fill(found, places, made)
@@ -245,8 +242,9 @@ def setting_diagnostics(name: str, given: Sequence[StepTag]) -> Iterator[Diagnos
 
 
 def read_defaults(value: object, places: Places) -> tuple[Sorted, list[Diagnostic]]:
-    """The `steps_defaults` of a notebook, which may also be of the kinds that Kale fails on."""
-    found, diagnostics = Sorted(), []
+    """The `steps_defaults` of a notebook, of all kinds, and wrong quantities in them."""
+    found = Sorted()
+    diagnostics: list[Diagnostic] = []
     texts: list[tuple[int | str, str]] = []
     if isinstance(value, dict):
         texts = [*_as_tags(value)]
@@ -256,16 +254,7 @@ def read_defaults(value: object, places: Places) -> tuple[Sorted, list[Diagnosti
         at = places.metadata(None, (SETTINGS_KEY, "steps_defaults", route))
         tag = tags.parse(text)
         if tag is None or tag.kind not in tags.SETTING_KINDS:
-            diagnostics.append(
-                error(
-                    "invalid-setting",
-                    f"`{text}` in `steps_defaults` is not a setting of a step",
-                    at,
-                    help="it takes `limit:…`, `label:…`, `annotation:…`, `secret:…`, `image:…`, "
-                    "`cache:…` and `report:…`",
-                )
-            )
-            continue
+            continue  # one of `setting_problems`
         found.put(tag, at)
         diagnostics += _quantity(tag, at)
     return found, diagnostics
@@ -282,20 +271,13 @@ def _quantity(tag: Tag, at: Label) -> Iterator[Diagnostic]:
 
 def _as_tags(value: Mapping[object, object]) -> Iterator[tuple[str, str]]:
     for name, entry in value.items():
-        kind = tags.DEFAULTS.get(str(name), str(name))
-        if isinstance(entry, dict):
-            for key, one in entry.items():
-                if kind == "secret" and isinstance(one, dict):
-                    yield (
-                        str(name),
-                        f"secret:{one.get('secret_name')}:{one.get('secret_key')}:{key}",
-                    )
-                elif one is not None:
-                    yield str(name), f"{kind}:{key}:{one}"
-        elif isinstance(entry, bool):
-            yield str(name), f"{kind}:{'enabled' if entry else 'disabled'}"
-        elif entry is not None:
-            yield str(name), f"{kind}:{entry}"
+        kind = tags.DEFAULTS.get(str(name), "")
+        for key, one in entry.items() if isinstance(entry, dict) else ():
+            if kind == "secret" and isinstance(one, dict):
+                text = f"secret:{one.get('secret_name')}:{one.get('secret_key')}:{key}"
+                yield str(name), text
+            elif one is not None:
+                yield str(name), f"{kind}:{key}:{one}"
 
 
 def kernel_diagnostic(notebook: Notebook) -> Diagnostic | None:

@@ -553,15 +553,26 @@ def setting_problems(present: object, places: Places) -> Iterator[tuple[str, Dia
         hint = "remove it, or make it an object: `{}`"
         yield SETTINGS_KEY, found("invalid-setting", message, place(()), help=hint)
         return
+    defaults = present.get("steps_defaults")
+    ours = {
+        place(("steps_defaults", position)): text
+        for position, text in enumerate(defaults if isinstance(defaults, list) else ())
+        if isinstance(text, str)
+        and (tag := tags.parse(text)) is not None
+        and tag.kind in {*tags.SETTING_KINDS} - {*tags.DEFAULTS.values()}
+    }
     for key, problem in settings.problems(present, place, CALLED):
-        code, hint = problem.code, problem.help
-        if code == "two-experiments":
+        code, message, hint = problem.code, problem.message, problem.help
+        if text := ours.get(problem.labels[0], ""):
+            code, hint = "foreign-tag", f"{hint}; {DONE}"
+            message = f"Kale stops at the default `{text}`, which only `kale-tag compile` takes"
+        elif code == "two-experiments":
             hint = "make them the same: JupyterLab's panel takes `experiment` for the truth"
         elif code == "unknown-setting":
             hint = hint if hint.startswith("did you mean") else "remove it; Kale stops at it"
         else:
             code = "invalid-setting"
-        yield key, found(code, problem.message, problem.labels[0], help=hint)
+        yield key, found(code, message, problem.labels[0], help=hint)
 
 
 def wrong_settings(nb: TaggedNotebook) -> Iterator[Diagnostic]:

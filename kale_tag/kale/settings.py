@@ -195,7 +195,7 @@ def _default_tag(form: Form, node: Node, what: str) -> None:
             "invalid-default",
             f"`{text}` is not a default that Kale takes",
             node.label,
-            help="it takes `limit:…`, `label:…`, `annotation:…` and `secret:…` tags",
+            help="Kale takes `limit:…`, `label:…`, `annotation:…` and `secret:…` tags",
         )
 
 

@@ -43,7 +43,9 @@ TAIL = 65_536
 SHOWN = 40
 """Lines of a traceback that are printed at most."""
 
-_FRAME = re.compile(r'File "(?P<name>[^"\n]+), cell (?P<cell>\d+)", line (?P<line>\d+)')
+_FRAME = re.compile(
+    r'File "(?P<name>[^"\n]+), cell (?P<cell>\d+)", line (?P<line>\d+).*(?:\n +(?P<text>\S.*))?'
+)
 _HEAD = "Traceback (most recent call last):"
 _EXCEPTION = re.compile(r"^(?:[A-Za-z_][\w.]*)(?:: .*)?$")
 _CONTROL = re.compile(r"\x1b\[[0-?]*[ -/]*[@-~]|[^\n\t\x20-\x7e\xa0-\U0010ffff]")
@@ -264,9 +266,11 @@ def _place(words: str, task: PackageTask) -> Label | None:
         if code is None or not 0 < line <= len(lines):
             continue
         start = sum(len(one) + 1 for one in lines[: line - 1])
+        if frame["text"] and "get_ipython()." in lines[line - 1]:
+            lines[line - 1] = frame["text"]  # the magic as its user wrote it
         text = lines[line - 1]
         indent = len(text) - len(text.lstrip())
-        source = Source(task.notebook, code.python, cell)
+        source = Source(task.notebook, "\n".join(lines), cell)
         return Label(source, Span(start + indent, start + len(text.rstrip())))
     return None
 

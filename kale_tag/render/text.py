@@ -14,6 +14,7 @@ JOINERS = "\u200d\ufe0f"
 """Characters without a width, which belong to the character before them."""
 
 TAB = "    "
+RESET = "\033[0m"
 
 SettingDifference = tuple[str, object, object]
 """A path such as `volumes[0].type`, the old value and the new; `MISSING` where there is none."""
@@ -24,7 +25,8 @@ Color = Literal["auto", "always", "never"]
 
 def _painter(code: int) -> Callable[["Style", str], str]:
     def paint(style: "Style", text: str) -> str:
-        return f"\033[{code}m{text}\033[0m" if style.color and text else text
+        inside = text.removesuffix(RESET)  # bold and yellow end together
+        return f"\033[{code}m{inside}{RESET}" if style.color and text else text
 
     return paint
 

@@ -15,6 +15,7 @@ CALL = re.compile(
     r"\(((?:'(?:[^'\\]|\\.)*'(?:, )?)+)\)$",
     re.MULTILINE,
 )
+LINE = re.compile(r"^( +)(.*get_ipython\(\)\..*)(?:\n +[~^]+$)?", re.MULTILINE)
 
 
 class Lines(list):
@@ -85,7 +86,8 @@ class Shell:
 
     def __init__(self, ns, page, ends):
         self.user_ns, self.page, self.ends, self.last = ns, page, ends, os.getcwd()
-        page.written = as_written
+        page.written, plain = as_written, trace
+        globals()["trace"] = lambda error: LINE.sub(first_line, plain(error))
 
     def system(self, command):
         self.tell(self.run(self.expand(command, sys._getframe(1))))
@@ -287,6 +289,11 @@ def as_written(source):
         return mark + "\n".join((" ".join((name, *rest[:1])).rstrip(), *rest[1:]))
 
     return CALL.sub(back, source)
+
+
+def first_line(found):
+    """A line of a traceback, and what marks a part of it, as the user wrote the line."""
+    return found[1] + as_written(found[2]).partition("\n")[0]
 
 
 def timeit_options(line):

@@ -42,7 +42,7 @@ def left(home: Path) -> list[str]:
 def test_the_list(home: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """All runs by pipeline, the newest first; names and `--keep` choose."""
     assert home.is_dir()
-    churn = [("churn/3", "done"), ("churn/2", "running"), ("churn/1", "done")]
+    churn = [("churn/3", "done"), ("churn/2", "unfinished"), ("churn/1", "done")]
     assert listed([], capsys) == [*churn, ("wine/1", "done")]
     assert listed(["churn"], capsys) == churn
     assert listed(["wine/1"], capsys) == [("wine/1", "done")]
@@ -75,4 +75,4 @@ def test_only_own_run_folders(
     capsys.readouterr()
     assert left(home) == ["all/1", "churn/1", "churn/2", "churn/linked"]
     assert (home / "churn" / "mine").is_dir()
-    assert listed([], capsys) == [("churn/2", "running")]
+    assert listed([], capsys) == [("churn/2", "unfinished")]

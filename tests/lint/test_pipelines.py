@@ -4,8 +4,10 @@ import ast
 import importlib
 import io
 import json
+import os
 import pickle
 import shutil
+import ssl
 import sys
 import zipfile
 from collections.abc import Iterator
@@ -260,9 +262,16 @@ def test_all_that_compile_says_is_known_to_check() -> None:
     assert codes - {*groups()["check"]} == others
 
 
+def use_in_another_step(made: Any) -> None:
+    """Take it through a file, and end the step that made it."""
+    data = pickle.dumps(made)
+    made.cleanup()  # a temporary folder
+    os.listdir(pickle.loads(data).name)
+
+
 @pytest.mark.parametrize("path", [one for one in unpicklable() if _of_python(one)])
 def test_what_cannot_be_pickled(path: str, tmp_path: Path) -> None:
-    """What is told to be no value for a file is none."""
+    """What is told to be no value for a file is none, or is of no use to another step."""
     module, _, name = path.rpartition(".")
     make = getattr(importlib.import_module(module or "builtins"), name)
     file = tmp_path / "file"
@@ -273,13 +282,14 @@ def test_what_cannot_be_pickled(path: str, tmp_path: Path) -> None:
         "csv.DictReader": ([],),
         "csv.reader": ([],),
         "sqlite3.connect": (":memory:",),
+        "ssl.SSLContext": (ssl.PROTOCOL_TLS_CLIENT,),
         "subprocess.Popen": ([sys.executable, "-c", ""],),
         "multiprocessing.Pool": (1,),
     }
     takes_file = path in {"open", "io.open", "gzip.open", "zipfile.ZipFile"}
     made = make(*((str(file),) if takes_file else given.get(path, ())))
-    with pytest.raises((TypeError, NotImplementedError, RuntimeError)):
-        pickle.dumps(made)
+    with pytest.raises((TypeError, NotImplementedError, RuntimeError, FileNotFoundError)):
+        use_in_another_step(made)
     for end in ("terminate", "wait", "close"):
         if hasattr(made, end) and not path.startswith("threading"):
             getattr(made, end)()

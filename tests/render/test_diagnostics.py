@@ -6,7 +6,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from kale_tag.diagnostics import Diagnostic, Label, Source
-from kale_tag.render.diagnostics import digest, errors_last, tally
+from kale_tag.render.diagnostics import as_text, digest, errors_last, tally
+from kale_tag.render.text import Style
 
 diagnostics = st.builds(
     lambda severity, code, message, name, way: Diagnostic(
@@ -45,3 +46,11 @@ def test_one_notebook_is_as_it_was(known: list[Diagnostic]) -> None:
     ]
     assert digest(of_one) == errors_last(of_one)
     assert tally(of_one) == ""
+
+
+@given(diagnostics)
+def test_colours_end_once(known: Diagnostic) -> None:
+    """No reset follows another, and without its escapes the text is the plain one."""
+    shown = as_text(known, Style(color=True))
+    assert "\x1b[0m\x1b[0m" not in shown
+    assert re.sub(r"\x1b\[\d+m", "", shown) == as_text(known, Style())
