@@ -71,10 +71,11 @@ NOTE = "<!-- Written by docs/generate.py; do not edit. -->\n\n"
 
 EXIT_CODES = {
     0: "Success, or nothing to do.",
-    1: """Findings, differences or a failed run: `check` found an error, `diff --exit-code` a
-    difference, `compile --check` a stale package, or a step of `run` failed.""",
-    2: """Usage, or unusable input: an option, a spec, a patch or a notebook. The message has its
-    line. Of many notebooks, the others are processed.""",
+    1: """Findings, differences or a failed run: `check` found an error, `plan` or `diff` with
+    `--exit-code` a difference, `compile --check` a stale package; or a pipeline failed, or differs
+    from its notebook (`run --compare`).""",
+    2: """Usage, or unusable input: an option, a spec, a patch or a notebook. The message names the
+    line. If one of many notebooks fails, the others are still processed.""",
     3: """An internal error, or a check before a write that failed: please report it, with the
     output. That notebook was not written.""",
     130: "Interrupted by Ctrl-C. Files are old or new, never half written.",
@@ -183,7 +184,8 @@ def _commands() -> Iterator[str]:
         yield f"| [`kale-tag {name}`](#kale-tag-{name}) | {_cell(summary)} |\n"
     yield "\n`kale-tag --version` prints the version. "
     yield "Results go to standard output, messages to standard error. Each command returns one of "
-    yield "the [exit codes](exit-codes.md). `-` is standard input.\n"
+    yield "the [exit codes](exit-codes.md). `-` is standard input. Where an option "
+    yield "lists its values, the first one is the default.\n"
     for name in COMMANDS:
         yield f"\n## kale-tag {name}\n\n"
         yield from _command(name)

@@ -104,14 +104,14 @@ def revert(options: RevertOptions) -> int:
 def upgrade(options: UpgradeOptions) -> int:
     """Bring tags and settings of Kale 0.x to Kale 2.
 
-    Problems that only you can fix are listed with their places.
+    Problems that only you can fix are listed with their lines.
 
     kale-tag upgrade old.ipynb
 
     kale-tag upgrade notebooks/ --all-or-nothing
 
-    It is `kale-tag apply kale:upgrade`, and shows what it changes; `kale-tag plan kale:upgrade`
-    shows it without writing, and with `-o patches/` writes it down for a review.
+    It does what `kale-tag apply kale:upgrade` does, and shows it; `kale-tag plan kale:upgrade` only
+    shows it, and with `-o patches/` writes patches for a review.
     """
     paths = options.paths
     if not paths:

@@ -77,7 +77,7 @@ class CheckOptions(PrintOptions):
         "CODE",
     )
     format: Literal["text", "json", "sarif", "github"] = option(
-        "text", "How to print the findings: text, json, sarif (2.1.0), or github (annotations)."
+        "text", "How to print the findings; sarif is version 2.1.0, github prints annotations."
     )
     jobs: int = option(
         1, "Processes to use. Faster than one from some 5,000 notebooks on.", "N", short="-j"

@@ -37,7 +37,7 @@ class GraphOptions(BuildOptions):
     """The options of `kale-tag graph`."""
 
     format: Literal["text", "mermaid", "dot", "svg", "json"] = option(
-        "text", "How to draw: text, mermaid, dot, svg, or json (an array for several notebooks)."
+        "text", "How to draw; json is an array for several notebooks."
     )
     output: str = option("", "The file to write, or a folder. Default: print.", "PATH", short="-o")
 

@@ -76,7 +76,7 @@ class RenameOptions(FormatOptions, PrintOptions):
     paths: list[str] = argument(
         "SPEC|PATCH|NOTEBOOK|FOLDER",
         "Where to rename it. A spec includes the specs that it extends and the notebooks "
-        "that it names, a patch also for its notebook, a folder for all of them below it. Default: "
+        "that it names, a patch its notebook, a folder all of them below it. Default: "
         "kale-tag.yaml and the specs in specs/.",
     )
     write: bool = option(False, "Write the files. Without this option, show what would change.")
@@ -91,8 +91,8 @@ def rename(options: RenameOptions) -> int:
 
     kale-tag rename load load_data . --write
 
-    Nothing is written if the new name is in use. Only the name changes, each at the place that is
-    shown. Names made by patterns, and patterns that mention the name, are shown for you to check.
+    Nothing is written if the new name is in use. Only the name changes, at the places that are
+    shown. Patterns that make or mention the name are shown for you to check.
     """
     _check_names(options.old, options.new)
     found = rename_everywhere(options.paths, options.old, options.new)

@@ -69,12 +69,12 @@ class SubmitOptions(FormatOptions, PipelineOptions):
     )
     token: str = option(
         "",
-        "The token to authenticate with. Other users of this machine can see it here; better set "
-        "KALE_TAG_TOKEN in the environment.",
+        "The token to authenticate with. Other users of this machine can see it here: the "
+        "environment variable KALE_TAG_TOKEN is safer.",
         "TOKEN",
     )
     token_command: str = option(
-        "", "A command that prints the token. Or KALE_TAG_TOKEN_COMMAND.", "COMMAND"
+        "", "A command that prints the token. Default: KALE_TAG_TOKEN_COMMAND.", "COMMAND"
     )
     user: str = option(
         "",

@@ -68,7 +68,7 @@ class PrintOptions(Options):
 class FormatOptions(Options):
     """How a command prints its result."""
 
-    format: Literal["text", "json"] = option("text", "How to print the result: text or json.")
+    format: Literal["text", "json"] = option("text", "How to print the result.")
 
 
 @dataclass(kw_only=True)
@@ -76,7 +76,7 @@ class ReviewOptions(Options):
     """Of the commands that show differences."""
 
     format: Literal["text", "json", "markdown"] = option(
-        "text", "How to print the result: text, json, or markdown for a pull request."
+        "text", "How to print the result; markdown is for a pull request."
     )
     limit: int = option(
         65_536,
@@ -123,10 +123,10 @@ class SpecPaths(Options):
 
     paths: list[str] = argument(
         "SPEC|PATCH|NOTEBOOK|FOLDER",
-        "Specs and notebooks in any order, or patches. A folder stands for the patches below it if "
-        "it has any. Otherwise it stands for the notebooks below it, or, if no spec is given, for "
-        "the specs in it. `-` is standard input. Default: kale-tag.yaml and the specs in specs/, "
-        "of this folder or of the nearest one above it in the repository.",
+        "Specs and notebooks in any order, or patches. A folder stands for the patches below it. "
+        "Without patches, it stands for the specs in it if no spec is given, else for the "
+        "notebooks below it. `-` is standard input. Default: kale-tag.yaml and the specs in specs/, of this "
+        "folder or of the nearest one above it in the repository.",
     )
 
 
@@ -169,8 +169,8 @@ class PipelineOptions(PrintOptions):
     )
     env: list[str] | None = option(
         None,
-        "An environment variable of every step, for this run. Not for secrets: the package that "
-        "is sent has it. May be repeated.",
+        "An environment variable of every step, for this run. Not for secrets: the package "
+        "contains the value. May be repeated.",
         "NAME=VALUE",
         short="-e",
     )
