@@ -125,8 +125,8 @@ class SpecPaths(Options):
         "SPEC|PATCH|NOTEBOOK|FOLDER",
         "Specs and notebooks in any order, or patches. A folder stands for the patches below it. "
         "Without patches, it stands for the specs in it if no spec is given, else for the "
-        "notebooks below it. `-` is standard input. Default: kale-tag.yaml and the specs in specs/, of this "
-        "folder or of the nearest one above it in the repository.",
+        "notebooks below it. `-` is standard input. Default: kale-tag.yaml and the specs in "
+        "specs/, of this folder or of the nearest one above it in the repository.",
     )
 
 
