@@ -144,7 +144,7 @@ def too_deep(name: str) -> Diagnostic:
         f"{name} is nested too deeply to be read",
         Label(Source(name)),
         notes=("Python reads some hundred levels of values, and as many of an expression",),
-        help="clear the outputs of the cell that holds the nested value, or remove the value",
+        help="remove the nested value, or split the expression; clear outputs that are nested",
     )
 
 

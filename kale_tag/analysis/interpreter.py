@@ -24,7 +24,7 @@ from kale_tag.analysis.heap import (
     Slot,
     is_fixed,
 )
-from kale_tag.analysis.model import Certainty, Read, Spot
+from kale_tag.analysis.model import Certainty, Read, Spot, operations
 from kale_tag.analysis.names import NOTHING, End, Flow, Names, Table, tables_of
 from kale_tag.analysis.process_state import Effect, StateUse
 from kale_tag.analysis.source import Parsed, run_line, too_deep
@@ -859,13 +859,9 @@ class Interpreter:
 
     def _operation(self, node: ast.BinOp) -> Points:
         texts.percent_names(self, node)
-        chain: list[ast.BinOp] = []
-        inner: ast.expr = node
-        while isinstance(inner, ast.BinOp):  # `a + b + c + ...`, any number
-            chain.append(inner)
-            inner = inner.left
-        found = self.value(inner)
-        for one in reversed(chain):
+        first, chain = operations(node)
+        found = self.value(first)
+        for one in chain:
             found = self.operate(one, type(one.op), found, self.value(one.right))
         return found
 

@@ -16,14 +16,15 @@ from kale_tag.kale.pipeline import Code
 from kale_tag.notebook.model import Notebook
 
 _WRITTEN = re.compile(
-    r"(?m)^\s*(?:%%(?:writefile|file)\s|get_ipython\(\)\.run_cell_magic\('(?:writefile|file)', ')"
+    r"(?m)^[ \t]*"
+    r"(?:%%(?:writefile|file)\s|get_ipython\(\)\.run_cell_magic\('(?:writefile|file)', ')"
     r"\s*(?:-a\s+)?[\"']?(?:\./)?(\w+)\.py\b"
 )
-_WRITTEN_FILE = re.compile(r"(?m)^\s*%%(?:writefile|file)\s+(?:-a\s+)?[\"']?(?:\./)?([^\s\"']+)")
+_WRITTEN_FILE = re.compile(r"(?m)^[ \t]*%%(?:writefile|file)\s+(?:-a\s+)?[\"']?(?:\./)?([^\s\"']+)")
 _RUN = re.compile(
-    r"(?m)^\s*(?:%run\s+(.+)|get_ipython\(\)\.run_line_magic\(['\"]run['\"], ['\"](.+)['\"]\))"
+    r"(?m)^[ \t]*(?:%run\s+(.+)|get_ipython\(\)\.run_line_magic\(['\"]run['\"], ['\"](.+)['\"]\))"
 )
-_PIP = re.compile(r"(?m)^\s*(?:[!%]\s*)?(?:\S+\s+-m\s+)?pip3?\s+install\s+(.+)")
+_PIP = re.compile(r"(?m)^[ \t]*(?:[!%][ \t]*)?(?:\S+[ \t]+-m[ \t]+)?pip3?[ \t]+install[ \t]+(.+)")
 _REQUIREMENT = re.compile(r"([A-Za-z][\w.-]*)(?:\[[\w,-]+\])?(?:[=<>~!]=?[\w.*,<>=~!]+)?")
 _FIRST_ARGUMENT = ("Path", "abspath", "expanduser", "fspath", "normpath", "realpath", "str")
 _HIDDEN_IMPORT = re.compile(r"\b(?:__import__|exec|eval|importlib|pkgutil|runpy|getsource)\b")

@@ -67,6 +67,19 @@ class Import:
         return self.module, self.level, self.attribute
 
 
+def operations(node: ast.expr, *operators: type[ast.operator]) -> tuple[ast.expr, list[ast.BinOp]]:
+    """The first operand of `a + b + c + ...`, of any length, and the operations in their order.
+
+    The chain ends at another operator than *operators*, where any are given.
+    """
+    chain: list[ast.BinOp] = []
+    inner = node
+    while isinstance(inner, ast.BinOp) and isinstance(inner.op, operators or ast.operator):
+        chain.append(inner)
+        inner = inner.left
+    return inner, chain[::-1]
+
+
 def names_in(node: ast.AST) -> Iterator[str]:
     """Every name that is read in *node*, those of its own local variables included."""
     for part in ast.walk(node):

@@ -42,6 +42,10 @@ Show = Callable[[Iterable[Diagnostic]], None]
 """Prints diagnostics, warnings only where they are wanted."""
 
 
+ReasonedSpec = tuple[Combined, str, bytes]
+"""A spec, why it is not one with that before it, and its text."""
+
+
 @dataclass(kw_only=True)
 class ExtractOptions(NotebookPaths):
     """The options of `kale-tag extract`."""
@@ -101,12 +105,7 @@ def extract(options: ExtractOptions) -> int:
         if not idle[1:]:
             which, has, them = one_line(idle[0]), "has", "it"
         notes.append(f"{which} {has} no code that a step could run; there is no spec for {them}")
-    specs = []
-    for made, reason in share(members, "" if options.by == "auto" else options.by):
-        with guarded(made.members[0].draft.notebook.name) as wrong:
-            text = as_text(made, "spec.yaml")
-            specs.append((made, reason, text.encode()))
-        report.show(wrong)
+    specs = [*_specs(members, "" if options.by == "auto" else options.by, report.show)]
     try:
         _write(specs, options.output, quiet=options.quiet)
     except UserError as exc:
@@ -131,6 +130,19 @@ def member(notebook: Notebook, folder: str) -> tuple[SpecMember, Sequence[Diagno
     path = "" if notebook.name == STDIN else relative(notebook.name, folder)
     variables = dict(path_variables(notebook.name, folder))
     return SpecMember(found, path, variables, View(notebook)), diagnostics
+
+
+def _specs(members: Sequence[SpecMember], by: str, show: Show) -> Iterator[ReasonedSpec]:
+    """The specs of *members*; where some of them have none, the others get theirs."""
+    for made, reason in share(members, by):
+        with guarded(made.members[0].draft.notebook.name) as wrong:
+            yield made, reason, as_text(made, "spec.yaml").encode()
+        if wrong and made.members[1:]:
+            alone = [one for one in made.members if [*_specs([one], by, show)]]
+            if len(alone) < len(made.members):
+                yield from _specs(alone, by, show)
+                continue
+        show(wrong)
 
 
 def _notebooks(paths: Sequence[str], targets: Targets) -> list[str]:
@@ -202,7 +214,7 @@ def _is_folder(output: str) -> bool:
     return output.endswith(("/", os.sep)) or os.path.isdir(output)
 
 
-def _write(specs: Sequence[tuple[Combined, str, bytes]], output: str, *, quiet: bool) -> None:
+def _write(specs: Sequence[ReasonedSpec], output: str, *, quiet: bool) -> None:
     """Write or print *specs*. Raises `UserError` where they cannot be written, or not there."""
     folder = _is_folder(output)
     if len(specs) > 1 and not folder:
@@ -266,7 +278,7 @@ def _file_name(made: Combined, taken: set[str]) -> str:
     return name
 
 
-def _more_than_one(specs: Sequence[tuple[Combined, str, bytes]]) -> Diagnostic:
+def _more_than_one(specs: Sequence[ReasonedSpec]) -> Diagnostic:
     shown = []
     for made, reason, _ in specs[1 : SHOWN + 1]:
         more = len(made.members) - 1

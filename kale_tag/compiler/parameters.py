@@ -9,7 +9,7 @@ import math
 import operator
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
-from kale_tag.analysis.model import Spot
+from kale_tag.analysis.model import Spot, operations
 from kale_tag.analysis.source import Parsed
 from kale_tag.compiler.limits import KEY_LENGTH, check_text
 from kale_tag.diagnostics import (
@@ -186,7 +186,11 @@ def literal(node: ast.expr) -> object:
                 raise NotLiteralError(node)
             return _UNARY[type(op)](inner)
         case ast.BinOp():
-            return _computed(node)
+            first, chain = operations(node)
+            left = literal(first)
+            for one in chain:
+                left = _computed(one, left, literal(one.right))
+            return left
         case ast.List(elts=parts):
             return [literal(part) for part in parts]
         case ast.Tuple(elts=parts):
@@ -204,8 +208,7 @@ def _key(node: ast.expr, key: ast.expr | None) -> str:
     return value
 
 
-def _computed(node: ast.BinOp) -> object:
-    left, right = literal(node.left), literal(node.right)
+def _computed(node: ast.BinOp, left: object, right: object) -> object:
     numbers = all(isinstance(one, (int, float)) for one in (left, right))
     compute = _BINARY.get(type(node.op))
     texts = isinstance(node.op, (ast.Add, ast.Mult)) and all(

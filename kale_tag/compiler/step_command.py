@@ -55,7 +55,7 @@ PARTS = (
 """The parts of the program in the order in which they are joined; `step` is always there."""
 
 # Also in the code of a file that `%run` names, which is a literal.
-_IMPORT = re.compile(r"(?m)(?:^|\\n|')\s*(?:from\s+(\w+)|import\s+([^\\\n]+))")
+_IMPORT = re.compile(r"(?m)(?:^|\\n|')[ \t]*(?:from\s+(\w+)|import\s+([^\\\n]+))")
 _MODELS = re.compile(
     "torch|keras|tensorflow|xgboost|transformers|diffusers|lightning|fastai|timm|ultralytics"
 )

@@ -27,6 +27,9 @@ if TYPE_CHECKING:
     from ruamel.yaml.nodes import Node as YamlNode
     from ruamel.yaml.nodes import ScalarNode
 
+DEEPEST = 100
+"""Brackets and indented blocks inside each other; a spec needs a tenth of them."""
+
 LIMIT = 1_000_000
 """Characters; a longer file is a mistake (ruamel.yaml reads about 150 kB a second)."""
 
@@ -129,8 +132,19 @@ def read_yaml(source: Source) -> Node | None:
         )
     from ruamel.yaml import YAML  # noqa: PLC0415  slow to import, needed only here
     from ruamel.yaml.error import YAMLError  # noqa: PLC0415
+    from ruamel.yaml.scanner import Scanner  # noqa: PLC0415
+
+    class Shallow(Scanner):
+        """Stops at deep nesting: the time that ruamel.yaml takes grows with its square."""
+
+        def fetch_more_tokens(self) -> None:
+            super().fetch_more_tokens()
+            if len(self.flow_context) + len(self.indents) > DEEPEST:
+                at = self.tokens[-1].start_mark.index
+                raise _too_deep(Label(source, Span(at, at + 1)))
 
     yaml = YAML(typ="safe", pure=True)
+    yaml.Scanner = Shallow
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # an anchor used twice: YAML allows it
@@ -143,10 +157,12 @@ def read_yaml(source: Source) -> Node | None:
     except (ValueError, OverflowError):  # ruamel.yaml takes the number of any character
         message = "an escape such as `\\U00110000` names no character"
         raise UserError.of("bad-character", message, Label(source)) from None
-    except RecursionError:
-        raise UserError.of(
-            "too-deep", "the file is nested too deeply to be read", Label(source)
-        ) from None
+
+
+def _too_deep(label: Label) -> UserError:
+    message = f"the file is nested more than {DEEPEST} levels deep here"
+    hint = "look for a bracket that is repeated by mistake"
+    return UserError.of("too-deep", message, label, help=hint)
 
 
 def plain(node: Node) -> object:
@@ -180,6 +196,7 @@ class _Builder(DiagnosticCollector):
         self.yaml = yaml
         self.done: dict[int, Node] = {}
         self.size: dict[int, int] = {}
+        self.depth: dict[int, int] = {}
         self.open: set[int] = set()
 
     def build(self, root: "YamlNode") -> Node:
@@ -202,7 +219,7 @@ class _Builder(DiagnosticCollector):
             self.open.add(key)
             self.done[key] = node = self.fresh(raw)
             self.open.remove(key)
-            # The value of an alias counts each time it is used: ten lines can mean 10^9 values.
+            # The value of an alias counts wherever it is used: ten lines can mean 10^9 values.
             below = raw.value if isinstance(raw.value, list) else ()
             parts = [
                 part
@@ -210,6 +227,9 @@ class _Builder(DiagnosticCollector):
                 for part in (entry if isinstance(entry, tuple) else (entry,))
             ]
             self.size[key] = 1 + sum(self.size.get(id(part), 1) for part in parts)
+            self.depth[key] = 1 + max((self.depth.get(id(part), 0) for part in parts), default=0)
+            if self.depth[key] > DEEPEST:
+                raise _too_deep(node.label)
             if self.size[key] > LIMIT:
                 raise UserError.of(
                     "too-many-values",

@@ -11,7 +11,7 @@ from kale_tag.analysis.dataflow import Dataflow, Unit, first_place
 from kale_tag.analysis.facts import dotted, read_facts
 from kale_tag.analysis.heap import Obj, Sight
 from kale_tag.analysis.interpreter import Events
-from kale_tag.analysis.model import Certainty, Spot
+from kale_tag.analysis.model import Certainty, Spot, operations
 from kale_tag.analysis.names import Names
 from kale_tag.analysis.source import Parsed, read_code
 from kale_tag.analysis.texts import guarded_names
@@ -211,9 +211,13 @@ def _text_of(  # noqa: PLR0911  one case a kind of node
             return _text_of(value, known, modules)
         case ast.JoinedStr(values=parts):
             return _joined([_text_of(part, known, modules) for part in parts], "")
-        case ast.BinOp(left=left, op=ast.Add() | ast.Div() as op, right=right):
-            between = "/" if isinstance(op, ast.Div) else ""
-            return _joined([_text_of(one, known, modules) for one in (left, right)], between)
+        case ast.BinOp(op=ast.Add() | ast.Div()):
+            first, chain = operations(node, ast.Add, ast.Div)
+            text = _text_of(first, known, modules)
+            for one in chain:
+                between = "/" if isinstance(one.op, ast.Div) else ""
+                text = _joined([text, _text_of(one.right, known, modules)], between)
+            return text
         case ast.Call(func=func, args=parts) if dotted(func, modules) in _JOINS and parts:
             return _joined([_text_of(part, known, modules) for part in parts], "/")
         case _:

@@ -5,7 +5,7 @@ from collections.abc import Collection, Iterator, Mapping
 
 from kale_tag.analysis.facts import dotted
 from kale_tag.analysis.library import unpicklable
-from kale_tag.analysis.model import Spot
+from kale_tag.analysis.model import Spot, operations
 from kale_tag.analysis.source import Parsed
 from kale_tag.diagnostics import Diagnostic
 from kale_tag.lint.context import Compilation, CompiledNotebook
@@ -183,8 +183,9 @@ def _is_secret(  # noqa: C901, PLR0911  one case a kind of node
             return is_secret(*parts)
         case ast.FormattedValue(value=value):
             return is_secret(value)
-        case ast.BinOp(left=left, op=ast.Add() | ast.Mod(), right=right):
-            return is_secret(left, right)
+        case ast.BinOp(op=ast.Add() | ast.Mod()):
+            first, chain = operations(node, ast.Add, ast.Mod)
+            return is_secret(first, *(one.right for one in chain))
         case ast.BoolOp(values=parts):
             return is_secret(*parts)
         case _:

@@ -202,6 +202,10 @@ def apply_patch(
                         help="copy fewer or smaller values",
                     )
             _run(moved_one, document)
+        except RecursionError:
+            message = f"the value of this `{one.op}` is nested too deeply to be used"
+            hint = "look for a bracket that is repeated by mistake"
+            raise UserError.of("too-deep", message, one.label, help=hint) from None
         except Stale as exc:
             stale.append(replace(exc, operation=one))
             failed.add(cell)
@@ -332,7 +336,7 @@ def _owner_and_key(path: Path) -> tuple[str, str]:
     return owner, f"`{'/'.join(inner)}`"
 
 
-COPIED = 10_000_000
+COPIED = 1_000_000
 """The most characters that the `copy` operations of a patch add: copies of copies double."""
 
 _as_json = json.JSONEncoder(default=repr).encode

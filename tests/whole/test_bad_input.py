@@ -44,20 +44,22 @@ def with_metadata(text: str) -> bytes:
     return f'{{"cells": [], "metadata": {text}, "nbformat": 4, "nbformat_minor": 5}}'.encode()
 
 
-SUM = " + ".join(f"x{n}" for n in range(520))
+_NO_TAGS = b'"metadata": {\n    "tags": []\n   }'
 
 NOTEBOOKS = {
-    "a list in a source": with_source([["a"]]),
-    "null in a source": with_source([None]),
-    "a number in a source": with_source([3]),
-    "a long sum": with_source("\n".join([*(f"x{n} = {n}" for n in range(520)), f"z = {SUM}"])),
-    "a deep setting": with_settings(nested(400)),
-    "a deeper setting": with_settings(nested(900)),
+    "bad_source, a list": with_source([["a"]]),
+    "bad_source, null": with_source([None]),
+    "bad_source, a number": with_source([3]),
+    "deep_setting": with_settings(nested(400)),
+    "deeper setting": with_settings(nested(900)),
     "no cells": with_metadata("{}"),
-    "metadata is a list": with_metadata("[]"),
+    "metalist": with_metadata("[]"),
+    "metadata_list": good().replace(b'"metadata": {\n  "k', b'"metadata": [], "was": {\n  "k'),
     "deep metadata": with_metadata('{"a": ' + nested(500) + "}"),
+    "deep500": good().replace(b'"tags": []', b'"tags": [], "a": ' + nested(500).encode()),
     "a version that is none": good().replace(b'"nbformat": 4', b'"nbformat": {"a": [1]}'),
-    "null as metadata": good().replace(b'"metadata": {\n    "tags": []\n   }', b'"metadata": null'),
+    "null as metadata": good().replace(_NO_TAGS, b'"metadata": null'),
+    "g1, no metadata": good().replace(_NO_TAGS + b",", b""),
 }
 COMMANDS = (
     ["check", "."],
@@ -75,7 +77,7 @@ COMMANDS = (
     ["extract", "good.ipynb", "odd.ipynb", "-o", "specs/"],
     ["compile", "good.ipynb", "odd.ipynb", "-o", "packages/"],
     ["apply", "spec.yaml", "."],
-    ["git", "merge", "good.ipynb", "odd.ipynb", "good.ipynb", "a.ipynb", "7"],
+    ["git", "merge", "good.ipynb", "odd.ipynb", ".merge_file_b", "a.ipynb", "7"],
 )
 
 
@@ -85,6 +87,7 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.chdir(tmp_path)
     (tmp_path / "spec.yaml").write_text(SPEC)
     (tmp_path / "good.ipynb").write_bytes(good())
+    (tmp_path / ".merge_file_b").write_bytes(good().replace(b"step:load", b"step:fetch"))
     (tmp_path / "other").mkdir()
     return tmp_path
 
@@ -183,6 +186,42 @@ def test_a_bug_stops_one_notebook(
         assert (folder / "good.pipeline.yaml").exists()
     if command[0] == "extract":
         assert [path.name for path in (folder / "specs").iterdir()] == ["good.yaml"]
+
+
+def test_a_long_sum(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """sum520: an expression of any length that Python compiles has its place in a pipeline."""
+    names = [f"x{number}" for number in range(600)]
+    cells = [("step:a", "\n".join(f"{name} = 1" for name in names))]
+    cells += [("step:b prev:a", f"z = {' + '.join(names)}\nprint(z)")]
+    cells += [("pipeline-parameters", f"rate = {' + '.join(['1'] * 600)}")]
+    made = [cell(source, metadata={"tags": tags.split()}) for tags, source in cells]
+    (folder / "sum.ipynb").write_bytes(to_bytes(notebook(made, kubeflow_notebook=SETTINGS)))
+
+    for command in ("check", "compile", "extract"):
+        assert main([command, "sum.ipynb"]) == 0, capsys.readouterr()
+        assert "too-deep" not in "".join(capsys.readouterr())
+
+
+@pytest.mark.parametrize(
+    ("start", "repeated", "end"),
+    [
+        ("x = 1", "\r", "y = 2"),
+        ("x = 1", "\n ", "\ny = 2"),
+        ("def f(*x):\n    return x\na = [1]\nf(", "*a, ", ")"),
+    ],
+    ids=["carriage returns", "empty lines", "starred arguments"],
+)
+def test_long_cells(folder: Path, start: str, repeated: str, end: str) -> None:
+    """Four times as much takes some four times as long, and not sixteen times."""
+    seconds = []
+    for number in (4_000, 16_000):
+        source = start + repeated * number + end
+        made = [cell(source, metadata={"tags": ["step:a"]})]
+        (folder / "long.ipynb").write_bytes(to_bytes(notebook(made, kubeflow_notebook=SETTINGS)))
+        before = time.process_time()
+        assert main(["check", "long.ipynb"]) in {0, 1}
+        seconds.append(time.process_time() - before)
+    assert seconds[1] < 8 * seconds[0] + 1
 
 
 def test_copies_of_copies(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
