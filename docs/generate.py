@@ -8,6 +8,7 @@ python docs/generate.py
 
 import inspect
 import json
+import re
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, get_args
@@ -19,6 +20,7 @@ from kale_tag.lint.cleaners import Cleaner, Fate, cleaners
 from kale_tag.rules.registry import Page, pages
 
 DOCS = Path(__file__).parent
+ROOT = DOCS.parent
 RULES = DOCS / "rules"
 REFERENCE = DOCS / "reference"
 
@@ -102,7 +104,13 @@ def _rules() -> Iterator[str]:
 
 
 def _index(shown: Mapping[str, Page]) -> Iterator[str]:
+    """Each rule in a line, below the heading that `codes.txt` has for it and those that follow."""
+    codes = (ROOT / "kale_tag/rules/codes.txt").read_text("utf-8")
+    heads = re.findall(r"(?m)^# (.+[^.\n])\n([a-z-]+)$", codes)
+    groups = {code: head[0].upper() + head[1:] for head, code in heads}
     for one in shown.values():
+        if one.code in groups:
+            yield f"\n## {groups[one.code]}\n\n"
         yield f"- [{one.code}]({one.code}.md) ({one.severity}): {one.summary}\n"
 
 
