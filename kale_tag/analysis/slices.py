@@ -6,21 +6,17 @@ names stays everywhere: it may be imported for what it does.
 """
 
 import ast
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
 
 from kale_tag.analysis.dataflow import Dataflow
 from kale_tag.analysis.facts import Facts
-from kale_tag.analysis.heap import Sight
+from kale_tag.analysis.heap import Obj, Sight, Slot
 from kale_tag.analysis.ipython import literal
 from kale_tag.analysis.library import words
 from kale_tag.analysis.model import Import, names_in
 from kale_tag.analysis.source import Parsed
-from kale_tag.kale.pipeline import Code
-
-if TYPE_CHECKING:
-    from kale_tag.analysis.heap import Obj
+from kale_tag.kale.pipeline import STATE, Code
 
 
 @dataclass(frozen=True, slots=True)
@@ -238,20 +234,47 @@ class Provenance:
 def gives_code(flow: Dataflow, number: int) -> bool:
     """Whether the unit gives or takes functions or classes that a step defines."""
     assert flow.run is not None
+    shared = flow.run.definitions
+    return any(one not in shared for one in _definitions_passed(flow, number))
+
+
+def passes_definitions(flow: Dataflow, number: int) -> bool:
+    """Whether the unit gives or takes what may hold functions or classes of any cell.
+
+    That an instance is of a class of the shared cells does not count.
+    """
+    unit = flow.units[number]
+    names = unit.outs | unit.ins.keys()
+    if any(one.facts.dynamic for one in flow.units) or flow.facts.dynamic:
+        return bool(names)
+    # An option can be a function.
+    return f"{STATE}options" in names or any(True for _ in _definitions_passed(flow, number))
+
+
+def _definitions_passed(flow: Dataflow, number: int) -> Iterator[Obj]:
+    """Functions and classes in the files that a unit reads and writes; of shared ones no more."""
+    assert flow.run is not None
     unit = flow.units[number]
     shared = flow.run.definitions
     seen: set[Obj] = set()
     todo: list[Obj] = []
-    for name in sorted(unit.outs | unit.ins.keys()):
-        at = number + 1 if name in unit.outs else number
+    names = dict.fromkeys(sorted(unit.outs), number + 1)
+    for name, producer in sorted(unit.ins.items()):
+        files = flow.units[producer].together if producer >= 0 else []
+        for other in sorted(next((file for file in files if name in file), {name})):
+            names.setdefault(other, number)
+    for name, at in names.items():
         entry = flow.entry(name, at)
         todo += entry.points if entry is not None else ()
     while todo:
         one = todo.pop()
-        if one in seen or one in shared:
+        if one in seen:
             continue
         seen.add(one)
+        held = one.contents
         if one.kind in {"function", "class"}:
-            return True
-        todo += one.contents
-    return False
+            yield one
+            held = held if one not in shared else set()
+        elif one.kind == "instance":
+            held = held - {kind for kind in one.fields.get(Slot.CLASS, ()) if kind in shared}
+        todo += held

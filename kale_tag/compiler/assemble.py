@@ -24,6 +24,7 @@ from kale_tag.analysis.slices import (
     gives_code,
     only,
     parts_of,
+    passes_definitions,
     without,
 )
 from kale_tag.compiler.read import Draft
@@ -197,6 +198,7 @@ class PipelineBuilder:
             metrics=tuple(unit.metrics),
             states=self._states(unit),
             renewed=tuple(unit.renewed),
+            definitions=passes_definitions(self.flow, self.position[unit.name]),
             packages=self.packages(unit),
             files=self.travelling.codes(self._files(unit)),
             settings=self._settings(unit.name),

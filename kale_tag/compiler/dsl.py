@@ -38,7 +38,8 @@ def to_dsl(pipeline: Pipeline, runtime: Runtime) -> str:
     writer = _DslWriter(pipeline)
     writer.write(root_names(pipeline), pipeline.name)
     cells = [*sources(pipeline), *([FILE] if writer.files else [])]
-    program = runtime.for_pipeline(cells).for_step("\n".join(cells), writer.specs)
+    whole, definitions = "\n".join(cells), writer.definitions
+    program = runtime.for_pipeline(cells).for_step(whole, writer.specs, definitions=definitions)
     kubernetes = ", kubernetes" if any("kubernetes." in line for line in writer.lines) else ""
     parts = {
         "NAME": pipeline.name,
@@ -89,6 +90,7 @@ class _DslWriter:
     specs: dict[str, object] = field(default_factory=dict)  # SPEC of all steps together
     lines: list[str] = field(default_factory=list)
     files: bool = False  # whether local code travels with a step
+    definitions: bool = False  # as of a step
     functions: dict[tuple[str, str], str] = field(default_factory=dict)  # by prefix and step
     taken: set[str] = field(default_factory=lambda: {*_TAKEN, *dir(builtins), *keyword.kwlist})
 
@@ -146,6 +148,7 @@ class _DslWriter:
         spec = step_spec(step, names, ())
         self.specs |= spec
         code = f"{shared} + {cells}" if shared else cells
+        self.definitions |= step.definitions
         if step.files:
             code = f"{cells}_FILES + {code}"
             self.lines += [f"{cells}_FILES = {_cells(step.files)}", ""]

@@ -5,8 +5,10 @@ Those of names are in `kale_tag.kale.names`, those of quantities in `kale_tag.ka
 
 import json
 import re
-from collections.abc import Iterable, Iterator, Mapping
-from typing import Final
+import zlib
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import Any, Final
 
 from kale_tag.diagnostics import (
     Diagnostic,
@@ -23,7 +25,7 @@ from kale_tag.kale.names import (
     LABEL_DOMAIN,
     LABEL_LENGTH,
 )
-from kale_tag.kale.pipeline import Code, Pipeline, Step, SubPipeline, Volume
+from kale_tag.kale.pipeline import Code, Parameter, Pipeline, Step, SubPipeline, Volume
 
 ARGUMENT = 131_071
 """Bytes that one argument of a Linux program may have (MAX_ARG_STRLEN, less the closing NUL).
@@ -32,14 +34,25 @@ KFP passes to each driver, as JSON and in one argument each: the container of th
 component (that of a pipeline contains its tasks and defaults), the parameters of the run.
 """
 
+PARAMETERS = 120_000
+"""Bytes that we let the values of all parameters have: a step gets those that it uses in one
+argument with its artifacts, each of some 500 bytes.
+"""
+
 OLD_ARGUMENT, OLD_ARGO = 60_000, (2, 14)
 """The same for a container before KFP 2.14, whose Argo has it twice in one variable of the pod."""
 
 WORKFLOW: Final = 1_048_576
 """Bytes of specification and status of a workflow, above which Argo ends it."""
 
-KEPT = 1.58
-"""What these are for each byte of all containers; measured with pipelines of 50 to 100 steps."""
+_TEMPLATES, _TASK, _NODES, _COPIES = 15_000, 900, 600, 4
+"""Bytes of a workflow that are there anyway, that each task adds to the specification, that its
+three nodes add to the status; and bytes of status for each byte of compressed cells.
+
+A status has the container of a step four times, in three nodes: of its driver, its executor and
+its pod. It is one text of gzip, whose window of 32 KiB has the runtime, which is the same
+everywhere, but rarely the cells of that step. The test of this compares it with a model of both.
+"""
 
 KEY_LENGTH = 1000
 """Characters of a key as it is written; YAML 1.1 has simple keys of 1,024 at most."""
@@ -105,15 +118,33 @@ def check_text(
 
 
 def size_warnings(size: int, name: str) -> Iterator[Diagnostic]:
-    """The warning if clusters may refuse a package of *size* bytes; *name* is its notebook."""
-    if size * KEPT > WORKFLOW:
+    """The warning if clusters may end runs of *size* bytes; *name* is the notebook."""
+    if size > WORKFLOW:
         yield warning(
             "large-package",
-            f"the workflow has about {size * KEPT:,.0f} bytes with its status; Argo ends a run "
-            f"above {WORKFLOW:,}",
+            f"the workflow has about {size:,} bytes with its status; Argo ends a run above "
+            f"{WORKFLOW:,}",
             Label(Source(name)),
             help="join steps, put code into a package, or make two pipelines of it",
         )
+
+
+def workflow_size(spec: Mapping[str, Any]) -> int:
+    """Bytes of the workflow of the pipeline spec *spec* with its status: an estimate.
+
+    The specification has the components, the containers and the tasks once each, and the tasks
+    once more in the component of their pipeline.
+    """
+    components = [spec["root"], *spec["components"].values()]
+    tasks = [task for one in components for task in one.get("dag", {}).get("tasks", {}).values()]
+    containers = [one["container"] for one in spec["deploymentSpec"]["executors"].values()]
+    programs = Counter(one["args"][0] for one in containers if "args" in one)
+    found = _TEMPLATES + len(tasks) * (_TASK + _NODES)
+    found += sum(count * expanded_size(program) for program, count in programs.items())
+    for one in containers:
+        rest = one | {"args": one["args"][1:]} if "args" in one else one
+        found += expanded_size(rest) + _COPIES * len(zlib.compress(json_of_go(rest).encode()))
+    return found + sum(map(expanded_size, [*components, *tasks]))
 
 
 def expanded_size(value: object) -> int:
@@ -215,13 +246,22 @@ def check_container(
         found.error("step-too-large", message, step.label, help=hint)
 
 
+def check_parameters(parameters: Sequence[Parameter], found: DiagnosticCollector) -> None:
+    """Report default values of the parameters of one pipeline that are too large for a step."""
+    size = argument_size({one.name: one.default for one in parameters})
+    if size > PARAMETERS:
+        largest = max(parameters, key=lambda one: argument_size(one.default))
+        message = f"the defaults of the parameters are {size:,} bytes as JSON; Kubeflow Pipelines "
+        message += f"can start steps with {PARAMETERS:,}"
+        hint = "read long values from a file"
+        found.error("pipeline-too-large", message, largest.label, help=hint)
+
+
 def check_dag(component: Mapping[str, object], root: Pipeline, found: DiagnosticCollector) -> None:
     """Report a pipeline whose tasks and defaults are too large for a driver."""
     size = argument_size(component)
     if size > ARGUMENT:
-        largest = max(root.parameters, key=lambda one: argument_size(one.default), default=None)
         message = f"the tasks and the defaults of the parameters are {size:,} bytes as JSON; "
         message += f"Kubeflow Pipelines can start {ARGUMENT:,}"
-        at = largest.label if largest is not None else None
-        hint = "read long values from a file, or make two pipelines of it"
-        found.error("pipeline-too-large", message, at or Label(Source(root.notebook)), help=hint)
+        hint = "make two pipelines of it"
+        found.error("pipeline-too-large", message, Label(Source(root.notebook)), help=hint)

@@ -33,9 +33,10 @@ from kale_tag.compiler.limits import (
     check_component,
     check_container,
     check_dag,
+    check_parameters,
     check_text,
     check_volumes,
-    expanded_size,
+    workflow_size,
 )
 from kale_tag.compiler.parameters import arrives_unchanged, check_default
 from kale_tag.compiler.step_command import Runtime, pack
@@ -58,11 +59,8 @@ SCHEMA_VERSION = "2.1.0"
 SDK_VERSION = "kale-tag"
 """No backend reads it; with a version of ours every release would change every package."""
 
-MUCH = 600_000
-"""Bytes of a package, some thirty steps, from which on its runtime is compressed.
-
-With its status the workflow then has 0.9 of the 1.0 MiB that Argo takes.
-"""
+MUCH = 900_000
+"""Bytes of a workflow, some 30 steps, from which on its runtime is compressed."""
 
 _Unit = Step | SubPipeline
 
@@ -83,7 +81,7 @@ class Package:
     spec: dict[str, object]  # PipelineSpec of pipeline_spec.proto
     platform: dict[str, object] | None  # PlatformSpec; None if nothing is set for Kubernetes
     shared: Mapping[str, str]  # texts that several steps have (scripts, runtimes) to their names
-    size: int  # bytes of all containers in a cluster (`expanded_size`)
+    size: int  # bytes of a run with its status in a cluster (`workflow_size`)
     warnings: tuple[Diagnostic, ...] = ()  # what the package does not preserve of the notebook
 
     @property
@@ -131,14 +129,16 @@ def package(pipeline: Pipeline, runtime: Runtime) -> Package:
         "components": made.components,
         "deploymentSpec": {"executors": made.executors},
     }
-    if made.size() >= MUCH:
+    size = workflow_size(spec)
+    if size >= MUCH:
         made.pack()
+        size = workflow_size(spec)
     made.check_sizes(root)
     if found.errors:
         raise UserError(*found.errors, *found.warnings)
     platform = platform_document(made.configurations, pipeline)
     warnings = (*pipeline.warnings, *found.warnings)
-    return Package(spec, platform, _names_of(made), made.size(), warnings)
+    return Package(spec, platform, _names_of(made), size, warnings)
 
 
 def sources(pipeline: Pipeline) -> Iterator[str]:
@@ -165,7 +165,6 @@ class _PackageMaker:
     steps: dict[str, Step] = field(default_factory=dict)  # by name of the executor
     starts: list[str] = field(default_factory=list)  # the shell script of each step
     arguments: list[list[str]] = field(default_factory=list)  # `args` of each step
-    rest: int = 0  # the size of all containers without their programs
 
     def tasks(self, names: NameTable) -> dict[str, object]:
         """The tasks of a DAG; adds their components."""
@@ -188,6 +187,7 @@ class _PackageMaker:
     ) -> dict[str, object]:
         """The inputs of a DAG: its parameters with their defaults, and *artifacts*."""
         parameters: dict[str, object] = {}
+        check_parameters([*names.parameters.values()], self.found)
         for name, parameter in names.parameters.items():
             entry = _declared(parameter)
             if name in names.passed:
@@ -209,11 +209,6 @@ class _PackageMaker:
     def programs(self) -> Counter[str]:
         """How often each program occurs."""
         return Counter(args[0] for args in self.arguments)
-
-    def size(self) -> int:
-        """The size of all containers, see `Package`."""
-        found = self.programs().items()
-        return self.rest + sum(count * expanded_size(program) for program, count in found)
 
     def pack(self) -> None:
         """Replace the program of each step by its compressed form."""
@@ -300,7 +295,6 @@ class _PackageMaker:
             container["env"] = environ
         if wanted := resources(step, found):
             container["resources"] = wanted
-        self.rest += expanded_size({**container, "command": command, "args": args[1:]})
         self.steps[f"exec-{label}"] = step
         self.executors[f"exec-{label}"] = {
             "container": {**container, "command": command, "args": args}
@@ -318,7 +312,6 @@ class _PackageMaker:
             "outputDefinitions": {"parameters": {"name": {"parameterType": "STRING"}}},
         }
         container = {"image": CREATE_CLAIM}
-        self.rest += expanded_size(container)
         self.executors[f"exec-{key}"] = {"container": container}
         given = {name: {"runtimeValue": {"constant": one}} for name, (_, one) in inputs.items()}
         return {
@@ -386,7 +379,9 @@ def container_command(
     cells = (*step.files, *step_command.with_code((*names.pipeline.shared, *step.code)))
     text, counts = step_command.cells_text(step.name, cells)
     start = step_command.script(step.packages, root.pip_index_urls)
-    return step_command.command(text, step_spec(step, names, counts), runtime, start)
+    spec = step_spec(step, names, counts)
+    program = runtime.for_step(text, spec, definitions=step.definitions)
+    return step_command.command(text, spec, program, start)
 
 
 def step_spec(step: Step, names: NameTable, counts: Sequence[object]) -> dict[str, object]:

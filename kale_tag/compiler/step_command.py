@@ -9,9 +9,9 @@ the user's text another mark replaces the first `$` of those. Servers up to 2.17
 blank behind U+2028, when they store a package: these have marks, too.
 
 RUNTIME has the parts that the step needs: KFP's server writes the program into the workflow once
-for each step. They do not depend on other steps, but for `tables`, `libraries`,
-`keras` and `definitions`: one step must read what another writes, so all steps of a pipeline have
-these, or none.
+for each step. They do not depend on other steps, but for `tables`, `libraries` and
+`keras`: one step must read what another writes, so all steps of a pipeline have these, or none.
+Steps that take or pass on functions or classes have `definitions`.
 """
 
 import ast
@@ -63,28 +63,25 @@ _MODELS = re.compile(
 
 _KERAS = re.compile("keras|tensorflow")
 
-_DEFINITIONS = re.compile(r"\b(?:def|class|lambda|exec|eval|get_ipython)\b")
-"""In the cells of pipelines that may pass on functions and classes."""
-
 FILE = "# %% file, "
 """The title of a file among the cells begins so."""
 
 MARK = "# ---- The cells of the notebook end here. This program of kale-tag runs them. ----\n"
 """The first line of the program, for those who read a package."""
 
-_PACKED = '''\
-{mark}# It is packed, by bz2 and base64; in a package of fewer steps it is readable.
+_PACKED = """\
+{mark}# It is packed (bz2, base 85); in a package of fewer steps it is readable.
 import base64, bz2
-
-exec(bz2.decompress(base64.b64decode("""
-{packed}""")))
-'''
+usual = bytes.maketrans(b"{ours}", b"{usual}")
+exec(bz2.decompress(base64.b85decode(b"{packed}".translate(usual))))
+"""
+_USUAL, _OURS = "$&<>{", ",./:["
+"""Digits of base 85 that Kubernetes and Argo look for or Go's JSON escapes, and what we take."""
 
 # kfp.local runs only what names kfp.dsl.executor_main. It puts the path of its own Python in place
 # of `python3` everywhere but in what follows a script that holds the other two texts named here.
 _SCRIPT = """\
-# $0: cells; behind it the program, what the step is, its input. For kfp.local, which
-# looks for kfp.dsl.executor_main and "$program_path/ephemeral_component.py", all is as it knows it.
+# kfp.local looks for kfp.dsl.executor_main and "$program_path/ephemeral_component.py".
 {install}PYTHONHASHSEED=${{PYTHONHASHSEED:-0}} exec python3 -u -c "$@" "$0"
 """
 _INSTALL = """\
@@ -127,10 +124,9 @@ def cells_text(name: str, cells: Iterable[Code]) -> tuple[str, list[list[str | i
 
 
 def command(
-    text: str, spec: Mapping[str, object], runtime: "Runtime", start: str
+    text: str, spec: Mapping[str, object], program: str, start: str
 ) -> tuple[list[str], list[str]]:
     """`command` and `args` of the container: *text* is CELLS, *start* the script."""
-    program = runtime.for_step(text, spec)
     # One key a line: in a package this is a literal block.
     entries = (f'"{key}": {json.dumps(value, ensure_ascii=False)}' for key, value in spec.items())
     as_json = ",\n ".join(entries)
@@ -173,21 +169,19 @@ class Runtime:
             kept.pop("libraries", None)
         if not _KERAS.search(text):
             kept.pop("keras", None)
-        if not _DEFINITIONS.search(text):
-            kept.pop("definitions", None)
         if all(distribution(module, {}) == "" for module in _modules(text)):
             kept.pop("tables", None)
         return Runtime(kept)
 
-    def for_step(self, cells: str, spec: Mapping[str, object]) -> str:
-        """The program for a step of CELLS and SPEC."""
+    def for_step(self, cells: str, spec: Mapping[str, object], *, definitions: bool = True) -> str:
+        """The program for a step of CELLS and SPEC; *definitions* as of `Step`."""
         values = "in" in spec or "out" in spec or "states" in spec
         magics = "get_ipython" in cells
         needed = {
             "artifacts": values or "metrics" in spec or "report" in spec,
             "values": values,
             "together": "together" in spec or ("out" in spec and "tables" in self.parts),
-            "definitions": values,
+            "definitions": values and (definitions or "keras" in self.parts),
             "tables": values,
             "libraries": values,
             "keras": values,
@@ -222,12 +216,13 @@ def load_runtime() -> Runtime:
 
 
 def pack(program: str) -> str:
-    """*program* as a program that contains it compressed, in less than half of the bytes."""
+    """*program* as a program that contains it compressed, in half of the bytes."""
     import base64  # noqa: PLC0415  few pipelines are so large
     import bz2  # noqa: PLC0415  unlike zlib, it gives the same bytes on every machine
 
-    packed = base64.encodebytes(bz2.compress(_bare(program).encode())).decode()
-    return _PACKED.format(mark=MARK, packed=packed)
+    packed = base64.b85encode(bz2.compress(_bare(program).encode())).decode()
+    packed = packed.translate(str.maketrans(_USUAL, _OURS))
+    return _PACKED.format(mark=MARK, packed=packed, ours=_OURS, usual=_USUAL)
 
 
 def _bare(program: str) -> str:

@@ -111,6 +111,7 @@ class Step:
     # them, whatever it takes.
     states: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     renewed: tuple[str, ...] = ()
+    definitions: bool = False  # what it takes or passes on may hold functions or classes of cells
     packages: tuple[str, ...] = ()  # requirements for pip
     files: tuple[Code, ...] = ()  # local code that travels with it
     settings: StepSettings = StepSettings()

@@ -38,6 +38,11 @@ def in_main(made):
     return (build, (code, Made(vars, sys.modules["__main__"]), *rest, cells), state, *more)
 
 
+def remember():
+    """Note what the definitions of the shared cells hold."""
+    HELD.update((id(one), held(one)) for one in SHARED.values() if defined(one))
+
+
 def defined(value):
     kinds = (types.FunctionType, type, CACHES)
     return isinstance(value, kinds) and value.__module__ == "__main__"
@@ -87,25 +92,32 @@ def reduce_definition(pickler, value):
         return named, (Made(make, *arguments),)
     if isinstance(value, functools.cached_property):
         return functools.cached_property, (value.func,), {"attrname": value.attrname}
-    if not defined(value):
+    if pickler.cloud and isinstance(value, types.CellType):
+        empty = pickler.cloud._make_empty_cell
+        if value == types.CellType():
+            return empty, ()
+        return empty, (), (None, {"cell_contents": value.cell_contents})
+    own = getattr(value, "__globals__", None) is NS  # a wrapper of a library's has other ones
+    if defined(value):
+        if shared(value):
+            if not any(value is one for one in pickler.named):
+                return NotImplemented
+            here = sys.modules["__main__"]
+            made = operator.attrgetter(value.__qualname__), (here,)
+            made = with_held(pickler, value, HELD.get(id(value), {}), *made)
+            return made if len(made) > 2 else NotImplemented
+        if isinstance(value, CACHES):
+            kept = Made(functools.lru_cache, *value.cache_parameters().values())
+            wrap = operator.methodcaller("__call__", value.__wrapped__)
+            return with_held(pickler, value, {}, wrap, (kept,))
+        if getattr(value, "__code__", None) is DISPATCHES:
+            first = value.__wrapped__
+            before = {object: first, "__defaults__": None, "__kwdefaults__": None}
+            return with_held(pickler, value, before, functools.singledispatch, (first,))
+    elif not own:
         return NotImplemented
-    if shared(value):
-        if not any(value is one for one in pickler.named):
-            return NotImplemented
-        here = sys.modules["__main__"]
-        made = operator.attrgetter(value.__qualname__), (here,)
-        made = with_held(pickler, value, HELD.get(id(value), {}), *made)
-        return made if len(made) > 2 else NotImplemented
-    if isinstance(value, CACHES):
-        kept = Made(functools.lru_cache, *value.cache_parameters().values())
-        return with_held(
-            pickler, value, {}, operator.methodcaller("__call__", value.__wrapped__), (kept,)
-        )
-    if getattr(value, "__code__", None) is DISPATCHES:
-        first = value.__wrapped__
-        before = {object: first, "__defaults__": None, "__kwdefaults__": None}
-        return with_held(pickler, value, before, functools.singledispatch, (first,))
-    return NotImplemented
+    made = pickler.by_value(value) if pickler.cloud else NotImplemented
+    return in_main(made) if own and made is not NotImplemented else made
 
 
 def make_class(kind, name, bases, *rest):

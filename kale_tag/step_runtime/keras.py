@@ -1,16 +1,9 @@
-"""Models of Keras 3: in its own format by themselves, else as they are, with what they share."""
+"""Models of Keras 3: in its own format by themselves, else as they are, with what they share.
+
+They need `definitions`.
+"""
 
 import copyreg, operator, os, re, shutil, types, zipfile
-
-
-class Call:
-    """What is computed where the pickle is read: ids are others there."""
-
-    def __init__(self, function, *given):
-        self.made = function, given
-
-    def __reduce__(self):
-        return self.made
 
 
 def is_keras(value):
@@ -62,13 +55,13 @@ def reduce_keras(_, value):
                 state[key] = None  # Keras compiles them again
         if "_trainable_variables_indices" in state:
             known = value._trainable_variables
-            keys = Call(map, value._var_key, known)
-            state["_trainable_variables_indices"] = Call(dict, Call(zip, keys, range(len(known))))
+            keys = Made(map, value._var_key, known)
+            state["_trainable_variables_indices"] = Made(dict, Made(zip, keys, range(len(known))))
         if isinstance(state.get("_nodes"), set):
-            state["_nodes"] = Call(
+            state["_nodes"] = Made(
                 set,
                 [
-                    Call(operator.mod, "%s_ib-%s", (Call(id, one), number))
+                    Made(operator.mod, "%s_ib-%s", (Made(id, one), number))
                     for one in value._operations
                     for number in range(len(one._inbound_nodes))
                     if f"{id(one)}_ib-{number}" in value._nodes
@@ -76,7 +69,7 @@ def reduce_keras(_, value):
             )
         return copyreg.__newobj__, (kind,), state
     if name == "keras.src.utils.tracking.Tracker":
-        ids = {key: Call(set, Call(map, id, stored)) for key, (_, stored) in value.config.items()}
+        ids = {key: Made(set, Made(map, id, stored)) for key, (_, stored) in value.config.items()}
         return copyreg.__newobj__, (kind,), {**vars(value), "stored_ids": ids}
     if name.startswith("keras.src.utils.tracking."):  # they ask for their tracker at once
         if isinstance(value, list):

@@ -57,8 +57,8 @@ def run_cells():
     for kind, cell, count in [*SPEC["cells"], ("step", "", 0)]:
         if kind == "step" and not SHARED:
             SHARED.update(NS)
-            if "HELD" in globals():
-                HELD.update((id(one), held(one)) for one in SHARED.values() if defined(one))
+            if "remember" in globals():
+                remember()
             if "states" in SPEC:
                 take_states()
             for name in SPEC.get("in", ()):

@@ -137,25 +137,20 @@ def make_pickler():
                     return made
             if isinstance(value, types.ModuleType):
                 return importlib.import_module, (value.__name__,)
-            if library and isinstance(value, types.CellType):
-                empty = self.cloud._make_empty_cell
-                if value == types.CellType():
-                    return empty, ()
-                return empty, (), (None, {"cell_contents": value.cell_contents})
-            function = isinstance(value, types.FunctionType)
-            if (function or isinstance(value, type)) and value.__module__ == "__main__":
+            definition = isinstance(value, (types.FunctionType, type))
+            if definition and value.__module__ == "__main__":
                 if shared(value):
                     return NotImplemented
-                if not library:
-                    raise TypeError(
-                        f"{value.__qualname__} is defined in this step: define it in a cell tagged "
-                        "`functions`, or add cloudpickle to the packages"
-                    )
+                raise TypeError(
+                    f"{value.__qualname__} is defined in this step: define it in a cell tagged "
+                    "`functions`, or add cloudpickle to the packages"
+                )
+            return self.by_value(value)
+
+        def by_value(self, value):
             made = super().reducer_override(value) if library else NotImplemented
-            if function and made is not NotImplemented:
+            if isinstance(value, types.FunctionType) and made is not NotImplemented:
                 Pickler.form = "cloudpickle"
-                if value.__globals__ is NS:  # a library's wrapper only says that it is of here
-                    made = in_main(made)
             return made
 
     return Pickler

@@ -68,3 +68,37 @@ def test_a_class_comes_along_with_its_instance() -> None:
     assert two.together == (("box", "rows"),)
     assert four.ins == {"rows": "two"}
     assert "Box" in _run(Step("four", (*pipeline.shared, *four.code[:-1])))
+
+
+def test_which_steps_pass_definitions() -> None:
+    """Those that take or pass on what may hold a function or class; instances go by its name."""
+    pipeline = pipeline_of(
+        "# %% tags=functions\n"
+        "import functools\nimport pandas as pd\n"
+        "class Box:\n    pass\n"
+        "def twice(x):\n    return 2 * x\n"
+        "# %% tags=step:data\n"
+        "def rows_of(n):\n    return [one for one in range(n)]\n"
+        "rows, box = rows_of(3), Box()\n"
+        "# %% tags=step:value,prev:data\nbox.rows = [twice(one) for one in rows]\n"
+        "# %% tags=step:held,prev:value\nsteps = {'double': [twice]}\nprint(box.rows)\n"
+        "# %% tags=step:own,prev:held\nrun = functools.partial(lambda x: x + 1, 2)\n"
+        "# %% tags=step:taken,prev:own\nprint(steps['double'][0](3), run())\ntotal = sum(rows)\n"
+        "# %% tags=step:option,prev:taken\n"
+        "pd.set_option('display.float_format', lambda x: f'{x:.1f}')\n"
+        "frame = pd.DataFrame({'x': [total]})\n"
+        "# %% tags=step:end,prev:option\nprint(frame)\n"
+    )
+    steps = [step for step in pipeline.steps if isinstance(step, Step)]
+    found = [step.name for step in steps if step.definitions]
+    assert found == ["held", "own", "taken", "option", "end"]
+
+
+def test_unknown_code_may_pass_definitions() -> None:
+    """What `exec` binds is not known."""
+    text = (
+        "# %% tags=step:a\nx = 1\nexec(open('code.py').read())\n# %% tags=step:b,prev:a\nprint(x)\n"
+    )
+    for step in pipeline_of(text).steps:
+        assert isinstance(step, Step)
+        assert step.definitions

@@ -147,7 +147,7 @@ def test_nothing_is_sent_where_something_is_wrong(server: Stub) -> None:
     """Faults that can be seen here are found before the server hears of us."""
     assert submit(server, "-p", "row=1") == 2
     assert submit(server, "-p", "name=a$$b") == 2
-    Path("long.yaml").write_text(f"name: {'a' * 131_000}\nmore: {{b: {'c' * 100}}}\n")
+    Path("long.yaml").write_text(f"name: {'a' * 119_900}\nmore: {{b: {'c' * 100}}}\n")
     assert submit(server, "--params", "long.yaml") == 2
     assert submit(server, "--recurring", "nonsense") == 2
     assert submit(server, "--recurring", " ") == 2

@@ -14,7 +14,17 @@ from pipelines import FULL, NESTED, RUNTIME, TWO_INNER, chain, code, pipeline, s
 from kale_tag.compiler.dsl import cannot_compile, literal, to_dsl
 from kale_tag.compiler.package import package
 from kale_tag.compiler.package_text import to_yaml
-from kale_tag.kale.pipeline import NewClaim, Parameter, Pipeline, Volume
+from kale_tag.kale.pipeline import (
+    NewClaim,
+    Parameter,
+    Pipeline,
+    PodOptions,
+    Secret,
+    SecurityContext,
+    Step,
+    StepSettings,
+    Volume,
+)
 
 EXAMPLES = {
     "full": replace(
@@ -69,6 +79,71 @@ EXAMPLES = {
         ),
     ),
 }
+
+
+BY_HAND = pipeline(
+    Step(
+        "load",
+        (code(1, "rows = [limit] * count"),),
+        outs={"rows": "Dataset"},
+        parameters=("count", "limit"),
+        settings=StepSettings(
+            image="python:3.11",
+            limits={"cpu": "2", "memory": "4Gi", "nvidia.com/gpu": "1"},
+            requests={"cpu": "500m", "memory": "1G"},
+            pod={"label": {"team": "ml"}, "annotation": {"example.com/note": "x y"}},
+            secrets=(Secret("PASSWORD", "db", "password"),),
+            env={"LEVEL": "debug"},
+            cache=False,
+            retries=2,
+            timeout=600,
+            display_name="Load the rows",
+            pod_options=PodOptions(
+                node_selector={"pool": "gpu"},
+                tolerations=(
+                    {"key": "gpu", "operator": "Equal", "value": "yes", "effect": "NoSchedule"},
+                    {"operator": "Exists", "effect": "NoExecute", "tolerationSeconds": "60"},
+                ),
+                image_pull_secrets=("registry", "other"),
+                image_pull_policy="Always",
+                config_maps={"DEPTH": "settings/level", "/etc/app": "files"},
+                volumes={"/models": "models"},
+            ),
+        ),
+    ),
+    Step(
+        "train",
+        (code(2, "score = len(rows) * rate"),),
+        prev=("load",),
+        ins={"rows": "load"},
+        parameters=("rate", "title"),
+        metrics=("score",),
+        settings=StepSettings(report=False),
+    ),
+    Step("publish", (code(3, "print(1)"),), ("train",), settings=StepSettings(report=False)),
+    name="features",
+    description="All that there is",
+    parameters=(
+        Parameter("count", "int", 3),
+        Parameter("rate", "float", 0.5),
+        Parameter("limit", "int", None),
+        Parameter("title", "str", None),
+    ),
+    volumes=(
+        Volume(
+            "work", "/work", new=NewClaim("5Gi", storage_class="fast", annotations={"owner": "ml"})
+        ),
+    ),
+    security=SecurityContext(1000, 100, run_as_non_root=True),
+)
+
+
+def test_is_what_the_sdk_makes(tmp_path: Path) -> None:
+    """A pipeline with all features, written by hand for KFP's SDK, is field by field ours."""
+    module = Path(__file__).parent.joinpath("golden", "features.py.txt").read_text("utf-8")
+    theirs = older(inlined(*compiled(module, tmp_path)))
+    ours = inlined(*documents(to_yaml(package(BY_HAND, RUNTIME).documents)))
+    assert ours == theirs
 
 
 @pytest.mark.parametrize("one", EXAMPLES.values(), ids=EXAMPLES)

@@ -10,7 +10,6 @@ import pytest
 from packages import check
 from pipelines import FULL, NESTED, TWO_INNER, pipeline, step
 
-from kale_tag.compiler.limits import size_warnings
 from kale_tag.compiler.package import package
 from kale_tag.compiler.package_text import Origin, as_text
 from kale_tag.compiler.step_command import load_runtime, pack
@@ -49,26 +48,6 @@ def test_the_runtime_is_fit_for_a_package() -> None:
         assert "{{" not in text
         assert "python3" not in text
         assert len(text.encode()) < 131_071
-
-
-@pytest.mark.parametrize(("steps", "warned"), [(60, False), (66, True)])
-def test_steps_that_fit_into_a_run(steps: int, warned: bool) -> None:  # noqa: FBT001
-    """60 steps of 1.5 kB of cells, as `benchmarks/workflow.py` measures it."""
-    cell = "print('the mean is', sum(rows) / len(rows))  # shown\n" * 28
-    assert 1_450 < len(cell) < 1_550
-    first = step("s0", cell, outs={"v0": "Artifact"})
-    others = (
-        step(
-            f"s{n}",
-            cell,
-            prev=(f"s{n - 1}",),
-            ins={f"v{n - 1}": f"s{n - 1}"},
-            outs={f"v{n}": "Artifact"},
-        )
-        for n in range(1, steps)
-    )
-    size = package(pipeline(first, *others), REAL).size
-    assert bool([*size_warnings(size, "nb.ipynb")]) == warned
 
 
 def test_everything(run: Any, tmp_path: Path) -> None:

@@ -250,6 +250,30 @@ def test_kubelet_and_types(tmp_path: Path) -> None:
     assert visit.log == "a$b pod-1 $(OTHER) [2] $$ $(KFP_POD_NAME)\n"
 
 
+@pytest.mark.parametrize(("length", "compiles"), [(119_900, True), (120_000, False)])
+def test_long_parameters(
+    length: int,
+    compiles: bool,  # noqa: FBT001
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    """What compiles can start: a step gets its parameters and artifacts in one argument."""
+    path = put(
+        tmp_path,
+        f"# %% tags=pipeline-parameters\ntext = '{'a' * length}'\n"
+        "# %% tags=step:a\nprint(len(text))\nx1 = x2 = x3 = x4 = x5 = 1\n"
+        "# %% tags=step:b,prev:a\nprint(len(text), x1, x2, x3, x4, x5)\n",
+    )
+    assert main(["compile", str(path)]) == (0 if compiles else 2)
+    if not compiles:
+        assert "error[pipeline-too-large]" in capsys.readouterr().err
+        return
+    text = path.with_suffix(".pipeline.yaml").read_text("utf-8")
+    assert outcome(text, tmp_path / "run", "2.17") == ["119900", "119900 1 1 1 1 1"]
+    with pytest.raises(Refused, match="argument"):
+        [*Backend(text, tmp_path / "more", "2.17").run({"text": "a" * 131_000})]
+
+
 @pytest.mark.parametrize("version", [*VERSIONS])
 def test_retries(version: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """A step that fails the first time is started again, from 2.5 on."""

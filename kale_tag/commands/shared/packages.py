@@ -13,7 +13,7 @@ from kale_tag import files
 from kale_tag.commands.compile import finish
 from kale_tag.commands.shared.pipelines import STDIN_NOTEBOOK, build
 from kale_tag.commands.shared.targets import STDIN
-from kale_tag.compiler.limits import ARGUMENT, argument_size, check_text
+from kale_tag.compiler.limits import PARAMETERS, argument_size, check_text
 from kale_tag.compiler.package_text import to_yaml
 from kale_tag.compiler.parameters import file_arguments, given_arguments
 from kale_tag.compiler.read_package import (
@@ -106,10 +106,10 @@ def read_arguments(header: PackageHeader, texts: Sequence[str], path: str) -> di
         message = f"no value for the {noun} {listed(missing)}"
         at = Label(Source(header.source.name))
         raise UserError.of("missing-parameter", message, at, help=hint)
-    if (size := argument_size(values)) > ARGUMENT:
-        message = (
-            f"the parameters are {size:,} bytes as JSON; Kubeflow Pipelines takes {ARGUMENT:,}"
-        )
+    every = {one.name: one.default for one in parameters} | values
+    if (size := argument_size(every)) > PARAMETERS:
+        message = f"the parameters are {size:,} bytes as JSON; Kubeflow Pipelines can start steps "
+        message += f"with {PARAMETERS:,}"
         raise UserError.of("invalid-argument", message, help="read long values from a file")
     return values
 
