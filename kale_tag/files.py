@@ -410,9 +410,8 @@ _held: dict[str, int] = {}
 def _hold(folder: str) -> None:
     if folder in _held or len(_held) >= HELD:
         return
-    with contextlib.suppress(
-        OSError
-    ):  # no locks: on some file systems, and Windows opens no folder
+    # no locks: on some file systems, and Windows opens no folder
+    with contextlib.suppress(OSError):
         _held[folder] = os.open(folder or ".", os.O_RDONLY)
         fcntl.flock(_held[folder], fcntl.LOCK_SH)
 

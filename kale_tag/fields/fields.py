@@ -18,9 +18,8 @@ class Form(DiagnosticCollector):
     """The readers, and the errors that they have noted."""
 
     is_yaml: bool = True  # hints show how a value is written in YAML
-    is_open: Callable[[str], bool] = lambda _: (
-        False
-    )  # a text that changes before it is used is not judged
+    # a text that changes before it is used is not judged
+    is_open: Callable[[str], bool] = lambda _: False
 
     def record(  # noqa: PLR0913  what a mapping may hold, and how the rest is reported
         self,

@@ -90,9 +90,8 @@ class StepSettings:
     display_name: str = ""
     packages: tuple[str, ...] | None = None  # None: those that the imports name; (): none
     pod_options: PodOptions = PodOptions()
-    labels: Mapping[tuple[str, str], Label] = field(
-        default_factory=dict, compare=False, repr=False
-    )  # of the settings that are tags, by kind and key
+    # of the settings that are tags, by kind and key
+    labels: Mapping[tuple[str, str], Label] = field(default_factory=dict, compare=False, repr=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -185,6 +184,5 @@ class Pipeline:
     pip_index_urls: tuple[str, ...] = ()
     warnings: tuple[Diagnostic, ...] = ()  # of what is not kept of the notebook
     kfp_version: tuple[int, int] | None = None  # the oldest backend that must take it
-    labels: Mapping[str, Label] = field(
-        default_factory=dict, compare=False, repr=False
-    )  # of `pipeline_description`, `security_context` and `ttl`
+    # of `pipeline_description`, `security_context` and `ttl`
+    labels: Mapping[str, Label] = field(default_factory=dict, compare=False, repr=False)

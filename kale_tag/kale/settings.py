@@ -291,9 +291,8 @@ class StepOptions:
     display_name: str = ""
     pod: PodOptions = field(default_factory=PodOptions)
     label: Label | None = None  # the step's name in the spec
-    labels: Mapping[tuple[str, str], Label] = field(
-        default_factory=dict, compare=False, repr=False
-    )  # of these options, by key and ""
+    # of these options, by key and ""
+    labels: Mapping[tuple[str, str], Label] = field(default_factory=dict, compare=False, repr=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -308,9 +307,8 @@ class CompileOptions:
     files: tuple[str, ...] = ()  # patterns of files that travel, from the folder of the notebook
     steps: Mapping[str, StepOptions] = field(default_factory=dict)
     kfp_version: tuple[int, int] | None = None  # the oldest backend that must take the package
-    labels: Mapping[str, Label] = field(
-        default_factory=dict, compare=False, repr=False
-    )  # of these options
+    # of these options
+    labels: Mapping[str, Label] = field(default_factory=dict, compare=False, repr=False)
 
 
 def settings_in(metadata: object) -> Mapping[str, object]:

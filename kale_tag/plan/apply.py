@@ -56,12 +56,7 @@ def apply_spec(  # noqa: PLR0913  what a spec, a notebook and a run each bring
         chosen = {change.holder for change in made.changes}
         again = replace(again, changes=tuple(c for c in again.changes if c.holder in chosen))
     if again.changes:
-        diagnostic = unsettled(spec, again)
-        raise (
-            diagnostic
-            if diagnostic is not None
-            else ProofError(f"{name}: planning again finds changes")
-        )
+        raise unsettled(spec, again) or ProofError(f"{name}: planning again finds changes")
     return Applied(spec.source.name, notebook, made, proven.data)
 
 
