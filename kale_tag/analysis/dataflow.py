@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 from kale_tag.analysis import errors
 from kale_tag.analysis.carried_state import StateFlow
 from kale_tag.analysis.facts import Facts, read_facts
-from kale_tag.analysis.heap import EMPTY, Heap, Obj, Points, Sight
+from kale_tag.analysis.heap import EMPTY, Heap, Obj, Points, Sight, is_fixed
 from kale_tag.analysis.interpreter import BUILTINS, PROVIDED, Events, Interpreter
 from kale_tag.analysis.model import Certainty, Import, Read, Spot, names_in
 from kale_tag.analysis.names import Names
@@ -37,7 +37,8 @@ class Unit:
     what its code does, *bound* are the names that it binds for certain. *ins* maps a variable to
     the number of the unit that produces it, `OUTSIDE` for what comes from the notebook around;
     *outs*, *parameters* and *metrics* are names, *carried* imports of other steps that it has to
-    repeat, *used* all names that it needs, of whatever kind; *together* are the classes of *outs*.
+    repeat, *used* all names that it needs, of whatever kind; *together* are the classes of *outs*,
+    *apart* groups of them that may share objects all the same, which does no harm.
     """
 
     name: str
@@ -55,6 +56,7 @@ class Unit:
     metrics: list[str] = field(default_factory=list)
     carried: dict[str, Import] = field(default_factory=dict)
     together: list[set[str]] = field(default_factory=list)
+    apart: list[set[str]] = field(default_factory=list)
     kept: set[str] = field(default_factory=set)  # variables that it must have at its end
     early: set[str] = field(default_factory=set)  # inputs that definitions of shared cells need
     states: dict[str, list[str]] = field(default_factory=dict)  # that it passes on, by their kind
@@ -142,6 +144,7 @@ class Dataflow:
         self.heap.index({*self.mutated[Certainty.GUESS], *self.observed, *run.definitions})
         self.check_shared()
         self.solve({})
+        self._foresee()
         self.diagnostics += [self.conflicts[key] for key in sorted(self.conflicts)]
         for flow in (self, *(unit.inner for unit in self.units if unit.inner is not None)):
             states = StateFlow(flow)
@@ -352,11 +355,16 @@ class Dataflow:
                 found |= weak.get(one, 0)
         return found & ((1 << number) - 1)
 
-    def live(self, points: Points, number: int) -> set[Obj]:
-        """The objects that *points* reach, and that the unit or a later one mutates or compares."""
+    def live(self, points: Points, number: int, *, after: bool = False) -> set[Obj]:
+        """The objects that *points* reach, and that the unit or a later one mutates or compares.
+
+        With *after* only later ones count, and what can be reached where the unit ends.
+        """
         found: set[Obj] = set()
-        strong = [(self.mutated[Certainty.MAY], self.observed, self.later_of(number))]
-        weak = [(self.mutated[Certainty.GUESS], self.later_of(number))]
+        users = self.later_of(number) & ~(after << number)
+        number += after
+        strong = [(self.mutated[Certainty.MAY], self.observed, users)]
+        weak = [(self.mutated[Certainty.GUESS], users)]
         if self.outer is not None:
             flow, at = self.outer
             later = flow.later[at] & ~(1 << at)
@@ -522,6 +530,32 @@ class Dataflow:
                     return True
         return False
 
+    def _foresee(self) -> None:
+        """Finds the outputs that may share objects though each has a file of its own.
+
+        Those that reach a common object, and those of which later units change nothing.
+        """
+        for number, unit in enumerate(self.units):
+            if unit.inner is not None:
+                unit.inner._foresee()  # noqa: SLF001  one of its own kind
+            reached: dict[str, set[Obj]] = {}
+            unchanged: set[str] = set()
+            for name in sorted(unit.outs) if len(unit.outs) > 1 else ():
+                entry = self.entry(name, number + 1)
+                if entry is not None and entry.points:
+                    reached[name] = {
+                        one
+                        for one in self.heap.reach(entry.points)
+                        if one.kind not in {"class", "function"} and not is_fixed(one)
+                    }
+                    if not self.live(entry.points, number, after=True):
+                        unchanged.add(name)
+            known = [*unit.together]
+            for group in (unchanged, *map(set, _connected(reached))):
+                if len(group) > 1 and not any(group <= one for one in known):
+                    known.append(group)
+            unit.apart = known[len(unit.together) :]
+
     def _take_definitions(self, number: int, entries: dict[str, Entry]) -> None:
         """A class or function of a shared cell goes along where its state may change."""
         assert self.run is not None
@@ -542,25 +576,9 @@ class Dataflow:
 
     def _classes(self, number: int, entries: Mapping[str, Entry]) -> list[list[str]]:
         """The names that share a live object, together."""
-        owner: dict[Obj, str] = {}
-        parent: dict[str, str] = {}
-
-        def top(name: str) -> str:
-            while parent[name] != name:
-                parent[name] = parent[parent[name]]
-                name = parent[name]
-            return name
-
-        for name in sorted(entries):
-            parent[name] = name
-            for one in self.live(entries[name].points, number):
-                if one in owner:
-                    parent[top(owner[one])] = top(name)
-                owner[one] = name
-        classes: dict[str, list[str]] = {}
-        for name in sorted(entries):
-            classes.setdefault(top(name), []).append(name)
-        return list(classes.values())
+        return _connected(
+            {name: self.live(entries[name].points, number) for name in sorted(entries)}
+        )
 
     def _take(
         self,
@@ -699,6 +717,29 @@ class Dataflow:
                 shown, name, unit.name, read, other.name, spot, certain=certain
             )
             return
+
+
+def _connected(reached: Mapping[str, Iterable[Obj]]) -> list[list[str]]:
+    """The names in classes: those that reach a common object, or one by one."""
+    owner: dict[Obj, str] = {}
+    parent: dict[str, str] = {}
+
+    def top(name: str) -> str:
+        while parent[name] != name:
+            parent[name] = parent[parent[name]]
+            name = parent[name]
+        return name
+
+    for name, objects in reached.items():
+        parent[name] = name
+        for one in objects:
+            if one in owner:
+                parent[top(owner[one])] = top(name)
+            owner[one] = name
+    classes: dict[str, list[str]] = {}
+    for name in reached:
+        classes.setdefault(top(name), []).append(name)
+    return list(classes.values())
 
 
 def first_place(events: Events, objects: Iterable[Obj]) -> Spot | None:

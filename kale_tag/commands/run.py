@@ -20,7 +20,14 @@ from kale_tag.compiler.read_package import Compiled, PackageTask, read_compiled
 from kale_tag.diagnostics import UserError, error, for_shell, pasted, suggest
 from kale_tag.render import run_text
 from kale_tag.render.run_page import StepParts, as_page
-from kale_tag.render.run_text import TAIL, beyond, clean, failure, last_words
+from kale_tag.render.run_text import (
+    TAIL,
+    beyond,
+    clean,
+    failure,
+    last_words,
+    unforeseen_sharing,
+)
 from kale_tag.render.text import Style
 from kale_tag.run import local
 from kale_tag.run.comparison import (
@@ -353,6 +360,7 @@ def _finish(
     _write_pages(watch, diagnostics, report, None)
     if not quiet:
         _print_summary(watch.run, diagnostics.style)
+    diagnostics.show(unforeseen_sharing(watch.run))
     if watch.code == local.NO_KFP:
         raise UserError(local.no_kfp(_last_line(os.path.join(watch.run.folder, "kfp.log"))))
     compared = compare() if compare else None

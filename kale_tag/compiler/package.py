@@ -411,6 +411,7 @@ def step_spec(step: Step, names: NameTable, counts: Sequence[object]) -> dict[st
         "out": variables(step.outs),
         "states": _states(step),
         "together": step.together,
+        "apart": step.apart,
         "metrics": {name: name for name in step.metrics},
         "metrics_artifact": own.metrics,
         "report": own.report,

@@ -20,7 +20,7 @@ import json
 import pkgutil
 import re
 import shlex
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
 
@@ -177,10 +177,12 @@ class Runtime:
         """The program for a step of CELLS and SPEC; *definitions* as of `Step`."""
         values = "in" in spec or "out" in spec or "states" in spec
         magics = "get_ipython" in cells
+        outs = spec.get("out", ())
+        assert isinstance(outs, Collection)
         needed = {
             "artifacts": values or "metrics" in spec or "report" in spec,
             "values": values,
-            "together": "together" in spec or ("out" in spec and "tables" in self.parts),
+            "together": len(outs) > 1 or (bool(outs) and "tables" in self.parts),
             "definitions": values and (definitions or "keras" in self.parts),
             "tables": values,
             "libraries": values,

@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 
 from kale_tag.compiler.read_package import PackageTask
-from kale_tag.diagnostics import Diagnostic, Label, Source, Span, count, error
+from kale_tag.diagnostics import Diagnostic, Label, Source, Span, count, error, warning
 from kale_tag.render.text import Style
 from kale_tag.run.run_record import (
     ComparedVariable,
@@ -96,6 +96,20 @@ def metrics(run: RunOutcome, style: Style) -> Iterator[str]:
     for title, name, value in found:
         shown = f"{value:.6g}" if isinstance(value, float) else str(value)
         yield f"{style.bold(name.ljust(width))}  {shown}  {style.dim(f'({title})')}"
+
+
+def unforeseen_sharing(run: RunOutcome) -> list[Diagnostic]:
+    """Warnings of variables whose common objects the steps found when they saved them."""
+    return [
+        warning(
+            "unforeseen-sharing",
+            f"step `{step.title}`: `{output.variable}` {what}",
+            help="keep both in one variable, such as `both = a, b`, and use that in later steps",
+        )
+        for step in run.steps
+        for output in step.outputs
+        if (what := output.metadata.get("sharing"))
+    ]
 
 
 REMARKS: dict[Verdict, str] = {

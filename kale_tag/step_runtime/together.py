@@ -1,15 +1,24 @@
-"""Variables that share objects or memory: the file of each has all of them, so they still do."""
+"""Variables that share objects or memory: the file of each has all of them, so they still do.
 
-import contextlib, ctypes, datetime, enum, os, shutil, sys, types
+Those that share some though nobody foresaw it are reported.
+"""
+
+import contextlib, ctypes, datetime, enum, gc, linecache, os, shutil, sys, time, types
 
 FIXED = (tuple, type, types.FunctionType, types.BuiltinFunctionType, types.ModuleType)
+WAYS = (types.CellType, types.ModuleType)  # from functions to values
 FIXED += (datetime.tzinfo, enum.Enum, type(None))
 SPANS = {}  # by the id of an array that shares its memory: that memory, and where it starts
-COPIED = {}  # by id the arrays of frames that pandas copies before it writes into them
+COPIED = {}  # by id the arrays that pandas copies before it writes into them
+DEFINED = []  # functions and classes of cells, which files hold by value
+PATIENCE = 10  # seconds to look for what nobody foresaw
 
 
 def may_change(value):
-    if isinstance(value, FIXED) or type(value).__name__.endswith(("Index", "Logger")):
+    kind = type(value)
+    if isinstance(value, FIXED) or kind.__name__.endswith(("Index", "Logger")):
+        return False
+    if id(value) in COPIED or kind.__module__ == "pyarrow.lib":
         return False
     try:
         return hash(value) in (id(value), object.__hash__(value))  # else it is that of its value
@@ -24,8 +33,12 @@ def copies_on_write():
 
 def reduce_array(_, value):
     """How an array that shares its memory goes into a pickle: as a view of that."""
-    if type(value).__name__ in ("BlockManager", "SingleBlockManager") and copies_on_write():
+    name = type(value).__name__
+    if name in ("BlockManager", "SingleBlockManager") and copies_on_write():
         COPIED.update((id(array), array) for array in value.arrays)
+    elif name.endswith("Index") and hasattr(value, "_data"):
+        arrays = value._data, getattr(value._data, "_ndarray", None), *getattr(value, "codes", ())
+        COPIED.update((id(array), array) for array in arrays)
     if id(value) not in SPANS:
         return NotImplemented
     span, start = SPANS[id(value)]
@@ -71,11 +84,11 @@ def meet(one, other):
         return True
 
 
-def in_memory(names):
+def in_memory(held):
     """Arrays and tensors that share memory, in clusters: start, end, array, its variables."""
     found, done, near = {}, [], []
-    for name in names:
-        for value in values_in(name):
+    for name, own in held.items():
+        for value in own.values():
             low, high = memory(value)
             if low < high:
                 found.setdefault(id(value), (low, high, value, set()))[3].add(name)
@@ -92,23 +105,86 @@ def in_memory(names):
     return [cluster for cluster in done + near if len(cluster) > 1]
 
 
+def held_by(names, foreseen):
+    """By variable the objects that its file holds and that may change."""
+    until, held = time.monotonic() + PATIENCE, {}
+    for name in names:
+        held[name] = own = {}
+        for one in values_in(name):
+            if name not in foreseen and time.monotonic() > until:
+                report_sharing(name, "is too large to see at once whether it shares objects")
+                break
+            if may_change(one):
+                own[id(one)] = one
+            elif getattr(one, "__module__", "") == "__main__":
+                DEFINED.append(one)
+    return held
+
+
+def not_of_cells(values):
+    """The ids of what modules, classes and functions have, or a pickle only names."""
+    found, parts, own = set(), [*DEFINED, linecache.cache], set(map(id, NS.values()))
+    modules = {one for one in sys.modules.values() if isinstance(one, types.ModuleType)}
+    for module in modules - {OWN, sys.modules["__main__"]}:
+        for one in list(vars(module).values()):
+            found.add(id(one))
+            if isinstance(one, type):
+                found.update(map(id, vars(one).values()))
+            elif isinstance(one, dict):  # options; a registry may have a variable of the cells
+                found.update({*map(id, gc.get_referents(one))} - own)
+    for value in values:
+        named = id(value) in found or type(value).__name__ == "Made"  # by the pickler
+        with contextlib.suppress(Exception):
+            named = named or isinstance(value.__reduce_ex__(5), str)
+        if named:
+            parts.append(value)
+    for _ in range(4):  # what they have, what that has, and so on
+        found.update(map(id, parts))
+        parts = [one for one in parts if one is not NS and not isinstance(one, WAYS)]
+        parts = [one for one in gc.get_referents(*parts) if not isinstance(one, type)]
+    return found
+
+
+def find_unforeseen(known, held):
+    """Report variables that share an object, but for those in one of the *known* groups."""
+    first, shared = {}, []
+    for name, own in held.items():
+        for key, value in own.items():
+            pair = {name, first.setdefault(key, name)}
+            if len(pair) > 1 and not any(pair.issubset(group) for group in known):
+                shared.append((name, first[key], value))
+    ours, found = not_of_cells([value for *_, value in shared]) if shared else (), {}
+    for name, other, value in shared:
+        if id(value) not in ours:
+            found.setdefault(name, {})[other] = f"`{other}` ({type(value).__name__})"
+    for name, others in found.items():
+        what = " and ".join(others.values())
+        report_sharing(name, f"shares an object with {what}; in later steps each has its own")
+
+
+def report_sharing(name, what):
+    place(OUTPUTS, name)[0]["metadata"]["sharing"] = what
+    print(f"warning: step `{SPEC['step']}`: `{name}` {what}", file=sys.stderr)
+
+
 def save_together(groups):
     names = [name for name in SPEC["out"] if name in NS]
-    held = {name: {id(one) for one in values_in(name) if may_change(one)} for name in names}
-    clusters, inside = in_memory(names), set()
+    held = held_by(names, set().union(*groups))
+    clusters, inside = in_memory(held), set()
     for number, cluster in enumerate(clusters):
         users = [name for *_, own in cluster for name in own]
         inside.update(name for name in users if users.count(name) > 1)
         for name in users:
-            held[name].add(-number - 1)
+            held[name][-number - 1] = cluster[0][2]
+    find_unforeseen([*groups, *SPEC.get("apart", ())], held)
     for group in [*groups, *([name] for name in inside.difference(*groups))]:
         left = {name: held[name] for name in group if name in held}
         while left:
             first, own = left.popitem()
             found = [first]
-            while more := [name for name in left if left[name] & own]:
+            while more := [name for name in left if left[name].keys() & own]:
                 for name in more:
-                    own = own | left.pop(name)
+                    own = {**own, **left.pop(name)}
                 found += more
             if len(found) > 1 or first in inside:
                 save_group(sorted(found), clusters)

@@ -286,6 +286,68 @@ def test_views_in_one_variable(tmp_path: Path) -> None:
     assert (read.out, read.err) == ("[5 2] [array([1, 2, 3])]\n", "")
 
 
+UNFORESEEN = {
+    "inside": ("a = {'k': [1]}\nb = a['k']", "list"),
+    "instance": ("b = Acc()\na = [b]", "Acc"),
+    "memory": ("a = np.arange(9.)\nb = a[2:]", "ndarray"),
+    "element": ("a = [np.arange(3)]\nb = {'x': a[0]}", "ndarray"),
+    "closed": ("b = []\na = (lambda rows: lambda: rows)(b)", "list"),
+}
+"""How `a` and `b` are made, and the object that they share."""
+
+HARMLESS = """import string
+import matplotlib.pyplot as plt
+from sklearn.linear_model import LinearRegression
+a1 = pd.DataFrame({'x': [1, 2]}, index=pd.Index([5, 6], name='k'))
+b1 = a1[['x']] + 1
+a2 = pd.DataFrame({'x': ['p', 'q'], 'c': pd.Categorical(['u', 'v'])})
+b2 = a2['x']
+a3 = [math.sqrt, np.log1p, Acc, scale, np, Color.RED, string.Formatter]
+b3 = list(a3)
+a4 = [(1, 2), 'text', 10**30, np.dtype('i8'), datetime.timezone.utc]
+b4 = list(a4)
+a5 = [None, ..., pd.NA, pd.NaT, np.nan, NotImplemented]
+b5 = list(a5)
+a6 = plt.figure()
+a6.gca().plot([1])
+b6 = plt.figure()
+b6.gca().hist([1, 2])
+X = np.arange(6.).reshape(3, 2)
+a7 = LinearRegression().fit(X, X[:, 0])
+b7 = LinearRegression().fit(X, X[:, 1])
+"""
+"""Variables that share nothing that may change."""
+
+
+@pytest.mark.parametrize("name", UNFORESEEN)
+def test_unforeseen_sharing(tmp_path: Path, name: str) -> None:
+    """It is reported, in the log and in the metadata; not where it is said to do no harm."""
+    source, kind = UNFORESEEN[name]
+    cells = [("imports", "import numpy as np"), ("functions", "class Acc: pass"), source]
+    ran = run(tmp_path / "a", cells, outs=["a", "b"], spec={"together": [["c", "d"]]})
+    what = f"shares an object with `a` ({kind}); in later steps each has its own"
+    assert (ran.code, ran.err) == (0, f"warning: step `train`: `b` {what}\n")
+    assert [ran.metadata(one).get("sharing") for one in "ab"] == [None, what]
+    ran = run(tmp_path / "b", cells, outs=["a", "b"], spec={"apart": [["a", "b"]]})
+    assert (ran.code, ran.err) == (0, "")
+
+
+def test_no_false_alarm(tmp_path: Path) -> None:
+    """What is fixed, of a module, or copied before it is written is not reported."""
+    outs = [f"{side}{number}" for number in range(1, 8) for side in "ab"]
+    ran = run(tmp_path, [*SHARED, HARMLESS], outs=outs)
+    assert (ran.code, ran.err) == (0, "")
+
+
+def test_much_to_look_at(tmp_path: Path) -> None:
+    """The search ends in time, and the log tells of what."""
+    cells = ["a, b = [[] for _ in range(9)], 1\nimport __main__, sys, time"]
+    cells.append("clock = iter(range(0, 99, 9))\ntime.monotonic = lambda: next(clock, 99)")
+    ran = run(tmp_path, cells, outs=["a", "b"])
+    assert ran.code == 0
+    assert ran.err.startswith("warning: step `train`: `a` is too large to see at once whether it")
+
+
 @pytest.mark.parametrize("name", ["v_instance", "v_whole", "v_array", "f_df"])
 def test_a_changed_artifact_is_refused(made: Ran, tmp_path: Path, name: str) -> None:
     """Before it is read, whatever its format."""
