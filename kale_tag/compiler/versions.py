@@ -4,7 +4,6 @@
 """
 
 import pkgutil
-import tomllib
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import cache
@@ -26,6 +25,8 @@ class Feature:
 @cache
 def features() -> Mapping[str, Feature]:
     """The features in `versions.toml`, by what the pipeline has of them."""
+    import tomllib  # noqa: PLC0415  few pipelines have one
+
     text = (pkgutil.get_data("kale_tag.compiler", "versions.toml") or b"").decode()
     return {
         key: Feature(**{**about, "first": tuple(about["first"])})
@@ -84,7 +85,7 @@ def _wanted(root: Pipeline) -> Iterator[tuple[str, Label | None]]:
 def _of_step(step: Step) -> Iterator[tuple[str, Label | None]]:
     settings = step.settings
     for kind, values in settings.pod.items():
-        if kind in features() and values:
+        if values and kind in features():
             yield kind, step.place(kind, next(iter(values)))
     if settings.retries:
         yield "retries", step.place("retries")
