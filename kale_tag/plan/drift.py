@@ -1,6 +1,6 @@
 """Where a notebook is not as a spec says, rule by rule."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass, replace
 from shlex import quote
 
@@ -49,8 +49,9 @@ def tag_drift(drift: Drift) -> Iterator[Diagnostic]:
     """A cell whose tags are not those that the rules of a spec give it."""
     changes = [one for one in drift.plan.changes if one.holder is not None]
     notebook = drift.places.notebook
-    every = (tags_in(notebook.metadata_of(cell)) for cell in range(len(notebook.types)))
-    if len(changes) > 1 and not any(is_kales(tag) for tags in every for tag in tags):
+    cells = range(len(notebook.types))
+    every = {tag for cell in cells for tag in tags_in(notebook.metadata_of(cell))}
+    if len(changes) > 1 and not any(map(is_kales, every)):
         yield found(
             "tag-drift",
             f"no cell is tagged yet: {drift.spec.source.name} tags {len(changes)} cells",
@@ -60,7 +61,18 @@ def tag_drift(drift: Drift) -> Iterator[Diagnostic]:
         return
     for change in changes:
         if not _is_dropped_in_panel(change):
-            yield _cell(drift, "tag-drift", change, drift.fix)
+            yield _cell(drift, "tag-drift", change, _renamed(drift, change, every) or drift.fix)
+
+
+def _renamed(drift: Drift, change: Change, every: Collection[str]) -> str:
+    """The fix where the step of a cell may have been renamed in JupyterLab, else ""."""
+    before, after = tags_in(change.before), tags_in(change.after)
+    steps = [tag for tag in after + before if tag.startswith("step:")]
+    if not change.rules or len(steps) != 2 or steps[0] in every or steps[1] in after:
+        return ""
+    names = " ".join(step.removeprefix("step:") for step in steps)
+    command = f"kale-tag rename {names} {quote(drift.spec.source.name)} --write"
+    return f"`{drift.command}` makes it so; if the step was renamed, `{command}` corrects the spec"
 
 
 def setting_drift(drift: Drift) -> Iterator[Diagnostic]:
