@@ -2,12 +2,13 @@
 
 import ast
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 
-from kale_tag.analysis import library
+from kale_tag.analysis import distributions, library
 from kale_tag.analysis.facts import dotted
-from kale_tag.analysis.model import Spot
+from kale_tag.analysis.model import Import, Spot
 from kale_tag.analysis.source import Parsed
+from kale_tag.compiler.requirements import distribution
 from kale_tag.diagnostics import Diagnostic, Label, listed
 from kale_tag.kale.pipeline import Parameter, SubPipeline
 from kale_tag.lint.context import Compilation, CompiledNotebook
@@ -32,6 +33,7 @@ def unused_variable(compilation: Compilation) -> Iterator[Diagnostic]:
             }
             if lost:
                 yield _lost(name, lost)
+        yield from _unused_imports(part, used)
 
 
 def _lost(step: str, lost: dict[str, Label]) -> Diagnostic:
@@ -46,6 +48,31 @@ def _lost(step: str, lost: dict[str, Label]) -> Diagnostic:
         also=labels[1:SHOWN],
         help="use it, save it, or take it out",
     )
+
+
+def _unused_imports(part: CompiledNotebook, used: Collection[str]) -> Iterator[Diagnostic]:
+    """Imports of shared cells that nothing uses, and whose packages the steps install."""
+    installed = {package for _, step in part.steps for package in step.packages}
+    hidden = (*distributions.companions(), *distributions.needed())  # uses without an import
+    needed = {other for one, other in hidden if one.partition(".")[0] in installed}
+    cells = [*part.draft.shared, *(one for own in part.draft.cells.values() for one in own)]
+    nodes = [node for cell in cells for node in part.nodes(cell)]
+    attributes = {node.attr for node in nodes if isinstance(node, ast.Attribute)}  # `df.hvplot`
+    known = {"*", *used, *attributes, *re.findall(r"\w+", _not_run(part))}
+    facts = part.flow.facts
+    bound = {id(one): name for name, found in facts.imports.items() for one in found}
+    modules: dict[str, list[Import]] = {}
+    for one in facts.modules:
+        modules.setdefault(one.module.partition(".")[0], []).append(one)
+    for top, imports in modules.items():
+        names = {top, *(bound.get(id(one), "*") for one in imports)}
+        if (package := distribution(top, {})) in installed - needed and not names & known:
+            yield found(
+                "unused-variable",
+                f"no step uses `{top}`, and each installs {package}",
+                imports[0].spot.label(),
+                help="take the import out",
+            )
 
 
 def _is_open(part: CompiledNotebook) -> bool:
