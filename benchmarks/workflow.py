@@ -17,7 +17,7 @@ from pathlib import Path
 
 import yaml
 
-from kale_tag.compiler.build import build_pipeline
+from kale_tag.compiler.build import build
 from kale_tag.compiler.limits import WORKFLOW, workflow_size
 from kale_tag.compiler.package import Package, package
 from kale_tag.compiler.step_command import load_runtime
@@ -96,7 +96,7 @@ def ours(steps: int, size: int, kind: str = "plain") -> Package:
         "nbformat_minor": 4,
     }
     read = read_notebook(json.dumps(notebook).encode(), "chain.ipynb")
-    return package(build_pipeline(read, CompileOptions(), _no_other), load_runtime())
+    return package(build(read, CompileOptions(), _no_other).pipeline, load_runtime())
 
 
 def _no_other(path: str, _: Label) -> Notebook:

@@ -74,6 +74,9 @@ def test_a_variable_for_one_run(server: Stub, capsys: pytest.CaptureFixture[str]
     assert Path("churn.pipeline.yaml").read_bytes() == package
 
     old, new = map(documents, (text.decode() for text in server.packages.values()))
+    (secret,) = submitted(server, capsys, "-e", "DB_PASSWORD=x", "--upload-only")["diagnostics"]
+    assert secret["code"] == "secret-in-package"
+    server.packages.popitem()
     environ = [{"name": "LEVEL", "value": "debug"}, {"name": "EMPTY", "value": ""}]
     for executor in new[0]["deploymentSpec"]["executors"].values():
         assert executor["container"].pop("env") == environ
@@ -147,6 +150,7 @@ def test_nothing_is_sent_where_something_is_wrong(server: Stub) -> None:
     """Faults that can be seen here are found before the server hears of us."""
     assert submit(server, "-p", "row=1") == 2
     assert submit(server, "-p", "name=a$$b") == 2
+    assert submit(server, "-e", "LEVEL=a$(b)") == 2
     Path("long.yaml").write_text(f"name: {'a' * 119_900}\nmore: {{b: {'c' * 100}}}\n")
     assert submit(server, "--params", "long.yaml") == 2
     assert submit(server, "--recurring", "nonsense") == 2
