@@ -132,6 +132,7 @@ class Dataflow:
         self.conflicts: dict[tuple[int, str], Diagnostic] = {}
         self.heap = Heap()
         self.run: Interpreter | None = None
+        self.loading: dict[str, list[tuple[int, Import]]] = {}  # by submodule the imports of it
         self.early: dict[str, Read] = {}  # names that shared definitions need and steps bind
         self.metrics: list[str] = []  # variables whose values are reported
 
@@ -192,6 +193,7 @@ class Dataflow:
                 del run.definitions[one]
         self._bind_unread()
         self._index()
+        self._index_imports()
 
     @property
     def modules_key(self) -> int:
@@ -265,6 +267,13 @@ class Dataflow:
                 self.later[last] |= self.later[number]
                 rest &= ~(self.units[last].before | 1 << last)
 
+    def _index_imports(self) -> None:
+        """Which imports load each submodule, and can be repeated elsewhere."""
+        for number, unit in enumerate(self.units):
+            for one in unit.facts.modules if unit.inner is None else ():
+                for path in one.loads if one.statement is not None and not one.level else ():
+                    self.loading.setdefault(path, []).append((number, one))
+
     def check_shared(self) -> None:
         """What the shared cells need when they run: parameters, which every step then takes."""
         for unit in self.units:
@@ -303,6 +312,17 @@ class Dataflow:
             elif self.at_once[name] & used:
                 step = next(one.name for one in self.units if name in one.events.binds)
                 self.diagnostics.append(errors.shared_needs(name, read, step))
+
+    def _load_submodules(self, number: int) -> None:
+        """An import above loads the submodule that `package.module.f` needs, whatever it binds."""
+        unit = self.units[number]
+        own = (*self.facts.modules, *unit.facts.modules, *unit.carried.values())
+        for path in sorted(unit.events.owners.difference(*(one.loads for one in own))):
+            for above, one in self.loading.get(path, ()) if unit.inner is None else ():
+                alike = not one.attribute and one.name == path.partition(".")[0]
+                if above < number and (alike or one.name not in unit.used):
+                    unit.carried.setdefault(path, one)
+                    break
 
     # Definitions
 
@@ -410,6 +430,7 @@ class Dataflow:
                 needs.setdefault(name, Read(read.spot, sure=False))
             self._settle(number, needs, outside)
             self._take_early(unit)
+            self._load_submodules(number)
             if unit.inner is not None:
                 unit.inner.supplied(set(unit.ins), unit.parameters & set(self.parameters), self)
             last = unit.facts.trailing
@@ -486,6 +507,12 @@ class Dataflow:
         binders = entry.binders & self._before(number)
         numbers = _numbers(entry.binders)
         if entry.binders and all(name in self.units[one].facts.imports for one in numbers):
+            if not binders:  # a step beside imports it; a step above may import the same
+                target = self.units[numbers[-1]].facts.imports[name][-1].target
+                above = self._earlier(name, number, self._before(number))
+                if above is not None and above != OUTSIDE:
+                    known = self.units[above].facts.imports.get(name, ())
+                    binders = 1 << above if known and known[-1].target == target else 0
             if not binders:
                 if self._earlier(name, number, 0) is None:
                     self._missing(number, name, read)

@@ -173,6 +173,7 @@ class Events:
     places: dict[Obj, Spot] = field(default_factory=dict)
     handed: dict[Obj, Points] = field(default_factory=dict)
     states: dict[str, StateUse] = field(default_factory=dict)  # of the process
+    owners: set[str] = field(default_factory=set)  # modules of which it takes attributes, in full
 
     def note_use(self, name: str, read: Read) -> None:
         """The step uses *name*."""
@@ -196,6 +197,7 @@ class Events:
         for one, certainty in other.mutated.items():
             self.mutated[one] = max(certainty, self.mutated.get(one, Certainty.NONE))
         self.observed |= other.observed
+        self.owners |= other.owners
         for one, spot in other.places.items():
             self.places.setdefault(one, spot)
 
@@ -1049,6 +1051,7 @@ class Interpreter:
         for one in owner:
             if one.kind in {"module", "path"}:
                 path = f"{one.info}.{attr}"
+                self.events.owners.add(one.info)
                 if not called:
                     self.touch(process_state.loaded(path), node)
                 crowded = self.heap.crowded

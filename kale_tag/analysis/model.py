@@ -66,6 +66,16 @@ class Import:
         """What it names, by which two imports are the same."""
         return self.module, self.level, self.attribute
 
+    @property
+    def loads(self) -> list[str]:
+        """The submodules that it loads; what it takes out of a module may be one."""
+        path = f"{self.module}.{self.attribute}" if self.attribute else self.module
+        found = []
+        while "." in path:
+            found.append(path)
+            path = path.rpartition(".")[0]
+        return found
+
 
 def operations(node: ast.expr, *operators: type[ast.operator]) -> tuple[ast.expr, list[ast.BinOp]]:
     """The first operand of `a + b + c + ...`, of any length, and the operations in their order.

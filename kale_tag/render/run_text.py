@@ -50,6 +50,7 @@ _HEAD = "Traceback (most recent call last):"
 _EXCEPTION = re.compile(r"^(?:[A-Za-z_][\w.]*)(?:: .*)?$")
 _CONTROL = re.compile(r"\x1b\[[0-?]*[ -/]*[@-~]|[^\n\t\x20-\x7e\xa0-\U0010ffff]")
 _FULL = "No space left on device"
+_NOT_LOADED = re.compile(r"AttributeError: module '([\w.]+)' has no attribute '(\w+)'")
 
 
 def step_line(step: StepOutcome, width: int, style: Style, *, plain: bool, now: float) -> str:
@@ -260,10 +261,15 @@ def failure(
         if name == "SIGKILL":
             hint = "unless somebody sent it, this machine ran out of memory"
     else:
-        last = words.split("\n")[-1].strip()
+        _, frame, rest = words.rpartition('\n  File "')  # the message may have several lines
+        raised = [line for line in rest.split("\n")[1:] if frame and line[:1].strip()]
+        last = raised[0] if raised else words.split("\n")[-1].strip()
         own = re.findall(r"(?m)^error: step `[^`]*` (.+)$", words)  # the message of the runtime
         why = last if _EXCEPTION.match(last) and len(last) < 300 else f"exit code {step.code}"
         message = f"step `{step.title}` " + (own[-1] if own else f"failed: {why}")
+        if found := _NOT_LOADED.fullmatch(why):
+            path = ".".join(found.groups())
+            hint = f"if another cell imports `{path}`, add `import {path}` to this step"
     if full or _FULL in words:
         notes.append("the disk of the run folder is full")
         hint = hint or "free some space, or use another folder: --keep FOLDER"

@@ -316,6 +316,8 @@ def _plain(value: Any, kind: str) -> Any:
         return {"stdout": value.stdout, "stderr": value.stderr}
     if kind.startswith("altair.") and hasattr(value, "to_json"):
         return json.loads(_GENERATED.sub(r"\1", value.to_json(validate=False)))
+    if kind == "numpy.random.mtrand.RandomState":
+        return value.get_state(legacy=False)  # not what it was seeded with
     if type(value) is dict and "__builtins__" in value:  # `dict(globals())`
         own = [name for name in value if not (name in OF_IPYTHON or str(name).startswith("_"))]
         return {name: value[name] for name in own}

@@ -130,6 +130,14 @@ def without_state() -> Any:
     return pickle.loads(pickle.dumps(Bunch(a=1)))
 
 
+def seeded(*, restored: bool = False) -> np.random.RandomState:
+    """A generator that starts at 1, by its seed or because that state was *restored*."""
+    found = np.random.RandomState(None if restored else 1)
+    if restored:
+        found.set_state(seeded().get_state())
+    return found
+
+
 def asked_for_degrees() -> Any:
     """A graph that has cached its `degree`."""
     graph = nx.path_graph(3)
@@ -142,6 +150,7 @@ SAME: list[tuple[object, object]] = [
     (SList(["a", "b"]), ["a", "b"]),
     (Bunch(a=1), without_state()),
     (nx.path_graph(3), asked_for_degrees()),
+    (seeded(), seeded(restored=True)),
     ({"__builtins__": 1, "x": 2, "In": [""], "_i": ""}, {"__builtins__": 1, "x": 2}),
 ]
 
