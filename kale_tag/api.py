@@ -73,8 +73,8 @@ def check(*paths: str) -> "list[Finding]":
     from kale_tag.rules.registry import Finding  # noqa: PLC0415
 
     checks = find_checks(paths)
-    found = [Finding(one) for one in checks.diagnostics]
-    unusable = [*checks.unusable]
+    found = [Finding(one) for one in checks.wrong]
+    unusable = [*checks.diagnostics]
     for wrong, some in findings(checks, jobs=1, quiet=True):
         unusable += wrong
         found += some

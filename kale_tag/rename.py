@@ -36,7 +36,6 @@ class Renamed:
     """A text with its edits."""
 
     source: Source  # before the edits
-    kind: str  # `spec` or `patch`
     edits: tuple[Edit, ...] = ()  # in the order of the text
     look: tuple[Diagnostic, ...] = ()  # places left to the user
     steps: dict[str, Label] = field(default_factory=dict)  # named steps, with their first place
@@ -57,16 +56,18 @@ class Renamed:
         return Source(self.source.name, self.text)
 
 
-def collisions(renamed: Renamed, old: str, new: str) -> Iterator[Diagnostic]:
-    """Why the step cannot be renamed: the spec or the patch has a step of the new name."""
-    if old in renamed.steps and new in renamed.steps:
+def collisions(
+    steps: dict[str, Label], old: str, new: str, whose: str, *, is_patch: bool = False
+) -> Iterator[Diagnostic]:
+    """Why *old* cannot become *new*: *whose* *steps*, by name, have both."""
+    if old in steps and new in steps:
         yield error(
             "rename-collision",
-            f"`{old}` cannot become `{new}`: the {renamed.kind} has both steps",
-            renamed.steps[new].with_text(f"`{new}`"),
-            also=[renamed.steps[old].with_text(f"`{old}`")],
+            f"`{old}` cannot become `{new}`: {whose} has both steps",
+            steps[new].with_text(f"`{new}`"),
+            also=[steps[old].with_text(f"`{old}`")],
             help="apply it first, or make it again"
-            if renamed.kind == "patch"
+            if is_patch
             else "renaming would make one step of two",
         )
 
@@ -95,7 +96,7 @@ def rename_in_spec(source: Source, old: str, new: str) -> Renamed:
     """
     root = read_yaml(source)
     if not isinstance(root, Mapping):
-        return Renamed(source, "spec")
+        return Renamed(source)
     edits: list[Edit] = []
     look: list[Diagnostic] = []
     steps: dict[str, Label] = {}
@@ -116,7 +117,7 @@ def rename_in_spec(source: Source, old: str, new: str) -> Renamed:
             look.append(_look(f"this may produce the name `{old}`; it is not changed", node))
         elif node.text == old and (value or what == KEY) and node.label.span is not None:
             edits.append(Edit(node.label, what, old, new, _spelt(node.label, new)))
-    made = Renamed(source, "spec", in_order(edits), tuple(look), steps)
+    made = Renamed(source, in_order(edits), tuple(look), steps)
     _prove(made, root)
     return made
 
@@ -221,7 +222,7 @@ def rename_in_patch(source: Source, old: str, new: str) -> Renamed:
         if (text := tags.renamed(tag, {old: new})) != tag:
             written = json.dumps(text, ensure_ascii=source.text.isascii())
             edits.append(Edit(label, "", tag, text, written))
-    made = Renamed(source, "patch", in_order(edits), (), steps)
+    made = Renamed(source, in_order(edits), (), steps)
     _prove_patch(patch, made, {old: new})
     return made
 

@@ -108,10 +108,10 @@ def check(options: CheckOptions) -> int:
     checks = find_checks(options.paths)
     style = style_for(options.color, sys.stdout.isatty() and not options.output_file)
     report = _FindingsReport(options, style, checks.specs)
-    report.show(checks.unusable)
+    report.show(checks.diagnostics)
     if checks.note and not options.quiet:
         print(checks.note, file=sys.stderr)
-    report.findings += map(Finding, checks.diagnostics)
+    report.findings += map(Finding, checks.wrong)
     unread = 0
     for unusable, found in findings(checks, jobs=options.jobs, quiet=options.quiet):
         report.show(unusable)

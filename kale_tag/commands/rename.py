@@ -278,7 +278,8 @@ class Renaming:
         if wrong:
             self.diagnostics += wrong
             return
-        self._take(file, made, collisions(made, self.old, self.new))
+        stops = collisions(made.steps, self.old, self.new, "the patch", is_patch=True)
+        self._take(file, made, stops)
         if not named.only_these and os.path.exists(notebook):
             self.notebooks.append(notebook)
 
@@ -297,16 +298,8 @@ class Renaming:
                         if name in {self.old, self.new}:
                             steps.setdefault(name, places.tag(index, at))
                         self.steps[name] = None
-            if self.old in steps and self.new in steps:
-                self.diagnostics.append(
-                    error(
-                        "rename-collision",
-                        f"`{self.old}` cannot become `{self.new}`: {path} has both steps",
-                        steps[self.new].with_text(f"`{self.new}`"),
-                        also=[steps[self.old].with_text(f"`{self.old}`")],
-                        help="renaming would make one step of two",
-                    )
-                )
+            if stops := [*collisions(steps, self.old, self.new, path)]:
+                self.diagnostics += stops
                 return
             done = apply_spec(self.rename, file.data, path, Target({"stem": ""}), fast=False)
         if wrong:
@@ -362,7 +355,7 @@ class Renaming:
             made = rename_in_spec(source, self.old, self.new)
             self.texts[path] = made
             if self._is_first(path):
-                self._take(file, made, collisions(made, self.old, self.new))
+                self._take(file, made, collisions(made.steps, self.old, self.new, "the spec"))
         return self.texts[path].source
 
     def _after(self, path: str, _at: Label) -> Source:

@@ -15,8 +15,7 @@ from kale_tag.diagnostics import (
     warning,
 )
 from kale_tag.kale import tags
-from kale_tag.kale.checks import OF_A_PLAN
-from kale_tag.kale.code import DONE
+from kale_tag.kale.checks import DONE, OF_A_PLAN
 from kale_tag.kale.metadata import PATH_KEY, tags_in
 from kale_tag.kale.view import TaggedNotebook
 from kale_tag.notebook.model import MISSING, Notebook, first_line

@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 from kale_tag.diagnostics import Diagnostic, Label, Source
 from kale_tag.kale import tags
-from kale_tag.kale.code import DONE
+from kale_tag.kale.checks import DONE
 from kale_tag.kale.settings import CompileOptions
 from kale_tag.spec import template
 

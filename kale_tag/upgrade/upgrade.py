@@ -15,8 +15,7 @@ from dataclasses import dataclass, field, replace
 from kale_tag.diagnostics import Diagnostic, listed, warning
 from kale_tag.fields.yaml_tree import Path
 from kale_tag.kale import names, settings, tags
-from kale_tag.kale.checks import lint
-from kale_tag.kale.code import error_line, ipython_line, parsed, wrong_type
+from kale_tag.kale.checks import error_line, ipython_line, lint, parsed, wrong_type
 from kale_tag.kale.metadata import SETTINGS_KEY, member, tags_in
 from kale_tag.kale.outline import outline, role_of
 from kale_tag.notebook.model import Notebook

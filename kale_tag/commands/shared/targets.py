@@ -511,15 +511,11 @@ def _ready_folder() -> str:
 
 
 @dataclass(slots=True)
-class Checks:
-    """What to check: notebooks with their specs, and diagnostics."""
+class Checks(Targets):
+    """What to check: notebooks with their specs."""
 
-    tasks: list[Task] = field(default_factory=list)
     specs: int = 0
-    diagnostics: list[Diagnostic] = field(default_factory=list)
-    unusable: list[Diagnostic] = field(default_factory=list)
-    stdin: bytes = b""
-    note: str = ""  # on notebooks that are left out
+    wrong: list[Diagnostic] = field(default_factory=list)  # what is wrong in specs
 
 
 def find_checks(paths: Sequence[str]) -> Checks:
@@ -530,13 +526,12 @@ def find_checks(paths: Sequence[str]) -> Checks:
     or a default one, extends it. If notebooks are given and no spec, or the base of default specs,
     the default specs that name them are used. Raises `UserError` if there is nothing to check.
     """
-    targets = Targets()
-    named = classify_paths(paths, targets)
-    checks = Checks(unusable=targets.diagnostics, stdin=targets.stdin)
+    checks = Checks()
+    named = classify_paths(paths, checks)
     for path in named.patches:
         message = f"{path} is a patch or a folder of patches"
         hint = "`kale-tag plan PATCH` shows whether it still applies, and what it would change"
-        checks.unusable.append(error("not-usable", message, Label(Source(path)), help=hint))
+        checks.diagnostics.append(error("not-usable", message, Label(Source(path)), help=hint))
     given = [*named.notebooks]
     by_name = {*named.specs}
     for folder in named.folders:
@@ -544,7 +539,7 @@ def find_checks(paths: Sequence[str]) -> Checks:
         specs = [path for path in files.specs_in(folder) if looks_like_a_spec(path)]
         if not inside and not specs:
             message = f"no notebook below {folder} and no spec in it"
-            checks.unusable.append(error("nothing-to-check", message, Label(Source(folder))))
+            checks.diagnostics.append(error("nothing-to-check", message, Label(Source(folder))))
         given += inside
         named.specs += specs
     tasks = {key: Task(name) for key, name in by_identity(given).items()}
@@ -580,13 +575,13 @@ def _spec(checks: Checks, path: str) -> Spec | None:
     try:
         source = spec_source(path, checks.stdin)
     except UserError as exc:
-        checks.unusable += exc.diagnostics
+        checks.diagnostics += exc.diagnostics
         return None
     checks.specs += 1
     try:
         return spec_of(source)
     except UserError as exc:
-        checks.diagnostics += exc.diagnostics
+        checks.wrong += exc.diagnostics
         return None
 
 
@@ -600,7 +595,7 @@ def _add(
     try:
         listed = listed_by(spec, required=whole)
     except UserError as exc:
-        checks.diagnostics += exc.diagnostics
+        checks.wrong += exc.diagnostics
         return
     names = {key: name for key, (name, _) in listed.items() if whole or key in tasks}
     _assign(tasks, spec, listed, names if spec.notebooks else by_identity(others))

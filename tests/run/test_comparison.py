@@ -19,7 +19,7 @@ from sklearn.utils import Bunch  # type: ignore[import-untyped]
 
 from kale_tag.render.run_text import first_difference
 from kale_tag.run import snapshot
-from kale_tag.run.differences import difference, verdict_of
+from kale_tag.run.comparison import difference, verdict_of
 
 
 def function(*, lo: int = 0, step: int = 1, more: bool = False) -> Callable[..., int]:
