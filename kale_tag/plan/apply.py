@@ -64,7 +64,7 @@ def _with_rest(made: Plan, spec: Spec, result: Notebook) -> Plan:
     """*made* with a warning for each problem that an upgrade leaves to the user in *result*."""
     if spec.legacy != "upgrade":
         return made
-    from kale_tag.upgrade.upgrade import left_to_fix  # noqa: PLC0415  needed for upgrades only
+    from kale_tag.upgrade import left_to_fix  # noqa: PLC0415  needed for upgrades only
 
     silenced = spec.ignore or {}
     rest = [diagnostic for diagnostic in left_to_fix(result) if diagnostic.code not in silenced]

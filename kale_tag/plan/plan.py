@@ -24,7 +24,7 @@ from kale_tag.plan.select import Selection, View, check_counts, select
 from kale_tag.spec.model import Change, Given, Spec, Target
 
 if TYPE_CHECKING:
-    from kale_tag.upgrade.upgrade import Upgraded
+    from kale_tag.upgrade import Upgraded
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,7 +62,7 @@ def plan(spec: Spec, notebook: Notebook, target: Target, earlier: Plan | None = 
     upgraded = None
     names = {old: given.value for old, given in (spec.rename or {}).items()}
     if spec.legacy == "upgrade":
-        from kale_tag.upgrade.upgrade import upgrade  # noqa: PLC0415  needed for old notebooks only
+        from kale_tag.upgrade import upgrade  # noqa: PLC0415  needed for old notebooks only
 
         upgraded = upgrade(notebook, target.variables["stem"], names)
     view = View(notebook, names, upgraded.tags if upgraded else None)

@@ -1,1 +1,0 @@
-"""Tags and settings of Kale 0.x to Kale 2."""
