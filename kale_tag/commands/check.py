@@ -91,6 +91,7 @@ class CheckOptions(PrintOptions):
         "Show findings that a spec silences too, and repeated findings one by one.",
         short="-v",
     )
+    quiet: bool = option(False, "Print errors only; with --strict, warnings too.", short="-q")
 
 
 def check(options: CheckOptions) -> int:

@@ -58,7 +58,7 @@ class Options:
 class PrintOptions(Options):
     """How much a command prints, and whether in colours."""
 
-    quiet: bool = option(False, "Print errors only.", short="-q")
+    quiet: bool = option(False, "Print errors and warnings only.", short="-q")
     color: Literal["auto", "always", "never"] = option(
         "auto", "When to use colours. auto: on a terminal, unless NO_COLOR is set."
     )
