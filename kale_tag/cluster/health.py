@@ -114,6 +114,13 @@ def connection_diagnostic(endpoint: Endpoint, exc: BaseException) -> Diagnostic 
     from http.client import HTTPException  # noqa: PLC0415  slow to import
 
     url, causes = endpoint.url, _causes(exc)
+    if any(type(one).__name__ == "ProxyError" for one in causes):  # urllib3's, which kfp brings
+        proxy = endpoint.pool.proxy
+        message = f"cannot connect to the proxy {proxy.scheme}://{proxy.host}:{proxy.port}"
+        hint = (
+            f"check http_proxy and https_proxy; without a proxy: no_proxy={urlsplit(url).hostname}"
+        )
+        return error("not-reachable", message, help=hint)
     address = url.partition("://")[2]
     issuer = (
         "name the certificate of its issuer (PEM): `--ca-cert FILE`; renew one that has expired"

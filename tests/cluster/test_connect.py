@@ -67,6 +67,21 @@ def test_a_proxy_of_the_environment(server: Stub, monkeypatch: pytest.MonkeyPatc
     assert main(["submit", "churn.ipynb", "--host", "http://kfp.example.org"]) == 0
 
 
+@pytest.mark.parametrize("proxy", ["127.0.0.1:9", "user:secret@no-such.invalid:3128"])
+def test_a_proxy_that_does_not_answer(
+    proxy: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """It is named, and not the server behind it; its password is not."""
+    monkeypatch.setenv("http_proxy", proxy)
+    monkeypatch.setenv("no_proxy", "")
+    assert main(["submit", "churn.ipynb", "--host", "http://kfp.example.org/x"]) == 2
+    message = capsys.readouterr().err
+    address = proxy.rpartition("@")[2]
+    assert f"error[not-reachable]: cannot connect to the proxy http://{address}\n" in message
+    assert "no_proxy=kfp.example.org" in message
+    assert "secret" not in message
+
+
 def _without_host(answer: Any) -> Any:
     """As a proxy: what is asked for is a whole URL, or already a path."""
 

@@ -3,6 +3,7 @@
 import json
 import os
 import pty
+import re
 import shlex
 import signal
 import subprocess
@@ -209,6 +210,47 @@ def test_the_run_of_another_user(tmp_path: Path) -> None:
     done = run(tmp_path, path.name)
     os.chown(done.folder, 1234, 1234)
     assert run(tmp_path, path.name, "--cache").states["a"] == "done"
+
+
+def test_files_of_the_package(tmp_path: Path) -> None:
+    """Modules and files that `compile: files` names are in the package, and steps find them."""
+    sources = {
+        "nb/helpers.py": "from pathlib import Path\nfrom lib import double\n"
+        "def rate():\n    return double(float(Path(__file__).with_name('rate.txt').read_text()))\n",
+        "nb/rate.txt": "0.25\n",
+        "src/lib/__init__.py": "from .numbers import double\n",
+        "src/lib/numbers.py": "def double(x):\n    return 2 * x\n",
+        "src/lib/data/words.txt": "in the package: $(HOME) {{$}}\n",
+    }
+    for name, text in sources.items():
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).write_text(text)
+    put(
+        tmp_path / "nb",
+        "# %% tags=imports\nimport sys\nsys.path.append('../src')\n"
+        "# %% tags=step:a\nimport helpers\nx = helpers.rate()\n"
+        "# %% tags=step:b,prev:a\nimport lib, os\n"
+        "print(x, open(os.path.dirname(lib.__file__) + '/data/words.txt').read())\n"
+        "# %% tags=step:c,prev:a\nprint(x)\n",
+    )
+    (tmp_path / "spec.yaml").write_text(
+        "version: 1\nnotebooks: [nb/nb.ipynb]\ncells:\n  - {tagged: step:a, limits: {cpu: 1}}\n"
+        'compile: {files: [helpers.py, rate.txt, "../src/lib/**"]}\n'
+    )
+    words = command("compile", "spec.yaml", "-o", "pipeline.yaml")
+    subprocess.run(words, cwd=tmp_path, env=environment(), check=True, capture_output=True)
+    for name in sources:
+        (tmp_path / name).unlink()
+
+    done = run(tmp_path, "pipeline.yaml")
+
+    assert done.states == {"a": "done", "b": "done", "c": "done"}
+    assert b"0.5 in the package: $(HOME) {{$}}\n" in done.log("b")
+    unpacked = [
+        set(re.findall("file of the package: (.*)", done.log(step).decode())) for step in "abc"
+    ]
+    package = {"lib/__init__.py", "lib/numbers.py", "lib/data/words.txt", "rate.txt"}
+    assert unpacked == [{"helpers.py", *package}, package, {"rate.txt"}]
 
 
 def test_no_cache_for_a_step(tmp_path: Path) -> None:
