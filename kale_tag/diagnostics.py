@@ -176,8 +176,8 @@ def exit_code(diagnostics: Iterable[Diagnostic]) -> int:
 class DiagnosticCollector:
     """Collects diagnostics of work that goes on after an error, so that one run reports all."""
 
-    errors: list[Diagnostic] = field(default_factory=list)  # in the order they were found
-    warnings: list[Diagnostic] = field(default_factory=list)  # the same
+    errors: list[Diagnostic] = field(default_factory=list, init=False)  # in order of finding
+    warnings: list[Diagnostic] = field(default_factory=list, init=False)  # the same
 
     def error(
         self, code: str, message: str, at: Label | None = None, **details: Unpack[Details]

@@ -45,12 +45,7 @@ class ChosenSelector:
 
 
 class NoSelectorError(Exception):
-    """No selector selects the cell *cell* and its counterparts and nothing else."""
-
-    def __init__(self, cell: int) -> None:
-        """*cell* is a number in the first notebook."""
-        super().__init__(cell)
-        self.cell = cell
+    """No selector selects a cell and its counterparts and nothing else."""
 
 
 def choose(
@@ -90,7 +85,7 @@ def _one(
         value = _by(key, views, cells, numbers=order[0] == "index")
         if value is not None:
             return key, value
-    raise NoSelectorError(cells[0])
+    raise NoSelectorError
 
 
 def _by(

@@ -8,7 +8,7 @@ import json
 import re
 import warnings
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import TYPE_CHECKING, cast
 
@@ -187,17 +187,16 @@ def walk(node: Node) -> Iterator[Node]:
             yield from walk(value)
 
 
+@dataclass(slots=True)
 class _Builder(DiagnosticCollector):
     """Builds each node of ruamel.yaml once, so that nested aliases cost no more than their text."""
 
-    def __init__(self, source: Source, yaml: "YAML") -> None:
-        super().__init__()
-        self.source = source
-        self.yaml = yaml
-        self.done: dict[int, Node] = {}
-        self.size: dict[int, int] = {}
-        self.depth: dict[int, int] = {}
-        self.open: set[int] = set()
+    source: Source
+    yaml: "YAML"
+    done: dict[int, Node] = field(default_factory=dict)
+    size: dict[int, int] = field(default_factory=dict)
+    depth: dict[int, int] = field(default_factory=dict)
+    open: set[int] = field(default_factory=set)
 
     def build(self, root: "YamlNode") -> Node:
         """The tree below *root*; all errors of this kind are raised at once."""

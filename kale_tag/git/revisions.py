@@ -4,8 +4,7 @@ import os
 import subprocess
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from types import TracebackType
-from typing import Literal, Self
+from typing import Literal
 
 from kale_tag.diagnostics import Diagnostic, Label, Source, UserError, error, nearest
 
@@ -107,7 +106,7 @@ def repository(at: str = "") -> Repository | None:
     except GitError as exc:
         if "not a git repository" in exc.message.lower():
             return None
-        raise UserError(_refused(exc)) from None
+        raise UserError.of("git-refused", f"Git refused: {exc.message}") from None
 
 
 def resolve(repo: Repository, revision: str) -> Object:
@@ -232,17 +231,6 @@ class Blobs:
             process, self._process = self._process, None
             process.communicate()
 
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self,
-        _kind: type[BaseException] | None,
-        _error: BaseException | None,
-        _trace: TracebackType | None,
-    ) -> None:
-        self.close()
-
 
 _DEEPEN = "this clone has only the last part of the history; `git fetch --unshallow` brings all"
 
@@ -283,7 +271,7 @@ def _changes(repo: Repository, words: Sequence[str], pathspecs: Sequence[str]) -
     try:
         printed = run([words[0], *plain, *words[1:], "--", *limits], repo.at)
     except GitError as exc:
-        raise UserError(_refused(exc)) from None
+        raise UserError.of("git-refused", f"Git refused: {exc.message}") from None
     parts = iter(printed.split(b"\0"))
     for head in parts:
         if not head:
@@ -302,7 +290,3 @@ def _notebook(path: str, mode: str, blob: str) -> Blob | None:
     if mode not in _FILES or not path.endswith(".ipynb"):
         return None
     return Blob(path, blob if blob.strip("0") else None)
-
-
-def _refused(diagnostic: GitError) -> Diagnostic:
-    return error("git-refused", f"Git refused: {diagnostic.message}")

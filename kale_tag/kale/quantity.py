@@ -1,6 +1,7 @@
 """Kubernetes quantities such as `500m`, `2Gi` and `1.5e3`: their values, and those refused."""
 
 import re
+from dataclasses import dataclass
 from decimal import Decimal
 
 from kale_tag.diagnostics import nearest
@@ -17,14 +18,12 @@ LEAST_MEMORY = 4 * 1024 * 1024
 """Bytes; container runtimes refuse to start a container with less."""
 
 
+@dataclass(eq=False)
 class BadQuantityError(Exception):
     """A quantity that Kubernetes or a container runtime refuses."""
 
-    def __init__(self, message: str, remedy: str = "") -> None:
-        """Keep *message*, and *remedy*, the help; "" is none."""
-        super().__init__(message)
-        self.message = message
-        self.remedy = remedy
+    message: str
+    remedy: str = ""  # the help
 
 
 def amount(text: str) -> Decimal:

@@ -179,14 +179,13 @@ def _rename_diagnostics(spec: Spec, view: View) -> Iterator[Diagnostic]:
         taken[given.value] = old
 
 
+@dataclass(slots=True)
 class _Planner(DiagnosticCollector):
     """Compares the desired tags of each cell with those present."""
 
-    def __init__(self, spec: Spec, view: View, desired: Mapping[int, DesiredCell]) -> None:
-        super().__init__()
-        self.spec = spec
-        self.view = view
-        self.desired = desired
+    spec: Spec
+    view: View
+    desired: Mapping[int, DesiredCell]
 
     def changes(self, *, check: bool) -> list[Change]:
         """The cells that change; with *check*, the resulting steps are checked too."""

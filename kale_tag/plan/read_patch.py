@@ -120,10 +120,9 @@ def pointer(path: Path) -> str:
     return "".join("/" + part.replace("~", "~0").replace("/", "~1") for part in path)
 
 
+@dataclass(slots=True)
 class _PatchReader(DiagnosticCollector):
-    def __init__(self, source: Source) -> None:
-        super().__init__()
-        self.source = source
+    source: Source
 
     def operation(self, item: Item) -> Operation | None:
         """One operation, None where it is wrong."""

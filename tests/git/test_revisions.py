@@ -4,6 +4,7 @@ import json
 import os
 import subprocess
 import sys
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -479,7 +480,7 @@ def test_functions(two: Path, tmp_path: Path) -> None:
     assert [one.path for one in revisions.notebooks_at(found, tree.id, ["nb/*n*"])] == [
         "nb/a.ipynb", "nb/plain.ipynb",
     ]  # fmt: skip
-    with revisions.Blobs(found) as blobs:
+    with closing(revisions.Blobs(found)) as blobs:
         for one in revisions.notebooks_at(found, tree.id):
             assert blobs.read(one.id or "", "x") == Path(one.path).read_bytes()
         with pytest.raises(UserError, match="the content of x"):

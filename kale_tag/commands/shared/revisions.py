@@ -3,7 +3,7 @@
 import os
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import ExitStack
+from contextlib import ExitStack, closing
 from dataclasses import dataclass, field
 
 from kale_tag import files
@@ -186,7 +186,7 @@ def find_versions(words: Sequence[str], stack: ExitStack) -> Comparison:
         hint = "kale-tag diff A.ipynb B.ipynb compares two files"
         raise UserError.of("no-repository", f"not inside a Git repository{what}", help=hint)
     before, after = _sides(repo, revisions)
-    blobs = stack.enter_context(git.Blobs(repo))
+    blobs = stack.enter_context(closing(git.Blobs(repo)))
     if "blob" in {side.found.kind for side in (before, after) if side.found is not None}:
         return _blobs_compared(before, after, limits or paths, blobs)
     if STDIN in paths:
