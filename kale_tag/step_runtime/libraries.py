@@ -18,6 +18,8 @@ def reduce_tensor(pickler, value):
         return NotImplemented
     if not hasattr(pickler, "of_torch"):
         raise HasTensor
+    if value.grad_fn is not None:  # which stays here: let `backward` fail instead of end early
+        return value.detach().__reduce_ex__(5)
     if not value.is_leaf or value.grad is None or len(made := value.__reduce_ex__(5)) > 2:
         return NotImplemented
     return (*made, {"grad": value.grad}, None, None, torch._utils._set_obj_state)

@@ -55,6 +55,11 @@ TORCH = {
         "a += 1\nprint([x.item() for (x,) in b])",
         "[1.0, 1.0]",
     ),
+    "no graph": (
+        "a = torch.ones(1, requires_grad=True)\nb = a * 2",
+        "print(a.requires_grad, b.requires_grad, b.item())",
+        "True False 2.0",
+    ),
     "gradients of another": (
         f"{NET}b = [one for one in a.parameters()]\n{BACK}",
         "b[0].grad += 1\nprint(a.weight.grad)",
