@@ -75,17 +75,29 @@ def in_words(state: str) -> str:
     return str(_tables()["states"].get(state, {"words": f"`{state}`"})["words"])
 
 
+def needed_for(state: str) -> str:
+    """The state that has to be set for *state* to outlive a cell; "" if none has."""
+    return str(_tables()["states"].get(state, {}).get("where", ""))
+
+
+def fix_of(state: str) -> str:
+    """What to do about a state that is lost, where that is not what helps for others; else ""."""
+    return str(_tables()["states"].get(state, {}).get("fix", ""))
+
+
 def called(path: str, texts: Sequence[object], keywords: Mapping[str, object]) -> list[Effect]:
     """What a call of the function or class *path* does, by its constant arguments."""
     if path.startswith((_ENVIRONMENT, "os.getenv", "os.unsetenv")):
         return [*_of_environment(path.rpartition(".")[2], texts, keywords)]
     found = [_sets(state) for state in _by_word("sets").get(path, ())]
+    for state in _by_word("draws").get(path, ()):
+        found += Effect(state, False, Certainty.SURE), Effect(state, True, Certainty.MAY)
     if path.startswith("pandas.api.extensions.register_") and texts:
         found = [_sets(f"pandas.DataFrame.{texts[0]}")]
-    if found:
+    if found and path not in _by_word("draws"):
         return found
     given = "random_state" in keywords
-    return [*_uses(path, given=given), *_guesses(path), *_of_files(path, texts)]
+    return [*_uses(path, given=given), *found, *_guesses(path), *_of_files(path, texts)]
 
 
 def method_called(path: str, name: str, keywords: Mapping[str, object]) -> list[Effect]:
