@@ -1762,7 +1762,11 @@ class Interpreter:
         self.guards += guarded
         self.flow.watch()
         self.flow.begin()
+        states = self.events.states
+        before = {state for state, use in states.items() if use.sets is Certainty.SURE}
         self.block(node.body)
+        for state in states.keys() - before if node.handlers else ():  # it may end before that
+            states[state].sets = min(states[state].sets, Certainty.MAY)
         watched = self.flow.unwatch()
         self.guards -= guarded
         self.block(node.orelse)
