@@ -526,7 +526,8 @@ class Dataflow:
                 return False
         if all(one.kind == "absent" for one in entry.points) and entry.points:
             by = entry.binders.bit_length() - 1
-            if read.sure and name not in BUILTINS and by >= 0:
+            again = bool(self.facts.stars)  # an `import *` of the shared cells may bring it back
+            if (read.sure or again) and name not in BUILTINS and by >= 0:
                 unit, deleter = self.units[number], self.units[by]
                 spot = deleter.events.binds[name]
                 self.diagnostics.append(errors.deleted(name, unit.name, read, deleter.name, spot))
