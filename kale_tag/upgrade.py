@@ -375,7 +375,7 @@ def _marshalling(new: dict[str, object]) -> Iterator[Loss]:
     if path is None or path == MARSHAL_PATH:
         return
     del new["marshal_path"]
-    if path not in {"/marshal", ""}:  # what Kale 0.x had anyway
+    if path not in ("/marshal", ""):  # what Kale 0.x had anyway
         yield _loss(
             ("marshal_path",),
             "dropped-setting",

@@ -6,6 +6,7 @@ from dataclasses import dataclass, replace
 
 from kale_tag.diagnostics import UserError, pasted
 from kale_tag.kale import settings, tags
+from kale_tag.kale.checks import why_reserved
 from kale_tag.kale.metadata import PATH_KEY, SETTINGS_KEY, member, tags_in
 from kale_tag.kale.outline import find_cycle, role_of
 from kale_tag.kale.settings import settings_in
@@ -139,7 +140,7 @@ class _TagReader:
             return None
         if role.kind in tags.SPECIAL:
             return BlockRole(role.kind)
-        if role.name in tags.SPECIAL or tags.parse(f"{role.kind}:{role.name}") is None:
+        if why_reserved(role.name) or tags.parse(f"{role.kind}:{role.name}") is None:
             return None
         if role.kind == "step":
             return BlockRole("step", role.name)
@@ -184,9 +185,7 @@ class _TagReader:
             return f"the cell is already {role.kind} `{role.name}`, and Kale refuses two"
         if not name:
             return "a step without a name is the same as no tag"
-        if name in tags.SPECIAL:
-            return f"Kale reads a step of that name as the tag `{name}`"
-        return f"the cell has no `{PATH_KEY}`, without which Kale stops"
+        return why_reserved(name) or f"the cell has no `{PATH_KEY}`, without which Kale stops"
 
     def _why_not(
         self, found: Sequence[str], at: int, tag: Tag, role: BlockRole | None, *, first: bool
