@@ -7,6 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import nbformat
 import pytest
 from notebooks import cell, notebook, to_bytes
 
@@ -115,6 +116,11 @@ PATCHES = {
     + "1"
     + "}" * 400
     + "}]",
+    "tags_text": '[{"op": "replace", "path": "/cells/0/metadata/tags", "value": "step:load"}]',
+    "null_metadata": '[{"op": "replace", "path": "/cells/0/metadata", "value": null}]',
+    "remove_metadata": '[{"op": "remove", "path": "/cells/0/metadata"}]',
+    "surrogate_name": '[{"op": "test", "path": "/metadata", "value": 1, '
+    '"notebook": "\\ud800.ipynb"}]',
     "an operation is a list": '[[{"op": "add"}], [1], []]',
     "half a character": '[{"op": "add", "path": "/metadata/\\ud800", "value": "\\udc00"}]',
 }
@@ -133,6 +139,7 @@ def test_an_odd_patch(folder: Path, patch: str, capsys: pytest.CaptureFixture[st
         assert main(command) in {0, 2}, command
         out, err = capsys.readouterr()
         assert "internal-error" not in out + err
+        nbformat.validate(json.loads((folder / "good.ipynb").read_text()))
 
 
 def fail_on(name: str, function: Callable[..., Any]) -> Callable[..., Any]:

@@ -69,6 +69,7 @@ def test_the_work_is_done(folder: Path, command: str, lost: str) -> None:
         ("kale-tag plan s.yaml . >/dev/full", 2),
         ("kale-tag schema >/dev/full", 2),
         ("kale-tag schema | true", 0),
+        ("kale-tag schema s.yaml", 2),
         ("kale-tag apply s.yaml . --interactive <&-", 0),
         ("mkdir gone; cd gone; rmdir ../gone; kale-tag plan ../s.yaml ../a0.ipynb", 2),
     ],
