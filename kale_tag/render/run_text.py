@@ -265,7 +265,8 @@ def failure(
         raised = [line for line in rest.split("\n")[1:] if frame and line[:1].strip()]
         last = raised[0] if raised else words.split("\n")[-1].strip()
         own = re.findall(r"(?m)^error: step `[^`]*` (.+)$", words)  # the message of the runtime
-        why = last if _EXCEPTION.match(last) and len(last) < 300 else f"exit code {step.code}"
+        last = last if len(last) < 300 else f"{last[:297]}..."
+        why = last if _EXCEPTION.match(last) else f"exit code {step.code}"
         message = f"step `{step.title}` " + (own[-1] if own else f"failed: {why}")
         if found := _NOT_LOADED.fullmatch(why):
             path = ".".join(found.groups())
