@@ -296,6 +296,7 @@ def _pipeline(form: Form, node: Node) -> dict[str, SettingValue]:
     # A text with holes becomes another one for each notebook, and is checked there.
     filled_later = replace(form, is_open=template.has_variables)
     settings.read(filled_later, MappingNode(node.place, tuple(checked)))
+    form.errors += filled_later.errors
     return found
 
 
