@@ -3,7 +3,7 @@
 Those that share some though nobody foresaw it are reported.
 """
 
-import contextlib, ctypes, datetime, enum, gc, linecache, os, shutil, sys, time, types
+import contextlib, ctypes, datetime, enum, gc, itertools, linecache, os, shutil, sys, types
 
 FIXED = (tuple, type, types.FunctionType, types.BuiltinFunctionType, types.ModuleType)
 WAYS = (types.CellType, types.ModuleType)  # from functions to values
@@ -11,7 +11,7 @@ FIXED += (datetime.tzinfo, enum.Enum, type(None))
 SPANS = {}  # by the id of an array that shares its memory: that memory, and where it starts
 COPIED = {}  # by id the arrays that pandas copies before it writes into them
 DEFINED = []  # functions and classes of cells, which files hold by value
-PATIENCE = 10  # seconds to look for what nobody foresaw
+MOST = 1 << 26  # bytes of the list of what a file holds, some 2 million objects
 
 
 def may_change(value):
@@ -48,15 +48,18 @@ def reduce_array(_, value):
 
 
 def values_in(name):
-    """A variable, and all that its file holds."""
+    """A variable and all that its file holds, by their ids, each as the last of a pair."""
     value, pandas = NS[name], sys.modules.get("pandas")
-    yield value
     if id(value) in PICKLERS:
-        yield from (one for _, one in PICKLERS[id(value)].memo.copy().values())
-    elif "is_keras" in globals() and is_keras(value):
-        yield from (*getattr(value, "variables", ()), getattr(value, "optimizer", None))
+        memo = PICKLERS[id(value)].memo.copy()
+        memo[id(value)] = 0, value
+        return memo
+    found = [value]
+    if "is_keras" in globals() and is_keras(value):
+        found += [*getattr(value, "variables", ()), getattr(value, "optimizer", None)]
     elif pandas and isinstance(value, (pandas.DataFrame, pandas.Series)) and not copies_on_write():
-        yield from (getattr(array, "_ndarray", array) for array in value._mgr.arrays)
+        found += (getattr(array, "_ndarray", array) for array in value._mgr.arrays)
+    return {id(one): (0, one) for one in found}
 
 
 def memory(value):
@@ -105,20 +108,23 @@ def in_memory(held):
     return [cluster for cluster in done + near if len(cluster) > 1]
 
 
-def held_by(names, foreseen):
-    """By variable the objects that its file holds and that may change."""
-    until, held = time.monotonic() + PATIENCE, {}
-    for name in names:
-        held[name] = own = {}
-        for one in values_in(name):
-            if name not in foreseen and time.monotonic() > until:
-                report_sharing(name, "is too large to see at once whether it shares objects")
-                break
-            if may_change(one):
-                own[id(one)] = one
-            elif getattr(one, "__module__", "") == "__main__":
+def held_by(names):
+    """By variable what its file holds that may change: arrays, and what others hold, too."""
+    gc.disable()  # the step ends soon, and there may be millions of objects
+    kinds = type, types.FunctionType
+    for module, kind in (("numpy", "ndarray"), ("torch", "Tensor")):
+        kinds += (getattr(sys.modules.get(module), kind, ()),)
+    every, often = {name: values_in(name) for name in names}, set()
+    for one, other in itertools.combinations(every.values(), 2):
+        often |= one.keys() & other.keys()
+    for name, values in every.items():
+        found = [values[key][1] for key in often & values.keys()]
+        for one in [one for _, one in values.values() if isinstance(one, kinds)]:
+            found.append(one)
+            if getattr(one, "__module__", "") == "__main__":
                 DEFINED.append(one)
-    return held
+        every[name] = {id(one): one for one in found if may_change(one)}
+    return every
 
 
 def not_of_cells(values):
@@ -169,7 +175,11 @@ def report_sharing(name, what):
 
 def save_together(groups):
     names = [name for name in SPEC["out"] if name in NS]
-    held = held_by(names, set().union(*groups))
+    for name in set(names).difference(*groups):
+        if sys.getsizeof(PICKLERS.get(id(NS[name]))) > MOST:
+            report_sharing(name, "is too large to be searched for objects that others have, too")
+            names.remove(name)
+    held = held_by(names)
     clusters, inside = in_memory(held), set()
     for number, cluster in enumerate(clusters):
         users = [name for *_, own in cluster for name in own]

@@ -48,14 +48,14 @@ def test_the_program_is_fit_to_be_cargo(text: str) -> None:
         ("x", "", {**PLAIN, **PARAMETERS}, "parameters", 7_500),
         ("x", FORMATS, {**PLAIN, "report": "r"}, "artifacts report", 12_300),
         ("x", "import math", FRAME, "artifacts values report", 17_750),
-        ("x", "import pandas", FRAME, "artifacts values together tables report", 28_500),
-        ("x", FORMATS, FRAME, "artifacts values together tables libraries report", 29_900),
+        ("x", "import pandas", FRAME, "artifacts values together tables report", 29_000),
+        ("x", FORMATS, FRAME, "artifacts values together tables libraries report", 30_700),
         (
             "x",
             f"{FORMATS}, keras",
             FRAME,
             "artifacts values definitions together tables libraries keras report",
-            39_500,
+            39_700,
         ),
         (
             "x",
