@@ -26,8 +26,10 @@ from kale_tag.kale.settings import CompileOptions
 from kale_tag.notebook.model import Notebook
 from kale_tag.notebook.read import read_notebook
 
-KINDS = ("plain", "functions", "handed on")
-"""No step defines a function; each does, and uses it; each passes one on to the next step."""
+KINDS = ("plain", "functions", "handed on", "two variables")
+"""No step defines a function; each does, and uses it; each passes one on to the next step; none
+does, but each passes on two variables, which might share objects.
+"""
 
 _WORDS = re.findall(
     "[a-z]+",
@@ -51,10 +53,14 @@ def cells_of(number: int, size: int, kind: str) -> str:
     Its lines are as different as those of real cells, which gzip packs to a third.
     """
     chance = random.Random(number)
-    lines = ["def clean(rows):", "    return [row * 2 for row in rows]", ""]
     before = f"v{number - 1}"
-    if kind == "plain":
-        lines, made = [], f"[row * 2 for row in {before}]"
+    lines = []
+    if kind in {"functions", "handed on"}:
+        lines = ["def clean(rows):", "    return [row * 2 for row in rows]", ""]
+    elif kind == "two variables":
+        lines = [f"w{number} = [*w{number - 1}]" if number else "w0 = [0]"]
+    if kind in {"plain", "two variables"}:
+        made = f"[row * 2 for row in {before}]"
     elif kind == "handed on":
         made = f"[{before}[0], *clean({before}[1:])]"
     else:
