@@ -131,6 +131,11 @@ def places(value: Any) -> Iterator[tuple[Any, Any]]:
             left.append(at[key])
 
 
+def copied(value: Any) -> Any:
+    """*value* once more; what only YAML has, such as a date, as text."""
+    return json.loads(json.dumps(value, default=str))
+
+
 def damage_value(value: Any, chance: random.Random) -> Any:
     """*value* with one place that is wrong."""
     found = list(places(value))
@@ -142,15 +147,15 @@ def damage_value(value: Any, chance: random.Random) -> Any:
             del holder[key]
         case 1:
             there, which = chance.choice(found)
-            holder[key] = json.loads(json.dumps(there[which]))
+            holder[key] = copied(there[which])
         case 2:
             holder[key] = [holder[key]]
         case 3 if isinstance(holder, dict):
             holder[chance.choice([one for one in ODD if isinstance(one, str)])] = holder.pop(key)
         case 4 if isinstance(holder, list):
-            holder.insert(key, json.loads(json.dumps(holder[key])))
+            holder.insert(key, copied(holder[key]))
         case _:
-            holder[key] = json.loads(json.dumps(chance.choice(ODD)))
+            holder[key] = copied(chance.choice(ODD))
     return value
 
 
@@ -169,7 +174,7 @@ def damage(path: Path, chance: random.Random) -> None:
     try:
         # What has aliases may be endless, or as long as it is meant to be.
         value = None if chance.random() < 0.3 or b"&" in data else read(data)
-    except (ValueError, OverflowError, yaml.YAMLError):  # a case of what cannot be read
+    except (ValueError, OverflowError, RecursionError, yaml.YAMLError):  # unreadable
         value = None
     if value is None:
         path.write_bytes(damage_text(data, chance))
