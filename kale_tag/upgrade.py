@@ -392,7 +392,7 @@ def _volumes(new: dict[str, object]) -> Iterator[Loss]:
     upgraded = [_volume(one) if isinstance(one, dict) else one for one in volumes]
     new["volumes"] = upgraded
     for position, (old, volume) in enumerate(zip(volumes, upgraded, strict=True)):
-        if isinstance(volume, dict) and volume.get("type") in {"pv", "new_pvc", "clone"}:
+        if isinstance(volume, dict) and volume.get("type") in ("pv", "new_pvc", "clone"):
             made = "`kale-tag compile` makes it; for Kale, " if volume["type"] == "new_pvc" else ""
             yield _loss(
                 ("volumes", position),

@@ -119,9 +119,8 @@ def _fill(found: Mapping[str, object], places: Places, made: PipelineSettings) -
     made.caching = found.get("enable_caching") is not False
     security = found.get("security_context")
     if isinstance(security, dict) and security.get("enabled") is not False:
-        chosen = {**_RUN_AS, **{key: one for key, one in security.items() if one is not None}}
-        chosen.pop("enabled", None)
-        made.security = SecurityContext(**chosen)
+        given = {key: one for key, one in security.items() if key in _RUN_AS and one is not None}
+        made.security = SecurityContext(**{**_RUN_AS, **given})
     made.volumes = tuple(_volumes(found, places, made))
     # What a step wrote in an earlier run is not on a new volume.
     made.caching = made.caching and not any(volume.new for volume in made.volumes)

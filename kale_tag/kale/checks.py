@@ -611,7 +611,7 @@ def panel_name(nb: TaggedNotebook) -> Iterator[Diagnostic]:
     key = "experiment_name" if chosen.get("name") is None else "experiment"
     name = chosen["name"] if key == "experiment" else nb.settings.get(key)
     takes = names.EXPERIMENT_NAME.takes
-    is_new = chosen.get("id") in {None, "", "new"}
+    is_new = chosen.get("id") in (None, "", "new")
     if not nb.has_kale_tags or not is_new or not isinstance(name, str) or takes(name):
         return
     what = f"refuses the experiment name `{name}`" if name else "needs a name for the experiment"

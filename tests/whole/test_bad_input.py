@@ -12,11 +12,22 @@ import pytest
 from notebooks import cell, notebook, to_bytes
 
 from kale_tag.cli import main
+from kale_tag.kale.settings import FIELDS, KATIB_FIELDS, SECURITY_FIELDS, VOLUME_FIELDS
 from kale_tag.notebook.read import read_notebook, read_whole
+from kale_tag.upgrade import OLD
 
 SPEC = "version: 1\ncells:\n  - {source: '^x', step: load, expect: any}\n"
 GOOD = [cell("x = 1", metadata={"tags": ["step:load"]}), cell("y = x", metadata={"tags": []})]
 SETTINGS = {"pipeline_name": "p", "experiment_name": "e"}
+ALL_SETTINGS: dict[str, Any] = {
+    **dict.fromkeys((*FIELDS, *OLD, "volumes"), ""),
+    "experiment": {"id": "", "name": ""},
+    "katib_metadata": dict.fromkeys(KATIB_FIELDS, ""),
+    "security_context": dict.fromkeys(SECURITY_FIELDS, ""),
+    "steps_defaults": [""],
+    "volumes": [dict.fromkeys(VOLUME_FIELDS, "")],
+}
+"""Each setting, and each part of one."""
 
 
 def nested(depth: int) -> str:
@@ -322,3 +333,28 @@ def test_a_folder_that_cannot_be_read(folder: Path, capsys: pytest.CaptureFixtur
     finally:
         os.seteuid(0)
         (folder / "other").chmod(0o755)
+
+
+@pytest.mark.parametrize("odd", [[], ["pv"], {}, {"a": 1}, 1.5, True, None, "\x00"])
+@pytest.mark.parametrize("command", ["upgrade", "check", "compile", "extract"])
+def test_settings_of_any_type(
+    tmp_path: Path, command: str, odd: object, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """No value of a setting, or of a part of one, is a bug of a command."""
+    monkeypatch.chdir(tmp_path)
+    places = [(ALL_SETTINGS, key) for key in ALL_SETTINGS]
+    for whole in [*ALL_SETTINGS.values()]:
+        inner = whole[0] if isinstance(whole, list) else whole
+        places += [(inner, key) for key in inner] if isinstance(inner, dict) else []
+    for number, (holder, key) in enumerate(places):
+        before, holder[key] = holder[key], odd
+        settings = {**SETTINGS, **{one: ALL_SETTINGS[one] for one in [_holder(holder) or key]}}
+        value = to_bytes(notebook(GOOD, kubeflow_notebook=settings))
+        Path(f"{number}.ipynb").write_bytes(value)
+        holder[key] = before
+    assert main([command, "."]) < 3
+
+
+def _holder(part: object) -> str:
+    """The setting that a mapping is a part of, "" for the settings themselves."""
+    return next((key for key, whole in ALL_SETTINGS.items() if whole in (part, [part])), "")

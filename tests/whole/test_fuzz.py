@@ -14,7 +14,7 @@ import signal
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
-from contextlib import chdir, redirect_stderr, redirect_stdout
+from contextlib import chdir, redirect_stderr, redirect_stdout, suppress
 from dataclasses import dataclass
 from functools import cache
 from itertools import pairwise
@@ -171,19 +171,17 @@ def damage(path: Path, chance: random.Random) -> None:
     """Damage a file: its values, or, one time in three, its text."""
     data = path.read_bytes()
     read = yaml.safe_load if path.suffix == ".yaml" else json.loads
-    try:
-        # What has aliases may be endless, or as long as it is meant to be.
+    text = ""
+    # What has aliases may be endless, or as long as it is meant to be. Some cases cannot be read.
+    with suppress(ValueError, OverflowError, RecursionError, yaml.YAMLError):
         value = None if chance.random() < 0.3 or b"&" in data else read(data)
-    except (ValueError, OverflowError, RecursionError, yaml.YAMLError):  # unreadable
-        value = None
-    if value is None:
-        path.write_bytes(damage_text(data, chance))
-        return
-    for _ in range(chance.choice([1, 1, 1, 2, 4])):
-        value = damage_value(value, chance)
-    indent, ascii_only = chance.choice([None, 1, 2]), chance.random() < 0.5
-    text = json.dumps(value, indent=indent, ensure_ascii=ascii_only, default=str)
-    path.write_bytes(text.encode("utf-8", "surrogatepass"))
+        if value is not None:
+            for _ in range(chance.choice([1, 1, 1, 2, 4])):
+                value = damage_value(value, chance)
+            indent, ascii_only = chance.choice([None, 1, 2]), chance.random() < 0.5
+            text = json.dumps(value, indent=indent, ensure_ascii=ascii_only, default=str)
+    whole = text.encode("utf-8", "surrogatepass")
+    path.write_bytes(whole if text else damage_text(data, chance))
 
 
 def damage_words(name: str, words: list[str], chance: random.Random) -> None:
