@@ -31,6 +31,9 @@ REFUSED = {
 FIRST_ONE = re.compile(r"has the tags .*`notebook:")
 """Of two references, or a reference and a step, Kale silently takes the first reference."""
 
+STRICTER = re.compile(r"the pipeline name is empty")
+"""Of a pipeline without a name, KFP takes that of the function that Kale writes: one for all."""
+
 
 def corpus_notebooks(corpus: Path) -> Iterator[tuple[str, bytes]]:
     for path in sorted(corpus.glob("*.ipynb")):
@@ -94,7 +97,9 @@ def disagreements(
         path.write_bytes(data)
         errors = [diagnostic for diagnostic in diagnostics if diagnostic.severity != "warning"]
         codes[name] = {diagnostic.code for diagnostic in errors}
-        silent = any(FIRST_ONE.search(diagnostic.message) for diagnostic in errors)
+        silent = any(
+            FIRST_ONE.search(one.message) or STRICTER.search(one.message) for one in errors
+        )
         refused[name] = set() if silent else codes[name] & REFUSED
         if "ignored-tag" in codes[name]:  # a `prev` that Kale does not read; `compile` does
             refused[name] -= {"unknown-prev", "later-prev", "cycle"}
