@@ -118,7 +118,8 @@ def held_by(names):
     for one, other in itertools.combinations(every.values(), 2):
         often |= one.keys() & other.keys()
     for name, values in every.items():
-        found = [values[key][1] for key in often & values.keys()]
+        pairs = sorted((values[key] for key in often & values.keys()), key=lambda one: one[0])
+        found = [one for _, one in pairs]  # a whole before its parts
         for one in [one for _, one in values.values() if isinstance(one, kinds)]:
             found.append(one)
             if getattr(one, "__module__", "") == "__main__":
@@ -160,9 +161,11 @@ def find_unforeseen(known, held):
             if len(pair) > 1 and not any(pair.issubset(group) for group in known):
                 shared.append((name, first[key], value))
     ours, found = not_of_cells([value for *_, value in shared]) if shared else (), {}
+    parts = {id(getattr(value, "__dict__", None)) for *_, value in shared}
     for name, other, value in shared:
-        if id(value) not in ours:
-            found.setdefault(name, {})[other] = f"`{other}` ({type(value).__name__})"
+        if id(value) not in ours and id(value) not in parts:
+            kind = type(value).__name__
+            found.setdefault(name, {}).setdefault(other, f"`{other}` ({kind})")
     for name, others in found.items():
         what = " and ".join(others.values())
         report_sharing(name, f"shares an object with {what}; in later steps each has its own")
