@@ -178,7 +178,8 @@ def report_sharing(name, what):
 
 def save_together(groups):
     names = [name for name in SPEC["out"] if name in NS]
-    for name in set(names).difference(*groups):
+    foreseen = set().union(*groups)
+    for name in [one for one in names if one not in foreseen]:
         if sys.getsizeof(PICKLERS.get(id(NS[name]))) > MOST:
             report_sharing(name, "is too large to be searched for objects that others have, too")
             names.remove(name)
