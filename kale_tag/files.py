@@ -424,13 +424,18 @@ def tidy(folders: Iterable[str]) -> None:
             try:
                 fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
                 for name in os.listdir(folder or "."):
-                    if _leftover(name):
+                    if is_temporary(name):
                         os.unlink(os.path.join(folder, name))
             finally:
                 os.close(descriptor)
 
 
-_leftover = re.compile(r"\..*\.[0-9a-f]+-[0-9a-f]+\.kale-tag(-kept)?\.tmp").fullmatch
+_TEMPORARY = re.compile(r"\..*\.[0-9a-f]+-[0-9a-f]+\.kale-tag(-kept)?\.tmp")
+
+
+def is_temporary(path: str) -> bool:
+    """Whether *path* has the name of a temporary file of kale-tag."""
+    return _TEMPORARY.fullmatch(os.path.basename(path)) is not None
 
 
 def _opened(name: str) -> tuple[str, int]:

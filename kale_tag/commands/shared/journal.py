@@ -1,7 +1,7 @@
 """Many files replaced as one: all, or none, even if the work is killed between two of them.
 
 A journal names each file and its spare: the new content, which becomes the old content when both
-are exchanged. After a kill, the spares lead to either end. Once all files are as they shall be, the
+are exchanged. After a kill, the spares lead to either end. Once all files have their content, the
 journal gets another name before the first spare goes: from then on there is only litter to remove.
 """
 
@@ -125,12 +125,12 @@ def _forget() -> None:
 
 def _clear() -> None:
     """Remove the spares of files that are settled, and what else a kill there has left."""
-    try:
-        with open(_SETTLED, "rb") as file:
-            entries: list[Entry] = json.load(file)
-    except OSError:  # the usual case: nothing is left
-        entries = []
-    for path in (*(entry["spare"] for entry in entries), _SETTLED if entries else ""):
+    spares: list[str] = []
+    # In the usual case there is no such file. It may also have come with a repository.
+    with suppress(OSError, ValueError, TypeError, KeyError), open(_SETTLED, "rb") as file:
+        spares = [entry["spare"] for entry in json.load(file)]
+    ours = (one for one in spares if files.is_temporary(one.removesuffix(_KEPT)))
+    for path in (*ours, _SETTLED):
         with suppress(OSError):
             os.unlink(path)
     files.tidy([os.path.dirname(JOURNAL)])

@@ -188,3 +188,16 @@ def test_leftovers() -> None:
     staged.discard()
     subprocess.run(program, check=True)
     assert hidden() == [".mine.tmp"]
+
+
+@pytest.mark.parametrize("text", ['[{"spare": "%s"}]', '[{"path": "%s"}]', "[3]", "3", "{"])
+def test_settled_by_others(folder: Path, text: str) -> None:
+    """A file of that name that came with a repository deletes nothing but itself."""
+    mine = folder / "mine.txt"
+    mine.write_text("mine")
+    Path(".kale-tag").mkdir()
+    Path(".kale-tag", "settled.json").write_text(text.replace("%s", str(mine)))
+    assert main(["apply", "s.yaml", ".", "-q"]) == 0
+    assert changed() == COUNT
+    assert mine.read_text() == "mine"
+    assert hidden() == []
