@@ -6,12 +6,11 @@ seeded generator, and that ends before it starts. Where nothing is set, nothing 
 
 import ast
 from collections.abc import Iterator
-from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from kale_tag.analysis import errors
 from kale_tag.analysis.model import Certainty, Spot
-from kale_tag.analysis.process_state import KINDS, StateUse, fix_of, in_words, kind_of, needed_for
+from kale_tag.analysis.process_state import KINDS, StateUse, in_words, kind_of, needed_for
 from kale_tag.diagnostics import Diagnostic
 from kale_tag.kale.pipeline import STATE
 
@@ -137,10 +136,7 @@ class StateFlow:
                 yield errors.late_state(in_words(state), self.cells[state], above)
         for (by, state), users in sorted(found.items()):
             use = self.use(by, state)
-            lost = errors.lost_state(
-                in_words(state), kind_of(state), self.units[by].name, use, users
-            )
-            yield replace(lost, help=fix_of(state) or lost.help)
+            yield errors.lost_state(state, self.units[by].name, use, users)
 
     def _lost(self, number: int, state: str) -> int | None:
         """The last unit above that changes a state, and whose change does not arrive."""

@@ -10,6 +10,7 @@ looks at its identity. A class comes from one step, in one file.
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import TYPE_CHECKING
 
 from kale_tag.analysis import errors
@@ -194,6 +195,11 @@ class Dataflow:
         self._bind_unread()
         self._index()
         self._index_imports()
+
+    @cached_property
+    def is_dynamic(self) -> bool:
+        """Whether some cell runs code that cannot be read."""
+        return self.facts.dynamic or any(unit.facts.dynamic for unit in self.units)
 
     @property
     def modules_key(self) -> int:

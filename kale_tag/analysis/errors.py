@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from kale_tag.analysis.model import Read, Spot
-from kale_tag.analysis.process_state import StateUse
+from kale_tag.analysis.process_state import StateUse, fix_of, in_words, kind_of
 from kale_tag.diagnostics import Diagnostic, error, listed, warning
 
 
@@ -87,8 +87,9 @@ def missed_change(  # noqa: PLR0913, PLR0917  all that the message names
     return warning("possible-change", message.format("may change"), at, also=also, help=remedy)
 
 
-def lost_state(what: str, kind: str, step: str, use: StateUse, users: Sequence[str]) -> Diagnostic:
+def lost_state(state: str, step: str, use: StateUse, users: Sequence[str]) -> Diagnostic:
     """Steps depend on a state of the process that *step* changes, and do not get it."""
+    what, kind = in_words(state), kind_of(state)
     many = users[1:]
     spots = use.set_at or [spot for spot in [use.used_at] if spot is not None]
     does = f"sets {what}" if use.set_at else f"draws from {what}"
@@ -103,7 +104,7 @@ def lost_state(what: str, kind: str, step: str, use: StateUse, users: Sequence[s
     who = f"step{'s' if many else ''} {listed(users)}"
     message = f"step `{step}` {does}, and {who}{' ' if kind else ', '}{lost}"
     labels = [spot.label() for spot in spots[:5]]
-    return warning("lost-state", message, labels[0], also=labels[1:], help=remedy)
+    return warning("lost-state", message, labels[0], also=labels[1:], help=fix_of(state) or remedy)
 
 
 def late_state(what: str, spot: Spot, steps: Sequence[str]) -> Diagnostic:

@@ -90,11 +90,12 @@ def called(path: str, texts: Sequence[object], keywords: Mapping[str, object]) -
     if path.startswith((_ENVIRONMENT, "os.getenv", "os.unsetenv")):
         return [*_of_environment(path.rpartition(".")[2], texts, keywords)]
     found = [_sets(state) for state in _by_word("sets").get(path, ())]
-    for state in _by_word("draws").get(path, ()):
+    drawn = _by_word("draws").get(path, ())
+    for state in drawn:
         found += Effect(state, False, Certainty.SURE), Effect(state, True, Certainty.MAY)
     if path.startswith("pandas.api.extensions.register_") and texts:
         found = [_sets(f"pandas.DataFrame.{texts[0]}")]
-    if found and path not in _by_word("draws"):
+    if found and not drawn:
         return found
     given = "random_state" in keywords
     return [*_uses(path, given=given), *found, *_guesses(path), *_of_files(path, texts)]

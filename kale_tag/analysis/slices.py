@@ -245,7 +245,7 @@ def passes_definitions(flow: Dataflow, number: int) -> bool:
     """
     unit = flow.units[number]
     names = unit.outs | unit.ins.keys()
-    if any(one.facts.dynamic for one in flow.units) or flow.facts.dynamic:
+    if flow.is_dynamic:
         return bool(names)
     # An option can be a function.
     return f"{STATE}options" in names or any(True for _ in _definitions_passed(flow, number))
