@@ -55,9 +55,7 @@ def upgrade(notebook: Notebook, stem: str, chosen: Mapping[str, str]) -> Upgrade
     present = member(notebook.metadata, SETTINGS_KEY)
     old = present if isinstance(present, dict) else {}
     listed = {
-        index: found
-        for index, kind in enumerate(notebook.types)
-        if kind == "code" and (found := tags_in(notebook.metadata_of(index)))
+        index: found for index in notebook.code if (found := tags_in(notebook.metadata_of(index)))
     }
     texts = [text for found in listed.values() for text in found]
     has_steps = any(text.startswith(("block:", "step:")) for text in texts)

@@ -49,9 +49,6 @@ from kale_tag.run.this_machine import cluster_only, missing_packages
 KEPT = 100_000
 """Bytes of a long log that the page shows from either end."""
 
-MARKED = "✓▸"
-"""Of the marks of steps, those that the fewest terminals can show."""
-
 
 @dataclass(kw_only=True)
 class RunOptions(PipelineOptions):
@@ -106,6 +103,11 @@ class Screen:
     printed: dict[str, int] = field(default_factory=dict)  # task to bytes of its log shown
     table: "_Table | None" = None
 
+    @property
+    def plain(self) -> bool:
+        """Whether the terminal cannot show the marks of steps."""
+        return not can_print("✓▸")
+
     def draw(self, run: RunOutcome, now: float) -> None:
         """Show the present state of *run*, *now* seconds after its start."""
         if self.quiet:
@@ -114,7 +116,7 @@ class Screen:
             self._print_logs(run)
         if self.live:
             self.table = self.table or _Table()
-            lines = run_text.table(run, self.style, plain=not can_print(MARKED), now=now)
+            lines = run_text.table(run, self.style, plain=self.plain, now=now)
             active = [n for n, step in enumerate(run.steps) if step.state != "waiting"]
             self.table.show(lines, active[-1] if active else 0)
 
@@ -125,10 +127,8 @@ class Screen:
         if self.logs:
             self._print_logs(run)
         width = max(len(one.title) for one in run.steps)
-        print(
-            run_text.step_line(step, width, self.style, plain=not can_print(MARKED), now=now),
-            flush=True,
-        )
+        line = run_text.step_line(step, width, self.style, plain=self.plain, now=now)
+        print(line, flush=True)
 
     def close(self, run: RunOutcome, now: float) -> None:
         """Show the final state of *run*, and the cursor again."""
@@ -136,9 +136,7 @@ class Screen:
             self.draw(run, now)
         finally:
             if self.table:
-                self.table.close(
-                    run_text.table(run, self.style, plain=not can_print(MARKED), now=now)
-                )
+                self.table.close(run_text.table(run, self.style, plain=self.plain, now=now))
 
     def _print_logs(self, run: RunOutcome) -> None:
         """Print what the steps have written to their logs since the last time."""

@@ -62,8 +62,8 @@ class _Cells:
     roles: dict[int, BlockRole] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        for index, kind in enumerate(self.notebook.types):
-            if kind == "code" and _is_sound(self.notebook.metadata_of(index)):
+        for index in self.notebook.code:
+            if _is_sound(self.notebook.metadata_of(index)):
                 self.code[index] = read_code(self.notebook.source(index))
 
     def blocks(self) -> tuple[CellBlock, ...]:

@@ -238,8 +238,7 @@ def _key(text: str) -> tuple[str, str]:
 def _refuse_legacy(notebook: Notebook) -> None:
     found = [
         (index, position, tag)
-        for index, kind in enumerate(notebook.types)
-        if kind == "code"
+        for index in notebook.code
         for position, tag in enumerate(tags_in(notebook.metadata_of(index)))
         if tags.is_legacy(tag)
     ]

@@ -203,8 +203,8 @@ def unruled_tag(
     ruled = {cell for made in plans for cell in made.desired}
     unruled = {
         cell: kale
-        for cell, kind in enumerate(notebook.types)
-        if cell not in ruled and kind == "code"
+        for cell in notebook.code
+        if cell not in ruled
         if (kale := [tag for tag in tags_in(notebook.metadata_of(cell)) if is_kales(tag)])
     }
     named = {*PANEL, "experiment", "experiment_name", "pipeline_name", "pipeline_description"}

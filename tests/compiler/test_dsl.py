@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 from packages import compiled, documents, inlined, older
-from pipelines import FULL, NESTED, RUNTIME, TWO_INNER, chain, code, pipeline, step
+from pipelines import FULL, NESTED, POD_OPTIONS, RUNTIME, TWO_INNER, chain, code, pipeline, step
 
 from kale_tag.compiler.dsl import cannot_compile, literal, to_dsl
 from kale_tag.compiler.package import package
@@ -18,7 +18,6 @@ from kale_tag.kale.pipeline import (
     NewClaim,
     Parameter,
     Pipeline,
-    PodOptions,
     Secret,
     SecurityContext,
     Step,
@@ -98,16 +97,8 @@ BY_HAND = pipeline(
             retries=2,
             timeout=600,
             display_name="Load the rows",
-            pod_options=PodOptions(
-                node_selector={"pool": "gpu"},
-                tolerations=(
-                    {"key": "gpu", "operator": "Equal", "value": "yes", "effect": "NoSchedule"},
-                    {"operator": "Exists", "effect": "NoExecute", "tolerationSeconds": "60"},
-                ),
-                image_pull_secrets=("registry", "other"),
-                image_pull_policy="Always",
-                config_maps={"DEPTH": "settings/level", "/etc/app": "files"},
-                volumes={"/models": "models"},
+            pod_options=replace(
+                POD_OPTIONS, config_maps={"DEPTH": "settings/level", "/etc/app": "files"}
             ),
         ),
     ),

@@ -37,6 +37,18 @@ def pipeline(*steps: Step | SubPipeline, **more: Any) -> Pipeline:
     return Pipeline(**given)
 
 
+POD_OPTIONS = PodOptions(
+    node_selector={"pool": "gpu"},
+    tolerations=(
+        {"key": "gpu", "operator": "Equal", "value": "yes", "effect": "NoSchedule"},
+        {"operator": "Exists", "effect": "NoExecute", "tolerationSeconds": "60"},
+    ),
+    image_pull_secrets=("registry", "other"),
+    image_pull_policy="Always",
+    config_maps={"LEVEL": "settings/level", "/etc/app": "app-files"},
+    volumes={"/models": "models"},
+)
+
 SHARED = (
     code(0, "import json\nimport math", "imports"),
     code(1, 'def half(x):\n    """A half."""\n    return x / 2', "functions"),
@@ -63,17 +75,7 @@ FULL = pipeline(
             retries=3,
             timeout=600,
             display_name="Load the data",
-            pod_options=PodOptions(
-                node_selector={"pool": "gpu"},
-                tolerations=(
-                    {"key": "gpu", "operator": "Equal", "value": "yes", "effect": "NoSchedule"},
-                    {"operator": "Exists", "effect": "NoExecute", "tolerationSeconds": "60"},
-                ),
-                image_pull_secrets=("registry", "other"),
-                image_pull_policy="Always",
-                config_maps={"LEVEL": "settings/level", "/etc/app": "app-files"},
-                volumes={"/models": "models"},
-            ),
+            pod_options=POD_OPTIONS,
         ),
     ),
     Step(

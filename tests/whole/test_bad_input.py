@@ -342,19 +342,14 @@ def test_settings_of_any_type(
 ) -> None:
     """No value of a setting, or of a part of one, is a bug of a command."""
     monkeypatch.chdir(tmp_path)
-    places = [(ALL_SETTINGS, key) for key in ALL_SETTINGS]
-    for whole in [*ALL_SETTINGS.values()]:
+    given: list[dict[str, object]] = []
+    for key, whole in ALL_SETTINGS.items():
+        given.append({key: odd})
         inner = whole[0] if isinstance(whole, list) else whole
-        places += [(inner, key) for key in inner] if isinstance(inner, dict) else []
-    for number, (holder, key) in enumerate(places):
-        before, holder[key] = holder[key], odd
-        settings = {**SETTINGS, **{one: ALL_SETTINGS[one] for one in [_holder(holder) or key]}}
-        value = to_bytes(notebook(GOOD, kubeflow_notebook=settings))
+        for part in inner if isinstance(inner, dict) else ():
+            changed = {**inner, part: odd}
+            given.append({key: [changed] if isinstance(whole, list) else changed})
+    for number, one in enumerate(given):
+        value = to_bytes(notebook(GOOD, kubeflow_notebook={**SETTINGS, **one}))
         Path(f"{number}.ipynb").write_bytes(value)
-        holder[key] = before
     assert main([command, "."]) < 3
-
-
-def _holder(part: object) -> str:
-    """The setting that a mapping is a part of, "" for the settings themselves."""
-    return next((key for key, whole in ALL_SETTINGS.items() if whole in (part, [part])), "")
