@@ -1,9 +1,10 @@
 """Import names to distributions, read from `distributions.txt`, which names its sources."""
 
-import pkgutil
 import re
 from collections.abc import Iterable, Mapping
 from functools import cache
+
+from kale_tag import data_file
 
 Pairs = tuple[tuple[str, str], ...]
 
@@ -47,12 +48,9 @@ def _pairs(section: str) -> Iterable[tuple[str, str]]:
 
 @cache
 def _sections() -> Mapping[str, list[str]]:
-    # Not importlib.resources, which takes longer to import than all of this to do.
-    data = pkgutil.get_data("kale_tag", "analysis/distributions.txt")
-    assert data is not None, "the file is part of the package"
     found: dict[str, list[str]] = {}
     lines: list[str] = []
-    for line in data.decode().splitlines():
+    for line in data_file("analysis/distributions.txt").splitlines():
         if line.startswith("["):
             lines = found[line.strip("[]")] = []
         elif line and not line.startswith("#"):

@@ -1,9 +1,10 @@
 """The table of what functions and methods of Python and its libraries do (`library.toml`)."""
 
 import functools
-import pkgutil
 from collections.abc import Iterable, Mapping
 from typing import Any
+
+from kale_tag import data_file
 
 
 def words(text: str) -> frozenset[str]:
@@ -28,7 +29,7 @@ def tables(name: str) -> Mapping[str, Any]:
     """The tables of the data file *name* of the analysis."""
     import tomllib  # noqa: PLC0415  code without a call needs no table
 
-    return tomllib.loads((pkgutil.get_data("kale_tag.analysis", f"{name}.toml") or b"").decode())
+    return tomllib.loads(data_file(f"analysis/{name}.toml"))
 
 
 @functools.cache

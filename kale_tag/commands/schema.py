@@ -1,8 +1,8 @@
 """`kale-tag schema`: the JSON Schema of specs, for editors."""
 
 import json
-import pkgutil
 
+from kale_tag import data_file
 from kale_tag.commands.shared.options import Options
 from kale_tag.kale import tags
 from kale_tag.kale.tags import Kind
@@ -22,7 +22,7 @@ def schema(_options: Options) -> int:
 
 def spec_schema() -> dict[str, object]:
     """The schema as JSON. A setting that the file does not describe is made of its entry."""
-    schema = json.loads(pkgutil.get_data("kale_tag", "spec/schema.json") or b"")
+    schema = json.loads(data_file("spec/schema.json"))
     definitions = schema["definitions"]
     rule = definitions["rule"]
     for key, kind in tags.SETTINGS.items():

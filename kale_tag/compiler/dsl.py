@@ -6,11 +6,11 @@ is the package again, but for command and args.
 
 import builtins
 import keyword
-import pkgutil
 import re
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass, field
 
+from kale_tag import data_file
 from kale_tag.compiler.container import DEFAULT_IMAGE, environment, new_claim
 from kale_tag.compiler.interface import (
     FILLER_VALUE,
@@ -50,8 +50,7 @@ def to_dsl(pipeline: Pipeline, runtime: Runtime) -> str:
         "STEPS": "\n".join(writer.lines),
         "FUNCTION": writer.functions["", ""],
     }
-    frame = (pkgutil.get_data("kale_tag.compiler", "dsl_module.txt") or b"").decode()
-    return re.sub("@([A-Z]+)@", lambda found: parts[found[1]], frame.replace("\r\n", "\n"))
+    return re.sub("@([A-Z]+)@", lambda found: parts[found[1]], data_file("compiler/dsl_module.txt"))
 
 
 def cannot_compile(root: Pipeline) -> Iterator[Diagnostic]:

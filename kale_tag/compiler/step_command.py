@@ -17,13 +17,13 @@ Steps that take or pass on functions or classes have `definitions`.
 import ast
 import itertools
 import json
-import pkgutil
 import re
 import shlex
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
 
+from kale_tag import data_file
 from kale_tag.compiler.requirements import distribution
 from kale_tag.kale.pipeline import Code
 
@@ -208,7 +208,7 @@ def load_runtime() -> Runtime:
 
     It is indented by one space, since each step carries it.
     """
-    texts = {name: _part(name) for name in PARTS}
+    texts = {name: data_file(f"step_runtime/{name}.py") for name in PARTS}
     return Runtime(
         {
             name: re.sub(r"(?m)^(?: {4})+", lambda found: " " * (len(found[0]) // 4), text)
@@ -256,10 +256,3 @@ def _joined(parts: Iterable[str]) -> str:
 def _modules(text: str) -> Iterable[str]:
     for one, several in _IMPORT.findall(text):
         yield from [one] if one else re.findall(r"(?:^|,)\s*(\w+)", several)
-
-
-def _part(name: str) -> str:
-    # Not importlib.resources, which takes longer to import than all of this to do.
-    data = pkgutil.get_data("kale_tag", f"step_runtime/{name}.py")
-    assert data is not None, "the parts are in the package"
-    return data.decode().replace("\r\n", "\n")

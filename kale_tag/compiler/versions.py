@@ -3,11 +3,11 @@
 `docs/how-to/run.md` has the same table. Source: the Go code of the backend at each tag.
 """
 
-import pkgutil
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import cache
 
+from kale_tag import data_file
 from kale_tag.diagnostics import DiagnosticCollector, Label
 from kale_tag.kale.pipeline import Pipeline, Step, SubPipeline
 
@@ -27,10 +27,9 @@ def features() -> Mapping[str, Feature]:
     """The features in `versions.toml`, by what the pipeline has of them."""
     import tomllib  # noqa: PLC0415  few pipelines have one
 
-    text = (pkgutil.get_data("kale_tag.compiler", "versions.toml") or b"").decode()
     return {
         key: Feature(**{**about, "first": tuple(about["first"])})
-        for key, about in tomllib.loads(text).items()
+        for key, about in tomllib.loads(data_file("compiler/versions.toml")).items()
     }
 
 

@@ -1,13 +1,13 @@
 """What the code of one cell does, as far as a proposal needs to know."""
 
 import ast
-import pkgutil
 import re
 import tomllib
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import cache
 
+from kale_tag import data_file
 from kale_tag.kale.outline import first_code_line
 
 _RUNS_CODE = ("%%time", "%%timeit", "%%capture", "%%prun", "%%memit")
@@ -336,5 +336,5 @@ def _is(name: str, *kinds: str) -> bool:
 @cache
 def _calls() -> dict[str, frozenset[str]]:
     """The names in `calls.toml` by their kind."""
-    text = (pkgutil.get_data("kale_tag", "extract/calls.toml") or b"").decode()
-    return {kind: frozenset(names) for kind, names in tomllib.loads(text).items()}
+    tables = tomllib.loads(data_file("extract/calls.toml"))
+    return {kind: frozenset(names) for kind, names in tables.items()}

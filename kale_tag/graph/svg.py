@@ -1,10 +1,10 @@
 """The graph of a pipeline as an SVG drawing, which any browser and README shows."""
 
-import pkgutil
 from collections.abc import Iterator, Mapping, Sequence
 from html import escape
 from itertools import pairwise
 
+from kale_tag import data_file
 from kale_tag.graph.graph import Edge, edges, parameter_text, title
 from kale_tag.graph.layout import Layout, Route, Size, layout
 from kale_tag.kale.pipeline import Pipeline, Step, SubPipeline
@@ -59,8 +59,7 @@ def _svg(
     size = f'width="{width:.0f}" height="{height:.0f}" viewBox="0 0 {width:.0f} {height:.0f}"'
     yield f'<svg xmlns="http://www.w3.org/2000/svg" {size}>'
     yield f"<title>{_text(pipeline.name)}</title>"
-    css = (pkgutil.get_data("kale_tag.graph", "drawing.css") or b"").decode()
-    yield f"<style>\n{css}</style>"
+    yield f"<style>\n{data_file('graph/drawing.css')}</style>"
     yield f'<rect class="back" width="{width:.0f}" height="{height:.0f}"/>'
     yield '<defs><marker id="head" viewBox="0 0 8 8" refX="7" refY="4" markerWidth="7"'
     yield ' markerHeight="7" orient="auto"><path class="head" d="M0 0 8 4 0 8Z"/></marker></defs>'

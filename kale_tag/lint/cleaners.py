@@ -1,12 +1,12 @@
 """Programs that delete Kale's tags or settings from notebooks; the table is `cleaners.toml`."""
 
 import functools
-import pkgutil
 import re
 import tomllib
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
+from kale_tag import data_file
 from kale_tag.diagnostics import Diagnostic, Label, Source, Span, UserError
 from kale_tag.fields import yaml_tree
 from kale_tag.rules.registry import found
@@ -54,12 +54,11 @@ class Use:
 @functools.cache
 def cleaners() -> Sequence[Cleaner]:
     """The programs of the table."""
-    text = (pkgutil.get_data("kale_tag.lint", "cleaners.toml") or b"").decode()
     return [
         Cleaner(
             name, **{**entry, "tags": Fate(**entry["tags"]), "settings": Fate(**entry["settings"])}
         )
-        for name, entry in tomllib.loads(text).items()
+        for name, entry in tomllib.loads(data_file("lint/cleaners.toml")).items()
     ]
 
 

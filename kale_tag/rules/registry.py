@@ -10,7 +10,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Unpack
 
-from kale_tag import HOME
+from kale_tag import HOME, data_file
 from kale_tag.diagnostics import Details, Diagnostic, Label, Severity, diagnostic
 
 
@@ -55,7 +55,7 @@ def stops_compile(code: str) -> bool:
 @functools.cache
 def groups() -> Mapping[str, Sequence[str]]:
     """The codes that have a page, in the order of the docs: `check`, `upgrade` and `specs`."""
-    _, *sections = re.split(r"(?m)^\[(.*)\]$", _read("codes.txt"))
+    _, *sections = re.split(r"(?m)^\[(.*)\]$", data_file("rules/codes.txt"))
     texts = [re.sub(r"(?m)^#.*", "", text) for text in sections[1::2]]
     return {group: text.split() for group, text in zip(sections[::2], texts, strict=True)}
 
@@ -68,7 +68,7 @@ def pages(group: str = "check") -> Mapping[str, Page]:
 @functools.cache
 def page(code: str) -> Page:
     """The page of the rule *code*."""
-    text = _read(f"{code}.md")
+    text = data_file(f"rules/{code}.md")
     match = _PAGE.fullmatch(text)
     assert match, f"rules/{code}.md is not in the form of a page"
     parts = match.groupdict()
@@ -81,7 +81,7 @@ def page(code: str) -> Page:
 @functools.cache
 def other_errors() -> Mapping[str, str]:
     """The sections of `errors.md` by code: what, why and fix of codes without a page."""
-    parts = re.split(r"(?m)^(?=## )", _read("errors.md"))
+    parts = re.split(r"(?m)^(?=## )", data_file("rules/errors.md"))
     return {part.partition("\n")[0].removeprefix("## "): part.strip() + "\n" for part in parts[1:]}
 
 
@@ -107,12 +107,6 @@ def summaries() -> Iterator[str]:
 
 def _with_page() -> list[str]:
     return [code for group in groups().values() for code in group]
-
-
-def _read(name: str) -> str:
-    import pkgutil  # noqa: PLC0415  a check that finds nothing reads no page
-
-    return (pkgutil.get_data("kale_tag", f"rules/{name}") or b"").decode()
 
 
 _PAGE = re.compile(

@@ -7,7 +7,6 @@ import collections
 import logging
 import os
 import pickle
-import pkgutil
 import random
 import warnings
 from collections.abc import Iterable
@@ -19,6 +18,7 @@ import pytest
 from notebooks import from_percent
 from runs import put, run
 
+from kale_tag import data_file
 from kale_tag.compiler.build import build
 from kale_tag.kale.pipeline import Pipeline, Step
 from kale_tag.kale.settings import CompileOptions
@@ -87,7 +87,7 @@ _RUNTIME: dict[str, Any] = {
     "in_words": repr,
     "StepError": ValueError,
 }
-exec((pkgutil.get_data("kale_tag", "step_runtime/states.py") or b"").decode(), _RUNTIME)
+exec(data_file("step_runtime/states.py"), _RUNTIME)
 KEPT = [
     name for name in _RUNTIME["STATES"] if not name.startswith(("torch", "sklearn", "matplotlib"))
 ]
