@@ -4,13 +4,16 @@ PYTHON ?= python3
 NEWEST ?= $(PYTHON)
 BIN := .venv/bin
 
+# The tests start hundreds of processes: each would compile the whole package again.
+unexport PYTHONDONTWRITEBYTECODE
+
 .PHONY: demo test lint wheel docs slow bench clean
 
 demo: .venv/ready  ## plan, apply and run the examples, on copies in demo/
 	$(BIN)/python examples/demo.py demo
 
 test: .venv/ready  ## the whole suite but what is marked slow
-	$(BIN)/pytest -n 2 -m "not slow"
+	$(BIN)/pytest -n 2 --dist worksteal -m "not slow"
 
 slow: .venv/ready .venv-torch/ready  ## what takes longer: Kale itself, and many more random examples
 	$(BIN)/pytest -n 2 --dist loadfile -m slow

@@ -13,6 +13,7 @@ import sys
 import threading
 import traceback
 import warnings
+from types import SimpleNamespace
 
 import psutil  # type: ignore[import-untyped]
 
@@ -52,6 +53,8 @@ def run(package: str, arguments: str, root: str) -> int:
     """Run the pipeline; 0 if all steps succeed."""
     threading.Thread(target=end_with_parent, daemon=True).start()
     warnings.simplefilter("ignore")
+    # `import kfp` brings its client of servers, with kubernetes: most of its time, and not used.
+    sys.modules["kfp.client"] = SimpleNamespace(Client=None)  # type: ignore[assignment]
     try:
         from kfp import components, local  # type: ignore[import-untyped]
     except ImportError:

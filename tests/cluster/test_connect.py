@@ -163,6 +163,7 @@ def test_secrets_are_kept(capfd: pytest.CaptureFixture[str]) -> None:
 SCRIPT = Path(__file__).parents[2] / "examples" / "cluster.sh"
 
 
+@pytest.mark.slow
 def test_the_script_for_a_cluster(server: Stub, tmp_path: Path) -> None:
     """Its part that submits does what it says; the part that makes a cluster is not run here."""
     (tmp_path / "bin").mkdir()

@@ -531,6 +531,7 @@ def _dangling(value: Any) -> Any:
                 yield number, name
 
 
+@pytest.mark.slow
 def test_the_command_on_the_corpus(corpus: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """The command looks at every notebook, and names those that it cannot read."""
     assert main(["check", str(corpus), "--format", "sarif"]) == 2

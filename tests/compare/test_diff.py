@@ -291,6 +291,7 @@ def test_corpus_versions(
     assert differing > 5
 
 
+@pytest.mark.slow
 def test_corpus_shuffled(corpus: Path) -> None:
     """The same cells in any order have the same tags, in every real notebook."""
     chance = random.Random(11)

@@ -110,8 +110,12 @@ def test_json_and_manifest() -> None:
 @pytest.mark.parametrize("seed", ["0", "1", "4711"])
 def test_same_bytes_for_every_hash_seed(seed: str) -> None:
     """The order of sets and the like reaches no package."""
-    program = "import sys; from test_package import *; sys.stdout.write(text_of(FULL))"
-    paths = os.pathsep.join([str(Path(__file__).parent), *sys.path])
+    program = (
+        "import sys\nfrom pipelines import FULL, RUNTIME\n"
+        "from kale_tag.compiler.package import package\n"
+        "from kale_tag.compiler.package_text import Origin, as_text\n"
+        f"sys.stdout.write(as_text(package(FULL, RUNTIME), FULL, {ORIGIN!r}, 'yaml'))"
+    )
     done = subprocess.run(
         [sys.executable, "-W", "ignore", "-c", program],
         capture_output=True,
@@ -119,7 +123,7 @@ def test_same_bytes_for_every_hash_seed(seed: str) -> None:
         env={
             **os.environ,
             "PYTHONHASHSEED": seed,
-            "PYTHONPATH": paths,
+            "PYTHONPATH": os.pathsep.join(sys.path),
             "PYTHONIOENCODING": "utf-8",
         },
     )

@@ -172,7 +172,7 @@ WITHOUT_TAGS = {
 
 
 @pytest.mark.parametrize("name", WITHOUT_TAGS)
-@pytest.mark.parametrize("style", ["merge", "diff3"])
+@pytest.mark.parametrize("style", ["merge", pytest.param("diff3", marks=pytest.mark.slow)])
 def test_what_is_left_to_git(alone: Repository, driven: Repository, name: str, style: str) -> None:
     """Where no tags meet, or a version is no notebook, file and exit code are Git's own."""
     for repository in (alone, driven):

@@ -1,15 +1,18 @@
 """`kale-tag run` on notebooks of a few lines, for tests."""
 
+import contextlib
+import io
 import json
 import os
-import subprocess
 import sys
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+from unittest import mock
 
 from notebooks import from_percent
 
+from kale_tag.cli import main
 from kale_tag.run.run_record import RunOutcome, read_run
 
 ROOT = Path(__file__).parents[2]
@@ -65,21 +68,19 @@ def command(*words: object) -> list[str]:
     return [sys.executable, "-m", "kale_tag", *map(str, words)]
 
 
-def run(at: Path, *words: object, keep: str = "out", timeout: float = 120, **environ: str) -> Ran:
-    """`kale-tag run WORDS --keep KEEP` in the folder *at*."""
-    done = subprocess.run(
-        command("run", *words, *(["--keep", keep] if keep else [])),
-        cwd=at,
-        env=environment(**environ),
-        capture_output=True,
-        text=True,
-        errors="replace",
-        timeout=timeout,
-        check=False,
-    )
-    assert done.returncode in {0, 1, 2}, done.stderr
-    folder = at / keep if keep else newest(at)
-    return Ran(done.returncode, done.stdout, done.stderr, folder)
+def run(at: Path, *words: object, keep: str = "out", **environ: str) -> Ran:
+    """`kale-tag run WORDS --keep KEEP` in the folder *at*; the steps are processes, it is not."""
+    out, err = (io.TextIOWrapper(io.BytesIO(), "utf-8", write_through=True) for _ in range(2))
+    with (
+        contextlib.chdir(at),
+        mock.patch.dict(os.environ, environ),
+        contextlib.redirect_stdout(out),
+        contextlib.redirect_stderr(err),
+    ):
+        code = main(["run", *map(str, words), *(["--keep", keep] if keep else [])])
+    shown, told = (one.buffer.getvalue().decode(errors="replace") for one in (out, err))
+    assert code in {0, 1, 2}, told
+    return Ran(code, shown, told, at / keep if keep else newest(at))
 
 
 def newest(at: Path) -> Path:

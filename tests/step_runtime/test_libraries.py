@@ -214,6 +214,6 @@ print(net.count_params())
 def test_pipelines_compute_what_the_notebooks_compute(tmp_path: Path, name: str) -> None:
     """Whole notebooks, under `run --compare`."""
     source, printed = PIPELINES[name]
-    done = runs.run(tmp_path, runs.put(tmp_path, source).name, "--compare", timeout=600, **BACKEND)
+    done = runs.run(tmp_path, runs.put(tmp_path, source).name, "--compare", **BACKEND)
     assert done.code == 0, done.out + done.err
     assert done.log("more").endswith(printed)

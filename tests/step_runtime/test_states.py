@@ -143,7 +143,13 @@ OPTIONS = {
 }
 
 
-@pytest.mark.parametrize("name", OPTIONS)
+@pytest.mark.parametrize(
+    "name",
+    [
+        pytest.param(name, marks=[pytest.mark.slow] * (name in {"sklearn", "matplotlib"}))
+        for name in OPTIONS
+    ],
+)
 def test_options(name: str, tmp_path: Path) -> None:
     """Options that one step sets hold in the next, also where that imports the module later."""
     if importlib.util.find_spec(name) is None:

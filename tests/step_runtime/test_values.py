@@ -280,9 +280,10 @@ def test_together_in_three(tmp_path: Path) -> None:
 def test_views_in_one_variable(tmp_path: Path) -> None:
     """They share their memory in the next step too, and what takes no part in that is as before."""
     source = "c = np.arange(3)\na = [c, c[1:]]\nb = [c + 1]\n"
-    gave = run(tmp_path / "give", [*SHARED, source], outs=["a", "b"])
+    numpy = ("imports", "import numpy as np")
+    gave = run(tmp_path / "give", [numpy, source], outs=["a", "b"])
     assert ["together" in gave.metadata(one) for one in "ab"] == [True, False]
-    read = run(tmp_path, [*SHARED, "a[0][1] = 5\nprint(a[1], b)"], ins=taken(gave, "a", "b"))
+    read = run(tmp_path, [numpy, "a[0][1] = 5\nprint(a[1], b)"], ins=taken(gave, "a", "b"))
     assert (read.out, read.err) == ("[5 2] [array([1, 2, 3])]\n", "")
 
 

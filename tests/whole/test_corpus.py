@@ -97,7 +97,7 @@ cells:
 """
 
 
-@pytest.mark.parametrize("fast", [False, True])
+@pytest.mark.parametrize("fast", [pytest.param(False, marks=pytest.mark.slow), True])
 def test_a_heavy_spec(corpus: Path, fast: bool) -> None:  # noqa: FBT001
     """What is written equals the JSON Patch of the plan, applied by the jsonpatch package."""
     spec = spec_of(HEAVY)

@@ -46,7 +46,7 @@ def test_notebook(
     (tmp_path / "spec.yaml").write_text(case["spec"])
     whole = "the whole notebook does not run" not in case["about"]
     words = ["--compare"] if whole and "scikit-learn still runs" not in case["about"] else []
-    done = run(tmp_path, "spec.yaml", "notebook.ipynb", *words, timeout=600)
+    done = run(tmp_path, "spec.yaml", "notebook.ipynb", *words)
     result = result_of(done)
     if request.config.getoption("--update"):
         text = DOCUMENT.read_text("utf-8")

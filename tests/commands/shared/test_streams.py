@@ -88,8 +88,9 @@ def test_what_is_only_printed(folder: Path, command: str, code: int) -> None:
 @pytest.mark.parametrize("option", ["--jobs=2", "--all-or-nothing", "-q"])
 def test_interrupted(folder: Path, number: signal.Signals, option: str) -> None:
     """Each signal ends the work as Ctrl-C does: no half notebook, no litter, no traceback."""
+    large = from_percent("# %%\nx = 1\n" + "# %%\ny = 2\n" * 2000)
     for path in folder.glob("*.ipynb"):
-        path.write_bytes(from_percent("# %%\nx = 1\n" + "# %%\ny = 2\n" * 2000))
+        path.write_bytes(large)
     process = subprocess.Popen(
         [sys.executable, "-m", "kale_tag", "apply", "s.yaml", ".", option],
         cwd=folder,
