@@ -219,6 +219,7 @@ def test_corpus(corpus: Path) -> None:
     assert like_nbformat > 60
 
 
+@pytest.mark.slow
 def test_corpus_reverts(
     corpus: Path,
     tmp_path: Path,

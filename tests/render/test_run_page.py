@@ -9,7 +9,6 @@ import subprocess
 from pathlib import Path
 from typing import Any
 
-import matplotlib.pyplot as plt
 import pytest
 from runs import Ran, put, run
 
@@ -237,6 +236,8 @@ def test_in_a_browser(failed: Ran, width: int) -> None:
 @pytest.mark.parametrize(("scheme", "dark"), [(1, False), (0, True)])
 def test_light_and_dark(failed: Ran, tmp_path: Path, scheme: int, dark: bool) -> None:  # noqa: FBT001
     """The page follows the colours of the system, graph and frames included."""
+    import matplotlib.pyplot as plt  # noqa: PLC0415  takes a second
+
     page = tmp_path / "page.html"
     shutil.copy(failed.folder / "report.html", page)
     picture = tmp_path / "page.png"

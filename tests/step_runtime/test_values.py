@@ -163,7 +163,6 @@ def test_each_kind_of_value_arrives(made: Ran, tmp_path: Path) -> None:
 def test_each_frame_arrives(made: Ran, tmp_path: Path) -> None:
     """Parquet or not, the frame is the very same."""
     checks = "from pandas.testing import assert_frame_equal, assert_series_equal\n"
-    checks += MAKE.partition("def ")[0]
     exact = "check_exact=True, check_index_type='exact', check_freq=True"
     for name, (source, _) in FRAMES.items():
         checks += f"w, o = {source}, f_{name}\n"
@@ -174,7 +173,8 @@ def test_each_frame_arrives(made: Ran, tmp_path: Path) -> None:
             f"assert [type(i) for i in np.ravel(w)] == [type(i) for i in np.ravel(o)], '{name}'\n"
         )
     ins = taken(made, *(f"f_{name}" for name in FRAMES))
-    read = run(tmp_path, [*SHARED, checks], ins=ins)
+    imports = ("imports", "import numpy as np\nimport pandas as pd")
+    read = run(tmp_path, [imports, checks], ins=ins)
     assert (read.code, read.err) == (0, "")
 
 
