@@ -33,6 +33,8 @@ _TAKERS = library.words("pop popitem popleft")
 _CLEARERS = library.words("clear sort reverse remove discard rotate subtract move_to_end")
 _SET_OPERATIONS = library.words("union intersection difference symmetric_difference")
 _ITERATORS = library.words("values items keys elements")
+MUTATORS = (_ADDERS | _EXTENDERS | _CLEARERS) - {"put"}
+"""Methods of containers that only change them: they return nothing."""
 CONTAINER_METHODS = (
     _ADDERS | _EXTENDERS | _TAKERS | _CLEARERS | library.words("setdefault get copy values items")
 )
@@ -835,8 +837,10 @@ def _import_module(run: "Interpreter", args: "Arguments", node: ast.AST) -> Poin
     return _library(run, "importlib.import_module", args, node)
 
 
-def _setattr(run: "Interpreter", args: "Arguments", _: ast.AST) -> Points:
+def _setattr(run: "Interpreter", args: "Arguments", node: ast.AST) -> Points:
     attr = args.constant(1)
+    if isinstance(attr, str):
+        run.touch_at(args.at(0), node, attr)
     run.write(args.at(0), attr, args.at(2))
     return EMPTY
 

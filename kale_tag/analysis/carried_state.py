@@ -10,7 +10,14 @@ from typing import TYPE_CHECKING
 
 from kale_tag.analysis import errors
 from kale_tag.analysis.model import Certainty, Spot
-from kale_tag.analysis.process_state import KINDS, StateUse, in_words, kind_of, needed_for
+from kale_tag.analysis.process_state import (
+    KINDS,
+    StateUse,
+    in_words,
+    is_attribute,
+    kind_of,
+    needed_for,
+)
 from kale_tag.diagnostics import Diagnostic
 from kale_tag.kale.pipeline import STATE
 
@@ -124,19 +131,21 @@ class StateFlow:
 
     def lost(self) -> Iterator[Diagnostic]:
         """A warning for each state on which steps depend, and whose last change is lost to them."""
-        found: dict[tuple[int, str], list[str]] = {}
+        found: dict[tuple[int, str], tuple[StateUse, str, dict[str, None]]] = {}
         for number, unit in enumerate(self.units):
             for state, use in unit.events.states.items() if not unit.inner else ():
                 if use.uses >= Certainty.MAY and (by := self._lost(number, state)) is not None:
-                    found.setdefault((by, state), []).append(unit.name)
+                    new = StateUse(), state, dict[str, None]()
+                    made, _, users = found.setdefault((by, in_words(state)), new)
+                    made.add(self.use(by, state))
+                    users[unit.name] = None
         for state, first in sorted(self.late.items()):
             uses = {self.units[one].name: self.use(one, state) for one in range(first)}
             above = [name for name, use in uses.items() if use.sets or use.uses >= Certainty.MAY]
             if above:
                 yield errors.late_state(in_words(state), self.cells[state], above)
-        for (by, state), users in sorted(found.items()):
-            use = self.use(by, state)
-            yield errors.lost_state(state, self.units[by].name, use, users)
+        for (by, _), (use, state, users) in sorted(found.items(), key=lambda one: one[0]):
+            yield errors.lost_state(state, self.units[by].name, use, [*users])
 
     def _lost(self, number: int, state: str) -> int | None:
         """The last unit above that changes a state, and whose change does not arrive."""
@@ -147,7 +156,7 @@ class StateFlow:
             return None
         if number <= self.first.get(state, number) and not (kind and shared):
             return None
-        if shared and not kind:
+        if shared and not kind and not is_attribute(state):
             return None
         there = self.chains[kind][number] if kind else 0
         above = (1 << number) - 1

@@ -19,6 +19,7 @@ from kale_tag.analysis.facts import Facts, read_facts
 from kale_tag.analysis.heap import EMPTY, Heap, Obj, Points, Sight, is_fixed
 from kale_tag.analysis.interpreter import BUILTINS, PROVIDED, Events, Interpreter
 from kale_tag.analysis.model import Certainty, Import, Read, Spot, names_in
+from kale_tag.analysis.module_state import OwnModules
 from kale_tag.analysis.names import Names
 from kale_tag.analysis.source import Parsed
 from kale_tag.kale.pipeline import Parameter
@@ -139,9 +140,9 @@ class Dataflow:
 
     # The abstract run
 
-    def analyse(self) -> None:
-        """Run the notebook, and find the producers of all variables."""
-        run = Interpreter(self.heap)
+    def analyse(self, own: OwnModules) -> None:
+        """Run the notebook, which may import *own*, and find the producers of all variables."""
+        run = Interpreter(self.heap, own)
         self.run_in(run)
         self.heap.index({*self.mutated[Certainty.GUESS], *self.observed, *run.definitions})
         self.check_shared()

@@ -9,7 +9,7 @@ import ast
 import builtins
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from kale_tag.analysis import calls, library, process_state, texts
 from kale_tag.analysis.heap import (
@@ -26,9 +26,12 @@ from kale_tag.analysis.heap import (
 )
 from kale_tag.analysis.model import Certainty, Read, Spot, operations
 from kale_tag.analysis.names import NOTHING, End, Flow, Names, Table, tables_of
-from kale_tag.analysis.process_state import Effect, StateUse
+from kale_tag.analysis.process_state import Access, Effect, StateUse
 from kale_tag.analysis.source import Parsed, run_line, too_deep
 from kale_tag.diagnostics import UserError
+
+if TYPE_CHECKING:
+    from kale_tag.analysis.module_state import OwnModules
 
 Function = ast.FunctionDef | ast.AsyncFunctionDef | ast.Lambda
 Comprehension = ast.ListComp | ast.SetComp | ast.DictComp | ast.GeneratorExp
@@ -226,9 +229,10 @@ class Active:
 class Interpreter:
     """Runs code over abstract objects."""
 
-    def __init__(self, heap: Heap) -> None:
-        """Start with no code."""
+    def __init__(self, heap: Heap, own: "OwnModules | None" = None) -> None:
+        """Start with no code. *own* are the user's own modules."""
         self.heap = heap
+        self.own = own
         self.notebooks: list[tuple[Names, Events]] = []  # the innermost last
         self.frame: Frame | None = None
         self.flow = Flow(())
@@ -246,7 +250,9 @@ class Interpreter:
         self.work = 0  # that calls in the cell made so far
         self.handing: list[tuple[Obj, Points]] | None = None  # what libraries may call
         self.definitions: dict[Obj, str] = {}  # functions and classes of shared cells
-        self.patched: dict[str, str] = {}  # attributes of modules that were assigned to, in full
+        self.patched: dict[str, list[str]] = {}  # attributes of modules that are set, in full
+        self.updating = 0  # targets around whose old value does not matter
+        self.stars: list[str] = []  # modules of the user of which all names are imported
         self.cell: Parsed | None = None
         self.node: ast.AST | None = None  # at the top of a cell: of what is done
         self.through = ""
@@ -451,19 +457,66 @@ class Interpreter:
     def touch(self, effects: Iterable[Effect], node: ast.AST) -> None:
         """The code sets or uses state of the process."""
         for effect in effects:
+            attribute = process_state.is_attribute(effect.state)
+            if self.updating and attribute and not effect.sets:
+                continue
             top = self.frame is None or self.node is None
             spot = self.spot(node) if top else self.spot_of_node()
             if self.unsure:
                 effect = effect._replace(certainty=min(effect.certainty, Certainty.MAY))  # noqa: PLW2901
             self.events.states.setdefault(effect.state, StateUse()).note(effect, spot)
-            if effect.sets and process_state.is_attribute(effect.state):
-                self.patched[effect.state.rpartition(".")[2]] = effect.state
+            if effect.sets and attribute:
+                variable = process_state.variable_of(effect.state)
+                known = self.patched.setdefault(variable.rpartition(".")[2], [])
+                if effect.certainty is Certainty.SURE and variable == effect.state:  # all of it
+                    for part in known:
+                        if process_state.variable_of(part) == variable != part:
+                            self.touch([Effect(part, True, Certainty.SURE)], node)
+                if effect.state not in known:
+                    known.append(effect.state)
+
+    def touch_use(
+        self, path: str, node: ast.AST, *, again: bool = False, bound: bool = False
+    ) -> None:
+        """What a module has is used: *again* what was made there, *bound* to another name."""
+        if not self.patched or self.updating:
+            return
+        path = self.own.resolved(path) if self.own else path
+        for state in [one for states in self.patched.values() for one in states]:
+            variable = process_state.variable_of(state)
+            alike = path == variable or variable.startswith(f"{path}.")
+            if self.own and (top := path.partition(".")[0]) in self.own.unread:
+                alike = alike or variable.startswith(f"{top}.")  # any function there may use it
+            if (
+                alike
+                and not (again and process_state.is_made(state))
+                and not (bound and variable == state == path)
+            ):
+                self.touch([Effect(state, False, Certainty.MAY)], node)
+
+    def call_own(self, path: str, then: str, args: Arguments, node: ast.AST) -> None:
+        """A function of a module of the user is called, or what it returned (see `accesses`)."""
+        if self.own is None:
+            return
+        given = (*args.constants, *args.flags.values())
+        known = not (args.star or args.rest or Slot.ANY in given)
+        call = f"{path}.{then}{args.constants}{args.flags}" if known else ""
+        for access in self.own.accesses(path, then):
+            self.access(access, call, node)
+
+    def access(self, access: Access, call: str, node: ast.AST) -> None:
+        """What code of the user's own modules does with a variable there."""
+        if access.how in {"use", "reuse"}:
+            self.touch_use(access.effect.state, node, again=access.how == "reuse")
+        else:
+            self.touch([access.of_call(call)], node)
 
     def touch_at(self, owner: Points, node: ast.AST, attr: str = "", key: object = None) -> None:
         """An attribute of modules, or an item of one, is assigned to or deleted."""
         for one in owner:
             if one.kind in {"module", "path"} or one.info == "decimal.getcontext":
-                path = f"{one.info}.{attr}" if attr else str(one.info)
+                path = self.own.resolved(str(one.info)) if self.own else str(one.info)
+                path = f"{path}.{attr}" if attr else path
                 effect = process_state.assigned(path, key)
                 self.touch([effect], node)
 
@@ -608,7 +661,14 @@ class Interpreter:
                 read = Read(self.spot(node), sure, sure and not self.unsure, self.through)
                 events.note_use(name, read)
             if points is not None:
+                for one in points if self.patched else ():
+                    if one.kind == "path":
+                        self.touch_use(one.info, node, bound=True)
                 return points
+        for module in reversed(self.stars):
+            if self.own is not None and name in self.own.names(module):
+                path = f"{module}.{name}"
+                return frozenset([self.heap.at(("path", path), "path", path)])
         if name in BUILTINS or name in PROVIDED:
             return frozenset([self.heap.at(("path", name), "path", name)])
         return frozenset([self.heap.at(("unknown", name), "any", name)])
@@ -652,7 +712,7 @@ class Interpreter:
             case ast.Subscript():
                 self._store_item(target, values, node)
             case ast.Attribute(value=inner, attr=attr):
-                owner = self.value(inner)
+                owner = self.target(inner)
                 self.touch_at(owner, node, attr)
                 self.write(owner, attr, values)
                 if method := self.find(owner, "__setattr__"):
@@ -676,7 +736,7 @@ class Interpreter:
         if (name := texts.namespace_key(target)) is not None:
             self.assign_global(name, values, target)
             return
-        owner = self.value(target.value)
+        owner = self.target(target.value)
         if isinstance(target.slice, ast.Slice):
             self.value(target.slice)
             self.shift(owner)
@@ -686,6 +746,17 @@ class Interpreter:
         self.touch_at(owner, node, key=key)
         self.method(owner, "__setitem__", Arguments([keys, values]), node)
         self.write(owner, key, values, keys)
+
+    def target(self, node: ast.expr) -> Points:
+        """What an assignment or a method changes: its old value does not matter."""
+        inner = node
+        while isinstance(inner, ast.Attribute | ast.Subscript):
+            inner = inner.value
+        plain = isinstance(inner, ast.Name)
+        self.updating += plain
+        owner = self.value(node)
+        self.updating -= plain
+        return owner
 
     def key(self, node: ast.expr) -> tuple[object, Points]:
         """A constant key, or `Slot.ANY`; and the objects that it may be."""
@@ -1037,13 +1108,8 @@ class Interpreter:
     def attribute(self, owner: Points, attr: str, node: ast.AST, *, called: bool = False) -> Points:
         """What `owner.attr` may be, which is *called* at once or not."""
         found: set[Obj] = set()
-        state = self.patched.get(attr, "")
-        of_class = state.rpartition(".")[0].rpartition(".")[2][:1].isupper()
-        if state and any(
-            f"{one.info}.{attr}" == state if one.kind in {"module", "path"} else of_class
-            for one in owner
-        ):
-            self.touch([Effect(state, False, Certainty.MAY)], node)
+        if attr in self.patched:
+            self._touch_class(owner, attr, node)
         if called and len(owner) > 1:
             for kind in sorted({one.kind for one in owner} & OPAQUE):
                 found.add(calls.method_of(self, self.kinds(owner, kind), attr))
@@ -1052,8 +1118,10 @@ class Interpreter:
             if one.kind in {"module", "path"}:
                 path = f"{one.info}.{attr}"
                 self.events.owners.add(one.info)
+                self.touch_use(path, node)
                 if not called:
                     self.touch(process_state.loaded(path), node)
+                    self.call_own(path, "loaded", Arguments(star=owner), node)
                 crowded = self.heap.crowded
                 found.add(one if crowded else self.heap.at(("path", path), "path", path))
             elif attr == "__dict__":
@@ -1065,6 +1133,13 @@ class Interpreter:
             else:
                 found |= self._attribute_of(one, attr, node)
         return frozenset(found)
+
+    def _touch_class(self, owner: Points, attr: str, node: ast.AST) -> None:
+        """An attribute that was set in a class of a library is used."""
+        for state in self.patched[attr]:
+            of_class = state.rpartition(".")[0].rpartition(".")[2][:1].isupper()
+            if of_class and any(one.kind not in {"module", "path"} for one in owner):
+                self.touch([Effect(state, False, Certainty.MAY)], node)
 
     def _attribute_of(self, one: Obj, attr: str, node: ast.AST) -> Points:  # noqa: C901, PLR0912
         fields = one.fields
@@ -1171,6 +1246,9 @@ class Interpreter:
         callees = self._callee(decorator)
         own = self.kinds(callees, "function", "bound", "class", "instance", "partial")
         own |= frozenset(one for one in callees if one.info == calls.DISPATCH)
+        for one in self.kinds(callees, "path", "any") - own:
+            then = "" if one.kind == "path" else "()"
+            self.call_own(calls.maker(one), then, Arguments(star=points), node)
         if own:
             return self.call(own, Arguments([points]), node)
         if isinstance(decorator, ast.Call):  # `@app.route("/")`
@@ -1451,7 +1529,8 @@ class Interpreter:
 
     def _callee(self, func: ast.expr) -> Points:
         if isinstance(func, ast.Attribute):
-            return self.attribute(self.value(func.value), func.attr, func, called=True)
+            look = self.target if func.attr in calls.MUTATORS else self.value
+            return self.attribute(look(func.value), func.attr, func, called=True)
         return self.value(func)
 
     def _super(self, node: ast.Call) -> tuple[Points, Points] | None:
@@ -1513,11 +1592,13 @@ class Interpreter:
                     self.flow.dead = True
                 effects = process_state.called(callee.info, args.constants, args.flags)
                 self.touch(effects, node)
+                self.call_own(callee.info, "", args, node)
                 return calls.call_path(self, callee.info, args, node)
             case "method":
                 for path in sorted({calls.maker(one) for one in fields[Slot.OWNER]}):
                     effects = process_state.method_called(path, callee.info, args.flags)
                     self.touch(effects, node)
+                    self.call_own(path, callee.info, args, node)
                 return calls.call_method(self, callee, args, node)
             case "partial":
                 return calls.call_partial(self, callee, args, node)
@@ -1526,6 +1607,7 @@ class Interpreter:
             case _:
                 effects = process_state.called(calls.maker(callee), (), args.flags)
                 self.touch(effects, node)
+                self.call_own(calls.maker(callee), "()", args, node)
                 return calls.call_object(self, callee, args, node)
 
     # Statements
@@ -1586,12 +1668,14 @@ class Interpreter:
 
     def _augmented(self, node: ast.AugAssign) -> None:  # noqa: C901  one case a kind of object
         target = node.target
+        self.updating += 1
         if isinstance(target, ast.Name):
             old = self.load(target.id, target)
         elif isinstance(target, ast.Attribute):
             old = self.attribute(self.value(target.value), target.attr, target)
         else:
             old = self._subscript(target)
+        self.updating -= 1
         operand, name = self.value(node.value), _OPERATORS[type(node.op)]
         made: set[Obj] = set()
         for one in old:
@@ -1622,7 +1706,9 @@ class Interpreter:
                 made |= self.operate(node, type(node.op), frozenset(me), operand)
         if not old:
             made |= self.operate(node, type(node.op), EMPTY, operand)
+        self.updating += 1
         self.bind(target, frozenset(made), node)
+        self.updating -= 1
 
     def _delete(self, node: ast.Delete) -> None:
         todo = list(node.targets)
@@ -1634,7 +1720,7 @@ class Interpreter:
                     self.load(name, target)  # a use, too
                     self.forget(name, target)
                 case ast.Subscript(value=inner, slice=key):
-                    owner = self.value(inner)
+                    owner = self.target(inner)
                     constant, keys = self.key(key)
                     self.touch_at(owner, node, key=constant)
                     self.identity(keys)
@@ -1660,8 +1746,11 @@ class Interpreter:
         if not node.level:
             self.touch(process_state.imported(node.module or ""), node)
         for one in node.names:
-            if one.name != "*":
+            if one.name == "*":
+                self.stars.append(node.module or "")
+            else:
                 path = f"{node.module or ''}.{one.name}"
+                self.touch_use(path, node)
                 made = self.heap.at(("path", path), "path", path)
                 self.assign(one.asname or one.name, frozenset([made]), node)
 

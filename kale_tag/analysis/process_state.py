@@ -6,6 +6,7 @@ assigned to in a module its own. `process_state.toml` lists them.
 """
 
 import functools
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
@@ -20,6 +21,9 @@ KINDS = ("environment", "options", "random")
 
 _ENVIRONMENT = "os.environ"
 
+_PART = "#"
+_MADE = "made "
+
 
 class Effect(NamedTuple):
     """Code sets a state, or uses it: does what the state makes a difference to."""
@@ -27,6 +31,32 @@ class Effect(NamedTuple):
     state: str
     sets: bool
     certainty: Certainty
+
+
+class Access(NamedTuple):
+    """Code of a user's own module uses a variable of a module, or changes it.
+
+    *how*: it may "use" it, "reuse" what it has made itself where that was missing, "make" it there,
+    "bind" it, "store" something in it, or have it "grow": by what it holds already. "" is any other
+    effect.
+    """
+
+    how: str
+    effect: Effect
+
+    def of_call(self, call: str) -> Effect:
+        """The effect of *call*, if all that it is given is known; else "".
+
+        What another call stores is another part of the variable, and the same call stores it again.
+        """
+        state, _, certainty = self.effect
+        if self.how == "make":
+            return Effect(f"{state}{_PART}{_MADE}{call}", True, certainty)
+        if self.how in {"store", "grow"}:
+            sure = self.how == "store" and call
+            part = call if sure else ""
+            return Effect(f"{state}{_PART}{part}", True, certainty if sure else Certainty.MAY)
+        return self.effect
 
 
 @dataclass(slots=True)
@@ -68,8 +98,24 @@ def is_attribute(state: str) -> bool:
     return state not in _tables()["states"] and not state.startswith(_ENVIRONMENT)
 
 
+def variable_of(state: str) -> str:
+    """The attribute of a module or class of which *state* is a part."""
+    return re.split(r"[\[#]", state, maxsplit=1)[0]
+
+
+def is_made(state: str) -> bool:
+    """Whether code that needs it makes it where it is missing."""
+    return f"{_PART}{_MADE}" in state
+
+
+def is_called(state: str) -> bool:
+    """Whether code of a user's own module changes it."""
+    return _PART in state
+
+
 def in_words(state: str) -> str:
     """What is set, for a message."""
+    state = state.partition(_PART)[0]
     if state.startswith(f"{_ENVIRONMENT}["):
         return f"the environment variable `{state[11:-1]}`"
     return str(_tables()["states"].get(state, {"words": f"`{state}`"})["words"])
@@ -144,13 +190,20 @@ def assigned(path: str, key: object = None) -> Effect:
             return _sets(state)
     if path.startswith("decimal.getcontext"):
         return _sets("decimal")
-    return _sets(path)
+    if key is None:
+        return _sets(path)
+    known = isinstance(key, str | int | float | bytes)
+    return Effect(f"{path}[{key!r}]" if known else f"{path}{_PART}", True, _sure(known))
 
 
 def imported(module: str) -> list[Effect]:
     """What an import depends on: of what does not come with Python, on `sys.path`."""
     known = module.partition(".")[0] in standard_modules()
     return [] if known else [Effect("sys.path", False, Certainty.SURE)]
+
+
+def _sure(known: bool) -> Certainty:  # noqa: FBT001  one of two
+    return Certainty.SURE if known else Certainty.MAY
 
 
 def _sets(state: str) -> Effect:

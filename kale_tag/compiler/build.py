@@ -16,6 +16,7 @@ from kale_tag.analysis.facts import bound_names, imported_names
 from kale_tag.analysis.heap import Heap
 from kale_tag.analysis.interpreter import Interpreter
 from kale_tag.analysis.local_modules import LocalCode
+from kale_tag.analysis.module_state import OwnModules
 from kale_tag.analysis.slices import parts_of
 from kale_tag.analysis.source import Runs, read_code
 from kale_tag.compiler.assemble import PipelineBuilder
@@ -69,7 +70,7 @@ def build(  # noqa: PLR0913  all that a pipeline is built from
     steps = draft.outline.steps
     if wrong and (draft.unread or not steps or any(one.notebook is not None for one in steps)):
         raise UserError(*wrong)  # some code is not known
-    flow, order = _solve(draft, inner)
+    flow, order = _solve(draft, inner, OwnModules(local))
     found = sorted(flow.diagnostics, key=_position)
     if wrong or any(one.severity == "error" and one.code not in but for one in found):
         raise UserError(*wrong, *found)
@@ -127,7 +128,7 @@ def _nested(child: Draft, name: str) -> Iterator[Diagnostic]:
             )
 
 
-def _solve(draft: Draft, inner: Mapping[str, Draft]) -> tuple[Dataflow, list[str]]:
+def _solve(draft: Draft, inner: Mapping[str, Draft], own: OwnModules) -> tuple[Dataflow, list[str]]:
     """The variables of the notebook and of those inside it; and the order of the steps."""
     names = [step.name for step in draft.outline.steps]
     draft.order_as_written()
@@ -147,7 +148,7 @@ def _solve(draft: Draft, inner: Mapping[str, Draft]) -> tuple[Dataflow, list[str
     flow.metrics = list(draft.metrics)
     for name, child in children.items():
         child.metrics = list(inner[name].metrics)
-    flow.analyse()
+    flow.analyse(own)
     draft.edges.update(edges)
     flow.diagnostics += _undefined_names(draft, flow)
     flow.diagnostics += _place_metrics(draft, flow)

@@ -1,0 +1,292 @@
+"""What functions of the user's own modules do with variables of modules, which each step has anew.
+
+A module runs like a shared cell; then each function of it that the notebook calls runs once, for
+arguments of which nothing is known.
+"""
+
+import ast
+import posixpath
+from collections.abc import Iterable, Sequence
+
+from kale_tag.analysis.heap import Heap, Obj, Points, Sight, is_fixed
+from kale_tag.analysis.interpreter import BUILTINS, Arguments, Interpreter
+from kale_tag.analysis.local_modules import LocalCode
+from kale_tag.analysis.model import Certainty
+from kale_tag.analysis.names import Names
+from kale_tag.analysis.process_state import Access, Effect, assigned, is_attribute
+from kale_tag.analysis.source import Parsed
+from kale_tag.diagnostics import Source, UserError
+from kale_tag.kale.pipeline import Code
+
+_GIVEN, _MADE = "__given__", "__made__"
+_AGAIN = frozenset(["update", "add", "discard", "clear", "setdefault"])
+"""Methods that come to the same if they are called again."""
+
+_MISSING = frozenset(["KeyError", "AttributeError", "NameError", "LookupError"])
+
+
+class OwnModules:
+    """The user's own modules, and what is known of their code."""
+
+    def __init__(self, local: LocalCode) -> None:
+        """Read nothing yet."""
+        files = local.files
+        self.sources = {_module(path): one for path, one in files.items() if path.endswith(".py")}
+        self.packages = {_module(path) for path in files if path.endswith("__init__.py")}
+        self.unread = local.modules.keys() - self.tops
+        self.runs: dict[str, _Run] = {}
+        self.known: dict[tuple[str, str], Sequence[Access]] = {}
+
+    def accesses(self, path: str, then: str = "") -> Sequence[Access]:
+        """What a call of the function *path* does, in its order.
+
+        With *then* what is done by a call of what it returned: "()", or the method of that name;
+        "loaded": what is done if it may be called.
+        """
+        key = path, then
+        if key not in self.known:
+            self.known[key] = ()  # it may call itself
+            module, rest = self._split(path)
+            if rest:
+                self.known[key] = self.run(module).accesses(rest, then)
+        return self.known[key]
+
+    def names(self, module: str) -> Iterable[str]:
+        """The names that `from module import *` binds."""
+        given = self.run(module).globals if module in self.sources else {}
+        return {name for name in given if not name.startswith("_")}
+
+    def resolved(self, path: str) -> str:
+        """Where the object *path* is, which other modules may have under names of their own."""
+        for _ in range(len(self.sources)):
+            module, rest = self._split(path)
+            first, dot, last = rest.partition(".")
+            points = self.run(module).globals.get(first, ()) if first else ()
+            other = next((one for one in points if one.kind in {"path", "module"}), None)
+            if other is None or other.info.partition(".")[0] not in self.tops:
+                break
+            path = f"{other.info}{dot}{last}"
+        return path
+
+    def has(self, path: str) -> bool:
+        """Whether *path* is something in one of these modules."""
+        return self._split(path)[1] != ""
+
+    @property
+    def tops(self) -> set[str]:
+        """The modules, and packages, whose code is known."""
+        return {name.partition(".")[0] for name in self.sources}
+
+    def _split(self, path: str) -> tuple[str, str]:
+        """The module in *path*, and what is left; ("", "") if it is none of these."""
+        module = path
+        while module and module not in self.sources:
+            module = module.rpartition(".")[0]
+        return module, path[len(module) + 1 :] if module else ""
+
+    def run(self, module: str) -> "_Run":
+        """The run of a module."""
+        if module not in self.runs:
+            package = module if module in self.packages else module.rpartition(".")[0]
+            self.runs[module] = made = _Run(self, module, package)
+            made.run_module(self.sources[module])
+        return self.runs[module]
+
+
+class _Run(Interpreter):
+    """The run of one module, and of its functions."""
+
+    def __init__(self, own: OwnModules, name: str, package: str) -> None:
+        super().__init__(Heap(), own)
+        self.name, self.package = name, package
+        self.modules = own
+        self.names = Names()
+        self.globals: dict[str, Points] = {}
+        self.owners: dict[Obj, list[str]] = {}  # the names that reach each object
+        self.found: dict[Access, None] | None = None  # in their order; None while nothing counts
+        self.making: frozenset[str] = frozenset()  # what the functions that run make if missing
+        self.makers: dict[ast.AST, frozenset[str]] = {}
+        self.how = "grow"
+
+    def run_module(self, source: Source) -> None:
+        """Run the module; if it is no Python, a step reports it."""
+        try:
+            self._run_code(source.text)
+        except (SyntaxError, ValueError, RecursionError, MemoryError, UserError):
+            return
+        self.globals = dict(self.names.values)
+
+    def _run_code(self, text: str) -> None:
+        self.owners = {}
+        for name, points in self.names.values.items() if self.found is not None else ():
+            for one in self.heap.reach(points or (), Sight.CONTENTS):
+                if not is_fixed(one) and name != _MADE:
+                    self.owners.setdefault(one, []).append(name)
+        code = Code(-1, text, text, "file", self.name)
+        self.run([Parsed(self.name, code, ast.parse(text))], self.names)
+
+    def accesses(self, path: str, then: str) -> Sequence[Access]:
+        """See `OwnModules.accesses`."""
+        self.names.values = dict(self.globals)
+        self.names.bound, self.names.own = set(), set()
+        call = f"(*{_GIVEN}, **{_GIVEN})"
+        steps = [f"{path}{call}"]
+        if then == "loaded":
+            self._run_code(f"{_MADE} = {path}")
+            functions = self.kinds(self.names.values[_MADE] or (), "function", "bound")
+            steps = [f"if {_GIVEN}: {_MADE}{call}"] if functions else [_MADE]
+        elif then:
+            steps = [
+                f"{_MADE} = {path}{call}",
+                f"{_MADE}{'' if then == '()' else '.' + then}{call}",
+            ]
+        try:
+            for step in steps:
+                self.found = {}
+                self._run_code(step)
+            return tuple(self.found or ())
+        except (SyntaxError, ValueError, RecursionError, MemoryError, UserError):
+            return ()
+        finally:
+            self.found = None
+
+    def note(self, variable: str, how: str) -> None:
+        """The code does something with the variable of a module."""
+        if self.found is not None:
+            certainty = Certainty.MAY if self.unsure and how != "make" else Certainty.SURE
+            effect = Effect(variable, how not in {"use", "reuse"}, certainty)
+            self.found.setdefault(Access(how, effect))
+
+    # What the code does
+
+    def load_global(self, name: str, node: ast.AST) -> Points:
+        points = super().load_global(name, node)
+        if name not in BUILTINS and name not in {_GIVEN, _MADE} and not self.updating:
+            self.note(f"{self.name}.{name}", "reuse" if name in self.making else "use")
+            for one in points:
+                if one.kind == "path":
+                    self.touch_use(one.info, node)
+        return points
+
+    def assign_global(self, name: str, points: Points, node: ast.AST) -> None:
+        if self.frame is not None:
+            how = "make" if name in self.making else "grow" if self.updating else "bind"
+            self.note(f"{self.name}.{name}", how)
+        super().assign_global(name, points, node)
+
+    def bind(self, target: ast.expr, values: Points, node: ast.AST) -> None:
+        before = self.how
+        if isinstance(target, ast.Subscript | ast.Attribute) and not self.updating:
+            self.how = "store"
+        if isinstance(target, ast.Attribute) and f".{target.attr}" in self.making:
+            self.how = ""
+        super().bind(target, values, node)
+        self.how = before
+
+    def mutate(self, objects: Iterable[Obj], certainty: Certainty = Certainty.SURE) -> None:
+        objects = list(objects)
+        super().mutate(objects, certainty)
+        if self.how and certainty is not Certainty.GUESS:
+            for name in (name for one in objects for name in self.owners.get(one, ())):
+                made = self.how == "store" and name in self.making
+                self.note(f"{self.name}.{name}", "make" if made else self.how)
+
+    def touch_use(
+        self, path: str, node: ast.AST, *, again: bool = False, bound: bool = False
+    ) -> None:
+        del node, bound
+        path = self.modules.resolved(path)
+        if not self.updating and self.modules.has(path):
+            self.note(path, "reuse" if again else "use")
+
+    def touch_at(self, owner: Points, node: ast.AST, attr: str = "", key: object = None) -> None:
+        for one in self.kinds(owner, "module", "path"):
+            path = self.modules.resolved(one.info)
+            path = f"{path}.{attr}" if attr else path
+            if self.modules.has(path):
+                self.note(path, "grow" if self.updating else "bind" if attr else "store")
+            else:
+                self.touch([assigned(path, key)], node)
+
+    def touch(self, effects: Iterable[Effect], node: ast.AST) -> None:
+        effects = list(effects)
+        super().touch(effects, node)
+        for one in effects if self.found is not None else ():
+            if one.certainty is not Certainty.GUESS and not is_attribute(one.state):
+                assert self.found is not None
+                certainty = min(one.certainty, Certainty.MAY) if self.unsure else one.certainty
+                self.found.setdefault(Access("", one._replace(certainty=certainty)))
+
+    def access(self, access: Access, call: str, node: ast.AST) -> None:
+        del call, node
+        if self.found is not None:
+            certainty = min(
+                access.effect.certainty, Certainty.MAY if self.unsure else Certainty.SURE
+            )
+            effect = access.effect._replace(certainty=certainty)
+            self.found.setdefault(access._replace(effect=effect))
+
+    def _call_one(self, callee: Obj, args: Arguments, node: ast.AST) -> Points:
+        before = self.how
+        if callee.kind == "method" and callee.info in _AGAIN:
+            self.how = "store"
+        found = super()._call_one(callee, args, node)
+        self.how = before
+        return found
+
+    def _body(self, function: Obj, given: dict[str, Points]) -> Points:
+        before, how = self.making, self.how
+        node = function.info.node
+        if node not in self.makers:
+            self.makers[node] = frozenset(_made_if_missing(node))
+        self.making, self.how = before | self.makers[node], "grow"
+        found = super()._body(function, given)
+        self.making, self.how = before, how
+        return found
+
+    def _import_from(self, node: ast.ImportFrom) -> None:
+        if node.level:
+            package = self.package.split(".")[: len(self.package.split(".")) - node.level + 1]
+            module = ".".join([*package, *([node.module] if node.module else [])])
+            node = ast.copy_location(ast.ImportFrom(module, node.names, 0), node)
+        super()._import_from(node)
+
+
+def _module(path: str) -> str:
+    """The name of the module in the file *path*."""
+    return posixpath.splitext(path)[0].removesuffix("/__init__").replace("/", ".")
+
+
+def _made_if_missing(function: ast.AST) -> Iterable[str]:
+    """The variables, and the attributes after a dot, that *function* makes where they are missing.
+
+    That is a cache, or an object that is made when it is needed first.
+    """
+    for node in ast.walk(function):
+        match node:
+            case ast.Compare(ops=[ast.In() | ast.NotIn()], comparators=[ast.Name(name)]):
+                yield name
+            case ast.Compare(left, [ast.Is() | ast.IsNot() | ast.Eq()], [ast.Constant(None)]) | (
+                ast.UnaryOp(ast.Not(), left)
+            ):
+                yield from _named(left)
+            case ast.Call(ast.Attribute(ast.Name(name), "get" | "setdefault")):
+                yield name
+            case ast.Try(handlers=[ast.ExceptHandler(type=ast.Name(error)), *_], body=body) if (
+                error in _MISSING
+            ):
+                for one in (part for line in body for part in ast.walk(line)):
+                    if isinstance(one, ast.Subscript):
+                        yield from _named(one.value)
+            case _:
+                pass
+
+
+def _named(node: ast.expr) -> Iterable[str]:
+    match node:
+        case ast.Name(name):
+            yield name
+        case ast.Attribute(attr=attr):
+            yield f".{attr}"
+        case _:
+            pass
