@@ -18,9 +18,9 @@ from kale_tag.notebook.model import Notebook
 _WRITTEN = re.compile(
     r"(?m)^[ \t]*"
     r"(?:%%(?:writefile|file)\s|get_ipython\(\)\.run_cell_magic\('(?:writefile|file)', ')"
-    r"\s*(?:-a\s+)?[\"']?(?:\./)?(\w+)\.py\b"
+    r"\s*(?:-a\s+)?[\"']?(?:\./)?([^\s\"']+)"
 )
-_WRITTEN_FILE = re.compile(r"(?m)^[ \t]*%%(?:writefile|file)\s+(?:-a\s+)?[\"']?(?:\./)?([^\s\"']+)")
+_WRITES = re.compile(r"\b(?:write_text|open)\b")
 _RUN = re.compile(
     r"(?m)^[ \t]*(?:%run\s+(.+)|get_ipython\(\)\.run_line_magic\(['\"]run['\"], ['\"](.+)['\"]\))"
 )
@@ -41,13 +41,29 @@ def code_of(notebook: Notebook) -> list[str]:
 
 
 def written_modules(sources: Iterable[str]) -> set[str]:
-    """The modules that cells write with `%%writefile`."""
-    return {name for source in sources for name in _WRITTEN.findall(source)}
+    """The modules and packages whose files cells write."""
+    paths = (path for path in written_files(sources) if path.endswith(".py"))
+    return {top for path in paths if (top := top_of(path)).isidentifier()}
 
 
 def written_files(sources: Iterable[str]) -> set[str]:
-    """The files that cells write with `%%writefile`."""
-    return {name for source in sources for name in _WRITTEN_FILE.findall(source)}
+    """The files that cells write, with `%%writefile`, `write_text` or `open`."""
+    sources = list(sources)
+    found = {name for source in sources for name in _WRITTEN.findall(source)}
+    values: dict[str, ast.expr] = {}
+    for node in _nodes(source for source in sources if _WRITES.search(source)):
+        match node:
+            case ast.Assign([ast.Name(name)], value):
+                values[name] = value
+            case (
+                ast.Call(ast.Attribute(path, "write_text"), [_, *_])
+                | ast.Call(ast.Name("open"), [path, ast.Constant("w" | "a" | "x"), *_])
+                | ast.Call(ast.Attribute(path, "open"), [ast.Constant("w" | "a" | "x"), *_])
+            ):
+                found |= {*map(posixpath.normpath, _folder(path, values))}
+            case _:
+                pass
+    return found
 
 
 def run_paths(sources: Collection[str]) -> list[str]:

@@ -3,6 +3,7 @@
 import pytest
 from pipelines_of import pipeline_of
 
+from kale_tag.analysis.local_modules import written_modules
 from kale_tag.compiler.package import package
 from kale_tag.compiler.step_command import load_runtime
 from kale_tag.diagnostics import UserError
@@ -77,3 +78,27 @@ def test_too_large() -> None:
     assert found.code == "step-too-large"
     assert "131,071" in found.message
     assert "fewer files" in found.help
+
+
+@pytest.mark.parametrize(
+    ("cell", "modules"),
+    [
+        ("%%writefile m.py\nx = 1", {"m"}),
+        ("%%file -a ./m.py\nx = 1", {"m"}),
+        ("get_ipython().run_cell_magic('writefile', 'm.py', 'x = 1')", {"m"}),
+        ("from pathlib import Path\nPath('m.py').write_text('x = 1')", {"m"}),
+        ("import pathlib\nhere = pathlib.Path('.')\n(here / 'm.py').write_text('x = 1')", {"m"}),
+        ("with open('m.py', 'w') as f: f.write('x = 1')", {"m"}),
+        ("with Path('m.py').open('w') as f: f.write('x = 1')", {"m"}),
+        ("%%writefile lib/__init__.py\nx = 1", {"lib"}),
+        ("!pwd\nopen('m.py', 'w').write('x = 1')", {"m"}),
+        ("open('m.py').read()", set()),
+        ("open('m.py', 'r').read()", set()),
+        ("Path('m.txt').write_text('x = 1')", set()),
+        ("Path('../m.py').write_text('x = 1')", set()),
+        ("open(f'{name}.py', 'w').write('x = 1')", set()),
+    ],
+)
+def test_modules_that_cells_write(cell: str, modules: set[str]) -> None:
+    """They are the user's own, however a cell writes them."""
+    assert written_modules([cell]) == modules
