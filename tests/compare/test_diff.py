@@ -1,5 +1,6 @@
 """What differs between two notebooks: by meaning, whatever moved, and never cut in silence."""
 
+import functools
 import html
 import json
 import random
@@ -194,6 +195,7 @@ def test_code_spans(text: str, in_table: bool) -> None:  # noqa: FBT001  it is d
     assert "<" not in re.sub("</?(code|t(able|head|body|r|h|d)|[ul]+i?)>", "", page)
 
 
+@functools.cache
 def many(count: int, size: int) -> list[ComparedNotebook]:
     """So many notebooks that differ, each with *size* steps that are new."""
     return [

@@ -184,7 +184,7 @@ def compare(pipeline: Pipeline) -> Iterator[tuple[str, str]]:  # noqa: C901  one
                 yield step.name, f"{name} is {space[name]} instead of {reference.get(name)}"
 
 
-@settings(max_examples=300, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=100, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(notebooks())
 def test_steps_do_what_the_notebook_does(percent: str) -> None:
     """Each step sees and leaves the values that the cells before it and its own make."""
