@@ -26,9 +26,9 @@ from kale_tag.kale.settings import CompileOptions
 from kale_tag.notebook.model import Notebook
 from kale_tag.notebook.read import read_notebook
 
-KINDS = ("plain", "functions", "handed on", "two variables")
+KINDS = ("plain", "functions", "handed on", "two variables", "frames", "changed")
 """No step defines a function; each does, and uses it; each passes one on to the next step; none
-does, but each passes on two variables, which might share objects.
+does, but each passes on two variables; two frames of pandas; two lists that the next step changes.
 """
 
 _WORDS = re.findall(
@@ -57,15 +57,22 @@ def cells_of(number: int, size: int, kind: str) -> str:
     lines = []
     if kind in {"functions", "handed on"}:
         lines = ["def clean(rows):", "    return [row * 2 for row in rows]", ""]
-    elif kind == "two variables":
+    elif kind in {"two variables", "changed"}:
         lines = [f"w{number} = [*w{number - 1}]" if number else "w0 = [0]"]
-    if kind in {"plain", "two variables"}:
+    elif kind == "frames":
+        made = f"w{number - 1}.dropna()" if number else "pd.DataFrame({'a': [1]})"
+        lines = ["import pandas as pd", f"w{number} = {made}"]
+    if kind == "changed" and number:
+        lines += [f"w{number - 1}.append(1)", f"{before}.append(2)"]
+    if kind in {"plain", "two variables", "changed"}:
         made = f"[row * 2 for row in {before}]"
+    elif kind == "frames":
+        made = f"{before}.fillna(w{number - 1})"
     elif kind == "handed on":
         made = f"[{before}[0], *clean({before}[1:])]"
     else:
         made = f"clean({before})"
-    first = "[clean, 2, 3]" if kind == "handed on" else "[1, 2, 3]"
+    first = {"handed on": "[clean, 2, 3]", "frames": "w0.copy()"}.get(kind, "[1, 2, 3]")
     lines.append(f"v{number} = {made if number else first}")
     while (left := size - sum(len(line) + 1 for line in lines)) > 0:
         one, two, three, four = chance.sample(_WORDS, 4)

@@ -40,7 +40,8 @@ class Unit:
     the number of the unit that produces it, `OUTSIDE` for what comes from the notebook around;
     *outs*, *parameters* and *metrics* are names, *carried* imports of other steps that it has to
     repeat, *used* all names that it needs, of whatever kind; *together* are the classes of *outs*,
-    *apart* groups of them that may share objects all the same, which does no harm.
+    *changed* those of them that later units may change, *apart* groups that may share objects
+    all the same, which does no harm.
     """
 
     name: str
@@ -58,6 +59,7 @@ class Unit:
     metrics: list[str] = field(default_factory=list)
     carried: dict[str, Import] = field(default_factory=dict)
     together: list[set[str]] = field(default_factory=list)
+    changed: set[str] = field(default_factory=set)
     apart: list[set[str]] = field(default_factory=list)
     kept: set[str] = field(default_factory=set)  # variables that it must have at its end
     early: set[str] = field(default_factory=set)  # inputs that definitions of shared cells need
@@ -566,30 +568,32 @@ class Dataflow:
         return False
 
     def _foresee(self) -> None:
-        """Finds the outputs that may share objects though each has a file of its own.
+        """Finds the outputs of which later units may change something, as far as can be seen.
 
-        Those that reach a common object, and those of which later units change nothing.
+        And those that reach a common object, though each has a file of its own.
         """
         for number, unit in enumerate(self.units):
             if unit.inner is not None:
                 unit.inner._foresee()  # noqa: SLF001  one of its own kind
             reached: dict[str, set[Obj]] = {}
-            unchanged: set[str] = set()
-            for name in sorted(unit.outs) if len(unit.outs) > 1 else ():
+            later = self.later[number] & ~(1 << number)
+            unread = any(self.units[one].facts.dynamic for one in _numbers(later))
+            for name in sorted(unit.outs):
                 entry = self.entry(name, number + 1)
-                if entry is not None and entry.points:
+                points = frozenset() if entry is None else entry.points
+                if unread or not points or self.live(points, number, after=True):
+                    unit.changed.add(name)
+                if points:
                     reached[name] = {
                         one
-                        for one in self.heap.reach(entry.points)
+                        for one in self.heap.reach(points)
                         if one.kind not in {"class", "function"} and not is_fixed(one)
                     }
-                    if not self.live(entry.points, number, after=True):
-                        unchanged.add(name)
-            known = [*unit.together]
-            for group in (unchanged, *map(set, _connected(reached))):
-                if len(group) > 1 and not any(group <= one for one in known):
-                    known.append(group)
-            unit.apart = known[len(unit.together) :]
+            unit.apart = [
+                group
+                for group in map(set, _connected(reached))
+                if len(group) > 1 and not any(group <= one for one in unit.together)
+            ]
 
     def _take_definitions(self, number: int, entries: dict[str, Entry]) -> None:
         """A class or function of a shared cell goes along where its state may change."""

@@ -195,6 +195,7 @@ class PipelineBuilder:
             outs=self._outs(unit),
             parameters=self._parameters(unit),
             together=tuple(sorted(tuple(sorted(names)) for names in unit.together)),
+            changed=tuple(sorted(unit.changed)),
             apart=tuple(sorted(tuple(sorted(names)) for names in unit.apart)),
             metrics=tuple(unit.metrics),
             states=self._states(unit),

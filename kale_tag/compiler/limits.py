@@ -45,13 +45,15 @@ OLD_ARGUMENT, OLD_ARGO = 60_000, (2, 14)
 WORKFLOW: Final = 1_048_576
 """Bytes of specification and status of a workflow, above which Argo ends it."""
 
-_TEMPLATES, _TASK, _NODES, _COPIES = 15_000, 900, 600, 4
-"""Bytes of a workflow that are there anyway, that each task adds to the specification, that its
-three nodes add to the status; and bytes of status for each byte of compressed cells.
+_TEMPLATES, _COPIES, _AGAIN, _WINDOW = 12_500, 3.4, 0.17, 31_500
+"""Bytes of a workflow that are there anyway; bytes of status for each byte of compressed cells, and
+for each byte of a program that it has already; and bytes of a container above which the whole
+program counts as the cells do.
 
 A status has the container of a step four times, in three nodes: of its driver, its executor and
-its pod. It is one text of gzip, whose window of 32 KiB has the runtime, which is the same
-everywhere, but rarely the cells of that step. The test of this compares it with a model of both.
+its pod. It is one text of gzip, whose window of 32 KiB has the program, which is the same
+everywhere, unless that is longer, but rarely the cells of that step. The test of this compares it
+with a model of both.
 """
 
 KEY_LENGTH = 1000
@@ -139,12 +141,18 @@ def workflow_size(spec: Mapping[str, Any]) -> int:
     tasks = [task for one in components for task in one.get("dag", {}).get("tasks", {}).values()]
     containers = [one["container"] for one in spec["deploymentSpec"]["executors"].values()]
     programs = Counter(one["args"][0] for one in containers if "args" in one)
-    found = _TEMPLATES + len(tasks) * (_TASK + _NODES)
-    found += sum(count * expanded_size(program) for program, count in programs.items())
+    found: float = _TEMPLATES + sum(map(expanded_size, [*components, *tasks, *containers]))
+    for program, count in programs.items():
+        found += 4 / 3 * _compressed(program) + count * _AGAIN * expanded_size(program)  # base64
     for one in containers:
         rest = one | {"args": one["args"][1:]} if "args" in one else one
-        found += expanded_size(rest) + _COPIES * len(zlib.compress(json_of_go(rest).encode()))
-    return found + sum(map(expanded_size, [*components, *tasks]))
+        again = one if expanded_size(one) > _WINDOW else rest
+        found += _COPIES * _compressed(again)
+    return int(found)
+
+
+def _compressed(value: object) -> int:
+    return len(zlib.compress(json_of_go(value).encode()))
 
 
 def expanded_size(value: object) -> int:

@@ -380,7 +380,7 @@ def container_command(
     text, counts = step_command.cells_text(step.name, cells)
     start = step_command.script(step.packages, root.pip_index_urls)
     spec = step_spec(step, names, counts)
-    program = runtime.for_step(text, spec, definitions=step.definitions)
+    program = runtime.for_step(text, spec, definitions=step.definitions, changed=bool(step.changed))
     return step_command.command(text, spec, program, start)
 
 
@@ -411,7 +411,8 @@ def step_spec(step: Step, names: NameTable, counts: Sequence[object]) -> dict[st
         "out": variables(step.outs),
         "states": _states(step),
         "together": step.together,
-        "apart": step.apart,
+        "changed": step.changed if len(step.outs) > 1 else (),
+        "apart": step.apart if step.changed else (),
         "metrics": {name: name for name in step.metrics},
         "metrics_artifact": own.metrics,
         "report": own.report,

@@ -173,16 +173,24 @@ class Runtime:
             kept.pop("tables", None)
         return Runtime(kept)
 
-    def for_step(self, cells: str, spec: Mapping[str, object], *, definitions: bool = True) -> str:
-        """The program for a step of CELLS and SPEC; *definitions* as of `Step`."""
+    def for_step(
+        self,
+        cells: str,
+        spec: Mapping[str, object],
+        *,
+        definitions: bool = True,
+        changed: bool = True,
+    ) -> str:
+        """The program for a step of CELLS and SPEC; *definitions* and *changed* as of `Step`."""
         values = "in" in spec or "out" in spec or "states" in spec
         magics = "get_ipython" in cells
         outs = spec.get("out", ())
         assert isinstance(outs, Collection)
+        several = len(outs) > 1 or (bool(outs) and "tables" in self.parts)
         needed = {
             "artifacts": values or "metrics" in spec or "report" in spec,
             "values": values,
-            "together": len(outs) > 1 or (bool(outs) and "tables" in self.parts),
+            "together": "together" in spec or (changed and several),
             "definitions": values and (definitions or "keras" in self.parts),
             "tables": values,
             "libraries": values,

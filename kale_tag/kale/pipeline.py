@@ -105,6 +105,7 @@ class Step:
     outs: Mapping[str, ArtifactType] = field(default_factory=dict)  # variables that others use
     parameters: tuple[str, ...] = ()  # those that it uses
     together: tuple[tuple[str, ...], ...] = ()  # groups of outputs that may share an object
+    changed: tuple[str, ...] = ()  # outputs of which later steps may change something
     apart: tuple[tuple[str, ...], ...] = ()  # groups that may share some, which does no harm
     metrics: tuple[str, ...] = ()  # variables whose values it reports
     # States that it passes on, by the name of the output; and those that stay as shared cells set

@@ -158,7 +158,8 @@ def find_unforeseen(known, held):
     for name, own in held.items():
         for key, value in own.items():
             pair = {name, first.setdefault(key, name)}
-            if len(pair) > 1 and not any(pair.issubset(group) for group in known):
+            harmless = pair.isdisjoint(SPEC.get("changed", ()))
+            if len(pair) > 1 and not harmless and not any(map(pair.issubset, known)):
                 shared.append((name, first[key], value))
     ours, found = not_of_cells([value for *_, value in shared]) if shared else (), {}
     parts = {id(getattr(value, "__dict__", None)) for *_, value in shared}
