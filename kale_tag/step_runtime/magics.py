@@ -1,7 +1,7 @@
 """IPython's syntax in the cells of a step: what `get_ipython()` gives there."""
 
-import codecs, os, re, shlex, shutil, string, subprocess, sys, tempfile, threading, time, timeit
-import types
+import codecs, importlib.util, os, re, shlex, shutil, string, subprocess, sys, tempfile, threading
+import time, timeit, types
 
 PIP = re.compile(
     r"(^|[;&|])\s*(sudo\s+)?(\S*python[\d.]*['\"]?\s+-m\s+)?(\S*/)?(uv\s+)?"
@@ -277,6 +277,34 @@ class Shell:
         print(f"{span(min(runs))} per loop (best of {len(runs)} runs, {loops} loops each)")
         result = types.SimpleNamespace(best=min(runs), worst=max(runs), all_runs=runs, loops=loops)
         return result if "o" in options else None
+
+
+class OfIPython:
+    """Code of the user gets the shell of the step from IPython, too; libraries get None there."""
+
+    def __init__(self, shell):
+        self.shell = shell
+
+    def find_spec(self, name, *_):
+        if name != "IPython":
+            return None
+        sys.meta_path.remove(self)
+        spec = importlib.util.find_spec(name)
+        if spec:
+            execute = spec.loader.exec_module
+
+            def exec_module(module):
+                execute(module)
+                of_libraries = module.get_ipython
+
+                def get_ipython():
+                    path = str(sys._getframe(1).f_globals.get("__file__"))
+                    return of_libraries() if "-packages" + os.sep in path else self.shell
+
+                module.get_ipython = get_ipython
+
+            spec.loader.exec_module = exec_module
+        return spec
 
 
 def as_written(source):

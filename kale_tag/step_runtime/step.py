@@ -184,7 +184,8 @@ if __name__ == "__main__":
     NS.update(__builtins__=builtins, display=PAGE.display if PAGE else display)
     if "Shell" in globals():
         SHELL = Shell(NS, PAGE, ENDS)
-        NS["get_ipython"] = lambda: SHELL
+        NS["get_ipython"] = builtins.get_ipython = lambda: SHELL
+        sys.meta_path.insert(0, OfIPython(SHELL))
     sys.displayhook, sys.argv = show, [SPEC["notebook"]]
     builtins.input = getpass.getpass = no_input
     threading.excepthook = lambda thrown: sys.stderr.write(trace(thrown.exc_value))

@@ -27,6 +27,28 @@ def test_a_step_without_magics_has_no_shell(tmp_path: Path) -> None:
     assert run(tmp_path, ["'get_ipyt' + 'hon' in globals()"]).out == "False\n"
 
 
+def test_the_shell_in_modules(tmp_path: Path) -> None:
+    """Modules of the user have it as in a notebook; libraries find none in IPython."""
+    (tmp_path / "helpers.py").write_text(
+        "def shell(): return get_ipython()\n"
+        "def of_ipython():\n"
+        "    import IPython\n"
+        "    from IPython import get_ipython\n"
+        "    return get_ipython(), IPython.get_ipython()\n"
+    )
+    cells = [
+        "import helpers\nmine = get_ipython()\nprint(helpers.shell() is mine)",
+        "print([one is mine for one in helpers.of_ipython()])",
+        "from IPython import get_ipython\nget_ipython().system('echo here')",
+        "import library\nprint(library.shell)",
+    ]
+    packages = tmp_path / "site-packages"
+    packages.mkdir()
+    (packages / "library.py").write_text("import IPython\nshell = IPython.get_ipython()\n")
+    log = shell(tmp_path, *cells, env={"PYTHONPATH": str(packages)})
+    assert log == "True\n[True, True]\nhere\nNone\n"
+
+
 def test_commands(tmp_path: Path) -> None:
     """Output in order with prints, status shown, and the step goes on."""
     cells = [
