@@ -514,6 +514,8 @@ class Interpreter:
     def touch_at(self, owner: Points, node: ast.AST, attr: str = "", key: object = None) -> None:
         """An attribute of modules, or an item of one, is assigned to or deleted."""
         for one in owner:
+            if one.kind == "any":  # perhaps what a function of the user returns
+                self.call_own(calls.maker(one), "__setitem__", Arguments(star=owner), node)
             if one.kind in {"module", "path"} or one.info == "decimal.getcontext":
                 path = self.own.resolved(str(one.info)) if self.own else str(one.info)
                 path = f"{path}.{attr}" if attr else path
@@ -1195,6 +1197,7 @@ class Interpreter:
         found = []
         for one in objects:
             if one.kind in {"module", "path"}:
+                self.touch_use(one.info, node)
                 continue
             made = self.new(node, "vars", ("vars", one))
             self.heap.link(made, Slot.OWNER, [one])
@@ -1222,6 +1225,9 @@ class Interpreter:
         for decorator in reversed(node.decorator_list):
             points = self.decorate(decorator, points, node)
         for base in bases:
+            if base.kind == "path":
+                hooked = f"{base.info}.__init_subclass__"
+                self.call_own(hooked, "", Arguments(star=points), node)
             if hook := base.fields.get("__init_subclass__"):
                 self.call_method(frozenset(hook), points, Arguments(), node)
         self.assign(node.name, points, node)
@@ -1595,7 +1601,10 @@ class Interpreter:
                 self.call_own(callee.info, "", args, node)
                 return calls.call_path(self, callee.info, args, node)
             case "method":
-                for path in sorted({calls.maker(one) for one in fields[Slot.OWNER]}):
+                makers = {calls.maker(one) for one in fields[Slot.OWNER]}
+                bases = self.heap.reach(self.kinds(fields[Slot.OWNER], "instance"), Sight.CONTENTS)
+                makers |= {one.info for one in bases if one.kind == "path"}
+                for path in sorted(makers):
                     effects = process_state.method_called(path, callee.info, args.flags)
                     self.touch(effects, node)
                     self.call_own(path, callee.info, args, node)

@@ -8,7 +8,7 @@ import ast
 import posixpath
 from collections.abc import Iterable, Sequence
 
-from kale_tag.analysis.heap import Heap, Obj, Points, Sight, is_fixed
+from kale_tag.analysis.heap import Heap, Obj, Points, Sight, Slot, is_fixed
 from kale_tag.analysis.interpreter import BUILTINS, Arguments, Interpreter
 from kale_tag.analysis.local_modules import LocalCode
 from kale_tag.analysis.model import Certainty
@@ -136,10 +136,10 @@ class _Run(Interpreter):
             functions = self.kinds(self.names.values[_MADE] or (), "function", "bound")
             steps = [f"if {_GIVEN}: {_MADE}{call}"] if functions else [_MADE]
         elif then:
-            steps = [
-                f"{_MADE} = {path}{call}",
-                f"{_MADE}{'' if then == '()' else '.' + then}{call}",
-            ]
+            method = "" if then == "()" else f".{then}"
+            steps = [f"{_MADE} = {path}{call}", f"{_MADE}{method}{call}"]
+            if then == "__setitem__":
+                steps[1] = f"{_MADE}[{_GIVEN}] = {_GIVEN}"
         try:
             for step in steps:
                 self.found = {}
@@ -241,6 +241,8 @@ class _Run(Interpreter):
             self.makers[node] = frozenset(_made_if_missing(node))
         self.making, self.how = before | self.makers[node], "grow"
         found = super()._body(function, given)
+        if any("cache" in ast.unparse(one) for one in getattr(node, "decorator_list", ())):
+            self.heap.link(function, Slot.VALUE, found)
         self.making, self.how = before, how
         return found
 

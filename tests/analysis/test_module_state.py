@@ -72,6 +72,14 @@ def gather(x, into=[]):
     return len(into)
 @functools.lru_cache
 def slow(k): return k
+@functools.cache
+def rows(k): return [k]
+def config(): return CONFIG
+seen = []
+class Base:
+    known = []
+    def __init_subclass__(cls): Base.known.append(cls.__name__)
+    def see(self): seen.append(1)
 def inner(): return 1
 def outer(): return inner() + 1
 ids = itertools.count()
@@ -120,6 +128,7 @@ def lost(*cells: str, first: str = "import helpers") -> set[str]:
         ("helpers.set_debug(True)", "print(helpers.log('a'))", "DEBUG"),
         ("helpers.set_debug(True)", "from helpers import DEBUG\nprint(DEBUG)", "DEBUG"),
         ("setattr(helpers, 'DEBUG', True)", "print(helpers.log('a'))", "DEBUG"),
+        ("helpers.DEBUG = True", "print(vars(helpers)['DEBUG'])", "DEBUG"),
         ("helpers.CONFIG['x'] = 1", "print(helpers.option('x'))", "CONFIG['x']"),
         ("helpers.set_option('x', 1)", "print(helpers.CONFIG)", "CONFIG"),
         (
@@ -142,6 +151,10 @@ def lost(*cells: str, first: str = "import helpers") -> set[str]:
         ("helpers.Node()", "print(helpers.Node().id)", "Node"),
         ("helpers.next_id()", "print(helpers.next_id())", "ids"),
         ("helpers.inner = lambda: 5", "print(helpers.outer())", "inner"),
+        ("helpers.config()['x'] = 7", "print(helpers.option('x'))", "CONFIG"),
+        ("first = helpers.rows(1)\nfirst.append(2)", "print(helpers.rows(1))", "rows"),
+        ("class B(helpers.Base): pass", "print(helpers.Base.known)", "Base"),
+        ("class B(helpers.Base): pass\nB().see()", "print(helpers.seen)", "seen"),
         # The same value, in the notebook and in the pipeline.
         ("helpers.bump()", "helpers.bump()", ""),
         ("helpers.items.append(3)", "helpers.items.append(3)", ""),
