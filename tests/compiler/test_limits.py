@@ -33,10 +33,10 @@ def test_the_estimate_is_that_of_the_model(steps: int, size: int, kind: str) -> 
 @pytest.mark.parametrize(
     ("steps", "kind"),
     [
-        (62, "plain"),
-        (62, "functions"),
+        pytest.param(62, "plain", marks=pytest.mark.slow),
+        pytest.param(62, "functions", marks=pytest.mark.slow),
         (62, "two variables"),
-        (60, "frames"),
+        pytest.param(60, "frames", marks=pytest.mark.slow),
         (55, "handed on"),
         (50, "changed"),
     ],

@@ -335,7 +335,13 @@ def test_a_folder_that_cannot_be_read(folder: Path, capsys: pytest.CaptureFixtur
         (folder / "other").chmod(0o755)
 
 
-@pytest.mark.parametrize("odd", [[], ["pv"], {}, {"a": 1}, 1.5, True, None, "\x00"])
+ODD: list[object] = [["pv"], {"a": 1}, 1.5]
+ODDER: list[object] = [[], {}, True, None, "\x00"]
+
+
+@pytest.mark.parametrize(
+    "odd", [*ODD, *(pytest.param(odd, marks=pytest.mark.slow) for odd in ODDER)]
+)
 @pytest.mark.parametrize("command", ["upgrade", "check", "compile", "extract"])
 def test_settings_of_any_type(
     tmp_path: Path, command: str, odd: object, monkeypatch: pytest.MonkeyPatch
