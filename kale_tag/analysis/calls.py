@@ -7,6 +7,7 @@ these hold; it is taken for a guess, which orders steps but never refuses a pipe
 import ast
 import builtins
 from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from kale_tag.analysis import library
@@ -14,7 +15,7 @@ from kale_tag.analysis.heap import CONTAINERS, EMPTY, MEMORY, OPAQUE, Obj, Point
 from kale_tag.analysis.model import Certainty
 
 if TYPE_CHECKING:
-    from kale_tag.analysis.interpreter import Arguments, Interpreter
+    from kale_tag.analysis.interpreter import Interpreter
 
 EXACT = 100
 """The longest list whose elements are known one by one."""
@@ -43,18 +44,60 @@ DISPATCH = "functools.singledispatch"
 _OWN = ("builtins.", "collections.", "itertools.", "functools.", "copy.", "contextlib.", "typing.")
 
 
+@dataclass(slots=True)
+class Arguments:
+    """What a call is given. *constants* are those of its positions that stand in the code."""
+
+    positions: list[Points] = field(default_factory=list)
+    star: Points = EMPTY
+    keywords: dict[str, Points] = field(default_factory=dict)
+    rest: Points = EMPTY
+    constants: list[object] = field(default_factory=list)
+    flags: dict[str, object] = field(default_factory=dict)
+
+    def every(self) -> Points:
+        """All together."""
+        return EMPTY.union(self.star, self.rest, *self.positions, *self.keywords.values())
+
+    def at(self, number: int) -> Points:
+        """What is given at a position."""
+        return self.positions[number] if number < len(self.positions) else self.star
+
+    def constant(self, number: int) -> object:
+        """The constant at a position; `Slot.ANY` for anything else."""
+        return self.constants[number] if number < len(self.constants) else Slot.ANY
+
+    def after(self, first: Points) -> "Arguments":
+        """The same with *first* in front."""
+        return Arguments([first, *self.positions], self.star, self.keywords, self.rest)
+
+    def keep(self, run: "Interpreter", owner: Obj) -> None:
+        """Lets *owner* hold them, for a call to come."""
+        given = (*enumerate(self.positions), *self.keywords.items(), ("", self.star | self.rest))
+        for name, points in given:
+            run.heap.link(owner, (Slot.ARGUMENT, name), points)
+
+    def with_kept(self, owner: Obj) -> "Arguments":
+        """The same behind those that *owner* holds."""
+        kept = owner.under(Slot.ARGUMENT)
+        star = kept.pop("")
+        first = [points for name, points in kept.items() if isinstance(name, int)]
+        named = {name: points for name, points in kept.items() if isinstance(name, str)}
+        return Arguments(
+            [*first, *self.positions],
+            self.star | star,
+            {**named, **self.keywords},
+            self.rest | star,
+        )
+
+
 # Iterators
 
 
-def generator(run: "Interpreter", function: Obj, args: "Arguments", node: ast.AST) -> Obj:
+def generator(run: "Interpreter", function: Obj, args: Arguments, node: ast.AST) -> Obj:
     """What a call of a generator function gives."""
-    made = run.new(node, "iter", ("generator", function))
-    for number, points in enumerate(args.positions):
-        run.heap.link(made, (Slot.ARGUMENT, number), points)
-    for name, points in args.keywords.items():
-        run.heap.link(made, (Slot.ARGUMENT, name), points)
-    run.heap.link(made, (Slot.ARGUMENT, ""), args.star | args.rest)
-    made.info = ("call", function)
+    made = run.new(node, "iter", ("generator", function), ("call", function))
+    args.keep(run, made)
     return made
 
 
@@ -66,8 +109,7 @@ def iterator(
     function: Points = EMPTY,
 ) -> Points:
     """An iterator over *sources*, such as `zip` makes."""
-    made = run.new(node, "iter", mode)
-    made.info = (mode,)
+    made = run.new(node, "iter", mode, (mode,))
     for number, points in enumerate(sources):
         run.heap.link(made, (Slot.SOURCE, number), points)
     if function:
@@ -82,7 +124,8 @@ def advance(run: "Interpreter", one: Obj, node: ast.AST) -> Points:
     run.iterating.add(one)
     mode, *more = one.info
     if mode == "call":
-        found = run.optional(lambda: _resume(run, one, more[0], node))
+        args = Arguments().with_kept(one)
+        found = run.optional(lambda: run.invoke(more[0], args, node, lazily=True))
     elif mode == "generator":
         element, frame, cell = more
         saved, run.cell = run.cell, cell
@@ -95,72 +138,34 @@ def advance(run: "Interpreter", one: Obj, node: ast.AST) -> Points:
     return frozenset(one.fields[Slot.SEEN])
 
 
-def _resume(run: "Interpreter", one: Obj, function: Obj, node: ast.AST) -> Points:
-    args = _arguments()
-    for slot, points in one.fields.items():
-        if isinstance(slot, tuple) and slot[0] is Slot.ARGUMENT:
-            if isinstance(slot[1], int):
-                args.positions.append(frozenset(points))
-            elif slot[1]:
-                args.keywords[slot[1]] = frozenset(points)
-            else:
-                args.star = frozenset(points)
-    return run.invoke(function, args, node, lazily=True)
-
-
 def _yielded(run: "Interpreter", one: Obj, mode: str, node: ast.AST) -> Points:
-    sources = [
-        frozenset(points)
-        for slot, points in list(one.fields.items())
-        if isinstance(slot, tuple) and slot[0] is Slot.SOURCE
-    ]
-    if mode in {"values", "items"}:
-        got = [run.read(points) for points in sources]
-        if mode == "items":
-            got += [EMPTY.union(*(each.fields.get(Slot.KEYS, EMPTY) for each in sources[0]))]
+    sources = [*one.under(Slot.SOURCE).values()]
+    if mode == "items":
+        keys = EMPTY.union(*(each.fields.get(Slot.KEYS, EMPTY) for each in sources[0]))
+        got = [keys, run.read(sources[0])]
+    elif mode == "values":
+        got = [run.read(sources[0])]
     else:
         got = [run.iterate(points, node) for points in sources]
-    function = frozenset(one.fields.get(Slot.FUNC, EMPTY))
     every = EMPTY.union(*got)
     if mode in {"tuple", "items"}:
         made = run.new(node, "tuple", "row")
-        for number, points in enumerate(got if mode == "tuple" else ()):
+        for number, points in enumerate(got):
             run.heap.link(made, number, points)
-        if mode == "items":
-            run.heap.link(made, 1, got[0])
-            run.heap.link(made, 0, got[1])
         return frozenset([made])
     if mode == "mixed":
         return run.fresh(node, "tuple", every, tag="row")
-    if mode == "map":
-        return run.call(function, _arguments(got), node, maybe=True)
-    if mode == "filter":
-        run.call(function, _arguments(got), node, maybe=True)
-    if mode == "flat":
-        return every | run.iterate(every, node)
-    return every
+    if mode in {"map", "filter"}:
+        function = frozenset(one.fields.get(Slot.FUNC, EMPTY))
+        made_by = run.call(function, Arguments(got), node, maybe=True)
+        return made_by if mode == "map" else every
+    return every | run.iterate(every, node) if mode == "flat" else every
 
 
 # Calls of what is not a function of the notebook
 
 
-def call_partial(run: "Interpreter", callee: Obj, args: "Arguments", node: ast.AST) -> Points:
-    """`functools.partial(f, ...)` is called."""
-    first: list[Points] = [EMPTY] * callee.info
-    keywords: dict[str, Points] = {}
-    for slot, points in callee.fields.items():
-        if isinstance(slot, tuple) and slot[0] is Slot.ARGUMENT:
-            if isinstance(slot[1], int):
-                first[slot[1]] = frozenset(points)
-            else:
-                keywords[slot[1]] = frozenset(points)
-    made = _arguments([*first, *args.positions])
-    made.star, made.rest = args.star, args.rest
-    made.keywords = {**keywords, **args.keywords}
-    return run.call(frozenset(callee.fields[Slot.FUNC]), made, node)
-
-
-def call_object(run: "Interpreter", callee: Obj, args: "Arguments", node: ast.AST) -> Points:
+def call_object(run: "Interpreter", callee: Obj, args: Arguments, node: ast.AST) -> Points:
     """An object of a library is called: a model, a loss, a wrapped function."""
     me = frozenset([callee])
     if str(callee.info).startswith("operator."):  # `itemgetter(0)`, `methodcaller("pop")`
@@ -214,7 +219,7 @@ def hand(run: "Interpreter", objects: Points, node: ast.AST, others: Points = EM
     context, run.context = run.context, ()
     while run.handing:
         one, given = run.handing.pop(0)
-        args = _arguments()
+        args = Arguments()
         args.star = given | {run.heap.at((one, "given"), "any")}
         guarded = not (one.kind == "function" and one.info.name == "lambda")
         run.guards += guarded
@@ -239,7 +244,7 @@ def _methods(run: "Interpreter", instance: Obj, node: ast.AST) -> list[Obj]:
     return sorted(found)
 
 
-def call_path(run: "Interpreter", path: str, args: "Arguments", node: ast.AST) -> Points:
+def call_path(run: "Interpreter", path: str, args: Arguments, node: ast.AST) -> Points:
     """A function or class that is built in, or of a module."""
     name = path.rpartition(".")[2] if path.startswith(_OWN) else path
     handler = _BUILTIN.get(path) or _BUILTIN.get(name)
@@ -250,7 +255,7 @@ def call_path(run: "Interpreter", path: str, args: "Arguments", node: ast.AST) -
     return _library(run, path, args, node)
 
 
-def _library(run: "Interpreter", path: str, args: "Arguments", node: ast.AST) -> Points:  # noqa: C901, PLR0911, PLR0912
+def _library(run: "Interpreter", path: str, args: Arguments, node: ast.AST) -> Points:  # noqa: C901, PLR0911, PLR0912
     every = args.every()
     root, _, _ = path.partition(".")
     last = path.rpartition(".")[2]
@@ -327,7 +332,7 @@ def _subplots(run: "Interpreter", node: ast.AST) -> Points:
     return frozenset([both])
 
 
-def _spoil(run: "Interpreter", name: str, args: "Arguments", node: ast.AST) -> Points:
+def _spoil(run: "Interpreter", name: str, args: Arguments, node: ast.AST) -> Points:
     """A function that mutates its first argument."""
     first = args.at(0)
     run.shift(first)
@@ -336,7 +341,7 @@ def _spoil(run: "Interpreter", name: str, args: "Arguments", node: ast.AST) -> P
         others |= run.iterate(others, node) if name in {"iadd", "iconcat"} else EMPTY
         run.write(first, Slot.ANY, others)
         for one in args.keywords.values():
-            run.call(run.kinds(one, "function", "bound"), _arguments([others]), node, maybe=True)
+            run.call(run.kinds(one, "function", "bound"), Arguments([others]), node, maybe=True)
         return first if name in {"iadd", "iconcat"} else EMPTY
     if name in {"heappop", "heapreplace", "heappushpop"}:
         run.write(first, Slot.ANY, others)
@@ -377,7 +382,7 @@ def method_of(run: "Interpreter", owners: Points, name: str) -> Obj:
     return made
 
 
-def call_method(run: "Interpreter", callee: Obj, args: "Arguments", node: ast.AST) -> Points:
+def call_method(run: "Interpreter", callee: Obj, args: Arguments, node: ast.AST) -> Points:
     """A method of a container or of an object of a library is called."""
     me = frozenset(callee.fields[Slot.OWNER])
     name: str = callee.info
@@ -409,7 +414,7 @@ def _views(run: "Interpreter", objects: Points, kind: str = "") -> Points:
 
 
 def _volatile_method(
-    run: "Interpreter", me: Points, name: str, args: "Arguments", node: ast.AST
+    run: "Interpreter", me: Points, name: str, args: Arguments, node: ast.AST
 ) -> Points:
     run.mutate(me)
     run.mutate(run.heap.reach(me, Sight.CONTENTS) - me, Certainty.MAY)
@@ -434,7 +439,7 @@ def _volatile_method(
 
 
 def _frame_method(
-    run: "Interpreter", me: Points, name: str, args: "Arguments", node: ast.AST
+    run: "Interpreter", me: Points, name: str, args: Arguments, node: ast.AST
 ) -> Points:
     if name in library.section("methods")["frame_changers"]:
         run.mutate(me)
@@ -442,7 +447,7 @@ def _frame_method(
     if library.method("atoms", name):
         return EMPTY
     if name == "pipe":
-        return run.call(args.at(0), _arguments([me, *args.positions[1:]]), node)
+        return run.call(args.at(0), Arguments([me, *args.positions[1:]]), node)
     copies = args.flags.get("copy", args.flags.get("deep", True)) is True
     if library.method("views", name) or not copies:
         return _views(run, me, "array" if name in {"values", "to_numpy"} else "")
@@ -450,7 +455,7 @@ def _frame_method(
 
 
 def _array_method(
-    run: "Interpreter", me: Points, name: str, args: "Arguments", node: ast.AST
+    run: "Interpreter", me: Points, name: str, args: Arguments, node: ast.AST
 ) -> Points:
     if name in library.section("methods")["array_changers"]:
         run.mutate(me)
@@ -463,7 +468,7 @@ def _array_method(
 
 
 def _tensor_method(
-    run: "Interpreter", me: Points, name: str, args: "Arguments", node: ast.AST
+    run: "Interpreter", me: Points, name: str, args: Arguments, node: ast.AST
 ) -> Points:
     others = run.kinds(args.every(), "tensor")
     if name == "backward":
@@ -484,7 +489,7 @@ def _tensor_method(
 
 
 def _any_method(  # noqa: C901  one case for each kind of method
-    run: "Interpreter", me: Points, name: str, args: "Arguments", node: ast.AST
+    run: "Interpreter", me: Points, name: str, args: Arguments, node: ast.AST
 ) -> Points:
     contents = run.heap.reach(me, Sight.CONTENTS)
     hand(run, me, node)
@@ -520,7 +525,7 @@ def _any_method(  # noqa: C901  one case for each kind of method
     return frozenset([made])
 
 
-Handler = Callable[["Interpreter", Points, str, "Arguments", ast.AST], Points]
+Handler = Callable[["Interpreter", Points, str, Arguments, ast.AST], Points]
 _METHODS_OF: dict[str, Handler] = {
     "volatile": _volatile_method,
     "frame": _frame_method,
@@ -545,7 +550,7 @@ def merge(run: "Interpreter", made: Obj, source: Points, node: ast.AST) -> None:
 
 
 def _container_method(  # noqa: C901, PLR0911, PLR0912, PLR0915  one case for each kind of method
-    run: "Interpreter", owner: Obj, name: str, args: "Arguments", node: ast.AST
+    run: "Interpreter", owner: Obj, name: str, args: Arguments, node: ast.AST
 ) -> Points:
     me = frozenset([owner])
     every, first = args.every(), args.at(0)
@@ -585,9 +590,9 @@ def _container_method(  # noqa: C901, PLR0911, PLR0912, PLR0915  one case for ea
         if name in {"remove", "discard"}:
             run.identity(first | held)
         if by := args.keywords.get("key"):
-            run.call(by, _arguments([held]), node, maybe=True)
+            run.call(by, Arguments([held]), node, maybe=True)
         elif name == "sort":
-            run.method(held, "__lt__", _arguments([held]), node)
+            run.method(held, "__lt__", Arguments([held]), node)
         return EMPTY
     if name in _SET_OPERATIONS:
         others = (run.iterate(points, node) for points in args.positions)
@@ -622,7 +627,7 @@ def _container_method(  # noqa: C901, PLR0911, PLR0912, PLR0915  one case for ea
     return frozenset([run.new(node, "any", "result")]) | run.read(me)
 
 
-def _extend(run: "Interpreter", owner: Obj, args: "Arguments", node: ast.AST) -> None:
+def _extend(run: "Interpreter", owner: Obj, args: Arguments, node: ast.AST) -> None:
     me = frozenset([owner])
     mapping = owner.kind in {"dict", "any", "vars"}
     for points in [*args.positions, args.star]:
@@ -689,63 +694,63 @@ def _deep_copy(run: "Interpreter", objects: Points, node: ast.AST) -> Points:
 # Functions that are built in
 
 
-def _arguments(positions: Iterable[Points] = ()) -> "Arguments":
-    from kale_tag.analysis.interpreter import Arguments  # noqa: PLC0415  each needs the other
-
-    return Arguments([*positions])
-
-
-def _elements(run: "Interpreter", args: "Arguments", node: ast.AST) -> Points:
+def _elements(run: "Interpreter", args: Arguments, node: ast.AST) -> Points:
     found = [run.iterate(points, node) for points in args.positions]
     return EMPTY.union(*found, args.star, run.iterate(args.star, node))
 
 
-def _keyed(run: "Interpreter", values: Points, args: "Arguments", node: ast.AST) -> Points:
+def _keyed(run: "Interpreter", values: Points, args: Arguments, node: ast.AST) -> Points:
     """Values are compared."""
     if by := args.keywords.get("key"):
-        run.call(by, _arguments([values]), node, maybe=True)
+        run.call(by, Arguments([values]), node, maybe=True)
     else:
-        run.method(values, "__lt__", _arguments([values]), node)
-        run.method(values, "__gt__", _arguments([values]), node)
+        run.method(values, "__lt__", Arguments([values]), node)
+        run.method(values, "__gt__", Arguments([values]), node)
     return values
 
 
-def _list(run: "Interpreter", args: "Arguments", node: ast.AST) -> Points:
-    return run.fresh(node, "list", _keyed(run, _elements(run, args, node), args, node), tag="list")
+Builtin = Callable[["Interpreter", Arguments, ast.AST], Points]
 
 
-def _set(run: "Interpreter", args: "Arguments", node: ast.AST) -> Points:
-    return run.fresh(node, "set", _elements(run, args, node), tag="set")
+def _container(kind: str) -> Builtin:
+    """What makes a list, set or tuple of elements; `sorted` compares them."""
+
+    def made(run: "Interpreter", args: Arguments, node: ast.AST) -> Points:
+        elements = _elements(run, args, node)
+        if kind == "list":
+            _keyed(run, elements, args, node)
+        return run.fresh(node, kind, elements, tag=kind)
+
+    return made
 
 
-def _tuple(run: "Interpreter", args: "Arguments", node: ast.AST) -> Points:
-    return run.fresh(node, "tuple", _elements(run, args, node), tag="tuple")
+def _iterator(mode: str, *, called: bool = False) -> Builtin:
+    """What makes an iterator over its arguments; the first is *called* for each, or not."""
+
+    def made(run: "Interpreter", args: Arguments, node: ast.AST) -> Points:
+        sources, how = args.positions[called:], mode
+        if args.star:
+            sources, how = [*sources, args.star], "mixed" if mode == "tuple" else mode
+        return iterator(run, node, how, sources, args.at(0) if called else EMPTY)
+
+    return made
 
 
-def _dict(run: "Interpreter", args: "Arguments", node: ast.AST) -> Points:
-    return _mapping(run, args, node, "dict")
-
-
-def _chain_map(_: "Interpreter", args: "Arguments", __: ast.AST) -> Points:
-    return EMPTY.union(args.star, *args.positions)
-
-
-def _defaultdict(run: "Interpreter", args: "Arguments", node: ast.AST) -> Points:
-    rest = _arguments(args.positions[1:])
-    rest.keywords, rest.rest = args.keywords, args.rest
-    made = _mapping(run, rest, node, "dict")
+def _defaultdict(run: "Interpreter", args: Arguments, node: ast.AST) -> Points:
+    rest = Arguments(args.positions[1:], EMPTY, args.keywords, args.rest)
+    made = _mapping(run, rest, node)
     for one in made:
         run.heap.link(one, Slot.FACTORY, args.at(0))
     return made
 
 
-def _counter(run: "Interpreter", args: "Arguments", node: ast.AST) -> Points:
+def _counter(run: "Interpreter", args: Arguments, node: ast.AST) -> Points:
     keys = _elements(run, args, node)
     return run.fresh(node, "dict", EMPTY, keys, tag="counter")
 
 
-def _mapping(run: "Interpreter", args: "Arguments", node: ast.AST, tag: str) -> Points:
-    made = run.new(node, "dict", tag)
+def _mapping(run: "Interpreter", args: Arguments, node: ast.AST) -> Points:
+    made = run.new(node, "dict", "dict")
     sources = EMPTY.union(args.star, *args.positions)
     maps = run.kinds(sources, "dict", "vars", "any")
     merge(run, made, maps, node)
@@ -760,84 +765,51 @@ def _mapping(run: "Interpreter", args: "Arguments", node: ast.AST, tag: str) -> 
     return frozenset([made])
 
 
-def _extreme(run: "Interpreter", args: "Arguments", node: ast.AST) -> Points:
+def _extreme(run: "Interpreter", args: Arguments, node: ast.AST) -> Points:
     one = len(args.positions) == 1 and not args.star
     values = _elements(run, args, node) if one else EMPTY.union(args.star, *args.positions)
     return _keyed(run, values, args, node) | args.keywords.get("default", EMPTY)
 
 
-def _same(run: "Interpreter", args: "Arguments", node: ast.AST) -> Points:
-    return iterator(run, node, "same", [args.at(0)])
-
-
-def _zip(run: "Interpreter", args: "Arguments", node: ast.AST) -> Points:
-    if args.star:
-        return iterator(run, node, "mixed", [*args.positions, args.star, run.read(args.star)])
-    return iterator(run, node, "tuple", args.positions)
-
-
-def _enumerate(run: "Interpreter", args: "Arguments", node: ast.AST) -> Points:
+def _enumerate(run: "Interpreter", args: Arguments, node: ast.AST) -> Points:
     return iterator(run, node, "tuple", [EMPTY, args.at(0)])
 
 
-def _mixed(run: "Interpreter", args: "Arguments", node: ast.AST) -> Points:
-    return iterator(run, node, "mixed", [*args.positions, args.star])
-
-
-def _map(run: "Interpreter", args: "Arguments", node: ast.AST) -> Points:
-    return iterator(run, node, "map", [*args.positions[1:], args.star], args.at(0))
-
-
-def _filter(run: "Interpreter", args: "Arguments", node: ast.AST) -> Points:
-    return iterator(run, node, "filter", args.positions[1:], args.at(0))
-
-
-def _chain(run: "Interpreter", args: "Arguments", node: ast.AST) -> Points:
-    return iterator(run, node, "same", [*args.positions, run.read(args.star), args.star])
-
-
-def _flat(run: "Interpreter", args: "Arguments", node: ast.AST) -> Points:
-    return iterator(run, node, "flat", args.positions)
-
-
-def _next(run: "Interpreter", args: "Arguments", node: ast.AST) -> Points:
-    others = args.at(1) if len(args.positions) > 1 else EMPTY
-    opaque = run.kinds(args.at(0), "any")
-    run.mutate(opaque)
-    method = run.method(args.at(0), "__next__", _arguments(), node)
+def _next(run: "Interpreter", args: Arguments, node: ast.AST) -> Points:
+    run.mutate(run.kinds(args.at(0), "any"))
+    method = run.method(args.at(0), "__next__", Arguments(), node)
     rest = frozenset(one for one in args.at(0) if one.kind != "instance")
-    return run.iterate(rest, node) | method | others
+    return run.iterate(rest, node) | method | args.at(1)
 
 
-def _sum(run: "Interpreter", args: "Arguments", node: ast.AST) -> Points:
+def _sum(run: "Interpreter", args: Arguments, node: ast.AST) -> Points:
     elements = run.iterate(args.at(0), node)
-    start = args.at(1) if len(args.positions) > 1 else args.keywords.get("start", EMPTY)
-    found = run.method(elements, "__add__", _arguments([elements]), node)
-    found |= run.method(elements, "__radd__", _arguments([elements]), node)
+    start = args.at(1) | args.keywords.get("start", EMPTY)
+    found = run.method(elements, "__add__", Arguments([elements]), node)
+    found |= run.method(elements, "__radd__", Arguments([elements]), node)
     return found | (run.combine(node, elements, start) if elements else EMPTY) | start
 
 
-def _getattr(run: "Interpreter", args: "Arguments", node: ast.AST) -> Points:
-    others = args.at(2) if len(args.positions) > 2 else EMPTY
+def _getattr(run: "Interpreter", args: Arguments, node: ast.AST) -> Points:
     attr = args.constant(1)
     if isinstance(attr, str):
-        return run.attribute(args.at(0), attr, node) | others
+        return run.attribute(args.at(0), attr, node) | args.at(2)
     found = run.read(args.at(0))
     for one in args.at(0):
         for class_ in run.heap.reach(one.fields.get(Slot.CLASS, ()), Sight.CONTENTS):
             for name in [name for name in class_.fields if isinstance(name, str)]:
                 found |= run.attribute(frozenset([one]), name, node)
-    return found | others
+    return found | args.at(2)
 
 
-def _import_module(run: "Interpreter", args: "Arguments", node: ast.AST) -> Points:
+def _import_module(run: "Interpreter", args: Arguments, node: ast.AST) -> Points:
     path = args.constant(0)
     if isinstance(path, str) and not path.startswith("."):
         return run.module(path, node)
     return _library(run, "importlib.import_module", args, node)
 
 
-def _setattr(run: "Interpreter", args: "Arguments", node: ast.AST) -> Points:
+def _setattr(run: "Interpreter", args: Arguments, node: ast.AST) -> Points:
     attr = args.constant(1)
     if isinstance(attr, str):
         run.touch_at(args.at(0), node, attr)
@@ -845,25 +817,25 @@ def _setattr(run: "Interpreter", args: "Arguments", node: ast.AST) -> Points:
     return EMPTY
 
 
-def _delattr(run: "Interpreter", args: "Arguments", _: ast.AST) -> Points:
+def _delattr(run: "Interpreter", args: Arguments, _: ast.AST) -> Points:
     run.mutate(args.at(0))
     return EMPTY
 
 
-def _vars(run: "Interpreter", args: "Arguments", node: ast.AST) -> Points:
+def _vars(run: "Interpreter", args: Arguments, node: ast.AST) -> Points:
     if args.positions:
         return run.vars_of(args.at(0), node)
     return frozenset([run.new(node, "any", "names")])
 
 
-def _identity(run: "Interpreter", args: "Arguments", node: ast.AST) -> Points:
+def _identity(run: "Interpreter", args: Arguments, node: ast.AST) -> Points:
     run.observe(args.at(0))
     run.identity(args.at(0))
-    run.method(args.at(0), "__hash__", _arguments(), node)
+    run.method(args.at(0), "__hash__", Arguments(), node)
     return EMPTY
 
 
-def _type(run: "Interpreter", args: "Arguments", node: ast.AST) -> Points:
+def _type(run: "Interpreter", args: Arguments, node: ast.AST) -> Points:
     if len(args.positions) > 1:
         made = run.new(node, "class", "type", "type")
         for one in args.at(2):
@@ -874,33 +846,25 @@ def _type(run: "Interpreter", args: "Arguments", node: ast.AST) -> Points:
     return EMPTY.union(*(one.fields.get(Slot.CLASS, EMPTY) for one in args.at(0)))
 
 
-def _partial(run: "Interpreter", args: "Arguments", node: ast.AST) -> Points:
+def _partial(run: "Interpreter", args: Arguments, node: ast.AST) -> Points:
     made = run.new(node, "partial", "partial")
-    made.info = max(len(args.positions) - 1, 0)
     run.heap.link(made, Slot.FUNC, args.at(0))
-    for number, points in enumerate(args.positions[1:]):
-        run.heap.link(made, (Slot.ARGUMENT, number), points)
-    for name, points in args.keywords.items():
-        run.heap.link(made, (Slot.ARGUMENT, name), points)
+    Arguments(args.positions[1:], args.star, args.keywords, args.rest).keep(run, made)
     return frozenset([made])
 
 
-def _reduce(run: "Interpreter", args: "Arguments", node: ast.AST) -> Points:
+def _reduce(run: "Interpreter", args: Arguments, node: ast.AST) -> Points:
     elements = run.iterate(args.at(1), node)
-    found = elements | (args.at(2) if len(args.positions) > 2 else EMPTY)
+    found = elements | args.at(2)
     for _ in range(9):
-        grown = found | run.call(args.at(0), _arguments([found, elements]), node, maybe=True)
+        grown = found | run.call(args.at(0), Arguments([found, elements]), node, maybe=True)
         if grown == found:
             break
         found = grown
     return found
 
 
-def _copy(run: "Interpreter", args: "Arguments", node: ast.AST) -> Points:
-    return copied(run, args.at(0), node)
-
-
-def _namedtuple(run: "Interpreter", args: "Arguments", node: ast.AST) -> Points:
+def _namedtuple(run: "Interpreter", args: Arguments, node: ast.AST) -> Points:
     fields: list[str] = []
     names = args.constant(1)
     if isinstance(names, str):
@@ -912,63 +876,58 @@ def _namedtuple(run: "Interpreter", args: "Arguments", node: ast.AST) -> Points:
     return frozenset([run.new(node, "class of tuples", "namedtuple", tuple(fields))])
 
 
-def _wraps(run: "Interpreter", _: "Arguments", __: ast.AST) -> Points:
+def _wraps(run: "Interpreter", _: Arguments, __: ast.AST) -> Points:
     made = run.heap.at(("path", "functools.wraps()"), "path", "functools.wraps()")
     return frozenset([made])
 
 
-def _dispatch(run: "Interpreter", args: "Arguments", node: ast.AST) -> Points:
+def _dispatch(run: "Interpreter", args: Arguments, node: ast.AST) -> Points:
     made = run.new(node, "any", DISPATCH, DISPATCH)
     run.heap.link(made, Slot.ANY, args.at(0))
     return frozenset([made])
 
 
-def _first(_: "Interpreter", args: "Arguments", __: ast.AST) -> Points:
-    return args.at(0)
-
-
-def _any(run: "Interpreter", args: "Arguments", node: ast.AST) -> Points:
+def _any(run: "Interpreter", args: Arguments, node: ast.AST) -> Points:
     run.truth(_elements(run, args, node), node)
     return EMPTY
 
 
-Builtin = Callable[["Interpreter", "Arguments", ast.AST], Points]
 _BUILTIN: dict[str, Builtin] = {
-    "list": _list,
-    "sorted": _list,
-    "deque": _list,
-    "set": _set,
-    "frozenset": _set,
-    "tuple": _tuple,
-    "dict": _dict,
-    "OrderedDict": _dict,
-    "ChainMap": _chain_map,
+    "list": _container("list"),
+    "sorted": _container("list"),
+    "deque": _container("list"),
+    "set": _container("set"),
+    "frozenset": _container("set"),
+    "tuple": _container("tuple"),
+    "dict": _mapping,
+    "OrderedDict": _mapping,
+    "ChainMap": lambda _, args, __: EMPTY.union(args.star, *args.positions),
     "defaultdict": _defaultdict,
     "Counter": _counter,
     "max": _extreme,
     "min": _extreme,
-    "reversed": _same,
-    "iter": _same,
-    "islice": _same,
-    "cycle": _same,
-    "repeat": _chain,
-    "tee": _mixed,
-    "takewhile": _filter,
-    "dropwhile": _filter,
-    "zip": _zip,
-    "zip_longest": _zip,
+    "reversed": _iterator("same"),
+    "iter": _iterator("same"),
+    "islice": _iterator("same"),
+    "cycle": _iterator("same"),
+    "repeat": _iterator("same"),
+    "tee": _iterator("mixed"),
+    "takewhile": _iterator("filter", called=True),
+    "dropwhile": _iterator("filter", called=True),
+    "zip": _iterator("tuple"),
+    "zip_longest": _iterator("tuple"),
     "enumerate": _enumerate,
-    "product": _mixed,
-    "combinations": _mixed,
-    "permutations": _mixed,
-    "pairwise": _mixed,
-    "groupby": _mixed,
-    "accumulate": _same,
-    "starmap": _map,
-    "map": _map,
-    "filter": _filter,
-    "chain": _chain,
-    "itertools.chain.from_iterable": _flat,
+    "product": _iterator("mixed"),
+    "combinations": _iterator("mixed"),
+    "permutations": _iterator("mixed"),
+    "pairwise": _iterator("mixed"),
+    "groupby": _iterator("mixed"),
+    "accumulate": _iterator("same"),
+    "starmap": _iterator("map", called=True),
+    "map": _iterator("map", called=True),
+    "filter": _iterator("filter", called=True),
+    "chain": _iterator("same"),
+    "itertools.chain.from_iterable": _iterator("flat"),
     "next": _next,
     "sum": _sum,
     "getattr": _getattr,
@@ -983,11 +942,11 @@ _BUILTIN: dict[str, Builtin] = {
     "type": _type,
     "partial": _partial,
     "reduce": _reduce,
-    "copy.copy": _copy,
+    "copy.copy": lambda run, args, node: copied(run, args.at(0), node),
     "namedtuple": _namedtuple,
     "wraps": _wraps,
     "singledispatch": _dispatch,
-    "functools.wraps()": _first,
+    "functools.wraps()": lambda _, args, __: args.at(0),
     "any": _any,
     "all": _any,
     "cast": lambda _, args, __: args.at(1),

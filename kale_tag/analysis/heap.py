@@ -59,6 +59,14 @@ class Obj(int):
         made.parts, made.site = 0, None
         return made
 
+    def under(self, slot: Slot) -> "dict[Any, Points]":
+        """What it holds in the fields that are *slot* with a number or name, by these."""
+        return {
+            name[1]: frozenset(held)
+            for name, held in self.fields.items()
+            if isinstance(name, tuple) and name[0] is slot
+        }
+
 
 Points = frozenset[Obj]
 EMPTY: Points = frozenset()

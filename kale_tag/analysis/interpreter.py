@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from kale_tag.analysis import calls, library, process_state, texts
+from kale_tag.analysis.calls import Arguments
 from kale_tag.analysis.heap import (
     CONTAINERS,
     EMPTY,
@@ -87,34 +88,6 @@ _OPERATORS: Mapping[type[ast.AST], str] = {
     ast.LtE: "le",
     ast.GtE: "ge",
 }
-
-
-@dataclass(slots=True)
-class Arguments:
-    """What a call is given. *constants* are those of its positions that stand in the code."""
-
-    positions: list[Points] = field(default_factory=list)
-    star: Points = EMPTY
-    keywords: dict[str, Points] = field(default_factory=dict)
-    rest: Points = EMPTY
-    constants: list[object] = field(default_factory=list)
-    flags: dict[str, object] = field(default_factory=dict)
-
-    def every(self) -> Points:
-        """All together."""
-        return EMPTY.union(self.star, self.rest, *self.positions, *self.keywords.values())
-
-    def at(self, number: int) -> Points:
-        """What is given at a position."""
-        return self.positions[number] if number < len(self.positions) else self.star
-
-    def constant(self, number: int) -> object:
-        """The constant at a position; `Slot.ANY` for anything else."""
-        return self.constants[number] if number < len(self.constants) else Slot.ANY
-
-    def after(self, first: Points) -> "Arguments":
-        """The same with *first* in front."""
-        return Arguments([first, *self.positions], self.star, self.keywords, self.rest)
 
 
 @dataclass(slots=True, eq=False)
@@ -292,7 +265,6 @@ class Interpreter:
     def _statements(self) -> dict[type[ast.AST], Callable[[Any], None]]:
         """What runs each kind of statement."""
         return {
-            ast.Expr: self._expression,
             ast.Assign: self._assign,
             ast.AnnAssign: self._annotated,
             ast.AugAssign: self._augmented,
@@ -316,9 +288,6 @@ class Interpreter:
             ast.With: self._with,
             ast.AsyncWith: self._with,
             ast.Match: self._match,
-            ast.Global: self._nothing,
-            ast.Nonlocal: self._nothing,
-            ast.Pass: self._nothing,
         }
 
     # Cells
@@ -1300,10 +1269,8 @@ class Interpreter:
         for one in [class_, *self.heap.reach(class_.fields.get(Slot.BASES, ()), Sight.CONTENTS)]:
             if one.kind == "class" and isinstance(one.info, tuple):
                 fields = [*one.info[1], *fields]
-            for slot, factory in list(one.fields.items()):
-                if isinstance(slot, tuple) and slot[0] is Slot.FACTORY:
-                    given = self.call(frozenset(factory), Arguments(), node)
-                    self.heap.link(made, slot[1], given)
+            for name, factory in one.under(Slot.FACTORY).items():
+                self.heap.link(made, name, self.call(factory, Arguments(), node))
         names = [name for name, _ in fields]
         if names and len(args.positions) <= len(names) and not args.star:
             for name, points in (*zip(names, args.positions, strict=False), *args.keywords.items()):
@@ -1430,9 +1397,8 @@ class Interpreter:
         frame = Frame("function", table)
         parameters = code.node.args
         frame.first = next((one.arg for one in (*parameters.posonlyargs, *parameters.args)), "")
-        for slot, cells in function.fields.items():
-            if isinstance(slot, tuple) and slot[0] is Slot.CELL:
-                frame.outer[slot[1]] = next(iter(cells))
+        for name, cells in function.under(Slot.CELL).items():
+            frame.outer[name] = next(iter(cells))
         for name in sorted(table.captured):
             cell = self.new(code.node, "cell", ("cell", name))
             frame.cells[name] = cell
@@ -1610,7 +1576,7 @@ class Interpreter:
                     self.call_own(path, callee.info, args, node)
                 return calls.call_method(self, callee, args, node)
             case "partial":
-                return calls.call_partial(self, callee, args, node)
+                return self.call(frozenset(fields[Slot.FUNC]), args.with_kept(callee), node)
             case "instance" if method := self.find([callee], "__call__"):
                 return self.call_method(method, frozenset([callee]), args, node)
             case _:
@@ -1646,9 +1612,6 @@ class Interpreter:
             reached = self.heap.reach(self.escaped, Sight.CONTENTS)
             self.escaped = set()
             self.mutate(reached, Certainty.GUESS)
-
-    def _expression(self, node: ast.Expr) -> None:
-        self.value(node.value)
 
     def _assign(self, node: ast.Assign) -> None:
         target = node.targets[0]
@@ -1991,9 +1954,6 @@ class Interpreter:
                 self.value(value)
             case _:
                 pass
-
-    def _nothing(self, _: ast.stmt) -> None:
-        pass
 
     def code_in_text(self, text: str, node: ast.AST) -> Points:
         """Code in a text, which runs where *node* stands; the value of an expression."""
