@@ -260,11 +260,7 @@ def _library(run: "Interpreter", path: str, args: Arguments, node: ast.AST) -> P
     root, _, _ = path.partition(".")
     last = path.rpartition(".")[2]
     kind = library.module_kinds().get(root)
-    for name in library.filled(args.keywords):
-        run.mutate(args.keywords[name])
-    run.mutate(run.kinds(every, "volatile"))
-    for one in run.kinds(every, "iter"):
-        run.iterate([one], node)
+    _consume(run, args, node)
     if library.function("spoilers", path) or (root == "numpy" and last == "at"):
         return _spoil(run, last, args, node)
     if root == "numpy" and library.function("ufuncs", last):
@@ -279,7 +275,11 @@ def _library(run: "Interpreter", path: str, args: Arguments, node: ast.AST) -> P
         return EMPTY
     called = hand(run, every, node) if kind is not None else hand(run, every, node, every)
     if path == "matplotlib.pyplot.subplots":
-        return _subplots(run, node)
+        figure = frozenset([run.new(node, "volatile", "figure")])
+        both = run.new(node, "tuple", "subplots")
+        run.heap.link(both, 0, figure)
+        run.heap.link(both, 1, _axes(run, figure, node))
+        return frozenset([both])
     if library.function("volatile", path):
         made = run.new(node, "volatile", path, path)
         run.heap.link(made, Slot.ANY, every)
@@ -294,9 +294,8 @@ def _library(run: "Interpreter", path: str, args: Arguments, node: ast.AST) -> P
         return frozenset([run.new(node, "sentinel", path)])
     is_class = last[:1].isupper()
     made = run.new(node, kind if kind and not is_class else _kind_of(path), path, path)
-    if (is_class or library.function("holders", path)) and last not in library.section("functions")[
-        "copiers"
-    ]:
+    holds = is_class or library.function("holders", path)
+    if holds and not library.function("copiers", last):
         run.heap.link(made, Slot.ANY, every | called)
     elif kind == "tensor":
         run.heap.link(made, Slot.ORIGIN, run.kinds(every, "tensor", "any"))
@@ -306,6 +305,16 @@ def _library(run: "Interpreter", path: str, args: Arguments, node: ast.AST) -> P
         guess(run, every)
     found = frozenset([made])
     return found | called if kind is None else found
+
+
+def _consume(run: "Interpreter", args: Arguments, node: ast.AST) -> None:
+    """Any library uses up iterators, and fills or draws on what is given for that."""
+    for name, points in args.keywords.items():
+        if name in library.section("keywords")["filled"]:
+            run.mutate(points)
+    every = args.every()
+    run.mutate(run.kinds(every, "volatile"))
+    run.iterate(run.kinds(every, "iter"), node)
 
 
 def _kind_of(path: str) -> str:
@@ -321,15 +330,14 @@ def _look(run: "Interpreter", objects: Points, kind: str, node: ast.AST) -> Poin
     return frozenset([made])
 
 
-def _subplots(run: "Interpreter", node: ast.AST) -> Points:
-    figure, axes = run.new(node, "volatile", "figure"), run.new(node, "volatile", "axes")
-    run.heap.link(figure, Slot.ANY, [axes])
-    run.heap.link(axes, Slot.ORIGIN, [figure])
-    run.heap.link(axes, Slot.ANY, [axes])
-    both = run.new(node, "tuple", "subplots")
-    run.heap.link(both, 0, [figure])
-    run.heap.link(both, 1, [axes])
-    return frozenset([both])
+def _axes(run: "Interpreter", figures: Points, node: ast.AST) -> Points:
+    """Axes of *figures*, one or an array of them."""
+    made = run.new(node, "volatile", "axes")
+    run.heap.link(made, Slot.ORIGIN, figures)
+    run.heap.link(made, Slot.ANY, [made])
+    for owner in figures:
+        run.heap.link(owner, Slot.ANY, [made])
+    return frozenset([made])
 
 
 def _spoil(run: "Interpreter", name: str, args: Arguments, node: ast.AST) -> Points:
@@ -395,11 +403,7 @@ def call_method(run: "Interpreter", callee: Obj, args: Arguments, node: ast.AST)
         found = (_container_method(run, one, name, args, node) for one in sorted(me))
         return EMPTY.union(*[*found])
     every = args.every()
-    for keyword in library.filled(args.keywords):
-        run.mutate(args.keywords[keyword])
-    run.mutate(run.kinds(every, "volatile"))
-    for one in run.kinds(every, "iter"):
-        run.iterate([one], node)
+    _consume(run, args, node)
     called = hand(run, every, node, EMPTY if kind in MEMORY else me)
     inplace = args.flags.get("inplace", False)
     if inplace is not False:
@@ -424,12 +428,7 @@ def _volatile_method(
     if library.method("atoms", name):
         return EMPTY
     if library.method("axes", name):
-        made = run.new(node, "volatile", "axes")
-        run.heap.link(made, Slot.ORIGIN, me)
-        run.heap.link(made, Slot.ANY, [made])
-        for owner in me:
-            run.heap.link(owner, Slot.ANY, [made])
-        return frozenset([made])
+        return _axes(run, me, node)
     paths = {str(owner.info) for owner in me}
     if any(path.startswith("random.") for path in paths):
         elements = run.iterate(args.at(0), node)
@@ -441,7 +440,7 @@ def _volatile_method(
 def _frame_method(
     run: "Interpreter", me: Points, name: str, args: Arguments, node: ast.AST
 ) -> Points:
-    if name in library.section("methods")["frame_changers"]:
+    if library.method("frame_changers", name):
         run.mutate(me)
         return _views(run, me) if name == "pop" else EMPTY
     if library.method("atoms", name):
@@ -457,7 +456,7 @@ def _frame_method(
 def _array_method(
     run: "Interpreter", me: Points, name: str, args: Arguments, node: ast.AST
 ) -> Points:
-    if name in library.section("methods")["array_changers"]:
+    if library.method("array_changers", name):
         run.mutate(me)
         return EMPTY
     if library.method("atoms", name):
@@ -565,7 +564,7 @@ def _container_method(  # noqa: C901, PLR0911, PLR0912, PLR0915  one case for ea
         new = args.positions[-1] if args.positions else args.star
         run.write(me, Slot.ANY, new)
         if owner.kind in {"set", "any"}:
-            run.identity(run.kinds(new, "instance", "function", "class", "tuple", "sentinel"))
+            run.identity(new)
         return EMPTY
     if name in _EXTENDERS:
         _extend(run, owner, args, node)
@@ -574,12 +573,12 @@ def _container_method(  # noqa: C901, PLR0911, PLR0912, PLR0915  one case for ea
         run.write(me, key, args.at(1), first)
         return run.read(me, key)
     if name == "get":
-        run.identity(run.kinds(first, "instance", "function", "class", "tuple", "sentinel"))
-        return run.read(me, key) | (args.at(1) if len(args.positions) > 1 else EMPTY)
+        run.identity(first)
+        return run.read(me, key) | args.at(1)
     if name in _TAKERS:
         run.mutate(me)
         got = run.read(me, key if owner.kind in {"dict", "vars"} else Slot.ANY)
-        got |= args.at(1) if len(args.positions) > 1 else EMPTY
+        got |= args.at(1)
         keys = frozenset(owner.fields.get(Slot.KEYS, EMPTY))
         if name == "popitem":
             return run.fresh(node, "tuple", got | keys, tag=name)
@@ -645,7 +644,7 @@ def _extend(run: "Interpreter", owner: Obj, args: Arguments, node: ast.AST) -> N
             found -= elements
         run.write(me, Slot.ANY, found, run.iterate(maps, node) if mapping else EMPTY)
         if owner.kind in {"set", "any"}:
-            run.identity(run.kinds(elements, "instance"))
+            run.identity(elements)
     for name, points in args.keywords.items():
         run.write(me, name, points)
 
@@ -759,7 +758,7 @@ def _mapping(run: "Interpreter", args: Arguments, node: ast.AST) -> Points:
     run.heap.link(made, Slot.ANY, EMPTY.union(*(run.read([one], 1) for one in pairs)) | args.rest)
     if keys:
         run.heap.link(made, Slot.KEYS, keys)
-        run.identity(run.kinds(keys, "instance", "function", "class", "tuple", "sentinel"))
+        run.identity(keys)
     for name, points in args.keywords.items():
         run.heap.link(made, name, points)
     return frozenset([made])

@@ -815,7 +815,7 @@ class Interpreter:
             views = [self.heap.view(one) for one in owner if one.kind in OPAQUE]
             return frozenset(views) | self.method(owner, "__getitem__", Arguments([EMPTY]), node)
         key, keys = self.key(node.slice)
-        self.identity(self.kinds(keys, "instance", "function", "class", "sentinel"))
+        self.identity(keys)
         for one in owner:
             if one.kind == "path":
                 self.touch(process_state.item(one.info, key), node)

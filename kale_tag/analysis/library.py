@@ -1,7 +1,7 @@
 """The table of what functions and methods of Python and its libraries do (`library.toml`)."""
 
 import functools
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 from kale_tag import data_file
@@ -65,9 +65,3 @@ def function(kind: str, path: str) -> bool:
 def method(kind: str, name: str) -> bool:
     """Whether the method of that *name* is of a *kind*."""
     return name in section("methods")[kind]
-
-
-def filled(names: Iterable[str]) -> list[str]:
-    """The keywords among *names* of what a function fills."""
-    table = section("keywords")["filled"]
-    return [name for name in names if name in table]
