@@ -341,23 +341,15 @@ def _axes(run: "Interpreter", figures: Points, node: ast.AST) -> Points:
 
 
 def _spoil(run: "Interpreter", name: str, args: Arguments, node: ast.AST) -> Points:
-    """A function that mutates its first argument."""
+    """A function that mutates its first argument, which may hold the others afterwards."""
     first = args.at(0)
-    run.shift(first)
     others = EMPTY.union(args.star, *args.positions[1:])
-    if name in {"setitem", "heappush", "insort", "insort_left", "insort_right", "iadd", "iconcat"}:
-        others |= run.iterate(others, node) if name in {"iadd", "iconcat"} else EMPTY
-        run.write(first, Slot.ANY, others)
-        for one in args.keywords.values():
-            run.call(run.kinds(one, "function", "bound"), Arguments([others]), node, maybe=True)
-        return first if name in {"iadd", "iconcat"} else EMPTY
-    if name in {"heappop", "heapreplace", "heappushpop"}:
-        run.write(first, Slot.ANY, others)
+    run.shift(first)
+    run.write(first, Slot.ANY, others | run.iterate(others, node))
+    hand(run, args.every(), node, others)
+    if name.startswith("heap"):
         return run.read(first) | others
-    run.mutate(first)
-    if name == "copyto":
-        return EMPTY
-    return first if name.endswith("_") else EMPTY
+    return first if name.endswith("_") or name in {"iadd", "iconcat"} else EMPTY
 
 
 # Attributes and methods of objects of libraries
@@ -548,7 +540,7 @@ def merge(run: "Interpreter", made: Obj, source: Points, node: ast.AST) -> None:
             run.heap.link(made, Slot.KEYS, run.iterate(run.kinds([one], "any", "vars"), node))
 
 
-def _container_method(  # noqa: C901, PLR0911, PLR0912, PLR0915  one case for each kind of method
+def _container_method(  # noqa: C901, PLR0911, PLR0912  one case for each kind of method
     run: "Interpreter", owner: Obj, name: str, args: Arguments, node: ast.AST
 ) -> Points:
     me = frozenset([owner])
@@ -588,10 +580,8 @@ def _container_method(  # noqa: C901, PLR0911, PLR0912, PLR0915  one case for ea
         held = run.read(me)
         if name in {"remove", "discard"}:
             run.identity(first | held)
-        if by := args.keywords.get("key"):
-            run.call(by, Arguments([held]), node, maybe=True)
         elif name == "sort":
-            run.method(held, "__lt__", Arguments([held]), node)
+            _keyed(run, held, args, node)
         return EMPTY
     if name in _SET_OPERATIONS:
         others = (run.iterate(points, node) for points in args.positions)
@@ -608,16 +598,12 @@ def _container_method(  # noqa: C901, PLR0911, PLR0912, PLR0915  one case for ea
         run.identity(first | run.read(me))
         return EMPTY
     if name == "_replace":
-        made = run.fresh(node, "tuple", run.read(me) | every, tag=name)
-        for one in made:
-            run.heap.link(one, Slot.CLASS, owner.fields.get(Slot.CLASS, ()))
-        return made
+        run.heap.link(owner, Slot.ANY, every)
+        return me
     if name == "_asdict":
         return run.fresh(node, "dict", run.read(me), tag=name)
-    if name in {"__next__", "send"}:
-        return run.iterate(me, node)
-    if name in {"__getitem__", "__iter__"}:
-        return run.read(me)
+    if name in {"__next__", "send", "__getitem__", "__iter__"}:
+        return run.iterate(me, node) | run.read(me)
     if name.startswith("__") or library.method("readers", name) or owner.kind == "tuple":
         attributes = owner.fields.get(name, EMPTY)
         run.show(every, node)
@@ -836,12 +822,7 @@ def _identity(run: "Interpreter", args: Arguments, node: ast.AST) -> Points:
 
 def _type(run: "Interpreter", args: Arguments, node: ast.AST) -> Points:
     if len(args.positions) > 1:
-        made = run.new(node, "class", "type", "type")
-        for one in args.at(2):
-            for name, points in list(one.fields.items()):
-                run.heap.link(made, name, points)
-        run.heap.link(made, Slot.BASES, run.read(args.at(1)))
-        return frozenset([made])
+        return _library(run, "type", args, node)
     return EMPTY.union(*(one.fields.get(Slot.CLASS, EMPTY) for one in args.at(0)))
 
 

@@ -26,7 +26,7 @@ from kale_tag.analysis.heap import (
     is_fixed,
 )
 from kale_tag.analysis.model import Certainty, Read, Spot, operations
-from kale_tag.analysis.names import NOTHING, End, Flow, Names, Table, tables_of
+from kale_tag.analysis.names import NOTHING, End, Entry, Flow, Names, Table, tables_of
 from kale_tag.analysis.process_state import Access, Effect, StateUse
 from kale_tag.analysis.source import Parsed, run_line, too_deep
 from kale_tag.diagnostics import UserError
@@ -63,9 +63,6 @@ _ROUNDS = 30
 
 _WORK = 200
 """What calls of functions in one cell may cost; after that one summary of each must do."""
-
-_SUMMARIES = 1
-"""Times that such a summary is made again for more arguments."""
 
 _OPERATORS: Mapping[type[ast.AST], str] = {
     ast.Add: "add",
@@ -180,13 +177,11 @@ class Events:
 
 @dataclass(slots=True)
 class Summary:
-    """What calls of one function do, all together."""
+    """What a call of one function does, in place of all others."""
 
-    given: dict[str, Points]
     returns: Points
     events: Events
-    end: End
-    rounds: int = 0
+    end: dict[str, Entry]
 
 
 @dataclass(slots=True)
@@ -1053,9 +1048,9 @@ class Interpreter:
             todo += one.fields.get(Slot.BASES, ())
         return frozenset(found)
 
-    def is_foreign(self, instance: Obj) -> bool:
-        """Whether its class has a base that is not of the notebook."""
-        classes = self.heap.reach(instance.fields.get(Slot.CLASS, ()), Sight.CONTENTS)
+    def is_foreign(self, one: Obj) -> bool:
+        """Whether a class, or that of an instance, has a base that is not of the notebook."""
+        classes = self.heap.reach(one.fields.get(Slot.CLASS, (one,)), Sight.CONTENTS)
         return any(
             base.kind not in {"class", "function"} and base.info not in {"object", "abc.ABC"}
             for one in classes
@@ -1114,8 +1109,8 @@ class Interpreter:
 
     def _attribute_of(self, one: Obj, attr: str, node: ast.AST) -> Points:  # noqa: C901, PLR0912
         fields = one.fields
-        if one.kind == "partial" and attr in {"args", "keywords", "func"}:
-            return frozenset([one]) | self.heap.held(one)
+        if one.kind in {"partial", "bound"}:
+            return frozenset(self.heap.held(one))
         found: set[Obj] = set()
         own: set[Obj] = set()
         if one.kind in {"instance", "class", "function", "cell", "exception", "class of tuples"}:
@@ -1146,13 +1141,9 @@ class Interpreter:
                 found |= self.call_method(getter, frozenset([one]), Arguments([EMPTY]), node)
             elif self.is_foreign(one):
                 found.add(calls.method_of(self, frozenset([one]), attr))
-        elif one.kind == "class" and not found and self._has_foreign_base(one):
-            found.add(self.heap.at(("path", one, attr), "path", attr))
+        elif one.kind == "class" and not found and self.is_foreign(one):
+            found.add(calls.method_of(self, frozenset([one]), attr))
         return frozenset(found)
-
-    def _has_foreign_base(self, class_: Obj) -> bool:
-        classes = self.heap.reach([class_, *class_.fields.get(Slot.BASES, ())], Sight.CONTENTS)
-        return any(one.kind == "path" for one in classes)
 
     def bound(self, function: Obj, owner: Points, node: ast.AST) -> Obj:
         """A method, bound to its object."""
@@ -1420,36 +1411,15 @@ class Interpreter:
         return frame.returns
 
     def _summarized(self, function: Obj, args: Arguments) -> Points:
-        """A call by the one summary of the function, for all that it is ever given."""
-        saved = self.context
-        self.context = ()
-        given = self.given(function, args)
+        """A call by the one summary of the function."""
+        if function in self.active:
+            return self.active[function].returns
         known = self.summaries.get(function)
         if known is None:
-            known = self.summaries[function] = Summary({}, EMPTY, Events(), [])
-        grown = False
-        for name, points in given.items():
-            if not points <= known.given.get(name, EMPTY):
-                known.given[name] = known.given.get(name, EMPTY) | points
-                grown = True
-        if known.rounds >= _SUMMARIES:
+            known = self.summaries[function] = self._summary(function, args)
+        else:
             calls.guess(self, args.every())
             known.returns |= args.every()
-        elif (grown or not known.rounds) and function not in self.active:
-            known.rounds += 1
-            self.active[function] = Active(dict(known.given))
-            names, events = self.notebooks[-1]
-            self.notebooks[-1] = names, known.events
-            escaped, self.escaped = self.escaped, set()
-            self.flow.begin()
-            known.returns |= self._body(function, dict(known.given))
-            self.end_escapes()
-            self.escaped = escaped
-            known.end = self.flow.end() or self.unchanged()
-            known.end = known.end[-1:]
-            self.notebooks[-1] = names, events
-            del self.active[function]
-        self.context = saved
         for _, events in self.notebooks:
             events.add(known.events, Certainty.MAY)
         names, events = self.notebooks[-1]
@@ -1458,10 +1428,27 @@ class Interpreter:
                 events.note_use(name, read)
         events.used |= known.events.used
         events.binds.update(known.events.binds)
-        for name, (held, _) in (known.end[0] if known.end else {}).items():
+        for name, (held, _) in known.end.items():
             names.put(name, (names.values.get(name) or EMPTY) | (held or EMPTY), bound=False)
             names.own.add(name)
         return known.returns
+
+    def _summary(self, function: Obj, args: Arguments) -> Summary:
+        context, self.context = self.context, ()
+        given = self.given(function, args)
+        self.active[function] = Active(given)
+        names, events = self.notebooks[-1]
+        found = Events()
+        self.notebooks[-1] = names, found
+        escaped, self.escaped = self.escaped, set()
+        self.flow.begin()
+        returns = self._body(function, dict(given))
+        self.end_escapes()
+        end = self.flow.end() or self.unchanged()
+        self.escaped, self.context = escaped, context
+        self.notebooks[-1] = names, events
+        del self.active[function]
+        return Summary(returns, found, end[-1])
 
     # Calls
 
@@ -1910,7 +1897,7 @@ class Interpreter:
         subject, ends = self.value(node.subject), []
         for case in node.cases:
             self.begin()
-            self._pattern(case.pattern, subject, node)
+            self._pattern(case.pattern, subject)
             if case.guard is not None:
                 self.truth(self.value(case.guard), node)
             self.block(case.body)
@@ -1921,39 +1908,23 @@ class Interpreter:
             ends.append(self.unchanged())
         self.flow.join(ends)
 
-    def _pattern(self, pattern: ast.pattern, subject: Points, node: ast.AST) -> None:  # noqa: C901, PLR0912
-        match pattern:
-            case ast.MatchAs(pattern=inner, name=name):
-                if inner is not None:
-                    self._pattern(inner, subject, node)
-                if name is not None:
-                    self.assign(name, subject, pattern)
-            case ast.MatchStar(name=str(name)):
-                self.assign(name, self.fresh(pattern, "list", subject), pattern)
-            case ast.MatchSequence(patterns=parts):
-                for part in parts:
-                    self._pattern(part, self.read(subject), node)
-            case ast.MatchMapping(keys=keys, patterns=parts, rest=rest):
-                for key, part in zip(keys, parts, strict=True):
-                    at, _ = self.key(key)
-                    self._pattern(part, self.read(subject, at), node)
-                if rest is not None:
-                    self.assign(rest, self.fresh(pattern, "dict", self.read(subject)), pattern)
-            case ast.MatchClass(cls=class_, patterns=parts, kwd_attrs=names, kwd_patterns=named):
-                self.value(class_)
-                for part in parts:
-                    self._pattern(part, subject | self.read(subject), node)
-                for name, part in zip(names, named, strict=True):
-                    self._pattern(part, self.attribute(subject, name, node), node)
-            case ast.MatchOr(patterns=parts):
-                for part in parts:
-                    self.begin()
-                    self._pattern(part, subject, node)
-                    self.flow.join([self.unchanged(), self.end()])
-            case ast.MatchValue(value=value):
-                self.value(value)
-            case _:
-                pass
+    def _pattern(self, pattern: ast.pattern, subject: Points) -> None:
+        """The names in a pattern may be all that is in the subject, at any depth."""
+        inner = subject
+        while more := self.read(inner) - inner:
+            inner |= more
+        for part in ast.walk(pattern):
+            match part:
+                case ast.MatchAs(name=str(name)):
+                    self.assign(name, subject if part is pattern else inner, part)
+                case ast.MatchStar(name=str(name)):
+                    self.assign(name, self.fresh(part, "list", inner), part)
+                case ast.MatchMapping(rest=str(name)):
+                    self.assign(name, self.fresh(part, "dict", inner), part)
+                case ast.expr():
+                    self.value(part)
+                case _:
+                    pass
 
     def code_in_text(self, text: str, node: ast.AST) -> Points:
         """Code in a text, which runs where *node* stands; the value of an expression."""
