@@ -26,17 +26,21 @@ from kale_tag.analysis.heap import (
     is_fixed,
 )
 from kale_tag.analysis.model import Certainty, Read, Spot, operations
-from kale_tag.analysis.names import NOTHING, End, Entry, Flow, Names, Table, tables_of
-from kale_tag.analysis.process_state import Access, Effect, StateUse
+from kale_tag.analysis.names import (
+    NOTHING,
+    Comprehension,
+    End,
+    Entry,
+    Flow,
+    Function,
+    Names,
+    Table,
+    tables_of,
+)
 from kale_tag.analysis.source import Parsed, run_line, too_deep
 from kale_tag.diagnostics import UserError
 
-if TYPE_CHECKING:
-    from kale_tag.analysis.module_state import OwnModules
-
-Function = ast.FunctionDef | ast.AsyncFunctionDef | ast.Lambda
-Comprehension = ast.ListComp | ast.SetComp | ast.DictComp | ast.GeneratorExp
-
+from kale_tag.analysis.process_state import Access, Effect, StateUse
 # Names that came with Python 3.12 to 3.14 or may be taken away again, so that the result does not
 # depend on the Python that compiles.
 _LATER = frozenset(
@@ -1824,11 +1828,7 @@ class Interpreter:
             self.flow.may_have(watched)
             self.value(handler.type)
             if handler.name is not None:
-                raised = [
-                    one
-                    for one in self.heap.objects.values()
-                    if one.kind in {"exception", "instance"} and one.kind == "exception"
-                ]
+                raised = self.kinds(self.heap.objects.values(), "exception")
                 error = self.fresh(handler, "exception", raised)
                 self.assign(handler.name, error, handler)
             self.block(handler.body)
@@ -1853,15 +1853,12 @@ class Interpreter:
             managers.append(manager)
             entered = self.method(manager, "__enter__", Arguments(), node)
             entered |= self.iterate(self.kinds(manager, "iter"), node)
-            entered |= frozenset(one for one in manager if one.kind not in {"instance", "iter"})
             entered |= frozenset(
-                one
-                for one in manager
-                if one.kind == "instance" and not self.find([one], "__enter__")
+                one for one in manager if one.kind != "iter" and not self.find([one], "__enter__")
             )
             if item.optional_vars is not None:
                 self.bind(item.optional_vars, entered, node)
-        if any(self._swallows(one) for points in managers for one in points):
+        if any(self.kinds(one, "exception") or self.find(one, "__exit__") for one in managers):
             self.flow.watch()
             self.begin()
             self.block(node.body)
@@ -1877,21 +1874,6 @@ class Interpreter:
             self.method(points, "__exit__", Arguments([EMPTY] * 3), node)
             self.iterate(self.kinds(points, "iter"), node)
             self.flow.dead = dead
-
-    def _swallows(self, manager: Obj) -> bool:
-        """Whether a context manager may end an exception."""
-        if manager.kind == "exception":
-            return True
-        return any(
-            isinstance(one.info, Code)
-            and any(
-                isinstance(part, ast.Return)
-                and part.value is not None
-                and not (isinstance(part.value, ast.Constant) and not part.value.value)
-                for part in ast.walk(one.info.node)
-            )
-            for one in self.find([manager], "__exit__")
-        )
 
     def _match(self, node: ast.Match) -> None:
         subject, ends = self.value(node.subject), []
@@ -1932,9 +1914,9 @@ class Interpreter:
         if known is None:
             try:
                 tree = ast.parse(text.strip())
+                tables = tables_of(text.strip(), tree)
             except (SyntaxError, ValueError, RecursionError):
                 return EMPTY
-            tables = tables_of(text.strip(), tree)
             for part in ast.walk(tree):
                 ast.copy_location(part, node)
             known = self.in_texts[node] = tree, tables

@@ -7,8 +7,9 @@ from dataclasses import dataclass, field
 
 from kale_tag.analysis.heap import EMPTY, Points
 
-FUNCTIONS = (ast.FunctionDef, ast.AsyncFunctionDef, ast.Lambda)
-COMPREHENSIONS = (ast.ListComp, ast.SetComp, ast.DictComp, ast.GeneratorExp)
+Function = ast.FunctionDef | ast.AsyncFunctionDef | ast.Lambda
+Comprehension = ast.ListComp | ast.SetComp | ast.DictComp | ast.GeneratorExp
+Scope = Function | Comprehension | ast.ClassDef
 _NAMES = {
     ast.Lambda: "lambda",
     ast.ListComp: "listcomp",
@@ -37,10 +38,7 @@ NOTHING = Table()
 def tables_of(text: str, tree: ast.Module) -> dict[ast.AST, Table]:
     """The table of each function, class and comprehension of *tree*, whose code is *text*."""
     found: dict[ast.AST, Table] = {}
-    try:
-        top = symtable.symtable(text, "<cell>", "exec")
-    except (SyntaxError, ValueError, RecursionError):
-        return found
+    top = symtable.symtable(text, "<cell>", "exec")
     todo: list[tuple[symtable.SymbolTable, list[ast.AST]]] = [(top, [tree])]
     while todo:
         table, nodes = todo.pop()
@@ -82,49 +80,33 @@ def _table(table: symtable.SymbolTable) -> Table:
     return Table(local - declared, declared, local & free, local & rebound)
 
 
-def _inside(scope: ast.AST) -> list[ast.AST]:
+def _inside(scope: Scope) -> list[ast.AST]:
     """The parts of a scope that are evaluated in it, in the order of `symtable`."""
-    match scope:
-        case ast.Lambda(body=body):
-            return [body]
-        case ast.FunctionDef(body=body) | ast.AsyncFunctionDef(body=body):
-            return [*body]
-        case ast.ClassDef(body=body):
-            return [*body]
-        case ast.DictComp(generators=[first, *others], key=key, value=value):
-            return [first.target, *first.ifs, *others, key, value]
-        case (
-            ast.ListComp(generators=[first, *others], elt=elt)
-            | ast.SetComp(generators=[first, *others], elt=elt)
-            | ast.GeneratorExp(generators=[first, *others], elt=elt)
-        ):
-            return [first.target, *first.ifs, *others, elt]
-        case _:
-            return []
+    if isinstance(scope, Comprehension):
+        first, *others = scope.generators
+        values = [one for one in ast.iter_child_nodes(scope) if one not in scope.generators]
+        return [first.target, *first.ifs, *others, *values]
+    if isinstance(scope, ast.Lambda):
+        return [scope.body]
+    return [*scope.body]
 
 
-def _scopes_in(node: ast.AST) -> Iterator[ast.AST]:
+def _scopes_in(node: ast.AST) -> Iterator[Scope]:
     """The scopes directly in *node*, in the order of `symtable`."""
     todo: list[tuple[ast.AST, bool]] = [(node, False)]
     while todo:
         one, seen = todo.pop()
-        if seen:
-            yield one
-        elif isinstance(one, (*FUNCTIONS, *COMPREHENSIONS, ast.ClassDef)):
-            inside = {id(part) for part in _inside(one)}
+        around = [*ast.iter_child_nodes(one)]
+        if isinstance(one, Scope):
+            if seen:
+                yield one
+                continue
+            inside = _inside(one)
             todo.append((one, True))
-            around = [part for part in _parts(one) if id(part) not in inside]
-            todo += [(part, False) for part in reversed(around)]
-        else:
-            todo += [(part, False) for part in reversed([*ast.iter_child_nodes(one)])]
-
-
-def _parts(scope: ast.AST) -> Iterator[ast.AST]:
-    """What stands around the body of a scope, and is evaluated outside of it."""
-    if isinstance(scope, COMPREHENSIONS):
-        yield scope.generators[0].iter
-    else:
-        yield from ast.iter_child_nodes(scope)
+            if isinstance(one, Comprehension):
+                around = [one.generators[0].iter]
+            around = [part for part in around if part not in inside]
+        todo += [(part, False) for part in reversed(around)]
 
 
 Entry = tuple[Points | None, bool]
