@@ -40,13 +40,10 @@ class StateFlow:
         self.shared: set[str] = set()
         self.late: dict[str, int] = {}  # by state the first step below the last cell that sets it
         self.cells: dict[str, Spot] = {}  # where these cells set it
-        starts = [(unit.cells[0].code.cell, n) for n, unit in enumerate(flow.units) if unit.cells]
         for cell, events in zip(flow.shared, flow.by_cell, strict=True):
             made = {state for state, use in events.states.items() if use.sets}
             self.shared |= made
-            below = [number for at, number in starts if at > cell.code.cell]
-            first = min(below, default=len(self.units))
-            if first > 0:
+            if first := flow.first_below(cell):
                 self.late.update(dict.fromkeys(made, first))
                 self.cells |= {state: events.states[state].set_at[0] for state in made}
         self.first: dict[str, int] = {}  # by state the first step that sets it

@@ -117,6 +117,8 @@ class Dataflow:
         self.parameters = dict(parameters)
         self.modules = modules
         self.units = list(units)
+        last = self.units[-1].cells if self.units else ()
+        self.end = Unit("", last, (1 << len(self.units)) - 1)  # what would run after all
         self.facts = read_facts(shared)
         for unit in self.units:
             unit.facts = read_facts(unit.cells)
@@ -192,9 +194,9 @@ class Dataflow:
                 self._bind(name, Binding(number, names.values.get(name, EMPTY), certain))
             names.bound = set()
             names.own = set()
-        for one in list(run.definitions):
-            if one not in definitions:
-                del run.definitions[one]
+        for one in run.definitions.keys() - definitions:
+            del run.definitions[one]
+        self.end.began = heap.clock + 1
         self._bind_unread()
         self._index()
         self._index_imports()
@@ -246,16 +248,18 @@ class Dataflow:
     def _late_cells(self) -> dict[int, list[str]]:
         """What shared cells that stand below a step bind, by the first unit below them."""
         found: dict[int, list[str]] = {}
-        starts = [(unit.cells[0].code.cell, n) for n, unit in enumerate(self.units) if unit.cells]
         for cell in self.shared:
-            at = cell.code.cell
-            below = [number for start, number in starts if start > at]
-            if any(start < at for start, _ in starts) and below:
-                names = read_facts([cell])
+            if first := self.first_below(cell):
                 bound = {name for name, spot in self.events.binds.items() if spot.cell is cell}
-                first = min(below)
-                found.setdefault(first, []).extend(sorted(bound - set(names.imports)))
+                names = sorted(bound - read_facts([cell]).imports.keys())
+                found.setdefault(first, []).extend(names)
         return found
+
+    def first_below(self, cell: Parsed) -> int:
+        """The first unit whose code stands below *cell*; the number of units if none does."""
+        at = cell.code.cell
+        below = (n for n, one in enumerate(self.units) if one.cells and one.cells[0].code.cell > at)
+        return next(below, len(self.units))
 
     def _index(self) -> None:
         """Which units mutate and observe each object, as bits; and which run after each."""
@@ -268,9 +272,9 @@ class Dataflow:
                         bits[one] = bits.get(one, 0) | bit
             for one in unit.events.observed:
                 self.observed[one] = self.observed.get(one, 0) | bit
-        self.later = [1 << number for number in range(len(self.units))]
-        for number in range(len(self.units) - 1, -1, -1):
-            rest = self.units[number].before
+        self.later = [*(1 << number for number in range(len(self.units))), 0]
+        for number, unit in reversed([*enumerate(self.units)]):
+            rest = unit.before
             while rest:  # the nearest before it; what ends before those knows it through them
                 last = rest.bit_length() - 1
                 self.later[last] |= self.later[number]
@@ -369,8 +373,10 @@ class Dataflow:
 
     def reach(self, points: Points, number: int, sight: Sight) -> set[Obj]:
         """The objects that can be got from *points* where the unit starts."""
-        began = self.units[number].began if number < len(self.units) else self.heap.clock + 1
-        return self.heap.reach(points, sight, began)
+        return self.heap.reach(points, sight, self._unit(number).began)
+
+    def _unit(self, number: int) -> Unit:
+        return self.units[number] if number < len(self.units) else self.end
 
     def mutators(self, points: Points, number: int, level: Certainty) -> int:
         """The units before that one which mutate what *points* reach, as bits."""
@@ -390,7 +396,7 @@ class Dataflow:
         With *after* only later ones count, and what can be reached where the unit ends.
         """
         found: set[Obj] = set()
-        users = self.later_of(number) & ~(after << number)
+        users = self.later[number] & ~(after << number)
         number += after
         strong = [(self.mutated[Certainty.MAY], self.observed, users)]
         weak = [(self.mutated[Certainty.GUESS], users)]
@@ -408,10 +414,6 @@ class Dataflow:
                 if mutated.get(one, 0) & later:
                     found.add(one)
         return found
-
-    def later_of(self, number: int) -> int:
-        """The unit of that number and those after it, as bits."""
-        return self.later[number] if number < len(self.units) else 0
 
     # Producers
 
@@ -434,7 +436,7 @@ class Dataflow:
             unit = self.units[number]
             needs = dict(unit.events.uses) if unit.inner is None else self._solve_inner(number)
             for name in sorted(unit.kept - unit.bound):
-                needs.setdefault(name, self._read_for(unit, name))
+                needs.setdefault(name, self._read_for(number, name))
             for name, read in self.early.items():
                 needs.setdefault(name, Read(read.spot, sure=False))
             self._settle(number, needs, outside)
@@ -453,7 +455,7 @@ class Dataflow:
         inner = unit.inner
         assert inner is not None
         inner.outer = self, number
-        needs = inner.solve({name: self._read_for(unit, name) for name in sorted(unit.outs)})
+        needs = inner.solve({name: self._read_for(number, name) for name in sorted(unit.outs)})
         self.diagnostics += inner.diagnostics
         for (_, name), diagnostic in inner.conflicts.items():
             self.conflicts.setdefault((number, f"{unit.name} {name}"), diagnostic)
@@ -480,10 +482,9 @@ class Dataflow:
         bits = entry.binders | self.mutators(entry.points, end, Certainty.GUESS)
         return bits.bit_length() - 1 if bits else None
 
-    def _any_read(self, number: int, name: str) -> Read:
-        return self._read_for(self.units[min(number, len(self.units) - 1)], name)
-
-    def _read_for(self, unit: Unit, name: str) -> Read:
+    def _read_for(self, number: int, name: str) -> Read:
+        """The place of a unit to show for *name*, which it may not read itself."""
+        unit = self._unit(number)
         spot = unit.events.binds.get(name) or next(iter(unit.events.places.values()), None)
         if spot is None:
             reads = unit.events.uses
@@ -508,17 +509,15 @@ class Dataflow:
         for names in self._classes(number, entries):
             self._take(number, {name: entries[name] for name in names}, needs, outside)
 
-    def _before(self, number: int) -> int:
-        return self.units[number].before if number < len(self.units) else (1 << number) - 1
-
     def _is_variable(self, name: str, number: int, entry: Entry, read: Read) -> bool:
         """Whether the name is to be taken as a value; imports are repeated."""
-        binders = entry.binders & self._before(number)
+        unit = self._unit(number)
+        binders = entry.binders & unit.before
         numbers = _numbers(entry.binders)
         if entry.binders and all(name in self.units[one].facts.imports for one in numbers):
             if not binders:  # a step beside imports it; a step above may import the same
                 target = self.units[numbers[-1]].facts.imports[name][-1].target
-                above = self._earlier(name, number, self._before(number))
+                above = self._earlier(name, number, unit.before)
                 if above is not None and above != OUTSIDE:
                     known = self.units[above].facts.imports.get(name, ())
                     binders = 1 << above if known and known[-1].target == target else 0
@@ -527,17 +526,14 @@ class Dataflow:
                     self._missing(number, name, read)
                 return entry.outside and name not in self.given
             made = self.units[binders.bit_length() - 1].facts.imports[name][-1]
-            if made.statement is not None and (
-                number >= len(self.units) or self.units[number].inner is None
-            ):
-                if number < len(self.units):
-                    self.units[number].carried.setdefault(name, made)
+            if made.statement is not None and unit.inner is None:
+                unit.carried.setdefault(name, made)
                 return False
         if all(one.kind == "absent" for one in entry.points) and entry.points:
             by = entry.binders.bit_length() - 1
             again = bool(self.facts.stars)  # an `import *` of the shared cells may bring it back
             if (read.sure or again) and name not in BUILTINS and by >= 0:
-                unit, deleter = self.units[number], self.units[by]
+                deleter = self.units[by]
                 spot = deleter.events.binds[name]
                 self.diagnostics.append(errors.deleted(name, unit.name, read, deleter.name, spot))
             return False
@@ -545,9 +541,7 @@ class Dataflow:
 
     def _not_bound(self, number: int, name: str, read: Read, outside: dict[str, Read]) -> None:
         """Nothing binds *name*: it is built in, of an `import *`, or not to be had."""
-        if name in BUILTINS or name in PROVIDED:
-            return
-        if number < len(self.units) and self._star(self.units[number]):
+        if name in BUILTINS or name in PROVIDED or self._star(self._unit(number)):
             return
         self._missing(number, name, read)
         if self.outer is not None:
@@ -627,7 +621,7 @@ class Dataflow:
         outside: dict[str, Read],
     ) -> None:
         """One class of names comes from its last definition, if that can deliver."""
-        before = self._before(number)
+        before = self._unit(number).before
         own: dict[str, int] = {}
         strong = 0
         for name, entry in entries.items():
@@ -650,7 +644,7 @@ class Dataflow:
         for name in apart:  # the last one has no way to have it
             producer = self._earlier(name, number, before)
             if producer is None:
-                self._missing(number, name, needs.get(name) or self._any_read(number, name))
+                self._missing(number, name, needs.get(name) or self._read_for(number, name))
             else:
                 self._conflict(last, {name: entries[name]}, {}, producer)
                 self._deliver(number, [name], producer)
@@ -666,14 +660,14 @@ class Dataflow:
         last: int,
     ) -> None:
         """Its last definition cannot deliver: each name comes from the last that can."""
-        before = self._before(number)
+        before = self._unit(number).before
         found = {name: self._earlier(name, number, before) for name in entries}
         if any(producer is not None for producer in found.values()):
             self._conflict(number, entries, needs, last)
         for name, producer in found.items():
             bits = own[name] & before
             if producer is None:
-                self._missing(number, name, needs.get(name) or self._any_read(number, name))
+                self._missing(number, name, needs.get(name) or self._read_for(number, name))
             elif producer == OUTSIDE and not bits:
                 self._from_outside(number, name, needs.get(name), outside)
             else:
@@ -693,8 +687,7 @@ class Dataflow:
     def _deliver(self, number: int, names: Sequence[str], producer: int) -> None:
         source = self.units[producer]
         source.kept.update(names)
-        if number < len(self.units):
-            self.units[number].ins.update(dict.fromkeys(names, producer))
+        self._unit(number).ins.update(dict.fromkeys(names, producer))
         source.outs.update(names)
         if len(names) > 1:
             merged = set(names)
@@ -707,15 +700,15 @@ class Dataflow:
         self, number: int, name: str, read: Read | None, outside: dict[str, Read]
     ) -> None:
         """A shared cell, a parameter or the notebook around gives it."""
+        unit = self._unit(number)
         if name in self.parameters:
-            if number < len(self.units):
-                self.units[number].parameters.add(name)
+            unit.parameters.add(name)
         elif name in self.given:
-            if number < len(self.units) and self.units[number].inner is not None and read:
+            if unit.inner is not None and read:
                 self._missing(number, name, read)  # shared cells are those of their notebook
-        elif self.outer is not None and number < len(self.units):
-            self.units[number].ins[name] = OUTSIDE
-            outside.setdefault(name, read or self._read_for(self.units[number], name))
+        elif self.outer is not None and unit is not self.end:
+            unit.ins[name] = OUTSIDE
+            outside.setdefault(name, read or self._read_for(number, name))
 
     def supplied(self, ins: set[str], parameters: set[str], around: "Dataflow") -> None:
         """What of the names from outside the notebook around gives, and what are parameters."""
@@ -732,10 +725,8 @@ class Dataflow:
         self, number: int, entries: Mapping[str, Entry], needs: Mapping[str, Read], last: int
     ) -> None:
         """The last definition of a class cannot deliver it."""
-        if number >= len(self.units):
-            return
-        unit, other = self.units[number], self.units[last]
-        for name, entry in entries.items():
+        unit, other = self._unit(number), self.units[last]
+        for name, entry in entries.items() if unit is not self.end else ():
             objects = self.reach(entry.points, number, Sight.ALL)
             certainty = other.certainty(objects)
             if entry.binders >> last & 1:
@@ -750,7 +741,7 @@ class Dataflow:
             certain = certain and read is not None and read.certain
             users = [one for one in entries if one in unit.events.uses]
             shown = name if name in unit.events.uses or not users else users[0]
-            read = needs.get(shown) or read or self._read_for(unit, name)
+            read = needs.get(shown) or read or self._read_for(number, name)
             # The first step that misses it is the one to report.
             self.conflicts[last, name] = errors.missed_change(
                 shown, name, unit.name, read, other.name, spot, certain=certain
@@ -761,24 +752,15 @@ class Dataflow:
 def _connected(reached: Mapping[str, Iterable[Obj]]) -> list[list[str]]:
     """The names in classes: those that reach a common object, or one by one."""
     owner: dict[Obj, str] = {}
-    parent: dict[str, str] = {}
-
-    def top(name: str) -> str:
-        while parent[name] != name:
-            parent[name] = parent[parent[name]]
-            name = parent[name]
-        return name
-
+    classes: dict[str, set[str]] = {}  # of each name, its own; the same set for all in it
     for name, objects in reached.items():
-        parent[name] = name
+        classes[name] = {name}
         for one in objects:
-            if one in owner:
-                parent[top(owner[one])] = top(name)
-            owner[one] = name
-    classes: dict[str, list[str]] = {}
-    for name in reached:
-        classes.setdefault(top(name), []).append(name)
-    return list(classes.values())
+            other = classes[owner.setdefault(one, name)]
+            if other is not classes[name]:
+                other |= classes[name]
+                classes.update(dict.fromkeys(classes[name], other))
+    return [sorted(one) for one in {id(one): one for one in classes.values()}.values()]
 
 
 def first_place(events: Events, objects: Iterable[Obj]) -> Spot | None:
