@@ -43,7 +43,7 @@ class StateFlow:
         for cell, events in zip(flow.shared, flow.by_cell, strict=True):
             made = {state for state, use in events.states.items() if use.sets}
             self.shared |= made
-            if first := flow.first_below(cell):
+            if first := flow.first_below(cell.code.cell):
                 self.late.update(dict.fromkeys(made, first))
                 self.cells |= {state: events.states[state].set_at[0] for state in made}
         self.first: dict[str, int] = {}  # by state the first step that sets it

@@ -137,7 +137,7 @@ class Dataflow:
         self.outer: tuple[Dataflow, int] | None = None
         self.conflicts: dict[tuple[int, str], Diagnostic] = {}
         self.heap = Heap()
-        self.run: Interpreter | None = None
+        self.run = Interpreter(self.heap)
         self.loading: dict[str, list[tuple[int, Import]]] = {}  # by submodule the imports of it
         self.early: dict[str, Read] = {}  # names that shared definitions need and steps bind
         self.metrics: list[str] = []  # variables whose values are reported
@@ -146,9 +146,8 @@ class Dataflow:
 
     def analyse(self, own: OwnModules) -> None:
         """Run the notebook, which may import *own*, and find the producers of all variables."""
-        run = Interpreter(self.heap, own)
-        self.run_in(run)
-        self.heap.index({*self.mutated[Certainty.GUESS], *self.observed, *run.definitions})
+        self.run_in(Interpreter(self.heap, own))
+        self.heap.index({*self.mutated[Certainty.GUESS], *self.observed, *self.run.definitions})
         self.check_shared()
         self.solve({})
         self._foresee()
@@ -166,7 +165,7 @@ class Dataflow:
         for name, parameter in self.parameters.items():
             kinds = {"list": "list", "dict": "dict"}
             kind = kinds.get(str(parameter.type))
-            made = [heap.at(("parameter", self.modules_key, name), kind)] if kind else []
+            made = [heap.at(("parameter", id(self), name), kind)] if kind else []
             names.values[name] = frozenset(made)
         self.by_cell = run.run(self.shared, names)
         for events in self.by_cell:
@@ -206,11 +205,6 @@ class Dataflow:
         """Whether some cell runs code that cannot be read."""
         return self.facts.dynamic or any(unit.facts.dynamic for unit in self.units)
 
-    @property
-    def modules_key(self) -> int:
-        """What tells the objects of this notebook from those of others."""
-        return id(self)
-
     def _bind(self, name: str, binding: Binding) -> None:
         self.bindings.setdefault(name, []).append(binding)
 
@@ -249,15 +243,14 @@ class Dataflow:
         """What shared cells that stand below a step bind, by the first unit below them."""
         found: dict[int, list[str]] = {}
         for cell in self.shared:
-            if first := self.first_below(cell):
+            if first := self.first_below(cell.code.cell):
                 bound = {name for name, spot in self.events.binds.items() if spot.cell is cell}
                 names = sorted(bound - read_facts([cell]).imports.keys())
                 found.setdefault(first, []).extend(names)
         return found
 
-    def first_below(self, cell: Parsed) -> int:
-        """The first unit whose code stands below *cell*; the number of units if none does."""
-        at = cell.code.cell
+    def first_below(self, at: int) -> int:
+        """The first unit with code below the cell of that number; how many there are if none."""
         below = (n for n, one in enumerate(self.units) if one.cells and one.cells[0].code.cell > at)
         return next(below, len(self.units))
 
@@ -591,7 +584,6 @@ class Dataflow:
 
     def _take_definitions(self, number: int, entries: dict[str, Entry]) -> None:
         """A class or function of a shared cell goes along where its state may change."""
-        assert self.run is not None
         todo = list(entries)
         while todo:
             entry = entries[todo.pop()]

@@ -4,7 +4,7 @@ import ast
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
-from kale_tag.analysis.model import Import, Spot, names_in
+from kale_tag.analysis.model import Import, Spot, bound_by, catches, names_in
 from kale_tag.analysis.source import Parsed, run_line
 from kale_tag.analysis.texts import literal_code
 
@@ -52,15 +52,12 @@ def read_facts(cells: Sequence[Parsed]) -> Facts:
 def imported_names(cells: Iterable[Parsed]) -> dict[str, str]:
     """What each name that is imported anywhere in *cells* stands for, with dots."""
     found: dict[str, str] = {}
-    for cell in cells:
-        for node in ast.walk(cell.tree):
-            if isinstance(node, ast.Import):
-                for one in node.names:
-                    name = one.asname or one.name.partition(".")[0]
-                    found[name] = one.name if one.asname else name
-            elif isinstance(node, ast.ImportFrom):
-                for one in node.names:
-                    found[one.asname or one.name] = f"{node.module or ''}.{one.name}"
+    for node in (node for cell in cells for node in ast.walk(cell.tree)):
+        for one in node.names if isinstance(node, ast.Import | ast.ImportFrom) else ():
+            name = bound_by(one)
+            found[name] = one.name if one.asname else name
+            if isinstance(node, ast.ImportFrom):
+                found[name] = f"{node.module or ''}.{one.name}"
     return found
 
 
@@ -80,7 +77,7 @@ def bound_names(tree: ast.Module) -> set[str]:
                 found.add(name)
                 continue
             case ast.Import(names=names) | ast.ImportFrom(names=names):
-                found.update(one.asname or one.name.partition(".")[0] for one in names)
+                found.update(map(bound_by, names))
             case ast.Lambda():
                 continue
             case _:
@@ -142,10 +139,9 @@ def _imports(
     assert isinstance(node, ast.Import | ast.ImportFrom)
     level = node.level if isinstance(node, ast.ImportFrom) else 0
     for one in node.names:
-        if isinstance(node, ast.Import):
-            name, module, attribute = one.asname or one.name.partition(".")[0], one.name, ""
-        else:
-            name, module, attribute = one.asname or one.name, node.module or "", one.name
+        name, module, attribute = bound_by(one), one.name, ""
+        if isinstance(node, ast.ImportFrom):
+            module, attribute = node.module or "", one.name
         made = Import(module, level, attribute, spot, name, top, optional)
         facts.modules.append(made)
         if attribute == "*":
@@ -155,11 +151,8 @@ def _imports(
 
 
 def _guards_imports(handler: ast.ExceptHandler) -> bool:
-    caught = handler.type is None or any(
-        isinstance(one, ast.Name) and one.id in _CATCHES_IMPORTS for one in ast.walk(handler.type)
-    )
     imports = any(isinstance(one, ast.Import | ast.ImportFrom) for one in ast.walk(handler))
-    return caught and imports
+    return imports and catches(handler, _CATCHES_IMPORTS)
 
 
 def _only_imports(node: ast.stmt) -> bool:
@@ -176,11 +169,12 @@ def _mention(facts: Facts, node: ast.stmt) -> None:
     match node:
         case ast.Assign(targets=targets, value=value):
             _note(facts, targets, value)
-        case ast.AnnAssign(target=target, value=ast.expr() as value):
-            _note(facts, [target], value)
-        case ast.AugAssign(target=target, value=value):
-            _note(facts, [target], value)
-        case ast.For(target=target, iter=value) | ast.AsyncFor(target=target, iter=value):
+        case (
+            ast.AnnAssign(target=target, value=ast.expr() as value)
+            | ast.AugAssign(target=target, value=value)
+            | ast.For(target=target, iter=value)
+            | ast.AsyncFor(target=target, iter=value)
+        ):
             _note(facts, [target], value)
         case ast.With(items=items) | ast.AsyncWith(items=items):
             for item in items:

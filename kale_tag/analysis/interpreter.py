@@ -25,7 +25,15 @@ from kale_tag.analysis.heap import (
     Slot,
     is_fixed,
 )
-from kale_tag.analysis.model import Certainty, Read, Spot, operations
+from kale_tag.analysis.model import (
+    Certainty,
+    Read,
+    Spot,
+    bound_by,
+    catches,
+    last_name,
+    operations,
+)
 from kale_tag.analysis.names import (
     NOTHING,
     Comprehension,
@@ -118,14 +126,22 @@ class Frame:
     returns: Points = EMPTY
     exits: list[End] = field(default_factory=list)
 
+    @property
+    def around(self) -> "Frame | None":
+        """Where names of its code may be found that it has not; a function is on its own."""
+        return self.parent if self.kind != "function" else None
+
+    @property
+    def function(self) -> "Frame | None":
+        """The function in which it runs."""
+        frame: Frame | None = self
+        while frame is not None and frame.kind != "function":
+            frame = frame.parent
+        return frame
+
     def spaces(self) -> list[Names]:
         """The namespaces that its code can bind names in, but for that of the notebook."""
-        found: list[Names] = []
-        frame: Frame | None = self
-        while frame is not None:
-            found.append(frame.names)
-            frame = frame.parent if frame.kind != "function" else None
-        return found
+        return [self.names, *(self.around.spaces() if self.around is not None else ())]
 
 
 @dataclass(slots=True)
@@ -235,13 +251,13 @@ class Interpreter:
         """What evaluates each kind of expression."""
         return {
             ast.Constant: lambda _: EMPTY,
-            ast.Name: self._name,
+            ast.Name: lambda node: self.load(node.id, node),
             ast.List: self._sequence,
             ast.Tuple: self._sequence,
             ast.Set: self._set,
             ast.Dict: self._dict,
             ast.JoinedStr: self._text,
-            ast.Attribute: self._attribute,
+            ast.Attribute: lambda node: self.attribute(self.value(node.value), node.attr, node),
             ast.Subscript: self._subscript,
             ast.IfExp: self._either,
             ast.BoolOp: self._bool,
@@ -249,8 +265,8 @@ class Interpreter:
             ast.BinOp: self._operation,
             ast.UnaryOp: self._unary,
             ast.NamedExpr: self._named,
-            ast.Starred: self._starred,
-            ast.Lambda: self._lambda,
+            ast.Starred: lambda node: self.iterate(self.value(node.value), node),
+            ast.Lambda: lambda node: frozenset([self.function(node, "lambda")]),
             ast.ListComp: self._list_of,
             ast.SetComp: self._list_of,
             ast.DictComp: self._dict_of,
@@ -616,7 +632,7 @@ class Interpreter:
                 return EMPTY
             if name in frame.outer:
                 return frozenset(frame.outer[name].fields.get(Slot.VALUE, EMPTY))
-            frame = frame.parent if frame.kind != "function" else None
+            frame = frame.around
         return self.load_global(name, node)
 
     def load_global(self, name: str, node: ast.AST) -> Points:
@@ -761,9 +777,6 @@ class Interpreter:
             found |= self.value(node)
         return frozenset(found)
 
-    def _name(self, node: ast.Name) -> Points:
-        return self.load(node.id, node)
-
     def _sequence(self, node: ast.List | ast.Tuple) -> Points:
         made = self.new(node, "list" if isinstance(node, ast.List) else "tuple")
         exact = len(node.elts) <= calls.EXACT
@@ -796,9 +809,6 @@ class Interpreter:
                 self.show(self.value(part.value), node)
                 self.value(part.format_spec)
         return EMPTY
-
-    def _attribute(self, node: ast.Attribute) -> Points:
-        return self.attribute(self.value(node.value), node.attr, node)
 
     def _subscript(self, node: ast.Subscript) -> Points:
         if (named := texts.namespace_item(self, node)) is not None:
@@ -946,12 +956,6 @@ class Interpreter:
         self.assign(node.target.id, points, node.target, walrus=True)
         return points
 
-    def _starred(self, node: ast.Starred) -> Points:
-        return self.iterate(self.value(node.value), node)
-
-    def _lambda(self, node: ast.Lambda) -> Points:
-        return frozenset([self.function(node, "lambda")])
-
     def _list_of(self, node: ast.ListComp | ast.SetComp) -> Points:
         elements, _ = self.comprehension(node, self.frame)
         return self.fresh(node, "list" if isinstance(node, ast.ListComp) else "set", elements)
@@ -961,9 +965,7 @@ class Interpreter:
         return self.fresh(node, "dict", values, keys)
 
     def _generator(self, node: ast.GeneratorExp) -> Points:
-        self.begin()  # it runs as it is used
-        self.comprehension(node, self.frame)
-        self.flow.join([self.unchanged(), self.end()])
+        self.optional(lambda: self.comprehension(node, self.frame)[0])  # it runs as it is used
         made = self.new(node, "iter", "generator")
         made.info = ("generator", node, self.frame, self.cell)
         return frozenset([made])
@@ -972,11 +974,8 @@ class Interpreter:
         points = self.value(node.value)
         if isinstance(node, ast.YieldFrom):
             points = self.iterate(points, node)
-        frame = self.frame
-        while frame is not None and frame.kind != "function":
-            frame = frame.parent
-        if frame is not None:
-            frame.returns |= points
+        if self.frame is not None and (function := self.frame.function) is not None:
+            function.returns |= points
         return EMPTY
 
     def _await(self, node: ast.Await) -> Points:
@@ -1305,11 +1304,11 @@ class Interpreter:
                     slot = (Slot.CELL, captured)
                     if captured not in table.local and slot not in made.fields:
                         self.heap.link(made, slot, [cell])
-            frame = frame.parent if frame.kind != "function" else None
+            frame = frame.around
         return made
 
     def _define(self, node: ast.FunctionDef | ast.AsyncFunctionDef) -> None:
-        named = [(one, _last_name(one)) for one in node.decorator_list]
+        named = [(one, last_name(one)) for one in node.decorator_list]
         kinds = [name for _, name in named if name in _KINDS]
         made = self.function(node, node.name, kinds)
         if self.frame is None:
@@ -1506,10 +1505,8 @@ class Interpreter:
             and func.value.func.id == "super"
         ):
             return None
-        frame = self.frame
-        while frame is not None and frame.kind != "function":
-            frame = frame.parent
-        me = self.load(frame.first, node) if frame is not None and frame.first else EMPTY
+        function = self.frame.function if self.frame is not None else None
+        me = self.load(function.first, node) if function is not None and function.first else EMPTY
         found: set[Obj] = set()
         for one in me:
             classes = one.fields.get(Slot.CLASS, EMPTY) if one.kind == "instance" else {one}
@@ -1527,8 +1524,8 @@ class Interpreter:
         if not callees:  # a method of a text or a number
             self.iterate(self.kinds(args.every(), "iter"), node)
             self.show(args.every(), node)
-            name = node.func.attr if _is_method(node) else ""  # type: ignore[attr-defined]
-            return self.fresh(node, "list", tag="text") if "split" in name else EMPTY
+            splits = isinstance(node, ast.Call) and "split" in last_name(node.func)
+            return self.fresh(node, "list", tag="text") if splits else EMPTY
         if len(callees) == 1 and not maybe:
             return self._call_one(next(iter(callees)), args, node)
         found: set[Obj] = set()
@@ -1697,8 +1694,8 @@ class Interpreter:
 
     def _import(self, node: ast.Import) -> None:
         for one in node.names:
-            path = one.name if one.asname else one.name.partition(".")[0]
-            self.assign(one.asname or path, self.module(path, node), node)
+            name = bound_by(one)
+            self.assign(name, self.module(one.name if one.asname else name, node), node)
 
     def module(self, path: str, node: ast.AST) -> Points:
         """The module that is imported."""
@@ -1715,7 +1712,7 @@ class Interpreter:
                 path = f"{node.module or ''}.{one.name}"
                 self.touch_use(path, node)
                 made = self.heap.at(("path", path), "path", path)
-                self.assign(one.asname or one.name, frozenset([made]), node)
+                self.assign(bound_by(one), frozenset([made]), node)
 
     def _return(self, node: ast.Return) -> None:
         points = self.value(node.value)
@@ -1810,7 +1807,7 @@ class Interpreter:
         self.value(node.msg)
 
     def _try(self, node: ast.Try | ast.TryStar) -> None:
-        guarded = any(_catches(one, _CATCHES_NAMES) for one in node.handlers)
+        guarded = any(catches(one, _CATCHES_NAMES) for one in node.handlers)
         self.guards += guarded
         self.flow.watch()
         self.flow.begin()
@@ -1924,14 +1921,14 @@ class Interpreter:
         assert self.cell is not None
         self.table(node)
         self.tables[self.cell].update(tables)
+        self.guards += 1
+        found = EMPTY
         if len(tree.body) == 1 and isinstance(expression := tree.body[0], ast.Expr):
-            return self.value(expression.value)
-        self.block(tree.body)
-        return EMPTY
-
-
-def _is_method(node: ast.AST) -> bool:
-    return isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute)
+            found = self.value(expression.value)
+        else:
+            self.block(tree.body)
+        self.guards -= 1
+        return found
 
 
 def _is_mask(node: ast.expr) -> bool:
@@ -1947,12 +1944,6 @@ def _is_mask(node: ast.expr) -> bool:
             return library.method("masks", attr)
         case _:
             return False
-
-
-def _last_name(node: ast.expr) -> str:
-    if isinstance(node, ast.Attribute):
-        return node.attr
-    return node.id if isinstance(node, ast.Name) else ""
 
 
 def _yields(function: ast.FunctionDef | ast.AsyncFunctionDef) -> bool:
@@ -1973,9 +1964,3 @@ def _always(test: ast.expr) -> bool:
     if not isinstance(test, ast.Compare):
         return False
     return ast.unparse(test) in {"__name__ == '__main__'", "'__main__' == __name__"}
-
-
-def _catches(handler: ast.ExceptHandler, names: frozenset[str]) -> bool:
-    if handler.type is None:
-        return True
-    return any(isinstance(one, ast.Name) and one.id in names for one in ast.walk(handler.type))

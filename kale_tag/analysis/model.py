@@ -1,7 +1,7 @@
 """What the analysis finds out about code: places, reads and imports."""
 
 import ast
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 from enum import IntEnum
 
@@ -88,6 +88,23 @@ def operations(node: ast.expr, *operators: type[ast.operator]) -> tuple[ast.expr
         chain.append(inner)
         inner = inner.left
     return inner, chain[::-1]
+
+
+def bound_by(one: ast.alias) -> str:
+    """The name that an import binds."""
+    return one.asname or one.name.partition(".")[0]
+
+
+def last_name(node: ast.expr) -> str:
+    """`f` of `f` and of `a.b.f`; "" for what has no name."""
+    return node.attr if isinstance(node, ast.Attribute) else getattr(node, "id", "")
+
+
+def catches(handler: ast.ExceptHandler, names: Collection[str]) -> bool:
+    """Whether a handler catches one of these exceptions."""
+    if handler.type is None:
+        return True
+    return any(isinstance(one, ast.Name) and one.id in names for one in ast.walk(handler.type))
 
 
 def names_in(node: ast.AST) -> Iterator[str]:

@@ -14,7 +14,7 @@ from kale_tag.analysis.facts import Facts
 from kale_tag.analysis.heap import Obj, Sight, Slot
 from kale_tag.analysis.ipython import literal
 from kale_tag.analysis.library import words
-from kale_tag.analysis.model import Import, names_in
+from kale_tag.analysis.model import Import, bound_by, last_name, names_in
 from kale_tag.analysis.source import Parsed
 from kale_tag.kale.pipeline import STATE, Code
 
@@ -96,12 +96,10 @@ def _first(node: ast.stmt) -> int:
 
 def _names(node: ast.stmt) -> frozenset[str]:
     match node:
-        case ast.Import(names=names):
-            return frozenset(one.asname or one.name.partition(".")[0] for one in names)
-        case ast.ImportFrom(module=module, names=names):
-            if module == "__future__" or names[0].name == "*":
-                return frozenset()
-            return frozenset(one.asname or one.name for one in names)
+        case ast.ImportFrom(module="__future__") | ast.ImportFrom(names=[ast.alias("*")]):
+            return frozenset()
+        case ast.Import(names=names) | ast.ImportFrom(names=names):
+            return frozenset(map(bound_by, names))
         case ast.FunctionDef(name=name) | ast.AsyncFunctionDef(name=name) | ast.ClassDef(name=name):
             pure = all(map(_only_wraps, node.decorator_list)) and not getattr(node, "keywords", ())
             return frozenset([name] if pure else ())
@@ -112,8 +110,7 @@ def _names(node: ast.stmt) -> frozenset[str]:
 def _only_wraps(decorator: ast.expr) -> bool:
     """Whether a decorator does nothing but change what it is given."""
     func = decorator.func if isinstance(decorator, ast.Call) else decorator
-    name = func.attr if isinstance(func, ast.Attribute) else getattr(func, "id", "")
-    return name in _WRAPPERS
+    return last_name(func) in _WRAPPERS
 
 
 _WRAPPERS = words("cache dataclass jit lru_cache njit total_ordering")
@@ -191,7 +188,6 @@ class Provenance:
     def _definitions(self, number: int, name: str) -> set[str]:
         """The classes and functions of shared cells that a value refers to by their names."""
         flow = self.flow
-        assert flow.run is not None
         entry = flow.entry(name, number + 1)
         if entry is None:
             return set()
@@ -233,7 +229,6 @@ class Provenance:
 
 def gives_code(flow: Dataflow, number: int) -> bool:
     """Whether the unit gives or takes functions or classes that a step defines."""
-    assert flow.run is not None
     shared = flow.run.definitions
     return any(one not in shared for one in _definitions_passed(flow, number))
 
@@ -253,7 +248,6 @@ def passes_definitions(flow: Dataflow, number: int) -> bool:
 
 def _definitions_passed(flow: Dataflow, number: int) -> Iterator[Obj]:
     """Functions and classes in the files that a unit reads and writes; of shared ones no more."""
-    assert flow.run is not None
     unit = flow.units[number]
     shared = flow.run.definitions
     seen: set[Obj] = set()

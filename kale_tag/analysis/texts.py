@@ -13,7 +13,7 @@ from kale_tag.analysis import process_state
 from kale_tag.analysis.heap import EMPTY, Points
 from kale_tag.analysis.ipython import CODE_MAGICS
 from kale_tag.analysis.library import words
-from kale_tag.analysis.model import names_in
+from kale_tag.analysis.model import last_name, names_in
 
 if TYPE_CHECKING:
     from kale_tag.analysis.interpreter import Interpreter
@@ -83,10 +83,7 @@ def special_call(  # noqa: PLR0911  one case for each kind of call
     if isinstance(func, ast.Name):
         if func.id not in {"eval", "exec"} or (text := literal_code(node)) is None:
             return None
-        run.guards += 1
-        points = run.code_in_text(text, node)
-        run.guards -= 1
-        return points
+        return run.code_in_text(text, node)
     if not isinstance(func, ast.Attribute):
         return None
     if isinstance(func.value, ast.Constant):
@@ -102,8 +99,7 @@ def special_call(  # noqa: PLR0911  one case for each kind of call
 
 def names_in_arguments(run: "Interpreter", node: ast.Call, callees: Points) -> None:
     """Names in the text that a library is given: of a query, a formula, a statement of SQL."""
-    func = node.func
-    last = func.attr if isinstance(func, ast.Attribute) else getattr(func, "id", "")
+    last = last_name(node.func)
     given = [*node.args, *(one.value for one in node.keywords if one.arg in {"expr", "formula"})]
     if not given or not (last in {"eval", "query"} or last in _FORMULAS or last in _SQL):
         return
@@ -165,9 +161,7 @@ def _ipython(run: "Interpreter", node: ast.Call, method: str) -> Points:
         name, code = words[0], "".join(words[1:2])
         run.touch(process_state.magic(name, code), node)
         if name in CODE_MAGICS:
-            run.guards += 1
             run.code_in_text(_OPTIONS.sub("", code, count=1), node)
-            run.guards -= 1
             return EMPTY
         words = [code]
     elif method == "run_cell_magic":

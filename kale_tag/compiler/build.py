@@ -13,8 +13,6 @@ from itertools import pairwise
 from kale_tag.analysis import errors
 from kale_tag.analysis.dataflow import Dataflow, Unit
 from kale_tag.analysis.facts import bound_names, imported_names
-from kale_tag.analysis.heap import Heap
-from kale_tag.analysis.interpreter import Interpreter
 from kale_tag.analysis.local_modules import LocalCode
 from kale_tag.analysis.module_state import OwnModules
 from kale_tag.analysis.slices import parts_of
@@ -138,7 +136,7 @@ def _solve(draft: Draft, inner: Mapping[str, Draft], own: OwnModules) -> tuple[D
     edges = dict(draft.edges)
     if children:
         first = _flow(draft, names, [0] * len(names), children)
-        first.run_in(Interpreter(Heap()))
+        first.run_in(first.run)
         edges |= _composition(draft, first)
         children = {
             name: _flow(child, *_order(child, child.edges), {}) for name, child in inner.items()

@@ -380,17 +380,13 @@ def skipped_change(compilation: Compilation) -> Iterator[Diagnostic]:
                 cell = read_code(part.draft.notebook.name, number, source)
             except UserError:
                 continue
-            starts = (
-                (unit.cells[0].code.cell, n) for n, unit in enumerate(part.flow.units) if unit.cells
-            )
-            first = min((n for start, n in starts if start > number), default=None)
-            if first is not None:
+            first = part.flow.first_below(number)
+            if first < len(part.flow.units):
                 yield from _skipped(part.flow, cell, first)
 
 
 def _skipped(flow: Dataflow, cell: Parsed, first: int) -> Iterator[Diagnostic]:
     """What *cell* changes for the unit *first* and those after it."""
-    assert flow.run is not None
     entries = {name: flow.entry(name, first) for name in {*flow.bindings, *flow.given}}
     values = {name: entry.points for name, entry in entries.items() if entry is not None}
     (events,) = flow.run.run([cell], Names(values))
