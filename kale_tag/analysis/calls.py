@@ -175,7 +175,7 @@ def call_object(run: "Interpreter", callee: Obj, args: Arguments, node: ast.AST)
         return run.call(run.kinds(run.read(me), "function"), args, node, maybe=True)
     found = hand(run, me, node, args.every())
     guess(run, me | args.every())
-    tensor = _is_torch(run)
+    tensor = run.has_module("torch")
     made = run.new(node, "tensor" if tensor else "any", "called")
     run.heap.link(made, Slot.ORIGIN, me | (run.kinds(args.every(), "tensor") if tensor else EMPTY))
     return found | {made}
@@ -185,10 +185,6 @@ def maker(one: Obj) -> str:
     """The function or class of a library that made an object; "" if that is not known."""
     known = {"array": "numpy.ndarray", "frame": "pandas.DataFrame", "tensor": "torch.Tensor"}
     return known.get(one.kind) or (one.info if isinstance(one.info, str) else "")
-
-
-def _is_torch(run: "Interpreter") -> bool:
-    return ("module", "torch") in run.heap.objects
 
 
 def guess(run: "Interpreter", objects: Points) -> None:
@@ -397,6 +393,9 @@ def call_method(run: "Interpreter", callee: Obj, args: Arguments, node: ast.AST)
     every = args.every()
     _consume(run, args, node)
     called = hand(run, every, node, EMPTY if kind in MEMORY else me)
+    if name == "backward":
+        run.mutate(run.heap.reach(me), Certainty.MAY)
+        return EMPTY
     inplace = args.flags.get("inplace", False)
     if inplace is not False:
         run.mutate(me, Certainty.SURE if inplace is True else Certainty.MAY)
@@ -462,9 +461,6 @@ def _tensor_method(
     run: "Interpreter", me: Points, name: str, args: Arguments, node: ast.AST
 ) -> Points:
     others = run.kinds(args.every(), "tensor")
-    if name == "backward":
-        run.mutate(run.heap.reach(me), Certainty.MAY)
-        return EMPTY
     if name.endswith("_") and not name.endswith("__"):
         run.mutate(me)
         for owner in me:
@@ -479,22 +475,18 @@ def _tensor_method(
     return frozenset([made]) | (me if library.method("same", name) else EMPTY)
 
 
-def _any_method(  # noqa: C901  one case for each kind of method
+def _any_method(
     run: "Interpreter", me: Points, name: str, args: Arguments, node: ast.AST
 ) -> Points:
     contents = run.heap.reach(me, Sight.CONTENTS)
     hand(run, me, node)
-    known = library.method("changers", name)
+    known, reads = library.method("changers", name), library.method("readers", name)
     if known or (name.endswith("_") and not name.endswith("__")):
         run.mutate(me)
-        inner = [one for one in contents if one.kind in {"any", "instance", "tensor"}]
-        run.mutate(frozenset(inner) - me, Certainty.MAY)
-        if name == "backward":
-            run.mutate(run.heap.reach(me), Certainty.MAY)
-            return EMPTY
+        run.mutate(run.kinds(contents, "any", "instance", "tensor") - me, Certainty.MAY)
     elif library.method("same", name):
         run.mutate(me, Certainty.MAY)
-    elif not library.method("readers", name):
+    elif not reads:
         guess(run, me | args.every())
         for one in me:  # handlers, plugins: it may call them later
             run.heap.link(one, Slot.ANY, run.kinds(args.every(), "function", "bound"))
@@ -506,12 +498,10 @@ def _any_method(  # noqa: C901  one case for each kind of method
         made = run.new(node, "any", "same")
         run.heap.link(made, Slot.ORIGIN, me)
         return me | {made}
-    if known and not library.method("fresh", name):
-        return EMPTY
     made = run.new(node, "any", "result")
     if library.method("parts", name):
         run.heap.link(made, Slot.ANY, me)
-    elif not library.method("fresh", name):
+    elif not (known or reads) or library.method("sharing", name):
         run.heap.link(made, Slot.ORIGIN, me)
     return frozenset([made])
 

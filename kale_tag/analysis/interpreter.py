@@ -295,8 +295,8 @@ class Interpreter:
             ast.For: self._for,
             ast.AsyncFor: self._for,
             ast.While: self._while,
-            ast.Break: self._break,
-            ast.Continue: self._continue,
+            ast.Break: self._jump,
+            ast.Continue: self._jump,
             ast.Assert: self._assert,
             ast.Try: self._try,
             ast.TryStar: self._try,
@@ -1702,6 +1702,10 @@ class Interpreter:
         self.touch(process_state.imported(path), node)
         return frozenset([self.heap.at(("module", path), "module", path)])
 
+    def has_module(self, path: str) -> bool:
+        """Whether some code imports the module."""
+        return ("module", path) in self.heap.objects
+
     def _import_from(self, node: ast.ImportFrom) -> None:
         if not node.level:
             self.touch(process_state.imported(node.module or ""), node)
@@ -1792,14 +1796,10 @@ class Interpreter:
             ends.append(self.end())
         self.flow.join(ends)
 
-    def _break(self, _: ast.Break) -> None:
+    def _jump(self, node: ast.Break | ast.Continue) -> None:
         loop = self.loops[-1]
-        loop.breaks.append(self.flow.here(loop.depth))
-        self.flow.dead = True
-
-    def _continue(self, _: ast.Continue) -> None:
-        loop = self.loops[-1]
-        loop.continues.append(self.flow.here(loop.depth))
+        ends = loop.breaks if isinstance(node, ast.Break) else loop.continues
+        ends.append(self.flow.here(loop.depth))
         self.flow.dead = True
 
     def _assert(self, node: ast.Assert) -> None:

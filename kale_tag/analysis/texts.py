@@ -115,12 +115,8 @@ def names_in_arguments(run: "Interpreter", node: ast.Call, callees: Points) -> N
             _load_known(run, (_WORD if whole else _IN_FORMULA).findall(text), node)
         elif last in _SQL and any(path.startswith(("duckdb", "pandasql")) for path in paths):
             _load_known(run, _WORD.findall(text), node)
-        elif last in _SQL and _has_module(run, "duckdb"):
+        elif last in _SQL and run.has_module("duckdb"):
             _load_known(run, re.findall(r"(?i)\b(?:from|join)\s+([^\W\d]\w*)", text), node)
-
-
-def _has_module(run: "Interpreter", name: str) -> bool:
-    return ("module", name) in run.heap.objects
 
 
 def _names_of(text: str) -> Iterable[str]:
