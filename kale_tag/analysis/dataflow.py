@@ -35,13 +35,12 @@ OUTSIDE = -1
 class Unit:
     """A step, or a reference to another notebook (*inner*), in an order in which they can run.
 
-    *before* has the bits of the units that end before it starts. What is found out: *events* is
-    what its code does, *bound* are the names that it binds for certain. *ins* maps a variable to
-    the number of the unit that produces it, `OUTSIDE` for what comes from the notebook around;
-    *outs*, *parameters* and *metrics* are names, *carried* imports of other steps that it has to
-    repeat, *used* all names that it needs, of whatever kind; *together* are the classes of *outs*,
-    *changed* those of them that later units may change, *apart* groups that may share objects
-    all the same, which does no harm.
+        *before* has the bits of the units that end before it starts. What is found out: *events* is
+        what its code does, *bound* are the names that it binds for certain. *ins* maps a variable to
+        the number of the unit that produces it, `OUTSIDE` for what comes from the notebook around;
+        *outs*, *parameters* and *metrics* are names, *carried* imports of other steps that it has to
+        repeat; *together* are the classes of *outs*, *changed* those of them that later units may
+    change, *apart* groups that may share objects all the same, which does no harm.
     """
 
     name: str
@@ -65,11 +64,6 @@ class Unit:
     early: set[str] = field(default_factory=set)  # inputs that definitions of shared cells need
     states: dict[str, list[str]] = field(default_factory=dict)  # that it passes on, by their kind
     renewed: list[str] = field(default_factory=list)  # states that a shared cell sets once more
-
-    @property
-    def used(self) -> set[str]:
-        """All names that it needs, of whatever kind."""
-        return self.events.used
 
     def certainty(self, objects: Iterable[Obj]) -> Certainty:
         """How sure it is that the unit mutates one of *objects*."""
@@ -307,7 +301,7 @@ class Dataflow:
         """
         if not self.early or unit.inner is not None:
             return
-        used, todo = set(unit.used), list(unit.used)
+        used, todo = set(unit.events.used), list(unit.events.used)
         while todo:
             more = self.facts.mentions.get(todo.pop(), set()) - used
             used |= more
@@ -326,7 +320,7 @@ class Dataflow:
         for path in sorted(unit.events.owners.difference(*(one.loads for one in own))):
             for above, one in self.loading.get(path, ()) if unit.inner is None else ():
                 alike = not one.attribute and one.name == path.partition(".")[0]
-                if above < number and (alike or one.name not in unit.used):
+                if above < number and (alike or one.name not in unit.events.used):
                     unit.carried.setdefault(path, one)
                     break
 

@@ -20,13 +20,14 @@ _SCOPES = (ast.FunctionDef, ast.AsyncFunctionDef, ast.Lambda, ast.ClassDef)
 class Facts:
     """What stands in the cells of a step, or in the shared ones.
 
-    *modules* are all imports at any depth, *imports* those that bind a name of the notebook and
-    which nothing else binds, *stars* are `import *`. *mentions* are the names in the code that
-    makes or changes a variable. *dynamic*: names may be used in ways that cannot be seen.
+    *modules* are all imports at any depth, *bound* the names of the notebook that other code binds,
+    *imports* the imports of all others, *stars* are `import *`. *mentions* are the names in the
+    code that makes or changes a variable. *dynamic*: names may be used in ways that cannot be seen.
     *trailing* is the variable in the last line.
     """
 
     modules: list[Import] = field(default_factory=list)
+    bound: set[str] = field(default_factory=set)
     imports: dict[str, list[Import]] = field(default_factory=dict)
     stars: list[Import] = field(default_factory=list)
     mentions: dict[str, set[str]] = field(default_factory=dict)
@@ -37,12 +38,12 @@ class Facts:
 def read_facts(cells: Sequence[Parsed]) -> Facts:
     """The facts of *cells*, one after another."""
     facts = Facts()
-    bound: set[str] = set()
     for cell in cells:
         for statement in cell.tree.body:
             top = statement if _only_imports(statement) else None
-            _walk(facts, cell, statement, top, bound)
-    facts.imports = {name: found for name, found in facts.imports.items() if name not in bound}
+            _walk(facts, cell, statement, top)
+    for name in facts.imports.keys() & facts.bound:
+        del facts.imports[name]
     last = next((cell.tree.body[-1] for cell in reversed(cells) if cell.tree.body), None)
     if isinstance(last, ast.Expr) and isinstance(last.value, ast.Name):
         facts.trailing = last.value.id
@@ -61,31 +62,6 @@ def imported_names(cells: Iterable[Parsed]) -> dict[str, str]:
     return found
 
 
-def bound_names(tree: ast.Module) -> set[str]:
-    """The names of the notebook that the code of a cell binds, in functions excepted."""
-    found: set[str] = set()
-    todo: list[ast.AST] = [tree]
-    while todo:
-        match node := todo.pop():
-            case ast.Name(id=name, ctx=ast.Store()) | ast.ExceptHandler(name=str(name)):
-                found.add(name)
-            case (
-                ast.FunctionDef(name=name)
-                | ast.AsyncFunctionDef(name=name)
-                | ast.ClassDef(name=name)
-            ):
-                found.add(name)
-                continue
-            case ast.Import(names=names) | ast.ImportFrom(names=names):
-                found.update(map(bound_by, names))
-            case ast.Lambda():
-                continue
-            case _:
-                pass
-        todo += ast.iter_child_nodes(node)
-    return found
-
-
 def dotted(node: ast.expr, modules: Mapping[str, str]) -> str:
     """The dotted name of a function, its module in full; "" for what is none.
 
@@ -99,9 +75,7 @@ def dotted(node: ast.expr, modules: Mapping[str, str]) -> str:
     return ""
 
 
-def _walk(
-    facts: Facts, cell: Parsed, statement: ast.stmt, top: ast.stmt | None, bound: set[str]
-) -> None:
+def _walk(facts: Facts, cell: Parsed, statement: ast.stmt, top: ast.stmt | None) -> None:
     # A stack of our own: code may be nested deeper than Python's.
     todo: list[tuple[ast.AST, bool, bool]] = [(statement, False, False)]
     while todo:
@@ -115,9 +89,9 @@ def _walk(
             case ast.Call() if (run_line(node) or ("", ""))[1] is None:  # it may bind anything
                 facts.stars.append(Import("", 0, "*", Spot(cell, node)))
             case ast.Name(id=name, ctx=ast.Store()) if not inner and top is None:
-                bound.add(name)
+                facts.bound.add(name)
             case ast.FunctionDef() | ast.AsyncFunctionDef() | ast.ClassDef() if not inner:
-                bound.add(node.name)
+                facts.bound.add(node.name)
             case ast.Try(handlers=handlers) if any(map(_guards_imports, handlers)):
                 todo += [(one, inner, True) for one in node.body]
                 todo += [

@@ -219,7 +219,7 @@ class Provenance:
             one = todo.pop()
             mentioned = unit.facts.mentions.get(one)
             if mentioned is None:
-                mentioned = unit.used if one in unit.events.binds else set()
+                mentioned = unit.events.used if one in unit.events.binds else set()
             more = mentioned - seen
             seen |= more
             todo += more

@@ -303,7 +303,7 @@ class PipelineBuilder:
         unit = self.flow.units[number]
         if unit.inner is not None:
             return set()
-        names = unit.used | unit.events.uses.keys() | self.fixed
+        names = unit.events.used | unit.events.uses.keys() | self.fixed
         names |= self.provenance.of_inputs(number)
         return closure(self.flow.facts, self.parts, names)
 

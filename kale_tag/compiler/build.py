@@ -12,7 +12,7 @@ from itertools import pairwise
 
 from kale_tag.analysis import errors
 from kale_tag.analysis.dataflow import Dataflow, Unit
-from kale_tag.analysis.facts import bound_names, imported_names
+from kale_tag.analysis.facts import imported_names, read_facts
 from kale_tag.analysis.local_modules import LocalCode
 from kale_tag.analysis.module_state import OwnModules
 from kale_tag.analysis.slices import parts_of
@@ -307,10 +307,10 @@ def _not_run(here: bool, draft: Draft, name: str) -> str:  # noqa: FBT001  one o
     skipped = draft.outline.shared.get("skip", ())
     for cell in (*skipped, *draft.outline.dropped) if here else ():
         try:
-            tree = read_code(draft.notebook.name, cell, draft.notebook.source(cell)).tree
+            facts = read_facts([read_code(draft.notebook.name, cell, draft.notebook.source(cell))])
         except UserError:
             continue
-        if name in bound_names(tree):
+        if name in facts.bound or name in facts.imports:
             why = "is tagged `skip`" if cell in skipped else "belongs to no step"
             return f"cell {cell} defines `{name}`, but it {why}"
     return ""
@@ -326,7 +326,7 @@ def _place_metrics(draft: Draft, flow: Dataflow) -> Iterator[Diagnostic]:
             steps = users or [unit for unit in flow.units if unit.inner is None]
             if steps:
                 steps[0].metrics.append(name)
-                steps[0].used.add(name)
+                steps[0].events.used.add(name)
                 if name in flow.parameters:
                     steps[0].parameters.add(name)
         else:

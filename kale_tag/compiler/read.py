@@ -106,7 +106,7 @@ def _read(
 
 def _unread_scripts(draft: Draft) -> Iterable[Diagnostic]:
     """The files that `%run` names and that are not known, but for those that cells write."""
-    written = set(written_files(code_of(draft.notebook)))
+    written = written_files(code_of(draft.notebook))
     for cell in (*draft.shared, *(cell for cells in draft.cells.values() for cell in cells)):
         for node in ast.walk(cell.tree) if "run_line_magic('run'" in cell.code.python else ():
             arguments, code = run_line(node) or ("", "")
