@@ -1602,18 +1602,6 @@ class Interpreter:
             self.mutate(reached, Certainty.GUESS)
 
     def _assign(self, node: ast.Assign) -> None:
-        target = node.targets[0]
-        if (
-            len(node.targets) == 1
-            and isinstance(target, ast.Tuple | ast.List)
-            and isinstance(node.value, ast.Tuple | ast.List)
-            and len(node.value.elts) == len(target.elts)
-            and not any(isinstance(one, ast.Starred) for one in (*node.value.elts, *target.elts))
-        ):
-            values = [self.value(one) for one in node.value.elts]  # a, b = b, a
-            for part, points in zip(target.elts, values, strict=True):
-                self.bind(part, points, node)
-            return
         points = self.value(node.value)
         for one in node.targets:
             self.bind(one, points, node)
