@@ -41,6 +41,7 @@ CONTAINER_METHODS = (
 )
 _CALLABLE = library.words("function bound partial instance method")
 DISPATCH = "functools.singledispatch"
+NAMED = "typing.NamedTuple"
 _OWN = ("builtins.", "collections.", "itertools.", "functools.", "copy.", "contextlib.", "typing.")
 
 
@@ -843,7 +844,9 @@ def _namedtuple(run: "Interpreter", args: Arguments, node: ast.AST) -> Points:
         given = node.args[1]
         if isinstance(given, ast.List | ast.Tuple):
             fields = [str(one.value) for one in given.elts if isinstance(one, ast.Constant)]
-    return frozenset([run.new(node, "class of tuples", "namedtuple", tuple(fields))])
+    made = run.new(node, "class", "namedtuple", ("", [(name, None) for name in fields]))
+    run.heap.link(made, Slot.BASES, [run.heap.at(("path", NAMED), "path", NAMED)])
+    return frozenset([made])
 
 
 def _wraps(run: "Interpreter", _: Arguments, __: ast.AST) -> Points:

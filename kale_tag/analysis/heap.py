@@ -76,7 +76,7 @@ OPAQUE = frozenset(["any", "array", "frame", "tensor", "volatile"])
 
 MEMORY = frozenset(["array", "frame", "tensor"])
 CONTAINERS = frozenset(["list", "dict", "set", "tuple"])
-_FIXED = frozenset(["module", "path", "tuple", "bound", "method", "absent", "class of tuples"])
+_FIXED = frozenset(["module", "path", "tuple", "bound", "method", "absent"])
 """Kinds that nothing mutates."""
 
 _DEPTH = 2

@@ -1112,11 +1112,11 @@ class Interpreter:
 
     def _attribute_of(self, one: Obj, attr: str, node: ast.AST) -> Points:  # noqa: C901, PLR0912
         fields = one.fields
-        if one.kind in {"partial", "bound"}:
+        if one.kind == "partial" and attr in {"args", "keywords", "func"}:
             return frozenset(self.heap.held(one))
         found: set[Obj] = set()
         own: set[Obj] = set()
-        if one.kind in {"instance", "class", "function", "cell", "exception", "class of tuples"}:
+        if Slot.CLASS in fields or one.kind in {"class", "function", "cell", "exception"}:
             own |= fields.get(attr, EMPTY) | fields.get(Slot.ANY, EMPTY)
         if one.kind == "class":
             for base in self.heap.reach(fields.get(Slot.BASES, ()), Sight.CONTENTS):
@@ -1137,8 +1137,9 @@ class Interpreter:
                 found.add(made)
             else:
                 found.add(self.bound(made, me, node))
-        if one.kind in {"iter", "vars"} or one.kind in CONTAINERS:
-            found.add(calls.method_of(self, frozenset([one]), attr))
+        if one.kind in {"iter", "vars", *CONTAINERS}:
+            if one.kind != "tuple" or attr not in fields:
+                found.add(calls.method_of(self, frozenset([one]), attr))
         elif one.kind == "instance" and not found:
             if getter := self.find([one], "__getattr__"):
                 found |= self.call_method(getter, frozenset([one]), Arguments([EMPTY]), node)
@@ -1230,19 +1231,8 @@ class Interpreter:
 
     def instantiate(self, class_: Obj, args: Arguments, node: ast.AST) -> Points:
         """A class is called."""
-        if class_.kind == "class of tuples":
-            made = self.new(node, "tuple", ("new", class_))
-            self.heap.link(made, Slot.CLASS, [class_])
-            for number, points in enumerate(args.positions):
-                self.heap.link(made, number, points)
-            for name, points in (
-                *args.keywords.items(),
-                *zip(class_.info, args.positions, strict=False),
-            ):
-                self.heap.link(made, name, points)
-            self.heap.link(made, Slot.ANY, args.star | args.rest)
-            return frozenset([made])
-        made = self.new(node, "instance", ("new", class_))
+        named = any(one.info == calls.NAMED for one in self.heap.reach([class_], Sight.CONTENTS))
+        made = self.new(node, "tuple" if named else "instance", ("new", class_))
         self.heap.link(made, Slot.CLASS, [class_])
         me = frozenset([made])
         if maker := self.find(me, "__new__"):
@@ -1266,8 +1256,13 @@ class Interpreter:
             for name, factory in one.under(Slot.FACTORY).items():
                 self.heap.link(made, name, self.call(factory, Arguments(), node))
         names = [name for name, _ in fields]
-        if names and len(args.positions) <= len(names) and not args.star:
-            for name, points in (*zip(names, args.positions, strict=False), *args.keywords.items()):
+        if names and len(args.positions) <= len(names) and not args.star | args.rest:
+            given = dict(zip(names, args.positions, strict=False)) | args.keywords
+            for number, name in enumerate(names):
+                if made.kind == "tuple":
+                    points = given.setdefault(name, frozenset(class_.fields.get(name, EMPTY)))
+                    self.heap.link(made, number, points)
+            for name, points in given.items():
                 self.heap.link(made, name, points)
         elif every:
             self.heap.link(made, Slot.ANY, every | self.iterate(every, node))
@@ -1545,7 +1540,7 @@ class Interpreter:
             case "bound":
                 owner = frozenset(fields[Slot.OWNER])
                 return self.call(frozenset(fields[Slot.FUNC]), args.after(owner), node)
-            case "class" | "class of tuples":
+            case "class":
                 return self.instantiate(callee, args, node)
             case "path" | "module":
                 if callee.info in _EXITS and self.frame is None:
@@ -1877,10 +1872,12 @@ class Interpreter:
 
     def _pattern(self, pattern: ast.pattern, subject: Points) -> None:
         """The names in a pattern may be all that is in the subject, at any depth."""
-        inner = subject
-        while more := self.read(inner) - inner:
+        parts = [*ast.walk(pattern)]
+        same = any(isinstance(part, ast.MatchClass | ast.MatchOr) for part in parts)
+        inner = more = self.read(subject) | (subject if same else EMPTY)
+        while more := self.read(more) - inner:
             inner |= more
-        for part in ast.walk(pattern):
+        for part in parts:
             match part:
                 case ast.MatchAs(name=str(name)):
                     self.assign(name, subject if part is pattern else inner, part)
