@@ -45,10 +45,14 @@ from kale_tag.analysis.names import (
     Table,
     tables_of,
 )
+from kale_tag.analysis.process_state import Access, Effect, StateUse
 from kale_tag.analysis.source import Parsed, run_line, too_deep
 from kale_tag.diagnostics import UserError
 
-from kale_tag.analysis.process_state import Access, Effect, StateUse
+if TYPE_CHECKING:
+    from kale_tag.analysis.module_state import OwnModules
+
+
 # Names that came with Python 3.12 to 3.14 or may be taken away again, so that the result does not
 # depend on the Python that compiles.
 _LATER = frozenset(

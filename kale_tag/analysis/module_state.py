@@ -8,8 +8,9 @@ import ast
 import posixpath
 from collections.abc import Iterable, Sequence
 
+from kale_tag.analysis.calls import Arguments
 from kale_tag.analysis.heap import Heap, Obj, Points, Sight, Slot, is_fixed
-from kale_tag.analysis.interpreter import BUILTINS, Arguments, Interpreter
+from kale_tag.analysis.interpreter import BUILTINS, Interpreter
 from kale_tag.analysis.local_modules import LocalCode
 from kale_tag.analysis.model import Certainty
 from kale_tag.analysis.names import Names
