@@ -36,10 +36,10 @@ class Unit:
     """A step, or a reference to another notebook (*inner*), in an order in which they can run.
 
         *before* has the bits of the units that end before it starts. What is found out: *events* is
-        what its code does, *bound* are the names that it binds for certain. *ins* maps a variable to
-        the number of the unit that produces it, `OUTSIDE` for what comes from the notebook around;
-        *outs*, *parameters* and *metrics* are names, *carried* imports of other steps that it has to
-        repeat; *together* are the classes of *outs*, *changed* those of them that later units may
+    what its code does, *bound* are the names that it binds for certain. *ins* maps a variable to
+    the number of the unit that produces it, `OUTSIDE` for what comes from the notebook around;
+    *outs*, *parameters* and *metrics* are names, *carried* imports of other steps that it has to
+    repeat; *together* are the classes of *outs*, *changed* those of them that later units may
     change, *apart* groups that may share objects all the same, which does no harm.
     """
 
