@@ -118,20 +118,9 @@ class Cluster:
 
         *digest* is that of the package; the description of the version contains it.
         """
-        models, api = self.client.api_models, self.client.pipelines
-        # `display_name` alone: servers before 2.15 know no `name`, and newer ones take it for both.
-        body = models.V2beta1Pipeline(
-            display_name=package.pipeline,
-            description=package.description or None,
-            namespace=self.namespace or None,
-        )
-        doing = f"create the pipeline {package.pipeline}"
-        create = api.pipeline_service_create_pipeline
-        pipeline, _ = self._find_or_create(
-            "pipelines", package.pipeline, lambda: self._ask(doing, create, body), **self._where
-        )
+        description = package.description or None
+        pipeline = self._named("pipeline", package.pipeline, description=description)
         pipeline_id = self._id(pipeline.pipeline_id)
-        doing = f"upload the version {name}"
 
         def upload() -> Any:  # noqa: ANN401  one of kfp's models
             with tempfile.TemporaryDirectory(prefix="kale-tag-") as folder:
@@ -139,7 +128,7 @@ class Cluster:
                 with open(path, "wb") as file:
                     file.write(package.source.text.encode())
                 return self._ask(
-                    doing,
+                    f"upload the version {name}",
                     self.client.pipeline_uploads.upload_pipeline_version,
                     path,
                     name=name,
@@ -161,15 +150,7 @@ class Cluster:
 
     def experiment(self, name: str) -> str:
         """The id of the experiment *name*, created if it is not there."""
-        doing = f"create the experiment {name}"
-        create = self.client.experiments.experiment_service_create_experiment
-        body = self.client.api_models.V2beta1Experiment(
-            display_name=name, namespace=self.namespace or None
-        )
-        found, _ = self._find_or_create(
-            "experiments", name, lambda: self._ask(doing, create, body), **self._where
-        )
-        return self._id(found.experiment_id)
+        return self._id(self._named("experiment", name).experiment_id)
 
     def start(
         self,
@@ -197,7 +178,7 @@ class Cluster:
         An equal one is left alone. Raises `UserError` if one of this name is different: both would
         go on.
         """
-        models, doing = self.client.api_models, "schedule the pipeline"
+        models = self.client.api_models
         if found := self._find("recurring_runs", name, experiment_id=experiment_id):
             if _schedule_of(found) == (cron, version.version_id, dict(parameters)):
                 return self._id(found.recurring_run_id), False
@@ -212,7 +193,7 @@ class Cluster:
             max_concurrency="1",
         )
         create = self.client.recurring_runs.recurring_run_service_create_recurring_run
-        return self._id(self._ask(doing, create, body).recurring_run_id), True
+        return self._id(self._ask("schedule the pipeline", create, body).recurring_run_id), True
 
     def look(self, run_id: str) -> ClusterRun:
         """The present state of the run *run_id*."""
@@ -227,9 +208,17 @@ class Cluster:
             {one.task_id or str(place): _task(one) for place, one in enumerate(tasks)},
         )
 
-    @property
-    def _where(self) -> dict[str, str]:
-        return {"namespace": self.namespace} if self.namespace else {}
+    def _named(self, kind: str, name: str, **more: object) -> Any:  # noqa: ANN401  kfp's model
+        """The `pipeline` or `experiment` called *name*, created with *more* if it is not there."""
+        make = getattr(self.client.api_models, f"V2beta1{kind.title()}")
+        create = getattr(getattr(self.client, f"{kind}s"), f"{kind}_service_create_{kind}")
+        # `display_name` alone: servers before 2.15 know no `name`, and newer ones take it for both.
+        body = make(display_name=name, namespace=self.namespace or None, **more)
+        where = {"namespace": self.namespace} if self.namespace else {}
+        doing = f"create the {kind} {name}"
+        return self._find_or_create(
+            f"{kind}s", name, lambda: self._ask(doing, create, body), **where
+        )[0]
 
     def _find_or_create(
         self, kind: str, name: str, create: Callable[[], Any], *parent: str, **where: str

@@ -8,6 +8,7 @@ import json
 import socket
 import ssl
 import threading
+from collections.abc import Mapping, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass, field
 from typing import Any
@@ -34,6 +35,28 @@ class Endpoint:
     pool: Any  # the pool of connections of kfp's client, which knows certificates and proxy
     headers: dict[str, str] = field(default_factory=dict, repr=False)  # with token or cookies
 
+    def ask(
+        self, method: str, url: str, headers: Mapping[str, str], body: bytes | None = None
+    ) -> "Answer":
+        """The answer to one request.
+
+        Redirects are not followed: the token, or the password, would go with them. Raises
+        `UserError` if there is no answer.
+        """
+        options = {"redirect": False, "retries": False, "preload_content": False}
+        try:
+            got = self.pool.request(
+                method, url, body=body, headers=dict(headers), timeout=SECONDS, **options
+            )
+            text = got.read(LONGEST).decode(errors="replace")
+            got.release_conn()
+        except Exception as exc:
+            if known := connection_diagnostic(self, exc):
+                raise UserError(known) from None
+            raise
+        kind, location = (got.headers.get(key, "") for key in ("Content-Type", "Location"))
+        return Answer(got.status, kind, location, text, got.headers.getlist("Set-Cookie"))
+
     def without_secrets(self, text: str) -> str:
         """*text* without the token and the cookies."""
         for value in self.headers.values():
@@ -49,6 +72,7 @@ class Answer:
     kind: str = ""  # the media type
     location: str = ""  # of a redirect
     text: str = ""  # the body
+    cookies: Sequence[str] = ()  # the headers that set them
 
     @property
     def is_html(self) -> bool:
@@ -79,29 +103,23 @@ def check(endpoint: Endpoint) -> bool:
 
     Raises `UserError` within `SECONDS` if it is not a healthy API server of Kubeflow Pipelines. The
     request runs in a thread: looking up a name, and a server that sends a byte now and then, have
-    no time limit otherwise. Redirects are not followed: the token would go with them.
+    no time limit otherwise.
     """
-    options = {"redirect": False, "retries": False, "preload_content": False, "timeout": SECONDS}
     found: Future[Answer] = Future()
 
     def run() -> None:
         try:
-            got = endpoint.pool.request(
-                "GET", endpoint.url + PATH, headers=dict(endpoint.headers), **options
-            )
-            kind, location = (got.headers.get(key, "") for key in ("Content-Type", "Location"))
-            text = got.read(LONGEST).decode(errors="replace")
-            found.set_result(Answer(got.status, kind, location, text))
+            found.set_result(endpoint.ask("GET", endpoint.url + PATH, endpoint.headers))
         except Exception as exc:  # noqa: BLE001  raised again below
             found.set_exception(exc)
 
     threading.Thread(target=run, daemon=True).start()
     try:
         answer = found.result(SECONDS)
-    except Exception as exc:
-        if known := connection_diagnostic(endpoint, exc):
-            raise UserError(known) from None
-        raise
+    except TimeoutError as exc:
+        known = connection_diagnostic(endpoint, exc)
+        assert known is not None
+        raise UserError(known) from None
     if answer.status != 200:
         raise UserError(status_diagnostic(endpoint, answer, "connect"))
     if answer.value is None:

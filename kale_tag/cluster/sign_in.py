@@ -11,7 +11,7 @@ from html.parser import HTMLParser
 from http.cookies import CookieError, SimpleCookie
 from urllib.parse import urlencode, urljoin, urlsplit
 
-from kale_tag.cluster.health import LONGEST, PATH, SECONDS, Endpoint, connection_diagnostic
+from kale_tag.cluster.health import PATH, Answer, Endpoint
 from kale_tag.diagnostics import Diagnostic, UserError, error
 
 PAGES = 20
@@ -74,11 +74,11 @@ def sign_in(endpoint: Endpoint, user: str, password: str) -> str:
     cookies: dict[str, str] = {}
     form, sent = _Form(endpoint.url + PATH, "GET"), False
     for _ in range(PAGES):
-        url, status, location, text = _follow(endpoint, form, cookies)
-        if location:
-            form = _Form(urljoin(url, location), "GET")
+        url, answer = _follow(endpoint, form, cookies)
+        if 300 <= answer.status < 400 and answer.location:
+            form = _Form(urljoin(url, answer.location), "GET")
             continue
-        page = _Page(text)
+        page = _Page(answer.text)
         login = next((one for one in page.forms if one.password), None)
         approval = next(
             (one for one in page.forms if one.values.get("approval") == "approve"), None
@@ -90,7 +90,7 @@ def sign_in(endpoint: Endpoint, user: str, password: str) -> str:
             )
         found = login or (approval if sent else page.way_in())
         if found is None:
-            if status == 200 and (sent or text.lstrip().startswith("{")):
+            if answer.status == 200 and (sent or answer.text.lstrip().startswith("{")):
                 return _header(cookies)
             raise UserError(_no_login(endpoint))
         if login:
@@ -101,8 +101,8 @@ def sign_in(endpoint: Endpoint, user: str, password: str) -> str:
     raise UserError(_no_login(endpoint))
 
 
-def _follow(endpoint: Endpoint, form: _Form, cookies: dict[str, str]) -> tuple[str, int, str, str]:
-    """The URL of a page, its status, where it redirects to, and its text; it may set *cookies*."""
+def _follow(endpoint: Endpoint, form: _Form, cookies: dict[str, str]) -> tuple[str, Answer]:
+    """The URL of the page that *form* leads to, and the answer, which may set *cookies*."""
     if _origin(form.action) != _origin(endpoint.url):
         other = form.action.partition("?")[0]
         hint = f"if you trust it and it is the same server, name it as `--host`; {_TOKEN}"
@@ -117,19 +117,10 @@ def _follow(endpoint: Endpoint, form: _Form, cookies: dict[str, str]) -> tuple[s
         headers["Content-Type"] = "application/x-www-form-urlencoded"
     elif form.values:
         url = f"{url.partition('?')[0]}?{urlencode(form.values)}"
-    options = {"redirect": False, "retries": False, "preload_content": False, "timeout": SECONDS}
-    try:
-        got = endpoint.pool.request(form.method, url, body=body, headers=headers, **options)
-        text = got.read(LONGEST).decode(errors="replace")
-        got.release_conn()
-    except Exception as exc:
-        if known := connection_diagnostic(endpoint, exc):
-            raise UserError(known) from None
-        raise
-    for header in got.headers.getlist("Set-Cookie"):
+    answer = endpoint.ask(form.method, url, headers, body)
+    for header in answer.cookies:
         _keep(header, cookies)
-    location = got.headers.get("Location", "") if 300 <= got.status < 400 else ""
-    return url, got.status, location, text
+    return url, answer
 
 
 def _header(cookies: Mapping[str, str]) -> str:
