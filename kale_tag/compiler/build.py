@@ -20,6 +20,7 @@ from kale_tag.analysis.source import Runs, read_code
 from kale_tag.compiler.assemble import PipelineBuilder
 from kale_tag.compiler.read import Draft, read_draft
 from kale_tag.diagnostics import Diagnostic, Label, UserError, error, nearest
+from kale_tag.kale.checks import cycle_message
 from kale_tag.kale.outline import find_cycle, in_order
 from kale_tag.kale.pipeline import Pipeline
 from kale_tag.kale.settings import CompileOptions
@@ -222,10 +223,9 @@ def _cycle(cycle: Sequence[str], edges: Mapping[tuple[str, str], Label]) -> Diag
         edges[dependency, name].with_text(f"`{name}` depends on `{dependency}`")
         for name, dependency in pairwise(cycle)
     ]
+    message = cycle_message(cycle[:-1])
     if len(labels) == 1:
-        message = f"step `{cycle[0]}` depends on itself"
         return error("cycle", message, labels[0].with_text(""), help=f"remove `prev:{cycle[0]}`")
-    message = f"steps depend on each other: {' -> '.join(cycle)}"
     return error("cycle", message, labels[0], also=labels[1:], help="remove one of these")
 
 

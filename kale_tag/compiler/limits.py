@@ -7,7 +7,7 @@ import json
 import re
 import zlib
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Final
 
 from kale_tag.diagnostics import (
@@ -15,7 +15,6 @@ from kale_tag.diagnostics import (
     DiagnosticCollector,
     Label,
     Source,
-    Span,
     error,
     warning,
 )
@@ -25,7 +24,7 @@ from kale_tag.kale.names import (
     LABEL_DOMAIN,
     LABEL_LENGTH,
 )
-from kale_tag.kale.pipeline import Code, Parameter, Pipeline, Step, SubPipeline, Volume
+from kale_tag.kale.pipeline import Parameter, Pipeline, Step, SubPipeline, Volume
 
 ARGUMENT = 131_071
 """Bytes that one argument of a Linux program may have (MAX_ARG_STRLEN, less the closing NUL).
@@ -63,25 +62,6 @@ _NO_ARGUMENT = re.compile("[\0\ud800-\udfff]")
 _LOST = re.compile("\x85|\u2028(?= )")  # servers up to 2.17 store a blank, and lose one
 _EXPANDED = re.compile(r"\$\$|\$\([^)]*\)")
 _ESCAPED_BY_GO = re.compile("[<>&\u2028\u2029]")
-
-
-def check_code(cells: Iterable[Code], notebook: str) -> Iterator[Diagnostic]:
-    """Errors for characters in *cells* that cannot be passed to a process."""
-    for code in cells:
-        found = _NO_ARGUMENT.search(code.python)
-        if found is not None:
-            nul = found[0] == "\0"
-            start = code.source.find(found[0])
-            yield error(
-                "bad-character",
-                f"the cell contains {'a NUL character' if nul else 'half of a surrogate pair'}, "
-                "which cannot be passed to a process",
-                Label(
-                    Source(notebook, code.source, code.cell),
-                    Span(start, start + 1) if start >= 0 else None,
-                ),
-                help=f"in a string, write `\\x{ord(found[0]):02x}`" if nul else "remove it",
-            )
 
 
 def check_text(

@@ -29,7 +29,6 @@ from kale_tag.compiler.interface import (
     task_name,
 )
 from kale_tag.compiler.limits import (
-    check_code,
     check_component,
     check_container,
     check_dag,
@@ -47,7 +46,6 @@ from kale_tag.kale.names import file_name
 from kale_tag.kale.pipeline import (
     STATE,
     ArtifactType,
-    Code,
     Parameter,
     Pipeline,
     Step,
@@ -170,7 +168,6 @@ class _PackageMaker:
         """The tasks of a DAG; adds their components."""
         made: dict[str, object] = {}
         seen: dict[str, _Unit] = {}
-        self._check_code(names.pipeline.shared, names)
         for volume in self.root.volumes if not names.prefix else ():
             if volume.new is not None:
                 key = names.claims[volume.name]
@@ -278,12 +275,8 @@ class _PackageMaker:
         self.components[f"comp-{label}"] = made | body
         return f"comp-{label}"
 
-    def _check_code(self, cells: Sequence[Code], names: NameTable) -> None:
-        self.found.errors += check_code(cells, names.pipeline.notebook)
-
     def _executor(self, step: Step, label: str, names: NameTable) -> None:
         found = self.found
-        self._check_code(step.code, names)
         command, args = container_command(step, names, self.root, self.runtime)
         self.starts.append(command[2])
         self.arguments.append(args)
