@@ -19,7 +19,7 @@ from typing import Annotated, Any, Literal, get_args, get_origin
 from kale_tag import HOME, __version__, files
 from kale_tag.commands.shared.options import Argument, Option, Options
 from kale_tag.commands.shared.streams import interruptible, lasting_streams
-from kale_tag.diagnostics import Diagnostic, UserError, error, exit_code, nearest, too_deep
+from kale_tag.diagnostics import Diagnostic, UserError, did_you_mean, error, exit_code, too_deep
 
 COMMANDS = (
     "init",
@@ -174,8 +174,7 @@ def _run(words: list[str]) -> int:
         return 0
     if words and not words[0].startswith("-"):
         if words[0] not in COMMANDS:
-            near = nearest(words[0], COMMANDS)
-            hint = f"did you mean `{near}`?" if near else "`kale-tag --help` lists the commands"
+            hint = did_you_mean(words[0], COMMANDS, "`kale-tag --help` lists the commands")
             raise UserError.of("unknown-command", f"no command `{words[0]}`", help=hint)
         function = command(words[0])
         options = None
@@ -254,8 +253,7 @@ def read_value(name: str, kind: Any, text: str) -> str | int:  # noqa: ANN401  a
     if get_origin(kind) is Literal and text not in get_args(kind):
         *most, last = get_args(kind)
         message = f"`{name}` takes {', '.join(most)} or {last}, not `{text}`"
-        near = nearest(text, get_args(kind))
-        raise UserError.of("bad-option", message, help=f"did you mean `{near}`?" if near else "")
+        raise UserError.of("bad-option", message, help=did_you_mean(text, get_args(kind)))
     return text
 
 
@@ -296,8 +294,8 @@ def _wrong_usage(name: str, exc: Any) -> Diagnostic:  # noqa: ANN401  one of cli
         return error("bad-option", f"`{flag}` needs a value", help=f"write {flag} {value}")
     if flag:
         known = [*(flag for _, one in options for flag in one.flags), "--help"]
-        near = nearest(flag, known if name in COMMANDS else OWN_OPTIONS)
-        hint = f"did you mean `{near}`?" if near else f"`{program} --help` lists the options"
+        known = known if name in COMMANDS else [*OWN_OPTIONS]
+        hint = did_you_mean(flag, known, f"`{program} --help` lists the options")
         return error("bad-option", f"`{program}` has no option `{flag}`", help=hint)
     if (missing := getattr(getattr(exc, "param", None), "name", None)) in declared:
         hint = " ".join([program, *usage(command(name))])

@@ -207,12 +207,17 @@ def nearest(word: str, known: Iterable[str]) -> str:
     return close[0] if close else next(longer, "") if word else ""
 
 
+def did_you_mean(word: str, known: Iterable[str], otherwise: str = "") -> str:
+    """The help for a word that is not known: the nearest of *known*, else *otherwise*."""
+    near = nearest(word, known)
+    return f"did you mean `{near}`?" if near else otherwise
+
+
 def suggest(word: str, known: Iterable[str], otherwise: str) -> str:
     """The help for a word that is not known: the nearest of *known*, else *otherwise* and all."""
     words = list(known)
-    if near := nearest(word, words):
-        return f"did you mean `{near}`?"
-    return f"{otherwise} {', '.join(f'`{word}`' for word in words)}" if words else ""
+    every = ", ".join(f"`{word}`" for word in words)
+    return did_you_mean(word, words, f"{otherwise} {every}" if words else "")
 
 
 def count(number: int, thing: str) -> str:

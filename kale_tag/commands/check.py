@@ -22,10 +22,10 @@ from kale_tag.diagnostics import (
     Span,
     UserError,
     count,
+    did_you_mean,
     error,
     exit_code,
     guarded,
-    nearest,
 )
 from kale_tag.kale.checks import has_kale_tags, lint
 from kale_tag.kale.metadata import SETTINGS_KEY
@@ -419,8 +419,8 @@ def _explain(code: str) -> int:
 
 
 def _unknown_code(code: str) -> Diagnostic:
-    near = nearest(code, registry.codes())
-    hint = f"did you mean `{near}`?" if near else "`kale-tag check --explain list` lists them"
+    otherwise = "`kale-tag check --explain list` lists them"
+    hint = did_you_mean(code, registry.codes(), otherwise)
     return error("unknown-code", f"no message has the code `{code}`", help=hint)
 
 

@@ -28,10 +28,10 @@ from kale_tag.diagnostics import (
     Span,
     UserError,
     count,
+    did_you_mean,
     error,
     exit_code,
     guarded,
-    nearest,
     pasted,
 )
 from kale_tag.fields.fields import Form
@@ -98,9 +98,8 @@ def rename(options: RenameOptions) -> int:
     found = rename_everywhere(options.paths, options.old, options.new)
     changed = found.files
     if not changed and not found.diagnostics:
-        near = nearest(options.old, found.steps)
-        hint = f"did you mean `{near}`?" if near else ""
         message = f"no step is named `{options.old}` here"
+        hint = did_you_mean(options.old, found.steps)
         found.diagnostics.append(error("unknown-step", message, help=hint))
     style = style_for(options.color, sys.stdout.isatty())
     if not options.quiet and options.format == "text":

@@ -19,7 +19,7 @@ from kale_tag.analysis.slices import parts_of
 from kale_tag.analysis.source import Runs, read_code
 from kale_tag.compiler.assemble import PipelineBuilder
 from kale_tag.compiler.read import Draft, read_draft
-from kale_tag.diagnostics import Diagnostic, Label, UserError, error, nearest
+from kale_tag.diagnostics import Diagnostic, Label, UserError, did_you_mean, error
 from kale_tag.kale.checks import cycle_message
 from kale_tag.kale.outline import find_cycle, in_order
 from kale_tag.kale.pipeline import Pipeline
@@ -262,9 +262,8 @@ def _undefined_names(draft: Draft, flow: Dataflow) -> Iterator[Diagnostic]:
                 note = _not_run(read.spot.cell.notebook == draft.notebook.name, draft, name)
                 if note and draft.diagnostics:
                     continue  # its tags are wrong
-                near = nearest(name, known)
-                hint = f"did you mean `{near}`?" if near else diagnostic.help
-                if near == name:
+                hint = did_you_mean(name, known, diagnostic.help)
+                if name in known:
                     hint = f"move this below the line of the step that defines `{name}`"
                 hint = "tag that cell as a part of a step" if note else hint
                 diagnostic = replace(diagnostic, notes=(note,) if note else (), help=hint)
@@ -331,10 +330,9 @@ def _place_metrics(draft: Draft, flow: Dataflow) -> Iterator[Diagnostic]:
                     steps[0].parameters.add(name)
         else:
             known = sorted({one for unit in flow.units for one in unit.events.binds})
-            near = nearest(name, known)
             yield error(
                 "unknown-metric",
                 f"no step computes `{name}`, which `pipeline-metrics` prints",
                 spot.label(),
-                help=f"did you mean `{near}`?" if near else f"bind `{name}` in a step",
+                help=did_you_mean(name, known, f"bind `{name}` in a step"),
             )

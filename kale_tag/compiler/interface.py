@@ -3,9 +3,10 @@
 import itertools
 import keyword
 import re
-from collections.abc import Container, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
+from kale_tag.kale.names import free
 from kale_tag.kale.pipeline import ArtifactType, Parameter, Pipeline, Step, SubPipeline
 
 REPORT = "kale_tag_report"
@@ -112,8 +113,8 @@ def root_names(pipeline: Pipeline) -> NameTable:
     units = {unit.name: _interface(unit, inputs) for unit in pipeline.steps}
     taken = {task_name(unit.name) for unit in pipeline.steps} | {pipeline.name}
     numbers = itertools.chain(("createpvc",), map("createpvc-{}".format, itertools.count(2)))
-    free = (key for key in numbers if key not in taken)  # as KFP's SDK names them
-    claims = {volume.name: next(free) for volume in pipeline.volumes if volume.new}
+    unused = (key for key in numbers if key not in taken)  # as KFP's SDK names them
+    claims = {volume.name: next(unused) for volume in pipeline.volumes if volume.new}
     return NameTable(pipeline, "", parameters, inputs, frozenset(), {}, units, claims=claims)
 
 
@@ -141,7 +142,7 @@ def inner_names(sub: SubPipeline, around: NameTable) -> NameTable:
         units={unit.name: _interface(unit, inputs) for unit in sub.pipeline.steps},
         outputs=outer.outs,
         filler=outer.filler,
-        claims={volume: _take(f"{volume}_claim", taken) for volume in around.claims},
+        claims={volume: free(input_name(f"{volume}_claim"), taken) for volume in around.claims},
     )
 
 
@@ -153,8 +154,8 @@ def task_name(step: str) -> str:
     return re.sub("[^0-9a-z]+", "-", step.lower()).strip("-")
 
 
-def input_name(name: str, taken: Container[str]) -> str:
-    """The name of an input or output for the Python name *name*, and none of those *taken*.
+def input_name(name: str) -> str:
+    """The name of an input or output for the Python name *name*.
 
     It is *name* itself if KFP takes it: letters, digits and `_`, a letter first (kfp.dsl's
     PipelineChannel), and no keyword, so that it can be an argument in KFP's DSL.
@@ -163,11 +164,7 @@ def input_name(name: str, taken: Container[str]) -> str:
     if _INPUT.fullmatch(name) is None:
         word = re.sub(r"[^A-Za-z0-9_]+", "_", name).strip("_") or "value"
         word = word if word[0].isalpha() else f"value_{word}"
-    word = f"{word}_" if keyword.iskeyword(word) else word
-    free, number = word, 2
-    while free in taken:
-        free, number = f"{word}_{number}", number + 1
-    return free
+    return f"{word}_" if keyword.iskeyword(word) else word
 
 
 def _interface(unit: Step | SubPipeline, inputs: Mapping[str, str]) -> Interface:
@@ -176,26 +173,20 @@ def _interface(unit: Step | SubPipeline, inputs: Mapping[str, str]) -> Interface
     report = metrics = ""
     if isinstance(unit, Step):
         if unit.settings.report:
-            report = _take(REPORT, taken)
+            report = free(REPORT, taken)
         if unit.metrics:
-            metrics = _take(METRICS, taken)
+            metrics = free(METRICS, taken)
     parameters = {name: _as_input(inputs[name], taken) for name in unit.parameters}
     ins = {name: _as_input(name, taken) for name in unit.ins}
     bare = isinstance(unit, SubPipeline) and ins and not parameters
-    return Interface(parameters, ins, outs, report, metrics, _take(FILLER, taken) if bare else "")
+    return Interface(parameters, ins, outs, report, metrics, free(FILLER, taken) if bare else "")
 
 
 def _names(names: Iterable[str], taken: set[str]) -> dict[str, str]:
-    return {name: _take(name, taken) for name in names}
+    return {name: free(input_name(name), taken) for name in names}
 
 
 def _as_input(name: str, taken: set[str]) -> str:
     """A variable that a step both loads and saves is the input `NAME_in`."""
-    plain = input_name(name, ())
-    return _take(plain if plain not in taken else f"{plain}_in", taken)
-
-
-def _take(name: str, taken: set[str]) -> str:
-    found = input_name(name, taken)
-    taken.add(found)
-    return found
+    plain = input_name(name)
+    return free(plain if plain not in taken else f"{plain}_in", taken)

@@ -145,11 +145,7 @@ class _Holes:
             if any(any(template.variables(value)) for value in values):
                 raise NoFitError(f"`{called}` differs and contains `${{`, which a variable cannot")
             taken = {*template.VARIABLES, *self.known.values()}
-            name, number = called, 1
-            while name in taken:
-                number += 1
-                name = f"{called}_{number}"
-            self.known[key] = name
+            self.known[key] = name = names.free(called, taken)
             for own, value in zip(self.vars, values, strict=True):
                 own[name] = value
         return f"${{{self.known[key]}}}"

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-from kale_tag.diagnostics import Diagnostic, Label, Source, UserError, error, nearest
+from kale_tag.diagnostics import Diagnostic, Label, Source, UserError, did_you_mean, error
 
 # What users have in their environment must not change what a program reads.
 _PLAIN: Mapping[str, str] = {"LC_ALL": "C", "GIT_OPTIONAL_LOCKS": "0"}
@@ -254,12 +254,11 @@ def _unknown(repo: Repository, revision: str, diagnostic: GitError) -> Diagnosti
     if repo.shallow:
         notes.append(_DEEPEN)
     names = run(["for-each-ref", "--format=%(refname:short)"], repo.at).decode(errors="replace")
-    near = nearest(revision, names.split())
     return error(
         "unknown-revision",
         f"Git knows no revision `{revision}`",
         notes=notes,
-        help=f"did you mean `{near}`?" if near else "`git branch -a` and `git tag` list some",
+        help=did_you_mean(revision, names.split(), "`git branch -a` and `git tag` list some"),
     )
 
 

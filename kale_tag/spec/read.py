@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import replace
 from itertools import pairwise
 
-from kale_tag.diagnostics import Label, Source, Span, UserError, nearest, suggest
+from kale_tag.diagnostics import Label, Source, Span, UserError, did_you_mean, nearest, suggest
 from kale_tag.fields.fields import Form, narrowed
 from kale_tag.fields.yaml_tree import Mapping as MappingNode
 from kale_tag.fields.yaml_tree import Node, Scalar, is_null, plain, read_yaml
@@ -269,12 +269,12 @@ def _ignore(form: Form, node: Node) -> dict[str, str]:
     for key, value in form.mapping(node, "`ignore`"):
         reason = form.text(value, f"the reason for `{key.text}`")
         if key.text not in groups()["check"]:
-            near = nearest(key.text, groups()["check"])
+            lints = groups()["check"]
             form.error(
                 "unknown-key",
                 f"`kale-tag check` has no lint `{key.text}` that could be silenced",
                 key.label,
-                help=f"did you mean `{near}`?" if near else "`kale-tag check --explain list`",
+                help=did_you_mean(key.text, lints, "`kale-tag check --explain list`"),
             )
         elif reason is not None and not reason.strip():
             form.error("wrong-value", f"the reason for `{key.text}` is blank", value.label)
