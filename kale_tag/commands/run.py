@@ -359,8 +359,6 @@ def _finish(
     if not quiet:
         _print_summary(watch.run, diagnostics.style)
     diagnostics.show(unforeseen_sharing(watch.run))
-    if watch.code == local.NO_KFP:
-        raise UserError(local.no_kfp(_last_line(os.path.join(watch.run.folder, "kfp.log"))))
     compared = compare() if compare else None
     if compared:
         _write_pages(watch, diagnostics, report, compared)

@@ -27,6 +27,7 @@ from kale_tag.kale.pipeline import Pipeline, SubPipeline
 from kale_tag.notebook.read import read_notebook
 from kale_tag.run.run_record import ComparedVariable, Difference, RunComparison, RunOutcome, Verdict
 from kale_tag.run.snapshot import MARK
+from kale_tag.run.this_machine import check_installed
 
 AGAIN = 2
 """How often the notebook runs again if something differs; dice may show the same twice."""
@@ -52,13 +53,8 @@ def check_comparable(name: str, pipeline: Pipeline | None) -> None:
 
     *pipeline* is compiled from it, or None for a package.
     """
-    from importlib.util import find_spec  # noqa: PLC0415  for comparisons only
-
-    if missing := [one for one in ("nbclient", "ipykernel") if find_spec(one) is None]:
-        message = f"`--compare` runs the notebook too, and needs {' and '.join(missing)}, not "
-        message += "installed here"
-        hint = f"{sys.executable} -m pip install 'kale-tag[compare]'"
-        raise UserError.of("no-nbclient", message, help=hint)
+    who = "`--compare` runs the notebook too, and"
+    check_installed(who, ("nbclient", "ipykernel"), "compare", "no-nbclient")
     at = Label(Source(name))
     if pipeline is None:
         message = f"{name} is a package, but `--compare` runs the notebook too"

@@ -23,7 +23,7 @@ from typing import Any, Literal
 from kale_tag.compiler.package_text import to_yaml
 from kale_tag.compiler.read_package import Compiled, PackageTask, creates_claim
 from kale_tag.compiler.step_command import EXECUTOR_INPUT
-from kale_tag.diagnostics import Diagnostic, UserError, error
+from kale_tag.diagnostics import UserError
 from kale_tag.kale.outline import in_order
 from kale_tag.run.reuse import Reuse, inputs_of
 from kale_tag.run.run_record import RunOutcome, StepOutcome, outputs_of
@@ -36,9 +36,6 @@ PATIENCE = 10.0
 
 DISK_FULL = 1_000_000
 """Bytes of free space below which a failure may be due to a full disk."""
-
-NO_KFP = 5
-"""The exit code of the host where kfp cannot be imported."""
 
 _HERE = os.path.dirname(os.path.abspath(__file__))
 _MARK = b"\036kale-tag "
@@ -76,15 +73,6 @@ def check_machine() -> None:
     if os.name != "posix":
         hint = "use the Windows Subsystem for Linux"
         raise UserError.of("no-shell", "steps need a POSIX shell, which Windows lacks", help=hint)
-
-
-def no_kfp(why: str) -> Diagnostic:
-    """The error for a KFP SDK that cannot be used: *why*."""
-    return error(
-        "no-kfp",
-        f"`run` needs the SDK of Kubeflow Pipelines, `kfp`: {why}",
-        help=f"{sys.executable} -m pip install 'kfp>=2.9,<3'",
-    )
 
 
 def execute(run: LocalRun) -> Generator[Event]:

@@ -57,10 +57,7 @@ def run(package: str, arguments: str, root: str) -> int:
     sys.modules["kfp.client"] = SimpleNamespace(Client=None)  # type: ignore[assignment]
     try:
         from kfp import components, local  # type: ignore[import-untyped]
-    except ImportError:
-        traceback.print_exc()
-        return 5
-    try:
+
         with open(package, encoding="utf-8") as file:
             pipeline = components.load_component_from_text(file.read())
         with open(arguments, encoding="utf-8") as file:

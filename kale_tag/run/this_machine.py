@@ -12,9 +12,17 @@ from kale_tag.analysis.distributions import normalized
 from kale_tag.compiler.container import DEFAULT_IMAGE
 from kale_tag.compiler.read_package import PackageTask
 from kale_tag.compiler.requirements import distribution
-from kale_tag.diagnostics import Diagnostic, warning
+from kale_tag.diagnostics import Diagnostic, UserError, warning
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
+
+
+def check_installed(who: str, packages: Iterable[str], extra: str, code: str) -> None:
+    """Raise `UserError` with *code* if one of *packages*, which *who* needs, is missing."""
+    if missing := [name for name in packages if not _is_there(name)]:
+        message = f"{who} needs {' and '.join(missing)}, not installed here"
+        hint = f"{sys.executable} -m pip install 'kale-tag[{extra}]'"
+        raise UserError.of(code, message, help=hint)
 
 
 def missing_packages(

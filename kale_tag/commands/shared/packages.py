@@ -5,7 +5,6 @@ import itertools
 import json
 import os
 import re
-import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
@@ -26,6 +25,7 @@ from kale_tag.diagnostics import Diagnostic, DiagnosticCollector, Label, Source,
 from kale_tag.fields import yaml_tree
 from kale_tag.kale.names import ENVIRONMENT_VARIABLE
 from kale_tag.kale.pipeline import Pipeline
+from kale_tag.run.this_machine import check_installed
 
 _SECRET = re.compile(r"(?i)passw|secret|token|credential|(?:api|private)_?key|(?:^|_)pwd?(?:$|_)")
 """In the names of variables that probably hold a secret."""
@@ -43,12 +43,7 @@ class Loaded:
 
 def check_kfp(command: str) -> None:
     """Raise `UserError` where a package that *command* needs is not installed."""
-    from importlib.util import find_spec  # noqa: PLC0415  for runs only
-
-    if missing := [name for name in ("kfp", "jinja2", "psutil") if find_spec(name) is None]:
-        message = f"`{command}` needs {' and '.join(missing)}, not installed here"
-        hint = f"{sys.executable} -m pip install 'kale-tag[kfp]'"
-        raise UserError.of("no-kfp", message, help=hint)
+    check_installed(f"`{command}`", ("kfp", "jinja2", "psutil"), "kfp", "no-kfp")
 
 
 def load_package(
