@@ -10,7 +10,17 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 
 from kale_tag.diagnostics import Diagnostic, Label, Source, Span, error, warning
-from kale_tag.fields.yaml_tree import Mapping, Node, Scalar, Sequence, plain, read_yaml
+from kale_tag.fields.yaml_tree import (
+    Mapping,
+    Node,
+    Scalar,
+    Sequence,
+    entries_of,
+    items_of,
+    plain,
+    read_yaml,
+    value_of,
+)
 from kale_tag.kale import tags
 from kale_tag.notebook.json_scan import items_at, last, members_at
 from kale_tag.notebook.json_value import same, value_at
@@ -127,20 +137,20 @@ KEY, OLD_NAME, PATTERN = "compile.steps", "a name in notebooks", "a pattern"
 
 def _names(root: Mapping) -> Iterator[tuple[str, Node | None]]:
     """Every place of a spec that may name a step, and the key that it belongs to."""
-    parts = _entries(root)
-    for rule in map(_entries, _items(parts.get("cells"))):
-        yield "step", rule.get("step")
-        yield "notebook", _entries(rule.get("notebook")).get("name")
-        yield from (("prev", name) for name in _one_or_more(rule.get("prev")))
-        selector = rule
-        while selector:
-            yield PATTERN, selector.get("tagged")
-            selector = _entries(selector.get("not"))
-        yield from ((PATTERN, pattern) for pattern in _one_or_more(rule.get("remove")))
-    for key, value in _pairs(parts.get("rename")):
+    for rule in items_of(value_of(root, "cells")):
+        yield "step", value_of(rule, "step")
+        yield "notebook", value_of(value_of(rule, "notebook"), "name")
+        yield from (("prev", name) for name in _one_or_more(value_of(rule, "prev")))
+        selector: Node | None = rule
+        while selector is not None:
+            yield PATTERN, value_of(selector, "tagged")
+            selector = value_of(selector, "not")
+        yield from ((PATTERN, pattern) for pattern in _one_or_more(value_of(rule, "remove")))
+    for key, value in entries_of(value_of(root, "rename")):
         yield OLD_NAME, key
         yield "rename", value
-    yield from ((KEY, key) for key, _ in _pairs(_entries(parts.get("compile")).get("steps")))
+    steps = value_of(value_of(root, "compile"), "steps")
+    yield from ((KEY, key) for key, _ in entries_of(steps))
 
 
 def _look(message: str, node: Scalar) -> Diagnostic:
@@ -166,18 +176,6 @@ def _spelt(label: Label, new: str) -> str:
     first = label.source.text[span.start]
     quote = first if first in "'\"" else "'" if new in _NOT_TEXT else ""
     return f"{quote}{new}{quote}"
-
-
-def _entries(node: Node | None) -> dict[str, Node]:
-    return {key.text: value for key, value in _pairs(node)}
-
-
-def _pairs(node: Node | None) -> tuple[tuple[Scalar, Node], ...]:
-    return node.entries if isinstance(node, Mapping) else ()
-
-
-def _items(node: Node | None) -> tuple[Node, ...]:
-    return node.items if isinstance(node, Sequence) else ()
 
 
 def _one_or_more(node: Node | None) -> tuple[Node, ...]:

@@ -36,7 +36,6 @@ class PipelineVersion:
 
     pipeline_id: str  # given by the server
     version_id: str  # given by the server
-    name: str  # of the version
     new: bool  # whether it was uploaded now
 
 
@@ -54,7 +53,6 @@ class ClusterTask:
 class ClusterRun:
     """The present state of a run on the server."""
 
-    run_id: str  # given by the server
     state: str  # a `RuntimeState`
     error: str  # "" if there is none
     tasks: Mapping[str, ClusterTask]  # by id, in the order in which they started
@@ -146,7 +144,7 @@ class Cluster:
             hint = "choose another `--version-name`, or leave it out"
             raise UserError(error("version-taken", message, help=hint))
         version_id = self._id(version.pipeline_version_id)
-        return PipelineVersion(pipeline_id, version_id, name, new)
+        return PipelineVersion(pipeline_id, version_id, new)
 
     def experiment(self, name: str) -> str:
         """The id of the experiment *name*, created if it is not there."""
@@ -202,7 +200,6 @@ class Cluster:
         details = run.run_details.task_details if run.run_details else None
         tasks = sorted(details or (), key=lambda one: str(one.start_time or "9"))
         return ClusterRun(
-            run_id,
             run.state or "PENDING",
             _message(run.error),
             {one.task_id or str(place): _task(one) for place, one in enumerate(tasks)},

@@ -117,6 +117,21 @@ def is_null(node: Node) -> bool:
     return isinstance(node, Scalar) and node.value is None
 
 
+def entries_of(node: Node | None) -> tuple[tuple[Scalar, Node], ...]:
+    """The entries of a mapping; none of what is no mapping."""
+    return node.entries if isinstance(node, Mapping) else ()
+
+
+def items_of(node: Node | None) -> tuple[Node, ...]:
+    """The items of a list; none of what is no list."""
+    return node.items if isinstance(node, Sequence) else ()
+
+
+def value_of(node: Node | None, key: str) -> Node | None:
+    """The value of *key* in a mapping; None if there is none."""
+    return next((value for name, value in entries_of(node) if name.text == key), None)
+
+
 def read_yaml(source: Source) -> Node | None:
     """The tree of the one YAML document in *source*, None when it holds nothing.
 
@@ -174,17 +189,6 @@ def plain(node: Node) -> object:
             return [plain(item) for item in items]
         case Mapping(entries=entries):
             return {key.text: plain(value) for key, value in entries}
-
-
-def walk(node: Node) -> Iterator[Node]:
-    """*node* and every node below it."""
-    yield node
-    if isinstance(node, Sequence):
-        for item in node.items:
-            yield from walk(item)
-    elif isinstance(node, Mapping):
-        for _, value in node.entries:
-            yield from walk(value)
 
 
 @dataclass(slots=True)

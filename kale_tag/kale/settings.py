@@ -10,7 +10,7 @@ from dataclasses import dataclass, field, replace
 from kale_tag.diagnostics import Diagnostic, Label, Source
 from kale_tag.fields.fields import Form
 from kale_tag.fields.yaml_tree import Mapping as MappingNode
-from kale_tag.fields.yaml_tree import Node, PlaceOf, Scalar, is_null, json_tree
+from kale_tag.fields.yaml_tree import Node, PlaceOf, Scalar, is_null, json_tree, value_of
 from kale_tag.kale import names, tags
 from kale_tag.kale.metadata import SETTINGS_KEY
 from kale_tag.kale.names import NameForm
@@ -50,7 +50,10 @@ def problems(
 
 def _check_experiments(form: Form, node: Node) -> None:
     """Note two names of the experiment that differ."""
-    name, other = _at(node, "experiment_name"), _at(_at(node, "experiment"), "name")
+    name, other = (
+        value_of(node, "experiment_name"),
+        value_of(value_of(node, "experiment"), "name"),
+    )
     if not isinstance(name, Scalar) or not isinstance(other, Scalar):
         return
     texts = [one.value for one in (name, other) if isinstance(one.value, str)]
@@ -61,12 +64,6 @@ def _check_experiments(form: Form, node: Node) -> None:
             other.label,
             help="give `experiment_name` alone; `experiment` follows it",
         )
-
-
-def _at(node: Node | None, key: str) -> Node | None:
-    """The value of *key* in a mapping."""
-    entries = node.entries if isinstance(node, MappingNode) else ()
-    return next((value for name, value in entries if name.text == key), None)
 
 
 def with_experiment(settings: dict[str, object], old: Mapping[str, object]) -> dict[str, object]:
@@ -88,22 +85,12 @@ def with_experiment(settings: dict[str, object], old: Mapping[str, object]) -> d
     return settings
 
 
-PANEL = (
-    "experiment",
-    "experiment_name",
-    "pipeline_description",
-    "pipeline_name",
-    "steps_defaults",
-)
-"""The settings that Kale's panel needs: with them it changes nothing when the notebook is opened
-and saved."""
-
-
 def missing(settings: Mapping[str, object], stem: str) -> dict[str, object]:
-    """Those of the five settings of `PANEL` that *settings* lack, in that order.
+    """What *settings* lack of the five that Kale's panel needs, in the order of the panel.
 
-    An empty name is missing, since it turns the panel's Compile button off. The pipeline is named
-    after *stem*, the file name without its ending, and the experiment like the pipeline.
+    With them it changes nothing when the notebook is opened and saved. An empty name is missing,
+    since it turns the panel's Compile button off. The pipeline is named after *stem*, the file
+    name without its ending, and the experiment like the pipeline.
     """
     given = {key: value for key, value in settings.items() if value is not None}
     experiment = given.get("experiment")

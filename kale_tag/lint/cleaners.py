@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from kale_tag import data_file
 from kale_tag.diagnostics import Diagnostic, Label, Source, Span, UserError
-from kale_tag.fields import yaml_tree
+from kale_tag.fields.yaml_tree import Node, Scalar, items_of, read_yaml, value_of
 from kale_tag.rules.registry import found
 
 Options = Mapping[str, set[str]]
@@ -97,24 +97,26 @@ def hooks(source: Source, paths: Iterable[str]) -> Iterator[Use]:
     There are none in a file that cannot be read: pre-commit reports that itself.
     """
     try:
-        root = yaml_tree.read_yaml(source)
+        root = read_yaml(source)
     except UserError:
         return
-    for repo in _items(root, "repos"):
-        for hook in _items(repo, "hooks"):
-            name = _get(hook, "id")
-            args = " ".join(_text(arg) for arg in _items(hook, "args"))
-            used = find(f"{_text(_get(hook, 'entry'))} {args}")
+    for repo in items_of(value_of(root, "repos")):
+        for hook in items_of(value_of(repo, "hooks")):
+            name = value_of(hook, "id")
+            args = " ".join(_text(arg) for arg in items_of(value_of(hook, "args")))
+            used = find(f"{_text(value_of(hook, 'entry'))} {args}")
             named = next((one for one in cleaners() if _text(name) in one.hooks), None)
             cleaner, options = used or (named, options_of(re.findall(r"[^\s'\"]+", args)))
-            manual = [_text(stage) for stage in _items(hook, "stages")] == ["manual"]
+            manual = [_text(stage) for stage in items_of(value_of(hook, "stages"))] == ["manual"]
             if cleaner and name and not manual and _is_for(paths, root, hook):
                 yield Use(cleaner, f"the hook `{_text(name)}`", name.label, options)
 
 
-def _is_for(paths: Iterable[str], *places: yaml_tree.Node | None) -> bool:
+def _is_for(paths: Iterable[str], *places: Node | None) -> bool:
     """Whether the patterns of a hook, and those for all hooks, take one of *paths*."""
-    patterns = [(_text(_get(place, "files")), _text(_get(place, "exclude"))) for place in places]
+    patterns = [
+        (_text(value_of(place, "files")), _text(value_of(place, "exclude"))) for place in places
+    ]
     try:
         return any(
             all(re.search(some, path) and not (no and re.search(no, path)) for some, no in patterns)
@@ -213,15 +215,5 @@ def _table(source: Source, path: str) -> Mapping[str, object] | None:
     return value if isinstance(value, dict) else None
 
 
-def _get(node: yaml_tree.Node | None, key: str) -> yaml_tree.Node | None:
-    entries = node.entries if isinstance(node, yaml_tree.Mapping) else ()
-    return next((value for name, value in entries if name.text == key), None)
-
-
-def _items(node: yaml_tree.Node | None, key: str) -> Sequence[yaml_tree.Node]:
-    value = _get(node, key)
-    return value.items if isinstance(value, yaml_tree.Sequence) else ()
-
-
-def _text(node: yaml_tree.Node | None) -> str:
-    return node.text if isinstance(node, yaml_tree.Scalar) else ""
+def _text(node: Node | None) -> str:
+    return node.text if isinstance(node, Scalar) else ""

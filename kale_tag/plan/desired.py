@@ -268,12 +268,7 @@ class DesiredCells(DiagnosticCollector):
             if given.kind == "notebook":
                 key = template.fill(key, self.variables)
         except KeyError as missing:
-            self.error(
-                "unknown-variable",
-                f"`${{{missing.args[0]}}}` has no value for {self.name}",
-                given.label,
-                help="give it under `vars`, for all notebooks or for this one",
-            )
+            self.errors.append(_no_value(missing, self.name, given.label))
             return given
         if any(template.groups(value)):
             caught = self.view.caught(rule.selector, index)
@@ -401,12 +396,7 @@ def _filled_settings(notebook: Notebook, target: Target) -> dict[str, object]:
         try:
             wanted[key] = _filled(setting.value, variables)
         except KeyError as missing:
-            raise UserError.of(
-                "unknown-variable",
-                f"`${{{missing.args[0]}}}` has no value for {notebook.name}",
-                setting.label,
-                help="give it under `vars`, for all notebooks or for this one",
-            ) from None
+            raise UserError(_no_value(missing, notebook.name, setting.label)) from None
     if isinstance(defaults := wanted.get("steps_defaults"), dict):
         wanted["steps_defaults"] = [
             str(Given(kind, name, text, pipeline["steps_defaults"].label).tag())
@@ -415,6 +405,15 @@ def _filled_settings(notebook: Notebook, target: Target) -> dict[str, object]:
             if text is not None
         ]
     return wanted
+
+
+def _no_value(missing: KeyError, notebook: str, at: Label) -> Diagnostic:
+    return error(
+        "unknown-variable",
+        f"`${{{missing.args[0]}}}` has no value for {notebook}",
+        at,
+        help="give it under `vars`, for all notebooks or for this one",
+    )
 
 
 def _diagnostics(
