@@ -15,7 +15,15 @@ from dataclasses import dataclass, field, replace
 from kale_tag.diagnostics import Diagnostic, listed, warning
 from kale_tag.fields.yaml_tree import Path
 from kale_tag.kale import names, settings, tags
-from kale_tag.kale.checks import error_line, ipython_line, lint, parsed, wrong_type
+from kale_tag.kale.checks import (
+    METRIC,
+    error_line,
+    ipython_line,
+    is_parameter,
+    lint,
+    parsed,
+    wrong_type,
+)
 from kale_tag.kale.metadata import SETTINGS_KEY, member, tags_in
 from kale_tag.kale.outline import outline, role_of
 from kale_tag.notebook.model import Notebook
@@ -436,9 +444,6 @@ def _correct_names(new: dict[str, object], stem: str) -> None:
 # Source: `kale/processors/nbprocessor.py` and `kale/common/astutils.py` of Kale 2.3.0.
 
 
-_METRIC = re.compile(r"print\([a-z](?:[_a-z0-9]{0,62}[a-z0-9])?\)")
-
-
 def left_to_fix(notebook: Notebook) -> Iterator[Diagnostic]:
     """A warning for each part of *notebook* that Kale 2.3 refuses or gets wrong."""
     found = outline(notebook)
@@ -470,29 +475,20 @@ def _syntax(notebook: Notebook, index: int, places: Places) -> Iterator[Diagnost
 
 def _parameters(notebook: Notebook, index: int, places: Places) -> Iterator[Diagnostic]:
     """Statements in `pipeline-parameters` that are not `name = constant`."""
-    import ast  # noqa: PLC0415  slow to import, needed for upgrades only
-
     source = notebook.source(index)
     if error_line(source) is not None:
         yield from _syntax(notebook, index, places)
         return
     for statement in parsed(source).body:
-        if wrong_type(statement):
-            continue  # `kale-parameter`
-        match statement:
-            case ast.Assign(
-                targets=[ast.Name()], value=ast.Constant(value=str() | int() | float())
-            ):
-                continue
-            case _:
-                yield warning(
-                    "not-a-parameter",
-                    f"cell {index}: `pipeline-parameters` takes `name = constant` only, the "
-                    "constant a text, True, False, or a number that is not negative; Kale 2.3 "
-                    "stops at anything else",
-                    places.cell(index, statement.lineno - 1),
-                    help="move the line into the step that needs it",
-                )
+        if not is_parameter(statement) and not wrong_type(statement):  # that is `kale-parameter`
+            yield warning(
+                "not-a-parameter",
+                f"cell {index}: `pipeline-parameters` takes `name = constant` only, the constant a "
+                "text, True, False, or a number that is not negative; Kale 2.3 stops at anything "
+                "else",
+                places.cell(index, statement.lineno - 1),
+                help="move the line into the step that needs it",
+            )
 
 
 def _metrics(notebook: Notebook, index: int, places: Places) -> Iterator[Diagnostic]:
@@ -500,7 +496,7 @@ def _metrics(notebook: Notebook, index: int, places: Places) -> Iterator[Diagnos
     others = [
         places.cell(index, line)
         for line, text in enumerate(notebook.source(index).splitlines())
-        if text.strip() and not _METRIC.fullmatch(text)
+        if text.strip() and not METRIC.fullmatch(text)
     ]
     if others:
         yield warning(

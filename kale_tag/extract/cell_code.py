@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 from functools import cache
 
 from kale_tag import data_file
+from kale_tag.kale.checks import METRIC, is_parameter
 from kale_tag.kale.outline import first_code_line
 
 _RUNS_CODE = ("%%time", "%%timeit", "%%capture", "%%prun", "%%memit")
@@ -30,8 +31,6 @@ _PACKED = re.compile(r"(?:\.(?:zip|7z|tar|tgz|gz|bz2|xz|git))+$")
 _TEXT = re.compile(r"""("|')(.*?)\1""")
 
 _MAGIC = re.compile(r"(\s*)(?:[%!].*|\?.*|.*\?\s*$)")
-_METRIC = re.compile(r"print\(([a-z](?:[_a-z0-9]{0,62}[a-z0-9])?)\)")  # what Kale takes
-
 _MEASURE = re.compile(
     r"(?!.*_(?:fn|func|function|df|list|dict|table|curve|matrix)$)(?:.*_)?"
     r"(?:acc|accuracy|auc|f1|mae|mse|rmse|mape|r2|loss|score|precision|recall)(?:_.*)?"
@@ -131,7 +130,7 @@ def _read_code(source: str) -> CellCode:
         imports,
         frozenset(_needed(body)),
         frozenset(_adjusted(body)) - imports if kind == "imports" else frozenset(),
-        all(map(_is_plain, body)),
+        all(map(is_parameter, body)),
         measures,
         words,
     )
@@ -151,7 +150,7 @@ def _kind(body: Sequence[ast.stmt], source: str, results: Sequence[str]) -> str:
         return "functions"
     if len(rest) == len(body) and all(map(_is_constant, body)):
         return "constants"
-    if all(_METRIC.fullmatch(line) for line in source.splitlines() if line.strip()):
+    if all(METRIC.fullmatch(line) for line in source.splitlines() if line.strip()):
         return "metrics"
     shows = rest == body and any(map(_only_shows, rest)) and "save" not in results
     aside = all(_only_shows(one) or (not results and _derives(one)) for one in rest)
@@ -198,15 +197,6 @@ def _is_constant(one: ast.stmt) -> bool:
     match one:
         case ast.Assign(targets=[ast.Name()], value=value):
             return _is_literal(value)
-        case _:
-            return False
-
-
-def _is_plain(one: ast.stmt) -> bool:
-    """Whether Kale accepts it as a pipeline parameter, if it is `name = literal`."""
-    match one:
-        case ast.Assign(value=ast.Constant(value=str() | int() | float())):
-            return True
         case _:
             return False
 
@@ -287,7 +277,7 @@ def _measures(one: ast.stmt) -> Iterator[str]:
     several = ast.Dict | ast.List | ast.Set | ast.Tuple | ast.DictComp | ast.ListComp | ast.SetComp
     match one:
         case ast.Assign(targets=[ast.Name(id=name)], value=value):
-            if _MEASURE.fullmatch(name) and _METRIC.fullmatch(f"print({name})"):
+            if _MEASURE.fullmatch(name) and METRIC.fullmatch(f"print({name})"):
                 yield from () if isinstance(value, several | ast.Lambda) else (name,)
         case _:
             return

@@ -645,6 +645,9 @@ def panel_loss(nb: TaggedNotebook) -> Iterator[Diagnostic]:
 PARSED = ("imports", "functions", "pipeline-parameters")
 """Shared cells that Kale parses as Python, besides those of steps."""
 
+METRIC = re.compile(r"print\(([a-z](?:[_a-z0-9]{0,62}[a-z0-9])?)\)")
+"""A line of a `pipeline-metrics` cell that Kale takes."""
+
 _IPYTHON = re.compile(r"\s*(?:[%!?]|\w+\s*=\s*[%!]\w)|.*\?\s*$")
 
 
@@ -721,13 +724,24 @@ def parsed(source: str) -> "ast.Module":
         return ast.parse(source)
 
 
+def is_parameter(statement: "ast.stmt") -> bool:
+    """Whether Kale takes it: `name = `, and a text, True, False or a number not negative."""
+    import ast  # noqa: PLC0415  see above
+
+    match statement:
+        case ast.Assign(targets=[ast.Name()], value=ast.Constant(value=value)):
+            return isinstance(value, str | int | float)
+        case _:
+            return False
+
+
 def wrong_type(statement: "ast.stmt") -> str:
     """The name that *statement* gives a constant that Kale does not take; "" if it is another."""
     import ast  # noqa: PLC0415  see above
 
+    if is_parameter(statement):
+        return ""
     match statement:
-        case ast.Assign(targets=[ast.Name()], value=ast.Constant(value=str() | int() | float())):
-            return ""
         case (
             ast.Assign(targets=[ast.Name(id=name)], value=value)
             | ast.AnnAssign(target=ast.Name(id=name), value=ast.expr() as value)
