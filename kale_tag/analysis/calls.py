@@ -793,6 +793,15 @@ def _setattr(run: "Interpreter", args: Arguments, node: ast.AST) -> Points:
     return EMPTY
 
 
+def _new_instance(run: "Interpreter", args: Arguments, node: ast.AST) -> Points:
+    """`super().__new__(cls)`."""
+    found = []
+    for one in run.kinds(args.at(0), "class"):
+        found.append(run.new(node, "instance", ("new", one)))
+        run.heap.link(found[-1], Slot.CLASS, [one])
+    return frozenset(found)
+
+
 def _delattr(run: "Interpreter", args: Arguments, _: ast.AST) -> Points:
     run.mutate(args.at(0))
     return EMPTY
@@ -906,6 +915,7 @@ _BUILTIN: dict[str, Builtin] = {
     "getattr": _getattr,
     "importlib.import_module": _import_module,
     "setattr": _setattr,
+    "super.__new__": _new_instance,
     "delattr": _delattr,
     "vars": _vars,
     "globals": _vars,

@@ -1835,6 +1835,9 @@ class Interpreter:
         for item in node.items:
             manager = self.value(item.context_expr)
             managers.append(manager)
+            for one in self.kinds(manager, "any"):
+                for hook in ("__enter__", "__exit__"):
+                    self.call_own(calls.maker(one), hook, Arguments(), node)
             entered = self.method(manager, "__enter__", Arguments(), node)
             entered |= self.iterate(self.kinds(manager, "iter"), node)
             entered |= frozenset(

@@ -8,7 +8,7 @@ import ast
 import posixpath
 from collections.abc import Iterable, Sequence
 
-from kale_tag.analysis.calls import Arguments
+from kale_tag.analysis.calls import MUTATORS, Arguments
 from kale_tag.analysis.heap import Heap, Obj, Points, Sight, Slot, is_fixed
 from kale_tag.analysis.interpreter import BUILTINS, Interpreter
 from kale_tag.analysis.local_modules import LocalCode
@@ -22,6 +22,12 @@ from kale_tag.kale.pipeline import Code
 _GIVEN, _MADE = "__given__", "__made__"
 _AGAIN = frozenset(["update", "add", "discard", "clear", "setdefault"])
 """Methods that come to the same if they are called again."""
+
+_CHANGES = MUTATORS | {"set", "register"}
+"""Methods that change their object, also one of a library, such as a context variable."""
+
+_COST = 4
+"""What a call costs here, where nothing is known of the arguments; in a cell it is 1."""
 
 _MISSING = frozenset(["KeyError", "AttributeError", "NameError", "LookupError"])
 
@@ -144,6 +150,7 @@ class _Run(Interpreter):
         try:
             for step in steps:
                 self.found = {}
+                self.summaries.clear()
                 self._run_code(step)
             return tuple(self.found or ())
         except (SyntaxError, ValueError, RecursionError, MemoryError, UserError):
@@ -231,9 +238,17 @@ class _Run(Interpreter):
         before = self.how
         if callee.kind == "method" and callee.info in _AGAIN:
             self.how = "store"
+        if callee.kind == "method" and callee.info in _CHANGES:
+            self.mutate(callee.fields[Slot.OWNER])
         found = super()._call_one(callee, args, node)
         self.how = before
         return found
+
+    def invoke(
+        self, function: Obj, args: Arguments, node: ast.AST, *, lazily: bool = False
+    ) -> Points:
+        self.work += _COST - 1
+        return super().invoke(function, args, node, lazily=lazily)
 
     def _body(self, function: Obj, given: dict[str, Points]) -> Points:
         before, how = self.making, self.how

@@ -10,7 +10,7 @@ import pytest
 from pipelines_of import pipeline_of
 
 MODULE = """\
-import contextlib, functools, itertools, random
+import contextlib, contextvars, functools, itertools, random
 DEBUG, LIMIT, counter, on = False, 3, 0, False
 CONFIG, _cache, items, REGISTERED = {"x": 0}, {}, [], {}
 _model = None
@@ -80,6 +80,23 @@ class Base:
     known = []
     def __init_subclass__(cls): Base.known.append(cls.__name__)
     def see(self): seen.append(1)
+class Kept(dict): pass
+kept = Kept(a=1)
+var = contextvars.ContextVar("var", default=0)
+@functools.singledispatch
+def process(x): return "any"
+class Timer:
+    started = 0
+    def __enter__(self): Timer.started += 1
+    def __exit__(self, *_): pass
+class Single:
+    one = None
+    def __new__(cls):
+        if cls.one is None:
+            cls.one = super().__new__(cls)
+            cls.one.values = []
+        return cls.one
+    def put(self, x): self.values.append(x)
 def inner(): return 1
 def outer(): return inner() + 1
 ids = itertools.count()
@@ -151,6 +168,11 @@ def lost(*cells: str, first: str = "import helpers") -> set[str]:
         ("helpers.Node()", "print(helpers.Node().id)", "Node"),
         ("helpers.next_id()", "print(helpers.next_id())", "ids"),
         ("helpers.inner = lambda: 5", "print(helpers.outer())", "inner"),
+        ("helpers.var.set(3)", "print(helpers.var.get())", "var"),
+        ("helpers.kept.update(a=4)", "print(helpers.kept)", "kept"),
+        ("helpers.process.register(int)(len)", "print(helpers.process.registry.keys())", "process"),
+        ("with helpers.Timer(): pass", "print(helpers.Timer.started)", "Timer"),
+        ("helpers.Single().put(1)", "print(helpers.Single().values)", "Single"),
         ("helpers.config()['x'] = 7", "print(helpers.option('x'))", "CONFIG"),
         ("first = helpers.rows(1)\nfirst.append(2)", "print(helpers.rows(1))", "rows"),
         ("class B(helpers.Base): pass", "print(helpers.Base.known)", "Base"),
@@ -168,6 +190,7 @@ def lost(*cells: str, first: str = "import helpers") -> set[str]:
         ("helpers.get(1)", "print(helpers.get(2), helpers.get(1))", ""),
         ("helpers.get_model()", "print(helpers.get_model().names())", ""),
         ("helpers.registry.link()", "print(helpers.registry.link())", ""),
+        ("helpers.Single()", "print(helpers.Single().values)", ""),
         ("helpers.slow(1)", "print(helpers.slow(1))", ""),
         ("with helpers.debugging(): helpers.log('a')", "print(helpers.log('a'))", ""),
     ],
