@@ -553,12 +553,13 @@ class Dataflow:
 
         And those that reach a common object, though each has a file of its own.
         """
+        dynamic = sum(1 << number for number, one in enumerate(self.units) if one.facts.dynamic)
         for number, unit in enumerate(self.units):
             if unit.inner is not None:
                 unit.inner._foresee()  # noqa: SLF001  one of its own kind
             reached: dict[str, set[Obj]] = {}
             later = self.later[number] & ~(1 << number)
-            unread = any(self.units[one].facts.dynamic for one in _numbers(later))
+            unread = dynamic & later != 0
             for name in sorted(unit.outs):
                 entry = self.entry(name, number + 1)
                 points = frozenset() if entry is None else entry.points
