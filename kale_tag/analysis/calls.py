@@ -282,7 +282,11 @@ def _library(run: "Interpreter", path: str, args: Arguments, node: ast.AST) -> P
         run.heap.link(made, Slot.ANY, every)
         return frozenset([made])
     if library.function("views", path) and args.flags.get("copy") is not True:
-        return _look(run, args.at(0), kind or "any", node)
+        found = _look(run, args.at(0), kind or "any", node)
+        if kind == "frame":
+            for made in found:
+                run.heap.link(made, Slot.ANY, _cells_of(run, args.at(0), last, node))
+        return found
     if library.function("frames", path):
         return frozenset([run.new(node, "frame", path, path)])
     if library.function("arrays", path):
@@ -292,14 +296,18 @@ def _library(run: "Interpreter", path: str, args: Arguments, node: ast.AST) -> P
     is_class = last[:1].isupper()
     made = run.new(node, kind if kind and not is_class else _kind_of(path), path, path)
     holds = is_class or library.function("holders", path)
-    if holds and not library.function("copiers", last):
+    if library.function("copiers", last):
+        code = run.kinds(run.heap.reach(every, Sight.CONTENTS), "function", "class")
+        run.heap.link(made, Slot.ANY, code | called)
+    elif holds:
         run.heap.link(made, Slot.ANY, every | called)
     elif kind == "tensor":
         run.heap.link(made, Slot.ORIGIN, run.kinds(every, "tensor", "any"))
-    elif root == "numpy" and args.flags.get("dtype") is Slot.ANY:  # it may be `object`
+    elif root == "numpy" and _may_hold_objects(node):
         run.heap.link(made, Slot.ANY, run.iterate(run.kinds(every, *CONTAINERS), node))
     if kind is None and not is_class:
         guess(run, every)
+        run.heap.link(made, Slot.ANY, run.kinds(every, "function", "bound", "class", "partial"))
     found = frozenset([made])
     return found | called if kind is None else found
 
@@ -335,6 +343,24 @@ def _axes(run: "Interpreter", figures: Points, node: ast.AST) -> Points:
     for owner in figures:
         run.heap.link(owner, Slot.ANY, [made])
     return frozenset([made])
+
+
+def _may_hold_objects(node: ast.AST) -> bool:
+    """Whether a call of NumPy may name `object` as the type of elements."""
+    assert isinstance(node, ast.Call)
+    given = [one.value for one in node.keywords if one.arg == "dtype"]
+    last = {one.id if isinstance(one, ast.Name) else "" for one in (*node.args, *given)}
+    return "object" in last or any(
+        not isinstance(one, ast.Constant | ast.Attribute) for one in given
+    )
+
+
+def _cells_of(run: "Interpreter", data: Points, name: str, node: ast.AST) -> Points:
+    """The objects in the cells of a table that is made of *data*."""
+    found = run.iterate(run.kinds(data, "list", "tuple"), node) | run.read(run.kinds(data, "dict"))
+    if name == "DataFrame":
+        found = run.read(run.kinds(found, *CONTAINERS))
+    return run.kinds(found, *CONTAINERS, "instance", "array")
 
 
 def _spoil(run: "Interpreter", name: str, args: Arguments, node: ast.AST) -> Points:
@@ -434,7 +460,7 @@ def _frame_method(
 ) -> Points:
     if library.method("frame_changers", name):
         run.mutate(me)
-        return _views(run, me) if name == "pop" else EMPTY
+        return _views(run, me) if name == "pop" else run.read(me) - _views(run, me)
     if library.method("atoms", name):
         return EMPTY
     if name == "pipe":
@@ -489,8 +515,9 @@ def _any_method(
         run.mutate(me, Certainty.MAY)
     elif not reads:
         guess(run, me | args.every())
-        for one in me:  # handlers, plugins: it may call them later
-            run.heap.link(one, Slot.ANY, run.kinds(args.every(), "function", "bound"))
+        _keep(run, me, run.kinds(args.every(), "function", "bound"))  # it may call them later
+    if library.method("keepers", name):
+        _keep(run, me, args.every())
     if library.method("atoms", name):
         return EMPTY
     if library.method("same", name) and name != "train":
@@ -505,6 +532,11 @@ def _any_method(
     elif not (known or reads) or library.method("sharing", name):
         run.heap.link(made, Slot.ORIGIN, me)
     return frozenset([made])
+
+
+def _keep(run: "Interpreter", owners: Points, values: Points) -> None:
+    for one in owners:
+        run.heap.link(one, Slot.ANY, values)
 
 
 Handler = Callable[["Interpreter", Points, str, Arguments, ast.AST], Points]

@@ -149,6 +149,8 @@ class Heap:
             return owner
         made = self.at((owner, Slot.MEMORY, kind), kind or owner.kind, "view")
         self.link(made, Slot.MEMORY, (owner,))
+        if owner.kind in MEMORY and Slot.ANY in owner.fields:
+            self.link(made, Slot.ANY, owner.fields[Slot.ANY])
         return made
 
     def held(self, owner: Obj) -> set[Obj]:

@@ -70,6 +70,9 @@ BUILTINS = (
 PROVIDED = frozenset(["display", "get_ipython"])
 """Names that IPython has and `step_runtime.py` provides."""
 
+_MADE_OF = {"partial": {"args", "keywords", "func"}, "exception": {"args"}, "instance": {"args"}}
+"""Attributes that hold what an object was made of, by its kind."""
+
 _CATCHES_NAMES = frozenset(["NameError", "Exception", "BaseException"])
 _EXITS = frozenset(["exit", "quit", "sys.exit", "os._exit"])
 _KINDS = frozenset(["property", "staticmethod", "classmethod", "cached_property"])
@@ -242,6 +245,7 @@ class Interpreter:
         self.work = 0  # that calls in the cell made so far
         self.handing: list[tuple[Obj, Points]] | None = None  # what libraries may call
         self.definitions: dict[Obj, str] = {}  # functions and classes of shared cells
+        self.raised: Points = EMPTY  # exceptions
         self.patched: dict[str, list[str]] = {}  # attributes of modules that are set, in full
         self.updating = 0  # targets around whose old value does not matter
         self.stars: list[str] = []  # modules of the user of which all names are imported
@@ -527,7 +531,7 @@ class Interpreter:
             if one.kind == "vars":
                 found |= self.read(fields[Slot.OWNER], key)
             elif one.kind in MEMORY:
-                found.add(self.heap.view(one))
+                found |= {self.heap.view(one)} | fields.get(Slot.ANY, EMPTY)
             elif one.kind in OPAQUE:
                 found |= self.part(one, key)
             elif key is Slot.ANY:
@@ -562,8 +566,9 @@ class Interpreter:
             if one.kind == "vars":
                 self.write(one.fields[Slot.OWNER], key, values, keys)
                 continue
-            if one.kind not in MEMORY:
-                self.heap.link(one, key, values)
+            of_objects = one.kind == "array" and Slot.ANY in one.fields
+            if of_objects or one.kind not in MEMORY:
+                self.heap.link(one, Slot.ANY if of_objects else key, values)
             if keys:
                 self.heap.link(one, Slot.KEYS, keys)
                 self.identity(keys)
@@ -611,7 +616,9 @@ class Interpreter:
     def _iterate_instance(self, one: Obj, node: ast.AST) -> Points:
         me = frozenset([one])
         if method := self.find([one], "__iter__"):
-            return self.iterate(self.call_method(method, me, Arguments(), node), node)
+            made = self.call_method(method, me, Arguments(), node)
+            found = self.method(made, "__next__", Arguments(), node)
+            return found | self.iterate(made - self.kinds(made, "instance"), node)
         if method := self.find([one], "__getitem__"):
             return self.call_method(method, me, Arguments([EMPTY]), node)
         if self.is_foreign(one):
@@ -1116,8 +1123,8 @@ class Interpreter:
 
     def _attribute_of(self, one: Obj, attr: str, node: ast.AST) -> Points:  # noqa: C901, PLR0912
         fields = one.fields
-        if one.kind == "partial" and attr in {"args", "keywords", "func"}:
-            return frozenset(self.heap.held(one))
+        if attr in _MADE_OF.get(one.kind, ()):
+            return frozenset([one]) | self.heap.held(one)
         found: set[Obj] = set()
         own: set[Obj] = set()
         if Slot.CLASS in fields or one.kind in {"class", "function", "cell", "exception"}:
@@ -1713,7 +1720,7 @@ class Interpreter:
         self.flow.dead = True
 
     def _raise(self, node: ast.Raise) -> None:
-        self.value(node.exc)
+        self.raised |= self.kinds(self.value(node.exc), "exception", "instance")
         self.value(node.cause)
         self.flow.dead = True
 
@@ -1812,9 +1819,8 @@ class Interpreter:
             self.flow.may_have(watched)
             self.value(handler.type)
             if handler.name is not None:
-                raised = self.kinds(self.heap.objects.values(), "exception")
-                error = self.fresh(handler, "exception", raised)
-                self.assign(handler.name, error, handler)
+                error = self.fresh(handler, "exception")
+                self.assign(handler.name, error | self.raised, handler)
             self.block(handler.body)
             if handler.name is not None and not self.flow.dead:
                 self.forget(handler.name, handler)

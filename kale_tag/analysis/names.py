@@ -200,6 +200,8 @@ class Flow:
                 entries = [end[number].get(name, before) for end in alive]
                 known = [points for points, _ in entries if points is not None]
                 points = EMPTY.union(*known) if known else None
+                if EMPTY in known and all(one.kind == "absent" for one in points or ()):
+                    points = EMPTY  # deleted in some branches, a number or text in others
                 bound = all(bound for _, bound in entries)
                 if (points, bound) != before:
                     changed = True

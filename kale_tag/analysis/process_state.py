@@ -152,6 +152,8 @@ def method_called(path: str, name: str, keywords: Mapping[str, object]) -> list[
     if path == "logging.getLogger" and name in {"addHandler", "setLevel"}:
         state = "logging" if name == "setLevel" else "handlers"
         return [_sets(state)]
+    if path == "logging.getLogger" and f"logging.{name}" in _table("uses")["handlers"]:
+        return [Effect("handlers", False, Certainty.SURE)]
     if name == "sample" and path.startswith("pandas.") and "random_state" not in keywords:
         return [Effect("numpy.random", False, Certainty.SURE)]
     if name.startswith("progress_"):

@@ -45,8 +45,12 @@ ARRAY_BYTES = 400_000_000
 LISTS = {"IPython.utils.text.SList", "__main__.Lines"}
 """What `x = !command` makes in a notebook and in a step; between steps it is a list."""
 
-CAPTURED = {"IPython.utils.capture.CapturedIO", "__main__.Captured"}
-"""What `%%capture` makes in a notebook and in a step."""
+COMPARED = {
+    "IPython.utils.capture.CapturedIO": ("stdout", "stderr"),
+    "__main__.Captured": ("stdout", "stderr"),
+    "warnings.WarningMessage": ("category", "message"),
+}
+"""Of what `%%capture` makes in a notebook and in a step, and of a warning, what is compared."""
 
 OF_IPYTHON = {"In", "Out", "exit", "quit", "open", "display", "get_ipython"}
 """Names that IPython and steps put among the variables, beside those that start with `_`."""
@@ -80,10 +84,10 @@ def snapshot(namespace: Mapping[str, Any], names: Iterable[str], step: str) -> N
 def short(value: Any) -> str:
     """The value in a few words."""
     own = type(value).__module__ == "__main__"  # inspecting it may have effects
-    shape = None if own else getattr(value, "shape", None)
-    if isinstance(shape, tuple) and shape:
-        return f"{type(value).__name__} {' x '.join(map(str, shape))}"
     try:
+        shape = None if own else getattr(value, "shape", None)
+        if isinstance(shape, tuple) and shape:
+            return f"{type(value).__name__} {' x '.join(map(str, shape))}"
         text = " ".join(repr(value).split())
     except Exception:  # noqa: BLE001  see above
         text = kind_of(value)
@@ -169,13 +173,30 @@ class Writer:
             self.items(value, path, above)
         elif isinstance(value, (set, frozenset)):
             self.exact(f"{path}{MARK}type", f"{kind} of {len(value)}")
-            self.items(sorted(value, key=lambda one: (kind_of(one), repr(one))), path, above)
+            self.items(sorted(value, key=self.order), path, above)
         elif type(value) is dict:
             self.exact(f"{path}{MARK}type", f"{kind} of {len(value)}")
-            for key, entry in value.items():
-                self.add(entry, f"{path}[{key!r}]", above)
+            self.entries(value, path, above)
         else:
             self.reduced(value, kind, path, above)
+
+    def order(self, value: Any) -> tuple[str, str]:
+        """By what the elements of a set are sorted, in each process alike."""
+        text = repr(value)
+        if " at 0x" in text:
+            inside = Writer(f"{self.prefix}.element")
+            inside.add(value, "", ())
+            text = json.dumps(inside.leaves)
+        return kind_of(value), text
+
+    def entries(self, values: Mapping[Any, Any], path: str, above: Above) -> None:
+        """Add the entries of a dict."""
+        for number, (key, entry) in enumerate(values.items()):
+            text = repr(key)
+            if " at 0x" in text:
+                text = f"key {number}"
+                self.add(key, f"{path}, {text}", above)
+            self.add(entry, f"{path}[{text}]", above)
 
     def items(self, values: Any, path: str, above: Above) -> None:
         """Add the items of a list."""
@@ -312,8 +333,8 @@ def _plain(value: Any, kind: str) -> Any:
     """*value* without what IPython, a step or a library makes in each process for itself."""
     if kind in LISTS:
         return [*value]
-    if kind in CAPTURED:
-        return {"stdout": value.stdout, "stderr": value.stderr}
+    if kind in COMPARED:
+        return {name: getattr(value, name) for name in COMPARED[kind]}
     if kind.startswith("altair.") and hasattr(value, "to_json"):
         return json.loads(_GENERATED.sub(r"\1", value.to_json(validate=False)))
     if kind == "numpy.random.mtrand.RandomState":

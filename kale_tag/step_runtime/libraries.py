@@ -18,11 +18,38 @@ def reduce_tensor(pickler, value):
         return NotImplemented
     if not hasattr(pickler, "of_torch"):
         raise HasTensor
-    if value.grad_fn is not None:  # which stays here: let `backward` fail instead of end early
-        return value.detach().__reduce_ex__(5)
+    if value.grad_fn is not None:
+        names = [name for name in SPEC["out"] if NS.get(name) is value]
+        whole = map(id, pickler.named)
+        names = names or [name for name in SPEC["out"] if id(NS.get(name)) in {*whole}]
+        torch.computed = computed
+        return computed, (value.detach(), " and ".join(f"`{name}`" for name in names))
     if not value.is_leaf or value.grad is None or len(made := value.__reduce_ex__(5)) > 2:
         return NotImplemented
     return (*made, {"grad": value.grad}, None, None, torch._utils._set_obj_state)
+
+
+def computed(value, names):
+    """A tensor that requires gradients; its graph stays in the step that computed it."""
+    import torch
+
+    class Computed(torch.autograd.Function):
+        @staticmethod
+        def forward(*_):
+            return value
+
+        @staticmethod
+        def backward(*_):
+            raise RuntimeError(
+                f"{names} came from another step without the graph of gradients: compute it in "
+                "the step that calls `backward`, or `detach` it"
+            )
+
+    with torch.enable_grad():
+        return Computed.apply(torch.empty(0, requires_grad=True))
+
+
+computed.__module__ = "torch"  # which the files name, and where those who read them put it
 
 
 def write_torch(value, file):
@@ -44,6 +71,7 @@ def read_booster(file, _):
 def read_torch(file, _):
     import torch
 
+    torch.computed = computed
     device = None if torch.cuda.is_available() else "cpu"
     return torch.load(file, device, weights_only=False)
 

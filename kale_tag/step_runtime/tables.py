@@ -9,7 +9,8 @@ def write_table(value, file):
         plain = "biufcmMSU" if type(value) is numpy.ndarray else "biufcmM"
         if value.dtype.kind in plain:
             numpy.save(file, value, allow_pickle=False)
-            return "npy"
+            fixed = type(value) is numpy.ndarray and not value.flags.writeable
+            return "fixed npy" if fixed else "npy"
     if pandas and type(value) in (pandas.DataFrame, pandas.Series) and not value.attrs:
         with contextlib.suppress(Exception):
             frame = value if value.ndim == 2 else value.to_frame()
@@ -38,6 +39,12 @@ def read_array(file, kind):
     return array if kind == "numpy.ndarray" else array[()]
 
 
+def read_fixed(file, kind):
+    array = read_array(file, kind)
+    array.flags.writeable = False
+    return array
+
+
 def read_frame(file, kind):
     import pandas
 
@@ -46,4 +53,4 @@ def read_frame(file, kind):
 
 
 WRITERS.append(write_table)
-READERS.update(npy=read_array, parquet=read_frame)
+READERS.update({"npy": read_array, "fixed npy": read_fixed, "parquet": read_frame})

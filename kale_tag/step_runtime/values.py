@@ -1,6 +1,6 @@
 """Variables on their way between steps."""
 
-import contextlib, hashlib, importlib, json, pickle, sys, types
+import builtins, contextlib, copyreg, hashlib, importlib, json, pickle, sys, types
 
 PYTHON = "{}.{}".format(*sys.version_info)
 WRITERS, READERS, REDUCERS = [], {}, []  # of other parts, where the pipeline may need them
@@ -135,8 +135,17 @@ def make_pickler():
                 made = reduce(self, value)
                 if made is not NotImplemented:
                     return made
+            kind = type(value)
             if isinstance(value, types.ModuleType):
                 return importlib.import_module, (value.__name__,)
+            if isinstance(value, (types.MethodType, types.BuiltinMethodType)):
+                # `random.shuffle` is a method of the object that the module draws from.
+                module = sys.modules.get(type(value.__self__).__module__)
+                if module is not builtins and getattr(module, value.__name__, None) == value:
+                    return getattr, (module, value.__name__)
+            if isinstance(value, Exception) and kind.__reduce__ is Exception.__reduce__:
+                # Without `__init__`, which may want more than `args`.
+                return copyreg.__newobj__, (kind, *value.args), vars(value)
             definition = isinstance(value, (types.FunctionType, type))
             if definition and value.__module__ == "__main__":
                 if shared(value):

@@ -58,7 +58,7 @@ TORCH = {
     "no graph": (
         "a = torch.ones(1, requires_grad=True)\nb = a * 2",
         "print(a.requires_grad, b.requires_grad, b.item())",
-        "True False 2.0",
+        "True True 2.0",
     ),
     "gradients of another": (
         f"{NET}b = [one for one in a.parameters()]\n{BACK}",
@@ -66,6 +66,19 @@ TORCH = {
         "tensor([[2.]])",
     ),
 }
+
+
+def test_the_graph_of_another_step(tmp_path: Path) -> None:
+    """What would train nothing, or half of a model, ends with the name and the fix."""
+    shared = ("imports", "import torch")
+    made = (
+        "w = torch.ones(1, requires_grad=True)\nx = torch.ones(1, requires_grad=True)\na = [w * 2]"
+    )
+    gave = run(tmp_path, [shared, made], outs=["a", "x"])
+    then = "a[0].add_(1)\nprint(a[0].item())\n(a[0] * x).sum().backward()"
+    read = run(tmp_path / "read", [shared, then], ins=taken(gave, "a", "x"))
+    assert (read.code, read.out) == (1, "3.0\n")
+    assert "RuntimeError: `a` came from another step without the graph of gradients" in read.err
 
 
 @pytest.mark.parametrize("name", TORCH)

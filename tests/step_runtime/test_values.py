@@ -33,6 +33,10 @@ class Tr(BaseEstimator, TransformerMixin):
 class Color(enum.Enum):
     RED = 1
 NT = collections.namedtuple("NT", "a b")
+class Wrong(Exception):
+    def __init__(self, text, more):
+        super().__init__(text)
+        self.more = more
 """,
     ),
 ]
@@ -78,6 +82,12 @@ KINDS = {
         "abs(o.predict([[3.]])[0] - 6) < 1e-6 and type(o[0]) is Tr",
         "pickle",
     ),
+    "error": (
+        "Wrong('bad', 3)",
+        "(type(o), o.more, o.args) == (Wrong, 3, ('bad',))",
+        "pickle",
+    ),
+    "method": ("np.random.rand", "o.__self__ is np.random.rand.__self__", "pickle"),
     "inside": ("{'k': [Acc(1)]}", "type(o['k'][0]) is Acc", "pickle"),
     "module": ("np", "o is np", "pickle"),
     "default": ("collections.defaultdict(lambda: 7)", "o['z'] == 7", "cloudpickle"),
@@ -101,6 +111,11 @@ KINDS = {
     "scalar": ("np.float32(1.5)", "type(o) is np.float32 and o == 1.5", "npy"),
     "bool_": ("np.True_", "type(o) is np.bool_ and o", "npy"),
     "big_end": ("np.array([1], '>i2')", "o.dtype == '>i2' and o[0] == 1", "npy"),
+    "fixed": (
+        "np.broadcast_to(np.ones(1), 3)",
+        "o.sum() == 3 and not o.flags.writeable",
+        "fixed npy",
+    ),
     "dates": ("np.array(['2024-01-01'], 'M8[D]')", "str(o[0]) == '2024-01-01'", "npy"),
     "texts": ("np.array(['a', 'bc'])", "list(o) == ['a', 'bc']", "npy"),
     "objects": ("np.array([1, None], object)", "o[1] is None", "pickle"),

@@ -14,6 +14,7 @@ import re
 import types
 from collections.abc import Iterable, Mapping
 from contextlib import suppress
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -26,6 +27,10 @@ from kale_tag.diagnostics import UserError
 from kale_tag.kale.pipeline import Pipeline, Step
 from kale_tag.kale.settings import CompileOptions
 from kale_tag.notebook.read import read_notebook
+
+TEXT = (Path(__file__).parent / "same_values.md").read_text("utf-8")
+CASES = dict(re.findall(r"^## ([^\n]*)\n\n```python\n(.*?)```", TEXT, re.MULTILINE | re.DOTALL))
+"""Notebooks that share in ways which the random programs do not have."""
 
 ATOMS = (int, float, str, bytes, bool, complex, type(None), range)
 REPORTS = {"missed-change", "possible-change", "undefined-name", "deleted-name"}
@@ -341,6 +346,20 @@ def check(seeds: Iterable[int]) -> None:
     assert found["equal"] >= 0.95 * quiet, found
     assert found["reported"] > found["reported, equal"], found
     assert quiet > sum(found.values()) / 3, found
+
+
+@pytest.mark.parametrize("title", CASES)
+def test_same_values_of(title: str) -> None:
+    """Nothing is reported, and the last step sees what it sees in the notebook."""
+    percent = CASES[title]
+    shared, *parts = re.split(r"^(?=# %% tags=step:)", percent, flags=re.MULTILINE)
+    program: Any = types.SimpleNamespace(
+        steps={part[len("# %% tags=step:")]: part for part in parts}
+    )
+    built = build(read_notebook(from_percent(percent), "nb.ipynb"), CompileOptions(), no_other)
+    assert built.flow.diagnostics == []
+    wanted = in_notebook(program, shared)["c"]["v0"]
+    assert in_pipeline(program, shared, built.pipeline)["c"]["v0"] == wanted
 
 
 def test_few_programs() -> None:
