@@ -132,6 +132,13 @@ def seeded(*, restored: bool = False) -> np.random.RandomState:
     return found
 
 
+class Key:
+    """Has no representation of its own, so that tells where it is in memory."""
+
+    def __init__(self, number: int) -> None:
+        self.number = number
+
+
 def asked_for_degrees() -> Any:
     """A graph that has cached its `degree`."""
     graph = nx.path_graph(3)
@@ -151,6 +158,8 @@ def test_what_each_process_makes_for_itself(
         (Bunch(a=1), pickle.loads(pickle.dumps(Bunch(a=1)))),  # without what is no item
         (nx.path_graph(3), asked_for_degrees()),
         (seeded(), seeded(restored=True)),
+        ({Key(1), Key(2)}, {Key(2), Key(1)}),
+        ({Key(1): [Key(2)]}, {Key(1): [Key(2)]}),
         ({"__builtins__": 1, "x": 2, "In": [""], "_i": ""}, {"__builtins__": 1, "x": 2}),
     ]
     monkeypatch.setenv("KALE_TAG_SNAPSHOTS", str(tmp_path))
