@@ -128,6 +128,7 @@ def test_the_cluster_of_kubectl(server: Stub, tmp_path: Path) -> None:
     assert done.stdout.splitlines()[-1] == run["run_id"]
 
 
+@pytest.mark.slow
 def test_kfps_context(server: Stub, tmp_path: Path) -> None:
     """kfp's own file may give a namespace and a cookie; the check uses the cookie too."""
     (tmp_path / ".config" / "kfp").mkdir(parents=True)

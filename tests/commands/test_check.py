@@ -451,6 +451,7 @@ def layouts(value: Any) -> dict[str, bytes]:
     }
 
 
+@pytest.mark.slow
 def test_corpus(corpus: Path) -> None:
     """No notebook stops a lint; each finding on a tag points at that tag, in any layout."""
     codes: Counter[str] = Counter()

@@ -83,7 +83,9 @@ def varied(numbers: list[int], chance: random.Random) -> list[int]:
     return made
 
 
-@pytest.mark.parametrize("style", ["", "diff3", "zdiff3"])
+@pytest.mark.parametrize(
+    "style", ["", *(pytest.param(style, marks=pytest.mark.slow) for style in ("diff3", "zdiff3"))]
+)
 def test_it_is_what_git_merge_does(alone: Repository, style: str, monkeypatch: Patch) -> None:
     """Of a file without a driver `git merge` makes the same bytes and the same verdict."""
     monkeypatch.chdir(alone.folder)

@@ -139,6 +139,7 @@ def test_the_corpus_as_pipelines(
     assert {one["code"] for one in document["findings"]} >= {"undefined-name", "unknown-magic"}
 
 
+@pytest.mark.slow
 def test_the_corpus_as_it_is(corpus: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """Real notebooks with tags of Kale 2: those that compile, and those that do not."""
     names = []

@@ -479,6 +479,7 @@ def nbformat_text(notebook: Any) -> str:
 
 
 @pytest.mark.skipif(CORPUS is None, reason="KALE_TAG_CORPUS is not set")
+@pytest.mark.slow
 def test_corpus() -> None:
     """In real notebooks one tag changes one value, as nbformat writes it where nbformat wrote."""
     chosen = random.Random(7)

@@ -608,6 +608,7 @@ def test_compare_tells_what_differs(tmp_path: Path) -> None:
     assert "runpy" not in page
 
 
+@pytest.mark.slow
 def test_compare_when_a_step_fails(tmp_path: Path) -> None:
     """The steps before it are compared all the same, and the failure comes last."""
     path = put(

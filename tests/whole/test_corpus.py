@@ -97,7 +97,8 @@ cells:
 """
 
 
-@pytest.mark.parametrize("fast", [pytest.param(False, marks=pytest.mark.slow), True])
+@pytest.mark.slow
+@pytest.mark.parametrize("fast", [False, True])
 def test_a_heavy_spec(corpus: Path, fast: bool) -> None:  # noqa: FBT001
     """What is written equals the JSON Patch of the plan, applied by the jsonpatch package."""
     spec = spec_of(HEAVY)

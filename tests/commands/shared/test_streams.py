@@ -84,8 +84,18 @@ def test_what_is_only_printed(folder: Path, command: str, code: int) -> None:
     assert bool(done.stderr) == bool(code)
 
 
-@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP, signal.SIGINT])
-@pytest.mark.parametrize("option", ["--jobs=2", "--all-or-nothing", "-q"])
+SIGNALS = [signal.SIGTERM, signal.SIGHUP, signal.SIGINT]
+WAYS = ["--jobs=2", "--all-or-nothing", "-q"]
+
+
+@pytest.mark.parametrize(
+    ("number", "option"),
+    [
+        pytest.param(number, way, marks=[pytest.mark.slow] * (SIGNALS.index(number) != at))
+        for at, way in enumerate(WAYS)
+        for number in SIGNALS
+    ],
+)
 def test_interrupted(folder: Path, number: signal.Signals, option: str) -> None:
     """Each signal ends the work as Ctrl-C does: no half notebook, no litter, no traceback."""
     large = from_percent("# %%\nx = 1\n" + "# %%\ny = 2\n" * 2000)
