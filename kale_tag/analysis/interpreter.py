@@ -246,6 +246,7 @@ class Interpreter:
         self.handing: list[tuple[Obj, Points]] | None = None  # what libraries may call
         self.definitions: dict[Obj, str] = {}  # functions and classes of shared cells
         self.raised: Points = EMPTY  # exceptions
+        self.literals: dict[str, list[str]] = {}  # the texts that names were assigned
         self.patched: dict[str, list[str]] = {}  # attributes of modules that are set, in full
         self.updating = 0  # targets around whose old value does not matter
         self.stars: list[str] = []  # modules of the user of which all names are imported
@@ -1611,6 +1612,8 @@ class Interpreter:
         points = self.value(node.value)
         for one in node.targets:
             self.bind(one, points, node)
+            if isinstance(one, ast.Name) and isinstance(node.value, ast.Constant | ast.JoinedStr):
+                self.literals.setdefault(one.id, []).extend(texts.literals(node.value))
 
     def _annotated(self, node: ast.AnnAssign) -> None:
         if self.frame is None or self.frame.kind == "class":

@@ -104,7 +104,9 @@ def names_in_arguments(run: "Interpreter", node: ast.Call, callees: Points) -> N
     if not given or not (last in {"eval", "query"} or last in _FORMULAS or last in _SQL):
         return
     paths = {str(one.info) for one in callees if one.kind == "path"}
-    found: list[str] = [text for one in given[:1] for text in literals(one)]
+    found = [*literals(given[0])]
+    if isinstance(given[0], ast.Name):
+        found += run.literals.get(given[0].id, ())
     for text in found:
         if last in {"eval", "query"}:
             _load_all(run, _QUERIED.findall(text), node)
