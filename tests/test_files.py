@@ -236,14 +236,18 @@ def test_without_exchange(nb: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     ("mode", "message"),
     [(0o644, "is read-only"), (0o666, "it would no longer belong to its owner")],
 )
-def test_a_file_of_another_user(nb: Path, mode: int, message: str) -> None:
+def test_a_file_of_another_user(
+    nb: Path, mode: int, message: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """It is refused where they may not write it, and where it would change hands."""
     nb.parent.chmod(0o777)
     nb.chmod(mode)
+    monkeypatch.chdir(nb.parent)  # the folders above are root's alone
+    file = files.File("a.ipynb", "a.ipynb", NOTEBOOK, nb.stat())
     os.seteuid(65534)
     try:
         with pytest.raises(UserError, match=message):
-            files.stage(files.File("a.ipynb", str(nb), NOTEBOOK, nb.stat()), b"ours")
+            files.stage(file, b"ours")
     finally:
         os.seteuid(0)
 
