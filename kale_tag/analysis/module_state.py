@@ -194,8 +194,10 @@ class _Run(Interpreter):
     def mutate(self, objects: Iterable[Obj], certainty: Certainty = Certainty.SURE) -> None:
         objects = list(objects)
         super().mutate(objects, certainty)
-        if self.how and certainty is not Certainty.GUESS:
-            for name in (name for one in objects for name in self.owners.get(one, ())):
+        owners = [self.owners.get(one, ()) for one in objects]
+        # If it may as well be something else, most often it is.
+        if self.how and certainty is Certainty.SURE and all(owners):
+            for name in (name for names in owners for name in names):
                 made = self.how == "store" and name in self.making
                 self.note(f"{self.name}.{name}", "make" if made else self.how)
 
