@@ -44,10 +44,10 @@ OLD_ARGUMENT, OLD_ARGO = 60_000, (2, 14)
 WORKFLOW: Final = 1_048_576
 """Bytes of specification and status of a workflow, above which Argo ends it."""
 
-_TEMPLATES, _COPIES, _AGAIN, _WINDOW = 12_500, 3.4, 0.17, 31_500
-"""Bytes of a workflow that are there anyway; bytes of status for each byte of compressed cells, and
-for each byte of a program that it has already; and bytes of a container above which the whole
-program counts as the cells do.
+_TEMPLATES, _PARTS, _COPIES, _AGAIN, _WINDOW = 14_500, 1.5, 3.4, 0.16, 31_500
+"""Bytes of a workflow that are there anyway; its bytes for each of a component or a task; bytes of
+status for each byte of compressed cells, and for each of a program that it has already; and bytes
+of a container above which the whole program counts as the cells do.
 
 A status has the container of a step four times, in three nodes: of its driver, its executor and
 its pod. It is one text of gzip, whose window of 32 KiB has the program, which is the same
@@ -121,13 +121,13 @@ def workflow_size(spec: Mapping[str, Any]) -> int:
     tasks = [task for one in components for task in one.get("dag", {}).get("tasks", {}).values()]
     containers = [one["container"] for one in spec["deploymentSpec"]["executors"].values()]
     programs = Counter(one["args"][0] for one in containers if "args" in one)
-    found: float = _TEMPLATES + sum(map(expanded_size, [*components, *tasks, *containers]))
+    found: float = _TEMPLATES + sum(map(expanded_size, containers))
+    found += _PARTS * sum(map(expanded_size, [*components, *tasks]))
     for program, count in programs.items():
         found += 4 / 3 * _compressed(program) + count * _AGAIN * expanded_size(program)  # base64
     for one in containers:
-        rest = one | {"args": one["args"][1:]} if "args" in one else one
-        again = one if expanded_size(one) > _WINDOW else rest
-        found += _COPIES * _compressed(again)
+        own = [*one.get("command", ())[3:], *one.get("args", ())[1:]]
+        found += _COPIES * _compressed(one if expanded_size(one) > _WINDOW else own)
     return int(found)
 
 

@@ -72,8 +72,8 @@ MARK = "# ---- The cells of the notebook end here. This program of kale-tag runs
 _PACKED = """\
 {mark}# It is packed (bz2, base 85); in a package of fewer steps it is readable.
 import base64, bz2
-usual = bytes.maketrans(b"{ours}", b"{usual}")
-exec(bz2.decompress(base64.b85decode(b"{packed}".translate(usual))))
+text = b"{packed}".translate(bytes.maketrans(b"{ours}", b"{usual}"))
+exec(bz2.decompress(base64.b85decode(text)))
 """
 _USUAL, _OURS = "$&<>{", ",./:["
 """Digits of base 85 that Kubernetes and Argo look for or Go's JSON escapes, and what we take."""
