@@ -105,7 +105,7 @@ def unforeseen_sharing(run: RunOutcome) -> list[Diagnostic]:
         warning(
             "unforeseen-sharing",
             f"step `{step.title}`: `{output.variable}` {what}",
-            help="keep both in one variable, such as `both = a, b`, and use that in later steps",
+            help="change both in one step, or keep both in one variable, such as `both = a, b`",
         )
         for step in run.steps
         for output in step.outputs

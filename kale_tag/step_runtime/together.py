@@ -65,7 +65,8 @@ def values_in(name):
 def memory(value):
     """Where the memory of an array or a tensor begins and ends."""
     numpy, torch = map(sys.modules.get, ("numpy", "torch"))
-    if numpy and type(value) is numpy.ndarray and value.size and id(value) not in COPIED:
+    arrays = (numpy.ndarray,) if numpy else ()
+    if isinstance(value, arrays) and value.size and id(value) not in COPIED:
         kind = value.dtype
         if kind.char == "O" or (kind.kind in "biufcmMSUV" and not kind.hasobject):
             first = value.__array_interface__["data"][0]
@@ -224,11 +225,14 @@ def save_group(group, clusters):
         for cluster in clusters:
             mine = [one for one in cluster if not one[3].isdisjoint(group)]
             kinds = {type(value).__name__ for _, _, value, _ in mine}
-            if kinds == {"ndarray"}:
+            if kinds and kinds <= {"ndarray", "recarray"}:
                 keep_memory(mine)
-            elif "ndarray" in kinds:
-                print(
-                    "warning:", *group, "share memory of torch and NumPy no more", file=sys.stderr
+            elif not kinds <= {"Tensor", "Parameter"}:
+                first, *others = sorted(set().union(*(one[3] for one in mine)))
+                what = " and ".join(f"`{name}`" for name in others) or "itself"
+                kinds = " and ".join(sorted(kinds))
+                report_sharing(
+                    first, f"shares memory with {what} ({kinds}); in later steps each has its own"
                 )
         with create(path) as file:
             form = write({name: NS[name] for name in group}, file)

@@ -357,6 +357,19 @@ def test_no_false_alarm(tmp_path: Path) -> None:
     assert (ran.code, ran.err) == (0, "")
 
 
+def test_memory_that_no_file_keeps(tmp_path: Path) -> None:
+    """Variables that share it are reported, too; a record array keeps it as any other array."""
+    cells = [("imports", "import numpy as np"), "b = np.arange(4)\na = np.ma.array(b, copy=False)"]
+    ran = run(tmp_path / "a", cells, outs=["a", "b"], spec={"together": [["a", "b"]]})
+    what = "shares memory with `b` (MaskedArray and ndarray); in later steps each has its own"
+    assert (ran.code, ran.err) == (0, f"warning: step `train`: `a` {what}\n")
+    cells[1] = "b = np.zeros(2, [('x', 'i8')])\na = b.view(np.recarray)"
+    gave = run(tmp_path / "b", cells, outs=["a", "b"], spec={"together": [["a", "b"]]})
+    assert (gave.code, gave.err) == (0, "")
+    ran = run(tmp_path / "c", [cells[0], "a.x[0] = 5\nprint(b)"], ins=taken(gave, "a", "b"))
+    assert (ran.code, ran.out) == (0, "[(5,) (0,)]\n")
+
+
 def test_much_to_look_at(tmp_path: Path) -> None:
     """The search takes no more memory than there may be, and the log tells of what it leaves."""
     cells = ["a, b = [[] for _ in range(9)], 1\nimport sys"]
