@@ -38,7 +38,7 @@ def test_the_estimate_is_that_of_the_model(steps: int, size: int, kind: str) -> 
         (62, "two variables"),
         pytest.param(60, "frames", marks=pytest.mark.slow),
         (55, "handed on"),
-        (50, "changed"),
+        (48, "changed"),
     ],
 )
 def test_steps_that_fit_into_a_run(steps: int, kind: str) -> None:
