@@ -2,6 +2,7 @@
 
 import ast
 import symtable
+import warnings
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 
@@ -38,7 +39,12 @@ NOTHING = Table()
 def tables_of(text: str, tree: ast.Module) -> dict[ast.AST, Table]:
     """The table of each function, class and comprehension of *tree*, whose code is *text*."""
     found: dict[ast.AST, Table] = {}
-    top = symtable.symtable(text, "<cell>", "exec")
+    try:
+        with warnings.catch_warnings():  # of what the user wrote, which is not ours to remark on
+            warnings.simplefilter("ignore")
+            top = symtable.symtable(text, "<cell>", "exec")
+    except (SyntaxError, ValueError, RecursionError):  # a text that `exec` will refuse
+        return found
     todo: list[tuple[symtable.SymbolTable, list[ast.AST]]] = [(top, [tree])]
     while todo:
         table, nodes = todo.pop()
