@@ -65,8 +65,7 @@ def values_in(name):
 def memory(value):
     """Where the memory of an array or a tensor begins and ends."""
     numpy, torch = map(sys.modules.get, ("numpy", "torch"))
-    arrays = (numpy.ndarray,) if numpy else ()
-    if isinstance(value, arrays) and value.size and id(value) not in COPIED:
+    if numpy and isinstance(value, numpy.ndarray) and value.size and id(value) not in COPIED:
         kind = value.dtype
         if kind.char == "O" or (kind.kind in "biufcmMSUV" and not kind.hasobject):
             first = value.__array_interface__["data"][0]
@@ -227,7 +226,7 @@ def save_group(group, clusters):
             kinds = {type(value).__name__ for _, _, value, _ in mine}
             if kinds and kinds <= {"ndarray", "recarray"}:
                 keep_memory(mine)
-            elif not kinds <= {"Tensor", "Parameter"}:
+            elif any(hasattr(value, "__array_interface__") for _, _, value, _ in mine):
                 first, *others = sorted(set().union(*(one[3] for one in mine)))
                 what = " and ".join(f"`{name}`" for name in others) or "itself"
                 kinds = " and ".join(sorted(kinds))

@@ -45,6 +45,11 @@ TORCH = {
         "a[1] = 3\nprint(b['k'][0].sum())",
         "tensor(6.)",
     ),
+    "subclass": (
+        "class Own(torch.Tensor): pass\na = torch.zeros(2).as_subclass(Own)\nb = a[1:]",
+        "a[1] = 3\nprint(b.sum().item())",
+        "3.0",
+    ),
     "buffer": (
         "a = torch.nn.BatchNorm1d(1)\nb = a.running_mean",
         "b[0] = 7\nprint(a.running_mean)",
