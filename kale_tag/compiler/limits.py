@@ -121,13 +121,13 @@ def workflow_size(spec: Mapping[str, Any]) -> int:
     tasks = [task for one in components for task in one.get("dag", {}).get("tasks", {}).values()]
     containers = [one["container"] for one in spec["deploymentSpec"]["executors"].values()]
     programs = Counter(one["args"][0] for one in containers if "args" in one)
-    found: float = _TEMPLATES + sum(map(expanded_size, containers))
-    found += _PARTS * sum(map(expanded_size, [*components, *tasks]))
+    found = _TEMPLATES + _PARTS * sum(map(expanded_size, [*components, *tasks]))
     for program, count in programs.items():
         found += 4 / 3 * _compressed(program) + count * _AGAIN * expanded_size(program)  # base64
     for one in containers:
+        size = expanded_size(one)
         own = [*one.get("command", ())[3:], *one.get("args", ())[1:]]
-        found += _COPIES * _compressed(one if expanded_size(one) > _WINDOW else own)
+        found += size + _COPIES * _compressed(one if size > _WINDOW else own)
     return int(found)
 
 
