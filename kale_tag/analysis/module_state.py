@@ -1,7 +1,7 @@
-"""What functions of the user's own modules do with variables of modules, which each step has anew.
+"""What functions of the user's own modules do with variables of modules.
 
-A module runs like a shared cell; then each function of it that the notebook calls runs once, for
-arguments of which nothing is known.
+These have their first values again in each step. A module runs like a shared cell; then each
+function of it that the notebook calls runs once, for arguments of which nothing is known.
 """
 
 import ast
@@ -85,7 +85,7 @@ class OwnModules:
         return {name.partition(".")[0] for name in self.sources}
 
     def _split(self, path: str) -> tuple[str, str]:
-        """The module in *path*, and what is left; ("", "") if it is none of these."""
+        """The module in *path*, and what is left; ("", "") if it is in another."""
         module = path
         while module and module not in self.sources:
             module = module.rpartition(".")[0]
@@ -116,7 +116,7 @@ class _Run(Interpreter):
         self.how = "grow"
 
     def run_module(self, source: Source) -> None:
-        """Run the module; if it is no Python, a step reports it."""
+        """Run the module; the step that imports it reports a syntax error."""
         try:
             self._run_code(source.text)
         except (SyntaxError, ValueError, RecursionError, MemoryError, UserError):

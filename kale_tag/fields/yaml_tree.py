@@ -118,12 +118,12 @@ def is_null(node: Node) -> bool:
 
 
 def entries_of(node: Node | None) -> tuple[tuple[Scalar, Node], ...]:
-    """The entries of a mapping; none of what is no mapping."""
+    """The entries of a mapping; empty for anything else."""
     return node.entries if isinstance(node, Mapping) else ()
 
 
 def items_of(node: Node | None) -> tuple[Node, ...]:
-    """The items of a list; none of what is no list."""
+    """The items of a list; empty for anything else."""
     return node.items if isinstance(node, Sequence) else ()
 
 
