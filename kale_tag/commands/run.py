@@ -12,7 +12,13 @@ from functools import partial
 from kale_tag import __version__, files
 from kale_tag.analysis.local_modules import top_of
 from kale_tag.commands.shared.options import PipelineOptions, option
-from kale_tag.commands.shared.packages import Loaded, check_kfp, load_package, read_arguments
+from kale_tag.commands.shared.packages import (
+    Loaded,
+    broken_kfp,
+    check_kfp,
+    load_package,
+    read_arguments,
+)
 from kale_tag.commands.shared.pipelines import local_modules
 from kale_tag.commands.shared.report import Report, can_print, style_for
 from kale_tag.commands.shared.targets import STDIN
@@ -354,6 +360,9 @@ def _finish(
     options: RunOptions,
 ) -> int:
     """Print the outcome of a run, write its page and as the file `--report` too; the exit code."""
+    if watch.code == local.NO_KFP:
+        log = os.path.relpath(os.path.join(watch.run.folder, "kfp.log"))
+        raise broken_kfp("run", watch.problem, log)
     quiet, verbose, report = options.quiet, options.verbose, options.report
     _write_pages(watch, diagnostics, report, None)
     if not quiet:

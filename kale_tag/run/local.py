@@ -34,6 +34,9 @@ TICK = 0.1
 PATIENCE = 10.0
 """Seconds that all processes have to end after an interruption."""
 
+NO_KFP = 2
+"""The exit code of the host where kfp cannot be imported."""
+
 DISK_FULL = 1_000_000
 """Bytes of free space below which a failure may be due to a full disk."""
 

@@ -56,8 +56,10 @@ def run(package: str, arguments: str, root: str) -> int:
     # `import kfp` brings its client of servers, with kubernetes: most of its time, and not used.
     sys.modules["kfp.client"] = SimpleNamespace(Client=None)  # type: ignore[assignment]
     try:
-        from kfp import components, local  # type: ignore[import-untyped]
-
+        try:
+            from kfp import components, local  # type: ignore[import-untyped]
+        except Exception as exc:  # noqa: BLE001  protobuf raises TypeError, other packages others
+            return _report(exc, 2)
         with open(package, encoding="utf-8") as file:
             pipeline = components.load_component_from_text(file.read())
         with open(arguments, encoding="utf-8") as file:
@@ -65,12 +67,16 @@ def run(package: str, arguments: str, root: str) -> int:
         local.init(local.SubprocessRunner(use_venv=False), pipeline_root=root)
         pipeline(**given)
     except Exception as exc:  # noqa: BLE001  `local.py` reports it
-        traceback.print_exc(file=sys.stdout)
-        print("\036kale-tag problem", f"{type(exc).__name__}: {exc}".replace("\n", " "))
-        return 1
+        return _report(exc, 1)
     finally:
         sweep(patiently=False)
     return 0
+
+
+def _report(exc: Exception, code: int) -> int:
+    traceback.print_exception(exc, file=sys.stdout)
+    print("\036kale-tag problem", f"{type(exc).__name__}: {exc}".replace("\n", " "))
+    return code
 
 
 if __name__ == "__main__":

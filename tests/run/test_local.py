@@ -319,6 +319,27 @@ def test_missing_packages(tmp_path: Path) -> None:
     assert "numpy" not in found
 
 
+@pytest.mark.parametrize("words", [["run"], ["submit", "--host", "localhost:1"]])
+def test_kfp_that_cannot_be_imported(tmp_path: Path, words: list[str]) -> None:
+    """A broken installation of kfp is unusable input, with the way to fix it."""
+    path = put(tmp_path, "# %% tags=step:load\nx = 1\n")
+    (tmp_path / "bad/kfp").mkdir(parents=True)
+    (tmp_path / "bad/kfp/__init__.py").write_text("raise TypeError('Descriptors cannot be made')\n")
+    environ = environment()
+    environ["PYTHONPATH"] = f"{tmp_path / 'bad'}{os.pathsep}{environ['PYTHONPATH']}"
+    line = command(*words, path)
+    done = subprocess.run(
+        line, cwd=tmp_path, env=environ, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 2
+    first, *_, hint = done.stderr.strip().splitlines()
+    assert first == (
+        f"error[no-kfp]: `{words[0]}` needs kfp, which is installed here but cannot be "
+        "imported: TypeError: Descriptors cannot be made"
+    )
+    assert hint.endswith("-m pip install --force-reinstall kfp")
+
+
 def test_what_this_machine_has_not(tmp_path: Path) -> None:
     """Secrets, volumes, devices and images are named once; what the environment gives is there."""
     spec = tmp_path / "spec.yaml"

@@ -5,6 +5,7 @@ import itertools
 import json
 import os
 import re
+import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
@@ -44,6 +45,13 @@ class Loaded:
 def check_kfp(command: str) -> None:
     """Raise `UserError` where a package that *command* needs is not installed."""
     check_installed(f"`{command}`", ("kfp", "jinja2", "psutil"), "kfp", "no-kfp")
+
+
+def broken_kfp(command: str, why: str, log: str = "") -> UserError:
+    """The error where kfp is installed but cannot be imported: *why*, and a *log* with more."""
+    message = f"`{command}` needs kfp, which is installed here but cannot be imported: {why}"
+    hint = f"{sys.executable} -m pip install --force-reinstall kfp"
+    return UserError.of("no-kfp", message, notes=[f"its log: {log}"] if log else [], help=hint)
 
 
 def load_package(
