@@ -12,6 +12,7 @@ from kale_tag.analysis import errors
 from kale_tag.analysis.model import Certainty, Spot
 from kale_tag.analysis.process_state import (
     KINDS,
+    State,
     StateUse,
     in_words,
     is_attribute,
@@ -37,17 +38,17 @@ class StateFlow:
     def __init__(self, flow: "Dataflow") -> None:
         """Find what each step sets and has, without yet carrying anything."""
         self.units = flow.units
-        self.shared: set[str] = set()
-        self.late: dict[str, int] = {}  # by state the first step below the last cell that sets it
-        self.cells: dict[str, Spot] = {}  # where these cells set it
+        self.shared: set[State] = set()
+        self.late: dict[State, int] = {}  # by state the first step below the last cell that sets it
+        self.cells: dict[State, Spot] = {}  # where these cells set it
         for cell, events in zip(flow.shared, flow.by_cell, strict=True):
             made = {state for state, use in events.states.items() if use.sets}
             self.shared |= made
             if first := flow.first_below(cell.code.cell):
                 self.late.update(dict.fromkeys(made, first))
                 self.cells |= {state: events.states[state].set_at[0] for state in made}
-        self.first: dict[str, int] = {}  # by state the first step that sets it
-        self.made: list[set[str]] = [
+        self.first: dict[State, int] = {}  # by state the first step that sets it
+        self.made: list[set[State]] = [
             {state for state, use in unit.events.states.items() if use.sets and not unit.inner}
             for unit in self.units
         ]
@@ -58,7 +59,7 @@ class StateFlow:
             self.shared.union(*(self.made[one] for one in setters if unit.before >> one & 1))
             for unit in self.units
         ]
-        self.changing: dict[str, tuple[int, int]] = {}  # by state who changes, and sets it, as bits
+        self.changing: dict[State, tuple[int, int]] = {}  # by whom, set by whom, as bits
         for state in self.shared | self.first.keys():
             changing = sure = 0
             for number in range(len(self.units)):
@@ -81,16 +82,16 @@ class StateFlow:
             for one in found:
                 chains.append(0 if one < 0 else chains[one] | 1 << one)
 
-    def use(self, number: int, state: str) -> StateUse:
+    def use(self, number: int, state: State) -> StateUse:
         """What a unit does with a state."""
         unit = self.units[number]
         return _NOTHING if unit.inner else unit.events.states.get(state, _NOTHING)
 
-    def has(self, number: int, kind: str) -> set[str]:
+    def has(self, number: int, kind: str) -> set[State]:
         """The states of a kind that are set where the unit ends."""
         return {one for one in self.above[number] | self.made[number] if kind_of(one) == kind}
 
-    def changes(self, number: int, state: str, least: Certainty) -> bool:
+    def changes(self, number: int, state: State, least: Certainty) -> bool:
         """Whether the unit sets a state, or draws from a generator."""
         use = self.use(number, state)
         return use.sets >= least or (kind_of(state) == "random" and use.uses >= least)
@@ -117,18 +118,18 @@ class StateFlow:
                     source.states[kind] = sorted(held)
                     wanted.add((producer, kind))
 
-    def _needs(self, number: int, kind: str, taken: set[str]) -> bool:
+    def _needs(self, number: int, kind: str, taken: set[State]) -> bool:
         if kind == "random":
             return any(self.use(number, state).uses for state in taken)
         return _does_much(self.units[number])
 
-    def _renewed(self, number: int, state: str, producer: int) -> bool:
+    def _renewed(self, number: int, state: State, producer: int) -> bool:
         """Whether a shared cell between the two units sets the state."""
         return state in self.late and producer < self.late[state] <= number
 
     def lost(self) -> Iterator[Diagnostic]:
         """A warning for each state on which steps depend, and whose last change is lost to them."""
-        found: dict[tuple[int, str], tuple[StateUse, str, dict[str, None]]] = {}
+        found: dict[tuple[int, str], tuple[StateUse, State, dict[str, None]]] = {}
         for number, unit in enumerate(self.units):
             for state, use in unit.events.states.items() if not unit.inner else ():
                 if use.uses >= Certainty.MAY and (by := self._lost(number, state)) is not None:
@@ -144,7 +145,7 @@ class StateFlow:
         for (by, _), (use, state, users) in sorted(found.items(), key=lambda one: one[0]):
             yield errors.lost_state(state, self.units[by].name, use, [*users])
 
-    def _lost(self, number: int, state: str) -> int | None:
+    def _lost(self, number: int, state: State) -> int | None:
         """The last unit above that changes a state, and whose change does not arrive."""
         kind = kind_of(state)
         shared = state in self.shared

@@ -21,6 +21,7 @@ from kale_tag.analysis.interpreter import BUILTINS, PROVIDED, Events, Interprete
 from kale_tag.analysis.model import Certainty, Import, Read, Spot, names_in
 from kale_tag.analysis.module_state import OwnModules
 from kale_tag.analysis.names import Names
+from kale_tag.analysis.process_state import State
 from kale_tag.analysis.source import Parsed
 from kale_tag.kale.pipeline import Parameter
 
@@ -62,8 +63,8 @@ class Unit:
     apart: list[set[str]] = field(default_factory=list)
     kept: set[str] = field(default_factory=set)  # variables that it must have at its end
     early: set[str] = field(default_factory=set)  # inputs that definitions of shared cells need
-    states: dict[str, list[str]] = field(default_factory=dict)  # that it passes on, by their kind
-    renewed: list[str] = field(default_factory=list)  # states that a shared cell sets once more
+    states: dict[str, list[State]] = field(default_factory=dict)  # that it passes on, by their kind
+    renewed: list[State] = field(default_factory=list)  # states that a shared cell sets once more
 
     def certainty(self, objects: Iterable[Obj]) -> Certainty:
         """How sure it is that the unit mutates one of *objects*."""

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from kale_tag.analysis.model import Read, Spot
-from kale_tag.analysis.process_state import StateUse, fix_of, in_words, is_called, kind_of
+from kale_tag.analysis.process_state import State, StateUse, fix_of, in_words, kind_of
 from kale_tag.diagnostics import Diagnostic, error, listed, warning
 
 
@@ -87,12 +87,12 @@ def missed_change(  # noqa: PLR0913, PLR0917  all that the message names
     return warning("possible-change", message.format("may change"), at, also=also, help=remedy)
 
 
-def lost_state(state: str, step: str, use: StateUse, users: Sequence[str]) -> Diagnostic:
+def lost_state(state: State, step: str, use: StateUse, users: Sequence[str]) -> Diagnostic:
     """Steps depend on a state of the process that *step* changes, and do not get it."""
     what, kind = in_words(state), kind_of(state)
     many = users[1:]
     spots = use.set_at or [spot for spot in [use.used_at] if spot is not None]
-    does = f"{'changes' if is_called(state) else 'sets'} {what}"
+    does = f"{'changes' if state.change else 'sets'} {what}"
     does = does if use.set_at else f"draws from {what}"
     lost = "which depend on it, run in processes of their own" if many else ""
     lost = lost or "which depends on it, runs in a process of its own"
@@ -100,7 +100,7 @@ def lost_state(state: str, step: str, use: StateUse, users: Sequence[str]) -> Di
     if kind:
         lost = f"{'do' if many else 'does'} not get it, so that what depends on it may differ"
         remedy = f"add `prev: {step}`, or set it in each step that depends on it"
-    if is_called(state):
+    if state.change:
         remedy = "pass the value on in a variable, or change it in each step that depends on it"
     if kind == "random":
         remedy = f"add `prev: {step}`, seed each step, or pass on a generator of your own"

@@ -45,7 +45,7 @@ from kale_tag.analysis.names import (
     Table,
     tables_of,
 )
-from kale_tag.analysis.process_state import Access, Effect, StateUse
+from kale_tag.analysis.process_state import Access, Effect, State, StateUse
 from kale_tag.analysis.source import Parsed, run_line, too_deep
 from kale_tag.diagnostics import UserError
 
@@ -172,7 +172,7 @@ class Events:
     observed: set[Obj] = field(default_factory=set)
     places: dict[Obj, Spot] = field(default_factory=dict)
     handed: dict[Obj, Points] = field(default_factory=dict)
-    states: dict[str, StateUse] = field(default_factory=dict)  # of the process
+    states: dict[State, StateUse] = field(default_factory=dict)  # of the process
     owners: set[str] = field(default_factory=set)  # modules of which it takes attributes, in full
 
     def note_use(self, name: str, read: Read) -> None:
@@ -247,7 +247,7 @@ class Interpreter:
         self.definitions: dict[Obj, str] = {}  # functions and classes of shared cells
         self.raised: Points = EMPTY  # exceptions
         self.literals: dict[str, list[str]] = {}  # the texts that names were assigned
-        self.patched: dict[str, list[str]] = {}  # attributes of modules that are set, in full
+        self.patched: dict[str, list[State]] = {}  # attributes of modules that are set, by name
         self.updating = 0  # targets around whose old value does not matter
         self.stars: list[str] = []  # modules of the user of which all names are imported
         self.cell: Parsed | None = None
@@ -459,11 +459,11 @@ class Interpreter:
                 effect = effect._replace(certainty=min(effect.certainty, Certainty.MAY))  # noqa: PLW2901
             self.events.states.setdefault(effect.state, StateUse()).note(effect, spot)
             if effect.sets and attribute:
-                variable = process_state.variable_of(effect.state)
-                known = self.patched.setdefault(variable.rpartition(".")[2], [])
-                if effect.certainty is Certainty.SURE and variable == effect.state:  # all of it
+                whole = State(effect.state.name)
+                known = self.patched.setdefault(whole.name.rpartition(".")[2], [])
+                if effect.certainty is Certainty.SURE and whole == effect.state:
                     for part in known:
-                        if process_state.variable_of(part) == variable != part:
+                        if part.name == whole.name and part != whole:
                             self.touch([Effect(part, True, Certainty.SURE)], node)
                 if effect.state not in known:
                     known.append(effect.state)
@@ -476,14 +476,13 @@ class Interpreter:
             return
         path = self.own.resolved(path) if self.own else path
         for state in [one for states in self.patched.values() for one in states]:
-            variable = process_state.variable_of(state)
-            alike = path == variable or variable.startswith(f"{path}.")
+            alike = path == state.name or state.name.startswith(f"{path}.")
             if self.own and (top := path.partition(".")[0]) in self.own.unread:
-                alike = alike or variable.startswith(f"{top}.")  # any function there may use it
+                alike = alike or state.name.startswith(f"{top}.")  # any function there may use it
             if (
                 alike
-                and not (again and process_state.is_made(state))
-                and not (bound and variable == state == path)
+                and not (again and state.change == "missing")
+                and not (bound and state == State(path))
             ):
                 self.touch([Effect(state, False, Certainty.MAY)], node)
 
@@ -500,7 +499,7 @@ class Interpreter:
     def access(self, access: Access, call: str, node: ast.AST) -> None:
         """What code of the user's own modules does with a variable there."""
         if access.how in {"use", "reuse"}:
-            self.touch_use(access.effect.state, node, again=access.how == "reuse")
+            self.touch_use(access.effect.state.name, node, again=access.how == "reuse")
         else:
             self.touch([access.of_call(call)], node)
 
@@ -1118,7 +1117,7 @@ class Interpreter:
     def _touch_class(self, owner: Points, attr: str, node: ast.AST) -> None:
         """An attribute that was set in a class of a library is used."""
         for state in self.patched[attr]:
-            of_class = state.rpartition(".")[0].rpartition(".")[2][:1].isupper()
+            of_class = state.name.rpartition(".")[0].rpartition(".")[2][:1].isupper()
             if of_class and any(one.kind not in {"module", "path"} for one in owner):
                 self.touch([Effect(state, False, Certainty.MAY)], node)
 

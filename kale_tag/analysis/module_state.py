@@ -14,7 +14,7 @@ from kale_tag.analysis.interpreter import BUILTINS, Interpreter
 from kale_tag.analysis.local_modules import LocalCode
 from kale_tag.analysis.model import Certainty
 from kale_tag.analysis.names import Names
-from kale_tag.analysis.process_state import Access, Effect, assigned, is_attribute
+from kale_tag.analysis.process_state import Access, Effect, State, assigned, is_attribute
 from kale_tag.analysis.source import Parsed
 from kale_tag.diagnostics import Source, UserError
 from kale_tag.kale.pipeline import Code
@@ -162,7 +162,7 @@ class _Run(Interpreter):
         """The code does something with the variable of a module."""
         if self.found is not None:
             certainty = Certainty.MAY if self.unsure and how != "make" else Certainty.SURE
-            effect = Effect(variable, how not in {"use", "reuse"}, certainty)
+            effect = Effect(State(variable), how not in {"use", "reuse"}, certainty)
             self.found.setdefault(Access(how, effect))
 
     # What the code does

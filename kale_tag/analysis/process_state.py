@@ -1,15 +1,13 @@
 """The state of a process: what code sets of it, and what code depends on it.
 
-Generators of random numbers, environment variables, options of modules. Each state has the name of
-the module that holds it, an environment variable that of `os.environ[HOME]`, and what else is
-assigned to in a module its own. `process_state.toml` lists them.
+Generators of random numbers, environment variables, options of modules (`process_state.toml`), and
+what else is assigned to in modules.
 """
 
 import functools
-import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 from kale_tag.analysis import library
 from kale_tag.analysis.distributions import standard_modules
@@ -21,14 +19,24 @@ KINDS = ("environment", "options", "random")
 
 _ENVIRONMENT = "os.environ"
 
-_PART = "#"
-_MADE = "made "
+
+class State(NamedTuple):
+    """A state of the process."""
+
+    name: str  # as in the table; for what is not there the attribute, with its module
+    item: str = ""  # of an environment variable its name, of another mapping the key
+    change: Literal["", "part", "missing"] = ""  # of all, of some part, of what was missing
+    call: str = ""  # what changes that part, if all that it is given is known
+
+    def __str__(self) -> str:
+        """As it stands in Python."""
+        return f"{self.name}[{self.item}]" if self.item else self.name
 
 
 class Effect(NamedTuple):
     """Code sets a state, or uses it: does what the state makes a difference to."""
 
-    state: str
+    state: State
     sets: bool
     certainty: Certainty
 
@@ -51,11 +59,11 @@ class Access(NamedTuple):
         """
         state, _, certainty = self.effect
         if self.how == "make":
-            return Effect(f"{state}{_PART}{_MADE}{call}", True, certainty)
+            return Effect(state._replace(change="missing", call=call), True, certainty)
         if self.how in {"store", "grow"}:
             sure = self.how == "store" and call
-            part = call if sure else ""
-            return Effect(f"{state}{_PART}{part}", True, certainty if sure else Certainty.MAY)
+            part = state._replace(change="part", call=call if sure else "")
+            return Effect(part, True, certainty if sure else Certainty.MAY)
         return self.effect
 
 
@@ -86,61 +94,52 @@ class StateUse:
         self.set_at += [one for one in below.set_at if one not in self.set_at]
 
 
-def kind_of(state: str) -> str:
+def kind_of(state: State) -> str:
     """The kind in whose file later steps get *state*; "" if it stays in its step."""
-    if state.startswith(f"{_ENVIRONMENT}["):
+    if state.name == _ENVIRONMENT and state.item:
         return "environment"
-    return str(_tables()["states"].get(state, {}).get("kind", ""))
+    return str(_entry(state).get("kind", ""))
 
 
-def is_attribute(state: str) -> bool:
+def is_attribute(state: State) -> bool:
     """Whether it is an attribute of a module or class that the table does not list."""
-    return state not in _tables()["states"] and not state.startswith(_ENVIRONMENT)
+    return not _entry(state) and state.name != _ENVIRONMENT
 
 
-def variable_of(state: str) -> str:
-    """The attribute of a module or class of which *state* is a part."""
-    return re.split(r"[\[#]", state, maxsplit=1)[0]
-
-
-def is_made(state: str) -> bool:
-    """Whether code that needs it makes it where it is missing."""
-    return f"{_PART}{_MADE}" in state
-
-
-def is_called(state: str) -> bool:
-    """Whether code of a user's own module changes it."""
-    return _PART in state
-
-
-def in_words(state: str) -> str:
+def in_words(state: State) -> str:
     """What is set, for a message."""
-    state = state.partition(_PART)[0]
-    if state.startswith(f"{_ENVIRONMENT}["):
-        return f"the environment variable `{state[11:-1]}`"
-    return str(_tables()["states"].get(state, {"words": f"`{state}`"})["words"])
+    if state.name == _ENVIRONMENT and state.item:
+        return f"the environment variable `{state.item}`"
+    return str(_entry(state).get("words", f"`{state}`"))
 
 
-def needed_for(state: str) -> str:
-    """The state that has to be set for *state* to outlive a cell; "" if none has."""
-    return str(_tables()["states"].get(state, {}).get("where", ""))
+def needed_for(state: State) -> State | None:
+    """The state that has to be set for *state* to outlive a cell; None if none has."""
+    name = _entry(state).get("where")
+    return State(name) if name else None
 
 
-def fix_of(state: str) -> str:
+def fix_of(state: State) -> str:
     """What to do about a state that is lost, where that is not what helps for others; else ""."""
-    return str(_tables()["states"].get(state, {}).get("fix", ""))
+    return str(_entry(state).get("fix", ""))
+
+
+def _entry(state: State) -> Mapping[str, Any]:
+    """What the table has on a state."""
+    found: Mapping[str, Any] = {} if state.item else _tables()["states"].get(state.name, {})
+    return found
 
 
 def called(path: str, texts: Sequence[object], keywords: Mapping[str, object]) -> list[Effect]:
     """What a call of the function or class *path* does, by its constant arguments."""
     if path.startswith((_ENVIRONMENT, "os.getenv", "os.unsetenv")):
         return [*_of_environment(path.rpartition(".")[2], texts, keywords)]
-    found = [_sets(state) for state in _by_word("sets").get(path, ())]
-    drawn = _by_word("draws").get(path, ())
+    found = [_sets(State(name)) for name in _by_word("sets").get(path, ())]
+    drawn = [State(name) for name in _by_word("draws").get(path, ())]
     for state in drawn:
         found += Effect(state, False, Certainty.SURE), Effect(state, True, Certainty.MAY)
     if path.startswith("pandas.api.extensions.register_") and texts:
-        found = [_sets(f"pandas.DataFrame.{texts[0]}")]
+        found = [_sets(State(f"pandas.DataFrame.{texts[0]}"))]
     if found and not drawn:
         return found
     given = "random_state" in keywords
@@ -151,13 +150,13 @@ def method_called(path: str, name: str, keywords: Mapping[str, object]) -> list[
     """The same for the method *name* of an object that *path* made; "" if that is not known."""
     if path == "logging.getLogger" and name in {"addHandler", "setLevel"}:
         state = "logging" if name == "setLevel" else "handlers"
-        return [_sets(state)]
+        return [_sets(State(state))]
     if path == "logging.getLogger" and f"logging.{name}" in _table("uses")["handlers"]:
-        return [Effect("handlers", False, Certainty.SURE)]
+        return [Effect(State("handlers"), False, Certainty.SURE)]
     if name == "sample" and path.startswith("pandas.") and "random_state" not in keywords:
-        return [Effect("numpy.random", False, Certainty.SURE)]
+        return [Effect(State("numpy.random"), False, Certainty.SURE)]
     if name.startswith("progress_"):
-        return [Effect("tqdm", False, Certainty.MAY)]
+        return [Effect(State("tqdm"), False, Certainty.MAY)]
     options = (one for one in _uses(path, given=True) if kind_of(one.state) == "options")
     return [*options, *_guesses(path)]
 
@@ -177,7 +176,7 @@ def magic(name: str, line: str) -> list[Effect]:
     """`%env A=b`, `%set_env A b` and `%cd folder`."""
     words = line.replace("=", " ").split()
     if name == "cd":
-        return [_sets("cwd")]
+        return [_sets(State("cwd"))]
     if name in {"env", "set_env"} and len(words) > 1:
         return [_sets(_variable(words[0]))]
     return []
@@ -189,26 +188,23 @@ def assigned(path: str, key: object = None) -> Effect:
         return _sets(_variable(key))
     for state, table in _table("assigned").items():
         if path in table:
-            return _sets(state)
+            return _sets(State(state))
     if path.startswith("decimal.getcontext"):
-        return _sets("decimal")
+        return _sets(State("decimal"))
     if key is None:
-        return _sets(path)
-    known = isinstance(key, str | int | float | bytes)
-    return Effect(f"{path}[{key!r}]" if known else f"{path}{_PART}", True, _sure(known))
+        return _sets(State(path))
+    if isinstance(key, str | int | float | bytes):
+        return Effect(State(path, repr(key)), True, Certainty.SURE)
+    return Effect(State(path, change="part"), True, Certainty.MAY)
 
 
 def imported(module: str) -> list[Effect]:
     """What an import depends on: of what does not come with Python, on `sys.path`."""
     known = module.partition(".")[0] in standard_modules()
-    return [] if known else [Effect("sys.path", False, Certainty.SURE)]
+    return [] if known else [Effect(State("sys.path"), False, Certainty.SURE)]
 
 
-def _sure(known: bool) -> Certainty:  # noqa: FBT001  one of two
-    return Certainty.SURE if known else Certainty.MAY
-
-
-def _sets(state: str) -> Effect:
+def _sets(state: State) -> Effect:
     """A state is set: options only in part, so what was there before still counts."""
     part = kind_of(state) == "options"
     return Effect(state, True, Certainty.MAY if part else Certainty.SURE)
@@ -226,7 +222,7 @@ def _uses(path: str, *, given: bool) -> tuple[Effect, ...]:
     if path.startswith("sklearn.") and last in _words("drawing") and not given:
         states.append("numpy.random")
     setters = _by_word("sets").get(path, ())
-    return tuple(Effect(state, False, Certainty.SURE) for state in states if state not in setters)
+    return tuple(Effect(State(one), False, Certainty.SURE) for one in states if one not in setters)
 
 
 @functools.cache
@@ -235,7 +231,7 @@ def _guesses(path: str) -> tuple[Effect, ...]:
     root = path.partition(".")[0]
     if "." not in path or root in _words("quiet") or root in standard_modules():
         return ()
-    return tuple(Effect(state, False, Certainty.GUESS) for state in _states_of("random"))
+    return tuple(Effect(State(name), False, Certainty.GUESS) for name in _states_of("random"))
 
 
 def _of_environment(
@@ -252,7 +248,7 @@ def _of_environment(
             for key in keywords:
                 yield _sets(_variable(key))
             if texts:
-                yield _sets(_ENVIRONMENT)
+                yield _sets(State(_ENVIRONMENT))
         case _:
             pass
 
@@ -260,17 +256,17 @@ def _of_environment(
 def _of_files(path: str, texts: Sequence[object]) -> Iterator[Effect]:
     first = texts[0] if texts else None
     if path == "open" and isinstance(first, str) and first and not first.startswith(("/", "~")):
-        yield Effect("cwd", False, Certainty.SURE)
+        yield Effect(State("cwd"), False, Certainty.SURE)
 
 
 def _reads(key: object) -> Iterator[Effect]:
     """A variable of the environment is read, which an unknown one that is set may be."""
-    for state in {_variable(key), _ENVIRONMENT}:
+    for state in {_variable(key), State(_ENVIRONMENT)}:
         yield Effect(state, False, Certainty.SURE)
 
 
-def _variable(key: object) -> str:
-    return f"{_ENVIRONMENT}[{key}]" if isinstance(key, str) else _ENVIRONMENT
+def _variable(key: object) -> State:
+    return State(_ENVIRONMENT, key if isinstance(key, str) else "")
 
 
 def _tables() -> Mapping[str, Any]:

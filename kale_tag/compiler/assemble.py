@@ -14,7 +14,7 @@ from kale_tag.analysis.local_modules import (
     written_modules,
 )
 from kale_tag.analysis.model import Import
-from kale_tag.analysis.process_state import in_words
+from kale_tag.analysis.process_state import State, in_words
 from kale_tag.analysis.slices import (
     Part,
     Provenance,
@@ -199,7 +199,7 @@ class PipelineBuilder:
             apart=tuple(sorted(tuple(sorted(names)) for names in unit.apart)),
             metrics=tuple(unit.metrics),
             states=self._states(unit),
-            renewed=tuple(unit.renewed),
+            renewed=tuple(map(str, unit.renewed)),
             definitions=passes_definitions(self.flow, self.position[unit.name]),
             packages=self.packages(unit),
             files=self.travelling.codes(self._files(unit)),
@@ -242,11 +242,11 @@ class PipelineBuilder:
     def _states(self, unit: Unit) -> dict[str, tuple[str, ...]]:
         """The states that a step passes on, but for variables that the spec sets."""
         return {
-            STATE + kind: tuple(one for one in states if one not in self.set_by_spec)
+            STATE + kind: tuple(str(one) for one in states if one not in self.set_by_spec)
             for kind, states in sorted(unit.states.items())
         }
 
-    def _set_by_spec(self) -> set[str]:
+    def _set_by_spec(self) -> set[State]:
         """The environment variables, as states, that some step gets from the spec or a secret."""
         found = {volume.env for volume in self.draft.settings.volumes}
         for name, unit in self.units.items():
@@ -254,7 +254,7 @@ class PipelineBuilder:
                 settings = self._settings(name)
                 found |= {*settings.env, *(one.env for one in settings.secrets)}
                 found |= settings.pod_options.config_maps.keys()
-        return {f"os.environ[{name}]" for name in found}
+        return {State("os.environ", name) for name in found}
 
     def _kept_states(self) -> Iterator[Diagnostic]:
         """Environment variables that a step sets, and which the spec sets for some step."""
