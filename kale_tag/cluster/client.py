@@ -67,6 +67,16 @@ def quietly() -> Iterator[io.StringIO]:
         yield printed
 
 
+def import_error() -> str:
+    """Why kfp cannot be imported, "" if it can."""
+    try:
+        with quietly():
+            import kfp  # type: ignore[import-untyped]  # noqa: F401, PLC0415  slow to import
+    except Exception as exc:  # noqa: BLE001  protobuf raises TypeError, other packages others
+        return " ".join(f"{type(exc).__name__}: {exc}".split())
+    return ""
+
+
 def check_package(package: PackageHeader) -> None:
     """Raise `UserError` for a package that a KFP API server refuses, which reads as kfp does."""
     name, text = package.source.name, package.source.text
@@ -76,7 +86,7 @@ def check_package(package: PackageHeader) -> None:
             why = "it is JSON with a platform spec, which no API server reads; use YAML"
             raise UserError(not_a_package(name, why))
     with quietly():
-        from kfp import components  # type: ignore[import-untyped]  # noqa: PLC0415  slow to import
+        from kfp import components  # noqa: PLC0415  slow to import
 
         try:
             components.load_component_from_text(text)

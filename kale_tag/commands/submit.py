@@ -123,7 +123,8 @@ def submit(options: SubmitOptions) -> int:
         loaded = load_package(options.paths, options.env, quiet=options.quiet)
         package = loaded.header
         report.show(loaded.warnings)
-        _import_kfp()
+        if why := client.import_error():
+            raise broken_kfp("submit", why)
         client.check_package(package)
         found = read_arguments(package, options.param or (), options.params)
         values = {package.names[name]: value for name, value in found.items()}
@@ -159,17 +160,6 @@ def submit(options: SubmitOptions) -> int:
         shown = [diagnostics.as_value(diagnostic) for diagnostic in report.diagnostics]
         print(json_text({**results.value, "diagnostics": shown}))
     return code
-
-
-def _import_kfp() -> None:
-    from kale_tag.cluster.client import quietly  # noqa: PLC0415  slow to import
-
-    try:
-        with quietly():
-            import kfp  # type: ignore[import-untyped]  # noqa: F401, PLC0415  slow to import
-    except Exception as exc:  # noqa: BLE001  protobuf raises TypeError, other packages others
-        why = " ".join(f"{type(exc).__name__}: {exc}".split())
-        raise broken_kfp("submit", why) from None
 
 
 def _refuse_contradictions(upload_only: bool, recurring: str, wait: bool) -> None:  # noqa: FBT001  options
