@@ -1,5 +1,6 @@
 """Errors of the variables of a pipeline."""
 
+import ast
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -123,12 +124,18 @@ def late_state(what: str, spot: Spot, steps: Sequence[str]) -> Diagnostic:
 
 def deleted(name: str, step: str, read: Read, by: str, spot: Spot) -> Diagnostic:
     """A step uses a name that an earlier step has deleted."""
+    where, remedy = "deleted here", f"remove the `del`, or move `{step}` above `{by}`"
+    if isinstance(spot.node, ast.ExceptHandler):
+        where = "deleted where this clause ends"
+        remedy = f"keep it under another name in the `except` clause, such as `kept = {name}`"
+    if not read.sure:  # the step is ready for a name that is not bound
+        remedy = f"import names in place of `*` in the shared cell, which binds `{name}` again"
     return error(
         "deleted-name",
         f"step `{step}` uses `{name}`, which step `{by}` deletes",
         read.spot.label(),
-        also=[spot.label("deleted here")],
-        help=f"remove the `del`, or move `{step}` above `{by}`",
+        also=[spot.label(where)],
+        help=remedy,
     )
 
 
