@@ -31,9 +31,8 @@ from kale_tag.diagnostics import (
     UserError,
     count,
     pasted,
-    warning,
 )
-from kale_tag.kale.names import KFP_VERSIONS, kfp_version, one_name_each
+from kale_tag.kale.names import KFP_VERSIONS, kfp_version
 from kale_tag.render.text import Style, one_line
 
 ENDINGS = {
@@ -192,23 +191,15 @@ def _from(folder: str, name: str) -> str:
 
 def _warn_of_one_name(built: Sequence[BuiltNotebook]) -> None:
     """Warn once for each pipeline name that notebooks share: the last of them has the warning."""
-    sharing: dict[str, list[BuiltNotebook]] = {}
-    for one in built:
-        if not one.failed:
-            sharing.setdefault(one.of.name, []).append(one)
-    for name, some in sharing.items():
-        if len(some) > 1:
-            first, *others = (Label(Source(one.name)) for one in some)
-            some[-1].diagnostics += (
-                warning(
-                    "one-pipeline-name",
-                    f"{len(some)} notebooks are the pipeline `{name}`; once uploaded, "
-                    "their packages are versions of one pipeline",
-                    first,
-                    also=others,
-                    help=one_name_each([one.name for one in some]),
-                ),
-            )
+    if len(built) == 1:
+        return
+    from kale_tag.lint.pipelines import Named, one_pipeline_name  # noqa: PLC0415  starts slowly
+
+    made = {one.name: one for one in built if not one.failed}
+    named = (Named(one.name, one.of.name, Label(Source(one.name))) for one in made.values())
+    for shared in one_pipeline_name(named):
+        last = made[shared.labels[0].source.name]
+        last.diagnostics += (replace(shared, severity="warning"),)
 
 
 def _line(one: BuiltNotebook, file: OutputFile, style: Style, *, new: bool) -> str:

@@ -1,7 +1,6 @@
 """Which names Kale, Kubernetes and Kubeflow Pipelines (KFP) take, each with its source."""
 
 import re
-from collections.abc import Collection
 from dataclasses import dataclass
 
 
@@ -66,14 +65,6 @@ ENVIRONMENT_VARIABLE = re.compile(r"[-._a-zA-Z][-._a-zA-Z0-9]*")
 def file_name(path: str) -> str:
     """The last part of *path*, on whatever system it was written."""
     return path.replace("\\", "/").rpartition("/")[2]
-
-
-def one_name_each(notebooks: Collection[str]) -> str:
-    """The help for *notebooks* that have one pipeline name: a setting that gives each its own."""
-    paths = [("", *path.replace("\\", "/").split("/")) for path in notebooks]
-    apart = [len({path[-parts:] for path in paths}) == len(paths) for parts in (1, 2)]
-    name = "x-${stem}" if apart[0] else "${parent}-${stem}" if apart[1] else "${dir}-${stem}"
-    return f"`pipeline_name: {name}` in a spec gives each notebook a name of its own"
 
 
 def pipeline_name(text: str) -> str:

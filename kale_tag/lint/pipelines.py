@@ -1,7 +1,7 @@
 """All findings in a pipeline. Those in the pipeline as a whole are here: its resources, its name."""
 
 import ast
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from kale_tag.analysis.dataflow import Unit
@@ -9,7 +9,6 @@ from kale_tag.analysis.facts import dotted
 from kale_tag.analysis.library import known
 from kale_tag.compiler.build import BuildResult
 from kale_tag.diagnostics import Diagnostic, Label, listed
-from kale_tag.kale.names import one_name_each
 from kale_tag.lint import order, outputs, variables
 from kale_tag.lint.context import Compilation, CompiledNotebook, parts_of
 from kale_tag.rules.registry import found
@@ -107,15 +106,26 @@ class Named:
 
 
 def one_pipeline_name(named: Iterable[Named]) -> Iterator[Diagnostic]:
-    """Find two notebooks whose pipelines have the same name."""
-    first: dict[str, Named] = {}
+    """Find notebooks whose pipelines have the same name; the primary place is in the last one."""
+    sharing: dict[str, list[Named]] = {}
     for one in named:
-        other = first.setdefault(one.pipeline, one)
-        if other is not one:
+        sharing.setdefault(one.pipeline, []).append(one)
+    for name, notebooks in sharing.items():
+        if len(notebooks) > 1:
+            *others, last = (one.label for one in notebooks)
             yield found(
                 "one-pipeline-name",
-                f"{other.notebook} and {one.notebook} are both the pipeline `{one.pipeline}`",
-                one.label,
-                also=[other.label],
-                help=one_name_each([other.notebook, one.notebook]),
+                f"{len(notebooks)} notebooks are the pipeline `{name}`; once uploaded, their "
+                "packages are versions of one pipeline",
+                last,
+                also=others,
+                help=_one_name_each([one.notebook for one in notebooks]),
             )
+
+
+def _one_name_each(notebooks: Sequence[str]) -> str:
+    """The help for *notebooks* that have one pipeline name: a setting that gives each its own."""
+    paths = [("", *path.replace("\\", "/").split("/")) for path in notebooks]
+    apart = [len({path[-parts:] for path in paths}) == len(paths) for parts in (1, 2)]
+    name = "x-${stem}" if apart[0] else "${parent}-${stem}" if apart[1] else "${dir}-${stem}"
+    return f"`pipeline_name: {name}` in a spec gives each notebook a name of its own"
