@@ -9,12 +9,15 @@ taken off, which is mostly the start of Python. KFP does not take packages of th
 
 import argparse
 import math
+from collections.abc import Sequence
 from itertools import pairwise
 
 from common import cpu_of_program, kale_tag, program_env, workspace
 from compile import chain
 
 STEPS = (1, 150, 600, 1500)
+TICK = 0.01
+"""Seconds; on a busy machine the shortest notebook may seem to take longer than another."""
 
 
 def main() -> None:
@@ -35,14 +38,18 @@ def main() -> None:
                 words += ["-o", f"{folder}/{steps}.yaml"] if command == "compile" else []
                 found = [cpu_of_program(words, env) for _ in range(rounds)]
                 assert all(code in {0, 1, 2} for _, _, code in found), words
-                times.append(min(cpu for cpu, _, _ in found) - (times[0] if times else 0))
-            grown = [
-                f"n^{math.log(more / less) / math.log(long / short):.2f}"
-                for (less, more), (short, long) in zip(
-                    pairwise(times[1:]), pairwise(STEPS[1:]), strict=True
-                )
-            ]
-            print(f"{command:10}" + "".join(f"{one:8.2f}" for one in times[1:]), *grown, sep="   ")
+                times.append(min(cpu for cpu, _, _ in found))
+            print(row(command, times))
+
+
+def row(command: str, times: Sequence[float]) -> str:
+    """The line of the table for *command*, which took *times* for `STEPS`."""
+    more = [max(time - times[0], TICK) for time in times[1:]]
+    grown = [
+        f"n^{math.log(slow / fast) / math.log(long / short):.2f}"
+        for (fast, slow), (short, long) in zip(pairwise(more), pairwise(STEPS[1:]), strict=True)
+    ]
+    return "   ".join([f"{command:10}" + "".join(f"{one:8.2f}" for one in more), *grown])
 
 
 if __name__ == "__main__":
