@@ -1,6 +1,9 @@
 """`kale-tag submit` against a stand-in for the API server (`kfp_stub.py`); it is no cluster."""
 
 import re
+import socket
+import threading
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -314,3 +317,14 @@ def test_users_kept_apart(server: Stub, capsys: pytest.CaptureFixture[str]) -> N
     assert submit(server, "--namespace", "anna") == 0
     assert submit(server, "-n", "bert") == 0
     assert [one["namespace"] for one in server.pipelines.values()] == ["anna", "bert"]
+
+
+def test_an_answer_that_nobody_reads(server: Stub, capfd: pytest.CaptureFixture[str]) -> None:
+    """The stand-in prints no traceback about a client that has gone."""
+    server.answers["GET", "/healthz"] = (200, "application/json", b" " * 50_000_000)
+    with socket.create_connection(("127.0.0.1", int(server.url.rpartition(":")[2]))) as client:
+        client.sendall(b"GET /apis/v2beta1/healthz HTTP/1.1\r\nHost: x\r\n\r\n")
+        client.recv(1)
+    while any("process_request" in thread.name for thread in threading.enumerate()):
+        time.sleep(0.01)
+    assert capfd.readouterr().err == ""

@@ -6,6 +6,7 @@ cluster: nothing runs, a run goes through the states that a test gives it.
 
 import email
 import json
+import sys
 import threading
 import urllib.parse
 import uuid
@@ -279,6 +280,15 @@ def strictly(data: bytes) -> dict[str, Any]:
     return found
 
 
+class _Server(ThreadingHTTPServer):
+    daemon_threads = True
+
+    def handle_error(self, request: Any, client_address: Any) -> None:
+        """Print nothing about a client that did not wait for its answer."""
+        if not isinstance(sys.exception(), ConnectionError):
+            super().handle_error(request, client_address)
+
+
 @contextmanager
 def serving(stub: Stub, tls: Any = None) -> Iterator[Stub]:
     """*stub* at a free port of this machine; *tls* is a context for TLS."""
@@ -309,8 +319,7 @@ def serving(stub: Stub, tls: Any = None) -> Iterator[Stub]:
 
         do_GET = do_POST = do_DELETE = _any  # noqa: N815  http.server's names
 
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    server.daemon_threads = True
+    server = _Server(("127.0.0.1", 0), Handler)
     if tls is not None:
         server.socket = tls.wrap_socket(server.socket, server_side=True)
     stub.url = f"{'https' if tls else 'http'}://localhost:{server.server_address[1]}"
