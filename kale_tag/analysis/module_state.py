@@ -20,7 +20,7 @@ from kale_tag.diagnostics import Source, UserError
 from kale_tag.kale.pipeline import Code
 
 _GIVEN, _MADE = "__given__", "__made__"
-_AGAIN = frozenset(["update", "add", "discard", "clear", "setdefault"])
+_AGAIN = frozenset(["update", "add", "discard", "clear", "setdefault", "sort"])
 """Methods that come to the same if they are called again."""
 
 _CHANGES = MUTATORS | {"set", "register"}

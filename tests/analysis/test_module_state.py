@@ -101,6 +101,10 @@ def inner(): return 1
 def outer(): return inner() + 1
 ids = itertools.count()
 def next_id(): return next(ids)
+rank = [3, 1, 2]
+def ranked():
+    rank.sort()
+    return list(rank)
 """
 """A module `helpers` beside the notebook."""
 
@@ -177,6 +181,7 @@ def lost(*cells: str, first: str = "import helpers") -> set[str]:
         ("first = helpers.rows(1)\nfirst.append(2)", "print(helpers.rows(1))", "rows"),
         ("class B(helpers.Base): pass", "print(helpers.Base.known)", "Base"),
         ("class B(helpers.Base): pass\nB().see()", "print(helpers.seen)", "seen"),
+        ("helpers.ranked()", "print(helpers.rank)", "rank"),
         # The same value, in the notebook and in the pipeline.
         ("helpers.bump()", "helpers.bump()", ""),
         ("helpers.items.append(3)", "helpers.items.append(3)", ""),
@@ -193,6 +198,7 @@ def lost(*cells: str, first: str = "import helpers") -> set[str]:
         ("helpers.Single()", "print(helpers.Single().values)", ""),
         ("helpers.slow(1)", "print(helpers.slow(1))", ""),
         ("with helpers.debugging(): helpers.log('a')", "print(helpers.log('a'))", ""),
+        ("helpers.ranked()", "print(helpers.ranked())", ""),
     ],
 )
 def test_two_steps(above: str, below: str, variable: str, tmp_path: Path) -> None:
