@@ -10,6 +10,7 @@ from kale_tag.diagnostics import (
     Label,
     Source,
     UserError,
+    count,
     error,
     pasted,
     warning,
@@ -25,6 +26,10 @@ from kale_tag.spec.model import Change, Given, Spec, Target
 
 if TYPE_CHECKING:
     from kale_tag.upgrade import Upgraded
+
+
+SHOWN = 5
+"""Cells whose code a warning about several shows."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,20 +128,34 @@ def _plan(
             diagnostics.extend(exc.diagnostics)
         if not diagnostics:
             of_upgrade = _upgrade_warnings(upgraded, desired, target) if upgraded else ()
-            joins = (_joins(view, index, kind) for index, kind, _ in unselected if kind)
+            joining: dict[str, list[int]] = {}
+            for index, kind, _ in unselected:
+                if kind:
+                    joining.setdefault(kind, []).append(index)
+            joins = (_joins(view, cells, kind) for kind, cells in joining.items())
             warnings = (*of_upgrade, *planner.warnings, *joins)
             on = {index: step for index, _, step in unselected if step}
             return Plan(view.notebook.name, tuple(changes), selections, desired, warnings, on)
     raise PlanError(made, view.notebook, *dict.fromkeys(diagnostics))
 
 
-def _joins(view: View, index: int, kind: str) -> Diagnostic:
+def _joins(view: View, cells: Sequence[int], kind: str) -> Diagnostic:
+    name, each = view.notebook.name, "it"
+    message = f"cell {cells[0]} of {name} joins the `{kind}` above: no rule selects it"
+    if len(cells) > 1:
+        message = f"{len(cells)} cells of {name} join the `{kind}` above: no rule selects them"
+        each = "each"
+    notes = [f"cell {index}: `{first_line(view.source(index))}`" for index in cells[:SHOWN]]
+    if len(cells) > SHOWN:
+        notes.append(
+            f"{count(len(cells) - SHOWN, 'more cell')}: {', '.join(map(str, cells[SHOWN:]))}"
+        )
     return warning(
         "unselected-cell",
-        f"cell {index} of {view.notebook.name} joins the `{kind}` above: no rule selects it",
-        Label(Source(view.notebook.name, cell=index)),
-        notes=[f"cell {index}: `{first_line(view.source(index))}`"],
-        help=f"write a rule for it: with `tag: {kind}` it stays there",
+        message,
+        Label(Source(name, cell=cells[0])),
+        notes=notes,
+        help=f"write a rule for {each}: with `tag: {kind}` it stays there",
     )
 
 
