@@ -34,33 +34,26 @@ OUTSIDE = -1
 
 @dataclass(slots=True, eq=False)
 class Unit:
-    """A step, or a reference to another notebook (*inner*), in an order in which they can run.
-
-        *before* has the bits of the units that end before it starts. What is found out: *events* is
-    what its code does, *bound* are the names that it binds for certain. *ins* maps a variable to
-    the number of the unit that produces it, `OUTSIDE` for what comes from the notebook around;
-    *outs*, *parameters* and *metrics* are names, *carried* imports of other steps that it has to
-    repeat; *together* are the classes of *outs*, *changed* those of them that later units may
-    change, *apart* groups that may share objects all the same, which does no harm.
-    """
+    """A step, or a reference to another notebook, in an order in which they can run."""
 
     name: str
     cells: Sequence[Parsed]
-    before: int
-    inner: "Dataflow | None" = None
+    before: int  # the units that end before it starts, as bits
+    inner: "Dataflow | None" = None  # the notebook that it refers to
+    # What is found out
     facts: Facts = field(default_factory=Facts)
-    events: Events = field(default_factory=Events)
-    by_cell: list[Events] = field(default_factory=list)
-    bound: set[str] = field(default_factory=set)
-    began: int = 0
-    ins: dict[str, int] = field(default_factory=dict)
-    outs: set[str] = field(default_factory=set)
-    parameters: set[str] = field(default_factory=set)
-    metrics: list[str] = field(default_factory=list)
-    carried: dict[str, Import] = field(default_factory=dict)
-    together: list[set[str]] = field(default_factory=list)
-    changed: set[str] = field(default_factory=set)
-    apart: list[set[str]] = field(default_factory=list)
+    events: Events = field(default_factory=Events)  # what its code does
+    by_cell: list[Events] = field(default_factory=list)  # the same, of each cell
+    bound: set[str] = field(default_factory=set)  # names that it binds for certain
+    began: int = 0  # the clock of the heap where it starts
+    ins: dict[str, int] = field(default_factory=dict)  # producers of what it takes, or `OUTSIDE`
+    outs: set[str] = field(default_factory=set)  # variables that it passes on
+    parameters: set[str] = field(default_factory=set)  # of the pipeline, that it uses
+    metrics: list[str] = field(default_factory=list)  # variables that it reports
+    carried: dict[str, Import] = field(default_factory=dict)  # of other steps, to be repeated
+    together: list[set[str]] = field(default_factory=list)  # *outs* that go into one file
+    changed: set[str] = field(default_factory=set)  # *outs* that later units may change
+    apart: list[set[str]] = field(default_factory=list)  # *outs* that share what nobody changes
     kept: set[str] = field(default_factory=set)  # variables that it must have at its end
     early: set[str] = field(default_factory=set)  # inputs that definitions of shared cells need
     states: dict[str, list[State]] = field(default_factory=dict)  # that it passes on, by their kind

@@ -18,21 +18,16 @@ _SCOPES = (ast.FunctionDef, ast.AsyncFunctionDef, ast.Lambda, ast.ClassDef)
 
 @dataclass(slots=True)
 class Facts:
-    """What stands in the cells of a step, or in the shared ones.
+    """What stands in the cells of a step, or in the shared ones."""
 
-    *modules* are all imports at any depth, *bound* the names of the notebook that other code binds,
-    *imports* the imports of all others, *stars* are `import *`. *mentions* are the names in the
-    code that makes or changes a variable. *dynamic*: names may be used in ways that cannot be seen.
-    *trailing* is the variable in the last line.
-    """
-
-    modules: list[Import] = field(default_factory=list)
-    bound: set[str] = field(default_factory=set)
-    imports: dict[str, list[Import]] = field(default_factory=dict)
-    stars: list[Import] = field(default_factory=list)
+    modules: list[Import] = field(default_factory=list)  # all imports, at any depth
+    bound: set[str] = field(default_factory=set)  # names of the notebook bound by other code
+    imports: dict[str, list[Import]] = field(default_factory=dict)  # of names bound by nothing else
+    stars: list[Import] = field(default_factory=list)  # `import *`
+    # The names in the code that makes or changes a variable
     mentions: dict[str, set[str]] = field(default_factory=dict)
-    dynamic: bool = False
-    trailing: str | None = None
+    dynamic: bool = False  # names may be used in ways that cannot be seen
+    trailing: str | None = None  # the variable in the last line
 
 
 def read_facts(cells: Sequence[Parsed]) -> Facts:

@@ -13,15 +13,12 @@ PREFIX = frozenset("rRbBuUfFtT")
 
 @dataclass(frozen=True, slots=True)
 class Line:
-    r"""A physical line that begins a logical one.
-
-    *last* is the number of the last physical line of the logical one. *assigned* is the line and
-    column of a `!` or `%` behind a `=`, which no Python has; from there the line ends where those
-    of IPython's escapes do, with its continuation by `\`.
-    """
+    """A physical line that begins a logical one."""
 
     first: int
-    last: int
+    last: int  # the last physical line of the logical one
+    # Line and column of a `!` or `%` behind a `=`, which no Python has; from there the line ends
+    # where those of IPython's escapes do, with its continuation by a backslash
     assigned: tuple[int, int] | None = None
 
 

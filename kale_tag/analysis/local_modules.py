@@ -144,13 +144,11 @@ def _folder(node: ast.expr, values: Mapping[str, ast.expr]) -> Iterator[str]:  #
 
 @dataclass(frozen=True, slots=True)
 class LocalCode:
-    """The modules of the user that a notebook can import.
+    """The modules of the user that a notebook can import."""
 
-    *modules* has for each the pattern of its files, from the folder of the notebook; "" for one
-    that only a cell writes. *files* are those that travel, by the paths at which steps import them.
-    """
-
+    # The pattern of the files of each, from the folder of the notebook; "" if only a cell writes it
     modules: Mapping[str, str] = field(default_factory=dict)
+    # What travels, by the paths at which steps import it
     files: Mapping[str, Source] = field(default_factory=dict)
 
     def names(self) -> set[str]:

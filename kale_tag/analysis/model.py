@@ -32,34 +32,25 @@ class Spot:
 
 @dataclass(frozen=True, slots=True)
 class Read:
-    """A name is read that may not be bound.
-
-    *sure*: it is an error if nothing binds it. *certain*: the code there runs for certain.
-    *through* is the function in which it is read.
-    """
+    """A name is read that may not be bound."""
 
     spot: Spot
-    sure: bool
-    certain: bool = False
-    through: str = ""
+    sure: bool  # it is an error if nothing binds it
+    certain: bool = False  # the code there runs for certain
+    through: str = ""  # the function in which it is read
 
 
 @dataclass(frozen=True, slots=True)
 class Import:
-    """An import statement, or one name of it.
-
-    *module* is absolute unless *level* counts dots. *attribute* is the name taken out of it, `*`
-    for all. *statement* is the statement at the top of the cell in which it stands, if that does
-    nothing but import. *optional*: where it fails, another import takes its place.
-    """
+    """An import statement, or one name of it."""
 
     module: str
-    level: int
-    attribute: str
+    level: int  # the dots before the module, 0 for an absolute import
+    attribute: str  # the name taken out of the module, `*` for all
     spot: Spot
-    name: str = ""
-    statement: ast.stmt | None = None
-    optional: bool = False
+    name: str = ""  # the name that it binds
+    statement: ast.stmt | None = None  # at the top of its cell, if that does nothing but import
+    optional: bool = False  # where it fails, another import takes its place
 
     @property
     def target(self) -> tuple[str, int, str]:

@@ -22,15 +22,12 @@ _NAMES = {
 
 @dataclass(frozen=True, slots=True)
 class Table:
-    """The names of one scope.
-
-    *captured* are local ones that inner scopes use, *rebound* those that inner scopes bind.
-    """
+    """The names of one scope."""
 
     local: frozenset[str] = frozenset()
     declared: frozenset[str] = frozenset()  # `global`
-    captured: frozenset[str] = frozenset()
-    rebound: frozenset[str] = frozenset()
+    captured: frozenset[str] = frozenset()  # local ones that inner scopes use
+    rebound: frozenset[str] = frozenset()  # local ones that inner scopes bind
 
 
 NOTHING = Table()
@@ -121,16 +118,14 @@ Entry = tuple[Points | None, bool]
 
 @dataclass(slots=True, eq=False)
 class Names:
-    """One namespace. *bound* are the names that the code of this step binds for certain, *own* all.
-
-    *logs* has what was there at the start of each branch around; *watched* collects all that is
-    bound in a `try`, for its handlers.
-    """
+    """One namespace."""
 
     values: dict[str, Points] = field(default_factory=dict)
-    bound: set[str] = field(default_factory=set)
-    own: set[str] = field(default_factory=set)
+    bound: set[str] = field(default_factory=set)  # by the code of this step, for certain
+    own: set[str] = field(default_factory=set)  # all that the code of this step binds
+    # For each branch around, what was there at its start
     logs: list[dict[str, Entry]] = field(default_factory=list)
+    # For each `try` around, what is bound in it
     watched: list[dict[str, Points]] = field(default_factory=list)
 
     def entry(self, name: str) -> Entry:

@@ -21,17 +21,13 @@ from kale_tag.kale.pipeline import STATE, Code
 
 @dataclass(frozen=True, slots=True)
 class Part:
-    """An import or definition at the top of a shared cell, on lines of its own, counted from 1.
-
-    *names* are those that it binds, *reads* all that stand in it, *at_once* those of them that
-    must be there when it is run: defaults and annotations of a function, and not its body.
-    """
+    """An import or definition at the top of a shared cell, on lines of its own."""
 
     cell: Parsed
-    names: frozenset[str]
-    reads: frozenset[str]
-    at_once: frozenset[str]
-    first: int
+    names: frozenset[str]  # that it binds
+    reads: frozenset[str]  # all that stand in it
+    at_once: frozenset[str]  # those that it needs when it is run, not only when it is called
+    first: int  # line, counted from 1
     last: int
     node: ast.stmt
 

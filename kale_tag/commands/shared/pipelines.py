@@ -67,19 +67,15 @@ def output_path(output: str, name: str, ending: str) -> str:
 
 @dataclass(slots=True)
 class BuiltNotebook:
-    """The result for one notebook.
-
-    *sources* are the files that its pipeline is made of, with a digest of each: the notebook, its
-    *specs* specs, and the notebooks that it refers to, whose identities are *inner*. *outputs* is
-    what a command makes of the pipeline.
-    """
+    """The result for one notebook."""
 
     name: str
     pipeline: Pipeline | None = None
+    # What it is made of, with a digest of each: the notebook, its specs, files that these refer to
     sources: tuple[tuple[str, str], ...] = ()
-    specs: int = 0
-    inner: frozenset[str] = frozenset()
-    outputs: tuple[OutputFile, ...] = ()
+    specs: int = 0  # how many
+    inner: frozenset[str] = frozenset()  # the identities of the notebooks that it refers to
+    outputs: tuple[OutputFile, ...] = ()  # what a command makes of the pipeline
     diagnostics: tuple[Diagnostic, ...] = ()
 
     @property

@@ -16,17 +16,12 @@ STDIN = "-"
 
 @dataclass(frozen=True, slots=True)
 class Version:
-    """A notebook on one side.
+    """A notebook on one side."""
 
-    *path* is what pairs it and what is shown, *name* what messages call it, such as
-    `main:notebooks/a.ipynb`. *content* gives the bytes, or raises `UserError`. *committed* says
-    that they are in Git, where they cannot be fixed.
-    """
-
-    path: str
-    name: str
-    content: Callable[[], bytes]
-    committed: bool = False
+    path: str  # what pairs it, and is shown
+    name: str  # in messages, such as `main:notebooks/a.ipynb`
+    content: Callable[[], bytes]  # may raise `UserError`
+    committed: bool = False  # it is in Git, where it cannot be fixed
 
     def read(self) -> bytes:
         """The bytes. Raises `UserError`, also where Git LFS has them elsewhere."""
@@ -43,22 +38,19 @@ class Version:
 
 @dataclass(frozen=True, slots=True)
 class VersionPair:
-    """Two versions of a notebook, None where it is not there.
-
-    *same* says that Git has one content for both, *paired* that the user named both.
-    """
+    """Two versions of a notebook, None where it is not there."""
 
     before: Version | None
     after: Version | None
-    same: bool = False
-    paired: bool = False
+    same: bool = False  # Git has one content for both
+    paired: bool = False  # the user named both
 
 
 @dataclass(slots=True)
 class Comparison:
-    """What there is to compare, and what *before* and *after* are: revisions, files or folders."""
+    """What there is to compare."""
 
-    before: str
+    before: str  # a revision, file or folder
     after: str
     versions: list[VersionPair] = field(default_factory=list)
     warnings: list[Diagnostic] = field(default_factory=list)
