@@ -25,6 +25,7 @@ LAYERS = (
     ("spec", "upgrade", "compare"),
     ("compiler", "graph"),
     ("analysis",),
+    ("code",),
     ("kale",),
     ("fields", "notebook"),
     ("files",),

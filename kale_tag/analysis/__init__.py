@@ -1,1 +1,1 @@
-"""The code of cells to the variables that steps define and use."""
+"""The variables that steps define and use: an abstract run of the code of all cells."""

@@ -11,8 +11,18 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from kale_tag.analysis import library
-from kale_tag.analysis.heap import CONTAINERS, EMPTY, MEMORY, OPAQUE, Obj, Points, Sight, Slot
-from kale_tag.analysis.model import Certainty
+from kale_tag.analysis.heap import (
+    CONTAINERS,
+    EMPTY,
+    MEMORY,
+    OPAQUE,
+    Certainty,
+    Obj,
+    Points,
+    Sight,
+    Slot,
+)
+from kale_tag.code.syntax import words
 
 if TYPE_CHECKING:
     from kale_tag.analysis.interpreter import Interpreter
@@ -25,21 +35,21 @@ _EXCEPTIONS = frozenset(
     for name, one in vars(builtins).items()
     if isinstance(one, type) and issubclass(one, BaseException)
 )
-_SHIFTERS = library.words("pop insert sort reverse remove rotate popleft appendleft extendleft")
-_ADDERS = library.words("append add appendleft insert put")
-_EXTENDERS = library.words(
+_SHIFTERS = words("pop insert sort reverse remove rotate popleft appendleft extendleft")
+_ADDERS = words("append add appendleft insert put")
+_EXTENDERS = words(
     "extend update extendleft intersection_update difference_update symmetric_difference_update"
 )
-_TAKERS = library.words("pop popitem popleft")
-_CLEARERS = library.words("clear sort reverse remove discard rotate subtract move_to_end")
-_SET_OPERATIONS = library.words("union intersection difference symmetric_difference")
-_ITERATORS = library.words("values items keys elements")
+_TAKERS = words("pop popitem popleft")
+_CLEARERS = words("clear sort reverse remove discard rotate subtract move_to_end")
+_SET_OPERATIONS = words("union intersection difference symmetric_difference")
+_ITERATORS = words("values items keys elements")
 MUTATORS = (_ADDERS | _EXTENDERS | _CLEARERS) - {"put"}
 """Methods of containers that only change them: they return nothing."""
 CONTAINER_METHODS = (
-    _ADDERS | _EXTENDERS | _TAKERS | _CLEARERS | library.words("setdefault get copy values items")
+    _ADDERS | _EXTENDERS | _TAKERS | _CLEARERS | words("setdefault get copy values items")
 )
-_CALLABLE = library.words("function bound partial instance method")
+_CALLABLE = words("function bound partial instance method")
 DISPATCH = "functools.singledispatch"
 NAMED = "typing.NamedTuple"
 _OWN = ("builtins.", "collections.", "itertools.", "functools.", "copy.", "contextlib.", "typing.")

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 from kale_tag.analysis import errors
-from kale_tag.analysis.model import Certainty, Spot
+from kale_tag.analysis.heap import Certainty
 from kale_tag.analysis.process_state import (
     KINDS,
     State,
@@ -24,6 +24,7 @@ from kale_tag.kale.pipeline import STATE
 
 if TYPE_CHECKING:
     from kale_tag.analysis.dataflow import Dataflow, Unit
+    from kale_tag.code.source import Spot
 
 _NOTHING = StateUse()
 _DOES = (

@@ -15,14 +15,14 @@ from typing import TYPE_CHECKING
 
 from kale_tag.analysis import errors
 from kale_tag.analysis.carried_state import StateFlow
-from kale_tag.analysis.facts import Facts, read_facts
-from kale_tag.analysis.heap import EMPTY, Heap, Obj, Points, Sight, is_fixed
+from kale_tag.analysis.heap import EMPTY, Certainty, Heap, Obj, Points, Sight, is_fixed
 from kale_tag.analysis.interpreter import BUILTINS, PROVIDED, Events, Interpreter
-from kale_tag.analysis.model import Certainty, Import, Read, Spot, names_in
 from kale_tag.analysis.module_state import OwnModules
-from kale_tag.analysis.names import Names
+from kale_tag.analysis.names import Names, Read
 from kale_tag.analysis.process_state import State
-from kale_tag.analysis.source import Parsed
+from kale_tag.code.facts import Facts, Import, read_facts
+from kale_tag.code.source import Parsed, Spot
+from kale_tag.code.syntax import names_in
 from kale_tag.kale.pipeline import Parameter
 
 if TYPE_CHECKING:

@@ -5,8 +5,9 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from kale_tag.analysis.model import Read, Spot
+from kale_tag.analysis.names import Read
 from kale_tag.analysis.process_state import State, StateUse, fix_of, in_words, kind_of
+from kale_tag.code.source import Spot
 from kale_tag.diagnostics import Diagnostic, error, listed, warning
 
 

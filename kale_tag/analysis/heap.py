@@ -31,6 +31,15 @@ class Slot(Enum):
     ARGUMENT = "argument"
 
 
+class Certainty(IntEnum):
+    """How sure it is that code binds a name or mutates an object."""
+
+    NONE = 0
+    GUESS = 1  # a library might, for all that is known
+    MAY = 2  # in a branch or a callback, or one of several objects
+    SURE = 3
+
+
 Field = Hashable
 """A constant key, index or attribute; a `Slot`; or a `Slot` with a number or name."""
 

@@ -18,6 +18,7 @@ from kale_tag.analysis.heap import (
     EMPTY,
     MEMORY,
     OPAQUE,
+    Certainty,
     Heap,
     Obj,
     Points,
@@ -25,28 +26,11 @@ from kale_tag.analysis.heap import (
     Slot,
     is_fixed,
 )
-from kale_tag.analysis.model import (
-    Certainty,
-    Read,
-    Spot,
-    bound_by,
-    catches,
-    last_name,
-    operations,
-)
-from kale_tag.analysis.names import (
-    NOTHING,
-    Comprehension,
-    End,
-    Entry,
-    Flow,
-    Function,
-    Names,
-    Table,
-    tables_of,
-)
+from kale_tag.analysis.names import End, Entry, Flow, Names, Read
 from kale_tag.analysis.process_state import Access, Effect, State, StateUse
-from kale_tag.analysis.source import Parsed, run_line, too_deep
+from kale_tag.code.scopes import NOTHING, Comprehension, Function, Scope, scopes_of
+from kale_tag.code.source import Parsed, Spot, run_line, too_deep
+from kale_tag.code.syntax import bound_by, catches, last_name, operations
 from kale_tag.diagnostics import UserError
 
 if TYPE_CHECKING:
@@ -107,12 +91,12 @@ _OPERATORS: Mapping[type[ast.AST], str] = {
 
 
 @dataclass(slots=True, eq=False)
-class Code:
+class FunctionCode:
     """A function of the notebook: its node, and the cell in which it stands."""
 
     node: Function
     cell: Parsed
-    table: Table
+    scope: Scope
     name: str
     kinds: frozenset[str]
     yields: bool
@@ -123,7 +107,7 @@ class Frame:
     """A function, class or comprehension that runs."""
 
     kind: str
-    table: Table
+    scope: Scope
     names: Names = field(default_factory=Names)
     cells: dict[str, Obj] = field(default_factory=dict)
     outer: dict[str, Obj] = field(default_factory=dict)
@@ -239,8 +223,8 @@ class Interpreter:
         self.escaped: set[Obj] = set()  # what code that is not known got in this statement
         self.active: dict[Obj, Active] = {}
         self.summaries: dict[Obj, Summary] = {}
-        self.tables: dict[Parsed, dict[ast.AST, Table]] = {}
-        self.in_texts: dict[ast.AST, tuple[ast.Module, dict[ast.AST, Table]]] = {}
+        self.scopes: dict[Parsed, dict[ast.AST, Scope]] = {}
+        self.in_texts: dict[ast.AST, tuple[ast.Module, dict[ast.AST, Scope]]] = {}
         self.iterating: set[Obj] = set()
         self.work = 0  # that calls in the cell made so far
         self.handing: list[tuple[Obj, Points]] | None = None  # what libraries may call
@@ -342,14 +326,14 @@ class Interpreter:
         assert self.cell is not None
         return Spot(self.cell, node)
 
-    def table(self, node: ast.AST) -> Table:
+    def scope(self, node: ast.AST) -> Scope:
         """The scope of a function, class or comprehension."""
         assert self.cell is not None
-        known = self.tables.get(self.cell)
+        known = self.scopes.get(self.cell)
         if known is None:
-            own = tables_of(self.cell.code.python, self.cell.tree)
-            known = {**own, **self.cell.tables}
-            self.tables[self.cell] = known
+            own = scopes_of(self.cell.code.python, self.cell.tree)
+            known = {**own, **self.cell.scopes}
+            self.scopes[self.cell] = known
         return known.get(node, NOTHING)
 
     # Branches
@@ -631,15 +615,15 @@ class Interpreter:
         """*name* is read here."""
         frame = self.frame
         while frame is not None:
-            if name in frame.table.declared:
+            if name in frame.scope.declared:
                 break
             points = frame.names.values.get(name)
             cell = frame.cells.get(name)
-            if points is not None and (cell is None or name not in frame.table.rebound):
+            if points is not None and (cell is None or name not in frame.scope.rebound):
                 return points
             if cell is not None:
                 return frozenset(cell.fields.get(Slot.VALUE, EMPTY))
-            if frame.kind == "function" and name in frame.table.local:
+            if frame.kind == "function" and name in frame.scope.local:
                 return EMPTY
             if name in frame.outer:
                 return frozenset(frame.outer[name].fields.get(Slot.VALUE, EMPTY))
@@ -675,9 +659,9 @@ class Interpreter:
         frame = self.frame
         while walrus and frame is not None and frame.kind == "comprehension":
             frame = frame.parent
-        if frame is None or name in frame.table.declared:
+        if frame is None or name in frame.scope.declared:
             self.assign_global(name, points, node)
-        elif name in frame.outer and name not in frame.table.local:
+        elif name in frame.outer and name not in frame.scope.local:
             self.heap.link(frame.outer[name], Slot.VALUE, points)
             self.mutate([frame.outer[name]])
         else:
@@ -1010,9 +994,9 @@ class Interpreter:
         saved = self.frame, self.flow
         self.frame = around
         outermost = self.value(node.generators[0].iter)
-        table = self.table(node)
-        frame = self.frame = Frame("comprehension", table, parent=around)
-        for name in table.captured:
+        scope = self.scope(node)
+        frame = self.frame = Frame("comprehension", scope, parent=around)
+        for name in scope.captured:
             frame.cells[name] = self.new(node, "cell", ("cell", name))
         self.flow = Flow([*frame.spaces(), self.notebooks[-1][0]])
         elements: set[Obj] = set()
@@ -1135,7 +1119,7 @@ class Interpreter:
                     own |= base.fields.get(attr, EMPTY)
         found |= own if one.kind != "class" else EMPTY
         for made in self.find([one], attr) if one.kind != "class" else own:
-            kinds = made.info.kinds if isinstance(made.info, Code) else None
+            kinds = made.info.kinds if isinstance(made.info, FunctionCode) else None
             me = frozenset([one])
             if kinds is None or "staticmethod" in kinds:
                 found.add(made)
@@ -1188,7 +1172,7 @@ class Interpreter:
         if self.frame is None:
             self.definitions.setdefault(made, node.name)
         saved = self.frame, self.flow
-        frame = Frame("class", self.table(node), parent=self.frame, class_=made)
+        frame = Frame("class", self.scope(node), parent=self.frame, class_=made)
         self.frame = frame
         self.flow = Flow([*frame.spaces(), self.notebooks[-1][0]])
         self.block(node.body)
@@ -1282,12 +1266,12 @@ class Interpreter:
 
     def function(self, node: Function, name: str, kinds: Iterable[str] = ()) -> Obj:
         """A function is made: its default values are evaluated now."""
-        table = self.table(node)
+        scope = self.scope(node)
         assert self.cell is not None
         made = self.new(node, "function", "function")
         if made.info is None:
             yields = not isinstance(node, ast.Lambda) and _yields(node)
-            made.info = Code(node, self.cell, table, name, frozenset(kinds), yields)
+            made.info = FunctionCode(node, self.cell, scope, name, frozenset(kinds), yields)
         arguments = node.args
         names = [one.arg for one in (*arguments.posonlyargs, *arguments.args)]
         defaults = [
@@ -1308,7 +1292,7 @@ class Interpreter:
             for cells in (frame.cells, frame.outer):
                 for captured, cell in cells.items():
                     slot = (Slot.CELL, captured)
-                    if captured not in table.local and slot not in made.fields:
+                    if captured not in scope.local and slot not in made.fields:
                         self.heap.link(made, slot, [cell])
             frame = frame.around
         return made
@@ -1329,7 +1313,7 @@ class Interpreter:
 
     def given(self, function: Obj, args: Arguments) -> dict[str, Points]:
         """What each parameter of a function gets."""
-        code: Code = function.info
+        code: FunctionCode = function.info
         arguments = code.node.args
         names = [one.arg for one in (*arguments.posonlyargs, *arguments.args)]
         found: dict[str, Points] = {}
@@ -1354,7 +1338,7 @@ class Interpreter:
         self, function: Obj, args: Arguments, node: ast.AST, *, lazily: bool = False
     ) -> Points:
         """A function of the notebook is called; a generator only as it is used."""
-        code: Code = function.info
+        code: FunctionCode = function.info
         if code.yields and not lazily:
             return frozenset([calls.generator(self, function, args, node)])
         self.work += 1
@@ -1392,14 +1376,14 @@ class Interpreter:
         return active.returns
 
     def _body(self, function: Obj, given: dict[str, Points]) -> Points:
-        code: Code = function.info
-        table = code.table
-        frame = Frame("function", table)
+        code: FunctionCode = function.info
+        scope = code.scope
+        frame = Frame("function", scope)
         parameters = code.node.args
         frame.first = next((one.arg for one in (*parameters.posonlyargs, *parameters.args)), "")
         for name, cells in function.under(Slot.CELL).items():
             frame.outer[name] = next(iter(cells))
-        for name in sorted(table.captured):
+        for name in sorted(scope.captured):
             cell = self.new(code.node, "cell", ("cell", name))
             frame.cells[name] = cell
             self.heap.link(cell, Slot.VALUE, given.get(name, EMPTY))
@@ -1911,16 +1895,16 @@ class Interpreter:
         if known is None:
             try:
                 tree = ast.parse(text.strip())
-                tables = tables_of(text.strip(), tree)
+                scopes = scopes_of(text.strip(), tree)
             except (SyntaxError, ValueError, RecursionError):
                 return EMPTY
             for part in ast.walk(tree):
                 ast.copy_location(part, node)
-            known = self.in_texts[node] = tree, tables
-        tree, tables = known
+            known = self.in_texts[node] = tree, scopes
+        tree, scopes = known
         assert self.cell is not None
-        self.table(node)
-        self.tables[self.cell].update(tables)
+        self.scope(node)
+        self.scopes[self.cell].update(scopes)
         self.guards += 1
         found = EMPTY
         if len(tree.body) == 1 and isinstance(expression := tree.body[0], ast.Expr):

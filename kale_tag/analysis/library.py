@@ -7,11 +7,6 @@ from typing import Any
 from kale_tag import data_file
 
 
-def words(text: str) -> frozenset[str]:
-    """The words of a text, of which a table is easier to read than of a list."""
-    return frozenset(text.split())
-
-
 class Table:
     """Words, and beginnings of dotted names (`math.*`)."""
 

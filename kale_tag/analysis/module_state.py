@@ -9,13 +9,12 @@ import posixpath
 from collections.abc import Iterable, Sequence
 
 from kale_tag.analysis.calls import MUTATORS, Arguments
-from kale_tag.analysis.heap import Heap, Obj, Points, Sight, Slot, is_fixed
+from kale_tag.analysis.heap import Certainty, Heap, Obj, Points, Sight, Slot, is_fixed
 from kale_tag.analysis.interpreter import BUILTINS, Interpreter
-from kale_tag.analysis.local_modules import LocalCode
-from kale_tag.analysis.model import Certainty
 from kale_tag.analysis.names import Names
 from kale_tag.analysis.process_state import Access, Effect, State, assigned, is_attribute
-from kale_tag.analysis.source import Parsed
+from kale_tag.code.local_modules import LocalCode
+from kale_tag.code.source import Parsed
 from kale_tag.diagnostics import Source, UserError
 from kale_tag.kale.pipeline import Code
 

@@ -1,115 +1,20 @@
-"""Names: Python's scopes, as `symtable` finds them, and what names stand for along branches."""
+"""What names stand for along the branches of the code."""
 
-import ast
-import symtable
-import warnings
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 
 from kale_tag.analysis.heap import EMPTY, Points
-
-Function = ast.FunctionDef | ast.AsyncFunctionDef | ast.Lambda
-Comprehension = ast.ListComp | ast.SetComp | ast.DictComp | ast.GeneratorExp
-Scope = Function | Comprehension | ast.ClassDef
-_NAMES = {
-    ast.Lambda: "lambda",
-    ast.ListComp: "listcomp",
-    ast.SetComp: "setcomp",
-    ast.DictComp: "dictcomp",
-    ast.GeneratorExp: "genexpr",
-}
+from kale_tag.code.source import Spot
 
 
 @dataclass(frozen=True, slots=True)
-class Table:
-    """The names of one scope."""
+class Read:
+    """A name is read that may not be bound."""
 
-    local: frozenset[str] = frozenset()
-    declared: frozenset[str] = frozenset()  # `global`
-    captured: frozenset[str] = frozenset()  # local ones that inner scopes use
-    rebound: frozenset[str] = frozenset()  # local ones that inner scopes bind
-
-
-NOTHING = Table()
-
-
-def tables_of(text: str, tree: ast.Module) -> dict[ast.AST, Table]:
-    """The table of each function, class and comprehension of *tree*, whose code is *text*."""
-    found: dict[ast.AST, Table] = {}
-    try:
-        with warnings.catch_warnings():  # of what the user wrote, which is not ours to remark on
-            warnings.simplefilter("ignore")
-            top = symtable.symtable(text, "<cell>", "exec")
-    except (SyntaxError, ValueError, RecursionError):  # a text that `exec` will refuse
-        return found
-    todo: list[tuple[symtable.SymbolTable, list[ast.AST]]] = [(top, [tree])]
-    while todo:
-        table, nodes = todo.pop()
-        scopes = [scope for node in nodes for scope in _scopes_in(node)]
-        children: dict[tuple[str, int], list[symtable.SymbolTable]] = {}
-        for child in _children(table):
-            children.setdefault((child.get_name(), child.get_lineno()), []).append(child)
-        for scope in scopes:
-            name = str(_NAMES.get(type(scope)) or getattr(scope, "name", ""))
-            same = children.get((name, getattr(scope, "lineno", 0)))
-            if same:
-                child = same.pop(0)
-                found[scope] = _table(child)
-                todo.append((child, _inside(scope)))
-    return found
-
-
-def _children(table: symtable.SymbolTable) -> Iterator[symtable.SymbolTable]:
-    """The scopes in a scope; those of type parameters are none of their own."""
-    for child in table.get_children():
-        if str(child.get_type()) in {"function", "class"}:
-            yield child
-        else:
-            yield from _children(child)
-
-
-def _table(table: symtable.SymbolTable) -> Table:
-    free: set[str] = set()
-    rebound: set[str] = set()
-    for child in table.get_children():
-        for symbol in child.get_symbols():
-            if symbol.is_free():
-                free.add(symbol.get_name())
-            if symbol.is_nonlocal():
-                rebound.add(symbol.get_name())
-    symbols = table.get_symbols()
-    local = frozenset(one.get_name() for one in symbols if one.is_local() and not one.is_free())
-    declared = frozenset(one.get_name() for one in symbols if one.is_declared_global())
-    return Table(local - declared, declared, local & free, local & rebound)
-
-
-def _inside(scope: Scope) -> list[ast.AST]:
-    """The parts of a scope that are evaluated in it, in the order of `symtable`."""
-    if isinstance(scope, Comprehension):
-        first, *others = scope.generators
-        values = [one for one in ast.iter_child_nodes(scope) if one not in scope.generators]
-        return [first.target, *first.ifs, *others, *values]
-    if isinstance(scope, ast.Lambda):
-        return [scope.body]
-    return [*scope.body]
-
-
-def _scopes_in(node: ast.AST) -> Iterator[Scope]:
-    """The scopes directly in *node*, in the order of `symtable`."""
-    todo: list[tuple[ast.AST, bool]] = [(node, False)]
-    while todo:
-        one, seen = todo.pop()
-        around = [*ast.iter_child_nodes(one)]
-        if isinstance(one, Scope):
-            if seen:
-                yield one
-                continue
-            inside = _inside(one)
-            todo.append((one, True))
-            if isinstance(one, Comprehension):
-                around = [one.generators[0].iter]
-            around = [part for part in around if part not in inside]
-        todo += [(part, False) for part in reversed(around)]
+    spot: Spot
+    sure: bool  # it is an error if nothing binds it
+    certain: bool = False  # the code there runs for certain
+    through: str = ""  # the function in which it is read
 
 
 Entry = tuple[Points | None, bool]

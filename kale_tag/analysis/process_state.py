@@ -10,9 +10,11 @@ from dataclasses import dataclass, field
 from typing import Any, Literal, NamedTuple
 
 from kale_tag.analysis import library
-from kale_tag.analysis.distributions import standard_modules
+from kale_tag.analysis.heap import Certainty
 from kale_tag.analysis.library import Table
-from kale_tag.analysis.model import Certainty, Spot
+from kale_tag.code.distributions import standard_modules
+from kale_tag.code.source import Spot
+from kale_tag.code.syntax import words
 
 KINDS = ("environment", "options", "random")
 """The kinds of state that later steps get, each in a file of its own."""
@@ -275,7 +277,7 @@ def _tables() -> Mapping[str, Any]:
 
 @functools.cache
 def _words(name: str) -> frozenset[str]:
-    return library.words(_tables()[name])
+    return words(_tables()[name])
 
 
 @functools.cache

@@ -10,12 +10,11 @@ from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass, replace
 
 from kale_tag.analysis.dataflow import Dataflow
-from kale_tag.analysis.facts import Facts
 from kale_tag.analysis.heap import Obj, Sight, Slot
-from kale_tag.analysis.ipython import literal
-from kale_tag.analysis.library import words
-from kale_tag.analysis.model import Import, bound_by, last_name, names_in
-from kale_tag.analysis.source import Parsed
+from kale_tag.code.facts import Facts, Import
+from kale_tag.code.ipython import literal
+from kale_tag.code.source import Parsed
+from kale_tag.code.syntax import bound_by, last_name, names_in, words
 from kale_tag.kale.pipeline import STATE, Code
 
 

@@ -11,9 +11,8 @@ from typing import TYPE_CHECKING
 
 from kale_tag.analysis import process_state
 from kale_tag.analysis.heap import EMPTY, Points
-from kale_tag.analysis.ipython import CODE_MAGICS
-from kale_tag.analysis.library import words
-from kale_tag.analysis.model import last_name, names_in
+from kale_tag.code.ipython import CODE_MAGICS
+from kale_tag.code.syntax import last_name, literal_code, names_in, words
 
 if TYPE_CHECKING:
     from kale_tag.analysis.interpreter import Interpreter
@@ -174,17 +173,6 @@ def _expanded(run: "Interpreter", text: str, node: ast.AST) -> None:
     _load_all(run, _SHELL.findall(text), node)
     for expression in _braces(text):
         _load_all(run, _names_of(expression), node)
-
-
-def literal_code(node: ast.Call) -> str | None:
-    """The text of `eval("...")` and `exec("...")` without namespaces of their own."""
-    match node:
-        case ast.Call(
-            func=ast.Name(id="eval" | "exec"), args=[ast.Constant(value=str(text))], keywords=[]
-        ):
-            return text
-        case _:
-            return None
 
 
 def is_namespace(node: ast.expr) -> bool:

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field, replace
 from functools import partial
 
 from kale_tag import __version__, files
-from kale_tag.analysis.local_modules import top_of
+from kale_tag.code.local_modules import top_of
 from kale_tag.commands.shared.options import PipelineOptions, option
 from kale_tag.commands.shared.packages import (
     Loaded,

@@ -5,15 +5,6 @@ from dataclasses import replace
 from typing import get_args
 
 from kale_tag.analysis.dataflow import Dataflow, Unit
-from kale_tag.analysis.distributions import modules
-from kale_tag.analysis.local_modules import (
-    LocalCode,
-    Travelling,
-    code_of,
-    installed,
-    written_modules,
-)
-from kale_tag.analysis.model import Import
 from kale_tag.analysis.process_state import State, in_words
 from kale_tag.analysis.slices import (
     Part,
@@ -27,6 +18,9 @@ from kale_tag.analysis.slices import (
     passes_definitions,
     without,
 )
+from kale_tag.code.distributions import modules
+from kale_tag.code.facts import Import
+from kale_tag.code.local_modules import LocalCode, Travelling, code_of, installed, written_modules
 from kale_tag.compiler.read import Draft
 from kale_tag.compiler.requirements import completed, import_diagnostics, requirements
 from kale_tag.compiler.settings import step_settings

@@ -12,11 +12,11 @@ from itertools import pairwise
 
 from kale_tag.analysis import errors
 from kale_tag.analysis.dataflow import Dataflow, Unit
-from kale_tag.analysis.facts import imported_names, read_facts
-from kale_tag.analysis.local_modules import LocalCode
 from kale_tag.analysis.module_state import OwnModules
 from kale_tag.analysis.slices import parts_of
-from kale_tag.analysis.source import Runs, read_code
+from kale_tag.code.facts import imported_names, read_facts
+from kale_tag.code.local_modules import LocalCode
+from kale_tag.code.source import Runs, read_code
 from kale_tag.compiler.assemble import PipelineBuilder
 from kale_tag.compiler.read import Draft, read_draft
 from kale_tag.diagnostics import Diagnostic, Label, UserError, did_you_mean, error

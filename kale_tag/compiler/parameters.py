@@ -9,8 +9,8 @@ import math
 import operator
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
-from kale_tag.analysis.model import Spot, operations
-from kale_tag.analysis.source import Parsed
+from kale_tag.code.source import Parsed, Spot
+from kale_tag.code.syntax import operations
 from kale_tag.compiler.limits import KEY_LENGTH, check_text
 from kale_tag.diagnostics import (
     Diagnostic,

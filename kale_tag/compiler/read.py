@@ -5,10 +5,9 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from itertools import pairwise
 
-from kale_tag.analysis.ipython import run_path
-from kale_tag.analysis.local_modules import code_of, written_files
-from kale_tag.analysis.model import Spot
-from kale_tag.analysis.source import Parsed, Runs, read_code, run_line
+from kale_tag.code.ipython import run_path
+from kale_tag.code.local_modules import code_of, written_files
+from kale_tag.code.source import Parsed, Runs, Spot, read_code, run_line
 from kale_tag.compiler.parameters import read_metrics, read_parameters
 from kale_tag.compiler.settings import (
     PipelineSettings,

@@ -1,6 +1,6 @@
 """The requirements of a step: the distributions of the modules that it imports.
 
-The table is ours (`analysis/distributions.txt`), not the environment's, so that a package is the
+The table is ours (`code/distributions.txt`), not the environment's, so that a package is the
 same wherever it is compiled. Versions come from the spec, under `compile`. A module that nobody
 knows is not installed: whoever owns its name at an index would run code in the cluster.
 """
@@ -10,9 +10,9 @@ import re
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from functools import cache
 
-from kale_tag.analysis import distributions
-from kale_tag.analysis.distributions import standard_modules
-from kale_tag.analysis.model import Import
+from kale_tag.code import distributions
+from kale_tag.code.distributions import standard_modules
+from kale_tag.code.facts import Import
 from kale_tag.diagnostics import Diagnostic, error, warning
 
 

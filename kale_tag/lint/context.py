@@ -5,8 +5,8 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 
 from kale_tag.analysis.dataflow import Dataflow, Unit
-from kale_tag.analysis.local_modules import LocalCode
-from kale_tag.analysis.source import Parsed, Runs
+from kale_tag.code.local_modules import LocalCode
+from kale_tag.code.source import Parsed, Runs
 from kale_tag.compiler.build import BuildResult, Load, build, no_runs
 from kale_tag.compiler.limits import size_warnings
 from kale_tag.compiler.package import Package, package

@@ -8,13 +8,13 @@ from dataclasses import dataclass, field
 
 from kale_tag.analysis import library
 from kale_tag.analysis.dataflow import Dataflow, Unit, first_place
-from kale_tag.analysis.facts import dotted, read_facts
-from kale_tag.analysis.heap import Obj, Sight
+from kale_tag.analysis.heap import Certainty, Obj, Sight
 from kale_tag.analysis.interpreter import Events
-from kale_tag.analysis.model import Certainty, Spot, operations
 from kale_tag.analysis.names import Names
-from kale_tag.analysis.source import Parsed, read_code
 from kale_tag.analysis.texts import guarded_names
+from kale_tag.code.facts import dotted, read_facts
+from kale_tag.code.source import Parsed, Spot, read_code
+from kale_tag.code.syntax import operations
 from kale_tag.diagnostics import Diagnostic, Label, UserError, listed
 from kale_tag.lint.context import Compilation, CompiledNotebook
 from kale_tag.rules.registry import found

@@ -3,10 +3,10 @@
 import ast
 from collections.abc import Collection, Iterator, Mapping
 
-from kale_tag.analysis.facts import dotted
 from kale_tag.analysis.library import unpicklable
-from kale_tag.analysis.model import Spot, operations
-from kale_tag.analysis.source import Parsed
+from kale_tag.code.facts import dotted
+from kale_tag.code.source import Parsed, Spot
+from kale_tag.code.syntax import operations
 from kale_tag.diagnostics import Diagnostic
 from kale_tag.lint.context import Compilation, CompiledNotebook
 from kale_tag.rules.registry import found

@@ -5,8 +5,8 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from kale_tag.analysis.dataflow import Unit
-from kale_tag.analysis.facts import dotted
 from kale_tag.analysis.library import known
+from kale_tag.code.facts import dotted
 from kale_tag.compiler.build import BuildResult
 from kale_tag.diagnostics import Diagnostic, Label, listed
 from kale_tag.lint import order, outputs, variables

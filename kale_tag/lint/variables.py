@@ -4,10 +4,10 @@ import ast
 import re
 from collections.abc import Collection, Iterator, Mapping
 
-from kale_tag.analysis import distributions, library
-from kale_tag.analysis.facts import dotted
-from kale_tag.analysis.model import Import, Spot
-from kale_tag.analysis.source import Parsed
+from kale_tag.analysis import library
+from kale_tag.code import distributions
+from kale_tag.code.facts import Import, dotted
+from kale_tag.code.source import Parsed, Spot
 from kale_tag.compiler.requirements import distribution
 from kale_tag.diagnostics import Diagnostic, Label, listed
 from kale_tag.kale.pipeline import Parameter, SubPipeline

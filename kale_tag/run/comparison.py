@@ -18,8 +18,8 @@ from dataclasses import replace
 from typing import Any
 
 from kale_tag import files
-from kale_tag.analysis.facts import roots
-from kale_tag.analysis.source import run_line
+from kale_tag.code.facts import roots
+from kale_tag.code.source import run_line
 from kale_tag.compiler.limits import ARGUMENT
 from kale_tag.compiler.read_package import Compiled, PackageTask
 from kale_tag.diagnostics import Diagnostic, Label, Source, UserError

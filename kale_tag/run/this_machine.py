@@ -8,7 +8,7 @@ import re
 import sys
 from collections.abc import Collection, Iterable, Iterator
 
-from kale_tag.analysis.distributions import normalized
+from kale_tag.code.distributions import normalized
 from kale_tag.compiler.container import DEFAULT_IMAGE
 from kale_tag.compiler.read_package import PackageTask
 from kale_tag.compiler.requirements import distribution

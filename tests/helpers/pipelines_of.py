@@ -8,7 +8,7 @@ from typing import Any
 
 from notebooks import from_percent
 
-from kale_tag.analysis.local_modules import LocalCode, code_of
+from kale_tag.code.local_modules import LocalCode, code_of
 from kale_tag.compiler.build import build
 from kale_tag.diagnostics import Label, Source, UserError
 from kale_tag.kale.pipeline import Pipeline, Step, StepSettings

@@ -27,8 +27,8 @@ from pipelines_of import DOCUMENTS, build_pipeline, options_of
 
 import kale_tag
 from kale_tag.analysis.library import unpicklable
-from kale_tag.analysis.local_modules import LocalCode
 from kale_tag.cli import main
+from kale_tag.code.local_modules import LocalCode
 from kale_tag.commands.shared import pipelines
 from kale_tag.commands.shared.targets import find_targets
 from kale_tag.compiler.package import package

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from step_harness import RUNTIME, run, words
 
-from kale_tag.analysis.ipython import to_python
+from kale_tag.code.ipython import to_python
 from kale_tag.diagnostics import Source
 
 I = "get_ipython()"  # noqa: E741

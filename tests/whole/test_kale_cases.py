@@ -12,8 +12,8 @@ from kale_words import compare, in_kales_words
 from notebooks import cell, notebook, to_bytes
 from pipelines_of import build_pipeline
 
-from kale_tag.analysis.facts import read_facts
-from kale_tag.analysis.source import Parsed, read_code
+from kale_tag.code.facts import read_facts
+from kale_tag.code.source import Parsed, read_code
 from kale_tag.compiler.parameters import read_metrics, read_parameters
 from kale_tag.compiler.requirements import requirements
 from kale_tag.compiler.settings import env_name

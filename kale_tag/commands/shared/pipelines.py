@@ -8,8 +8,8 @@ from contextlib import AbstractContextManager, suppress
 from dataclasses import dataclass, replace
 
 from kale_tag import files
-from kale_tag.analysis.facts import read_facts
-from kale_tag.analysis.local_modules import (
+from kale_tag.code.facts import read_facts
+from kale_tag.code.local_modules import (
     LocalCode,
     Travelling,
     added_folders,
@@ -17,7 +17,7 @@ from kale_tag.analysis.local_modules import (
     run_paths,
     written_modules,
 )
-from kale_tag.analysis.source import Runs, read_code
+from kale_tag.code.source import Runs, read_code
 from kale_tag.commands.shared import batch
 from kale_tag.commands.shared.targets import STDIN, Task, find_targets
 from kale_tag.compiler.build import Load

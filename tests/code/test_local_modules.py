@@ -3,7 +3,7 @@
 import pytest
 from pipelines_of import pipeline_of
 
-from kale_tag.analysis.local_modules import written_modules
+from kale_tag.code.local_modules import written_modules
 from kale_tag.compiler.package import package
 from kale_tag.compiler.step_command import load_runtime
 from kale_tag.diagnostics import UserError

@@ -9,8 +9,8 @@ import itertools
 import re
 import shlex
 
-from kale_tag.analysis.ipython_lines import is_escape, logical_lines
-from kale_tag.analysis.library import words
+from kale_tag.code.ipython_lines import is_escape, logical_lines
+from kale_tag.code.syntax import words
 from kale_tag.diagnostics import Label, Source, Span, UserError, error, nearest
 
 IDLE_MAGICS = words(

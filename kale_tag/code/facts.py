@@ -4,9 +4,8 @@ import ast
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
-from kale_tag.analysis.model import Import, Spot, bound_by, catches, names_in
-from kale_tag.analysis.source import Parsed, run_line
-from kale_tag.analysis.texts import literal_code
+from kale_tag.code.source import Parsed, Spot, run_line
+from kale_tag.code.syntax import bound_by, catches, literal_code, names_in
 
 _CATCHES_IMPORTS = frozenset(
     ["ImportError", "ModuleNotFoundError", "NameError", "Exception", "BaseException"]
@@ -14,6 +13,34 @@ _CATCHES_IMPORTS = frozenset(
 _IMPORTING = (ast.Import, ast.ImportFrom, ast.Try, ast.ExceptHandler, ast.Pass, ast.alias)
 _DYNAMIC = frozenset(["eval", "exec", "globals", "locals", "vars"])
 _SCOPES = (ast.FunctionDef, ast.AsyncFunctionDef, ast.Lambda, ast.ClassDef)
+
+
+@dataclass(frozen=True, slots=True)
+class Import:
+    """An import statement, or one name of it."""
+
+    module: str
+    level: int  # the dots before the module, 0 for an absolute import
+    attribute: str  # the name taken out of the module, `*` for all
+    spot: Spot
+    name: str = ""  # the name that it binds
+    statement: ast.stmt | None = None  # at the top of its cell, if that does nothing but import
+    optional: bool = False  # where it fails, another import takes its place
+
+    @property
+    def target(self) -> tuple[str, int, str]:
+        """What it names, by which two imports are the same."""
+        return self.module, self.level, self.attribute
+
+    @property
+    def loads(self) -> list[str]:
+        """The submodules that it loads; what it takes out of a module may be one."""
+        path = f"{self.module}.{self.attribute}" if self.attribute else self.module
+        found = []
+        while "." in path:
+            found.append(path)
+            path = path.rpartition(".")[0]
+        return found
 
 
 @dataclass(slots=True)

@@ -7,10 +7,9 @@ from collections.abc import Collection, Iterable, Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
 
-from kale_tag.analysis.facts import read_facts
-from kale_tag.analysis.ipython import run_path
-from kale_tag.analysis.model import Import
-from kale_tag.analysis.source import Parsed
+from kale_tag.code.facts import Import, read_facts
+from kale_tag.code.ipython import run_path
+from kale_tag.code.source import Parsed
 from kale_tag.diagnostics import Source, UserError
 from kale_tag.kale.pipeline import Code
 from kale_tag.notebook.model import Notebook

@@ -50,7 +50,7 @@ def _pairs(section: str) -> Iterable[tuple[str, str]]:
 def _sections() -> Mapping[str, list[str]]:
     found: dict[str, list[str]] = {}
     lines: list[str] = []
-    for line in data_file("analysis/distributions.txt").splitlines():
+    for line in data_file("code/distributions.txt").splitlines():
         if line.startswith("["):
             lines = found[line.strip("[]")] = []
         elif line and not line.startswith("#"):

@@ -5,8 +5,8 @@ import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
-from kale_tag.analysis.ipython import literal, run_path, to_python
-from kale_tag.analysis.names import Table, tables_of
+from kale_tag.code.ipython import literal, run_path, to_python
+from kale_tag.code.scopes import Scope, scopes_of
 from kale_tag.diagnostics import Diagnostic, Label, Source, Span, UserError, error
 from kale_tag.kale.pipeline import Code, CodeKind
 
@@ -30,7 +30,7 @@ class Parsed:
     code: Code
     tree: ast.Module
     inlined: frozenset[ast.stmt] = frozenset()
-    tables: Mapping[ast.AST, Table] = field(default_factory=dict)
+    scopes: Mapping[ast.AST, Scope] = field(default_factory=dict)
 
     @property
     def source(self) -> Source:
@@ -48,6 +48,18 @@ class Parsed:
         elif getattr(node, "end_lineno", line) != line:
             end = len(_line(self.code.python, line).encode())
         return Label(self.source, _span(self.code, line, column, end))
+
+
+@dataclass(frozen=True, slots=True)
+class Spot:
+    """A node of the syntax tree of a cell."""
+
+    cell: Parsed
+    node: ast.AST
+
+    def label(self, text: str = "") -> Label:
+        """The place in the notebook."""
+        return self.cell.place(self.node).with_text(text)
 
 
 def read_code(
@@ -87,7 +99,7 @@ def run_line(node: ast.AST) -> tuple[str, str | None] | None:
 def _with_files(cell: Parsed, runs: Runs) -> Parsed:
     """The cell with the files that its `%run` name: their code in the call, and before it."""
     lines = cell.code.python.split("\n")
-    tables: dict[ast.AST, Table] = {}
+    scopes: dict[ast.AST, Scope] = {}
     inlined: set[ast.stmt] = set()
     for body in _bodies(cell.tree) if runs else ():
         for at, node in reversed([*enumerate(body)]):
@@ -114,13 +126,13 @@ def _with_files(cell: Parsed, runs: Runs) -> Parsed:
                 before, after = ast.parse(f"__file__ = {literal(path)}\ndel __file__").body
                 made = [before, *made, after]
             for part in parts:
-                tables |= {**tables_of(part.code.python, part.tree), **part.tables}
+                scopes |= {**scopes_of(part.code.python, part.tree), **part.scopes}
             for one in (part for statement in made for part in ast.walk(statement)):
                 ast.copy_location(one, node)
             body[at:at] = made
             inlined.update(made)
     code = replace(cell.code, python="\n".join(lines))
-    return replace(cell, code=code, inlined=frozenset(inlined), tables=tables) if inlined else cell
+    return replace(cell, code=code, inlined=frozenset(inlined), scopes=scopes) if inlined else cell
 
 
 def _bodies(tree: ast.Module) -> Iterator[list[ast.stmt]]:

@@ -11,8 +11,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from kale_tag.analysis.ipython import IDLE_MAGICS, to_python
-from kale_tag.analysis.source import read_code
+from kale_tag.code.ipython import IDLE_MAGICS, to_python
+from kale_tag.code.source import read_code
 from kale_tag.diagnostics import Source, UserError
 
 
