@@ -202,7 +202,7 @@ def _wanted(
         were = "was" if untagged == 1 else "were"
         notes.append(
             f"{count(untagged, 'notebook')} {have} no Kale tags and {were} left out; name {them}, "
-            "or use --propose"
+            "or use `kale-tag extract --propose`"
         )
     if foreign:
         are, were = ("is", "was") if foreign == 1 else ("are", "were")
@@ -245,7 +245,7 @@ def _put(path: str, data: bytes, made: Combined, reason: str, *, quiet: bool) ->
     if os.path.lexists(path) and files.read(path).data != data:
         raise UserError.of(
             "exists",
-            f"{path} exists with another content; it was not overwritten",
+            f"{path} exists with different content; it was not overwritten",
             Label(Source(path)),
             help="remove it first, or name another file",
         )

@@ -668,7 +668,7 @@ def ipython_syntax(nb: TaggedNotebook) -> Iterator[Diagnostic]:
     others = f" and in {count(len(lines) - 1, 'more cell')}" * bool(labels[1:])
     yield found(
         "ipython-syntax",
-        f"Kale stops at `{text}`{others}: IPython, which only `kale-tag compile` takes",
+        f"Kale stops at the IPython syntax `{text}`{others}; `kale-tag compile` accepts it",
         labels[0],
         also=labels[1:SHOWN],
         help=f"move such lines into a cell tagged `skip`, or write them in Python; {DONE}",

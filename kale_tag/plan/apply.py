@@ -70,7 +70,10 @@ def _with_rest(made: Plan, spec: Spec, result: Notebook) -> Plan:
     rest = [diagnostic for diagnostic in left_to_fix(result) if diagnostic.code not in silenced]
     if made.changes:
         note = "the line number is that of the upgraded file"
-        rest = [replace(diagnostic, notes=(*diagnostic.notes, note)) for diagnostic in rest]
+        rest = [
+            replace(one, notes=(*one.notes, note)) if any(at.span for at in one.labels) else one
+            for one in rest
+        ]
     return replace(made, warnings=(*made.warnings, *rest))
 
 
