@@ -143,7 +143,8 @@ def _joins(view: View, cells: Sequence[int], kind: str) -> Diagnostic:
     name, each = view.notebook.name, "it"
     message = f"cell {cells[0]} of {name} joins the `{kind}` above: no rule selects it"
     if len(cells) > 1:
-        message = f"{len(cells)} cells of {name} join the `{kind}` above: no rule selects them"
+        message = f"cell {cells[0]} and {len(cells) - 1} more of {name} join the `{kind}` above: "
+        message += "no rule selects them"
         each = "each"
     notes = [f"cell {index}: `{first_line(view.source(index))}`" for index in cells[:SHOWN]]
     if len(cells) > SHOWN:
