@@ -7,8 +7,6 @@ these hold; it is taken for a guess, which orders steps but never refuses a pipe
 import ast
 import builtins
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
 
 from kale_tag.analysis import library
 from kale_tag.analysis.heap import (
@@ -22,10 +20,8 @@ from kale_tag.analysis.heap import (
     Sight,
     Slot,
 )
+from kale_tag.analysis.machine import Arguments, Machine
 from kale_tag.code.syntax import words
-
-if TYPE_CHECKING:
-    from kale_tag.analysis.interpreter import Interpreter
 
 EXACT = 100
 """The longest list whose elements are known one by one."""
@@ -55,65 +51,18 @@ NAMED = "typing.NamedTuple"
 _OWN = ("builtins.", "collections.", "itertools.", "functools.", "copy.", "contextlib.", "typing.")
 
 
-@dataclass(slots=True)
-class Arguments:
-    """What a call is given. *constants* are those of its positions that stand in the code."""
-
-    positions: list[Points] = field(default_factory=list)
-    star: Points = EMPTY
-    keywords: dict[str, Points] = field(default_factory=dict)
-    rest: Points = EMPTY
-    constants: list[object] = field(default_factory=list)
-    flags: dict[str, object] = field(default_factory=dict)
-
-    def every(self) -> Points:
-        """All together."""
-        return EMPTY.union(self.star, self.rest, *self.positions, *self.keywords.values())
-
-    def at(self, number: int) -> Points:
-        """What is given at a position."""
-        return self.positions[number] if number < len(self.positions) else self.star
-
-    def constant(self, number: int) -> object:
-        """The constant at a position; `Slot.ANY` for anything else."""
-        return self.constants[number] if number < len(self.constants) else Slot.ANY
-
-    def after(self, first: Points) -> "Arguments":
-        """The same with *first* in front."""
-        return Arguments([first, *self.positions], self.star, self.keywords, self.rest)
-
-    def keep(self, run: "Interpreter", owner: Obj) -> None:
-        """Lets *owner* hold them, for a call to come."""
-        given = (*enumerate(self.positions), *self.keywords.items(), ("", self.star | self.rest))
-        for name, points in given:
-            run.heap.link(owner, (Slot.ARGUMENT, name), points)
-
-    def with_kept(self, owner: Obj) -> "Arguments":
-        """The same behind those that *owner* holds."""
-        kept = owner.under(Slot.ARGUMENT)
-        star = kept.pop("")
-        first = [points for name, points in kept.items() if isinstance(name, int)]
-        named = {name: points for name, points in kept.items() if isinstance(name, str)}
-        return Arguments(
-            [*first, *self.positions],
-            self.star | star,
-            {**named, **self.keywords},
-            self.rest | star,
-        )
-
-
 # Iterators
 
 
-def generator(run: "Interpreter", function: Obj, args: Arguments, node: ast.AST) -> Obj:
+def generator(run: Machine, function: Obj, args: Arguments, node: ast.AST) -> Obj:
     """What a call of a generator function gives."""
     made = run.new(node, "iter", ("generator", function), ("call", function))
-    args.keep(run, made)
+    args.keep(run.heap, made)
     return made
 
 
 def iterator(
-    run: "Interpreter",
+    run: Machine,
     node: ast.AST,
     mode: str,
     sources: Iterable[Points],
@@ -128,7 +77,7 @@ def iterator(
     return frozenset([made])
 
 
-def advance(run: "Interpreter", one: Obj, node: ast.AST) -> Points:
+def advance(run: Machine, one: Obj, node: ast.AST) -> Points:
     """What an iterator yields next."""
     if one in run.iterating:
         return frozenset(one.fields.get(Slot.SEEN, EMPTY))
@@ -149,7 +98,7 @@ def advance(run: "Interpreter", one: Obj, node: ast.AST) -> Points:
     return frozenset(one.fields[Slot.SEEN])
 
 
-def _yielded(run: "Interpreter", one: Obj, mode: str, node: ast.AST) -> Points:
+def _yielded(run: Machine, one: Obj, mode: str, node: ast.AST) -> Points:
     sources = [*one.under(Slot.SOURCE).values()]
     if mode == "items":
         keys = EMPTY.union(*(each.fields.get(Slot.KEYS, EMPTY) for each in sources[0]))
@@ -176,7 +125,7 @@ def _yielded(run: "Interpreter", one: Obj, mode: str, node: ast.AST) -> Points:
 # Calls of what is not a function of the notebook
 
 
-def call_object(run: "Interpreter", callee: Obj, args: Arguments, node: ast.AST) -> Points:
+def call_object(run: Machine, callee: Obj, args: Arguments, node: ast.AST) -> Points:
     """An object of a library is called: a model, a loss, a wrapped function."""
     me = frozenset([callee])
     if str(callee.info).startswith("operator."):  # `itemgetter(0)`, `methodcaller("pop")`
@@ -192,19 +141,13 @@ def call_object(run: "Interpreter", callee: Obj, args: Arguments, node: ast.AST)
     return found | {made}
 
 
-def maker(one: Obj) -> str:
-    """The function or class of a library that made an object; "" if that is not known."""
-    known = {"array": "numpy.ndarray", "frame": "pandas.DataFrame", "tensor": "torch.Tensor"}
-    return known.get(one.kind) or (one.info if isinstance(one.info, str) else "")
-
-
-def guess(run: "Interpreter", objects: Points) -> None:
+def guess(run: Machine, objects: Points) -> None:
     """Code that is not known gets *objects*."""
     run.escaped |= objects
     run.work += 1
 
 
-def hand(run: "Interpreter", objects: Points, node: ast.AST, others: Points = EMPTY) -> Points:
+def hand(run: Machine, objects: Points, node: ast.AST, others: Points = EMPTY) -> Points:
     """Functions among *objects* may be called, and methods of instances; what they return."""
     if not objects:
         return EMPTY
@@ -237,7 +180,7 @@ def hand(run: "Interpreter", objects: Points, node: ast.AST, others: Points = EM
     return frozenset(found)
 
 
-def _methods(run: "Interpreter", instance: Obj, node: ast.AST) -> list[Obj]:
+def _methods(run: Machine, instance: Obj, node: ast.AST) -> list[Obj]:
     classes = run.heap.reach(instance.fields.get(Slot.CLASS, ()), Sight.CONTENTS)
     found = [
         run.bound(function, frozenset([instance]), node)
@@ -251,7 +194,7 @@ def _methods(run: "Interpreter", instance: Obj, node: ast.AST) -> list[Obj]:
     return sorted(found)
 
 
-def call_path(run: "Interpreter", path: str, args: Arguments, node: ast.AST) -> Points:
+def call_path(run: Machine, path: str, args: Arguments, node: ast.AST) -> Points:
     """A function or class that is built in, or of a module."""
     name = path.rpartition(".")[2] if path.startswith(_OWN) else path
     handler = _BUILTIN.get(path) or _BUILTIN.get(name)
@@ -262,7 +205,7 @@ def call_path(run: "Interpreter", path: str, args: Arguments, node: ast.AST) -> 
     return _library(run, path, args, node)
 
 
-def _library(run: "Interpreter", path: str, args: Arguments, node: ast.AST) -> Points:  # noqa: C901, PLR0911, PLR0912
+def _library(run: Machine, path: str, args: Arguments, node: ast.AST) -> Points:  # noqa: C901, PLR0911, PLR0912
     every = args.every()
     root, _, _ = path.partition(".")
     last = path.rpartition(".")[2]
@@ -322,7 +265,7 @@ def _library(run: "Interpreter", path: str, args: Arguments, node: ast.AST) -> P
     return found | called if kind is None else found
 
 
-def _consume(run: "Interpreter", args: Arguments, node: ast.AST) -> None:
+def _consume(run: Machine, args: Arguments, node: ast.AST) -> None:
     """Any library uses up iterators, and fills or draws on what is given for that."""
     for name, points in args.keywords.items():
         if name in library.section("keywords")["filled"]:
@@ -338,14 +281,14 @@ def _kind_of(path: str) -> str:
     return "tensor" if path == "torch.nn.Parameter" else known.get(path, "any")
 
 
-def _look(run: "Interpreter", objects: Points, kind: str, node: ast.AST) -> Points:
+def _look(run: Machine, objects: Points, kind: str, node: ast.AST) -> Points:
     """What may look at the memory of *objects*, or be a copy."""
     made = run.new(node, kind, "look", "look")
     run.heap.link(made, Slot.MEMORY, (one for one in objects if one.kind in OPAQUE))
     return frozenset([made])
 
 
-def _axes(run: "Interpreter", figures: Points, node: ast.AST) -> Points:
+def _axes(run: Machine, figures: Points, node: ast.AST) -> Points:
     """Axes of *figures*, one or an array of them."""
     made = run.new(node, "volatile", "axes")
     run.heap.link(made, Slot.ORIGIN, figures)
@@ -365,7 +308,7 @@ def _may_hold_objects(node: ast.AST) -> bool:
     )
 
 
-def _cells_of(run: "Interpreter", data: Points, name: str, node: ast.AST) -> Points:
+def _cells_of(run: Machine, data: Points, name: str, node: ast.AST) -> Points:
     """The objects in the cells of a table that is made of *data*."""
     found = run.iterate(run.kinds(data, "list", "tuple"), node) | run.read(run.kinds(data, "dict"))
     if name == "DataFrame":
@@ -373,7 +316,7 @@ def _cells_of(run: "Interpreter", data: Points, name: str, node: ast.AST) -> Poi
     return run.kinds(found, *CONTAINERS, "instance", "array")
 
 
-def _spoil(run: "Interpreter", name: str, args: Arguments, node: ast.AST) -> Points:
+def _spoil(run: Machine, name: str, args: Arguments, node: ast.AST) -> Points:
     """A function that mutates its first argument, which may hold the others afterwards."""
     first = args.at(0)
     others = EMPTY.union(args.star, *args.positions[1:])
@@ -388,7 +331,7 @@ def _spoil(run: "Interpreter", name: str, args: Arguments, node: ast.AST) -> Poi
 # Attributes and methods of objects of libraries
 
 
-def opaque_attribute(run: "Interpreter", one: Obj, attr: str, *, called: bool) -> Points:
+def opaque_attribute(run: Machine, one: Obj, attr: str, *, called: bool) -> Points:
     """What an attribute of an object of a library may be."""
     if called:
         return frozenset([method_of(run, frozenset([one]), attr)])
@@ -407,7 +350,7 @@ def opaque_attribute(run: "Interpreter", one: Obj, attr: str, *, called: bool) -
     return found
 
 
-def method_of(run: "Interpreter", owners: Points, name: str) -> Obj:
+def method_of(run: Machine, owners: Points, name: str) -> Obj:
     """The method of objects that are not of the notebook, all of one kind."""
     site = next(iter(owners)).kind if run.heap.crowded else owners
     made = run.heap.at((site, "method", name), "method", name)
@@ -415,7 +358,7 @@ def method_of(run: "Interpreter", owners: Points, name: str) -> Obj:
     return made
 
 
-def call_method(run: "Interpreter", callee: Obj, args: Arguments, node: ast.AST) -> Points:
+def call_method(run: Machine, callee: Obj, args: Arguments, node: ast.AST) -> Points:
     """A method of a container or of an object of a library is called."""
     me = frozenset(callee.fields[Slot.OWNER])
     name: str = callee.info
@@ -441,13 +384,11 @@ def call_method(run: "Interpreter", callee: Obj, args: Arguments, node: ast.AST)
     return made | (called if kind not in MEMORY else EMPTY)
 
 
-def _views(run: "Interpreter", objects: Points, kind: str = "") -> Points:
+def _views(run: Machine, objects: Points, kind: str = "") -> Points:
     return frozenset(run.heap.view(one, kind) for one in objects)
 
 
-def _volatile_method(
-    run: "Interpreter", me: Points, name: str, args: Arguments, node: ast.AST
-) -> Points:
+def _volatile_method(run: Machine, me: Points, name: str, args: Arguments, node: ast.AST) -> Points:
     run.mutate(me)
     run.mutate(run.heap.reach(me, Sight.CONTENTS) - me, Certainty.MAY)
     if library.method("spoilers", name):
@@ -465,9 +406,7 @@ def _volatile_method(
     return frozenset([run.new(node, kind, "drawn")])
 
 
-def _frame_method(
-    run: "Interpreter", me: Points, name: str, args: Arguments, node: ast.AST
-) -> Points:
+def _frame_method(run: Machine, me: Points, name: str, args: Arguments, node: ast.AST) -> Points:
     if library.method("frame_changers", name):
         run.mutate(me)
         return _views(run, me) if name == "pop" else run.read(me) - _views(run, me)
@@ -481,9 +420,7 @@ def _frame_method(
     return frozenset([run.new(node, "frame", "made frame", "made")])
 
 
-def _array_method(
-    run: "Interpreter", me: Points, name: str, args: Arguments, node: ast.AST
-) -> Points:
+def _array_method(run: Machine, me: Points, name: str, args: Arguments, node: ast.AST) -> Points:
     if library.method("array_changers", name):
         run.mutate(me)
         return EMPTY
@@ -494,9 +431,7 @@ def _array_method(
     return frozenset([run.new(node, "array", "made array", "made")])
 
 
-def _tensor_method(
-    run: "Interpreter", me: Points, name: str, args: Arguments, node: ast.AST
-) -> Points:
+def _tensor_method(run: Machine, me: Points, name: str, args: Arguments, node: ast.AST) -> Points:
     others = run.kinds(args.every(), "tensor")
     if name.endswith("_") and not name.endswith("__"):
         run.mutate(me)
@@ -512,9 +447,7 @@ def _tensor_method(
     return frozenset([made]) | (me if library.method("same", name) else EMPTY)
 
 
-def _any_method(
-    run: "Interpreter", me: Points, name: str, args: Arguments, node: ast.AST
-) -> Points:
+def _any_method(run: Machine, me: Points, name: str, args: Arguments, node: ast.AST) -> Points:
     contents = run.heap.reach(me, Sight.CONTENTS)
     hand(run, me, node)
     known, reads = library.method("changers", name), library.method("readers", name)
@@ -544,12 +477,12 @@ def _any_method(
     return frozenset([made])
 
 
-def _keep(run: "Interpreter", owners: Points, values: Points) -> None:
+def _keep(run: Machine, owners: Points, values: Points) -> None:
     for one in owners:
         run.heap.link(one, Slot.ANY, values)
 
 
-Handler = Callable[["Interpreter", Points, str, Arguments, ast.AST], Points]
+Handler = Callable[[Machine, Points, str, Arguments, ast.AST], Points]
 _METHODS_OF: dict[str, Handler] = {
     "volatile": _volatile_method,
     "frame": _frame_method,
@@ -561,7 +494,7 @@ _METHODS_OF: dict[str, Handler] = {
 # Methods of lists, dicts, sets, tuples and iterators
 
 
-def merge(run: "Interpreter", made: Obj, source: Points, node: ast.AST) -> None:
+def merge(run: Machine, made: Obj, source: Points, node: ast.AST) -> None:
     """A dict gets all that mappings hold."""
     for one in source:
         if one.kind == "dict":
@@ -574,7 +507,7 @@ def merge(run: "Interpreter", made: Obj, source: Points, node: ast.AST) -> None:
 
 
 def _container_method(  # noqa: C901, PLR0911, PLR0912  one case for each kind of method
-    run: "Interpreter", owner: Obj, name: str, args: Arguments, node: ast.AST
+    run: Machine, owner: Obj, name: str, args: Arguments, node: ast.AST
 ) -> Points:
     me = frozenset([owner])
     every, first = args.every(), args.at(0)
@@ -645,7 +578,7 @@ def _container_method(  # noqa: C901, PLR0911, PLR0912  one case for each kind o
     return frozenset([run.new(node, "any", "result")]) | run.read(me)
 
 
-def _extend(run: "Interpreter", owner: Obj, args: Arguments, node: ast.AST) -> None:
+def _extend(run: Machine, owner: Obj, args: Arguments, node: ast.AST) -> None:
     me = frozenset([owner])
     mapping = owner.kind in {"dict", "any", "vars"}
     for points in [*args.positions, args.star]:
@@ -668,7 +601,7 @@ def _extend(run: "Interpreter", owner: Obj, args: Arguments, node: ast.AST) -> N
         run.write(me, name, points)
 
 
-def copied(run: "Interpreter", objects: Points, node: ast.AST) -> Points:
+def copied(run: Machine, objects: Points, node: ast.AST) -> Points:
     """Shallow copies."""
     found: set[Obj] = set()
     for one in objects:
@@ -693,7 +626,7 @@ def copied(run: "Interpreter", objects: Points, node: ast.AST) -> Points:
     return frozenset(found)
 
 
-def _deep_copy(run: "Interpreter", objects: Points, node: ast.AST) -> Points:
+def _deep_copy(run: Machine, objects: Points, node: ast.AST) -> Points:
     code = {"function", "class", "module", "path", "method"}
     made = {
         one: one
@@ -712,12 +645,12 @@ def _deep_copy(run: "Interpreter", objects: Points, node: ast.AST) -> Points:
 # Functions that are built in
 
 
-def _elements(run: "Interpreter", args: Arguments, node: ast.AST) -> Points:
+def _elements(run: Machine, args: Arguments, node: ast.AST) -> Points:
     found = [run.iterate(points, node) for points in args.positions]
     return EMPTY.union(*found, args.star, run.iterate(args.star, node))
 
 
-def _keyed(run: "Interpreter", values: Points, args: Arguments, node: ast.AST) -> Points:
+def _keyed(run: Machine, values: Points, args: Arguments, node: ast.AST) -> Points:
     """Values are compared."""
     if by := args.keywords.get("key"):
         run.call(by, Arguments([values]), node, maybe=True)
@@ -727,13 +660,13 @@ def _keyed(run: "Interpreter", values: Points, args: Arguments, node: ast.AST) -
     return values
 
 
-Builtin = Callable[["Interpreter", Arguments, ast.AST], Points]
+Builtin = Callable[[Machine, Arguments, ast.AST], Points]
 
 
 def _container(kind: str) -> Builtin:
     """What makes a list, set or tuple of elements; `sorted` compares them."""
 
-    def made(run: "Interpreter", args: Arguments, node: ast.AST) -> Points:
+    def made(run: Machine, args: Arguments, node: ast.AST) -> Points:
         elements = _elements(run, args, node)
         if kind == "list":
             _keyed(run, elements, args, node)
@@ -745,7 +678,7 @@ def _container(kind: str) -> Builtin:
 def _iterator(mode: str, *, called: bool = False) -> Builtin:
     """What makes an iterator over its arguments; the first is *called* for each, or not."""
 
-    def made(run: "Interpreter", args: Arguments, node: ast.AST) -> Points:
+    def made(run: Machine, args: Arguments, node: ast.AST) -> Points:
         sources, how = args.positions[called:], mode
         if args.star:
             sources, how = [*sources, args.star], "mixed" if mode == "tuple" else mode
@@ -754,7 +687,7 @@ def _iterator(mode: str, *, called: bool = False) -> Builtin:
     return made
 
 
-def _defaultdict(run: "Interpreter", args: Arguments, node: ast.AST) -> Points:
+def _defaultdict(run: Machine, args: Arguments, node: ast.AST) -> Points:
     rest = Arguments(args.positions[1:], EMPTY, args.keywords, args.rest)
     made = _mapping(run, rest, node)
     for one in made:
@@ -762,12 +695,12 @@ def _defaultdict(run: "Interpreter", args: Arguments, node: ast.AST) -> Points:
     return made
 
 
-def _counter(run: "Interpreter", args: Arguments, node: ast.AST) -> Points:
+def _counter(run: Machine, args: Arguments, node: ast.AST) -> Points:
     keys = _elements(run, args, node)
     return run.fresh(node, "dict", EMPTY, keys, tag="counter")
 
 
-def _mapping(run: "Interpreter", args: Arguments, node: ast.AST) -> Points:
+def _mapping(run: Machine, args: Arguments, node: ast.AST) -> Points:
     made = run.new(node, "dict", "dict")
     sources = EMPTY.union(args.star, *args.positions)
     maps = run.kinds(sources, "dict", "vars", "any")
@@ -783,24 +716,24 @@ def _mapping(run: "Interpreter", args: Arguments, node: ast.AST) -> Points:
     return frozenset([made])
 
 
-def _extreme(run: "Interpreter", args: Arguments, node: ast.AST) -> Points:
+def _extreme(run: Machine, args: Arguments, node: ast.AST) -> Points:
     one = len(args.positions) == 1 and not args.star
     values = _elements(run, args, node) if one else EMPTY.union(args.star, *args.positions)
     return _keyed(run, values, args, node) | args.keywords.get("default", EMPTY)
 
 
-def _enumerate(run: "Interpreter", args: Arguments, node: ast.AST) -> Points:
+def _enumerate(run: Machine, args: Arguments, node: ast.AST) -> Points:
     return iterator(run, node, "tuple", [EMPTY, args.at(0)])
 
 
-def _next(run: "Interpreter", args: Arguments, node: ast.AST) -> Points:
+def _next(run: Machine, args: Arguments, node: ast.AST) -> Points:
     run.mutate(run.kinds(args.at(0), "any"))
     method = run.method(args.at(0), "__next__", Arguments(), node)
     rest = frozenset(one for one in args.at(0) if one.kind != "instance")
     return run.iterate(rest, node) | method | args.at(1)
 
 
-def _sum(run: "Interpreter", args: Arguments, node: ast.AST) -> Points:
+def _sum(run: Machine, args: Arguments, node: ast.AST) -> Points:
     elements = run.iterate(args.at(0), node)
     start = args.at(1) | args.keywords.get("start", EMPTY)
     found = run.method(elements, "__add__", Arguments([elements]), node)
@@ -808,7 +741,7 @@ def _sum(run: "Interpreter", args: Arguments, node: ast.AST) -> Points:
     return found | (run.combine(node, elements, start) if elements else EMPTY) | start
 
 
-def _getattr(run: "Interpreter", args: Arguments, node: ast.AST) -> Points:
+def _getattr(run: Machine, args: Arguments, node: ast.AST) -> Points:
     attr = args.constant(1)
     if isinstance(attr, str):
         return run.attribute(args.at(0), attr, node) | args.at(2)
@@ -820,14 +753,14 @@ def _getattr(run: "Interpreter", args: Arguments, node: ast.AST) -> Points:
     return found | args.at(2)
 
 
-def _import_module(run: "Interpreter", args: Arguments, node: ast.AST) -> Points:
+def _import_module(run: Machine, args: Arguments, node: ast.AST) -> Points:
     path = args.constant(0)
     if isinstance(path, str) and not path.startswith("."):
         return run.module(path, node)
     return _library(run, "importlib.import_module", args, node)
 
 
-def _setattr(run: "Interpreter", args: Arguments, node: ast.AST) -> Points:
+def _setattr(run: Machine, args: Arguments, node: ast.AST) -> Points:
     attr = args.constant(1)
     if isinstance(attr, str):
         run.touch_at(args.at(0), node, attr)
@@ -835,7 +768,7 @@ def _setattr(run: "Interpreter", args: Arguments, node: ast.AST) -> Points:
     return EMPTY
 
 
-def _new_instance(run: "Interpreter", args: Arguments, node: ast.AST) -> Points:
+def _new_instance(run: Machine, args: Arguments, node: ast.AST) -> Points:
     """`super().__new__(cls)`."""
     found = []
     for one in run.kinds(args.at(0), "class"):
@@ -844,38 +777,38 @@ def _new_instance(run: "Interpreter", args: Arguments, node: ast.AST) -> Points:
     return frozenset(found)
 
 
-def _delattr(run: "Interpreter", args: Arguments, _: ast.AST) -> Points:
+def _delattr(run: Machine, args: Arguments, _: ast.AST) -> Points:
     run.mutate(args.at(0))
     return EMPTY
 
 
-def _vars(run: "Interpreter", args: Arguments, node: ast.AST) -> Points:
+def _vars(run: Machine, args: Arguments, node: ast.AST) -> Points:
     if args.positions:
         return run.vars_of(args.at(0), node)
     return frozenset([run.new(node, "any", "names")])
 
 
-def _identity(run: "Interpreter", args: Arguments, node: ast.AST) -> Points:
+def _identity(run: Machine, args: Arguments, node: ast.AST) -> Points:
     run.observe(args.at(0))
     run.identity(args.at(0))
     run.method(args.at(0), "__hash__", Arguments(), node)
     return EMPTY
 
 
-def _type(run: "Interpreter", args: Arguments, node: ast.AST) -> Points:
+def _type(run: Machine, args: Arguments, node: ast.AST) -> Points:
     if len(args.positions) > 1:
         return _library(run, "type", args, node)
     return EMPTY.union(*(one.fields.get(Slot.CLASS, EMPTY) for one in args.at(0)))
 
 
-def _partial(run: "Interpreter", args: Arguments, node: ast.AST) -> Points:
+def _partial(run: Machine, args: Arguments, node: ast.AST) -> Points:
     made = run.new(node, "partial", "partial")
     run.heap.link(made, Slot.FUNC, args.at(0))
-    Arguments(args.positions[1:], args.star, args.keywords, args.rest).keep(run, made)
+    Arguments(args.positions[1:], args.star, args.keywords, args.rest).keep(run.heap, made)
     return frozenset([made])
 
 
-def _reduce(run: "Interpreter", args: Arguments, node: ast.AST) -> Points:
+def _reduce(run: Machine, args: Arguments, node: ast.AST) -> Points:
     elements = run.iterate(args.at(1), node)
     found = elements | args.at(2)
     for _ in range(9):
@@ -886,7 +819,7 @@ def _reduce(run: "Interpreter", args: Arguments, node: ast.AST) -> Points:
     return found
 
 
-def _namedtuple(run: "Interpreter", args: Arguments, node: ast.AST) -> Points:
+def _namedtuple(run: Machine, args: Arguments, node: ast.AST) -> Points:
     fields: list[str] = []
     names = args.constant(1)
     if isinstance(names, str):
@@ -900,18 +833,18 @@ def _namedtuple(run: "Interpreter", args: Arguments, node: ast.AST) -> Points:
     return frozenset([made])
 
 
-def _wraps(run: "Interpreter", _: Arguments, __: ast.AST) -> Points:
+def _wraps(run: Machine, _: Arguments, __: ast.AST) -> Points:
     made = run.heap.at(("path", "functools.wraps()"), "path", "functools.wraps()")
     return frozenset([made])
 
 
-def _dispatch(run: "Interpreter", args: Arguments, node: ast.AST) -> Points:
+def _dispatch(run: Machine, args: Arguments, node: ast.AST) -> Points:
     made = run.new(node, "any", DISPATCH, DISPATCH)
     run.heap.link(made, Slot.ANY, args.at(0))
     return frozenset([made])
 
 
-def _any(run: "Interpreter", args: Arguments, node: ast.AST) -> Points:
+def _any(run: Machine, args: Arguments, node: ast.AST) -> Points:
     run.truth(_elements(run, args, node), node)
     return EMPTY
 

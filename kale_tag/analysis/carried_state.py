@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 from kale_tag.analysis import errors
+from kale_tag.analysis.dataflow import Dataflow, Unit
 from kale_tag.analysis.heap import Certainty
 from kale_tag.analysis.process_state import (
     KINDS,
@@ -23,7 +24,6 @@ from kale_tag.diagnostics import Diagnostic
 from kale_tag.kale.pipeline import STATE
 
 if TYPE_CHECKING:
-    from kale_tag.analysis.dataflow import Dataflow, Unit
     from kale_tag.code.source import Spot
 
 _NOTHING = StateUse()
@@ -33,10 +33,21 @@ _DOES = (
 )  # fmt: skip
 
 
+def carry_states(flow: Dataflow) -> Iterator[Diagnostic]:
+    """Let each step of a notebook, and of those that it refers to, take the states that it needs.
+
+    Yields a warning for each state that is lost.
+    """
+    for one in (flow, *(unit.inner for unit in flow.units if unit.inner is not None)):
+        states = StateFlow(one)
+        states.carry()
+        yield from states.lost()
+
+
 class StateFlow:
     """The state of the process of one notebook."""
 
-    def __init__(self, flow: "Dataflow") -> None:
+    def __init__(self, flow: Dataflow) -> None:
         """Find what each step sets and has, without yet carrying anything."""
         self.units = flow.units
         self.shared: set[State] = set()
@@ -167,6 +178,6 @@ class StateFlow:
         return last if last >= start else None
 
 
-def _does_much(unit: "Unit") -> bool:
+def _does_much(unit: Unit) -> bool:
     """Whether the unit does more than name things: it may depend on any option."""
     return any(isinstance(node, _DOES) for cell in unit.cells for node in ast.walk(cell.tree))

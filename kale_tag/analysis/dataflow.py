@@ -14,12 +14,11 @@ from functools import cached_property
 from typing import TYPE_CHECKING
 
 from kale_tag.analysis import errors
-from kale_tag.analysis.carried_state import StateFlow
 from kale_tag.analysis.heap import EMPTY, Certainty, Heap, Obj, Points, Sight, is_fixed
-from kale_tag.analysis.interpreter import BUILTINS, PROVIDED, Events, Interpreter
-from kale_tag.analysis.module_state import OwnModules
+from kale_tag.analysis.interpreter import Interpreter
+from kale_tag.analysis.machine import BUILTINS, PROVIDED, Events
 from kale_tag.analysis.names import Names, Read
-from kale_tag.analysis.process_state import State
+from kale_tag.analysis.process_state import Modules, State
 from kale_tag.code.facts import Facts, Import, read_facts
 from kale_tag.code.source import Parsed, Spot
 from kale_tag.code.syntax import names_in
@@ -125,14 +124,14 @@ class Dataflow:
         self.outer: tuple[Dataflow, int] | None = None
         self.conflicts: dict[tuple[int, str], Diagnostic] = {}
         self.heap = Heap()
-        self.run = Interpreter(self.heap)
+        self.run = Interpreter(self.heap, Modules())
         self.loading: dict[str, list[tuple[int, Import]]] = {}  # by submodule the imports of it
         self.early: dict[str, Read] = {}  # names that shared definitions need and steps bind
         self.metrics: list[str] = []  # variables whose values are reported
 
     # The abstract run
 
-    def analyse(self, own: OwnModules) -> None:
+    def analyse(self, own: Modules) -> None:
         """Run the notebook, which may import *own*, and find the producers of all variables."""
         self.run_in(Interpreter(self.heap, own))
         self.heap.index({*self.mutated[Certainty.GUESS], *self.observed, *self.run.definitions})
@@ -140,10 +139,6 @@ class Dataflow:
         self.solve({})
         self._foresee()
         self.diagnostics += [self.conflicts[key] for key in sorted(self.conflicts)]
-        for flow in (self, *(unit.inner for unit in self.units if unit.inner is not None)):
-            states = StateFlow(flow)
-            states.carry()
-            self.diagnostics += states.lost()
 
     def run_in(self, run: Interpreter) -> None:
         """Run the cells of this notebook, alone or where another refers to it."""
@@ -157,7 +152,7 @@ class Dataflow:
             names.values[name] = frozenset(made)
         self.by_cell = run.run(self.shared, names)
         for events in self.by_cell:
-            self.events.add_all(events, set())
+            self.events.add_all(events)
         names.own.clear()
         definitions = set(run.definitions)
         names.bound.clear()
@@ -172,7 +167,7 @@ class Dataflow:
             if unit.inner is None:
                 unit.by_cell = run.run(unit.cells, names)
                 for events in unit.by_cell:
-                    unit.events.add_all(events, set())
+                    unit.events.add_all(events)
             else:
                 self._run_inner(unit, run)
             unit.bound = names.bound

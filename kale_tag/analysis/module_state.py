@@ -8,11 +8,19 @@ import ast
 import posixpath
 from collections.abc import Iterable, Sequence
 
-from kale_tag.analysis.calls import MUTATORS, Arguments
+from kale_tag.analysis.calls import MUTATORS
 from kale_tag.analysis.heap import Certainty, Heap, Obj, Points, Sight, Slot, is_fixed
-from kale_tag.analysis.interpreter import BUILTINS, Interpreter
+from kale_tag.analysis.interpreter import Interpreter
+from kale_tag.analysis.machine import BUILTINS, Arguments
 from kale_tag.analysis.names import Names
-from kale_tag.analysis.process_state import Access, Effect, State, assigned, is_attribute
+from kale_tag.analysis.process_state import (
+    Effect,
+    ModuleAccess,
+    Modules,
+    State,
+    assigned,
+    is_attribute,
+)
 from kale_tag.code.local_modules import LocalCode
 from kale_tag.code.source import Parsed
 from kale_tag.diagnostics import Source, UserError
@@ -31,7 +39,7 @@ _COST = 4
 _MISSING = frozenset(["KeyError", "AttributeError", "NameError", "LookupError"])
 
 
-class OwnModules:
+class OwnModules(Modules):
     """The user's own modules, and what is known of their code."""
 
     def __init__(self, local: LocalCode) -> None:
@@ -39,16 +47,12 @@ class OwnModules:
         files = local.files
         self.sources = {_module(path): one for path, one in files.items() if path.endswith(".py")}
         self.packages = {_module(path) for path in files if path.endswith("__init__.py")}
-        self.unread = local.modules.keys() - self.tops
-        self.runs: dict[str, _Run] = {}
-        self.known: dict[tuple[str, str], Sequence[Access]] = {}
+        self.unread = frozenset(local.modules.keys() - self.tops)
+        self.runs: dict[str, _ModuleRun] = {}
+        self.known: dict[tuple[str, str], Sequence[ModuleAccess]] = {}
 
-    def accesses(self, path: str, then: str = "") -> Sequence[Access]:
-        """What a call of the function *path* does, in its order.
-
-        With *then* what is done by a call of what it returned: "()", or the method of that name;
-        "loaded": what is done if it may be called.
-        """
+    def accesses(self, path: str, then: str = "") -> Sequence[ModuleAccess]:
+        """What a call of the function *path* does, and what it returned."""
         key = path, then
         if key not in self.known:
             self.known[key] = ()  # it may call itself
@@ -58,12 +62,12 @@ class OwnModules:
         return self.known[key]
 
     def names(self, module: str) -> Iterable[str]:
-        """The names that `from module import *` binds."""
+        """The names of a module that do not begin with `_`."""
         given = self.run(module).globals if module in self.sources else {}
         return {name for name in given if not name.startswith("_")}
 
     def resolved(self, path: str) -> str:
-        """Where the object *path* is, which other modules may have under names of their own."""
+        """Where the object *path* is, through all imports."""
         for _ in range(len(self.sources)):
             module, rest = self._split(path)
             first, dot, last = rest.partition(".")
@@ -90,16 +94,16 @@ class OwnModules:
             module = module.rpartition(".")[0]
         return module, path[len(module) + 1 :] if module else ""
 
-    def run(self, module: str) -> "_Run":
+    def run(self, module: str) -> "_ModuleRun":
         """The run of a module."""
         if module not in self.runs:
             package = module if module in self.packages else module.rpartition(".")[0]
-            self.runs[module] = made = _Run(self, module, package)
+            self.runs[module] = made = _ModuleRun(self, module, package)
             made.run_module(self.sources[module])
         return self.runs[module]
 
 
-class _Run(Interpreter):
+class _ModuleRun(Interpreter):
     """The run of one module, and of its functions."""
 
     def __init__(self, own: OwnModules, name: str, package: str) -> None:
@@ -109,7 +113,7 @@ class _Run(Interpreter):
         self.names = Names()
         self.globals: dict[str, Points] = {}
         self.owners: dict[Obj, list[str]] = {}  # the names that reach each object
-        self.found: dict[Access, None] | None = None  # in their order; None while nothing counts
+        self.found: dict[ModuleAccess, None] | None = None  # None while nothing counts
         self.making: frozenset[str] = frozenset()  # what the functions that run make if missing
         self.makers: dict[ast.AST, frozenset[str]] = {}
         self.how = "grow"
@@ -131,8 +135,8 @@ class _Run(Interpreter):
         code = Code(-1, text, text, "file", self.name)
         self.run([Parsed(self.name, code, ast.parse(text))], self.names)
 
-    def accesses(self, path: str, then: str) -> Sequence[Access]:
-        """See `OwnModules.accesses`."""
+    def accesses(self, path: str, then: str) -> Sequence[ModuleAccess]:
+        """See `Modules.accesses`."""
         self.names.values = dict(self.globals)
         self.names.bound, self.names.own = set(), set()
         call = f"(*{_GIVEN}, **{_GIVEN})"
@@ -162,7 +166,7 @@ class _Run(Interpreter):
         if self.found is not None:
             certainty = Certainty.MAY if self.unsure and how != "make" else Certainty.SURE
             effect = Effect(State(variable), how not in {"use", "reuse"}, certainty)
-            self.found.setdefault(Access(how, effect))
+            self.found.setdefault(ModuleAccess(how, effect))
 
     # What the code does
 
@@ -224,9 +228,9 @@ class _Run(Interpreter):
             if one.certainty is not Certainty.GUESS and not is_attribute(one.state):
                 assert self.found is not None
                 certainty = min(one.certainty, Certainty.MAY) if self.unsure else one.certainty
-                self.found.setdefault(Access("", one._replace(certainty=certainty)))
+                self.found.setdefault(ModuleAccess("", one._replace(certainty=certainty)))
 
-    def access(self, access: Access, call: str, node: ast.AST) -> None:
+    def access(self, access: ModuleAccess, call: str, node: ast.AST) -> None:
         del call, node
         if self.found is not None:
             certainty = min(

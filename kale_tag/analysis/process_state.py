@@ -5,7 +5,7 @@ what else is assigned to in modules.
 """
 
 import functools
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal, NamedTuple
 
@@ -43,7 +43,7 @@ class Effect(NamedTuple):
     certainty: Certainty
 
 
-class Access(NamedTuple):
+class ModuleAccess(NamedTuple):
     """Code of a user's own module uses a variable of a module, or changes it.
 
     *how*: it may "use" it, "reuse" what it has made itself where that was missing, "make" it there,
@@ -67,6 +67,30 @@ class Access(NamedTuple):
             part = state._replace(change="part", call=call if sure else "")
             return Effect(part, True, certainty if sure else Certainty.MAY)
         return self.effect
+
+
+class Modules:
+    """The user's own modules; of these nothing is known."""
+
+    unread: frozenset[str] = frozenset()  # those whose code is not known
+
+    def accesses(self, path: str, then: str = "") -> Sequence[ModuleAccess]:
+        """What a call of the function *path* does, in its order.
+
+        With *then* what is done by a call of what it returned: "()", or the method of that name;
+        "loaded": what is done if it may be called.
+        """
+        del path, then
+        return ()
+
+    def names(self, module: str) -> Iterable[str]:
+        """The names that `from module import *` binds."""
+        del module
+        return ()
+
+    def resolved(self, path: str) -> str:
+        """Where the object *path* is, which other modules may have under names of their own."""
+        return path
 
 
 @dataclass(slots=True)

@@ -7,15 +7,12 @@ import ast
 import re
 import string
 from collections.abc import Iterable, Iterator
-from typing import TYPE_CHECKING
 
 from kale_tag.analysis import process_state
 from kale_tag.analysis.heap import EMPTY, Points
+from kale_tag.analysis.machine import Machine
 from kale_tag.code.ipython import CODE_MAGICS
 from kale_tag.code.syntax import last_name, literal_code, names_in, words
-
-if TYPE_CHECKING:
-    from kale_tag.analysis.interpreter import Interpreter
 
 _SHELL = re.compile(r"\$\{?([^\W\d]\w*)")
 _OPTIONS = re.compile(r"(?:-[A-Za-z]+\s*\d*\s+)*")
@@ -63,7 +60,7 @@ def guarded_names(test: ast.expr, *, holds: bool) -> Iterator[str]:
             pass
 
 
-def namespace_item(run: "Interpreter", node: ast.expr) -> Points | None:
+def namespace_item(run: Machine, node: ast.expr) -> Points | None:
     """The value of `globals()["name"]` and the like; None for anything else."""
     name = namespace_key(node)
     if name is None:
@@ -75,7 +72,7 @@ def namespace_item(run: "Interpreter", node: ast.expr) -> Points | None:
 
 
 def special_call(  # noqa: PLR0911  one case for each kind of call
-    run: "Interpreter", node: ast.Call
+    run: Machine, node: ast.Call
 ) -> Points | None:
     """A call whose text is code, or one of IPython; None for anything else."""
     func = node.func
@@ -96,7 +93,7 @@ def special_call(  # noqa: PLR0911  one case for each kind of call
     return namespace_item(run, node)
 
 
-def names_in_arguments(run: "Interpreter", node: ast.Call, callees: Points) -> None:
+def names_in_arguments(run: Machine, node: ast.Call, callees: Points) -> None:
     """Names in the text that a library is given: of a query, a formula, a statement of SQL."""
     last = last_name(node.func)
     given = [*node.args, *(one.value for one in node.keywords if one.arg in {"expr", "formula"})]
@@ -127,20 +124,20 @@ def _names_of(text: str) -> Iterable[str]:
         return []
 
 
-def _load_known(run: "Interpreter", names: Iterable[str], node: ast.AST) -> None:
+def _load_known(run: Machine, names: Iterable[str], node: ast.AST) -> None:
     """The names among *names* that the notebook has."""
     known = [name for name in names if any(name in space.values for space, _ in run.notebooks)]
     _load_all(run, known, node)
 
 
-def _load_all(run: "Interpreter", names: Iterable[str], node: ast.AST) -> None:
+def _load_all(run: Machine, names: Iterable[str], node: ast.AST) -> None:
     run.guards += 1
     for name in dict.fromkeys(names):
         run.load(name, node)
     run.guards -= 1
 
 
-def percent_names(run: "Interpreter", node: ast.BinOp) -> None:
+def percent_names(run: Machine, node: ast.BinOp) -> None:
     """`"%(name)s" % globals()`."""
     if (
         isinstance(node.left, ast.Constant)
@@ -150,7 +147,7 @@ def percent_names(run: "Interpreter", node: ast.BinOp) -> None:
         _load_all(run, _PERCENT.findall(node.left.value), node)
 
 
-def _ipython(run: "Interpreter", node: ast.Call, method: str) -> Points:
+def _ipython(run: Machine, node: ast.Call, method: str) -> Points:
     """What IPython's syntax was turned into."""
     texts = [one.value for one in node.args if isinstance(one, ast.Constant)]
     words = [text for text in texts if isinstance(text, str)]
@@ -168,7 +165,7 @@ def _ipython(run: "Interpreter", node: ast.Call, method: str) -> Points:
     return run.fresh(node, "list" if method == "getoutput" else "any", tag="ipython")
 
 
-def _expanded(run: "Interpreter", text: str, node: ast.AST) -> None:
+def _expanded(run: Machine, text: str, node: ast.AST) -> None:
     """Names in the text of a shell command; what cannot be expanded stays as it is."""
     _load_all(run, _SHELL.findall(text), node)
     for expression in _braces(text):

@@ -11,6 +11,7 @@ from dataclasses import dataclass, replace
 from itertools import pairwise
 
 from kale_tag.analysis import errors
+from kale_tag.analysis.carried_state import carry_states
 from kale_tag.analysis.dataflow import Dataflow, Unit
 from kale_tag.analysis.module_state import OwnModules
 from kale_tag.analysis.slices import parts_of
@@ -148,6 +149,7 @@ def _solve(draft: Draft, inner: Mapping[str, Draft], own: OwnModules) -> tuple[D
     for name, child in children.items():
         child.metrics = list(inner[name].metrics)
     flow.analyse(own)
+    flow.diagnostics += carry_states(flow)
     draft.edges.update(edges)
     flow.diagnostics += _undefined_names(draft, flow)
     flow.diagnostics += _place_metrics(draft, flow)

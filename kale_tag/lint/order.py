@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from kale_tag.analysis import library
 from kale_tag.analysis.dataflow import Dataflow, Unit, first_place
 from kale_tag.analysis.heap import Certainty, Obj, Sight
-from kale_tag.analysis.interpreter import Events
+from kale_tag.analysis.machine import Events
 from kale_tag.analysis.names import Names
 from kale_tag.analysis.texts import guarded_names
 from kale_tag.code.facts import dotted, read_facts
