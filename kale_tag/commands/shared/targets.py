@@ -167,7 +167,7 @@ def _bases(specs: Iterable[Spec]) -> set[str]:
 def _read_patches(named: NamedPaths, targets: Targets) -> None:
     """Make the tasks of patches: each for the notebook that it names, or the one that is named."""
     if wrong := _no_patches(named):
-        targets.diagnostics.append(wrong)
+        targets.diagnostics += () if targets.diagnostics else (wrong,)  # what is named is not there
         return
     from kale_tag.plan.read_patch import read_patch  # noqa: PLC0415  for patches only
 
@@ -266,7 +266,9 @@ def classify_paths(paths: Iterable[str], targets: Targets) -> NamedPaths:
         elif glob.has_magic(path) and (found := files.matching(path, "")):
             named.notebooks += found
         else:
-            message = f"there is no {'match for' if glob.has_magic(path) else 'file'} {path}"
+            message = (
+                f"there is no {'match for' if glob.has_magic(path) else 'file or folder'} {path}"
+            )
             near = files.similar(path)
             hint = "check the path; a pattern is quoted, as in 'nb/*.ipynb'"
             hint = f"did you mean {near}?" if near else hint
