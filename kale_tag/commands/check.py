@@ -5,7 +5,7 @@ import re
 import sys
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, suppress
 from dataclasses import dataclass, field, replace
 from functools import cache
 from typing import TYPE_CHECKING, Literal
@@ -500,10 +500,7 @@ def _section(file: str, name: str, top: str) -> Label:
     """The head of the section of Git's configuration that sets up the filter *name*."""
     inside = not os.path.relpath(file, top).startswith("..")
     shown = os.path.relpath(file) if inside else file
-    try:
-        source = files.as_text(shown, files.read(file).data)
-    except UserError:
-        return Label(Source(shown))
+    source = Source(shown, files.read(file).data.decode(errors="replace"))
     head = re.search(rf'\[filter "{re.escape(name)}"\]', source.text)
     return Label(source, Span(*head.span()) if head else None)
 
@@ -525,9 +522,8 @@ def _may_have_filters(top: str) -> bool:
 
 
 def _data(path: str) -> bytes:
-    if not os.path.isfile(path):
-        return b""
-    try:
-        return files.read(path).data
-    except UserError:
-        return b""
+    """The content of a file; nothing where there is none that the user may read."""
+    if os.path.isfile(path):
+        with suppress(OSError), open(path, "rb") as file:
+            return file.read()
+    return b""

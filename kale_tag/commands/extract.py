@@ -286,7 +286,7 @@ def _more_than_one(specs: Sequence[ReasonedSpec]) -> Diagnostic:
         others = f" and {count(more, 'more notebook')}" if more else ""
         shown.append(f"{name}{others}: {reason}")
     if len(specs) > SHOWN + 1:
-        shown.append(f"and {len(specs) - SHOWN - 1} more specs")
+        shown.append(f"and {count(len(specs) - SHOWN - 1, 'more spec')}")
     return error(
         "several-specs",
         f"these notebooks need {len(specs)} specs, and one file holds one; nothing was written",

@@ -329,10 +329,7 @@ class Renaming:
     def check_specs(self) -> None:
         """Check that the renamed specs are valid."""
         for path in self.specs:
-            try:
-                read_spec(self.texts[path].renamed, self._after)
-            except UserError as exc:
-                self.diagnostics += exc.diagnostics
+            read_spec(self.texts[path].renamed, self._after)
 
     def _is_first(self, path: str) -> bool:
         identity = files.identity(path)

@@ -14,6 +14,8 @@ from packages import check, documents
 
 from kale_tag import files
 from kale_tag.cli import main
+from kale_tag.commands.compile import finish
+from kale_tag.commands.shared.pipelines import build
 
 with warnings.catch_warnings():
     warnings.simplefilter("ignore")
@@ -91,6 +93,14 @@ def test_standard_input_and_output(folder: Path) -> None:
     assert check(done.stdout.decode())["pipelineInfo"] == {"name": "simple"}
     drawn = process("graph", "-", cwd=folder, input=SIMPLE, env={"PYTHONIOENCODING": "ascii"})
     assert drawn.stdout.decode().splitlines()[2:] == ["  * load", "  |  x", "  * show"]
+
+
+def test_nothing_of_this_machine(folder: Path) -> None:
+    """A package far away names its notebook, but not the folders of the user."""
+    (one,) = build([str(folder / "nb/a.ipynb")], finish("/elsewhere/x.yaml"), jobs=1, quiet=True)
+    head = [line for line in one.outputs[0].text.splitlines() if line.startswith("#")]
+    assert "a.ipynb" in "".join(head)
+    assert folder.name not in "".join(head)
 
 
 @pytest.mark.parametrize("jobs", ["1", "3"])

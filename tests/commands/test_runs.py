@@ -1,6 +1,7 @@
 """`kale-tag runs` lists and deletes run folders, and touches nothing else."""
 
 import json
+import shutil
 from pathlib import Path
 
 import pytest
@@ -76,3 +77,17 @@ def test_only_own_run_folders(
     assert left(home) == ["all/1", "churn/1", "churn/2", "churn/linked"]
     assert (home / "churn" / "mine").is_dir()
     assert listed([], capsys) == [("churn/2", "unfinished")]
+
+
+def test_what_cannot_be_deleted(
+    home: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The reason is that of the system."""
+
+    def refuse(path: str) -> None:
+        raise PermissionError(13, "Permission denied", path)
+
+    monkeypatch.setattr(shutil, "rmtree", refuse)
+    assert main(["runs", "wine", "--delete"]) == 2
+    assert "cannot delete wine/1: permission denied" in capsys.readouterr().err
+    assert "wine/1" in left(home)

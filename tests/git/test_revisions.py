@@ -506,3 +506,12 @@ def test_a_rule_without_a_cell_shows_the_cell_in_head(repo: Path, capsys: Captur
     ]
     assert main(["plan", "spec.yaml", "nb/new.ipynb"]) == 2
     assert "HEAD" not in capsys.readouterr().err
+
+
+@pytest.mark.usefixtures("repo")
+def test_a_repository_that_git_refuses(capsys: Capture) -> None:
+    """It is an error, not a folder without a repository."""
+    commit({"a.ipynb": A})
+    Path(".git/config").write_text("[broken")
+    assert main(["diff", "HEAD"]) == 2
+    assert "error[git-refused]: Git refused: bad config" in capsys.readouterr().err

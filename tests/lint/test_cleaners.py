@@ -288,6 +288,22 @@ def test_a_repository_that_git_refuses(
     assert one["message"] == "the hook `nb-clean` deletes the tags of cells"
 
 
+def test_configurations_that_are_not_utf8(
+    repo: Repository, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Git reads its own all the same; what a cleaner cannot read is reported by the cleaner."""
+    (repo.folder / ".gitattributes").write_text("*.ipynb filter=f\n")
+    repo.git("config", "filter.f.clean", "nb-clean clean")
+    config = repo.folder / ".git/config"
+    config.write_bytes(config.read_bytes() + b"# gr\xfcn\n")
+    (repo.folder / "pyproject.toml").write_bytes(b"# nb-clean, gr\xfcn\n")
+
+    (one,) = said(capsys, "nb")
+
+    assert one["message"] == "Git's filter `f` deletes the tags of cells"
+    assert one["places"][0].get("line")
+
+
 @pytest.mark.parametrize("text", ["repos: [", "repos: {a: 1}", "- nb-clean", "nb-clean: &a *a", ""])
 def test_broken_files(text: str, repo: Repository, capsys: pytest.CaptureFixture[str]) -> None:
     """What cannot be read is not ours to complain about."""

@@ -129,17 +129,15 @@ def _traits(path: str) -> tuple[bytes, frozenset[str]]:
     """The content of a notebook, as a digest, and the ids of its cells."""
     import hashlib  # noqa: PLC0415  for folders in which something was renamed only
 
+    content = os.fsencode(path)
     try:
         data = files.read(path).data
-    except UserError:
-        return path.encode(errors="surrogateescape"), frozenset()
-    digest = hashlib.sha256(data).digest()
-    try:
+        content = hashlib.sha256(data).digest()
         notebook = read_notebook(data, path)
-    except UserError:
-        return digest, frozenset()
+    except UserError:  # it is reported when the notebook is compared
+        return content, frozenset()
     ids = (notebook.id_of(index) for index in range(len(notebook.types)))
-    return digest, frozenset(name for name in ids if name)
+    return content, frozenset(name for name in ids if name)
 
 
 def _mostly(some: frozenset[str], others: frozenset[str]) -> bool:

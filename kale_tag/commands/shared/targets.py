@@ -259,7 +259,7 @@ def classify_paths(paths: Iterable[str], targets: Targets) -> NamedPaths:
             named.patches[path] = ""
         elif is_ready(path) or path.endswith((".yaml", ".yml")):
             named.specs.append(path)
-        elif path.endswith(".ipynb") and not glob.has_magic(path):
+        elif path.endswith(".ipynb") and (os.path.exists(path) or not glob.has_magic(path)):
             named.notebooks.append(path)
         elif os.path.exists(path):
             _by_file(path, named, targets)
@@ -287,9 +287,6 @@ def _by_folder(path: str, named: NamedPaths) -> None:
 
 
 def _by_file(path: str, named: NamedPaths, targets: Targets) -> None:
-    if path.endswith(".ipynb"):
-        named.notebooks.append(path)
-        return
     try:
         _by_content(path, files.read(path).data, named, targets)
     except UserError as exc:

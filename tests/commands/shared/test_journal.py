@@ -1,5 +1,6 @@
 """Many files are replaced as one, even if the work is killed between two of them."""
 
+import errno
 import os
 import subprocess
 import sys
@@ -158,6 +159,24 @@ def test_saved_in_the_last_moment(
     assert "nothing was written" in out
     assert changed() == 1
     assert b"theirs" in [path.read_bytes() for path in Path().glob("*.ipynb")]
+    assert hidden() == []
+
+
+@pytest.mark.usefixtures("folder")
+def test_full_disk(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    """What the system refuses is an error, and nothing was written."""
+    right, calls = os.replace, iter(range(100))
+
+    def replace(old: str, new: str) -> None:
+        if next(calls) == 3:
+            raise OSError(errno.ENOSPC, "No space left on device", new)
+        right(old, new)
+
+    monkeypatch.setattr(os, "replace", replace)
+    assert main(["apply", "s.yaml", ".", "--all-or-nothing"]) == 2
+
+    assert "error[not-written]: nothing was written: " in capsys.readouterr().err
+    assert changed() == 0
     assert hidden() == []
 
 

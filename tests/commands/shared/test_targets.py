@@ -1,6 +1,8 @@
 """Specs of a folder above, and names that are nearly right."""
 
+import io
 import os
+import sys
 from pathlib import Path
 
 import pytest
@@ -83,3 +85,34 @@ def test_did_you_mean(
     assert (repository / "nb" / "risk" / meant).exists()
     assert main(["plan", given, "../../specs/all.yaml"]) == 2
     assert f"help: did you mean {meant}?" in capsys.readouterr().err
+
+
+def test_standard_input_once(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """`-` stands for one file."""
+    monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(b"version: 1\n")))
+    assert main(["plan", "-", "-"]) == 2
+    assert "`-` can be given only once" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("words", "code"),
+    [(["plan", "pipe"], 2), (["check", "folder"], 1), (["rename", "load", "read", "folder"], 0)],
+)
+def test_what_is_no_regular_file(
+    words: list[str],
+    code: int,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    """It is an error if it is named, and no spec if it is found in a folder."""
+    monkeypatch.chdir(tmp_path)
+    Path("folder").mkdir()
+    tagged = cell("x = 1", metadata={"tags": ["step:load"]})
+    Path("folder", "a.ipynb").write_bytes(to_bytes(notebook([tagged])))
+    os.mkfifo("pipe")
+    os.mkfifo("folder/pipe.yaml")
+    assert main([*words]) == code
+    assert ("pipe" in capsys.readouterr().err) == ("pipe" in words)
