@@ -8,11 +8,10 @@ from dataclasses import dataclass, replace
 from functools import cache
 
 from kale_tag import data_file
+from kale_tag.code.ipython import BODY_MAGICS
+from kale_tag.code.syntax import bound_by
 from kale_tag.kale.checks import METRIC, is_parameter
 from kale_tag.kale.outline import first_code_line
-
-_RUNS_CODE = ("%%time", "%%timeit", "%%capture", "%%prun", "%%memit")
-"""Cell magics whose cell is Python."""
 
 _COMMANDS = re.compile(r"%%(?:!|bash|sh|script|system|sx)\b.*")
 """Cell magics whose cell is commands for a shell."""
@@ -108,7 +107,7 @@ def _read_code(source: str) -> CellCode:
         return CellCode("empty")
     start = lines[first].strip()
     if start.startswith("%%"):
-        if not start.startswith(_RUNS_CODE):
+        if start[2:].partition(" ")[0] not in BODY_MAGICS:
             return CellCode("magics")
         lines[first] = ""
     plain = "\n".join(_without_magic(line) for line in lines)
@@ -212,7 +211,7 @@ def _assigned(node: ast.AST) -> Iterator[str]:
 def _imported(one: ast.stmt) -> Iterator[str]:
     if isinstance(one, ast.Import | ast.ImportFrom):
         for alias in one.names:
-            yield alias.asname or alias.name.partition(".")[0]
+            yield bound_by(alias)
 
 
 def _needed(body: Sequence[ast.stmt]) -> Iterator[str]:
