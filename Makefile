@@ -38,8 +38,8 @@ docs: .venv/docs  ## the site, in site/; every link is checked
 	$(BIN)/python docs/generate.py
 	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict
 
-bench: .venv/ready  ## the speed claims, as ratios
-	for program in cycle startup memory bulk patches revisions run; do $(BIN)/python benchmarks/$$program.py; done
+bench: .venv/ready  ## the claims about noise and speed
+	for program in noise cycle startup memory bulk patches revisions run; do $(BIN)/python benchmarks/$$program.py; done
 
 .venv/ready: pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
