@@ -139,7 +139,9 @@ def _changes(done: Sequence[ComparedNotebook], room: int) -> Iterator[str]:
     """The changes of notebooks that are on both sides, equal ones once."""
     both = [one for one in done if one.change == "modified"]
     changes = shared_changes.lines(changes_of(both), Paint(code, code, code))
-    lines = [f"- {text}, {where}\n" for text, where in changes]
+    # A sign that is not escaped would begin a list in the item, and not be seen.
+    escaped = ((re.sub("^([-+]) ", r"\\\1 ", text), where) for text, where in changes)
+    lines = [f"- {text}, {where}\n" for text, where in escaped]
     yield from _fitting(lines, room, lambda more: f"- and {count(more, 'more change')}\n")
     yield "\n"
 
