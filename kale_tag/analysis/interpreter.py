@@ -7,7 +7,6 @@ sites.
 import ast
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 from kale_tag.analysis import calls, library, process_state, texts
 from kale_tag.analysis.heap import (
@@ -102,7 +101,7 @@ class Active:
     again: bool = False  # with more than was known
 
 
-class Interpreter(Machine):
+class Interpreter(Machine, ast.NodeVisitor):
     """Runs code over abstract objects."""
 
     def __init__(self, heap: Heap, own: Modules) -> None:
@@ -115,66 +114,6 @@ class Interpreter(Machine):
         self.in_texts: dict[ast.AST, tuple[ast.Module, dict[ast.AST, Scope]]] = {}
         self.definitions: dict[Obj, str] = {}  # functions and classes of shared cells
         self.raised: Points = EMPTY  # exceptions
-        self.expressions = self._handlers()
-        self.statements = self._statements()
-
-    def _handlers(self) -> dict[type[ast.AST], Callable[[Any], Points]]:
-        """What evaluates each kind of expression."""
-        return {
-            ast.Constant: lambda _: EMPTY,
-            ast.Name: lambda node: self.load(node.id, node),
-            ast.List: self._sequence,
-            ast.Tuple: self._sequence,
-            ast.Set: self._set,
-            ast.Dict: self._dict,
-            ast.JoinedStr: self._text,
-            ast.Attribute: lambda node: self.attribute(self.value(node.value), node.attr, node),
-            ast.Subscript: self._subscript,
-            ast.IfExp: self._either,
-            ast.BoolOp: self._bool,
-            ast.Compare: self._compare,
-            ast.BinOp: self._operation,
-            ast.UnaryOp: self._unary,
-            ast.NamedExpr: self._named,
-            ast.Starred: lambda node: self.iterate(self.value(node.value), node),
-            ast.Lambda: lambda node: frozenset([self.function(node, "lambda")]),
-            ast.ListComp: self._list_of,
-            ast.SetComp: self._list_of,
-            ast.DictComp: self._dict_of,
-            ast.GeneratorExp: self._generator,
-            ast.Yield: self._yield,
-            ast.YieldFrom: self._yield,
-            ast.Await: self._await,
-            ast.Call: self._call,
-        }
-
-    def _statements(self) -> dict[type[ast.AST], Callable[[Any], None]]:
-        """What runs each kind of statement."""
-        return {
-            ast.Assign: self._assign,
-            ast.AnnAssign: self._annotated,
-            ast.AugAssign: self._augmented,
-            ast.Delete: self._delete,
-            ast.Import: self._import,
-            ast.ImportFrom: self._import_from,
-            ast.FunctionDef: self._define,
-            ast.AsyncFunctionDef: self._define,
-            ast.ClassDef: self._class,
-            ast.Return: self._return,
-            ast.Raise: self._raise,
-            ast.If: self._if,
-            ast.For: self._for,
-            ast.AsyncFor: self._for,
-            ast.While: self._while,
-            ast.Break: self._jump,
-            ast.Continue: self._jump,
-            ast.Assert: self._assert,
-            ast.Try: self._try,
-            ast.TryStar: self._try,
-            ast.With: self._with,
-            ast.AsyncWith: self._with,
-            ast.Match: self._match,
-        }
 
     # Cells
 
@@ -203,8 +142,6 @@ class Interpreter(Machine):
             known = {**own, **self.cell.scopes}
             self.scopes[self.cell] = known
         return known.get(node, NOTHING)
-
-    # Branches
 
     # Objects
 
@@ -321,13 +258,14 @@ class Interpreter(Machine):
         if self.frame is None and isinstance(node, ast.Call):
             before, cell = self.node, self.top_cell
             self.node, self.top_cell = node, self.cell
-            made = self._call(node)
+            made = self.visit_Call(node)
             self.node, self.top_cell = before, cell
             return made
-        handler = self.expressions.get(type(node))
-        if handler is None:
-            return self.every(ast.iter_child_nodes(node))
-        return handler(node)
+        points: Points = self.visit(node)
+        return points
+
+    def generic_visit(self, node: ast.AST) -> Points:
+        return self.every(ast.iter_child_nodes(node))
 
     def every(self, nodes: Iterable[ast.AST]) -> Points:
         """All objects that some expressions may be."""
@@ -336,7 +274,22 @@ class Interpreter(Machine):
             found |= self.value(node)
         return frozenset(found)
 
-    def _sequence(self, node: ast.List | ast.Tuple) -> Points:
+    def visit_Constant(self, _: ast.Constant) -> Points:
+        return EMPTY
+
+    def visit_Name(self, node: ast.Name) -> Points:
+        return self.load(node.id, node)
+
+    def visit_Attribute(self, node: ast.Attribute) -> Points:
+        return self.attribute(self.value(node.value), node.attr, node)
+
+    def visit_Starred(self, node: ast.Starred) -> Points:
+        return self.iterate(self.value(node.value), node)
+
+    def visit_Lambda(self, node: ast.Lambda) -> Points:
+        return frozenset([self.function(node, "lambda")])
+
+    def visit_List(self, node: ast.List | ast.Tuple) -> Points:
         made = self.new(node, "list" if isinstance(node, ast.List) else "tuple")
         exact = len(node.elts) <= calls.EXACT
         for number, one in enumerate(node.elts):
@@ -345,10 +298,12 @@ class Interpreter(Machine):
                 self.heap.link(made, number if exact else Slot.ANY, points)
         return frozenset([made])
 
-    def _set(self, node: ast.Set) -> Points:
+    visit_Tuple = visit_List
+
+    def visit_Set(self, node: ast.Set) -> Points:
         return self.fresh(node, "set", self.every(node.elts))
 
-    def _dict(self, node: ast.Dict) -> Points:
+    def visit_Dict(self, node: ast.Dict) -> Points:
         made = self.new(node, "dict")
         for key_node, value_node in zip(node.keys, node.values, strict=True):
             if key_node is None:
@@ -362,14 +317,14 @@ class Interpreter(Machine):
                 self.identity(keys)
         return frozenset([made])
 
-    def _text(self, node: ast.JoinedStr) -> Points:
+    def visit_JoinedStr(self, node: ast.JoinedStr) -> Points:
         for part in node.values:
             if isinstance(part, ast.FormattedValue):
                 self.show(self.value(part.value), node)
                 self.value(part.format_spec)
         return EMPTY
 
-    def _subscript(self, node: ast.Subscript) -> Points:
+    def visit_Subscript(self, node: ast.Subscript) -> Points:
         if (named := texts.namespace_item(self, node)) is not None:
             return named
         owner = self.value(node.value)
@@ -412,7 +367,7 @@ class Interpreter(Machine):
                 found |= self.fresh(node, kind, self.read([one]), tag=kind)
         return frozenset(found)
 
-    def _either(self, node: ast.IfExp) -> Points:
+    def visit_IfExp(self, node: ast.IfExp) -> Points:
         self.truth(self.value(node.test), node)
         found, ends, guarded = EMPTY, [], len(self.guarded)
         for part, holds in ((node.body, True), (node.orelse, False)):
@@ -424,7 +379,7 @@ class Interpreter(Machine):
         self.flow.join(ends)
         return found
 
-    def _bool(self, node: ast.BoolOp) -> Points:
+    def visit_BoolOp(self, node: ast.BoolOp) -> Points:
         first, *others = node.values
         found = self.value(first)
         self.truth(found, node)
@@ -437,7 +392,7 @@ class Interpreter(Machine):
         del self.guarded[guarded:]
         return found
 
-    def _compare(self, node: ast.Compare) -> Points:
+    def visit_Compare(self, node: ast.Compare) -> Points:
         texts.namespace_item(self, node)
         left = self.value(node.left)
         found: set[Obj] = set()
@@ -469,7 +424,7 @@ class Interpreter(Machine):
         arrays = self.kinds(both, *MEMORY)
         return frozenset(self.new(node, one.kind, ("compared", one.kind)) for one in arrays)
 
-    def _operation(self, node: ast.BinOp) -> Points:
+    def visit_BinOp(self, node: ast.BinOp) -> Points:
         texts.percent_names(self, node)
         first, chain = operations(node)
         found = self.value(first)
@@ -486,7 +441,7 @@ class Interpreter(Machine):
         found |= self.method(b, f"__r{name}__", Arguments([a]), node)
         return found | self.combine(node, a, b)
 
-    def _unary(self, node: ast.UnaryOp) -> Points:
+    def visit_UnaryOp(self, node: ast.UnaryOp) -> Points:
         points = self.value(node.operand)
         if isinstance(node.op, ast.Not):
             self.truth(points, node)
@@ -494,26 +449,28 @@ class Interpreter(Machine):
         found = self.method(points, "__neg__", Arguments(), node)
         return found | self.combine(node, self.kinds(points, *OPAQUE), EMPTY)
 
-    def _named(self, node: ast.NamedExpr) -> Points:
+    def visit_NamedExpr(self, node: ast.NamedExpr) -> Points:
         points = self.value(node.value)
         self.assign(node.target.id, points, node.target, walrus=True)
         return points
 
-    def _list_of(self, node: ast.ListComp | ast.SetComp) -> Points:
+    def visit_ListComp(self, node: ast.ListComp | ast.SetComp) -> Points:
         elements, _ = self.comprehension(node, self.frame)
         return self.fresh(node, "list" if isinstance(node, ast.ListComp) else "set", elements)
 
-    def _dict_of(self, node: ast.DictComp) -> Points:
+    visit_SetComp = visit_ListComp
+
+    def visit_DictComp(self, node: ast.DictComp) -> Points:
         values, keys = self.comprehension(node, self.frame)
         return self.fresh(node, "dict", values, keys)
 
-    def _generator(self, node: ast.GeneratorExp) -> Points:
+    def visit_GeneratorExp(self, node: ast.GeneratorExp) -> Points:
         self.optional(lambda: self.comprehension(node, self.frame)[0])  # it runs as it is used
         made = self.new(node, "iter", "generator")
         made.info = ("generator", node, self.frame, self.cell)
         return frozenset([made])
 
-    def _yield(self, node: ast.Yield | ast.YieldFrom) -> Points:
+    def visit_Yield(self, node: ast.Yield | ast.YieldFrom) -> Points:
         points = self.value(node.value)
         if isinstance(node, ast.YieldFrom):
             points = self.iterate(points, node)
@@ -521,7 +478,9 @@ class Interpreter(Machine):
             function.returns |= points
         return EMPTY
 
-    def _await(self, node: ast.Await) -> Points:
+    visit_YieldFrom = visit_Yield
+
+    def visit_Await(self, node: ast.Await) -> Points:
         points = self.value(node.value)
         return points | self.iterate(self.kinds(points, "iter"), node)
 
@@ -639,7 +598,7 @@ class Interpreter(Machine):
             found.add(calls.method_of(self, frozenset([one]), attr))
         return frozenset(found)
 
-    def _class(self, node: ast.ClassDef) -> None:
+    def visit_ClassDef(self, node: ast.ClassDef) -> None:
         bases = self.every(node.bases)
         for keyword in node.keywords:
             self.value(keyword.value)
@@ -773,7 +732,7 @@ class Interpreter(Machine):
             frame = frame.around
         return made
 
-    def _define(self, node: ast.FunctionDef | ast.AsyncFunctionDef) -> None:
+    def visit_FunctionDef(self, node: ast.FunctionDef | ast.AsyncFunctionDef) -> None:
         named = [(one, last_name(one)) for one in node.decorator_list]
         kinds = [name for _, name in named if name in _KINDS]
         made = self.function(node, node.name, kinds)
@@ -786,6 +745,8 @@ class Interpreter(Machine):
             elif name not in _KINDS:
                 points = self.decorate(decorator, points, node)
         self.assign(node.name, points, node)
+
+    visit_AsyncFunctionDef = visit_FunctionDef
 
     def given(self, function: Obj, args: Arguments) -> dict[str, Points]:
         """What each parameter of a function gets."""
@@ -921,7 +882,7 @@ class Interpreter(Machine):
 
     # Calls
 
-    def _call(self, node: ast.Call) -> Points:
+    def visit_Call(self, node: ast.Call) -> Points:
         if (special := texts.special_call(self, node)) is not None:
             return special
         func = node.func
@@ -1052,11 +1013,7 @@ class Interpreter(Machine):
                 continue
             if self.frame is None:
                 self.node, self.top_cell = node, self.cell
-            handler = self.statements.get(type(node))
-            if handler is not None:
-                handler(node)
-            else:
-                self.every(ast.iter_child_nodes(node))
+            self.visit(node)
             if self.frame is None:
                 self.end_escapes()
 
@@ -1067,14 +1024,14 @@ class Interpreter(Machine):
             self.escaped = set()
             self.mutate(reached, Certainty.GUESS)
 
-    def _assign(self, node: ast.Assign) -> None:
+    def visit_Assign(self, node: ast.Assign) -> None:
         points = self.value(node.value)
         for one in node.targets:
             self.bind(one, points, node)
             if isinstance(one, ast.Name) and isinstance(node.value, ast.Constant | ast.JoinedStr):
                 self.literals.setdefault(one.id, []).extend(texts.literals(node.value))
 
-    def _annotated(self, node: ast.AnnAssign) -> None:
+    def visit_AnnAssign(self, node: ast.AnnAssign) -> None:
         if self.frame is None or self.frame.kind == "class":
             self.guards += 1
             self.value(node.annotation)
@@ -1082,7 +1039,7 @@ class Interpreter(Machine):
         if node.value is not None:  # `x: int` alone binds nothing
             self.bind(node.target, self.value(node.value), node)
 
-    def _augmented(self, node: ast.AugAssign) -> None:  # noqa: C901  one case a kind of object
+    def visit_AugAssign(self, node: ast.AugAssign) -> None:  # noqa: C901  one case a kind of object
         target = node.target
         self.updating += 1
         if isinstance(target, ast.Name):
@@ -1090,7 +1047,7 @@ class Interpreter(Machine):
         elif isinstance(target, ast.Attribute):
             old = self.attribute(self.value(target.value), target.attr, target)
         else:
-            old = self._subscript(target)
+            old = self.visit_Subscript(target)
         self.updating -= 1
         operand, name = self.value(node.value), _OPERATORS[type(node.op)]
         made: set[Obj] = set()
@@ -1126,7 +1083,7 @@ class Interpreter(Machine):
         self.bind(target, frozenset(made), node)
         self.updating -= 1
 
-    def _delete(self, node: ast.Delete) -> None:
+    def visit_Delete(self, node: ast.Delete) -> None:
         todo = list(node.targets)
         while todo:
             match target := todo.pop(0):
@@ -1148,12 +1105,12 @@ class Interpreter(Machine):
                 case _:
                     pass
 
-    def _import(self, node: ast.Import) -> None:
+    def visit_Import(self, node: ast.Import) -> None:
         for one in node.names:
             name = bound_by(one)
             self.assign(name, self.module(one.name if one.asname else name, node), node)
 
-    def _import_from(self, node: ast.ImportFrom) -> None:
+    def visit_ImportFrom(self, node: ast.ImportFrom) -> None:
         if not node.level:
             self.touch(process_state.imported(node.module or ""), node)
         for one in node.names:
@@ -1165,19 +1122,19 @@ class Interpreter(Machine):
                 made = self.heap.at(("path", path), "path", path)
                 self.assign(bound_by(one), frozenset([made]), node)
 
-    def _return(self, node: ast.Return) -> None:
+    def visit_Return(self, node: ast.Return) -> None:
         points = self.value(node.value)
         if self.frame is not None:
             self.frame.returns |= points
             self.frame.exits.append(self.flow.here(0))
         self.flow.dead = True
 
-    def _raise(self, node: ast.Raise) -> None:
+    def visit_Raise(self, node: ast.Raise) -> None:
         self.raised |= self.kinds(self.value(node.exc), "exception", "instance")
         self.value(node.cause)
         self.flow.dead = True
 
-    def _if(self, node: ast.If) -> None:
+    def visit_If(self, node: ast.If) -> None:
         if _always(node.test):
             self.value(node.test)
             self.block(node.body)
@@ -1203,13 +1160,15 @@ class Interpreter(Machine):
         del self.guarded[guarded:]
         self.flow.join(ends)
 
-    def _for(self, node: ast.For | ast.AsyncFor) -> None:
+    def visit_For(self, node: ast.For | ast.AsyncFor) -> None:
         source = self.value(node.iter)
         self._loop(
             lambda: self.bind(node.target, self.iterate(source, node), node), node.body, node.orelse
         )
 
-    def _while(self, node: ast.While) -> None:
+    visit_AsyncFor = visit_For
+
+    def visit_While(self, node: ast.While) -> None:
         forever = isinstance(node.test, ast.Constant) and bool(node.test.value)
         self.truth(self.value(node.test), node)
         self._loop(
@@ -1243,17 +1202,19 @@ class Interpreter(Machine):
             ends.append(self.end())
         self.flow.join(ends)
 
-    def _jump(self, node: ast.Break | ast.Continue) -> None:
+    def visit_Break(self, node: ast.Break | ast.Continue) -> None:
         loop = self.loops[-1]
         ends = loop.breaks if isinstance(node, ast.Break) else loop.continues
         ends.append(self.flow.here(loop.depth))
         self.flow.dead = True
 
-    def _assert(self, node: ast.Assert) -> None:
+    visit_Continue = visit_Break
+
+    def visit_Assert(self, node: ast.Assert) -> None:
         self.truth(self.value(node.test), node)
         self.value(node.msg)
 
-    def _try(self, node: ast.Try | ast.TryStar) -> None:
+    def visit_Try(self, node: ast.Try | ast.TryStar) -> None:
         guarded = any(catches(one, _CATCHES_NAMES) for one in node.handlers)
         self.guards += guarded
         self.flow.watch()
@@ -1289,7 +1250,9 @@ class Interpreter(Machine):
         else:
             self.block(node.finalbody)
 
-    def _with(self, node: ast.With | ast.AsyncWith) -> None:
+    visit_TryStar = visit_Try
+
+    def visit_With(self, node: ast.With | ast.AsyncWith) -> None:
         managers: list[Points] = []
         for item in node.items:
             manager = self.value(item.context_expr)
@@ -1321,7 +1284,9 @@ class Interpreter(Machine):
             self.iterate(self.kinds(points, "iter"), node)
             self.flow.dead = dead
 
-    def _match(self, node: ast.Match) -> None:
+    visit_AsyncWith = visit_With
+
+    def visit_Match(self, node: ast.Match) -> None:
         subject, ends = self.value(node.subject), []
         for case in node.cases:
             self.begin()

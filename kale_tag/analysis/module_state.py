@@ -267,12 +267,12 @@ class _ModuleRun(Interpreter):
         self.making, self.how = before, how
         return found
 
-    def _import_from(self, node: ast.ImportFrom) -> None:
+    def visit_ImportFrom(self, node: ast.ImportFrom) -> None:
         if node.level:
             package = self.package.split(".")[: len(self.package.split(".")) - node.level + 1]
             module = ".".join([*package, *([node.module] if node.module else [])])
             node = ast.copy_location(ast.ImportFrom(module, node.names, 0), node)
-        super()._import_from(node)
+        super().visit_ImportFrom(node)
 
 
 def _module(path: str) -> str:
