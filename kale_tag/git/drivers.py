@@ -200,7 +200,10 @@ def status(place: DriverPlace, *, as_json: bool) -> DriverReport:
     ]
     active = all(state.active for state in states)
     if not as_json:
-        return DriverReport(active, [line for state in states for line in _lines(state)])
+        lines = [line for state in states for line in _lines(state)]
+        if any(state.command is None or state.gone for state in states):
+            lines.append(f"To activate them: kale-tag git install{' --global' * everywhere}")
+        return DriverReport(active, lines)
     document: dict[str, object] = {"installed": active}
     document |= {state.kind: _value(state) for state in states}
     return DriverReport(active, [json.dumps(document, indent=1, ensure_ascii=False)])

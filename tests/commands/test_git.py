@@ -213,6 +213,8 @@ def test_outside_of_a_repository(tmp_path: Path, monkeypatch: Patch, capsys: Cap
         assert main(["git", action]) == 2
         assert "not inside a Git repository" in capsys.readouterr().err
     assert main(["git", "status", "--global"]) == 1
+    hint = "To activate them: kale-tag git install --global"
+    assert capsys.readouterr().out.splitlines()[-1] == hint
     assert main(["git", "install", "--global"]) == 0
     assert main(["git", "status", "--global"]) == 0
     attributes = tmp_path / "home" / ".config" / "git" / "attributes"
