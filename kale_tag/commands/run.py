@@ -478,13 +478,9 @@ def _report_step(
 def _report_runner(watch: local.Watch, diagnostics: Report) -> None:
     """Report that KFP's runner stopped, though no step failed."""
     log = os.path.relpath(os.path.join(watch.run.folder, "kfp.log"))
-    why = watch.problem or _last_line(log) or f"exit code {watch.code}"
+    why = watch.problem or f"exit code {watch.code}"
     message = f"KFP's local runner stopped before the pipeline was done: {why}"
     diagnostics.show([error("runner-failed", message, notes=[f"its log: {log}"])])
-
-
-def _last_line(path: str) -> str:
-    return _read(path, tail=TAIL).decode(errors="replace").strip().rpartition("\n")[2]
 
 
 def _read(path: str, *, head: int = 0, tail: int) -> bytes:

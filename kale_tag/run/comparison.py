@@ -20,7 +20,6 @@ from typing import Any
 from kale_tag import files
 from kale_tag.code.facts import roots
 from kale_tag.code.source import run_line
-from kale_tag.compiler.limits import ARGUMENT
 from kale_tag.compiler.read_package import Compiled, PackageTask
 from kale_tag.diagnostics import Diagnostic, Label, Source, UserError
 from kale_tag.kale.pipeline import Pipeline, SubPipeline
@@ -147,14 +146,7 @@ def watched(package: Compiled) -> Compiled:
         spec = json.loads(args[1])
         spec["cells"].append(["", "--compare", 1])  # a name of its own: sources go by it
         args[1] = json.dumps(spec, ensure_ascii=False)
-        text = f"# %% compare\n{_call(task)}\n"
-        last = args[-1] if len(args) > 3 else command[3]  # RUNTIME SPEC INPUT CELLS...
-        if len((last + text).encode()) > ARGUMENT:
-            args.append(text)
-        elif len(args) > 3:
-            args[-1] += text
-        else:
-            command[3] += text
+        command[3] += f"# %% compare\n{_call(task)}\n"
         container |= {"command": command, "args": args}
         tasks.append(replace(task, executor=container))
     return replace(package, tasks=tuple(tasks))
@@ -289,8 +281,7 @@ def compared_names(task: PackageTask) -> list[str]:
     names = _crossing(task)
     for code in task.cells:
         if code.kind == "step":
-            with contextlib.suppress(SyntaxError):
-                names += _bound(ast.parse(code.python))
+            names += _bound(ast.parse(code.python))
     return [name for name in dict.fromkeys(names) if not name.startswith("_")]
 
 
@@ -341,11 +332,7 @@ def _last_cell(task: PackageTask) -> int:
 
 
 def _imports_only(python: str) -> bool:
-    try:
-        body = ast.parse(python).body
-    except SyntaxError:
-        return False
-    return all(isinstance(one, ast.Import | ast.ImportFrom) for one in body)
+    return all(isinstance(one, ast.Import | ast.ImportFrom) for one in ast.parse(python).body)
 
 
 def snapshot_of(folder: str, task: PackageTask) -> str:
@@ -407,8 +394,6 @@ def difference(
         place += index
     else:
         values = [_value(leaf) if not word else _text(leaf) for leaf in (one, other)]
-        if values[0] == values[1]:
-            values = [_text(one), _text(other)]
         shown = tuple(values) == shorts or (word == "type" and shorts[0] != shorts[1])
         if shown and not place:
             return None

@@ -54,7 +54,10 @@ class RunPlace:
                 files.write(os.path.join(self.home, ".gitignore"), b"*\n")
             lay_ready(self.folder, reused)
         except OSError as exc:
-            raise UserError(_no_room(self.folder, exc)) from None
+            reason = (exc.strerror or str(exc)).lower()
+            message = f"cannot make the folder of the run, {os.path.relpath(self.folder)}: {reason}"
+            hint = "name another one: --keep FOLDER"
+            raise UserError.of("not-written", message, help=hint) from None
 
     def _make(self) -> None:
         """Make the folder; two runs in one second get two."""
@@ -98,12 +101,6 @@ def place_for(keep: str, pipeline: str) -> RunPlace:
         message = f"{keep} contains a run of another pipeline: `{run.pipeline}`, not `{pipeline}`"
         raise UserError.of("other-run-folder", message, at, help="name another folder")
     return RunPlace(folder, [run] * is_private(folder), aside=f"{folder}.earlier")
-
-
-def _no_room(folder: str, exc: OSError) -> Diagnostic:
-    reason = (exc.strerror or str(exc)).lower()
-    message = f"cannot make the folder of the run, {folder}: {reason}"
-    return error("not-written", message, help="name another one: --keep FOLDER")
 
 
 def inputs_of(

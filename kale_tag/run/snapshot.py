@@ -17,7 +17,6 @@ import itertools
 import json
 import os
 import re
-import sys
 import types
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
@@ -393,7 +392,3 @@ def _argument(one: dis.Instruction) -> object:
     if one.opcode in dis.hasjrel or one.opcode in dis.hasjabs:
         return None
     return one.argval if isinstance(one.argval, str) and one.opcode not in dis.hasconst else one.arg
-
-
-if __name__ == "__main__":
-    sys.exit("this file is loaded, not run")

@@ -101,10 +101,7 @@ def _has(module: str, name: str) -> bool:
 
 def _is_there(top: str) -> bool:
     """Whether the module *top* can be imported."""
-    try:
-        return importlib.util.find_spec(top) is not None
-    except (ImportError, ValueError):
-        return False
+    return sys.modules.get(top) is not None or importlib.util.find_spec(top) is not None
 
 
 def _installed(name: str) -> bool:

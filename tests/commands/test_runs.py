@@ -72,9 +72,12 @@ def test_only_own_run_folders(
     (home / "all").symlink_to(tmp_path / "elsewhere")
     (home / "churn" / "mine").mkdir()
     (home / "churn" / "1").chmod(0o777)
+    put(home / "churn" / "later", 5)
+    record = home / "churn" / "later" / "run.json"
+    record.write_text(record.read_text().replace('"version": 1', '"version": 99'))
     assert main(["runs", "churn", "wine", "--delete"]) == 0
     capsys.readouterr()
-    assert left(home) == ["all/1", "churn/1", "churn/2", "churn/linked"]
+    assert left(home) == ["all/1", "churn/1", "churn/2", "churn/later", "churn/linked"]
     assert (home / "churn" / "mine").is_dir()
     assert listed([], capsys) == [("churn/2", "unfinished")]
 

@@ -1,8 +1,13 @@
 """Where two values differ, in words: as they are taken down, read back and compared."""
 
 import datetime as dt
+import io
 import json
+import math
 import pickle
+import random
+import sys
+from collections import deque
 from collections.abc import Callable
 from io import StringIO
 from pathlib import Path
@@ -15,10 +20,14 @@ import pandas as pd  # type: ignore[import-untyped]
 import pytest
 from IPython.utils.capture import CapturedIO
 from IPython.utils.text import SList
+from notebooks import from_percent
 
+from kale_tag.cli import main
+from kale_tag.diagnostics import UserError
 from kale_tag.render.run_text import first_difference
 from kale_tag.run import snapshot
-from kale_tag.run.comparison import difference, verdict_of
+from kale_tag.run.comparison import compared_names, difference, verdict_of
+from kale_tag.run.this_machine import check_installed
 
 
 def function(*, lo: int = 0, step: int = 1, more: bool = False) -> Callable[..., int]:
@@ -62,6 +71,43 @@ class Captured:
 
 
 Captured.__module__, Captured.__qualname__ = "__main__", "Captured"
+
+
+def endless(first: int) -> list[Any]:
+    """A list that contains itself."""
+    found: list[Any] = [first]
+    found.append(found)
+    return found
+
+
+def structured(last: int) -> Any:
+    """An array of records."""
+    return np.array([("a", 0), ("b", last)], [("s", "U1"), ("n", "i4")])
+
+
+def unbound(*, bind: bool) -> Callable[[], int]:
+    """A function that closes over a variable that has a value, or none yet."""
+
+    def found() -> int:
+        return late
+
+    if bind:
+        late = 1
+    return found
+
+
+class Titled(dict[str, int]):
+    """A dict with an attribute, as some libraries have."""
+
+    def __init__(self, title: int) -> None:
+        self.title = title
+
+
+def switches(number: int) -> Any:
+    """An array of booleans, none of which is the usual number."""
+    return np.array([number], "u1").view(bool)
+
+
 PAIRS: list[tuple[object, object, str]] = [
     (1, 2, ""),
     (1, True, ""),
@@ -99,6 +145,18 @@ PAIRS: list[tuple[object, object, str]] = [
     (held(1), held(2), "at x.rate: " + BOTH.format("1", "2")),
     (of_ipython("b"), Captured(), "at x['stdout']: " + BOTH.format("'b'", "'a'")),
     (dt.date(2024, 1, 1), dt.date(2025, 1, 1), "at x, argument 0 of what makes it: "),
+    (1 + 2j, 1 + 3j, "at x.imag: " + BOTH.format("2.0", "3.0")),
+    (endless(0), endless(1), "at x[0]: " + BOTH.format("0", "1")),
+    (endless(0), [0, [1]], "at x[1]: " + BOTH.format("itself, 1 levels above", "not there")),
+    (math, json, "at x: " + BOTH.format("module math", "module json")),
+    (..., NotImplemented, ""),
+    (structured(1), structured(2), "at x['n'][1]: " + BOTH.format("1", "2")),
+    (pd.Timestamp(2024, 1, 1), pd.Timestamp(2025, 1, 1), "at x, argument 0 of what makes it: "),
+    (unbound(bind=True), unbound(bind=False), "at x, where `late`: " + BOTH.format("1", "empty")),
+    (random.Random(1), random.Random(2), "at x, its state[1]"),
+    (deque([1, 2]), deque([1, 3]), "at x[1]: " + BOTH.format("2", "3")),
+    (Titled(1), Titled(2), "at x.title: " + BOTH.format("1", "2")),
+    (switches(1), switches(2), "in x"),
 ]
 
 
@@ -202,3 +260,81 @@ def test_code_is_compared_by_what_it_does() -> None:
     assert code_of(body) != code_of(body.replace(">", "<"))
     assert code_of(body) != code_of(body.replace("sqrt", "cos"))
     assert code_of("def f(a, b): return a + b") != code_of("def f(a, b): return a - b")
+
+
+class Broken:
+    """Raises whatever is asked of it."""
+
+    def __reduce_ex__(self, _: object) -> str:
+        raise ValueError
+
+    def __repr__(self) -> str:
+        raise ValueError
+
+
+class BrokenList(list[int]):
+    """Raises when its items are looked at."""
+
+    def __iter__(self) -> Any:
+        raise ValueError("no items")
+
+
+def verdict(one: object, other: object, folder: Path, monkeypatch: pytest.MonkeyPatch) -> str:
+    """The verdict on two values of a variable."""
+    monkeypatch.setenv("KALE_TAG_SNAPSHOTS", str(folder))
+    snapshot.snapshot({"x": one, "y": other}, ["x", "y"], "step")
+    left, right = json.loads((folder / "step.json").read_text("utf-8")).values()
+    return verdict_of(left, right, (str(folder), str(folder)))[0]
+
+
+@pytest.mark.parametrize(
+    ("one", "other", "expected"),
+    [
+        (Broken(), Broken(), "type"),
+        (BrokenList([1]), BrokenList([2]), "type"),
+        ((n for n in [1]), (n for n in [2]), "type"),
+        (0.1 + 0.2, 0.3, "rounding"),
+        (np.array([0.1 + 0.2]), np.array([0.3]), "rounding"),
+        (math.nan, math.nan, "same"),
+    ],
+)
+def test_not_compared_exactly(
+    one: object, other: object, expected: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What cannot be looked into is compared by its type, and floats with tolerance."""
+    assert verdict(one, other, tmp_path, monkeypatch) == expected
+
+
+def test_too_many_leaves(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of a value with very many parts, the first are compared."""
+    monkeypatch.setattr(snapshot, "LEAVES", 5)
+    many = [[n] for n in range(10)]
+    assert verdict(many, [*many[:9], [0]], tmp_path, monkeypatch) == "same"
+    assert verdict(many, [[7], *many[1:]], tmp_path, monkeypatch) == "differs"
+
+
+def test_standard_input(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A notebook without a file cannot be compared."""
+    data = from_percent("# %% tags=step:load\nx = 1\n")
+    monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(data)))
+    assert main(["run", "-", "--compare"]) == 2
+    assert "cannot run a notebook from standard input" in capsys.readouterr().err
+
+
+def test_what_is_not_installed() -> None:
+    """The packages that are missing are named, with the extra that brings them."""
+    check_installed("it", ["json", "__main__"], "compare", "no-nbclient")
+    with pytest.raises(UserError, match="it needs no_such_a and no_such_b, not installed here"):
+        check_installed("it", ["no_such_a", "json", "no_such_b"], "compare", "no-nbclient")
+
+
+def test_names_that_are_compared() -> None:
+    """Those that a step binds in whatever way, but not those of its own functions."""
+    python = (
+        "match x:\n    case [a, *b]: pass\n    case {'k': c, **d}: pass\n    case e: pass\n"
+        "def f():\n    inner = 1\nfor g, h in []: i = [j for j in g]\n_k = 1\n"
+    )
+    task: Any = SimpleNamespace(spec={}, cells=[SimpleNamespace(kind="step", python=python)])
+    assert sorted(compared_names(task)) == [*"abcdeghi"]

@@ -340,6 +340,24 @@ def test_kfp_that_cannot_be_imported(tmp_path: Path, words: list[str]) -> None:
     assert hint.endswith("-m pip install --force-reinstall kfp")
 
 
+def test_a_runner_that_stops(tmp_path: Path) -> None:
+    """An error of KFP's own runner is that of no step."""
+    path = put(tmp_path, "# %% tags=step:load\nx = 1\n")
+    (tmp_path / "bad/kfp").mkdir(parents=True)
+    (tmp_path / "bad/kfp/__init__.py").write_text(
+        "class components:\n    def load_component_from_text(_): raise OSError('no room')\n"
+        "local = 1\n"
+    )
+    environ = environment()
+    environ["PYTHONPATH"] = f"{tmp_path / 'bad'}{os.pathsep}{environ['PYTHONPATH']}"
+    done = subprocess.run(
+        command("run", path), cwd=tmp_path, env=environ, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 1
+    assert "error[runner-failed]: KFP's local runner stopped" in done.stderr
+    assert "OSError: no room" in done.stderr
+
+
 def test_what_this_machine_has_not(tmp_path: Path) -> None:
     """Secrets, volumes, devices and images are named once; what the environment gives is there."""
     spec = tmp_path / "spec.yaml"
