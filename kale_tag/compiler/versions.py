@@ -1,6 +1,6 @@
 """What the versions of Kubeflow Pipelines' backend can do, where packages differ in it.
 
-`docs/how-to/run.md` has the same table. Source: the Go code of the backend at each tag.
+`docs/how-to/package.md` has the same table. Source: the Go code of the backend at each tag.
 """
 
 from collections.abc import Iterator, Mapping
