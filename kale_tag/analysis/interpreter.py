@@ -870,12 +870,14 @@ class Interpreter(Machine, ast.NodeVisitor):
         names, events = self.notebooks[-1]
         found = Events()
         self.notebooks[-1] = names, found
-        escaped, self.escaped = self.escaped, set()
+        before = self.escaped, self.compared
+        self.escaped, self.compared = set(), set()
         self.flow.begin()
         returns = self._body(function, dict(given))
-        self.end_escapes()
+        self.end_statement()
         end = self.flow.end() or self.unchanged()
-        self.escaped, self.context = escaped, context
+        self.escaped, self.compared = before
+        self.context = context
         self.notebooks[-1] = names, events
         del self.active[function]
         return Summary(returns, found, end[-1])
@@ -1015,14 +1017,7 @@ class Interpreter(Machine, ast.NodeVisitor):
                 self.node, self.top_cell = node, self.cell
             self.visit(node)
             if self.frame is None:
-                self.end_escapes()
-
-    def end_escapes(self) -> None:
-        """Code that is not known may mutate all that it got; once a statement, since it is much."""
-        if self.escaped:
-            reached = self.heap.reach(self.escaped, Sight.CONTENTS)
-            self.escaped = set()
-            self.mutate(reached, Certainty.GUESS)
+                self.end_statement()
 
     def visit_Assign(self, node: ast.Assign) -> None:
         points = self.value(node.value)

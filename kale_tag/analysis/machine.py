@@ -201,6 +201,7 @@ class Machine(ABC):
         self.guards = 0  # of `try` around that catches a NameError, and of texts
         self.guarded: list[str] = []  # names that are bound here, since a test around says so
         self.escaped: set[Obj] = set()  # what code that is not known got in this statement
+        self.compared: set[Obj] = set()  # what is compared in this statement
         self.iterating: set[Obj] = set()
         self.work = 0  # that calls in the cell made so far
         self.handing: list[tuple[Obj, Points]] | None = None  # what libraries may call
@@ -382,8 +383,19 @@ class Machine(ABC):
                 self.heap.link(one, Slot.ANY, self.read([one]))
 
     def identity(self, objects: Iterable[Obj]) -> None:
-        """Instances are compared by what they are, unless their class has something else."""
-        for one in self.heap.reach(objects, Sight.CONTENTS):
+        """Objects are compared, with what they hold."""
+        self.compared.update(objects)
+
+    def end_statement(self) -> None:
+        """What is too much to be done more than once a statement."""
+        # Code that is not known may mutate all that it got.
+        if self.escaped:
+            reached = self.heap.reach(self.escaped, Sight.CONTENTS)
+            self.escaped = set()
+            self.mutate(reached, Certainty.GUESS)
+        # Instances are compared by what they are, unless their class has something else.
+        compared, self.compared = self.compared, set()
+        for one in self.heap.reach(compared, Sight.CONTENTS) if compared else ():
             if one.kind in {"function", "instance", "iter", "partial", "class", "sentinel"}:
                 if not self.find([one], "__eq__"):
                     self.observe([one])
