@@ -222,6 +222,8 @@ def _library(run: Machine, path: str, args: Arguments, node: ast.AST) -> Points:
     if library.function("atoms", path):
         run.show(every, node)
         run.truth(every, node)
+        if "." in path:  # `re.sub` calls what it is given, a function that is built in does not
+            hand(run, run.kinds(every, "function", "bound", "partial"), node, every)
         return EMPTY
     called = hand(run, every, node) if kind is not None else hand(run, every, node, every)
     if path == "matplotlib.pyplot.subplots":
@@ -372,7 +374,9 @@ def call_method(run: Machine, callee: Obj, args: Arguments, node: ast.AST) -> Po
         return EMPTY.union(*[*found])
     every = args.every()
     _consume(run, args, node)
-    called = hand(run, every, node, EMPTY if kind in MEMORY else me)
+    drawn = run.kinds(run.heap.reach(me, Sight.CONTENTS), "volatile")
+    run.mutate(drawn - me, Certainty.GUESS)  # `random_state` of an estimator
+    called = hand(run, every, node, _cells(me) if kind in MEMORY else me)
     if name == "backward":
         run.mutate(run.heap.reach(me), Certainty.MAY)
         return EMPTY
@@ -382,6 +386,11 @@ def call_method(run: Machine, callee: Obj, args: Arguments, node: ast.AST) -> Po
         return EMPTY
     made = _METHODS_OF.get(kind, _any_method)(run, me, name, args, node)
     return made | (called if kind not in MEMORY else EMPTY)
+
+
+def _cells(objects: Points) -> Points:
+    """The objects in the cells of tables and arrays, as far as they are known."""
+    return EMPTY.union(*(one.fields.get(Slot.ANY, EMPTY) for one in objects))
 
 
 def _views(run: Machine, objects: Points, kind: str = "") -> Points:
@@ -417,7 +426,7 @@ def _frame_method(run: Machine, me: Points, name: str, args: Arguments, node: as
     copies = args.flags.get("copy", args.flags.get("deep", True)) is True
     if library.method("views", name) or not copies:
         return _views(run, me, "array" if name in {"values", "to_numpy"} else "")
-    return frozenset([run.new(node, "frame", "made frame", "made")])
+    return run.fresh(node, "frame", _cells(me), tag="made frame")
 
 
 def _array_method(run: Machine, me: Points, name: str, args: Arguments, node: ast.AST) -> Points:
@@ -428,7 +437,7 @@ def _array_method(run: Machine, me: Points, name: str, args: Arguments, node: as
         return EMPTY
     if library.method("views", name) or args.flags.get("copy") is False:
         return _views(run, me)
-    return frozenset([run.new(node, "array", "made array", "made")])
+    return run.fresh(node, "array", _cells(me), tag="made array")
 
 
 def _tensor_method(run: Machine, me: Points, name: str, args: Arguments, node: ast.AST) -> Points:
@@ -722,6 +731,13 @@ def _extreme(run: Machine, args: Arguments, node: ast.AST) -> Points:
     return _keyed(run, values, args, node) | args.keywords.get("default", EMPTY)
 
 
+def _groups(run: Machine, args: Arguments, node: ast.AST) -> Points:
+    by = args.at(1) | args.keywords.get("key", EMPTY)
+    keys = run.call(by, Arguments([run.iterate(args.at(0), node)]), node, maybe=True)
+    made = run.fresh(node, "tuple", keys | iterator(run, node, "same", [args.at(0)]), tag="group")
+    return iterator(run, node, "same", [run.fresh(node, "list", made, tag="groups")])
+
+
 def _enumerate(run: Machine, args: Arguments, node: ast.AST) -> Points:
     return iterator(run, node, "tuple", [EMPTY, args.at(0)])
 
@@ -838,6 +854,15 @@ def _wraps(run: Machine, _: Arguments, __: ast.AST) -> Points:
     return frozenset([made])
 
 
+def _replace(run: Machine, args: Arguments, node: ast.AST) -> Points:
+    found = copied(run, args.at(0), node)
+    for one in found:
+        for name, points in args.keywords.items():
+            run.heap.link(one, name, points)
+        run.heap.link(one, Slot.ANY, args.rest)
+    return found
+
+
 def _dispatch(run: Machine, args: Arguments, node: ast.AST) -> Points:
     made = run.new(node, "any", DISPATCH, DISPATCH)
     run.heap.link(made, Slot.ANY, args.at(0))
@@ -868,7 +893,7 @@ _BUILTIN: dict[str, Builtin] = {
     "islice": _iterator("same"),
     "cycle": _iterator("same"),
     "repeat": _iterator("same"),
-    "tee": _iterator("mixed"),
+    "tee": lambda run, args, node: run.fresh(node, "tuple", _iterator("same")(run, args, node)),
     "takewhile": _iterator("filter", called=True),
     "dropwhile": _iterator("filter", called=True),
     "zip": _iterator("tuple"),
@@ -878,7 +903,7 @@ _BUILTIN: dict[str, Builtin] = {
     "combinations": _iterator("mixed"),
     "permutations": _iterator("mixed"),
     "pairwise": _iterator("mixed"),
-    "groupby": _iterator("mixed"),
+    "groupby": _groups,
     "accumulate": _iterator("same"),
     "starmap": _iterator("map", called=True),
     "map": _iterator("map", called=True),
@@ -901,6 +926,7 @@ _BUILTIN: dict[str, Builtin] = {
     "partial": _partial,
     "reduce": _reduce,
     "copy.copy": lambda run, args, node: copied(run, args.at(0), node),
+    "dataclasses.replace": _replace,
     "namedtuple": _namedtuple,
     "wraps": _wraps,
     "singledispatch": _dispatch,

@@ -578,7 +578,11 @@ class Interpreter(Machine, ast.NodeVisitor):
             if kinds is None or "staticmethod" in kinds:
                 found.add(made)
             elif kinds & {"property", "cached_property"}:
-                found |= self.call(frozenset([made]), Arguments([me]), node)
+                got = self.call(frozenset([made]), Arguments([me]), node)
+                if "cached_property" in kinds:
+                    self.heap.link(one, attr, got)
+                    self.mutate(me, Certainty.GUESS)  # parallel steps compute the same
+                found |= got
             elif "classmethod" in kinds:
                 classes = me if one.kind == "class" else frozenset(fields.get(Slot.CLASS, EMPTY))
                 found.add(self.bound(made, classes, node))
