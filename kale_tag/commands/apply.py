@@ -49,7 +49,7 @@ class ApplyOptions(SpecPaths, ReanchorOptions, WriteOptions):
     finish: bool = option(
         False, "After --all-or-nothing or `rename` was killed: replace the remaining files."
     )
-    undo: bool = option(False, "After the same: bring the replaced files back.")
+    undo: bool = option(False, "After the same: restore the replaced files.")
 
 
 @dataclass(kw_only=True)

@@ -80,7 +80,7 @@ class CheckOptions(PrintOptions):
         "text", "How to print the findings; sarif is version 2.1.0, github prints annotations."
     )
     jobs: int = option(
-        1, "Processes to use. Faster than one from some 5,000 notebooks on.", "N", short="-j"
+        1, "Processes to use: several are faster for hundreds of notebooks.", "N", short="-j"
     )
     select: str = option("", "Report findings with these codes only.", "CODE,CODE")
     ignore: str = option("", "Report no findings with these codes.", "CODE,CODE")

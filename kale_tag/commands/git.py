@@ -21,7 +21,7 @@ class GitOptions(FormatOptions):
     action: Literal["install", "uninstall", "status", "textconv", "merge"] = argument(
         "ACTION", "install, uninstall or status; Git itself runs textconv and merge."
     )
-    files: list[str] = argument("FILE", "Files of textconv and merge.")
+    files: list[str] = argument("FILE", "The files of `textconv` and `merge`.")
     everywhere: bool = option(
         False, "For all your repositories, not only the current one.", long="--global"
     )

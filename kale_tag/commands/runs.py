@@ -22,7 +22,7 @@ class RunsOptions(FormatOptions):
     runs: list[str] = argument(
         "PIPELINE|RUN", "Pipelines, or runs as they are listed: PIPELINE/TIME. Default: all."
     )
-    keep: int = option(0, "Keep the N newest runs of each pipeline.", "N")
+    keep: int = option(0, "List or delete all but the N newest runs of each pipeline.", "N")
     delete: bool = option(
         False,
         "Delete the runs instead of listing them. A run that has not ended is deleted only if you "

@@ -97,7 +97,7 @@ class BatchOptions(PrintOptions):
     """Of the commands that tag many notebooks."""
 
     jobs: int = option(
-        1, "Processes to use. Faster than one from some 5,000 notebooks on.", "N", short="-j"
+        1, "Processes to use: several are faster for thousands of notebooks.", "N", short="-j"
     )
     verbose: bool = option(
         False,
@@ -124,7 +124,7 @@ class SpecPaths(Options):
     paths: list[str] = argument(
         "SPEC|PATCH|NOTEBOOK|FOLDER",
         "Specs and notebooks in any order, or patches. A folder stands for the patches below it. "
-        "Without patches, it stands for the specs in it if no spec is given, else for the "
+        "One without patches stands for the specs in it, or, if you name a spec, for the "
         "notebooks below it. `-` is standard input. Default: kale-tag.yaml and the specs in "
         "specs/, of this folder or of the nearest one above it in the repository.",
     )
@@ -145,7 +145,7 @@ class BuildOptions(SpecPaths, PrintOptions):
     """Of the commands that build many pipelines."""
 
     jobs: int = option(
-        1, "Processes to use. Faster than one from some 200 notebooks on.", "N", short="-j"
+        1, "Processes to use: several are faster for hundreds of notebooks.", "N", short="-j"
     )
 
 
