@@ -44,7 +44,7 @@ BUILTINS = (
 """Names of Python itself, of any version."""
 
 PROVIDED = frozenset(["display", "get_ipython"])
-"""Names that IPython has and `step_runtime.py` provides."""
+"""Names that IPython has and `step_runtime/ipython.py` provides."""
 
 ROUNDS = 30
 """Rounds after which a loop is left, whether or not all is found."""

@@ -15,7 +15,7 @@ from urllib.parse import urlsplit
 
 from kale_tag.cluster.client import Cluster, quietly
 from kale_tag.cluster.health import Endpoint, check
-from kale_tag.cluster.sign_in import sign_in
+from kale_tag.cluster.login_page import sign_in
 from kale_tag.diagnostics import UserError, error
 
 TOKEN = "KALE_TAG_TOKEN"  # noqa: S105  the name of a variable

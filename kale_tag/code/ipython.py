@@ -1,8 +1,8 @@
 """IPython syntax to plain Python, line for line.
 
-What IPython does is read in its `core/inputtransformer2.py`; the names called are its own. What
-is called is provided in the step's container by `step_runtime.py`. The result is the same under
-every version of Python, so it is not made with `tokenize`.
+What IPython does is read in its `core/inputtransformer2.py`; the names called are its own. What is
+called is provided in the step's container by `step_runtime/ipython.py`. The result is the same
+under every version of Python, so it is not made with `tokenize`.
 """
 
 import itertools

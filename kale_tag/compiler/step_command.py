@@ -43,13 +43,13 @@ PARTS = (
     "tables",
     "libraries",
     "keras",
-    "states",
+    "process_state",
     "metrics",
     "parameters",
     "loop",
     "files",
     "report",
-    "magics",
+    "ipython",
     "step",
 )
 """The parts of the program in the order in which they are joined; `step` is always there."""
@@ -183,7 +183,7 @@ class Runtime:
     ) -> str:
         """The program for a step of CELLS and SPEC; *definitions* and *changed* as of `Step`."""
         values = "in" in spec or "out" in spec or "states" in spec
-        magics = "get_ipython" in cells
+        ipython = "get_ipython" in cells
         outs = spec.get("out", ())
         assert isinstance(outs, Collection)
         several = len(outs) > 1 or (bool(outs) and "tables" in self.parts)
@@ -195,13 +195,13 @@ class Runtime:
             "tables": values,
             "libraries": values,
             "keras": values,
-            "states": "states" in spec,
+            "process_state": "states" in spec,
             "metrics": "metrics" in spec,
             "parameters": "params" in spec,
             "loop": "await" in cells or "async" in cells,
             "files": FILE in cells,
-            "report": magics or "report" in spec,
-            "magics": magics,
+            "report": ipython or "report" in spec,
+            "ipython": ipython,
         }
         return _joined(text for name, text in self.parts.items() if needed.get(name, True))
 

@@ -17,7 +17,7 @@ from kale_tag.kale.pipeline import (
     Volume,
 )
 
-RUNTIME = Runtime({"magics": "import os\n", "step": "import sys\nprint(sys.argv[1:])\n"})
+RUNTIME = Runtime({"ipython": "import os\n", "step": "import sys\nprint(sys.argv[1:])\n"})
 """In place of the real one where it does not matter."""
 
 

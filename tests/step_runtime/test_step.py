@@ -65,7 +65,7 @@ def test_the_program_is_fit_to_be_cargo(text: str) -> None:
             28_800,
         ),
         ("x", "", {**PLAIN, **METRICS}, "artifacts metrics", 9_050),
-        ("get_ipython()", "", PLAIN, "report magics", 23_100),
+        ("get_ipython()", "", PLAIN, "report ipython", 23_100),
     ],
 )
 def test_a_step_carries_what_it_needs(

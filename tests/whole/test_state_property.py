@@ -87,7 +87,7 @@ _RUNTIME: dict[str, Any] = {
     "in_words": repr,
     "StepError": ValueError,
 }
-exec(data_file("step_runtime/states.py"), _RUNTIME)
+exec(data_file("step_runtime/process_state.py"), _RUNTIME)
 KEPT = [
     name for name in _RUNTIME["STATES"] if not name.startswith(("torch", "sklearn", "matplotlib"))
 ]

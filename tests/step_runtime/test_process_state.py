@@ -1,12 +1,16 @@
 """State of the process between steps, in processes of their own."""
 
+import ast
 import importlib.util
 import json
+import tomllib
 from pathlib import Path
 from typing import Any
 
 import pytest
 from step_harness import Ran, run
+
+from kale_tag import data_file
 
 
 def states_of(made: Ran, kind: str = "state:random") -> Any:
@@ -35,6 +39,20 @@ def step(
     made = run(folder, cells, ins=given, outs=list(out or {}), spec=spec, env=env)
     assert made.code == 0, made.log
     return made
+
+
+def test_all_states_are_kept() -> None:
+    """The runtime keeps just the states that the analysis lets steps pass on."""
+    table = tomllib.loads(data_file("analysis/process_state.toml"))["states"]
+    program = ast.parse(data_file("step_runtime/process_state.py"))
+    (kept,) = (
+        [ast.literal_eval(key) for key in node.value.keys if key is not None]
+        for node in program.body
+        if isinstance(node, ast.Assign)
+        and ast.unparse(node.targets[0]) == "STATES"
+        and isinstance(node.value, ast.Dict)
+    )
+    assert sorted(kept) == sorted(name for name, one in table.items() if "kind" in one)
 
 
 RANDOM = {"state:random": ["numpy.random", "random"]}
