@@ -593,4 +593,8 @@ def _failure(code: str, verb: str, name: str, exc: Exception) -> Diagnostic:
     reason = getattr(exc, "strerror", None) or str(exc)
     near = similar(name) if verb == "read" and isinstance(exc, FileNotFoundError) else ""
     hint = f"did you mean {near}?" if near else ""
+    if isinstance(exc, FileNotFoundError) and os.path.islink(name):
+        hint = (
+            f"it is a symbolic link to {os.readlink(name)}: restore that file, or remove the link"
+        )
     return error(code, f"cannot {verb} {name}: {reason.lower()}", Label(Source(name)), help=hint)

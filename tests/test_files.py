@@ -73,6 +73,17 @@ def test_keeps_a_symlink(spec: str, nb: Path, tmp_path: Path) -> None:
     assert leftovers(tmp_path) == leftovers(tmp_path / "sub") == []
 
 
+def test_a_link_to_nothing(spec: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """What the link points to is named, and not the link itself as a better name for it."""
+    link = tmp_path / "link.ipynb"
+    link.symlink_to("gone.ipynb")
+
+    assert main(["plan", spec, str(link)]) == 2
+
+    hint = "it is a symbolic link to gone.ipynb: restore that file, or remove the link"
+    assert hint in capsys.readouterr().err
+
+
 def test_a_file_reached_twice_is_changed_once(
     spec: str, nb: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -31,7 +31,8 @@ def not_utf8(name: str, data: bytes, offset: int) -> Diagnostic:
         f"{name} is not UTF-8: byte 0x{data[offset]:02x} at offset {offset}, line {line}",
         at,
         notes=("it starts as UTF-16 does",) if utf16 else (),
-        help=f"if it is {encoding}, `iconv -f {encoding} -t UTF-8 {for_shell(name)}` converts it",
+        help=f"if it is {encoding}, `iconv -f {encoding} -t UTF-8 {for_shell(name)} > FILE` writes "
+        "it as UTF-8 to another file",
     )
 
 

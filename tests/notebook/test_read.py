@@ -371,3 +371,9 @@ def test_import_is_cheap() -> None:
     assert "kale_tag.notebook.splice" in loaded
     slow = {"msgspec", "ctypes", "nbformat", "jsonschema", "jsonpatch", "rich", "typer", "difflib"}
     assert not slow & set(loaded)
+
+
+def test_another_encoding() -> None:
+    """The command in the help writes a file; `iconv` alone only prints."""
+    help_text = error_of((CELL % '"é"').encode("latin-1"), next(iter(ENGINES))).help
+    assert "-t UTF-8 nb.ipynb > FILE`" in help_text
