@@ -201,8 +201,6 @@ def step_name(heading: str) -> str:
     number = _NUMBER.match(words)
     bare = words[number.end() :] if number else words
     name = re.sub(r"_+", "_", tags.valid_name(bare)).rstrip("_")
-    if name.startswith("_"):  # valid for Kale, but not for Kubeflow Pipelines
-        name = f"step{name}"
     if len(name) > NAME_WIDTH:
         name = name[:NAME_WIDTH].rpartition("_")[0] or name[:NAME_WIDTH]
     return name

@@ -303,10 +303,8 @@ def _can_be_written(value: object, *, in_list: bool = False) -> bool:
             return in_list
         case float():
             return math.isfinite(value)
-        case str() | bool() | int():
-            return True
         case _:
-            return False
+            return isinstance(value, str | int)  # not one with more digits than Python takes
 
 
 def _structured(defaults: Sequence[object]) -> dict[str, dict[str, str]] | None:

@@ -1,5 +1,6 @@
 """Extracted specs: what they are made of comes back, whatever the notebook."""
 
+import io
 import json
 import os
 import re
@@ -347,6 +348,18 @@ def test_standard_input(tmp_path: Path) -> None:
     assert applied(made, to_bytes(notebook([cell("é = 1")]))) == data
 
 
+def test_standard_input_among_others(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """No spec can name it, so it has one of its own."""
+    data = to_bytes(notebook([cell("x = 1", metadata={"tags": ["step:a"]})]))
+    (tmp_path / "a.ipynb").write_bytes(data)
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(data)))
+    assert main(["extract", "a.ipynb", "-"]) == 2
+    assert "-: standard input is no file that a spec can name" in capsys.readouterr().err
+
+
 def test_a_wrong_spec_is_our_bug(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -460,11 +473,21 @@ def test_escaped_holes(value: str) -> None:
         ("df.to_csv('a.csv')", "code"),
         ("x = (", "code"),
         ("df.head?", "magics"),
+        ("with plt.style.context('x'):\n    plt.plot(x)", "look"),
+        ("with open('a') as file:\n    plt.plot(x)", "code"),
+        ("df.a + df.b", "look"),
+        ("df.head(), df.tail()", "look"),
+        ("x = choose()(df)\nx", "code"),
     ],
 )
 def test_what_code_does(source: str, kind: str) -> None:
     """Cells are told apart as a proposal needs it."""
     assert read_code(source).kind == kind
+
+
+def test_what_code_needs() -> None:
+    """A name that is changed in place is needed; one that is bound before is not."""
+    assert read_code("x += 1\ny = 2\nprint(y)").needs == {"x", "print"}
 
 
 @pytest.mark.parametrize(
@@ -476,6 +499,7 @@ def test_what_code_does(source: str, kind: str) -> None:
         ("1) Préparer", "pr_parer"),
         ("3D plots", "step_3d_plots"),
         ("2020", "step_2020"),
+        ("__init__ first", "init_first"),
         ("データ", ""),
         ("A heading that is much longer than any name of a step should be", None),
     ],
