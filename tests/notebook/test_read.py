@@ -376,4 +376,4 @@ def test_import_is_cheap() -> None:
 def test_another_encoding() -> None:
     """The command in the help writes a file; `iconv` alone only prints."""
     help_text = error_of((CELL % '"é"').encode("latin-1"), next(iter(ENGINES))).help
-    assert "-t UTF-8 nb.ipynb > FILE`" in help_text
+    assert "iconv -f LATIN1 -t UTF-8 x.ipynb > FILE`" in help_text
