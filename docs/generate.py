@@ -1,7 +1,8 @@
 """Writes the reference from what the program itself declares; a test checks that it is up to date.
 
 The list of rules comes from `kale_tag/rules/`, keys of specs from the JSON Schema, commands and
-options from their declarations, cleaners from the table of them.
+options from their declarations, the Python API from its docstrings, cleaners from their
+table.
 
 python docs/generate.py
 """
@@ -13,6 +14,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, get_args
 
+from kale_tag import api
 from kale_tag.cli import COMMANDS, command, description, parameters, usage
 from kale_tag.commands.schema import spec_schema
 from kale_tag.commands.shared.options import Argument, Option
@@ -89,6 +91,7 @@ def files() -> Iterator[tuple[Path, str]]:
     yield RULES / "README.md", "".join(_rules())
     yield REFERENCE / "spec.md", "".join(_spec())
     yield REFERENCE / "commands.md", "".join(_commands())
+    yield REFERENCE / "python.md", "".join(_python())
     yield REFERENCE / "exit-codes.md", "".join(_exit_codes())
     yield REFERENCE / "cleaners.md", "".join(_cleaners())
 
@@ -223,6 +226,18 @@ def _command(name: str) -> Iterator[str]:
 
 def _first_sentence(text: str) -> str:
     return _one_line(text.partition("\n\n")[0])
+
+
+# Python.
+
+
+def _python() -> Iterator[str]:
+    yield f"{NOTE}# Python\n\n{inspect.getdoc(api)}\n"
+    for name, function in vars(api).items():
+        if inspect.isfunction(function) and name[0] != "_":
+            shown = str(inspect.signature(function)).replace("'", "")
+            code = f"{name}{shown.replace('collections.abc.', '')}"
+            yield f"\n## {name}\n\n```python\n{code}\n```\n\n{inspect.getdoc(function)}\n"
 
 
 # Exit codes.

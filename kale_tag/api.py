@@ -1,4 +1,4 @@
-"""kale-tag as a library: one function for each command, paths in and values out.
+"""kale-tag as a library: commands as functions, paths in and values out.
 
     from kale_tag import api
 
@@ -7,9 +7,10 @@
 
 The functions print nothing, but for `run`, whose steps may print. Paths mean what they mean on the
 command line. What cannot be used raises `kale_tag.diagnostics.UserError`, which has a diagnostic
-for each problem. (They are not names of `kale_tag` itself, because `kale_tag.plan`,
-`kale_tag.extract` and `kale_tag.run` are packages.)
+for each problem.
 """
+
+# The functions are not names of `kale_tag` itself: its `plan`, `extract` and `run` are packages.
 
 import json
 from collections.abc import Mapping
@@ -31,16 +32,16 @@ if TYPE_CHECKING:
 def plan(*paths: str, reanchor: bool = False) -> "list[Outcome]":
     """What specs or patches would change: for each notebook an `Outcome`.
 
-    Its `patch` is a JSON Patch (RFC 6902) as text, "" if nothing changes; its `value` the plan as
-    in `kale-tag plan --format json`. One that could not be planned is `failed` and has
-    `diagnostics`. With *reanchor*, cells that have moved since a patch was written are found by id
-    or source. Raises `UserError` if a path, spec or patch cannot be used.
+    Its `patch` is a JSON Patch (RFC 6902) as text, "" if nothing changes; its `value` is the
+    plan as in `kale-tag plan --format json`. A notebook that could not be planned is `failed` and
+    has `diagnostics`. With *reanchor*, cells that have moved since a patch was written are found by
+    id or source. Raises `UserError` if a path, spec or patch cannot be used.
     """
     return _tagged(paths, reanchor=reanchor, write=False)
 
 
 def apply(*paths: str, reanchor: bool = False) -> "list[Outcome]":
-    """Write what specs or patches ask for: for each notebook an `Outcome`, as of `plan`.
+    """Write what specs or patches change: for each notebook an `Outcome`, as `plan` returns it.
 
     Raises `UserError` if a path, spec or patch cannot be used; then nothing is written.
     """
@@ -99,7 +100,7 @@ def diff(*words: str) -> "list[ComparedNotebook]":
 def extract(path: str) -> str:
     """The spec, as YAML, that makes the tags of the notebook *path*, or a proposal if it has none.
 
-    Raises `UserError` if it is not a notebook, or none that a spec can be proposed for.
+    Raises `UserError` if it is not a notebook, or if no spec can be proposed for it.
     """
     from kale_tag import files  # noqa: PLC0415
     from kale_tag.commands.extract import member  # noqa: PLC0415
@@ -128,7 +129,7 @@ def compile(*paths: str) -> dict[str, str]:  # noqa: A001  the command's name
 
 
 def run(*paths: str, folder: str, parameters: Mapping[str, object] | None = None) -> "RunOutcome":
-    """Run a pipeline on this machine; the record of the run, with its `state` and `steps`.
+    """Run a pipeline on this machine: the record of the run, with its `state` and `steps`.
 
     *folder* gets all files of the run. Raises `UserError` if it could not start; the reasons are
     printed.
