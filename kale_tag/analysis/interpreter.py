@@ -8,7 +8,7 @@ import ast
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
-from kale_tag.analysis import calls, library, process_state, texts
+from kale_tag.analysis import library, library_calls, process_state, python_calls, texts
 from kale_tag.analysis.heap import (
     CONTAINERS,
     EMPTY,
@@ -154,7 +154,7 @@ class Interpreter(Machine, ast.NodeVisitor):
                 found |= fields.get(Slot.KEYS, EMPTY)
             elif one.kind == "iter":
                 self.mutate([one])
-                found |= calls.advance(self, one, node)
+                found |= python_calls.advance(self, one, node)
             elif one.kind == "instance":
                 found |= self._iterate_instance(one, node)
             elif one.kind == "frame":
@@ -291,7 +291,7 @@ class Interpreter(Machine, ast.NodeVisitor):
 
     def visit_List(self, node: ast.List | ast.Tuple) -> Points:
         made = self.new(node, "list" if isinstance(node, ast.List) else "tuple")
-        exact = len(node.elts) <= calls.EXACT
+        exact = len(node.elts) <= python_calls.EXACT
         for number, one in enumerate(node.elts):
             exact = exact and not isinstance(one, ast.Starred)
             if points := self.value(one):
@@ -307,7 +307,7 @@ class Interpreter(Machine, ast.NodeVisitor):
         made = self.new(node, "dict")
         for key_node, value_node in zip(node.keys, node.values, strict=True):
             if key_node is None:
-                calls.merge(self, made, self.value(value_node), node)
+                python_calls.merge(self, made, self.value(value_node), node)
                 continue
             key, keys = self.key(key_node)
             if values := self.value(value_node):
@@ -530,7 +530,7 @@ class Interpreter(Machine, ast.NodeVisitor):
             self._touch_class(owner, attr, node)
         if called and len(owner) > 1:
             for kind in sorted({one.kind for one in owner} & OPAQUE):
-                found.add(calls.method_of(self, self.kinds(owner, kind), attr))
+                found.add(library_calls.method_of(self, self.kinds(owner, kind), attr))
             owner = frozenset(one for one in owner if one.kind not in OPAQUE)
         for one in owner:
             if one.kind in {"module", "path"}:
@@ -547,7 +547,7 @@ class Interpreter(Machine, ast.NodeVisitor):
             elif attr == "__class__":
                 found |= one.fields.get(Slot.CLASS, EMPTY)
             elif one.kind in OPAQUE:
-                found |= calls.opaque_attribute(self, one, attr, called=called)
+                found |= library_calls.opaque_attribute(self, one, attr, called=called)
             else:
                 found |= self._attribute_of(one, attr, node)
         return frozenset(found)
@@ -592,14 +592,14 @@ class Interpreter(Machine, ast.NodeVisitor):
                 found.add(self.bound(made, me, node))
         if one.kind in {"iter", "vars", *CONTAINERS}:
             if one.kind != "tuple" or attr not in fields:
-                found.add(calls.method_of(self, frozenset([one]), attr))
+                found.add(library_calls.method_of(self, frozenset([one]), attr))
         elif one.kind == "instance" and not found:
             if getter := self.find([one], "__getattr__"):
                 found |= self.call_method(getter, frozenset([one]), Arguments([EMPTY]), node)
             elif self.is_foreign(one):
-                found.add(calls.method_of(self, frozenset([one]), attr))
+                found.add(library_calls.method_of(self, frozenset([one]), attr))
         elif one.kind == "class" and not found and self.is_foreign(one):
-            found.add(calls.method_of(self, frozenset([one]), attr))
+            found.add(library_calls.method_of(self, frozenset([one]), attr))
         return frozenset(found)
 
     def visit_ClassDef(self, node: ast.ClassDef) -> None:
@@ -649,7 +649,7 @@ class Interpreter(Machine, ast.NodeVisitor):
         """What a decorator makes; those of libraries keep what they are given."""
         callees = self._callee(decorator)
         own = self.kinds(callees, "function", "bound", "class", "instance", "partial")
-        own |= frozenset(one for one in callees if one.info == calls.DISPATCH)
+        own |= frozenset(one for one in callees if one.info == python_calls.DISPATCH)
         for one in self.kinds(callees, "path", "any") - own:
             then = "" if one.kind == "path" else "()"
             self.call_own(maker(one), then, Arguments(star=points), node)
@@ -665,7 +665,9 @@ class Interpreter(Machine, ast.NodeVisitor):
 
     def instantiate(self, class_: Obj, args: Arguments, node: ast.AST) -> Points:
         """A class is called."""
-        named = any(one.info == calls.NAMED for one in self.heap.reach([class_], Sight.CONTENTS))
+        named = any(
+            one.info == python_calls.NAMED for one in self.heap.reach([class_], Sight.CONTENTS)
+        )
         made = self.new(node, "tuple" if named else "instance", ("new", class_))
         self.heap.link(made, Slot.CLASS, [class_])
         me = frozenset([made])
@@ -781,10 +783,10 @@ class Interpreter(Machine, ast.NodeVisitor):
         """A function of the notebook is called; a generator only as it is used."""
         code: FunctionCode = function.info
         if code.yields and not lazily:
-            return frozenset([calls.generator(self, function, args, node)])
+            return frozenset([python_calls.generator(self, function, args, node)])
         self.work += 1
         if self.work > 4 * _WORK:  # whatever it does
-            calls.guess(self, args.every())
+            self.guess(args.every())
             return args.every() | {self.new(node, "any", "unknown")}
         if self.work > _WORK:
             return self._summarized(function, args)
@@ -852,7 +854,7 @@ class Interpreter(Machine, ast.NodeVisitor):
         if known is None:
             known = self.summaries[function] = self._summary(function, args)
         else:
-            calls.guess(self, args.every())
+            self.guess(args.every())
             known.returns |= args.every()
         for _, events in self.notebooks:
             events.add(known.events, Certainty.MAY)
@@ -924,7 +926,7 @@ class Interpreter(Machine, ast.NodeVisitor):
 
     def _callee(self, func: ast.expr) -> Points:
         if isinstance(func, ast.Attribute):
-            look = self.target if func.attr in calls.MUTATORS else self.value
+            look = self.target if func.attr in python_calls.MUTATORS else self.value
             return self.attribute(look(func.value), func.attr, func, called=True)
         return self.value(func)
 
@@ -986,7 +988,7 @@ class Interpreter(Machine, ast.NodeVisitor):
                 effects = process_state.called(callee.info, args.constants, args.flags)
                 self.touch(effects, node)
                 self.call_own(callee.info, "", args, node)
-                return calls.call_path(self, callee.info, args, node)
+                return library_calls.call_path(self, callee.info, args, node)
             case "method":
                 makers = {maker(one) for one in fields[Slot.OWNER]}
                 bases = self.heap.reach(self.kinds(fields[Slot.OWNER], "instance"), Sight.CONTENTS)
@@ -995,7 +997,7 @@ class Interpreter(Machine, ast.NodeVisitor):
                     effects = process_state.method_called(path, callee.info, args.flags)
                     self.touch(effects, node)
                     self.call_own(path, callee.info, args, node)
-                return calls.call_method(self, callee, args, node)
+                return library_calls.call_method(self, callee, args, node)
             case "partial":
                 return self.call(frozenset(fields[Slot.FUNC]), args.with_kept(callee), node)
             case "instance" if method := self.find([callee], "__call__"):
@@ -1004,7 +1006,7 @@ class Interpreter(Machine, ast.NodeVisitor):
                 effects = process_state.called(maker(callee), (), args.flags)
                 self.touch(effects, node)
                 self.call_own(maker(callee), "()", args, node)
-                return calls.call_object(self, callee, args, node)
+                return library_calls.call_object(self, callee, args, node)
 
     # Statements
 

@@ -642,6 +642,11 @@ class Machine(ABC):
                 for name in ("__repr__", "__str__", "__format__"):
                     self.method([one], name, Arguments([EMPTY]), node)
 
+    def guess(self, objects: Points) -> None:
+        """Code that is not known gets *objects*."""
+        self.escaped |= objects
+        self.work += 1
+
     # What evaluates code is in the interpreter
 
     @abstractmethod

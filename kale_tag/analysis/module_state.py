@@ -8,7 +8,6 @@ import ast
 import posixpath
 from collections.abc import Iterable, Sequence
 
-from kale_tag.analysis.calls import MUTATORS
 from kale_tag.analysis.heap import Certainty, Heap, Obj, Points, Sight, Slot, is_fixed
 from kale_tag.analysis.interpreter import Interpreter
 from kale_tag.analysis.machine import BUILTINS, Arguments
@@ -21,6 +20,7 @@ from kale_tag.analysis.process_state import (
     assigned,
     is_attribute,
 )
+from kale_tag.analysis.python_calls import MUTATORS
 from kale_tag.code.local_modules import LocalCode
 from kale_tag.code.source import Parsed
 from kale_tag.diagnostics import Source, UserError
