@@ -216,7 +216,7 @@ def _refusal(step: StepOutcome, folder: str, now: StepInputs | None) -> str:
     if now is None or then is None:
         return "it no longer uses the same variables"
     if now.code != then.code:
-        return "its code, or the name of its notebook, has changed since"
+        return "its code, an environment variable or the name of its notebook has changed since"
     names = sorted(
         name
         for name in {*now.parameters, *then.parameters}

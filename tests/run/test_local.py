@@ -183,7 +183,7 @@ def test_until_from_cache(tmp_path: Path) -> None:
     put(tmp_path, SIX.replace("range(count)", "range(count + 2)"))
     refused = run(tmp_path, path.name, "--from", "train", keep="")
     assert refused.code == 2
-    assert "its code, or the name of its notebook, has changed since" in refused.err
+    assert "its code, an environment variable or the name of its notebook has" in refused.err
 
 
 @pytest.mark.slow
