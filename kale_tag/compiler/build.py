@@ -80,8 +80,6 @@ def build(  # noqa: PLR0913  all that a pipeline is built from
 
 
 def _position(diagnostic: Diagnostic) -> tuple[str, int, int]:
-    if not diagnostic.labels:
-        return ("", 0, 0)
     first = diagnostic.labels[0]
     start = first.span.start if first.span else 0
     return (first.source.name, first.source.cell or 0, start)
@@ -226,8 +224,6 @@ def _cycle(cycle: Sequence[str], edges: Mapping[tuple[str, str], Label]) -> Diag
         for name, dependency in pairwise(cycle)
     ]
     message = cycle_message(cycle[:-1])
-    if len(labels) == 1:
-        return error("cycle", message, labels[0].with_text(""), help=f"remove `prev:{cycle[0]}`")
     return error("cycle", message, labels[0], also=labels[1:], help="remove one of these")
 
 

@@ -349,11 +349,9 @@ class _PackageReader:
         given = entry.get("inputs", {})
         parameters: dict[str, FromPipeline | Constant] = {}
         declared = component.get("inputDefinitions", {}).get("parameters", {})
-        for name, definition in declared.items():
-            source = given.get("parameters", {}).get(name)
-            if source is None:
-                parameters[name] = Constant(definition.get("defaultValue"))
-            elif "componentInputParameter" in source:
+        for name in declared:
+            source = given["parameters"][name]
+            if "componentInputParameter" in source:
                 parameters[name] = scope.parameters[source["componentInputParameter"]]
             elif "taskOutputParameter" in source:  # the name of a claim
                 parameters[name] = Constant("")

@@ -15,6 +15,7 @@ from kale_tag.compiler.dsl import cannot_compile, literal, to_dsl
 from kale_tag.compiler.package import package
 from kale_tag.compiler.package_text import to_yaml
 from kale_tag.kale.pipeline import (
+    Code,
     NewClaim,
     Parameter,
     Pipeline,
@@ -62,6 +63,9 @@ EXAMPLES = {
         replace(step("a"), code=(code(2, "\n \n"), code(3, "x = 1"))),
         replace(step("c"), code=(code(6, ""),)),
         shared=(code(0, "\n", "imports"),),
+    ),
+    "files": pipeline(
+        replace(step("a", "import b"), files=(Code(-1, "x = 1", "x = 1", "file", "b.py"),))
     ),
     "signs": pipeline(step("a", "print('$(HOME) $$ $x {{y}} {^')"), notebook="n$$.ipynb"),
     "odd names": pipeline(

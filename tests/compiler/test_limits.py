@@ -6,7 +6,9 @@ from pathlib import Path
 import pytest
 from argo import workflow_size
 
-from kale_tag.compiler.limits import WORKFLOW, size_warnings
+from kale_tag.compiler.limits import ARGUMENT, WORKFLOW, check_dag, size_warnings
+from kale_tag.diagnostics import DiagnosticCollector
+from kale_tag.kale.pipeline import Pipeline
 
 BENCHMARK = runpy.run_path(str(Path(__file__).parents[2] / "benchmarks" / "workflow.py"))
 ours = BENCHMARK["ours"]
@@ -61,3 +63,12 @@ def test_steps_that_do_not_fit() -> None:
     (warning,) = size_warnings(made.size, "nb.ipynb")
     assert warning.code == "large-package"
     assert workflow_size(made.spec) > 0.95 * WORKFLOW
+
+
+@pytest.mark.parametrize("over", [0, 1])
+def test_tasks_that_do_not_fit(over: int) -> None:
+    """All tasks of a pipeline are one argument of a driver."""
+    found = DiagnosticCollector()
+    size = ARGUMENT - len('{"dag":""}') + over
+    check_dag({"dag": "x" * size}, Pipeline("p", "nb.ipynb"), found)
+    assert [one.code for one in found.errors] == ["pipeline-too-large"] * over
