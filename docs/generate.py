@@ -33,9 +33,9 @@ RULES_HEAD = """\
 
 `kale-tag check` reports an error if Kale or `kale-tag compile` refuses the notebook, if Kale
 silently makes a wrong pipeline, or if the notebook does not match its spec. It reports a warning if
-something may fail later, and a note if only Kale's own compiler refuses it: `kale: true` in the
-spec makes a warning of that. `kale-tag check --explain CODE` prints these pages. A spec silences a
-rule for its notebooks, with a reason:
+something may fail later, and a note if only Kale's own compiler refuses it; with `kale: true` in
+the spec, such notes are warnings. `kale-tag check --explain CODE` prints these pages. A spec
+silences a rule for its notebooks, with a reason:
 
 ```yaml
 ignore:

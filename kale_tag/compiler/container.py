@@ -32,7 +32,7 @@ def image_of(step: Step, found: DiagnosticCollector) -> str:
     """The image of *step*."""
     image = step.settings.image or DEFAULT_IMAGE
     if re.search(r"\s", image):
-        message = f"the image `{image}` of step `{step.name}` contains a blank"
+        message = f"the image `{image}` of step `{step.name}` contains a space"
         found.error("invalid-image", message, step.place("image"), help=f"write `{image.strip()}`")
     return image
 

@@ -80,7 +80,7 @@ def check_text(
             help="write it in another way; in the code of cells it is allowed",
         )
     if expanded and (lost := _LOST.search(text)):
-        sign = "U+0085" if lost[0] == "\x85" else "U+2028 before a blank"
+        sign = "U+0085" if lost[0] == "\x85" else "U+2028 before a space"
         yield error(
             "bad-character",
             f"{what} contains {sign}, which Kubeflow Pipelines changes when it stores the package",

@@ -453,7 +453,7 @@ AT = Label(Source("nb.ipynb", "x", 3))
         ({"limits": {"gpu": "1"}}, "`gpu`, which no cluster knows"),
         ({"requests": {"nvidia.com/gpu": "1"}}, "devices by limit alone"),
         ({"limits": {"cpu": "1"}, "requests": {"cpu": "2"}}, "more cpu (2) than its limit (1)"),
-        ({"image": " python"}, "contains a blank"),
+        ({"image": " python"}, "contains a space"),
         ({"pod": {"label": {"a": "b c"}}}, "cannot be `b c`"),
         ({"pod": {"label": {"a": "x" * 64}}}, "up to 63"),
         ({"pod": {"label": {"a/b/c": "x"}}}, "cannot be the name of a label"),
