@@ -47,6 +47,9 @@ _FRAME = re.compile(
     r'File "(?P<name>[^"\n]+), cell (?P<cell>\d+)", line (?P<line>\d+).*(?:\n +(?P<text>\S.*))?'
 )
 _HEAD = "Traceback (most recent call last):"
+_OWN = re.compile(r"(?m)^error: step `[^`]*` (?P<what>.+)$\n?(?:  help: (?P<help>.+)$\n?)?")
+"""An error of the runtime itself."""
+
 _EXCEPTION = re.compile(r"^(?:[A-Za-z_][\w.]*)(?:: .*)?$")
 _CONTROL = re.compile(r"\x1b\[[0-?]*[ -/]*[@-~]|[^\n\t\x20-\x7e\xa0-\U0010ffff]")
 _FULL = "No space left on device"
@@ -233,7 +236,8 @@ def beyond(tail: bytes, diagnostic: Diagnostic) -> str:
     """
     words = last_words(tail)
     if not words.startswith(_HEAD):
-        return re.sub(r"(?m)^error: step `[^`]*` .+\n?", "", words).rstrip("\n")
+        own = [*_OWN.finditer(words)]
+        return (words[: own[-1].start()] + words[own[-1].end() :] if own else words).rstrip("\n")
     first, *others = words[len(_HEAD) + 1 :].split("\n")
     text = [line for line in others if not line.startswith("    ")]  # the line of the place itself
     complete = (
@@ -264,10 +268,11 @@ def failure(
         _, frame, rest = words.rpartition('\n  File "')  # the message may have several lines
         raised = [line for line in rest.split("\n")[1:] if frame and line[:1].strip()]
         last = raised[0] if raised else words.split("\n")[-1].strip()
-        own = re.findall(r"(?m)^error: step `[^`]*` (.+)$", words)  # the message of the runtime
+        own = [*_OWN.finditer(words)]
         last = last if len(last) < 300 else f"{last[:297]}..."
         why = last if _EXCEPTION.match(last) else f"exit code {step.code}"
-        message = f"step `{step.title}` " + (own[-1] if own else f"failed: {why}")
+        message = f"step `{step.title}` " + (own[-1]["what"] if own else f"failed: {why}")
+        hint = (own[-1]["help"] or "") if own else ""
         if found := _NOT_LOADED.fullmatch(why):
             path = ".".join(found.groups())
             hint = f"if another cell imports `{path}`, add `import {path}` to this step"

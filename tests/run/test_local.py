@@ -721,3 +721,19 @@ def test_what_a_failure_says(tmp_path: Path) -> None:
     assert ended.err.startswith("before\n\nerror[step-failed]: step `load` was ended by exit(3)")
     put(tmp_path, "# %% tags=step:load\nraise ValueError('two\\nlines')\n")
     assert "ValueError: two\nlines" in run(tmp_path, path.name).err
+
+
+def test_several_values_that_cannot_be_saved(tmp_path: Path) -> None:
+    """Each is shown once, with its own help."""
+    path = put(
+        tmp_path,
+        "# %% tags=step:load\nimport threading\nrows = (n for n in [1])\nlock = threading.Lock()\n"
+        "# %% tags=step:tell,prev:load\nprint(list(rows), lock)\n",
+    )
+    shown = run(tmp_path, path.name).err.split("\n\n")[2:]
+    assert [block.splitlines()[0].partition("(")[0] for block in shown if block] == [
+        "error: step `load` cannot hand on `lock` ",
+        "error[step-failed]: step `load` cannot hand on `rows` ",
+    ]
+    assert shown[0].endswith("\n  help: hand on plain data, and make the object where it is needed")
+    assert shown[1].endswith("\n  = help: make it a list, rows = list(rows)")
