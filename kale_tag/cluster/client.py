@@ -304,10 +304,7 @@ class Cluster:
             # kfp's client fails in its own handling of errors whose text is not UTF-8, or none.
             if isinstance(exc.__context__, api.ApiException):
                 raise UserError(_refusal(self.endpoint, exc.__context__, doing)) from None
-            known = connection_diagnostic(self.endpoint, exc)
-            if known is None and isinstance(exc, AttributeError):
-                raise
-            raise UserError(known or not_the_api(self.endpoint)) from None
+            raise UserError(connection_diagnostic(self.endpoint, exc)) from None
         # kfp makes a record of None values of any text.
         response = self.client.runs.run_service_get_run.__self__.api_client.last_response
         raw = Answer(200, text=str(response.data))
@@ -346,7 +343,7 @@ def _message(status: Any) -> str:  # noqa: ANN401  kfp's model
 
 def _refusal(endpoint: Endpoint, exc: Any, doing: str) -> Diagnostic:  # noqa: ANN401  ApiException
     if not exc.status:
-        return connection_diagnostic(endpoint, exc) or not_the_api(endpoint)
+        return connection_diagnostic(endpoint, exc)
     body = exc.body or ""
     text = body.decode(errors="replace") if isinstance(body, bytes) else body
     kind = (exc.headers or {}).get("Content-Type", "")

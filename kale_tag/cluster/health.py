@@ -50,10 +50,8 @@ class Endpoint:
             )
             text = got.read(LONGEST).decode(errors="replace")
             got.release_conn()
-        except Exception as exc:
-            if known := connection_diagnostic(self, exc):
-                raise UserError(known) from None
-            raise
+        except Exception as exc:  # noqa: BLE001  urllib3's, whatever it cannot read
+            raise UserError(connection_diagnostic(self, exc)) from None
         kind, location = (got.headers.get(key, "") for key in ("Content-Type", "Location"))
         return Answer(got.status, kind, location, text, got.headers.getlist("Set-Cookie"))
 
@@ -117,9 +115,7 @@ def check(endpoint: Endpoint) -> bool:
     try:
         answer = found.result(SECONDS)
     except TimeoutError as exc:
-        known = connection_diagnostic(endpoint, exc)
-        assert known is not None
-        raise UserError(known) from None
+        raise UserError(connection_diagnostic(endpoint, exc)) from None
     if answer.status != 200:
         raise UserError(status_diagnostic(endpoint, answer, "connect"))
     if answer.value is None:
@@ -127,8 +123,8 @@ def check(endpoint: Endpoint) -> bool:
     return answer.value.get("multi_user") is True
 
 
-def connection_diagnostic(endpoint: Endpoint, exc: BaseException) -> Diagnostic | None:
-    """The error for *exc* if it is about the network, else None."""
+def connection_diagnostic(endpoint: Endpoint, exc: BaseException) -> Diagnostic:
+    """The error for *exc*: of the network, or for an answer that cannot be read."""
     from http.client import HTTPException  # noqa: PLC0415  slow to import
 
     url, causes = endpoint.url, _causes(exc)
@@ -160,7 +156,7 @@ def connection_diagnostic(endpoint: Endpoint, exc: BaseException) -> Diagnostic 
             mismatch = "match" in reason or "not valid for" in reason
             own = "use the name that the certificate is for" if mismatch else hint
             return error(code, f"{what}: {where}{reason}", help=own)
-    return None
+    return not_the_api(endpoint)
 
 
 REFUSALS = {

@@ -60,10 +60,8 @@ class _Page(HTMLParser):
 
     def way_in(self) -> _Form | None:
         """Where this page leads to a login page."""
-        for form in self.forms:
-            if _LOGIN_LINK.search(form.action):
-                return form
-        return next((_Form(link, "GET") for link in self.links if _LOGIN_LINK.search(link)), None)
+        ways = (*self.forms, *(_Form(link, "GET") for link in self.links))
+        return next((way for way in ways if _LOGIN_LINK.search(way.action)), None)
 
 
 def sign_in(endpoint: Endpoint, user: str, password: str) -> str:

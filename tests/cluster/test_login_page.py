@@ -17,6 +17,8 @@ FORM = """<!doctype html><form method="post" action="{action}">
 <input name="state" type="hidden" value="s1"><input name="login" type="text">
 <input name="password" type="password"><input type="submit"></form>"""
 CHOICE = '<!doctype html><a href="/dex/auth/saml?r=1">x</a><a href="/dex/auth/local?r=1">y</a>'
+BUTTON = """<!doctype html><form method="GET" action="/dex/auth/local?r=0">
+<input type="hidden" name="r" value="1"></form>"""
 APPROVAL = """<!doctype html>
 <form method="post"><input type="hidden" name="approval" value="rejected"></form>
 <form method="post"><input type="hidden" name="approval" value="approve"></form>"""
@@ -29,6 +31,7 @@ class Dex(Stub):
     uses: int = 1000
     start: str = "/dex/auth?client_id=kubeflow"
     action: str = "/dex/auth/local/login?state=s1"
+    choice: str = CHOICE
     sessions: dict[str, int] = field(default_factory=dict)
 
     def answer(self, request: Seen) -> tuple[int, str, bytes]:  # noqa: PLR0911  a table
@@ -38,12 +41,11 @@ class Dex(Stub):
         self.seen.append(request)
         match request.method, request.path:
             case "GET", "/dex/auth":
-                return (
-                    200,
-                    HTML,
-                    CHOICE.encode(),
-                )
+                self.cookie = "odd@name=1"
+                return 200, HTML, self.choice.encode()
             case "GET", "/dex/auth/local":
+                assert dict(request.query) == {"r": "1"}
+                self.cookie = "csrf=1; Path=/"
                 return 302, HTML, b"local/login?state=s1"
             case "GET", "/dex/auth/local/login":
                 return 200, HTML, FORM.format(action=self.action).encode()
@@ -51,6 +53,8 @@ class Dex(Stub):
                 sent = parse_qs(request.body.decode())
                 if sent != {"state": ["s1"], "login": ["me@example.com"], "password": [PASSWORD]}:
                     return 401, HTML, FORM.format(action=self.action).encode()
+                assert request.headers["cookie"] == "csrf=1"
+                self.cookie = "csrf=; Max-Age=0"
                 return 303, HTML, b"/dex/approval?req=1"
             case "GET", "/dex/approval":
                 return 200, HTML, APPROVAL.encode()
@@ -96,8 +100,10 @@ def server() -> Iterator[Dex]:
 USER = ("--user", "me@example.com")
 
 
-def test_sign_in(server: Dex, capfd: pytest.CaptureFixture[str]) -> None:
+@pytest.mark.parametrize("choice", [CHOICE, BUTTON], ids=["links", "button"])
+def test_sign_in(choice: str, server: Dex, capfd: pytest.CaptureFixture[str]) -> None:
     """The password goes to the login page alone, the cookie of the session to the API."""
+    server.choice = choice
     assert submit(server, *USER) == 0
     assert len(server.runs) == 1
     assert server.told == ["/dex/auth/local/login"]
@@ -157,6 +163,21 @@ def test_another_host(where: str, server: Dex, capfd: pytest.CaptureFixture[str]
     assert err.startswith("error[other-host]: the login of")
     assert f"{other.url}/dex/auth/local/login\n" in err
     assert server.told == []
+
+
+def test_a_session_that_is_refused(server: Dex, capsys: pytest.CaptureFixture[str]) -> None:
+    """A new session is tried once."""
+    server.answers = {("GET", "/pipelines"): (401, "text/plain", b"")}
+    (diagnostic,) = submitted(server, capsys, *USER, code=2)["diagnostics"]
+    assert diagnostic["message"].endswith("rejects the session (401)")
+    assert len(server.sessions) == 2
+
+
+def test_pages_without_end(server: Dex, capsys: pytest.CaptureFixture[str]) -> None:
+    """A page that leads to itself is none for a login."""
+    server.start = f"{PREFIX}/healthz"
+    (diagnostic,) = submitted(server, capsys, *USER, code=2)["diagnostics"]
+    assert diagnostic["code"] == "no-login-page"
 
 
 def test_no_login_page(capsys: pytest.CaptureFixture[str]) -> None:

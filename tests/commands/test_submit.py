@@ -15,6 +15,7 @@ from packages import documents
 from submitting import NOTEBOOK, prepare, submit, submitted
 
 from kale_tag.cli import main
+from kale_tag.cluster import connect
 from kale_tag.commands import submit as command
 
 
@@ -317,6 +318,15 @@ def test_users_kept_apart(server: Stub, capsys: pytest.CaptureFixture[str]) -> N
     assert submit(server, "--namespace", "anna") == 0
     assert submit(server, "-n", "bert") == 0
     assert [one["namespace"] for one in server.pipelines.values()] == ["anna", "bert"]
+
+
+def test_the_namespace_of_a_pod(server: Stub, monkeypatch: pytest.MonkeyPatch) -> None:
+    """In a cluster, the namespace is that of the pod."""
+    server.multi_user = True
+    Path("namespace").write_text("anna\n")
+    monkeypatch.setattr(connect, "POD_NAMESPACE", "namespace")
+    assert submit(server) == 0
+    assert [one["namespace"] for one in server.pipelines.values()] == ["anna"]
 
 
 def test_an_answer_that_nobody_reads(server: Stub, capfd: pytest.CaptureFixture[str]) -> None:
