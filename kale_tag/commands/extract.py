@@ -261,11 +261,9 @@ def _put(path: str, data: bytes, made: Combined, reason: str, *, quiet: bool) ->
 
 def _read_first(proposals: int, specs: int) -> str:
     if specs == 1:
-        return "It is a proposal: read it before you apply it."
-    all_of_them = "Both specs" if specs == 2 else f"All {specs} specs"
-    which = f"{proposals} of {specs} specs" if proposals < specs else all_of_them
+        return "Read it before you apply it."
     are, them = ("is a proposal", "it") if proposals == 1 else ("are proposals", "them")
-    return f"{which} {are}: read {them} before you apply {them}."
+    return f"{proposals} of {specs} specs {are}: read {them} before you apply {them}."
 
 
 def _file_name(made: Combined, taken: set[str]) -> str:
