@@ -156,7 +156,7 @@ def _printed(
                     yield Spot(cell, value)
 
 
-def _is_secret(  # noqa: C901, PLR0911  one case a kind of node
+def _is_secret(  # noqa: PLR0911  one case a kind of node
     node: ast.expr | None,
     secrets: Collection[str],
     held: Collection[str],
@@ -172,22 +172,18 @@ def _is_secret(  # noqa: C901, PLR0911  one case a kind of node
             return key in secrets if dotted(value, modules) == "os.environ" else is_secret(value)
         case ast.Call(func=func, args=[ast.Constant(value=key), *_]) if key in secrets:
             return dotted(func, modules) in _READS
-        case ast.Call(func=ast.Name(id="str"), args=[value]):
+        case ast.Call(func=ast.Name(id="str"), args=[value]) | ast.FormattedValue(value=value):
             return is_secret(value)
         case ast.Call(func=ast.Attribute(value=value, attr=method), args=parts):
             texts = {"strip", "encode", "decode", "format", "join", "rstrip", "lstrip"}
             return method in texts and is_secret(value, *parts)
-        case ast.JoinedStr(values=parts) | ast.Tuple(elts=parts) | ast.List(elts=parts):
+        case ast.Tuple(elts=parts) | ast.List(elts=parts):
             return is_secret(*parts)
-        case ast.Dict(values=parts):
+        case ast.JoinedStr(values=parts) | ast.Dict(values=parts) | ast.BoolOp(values=parts):
             return is_secret(*parts)
-        case ast.FormattedValue(value=value):
-            return is_secret(value)
         case ast.BinOp(op=ast.Add() | ast.Mod()):
             first, chain = operations(node, ast.Add, ast.Mod)
             return is_secret(first, *(one.right for one in chain))
-        case ast.BoolOp(values=parts):
-            return is_secret(*parts)
         case _:
             return False
 

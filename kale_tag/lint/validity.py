@@ -61,14 +61,13 @@ def _problems(value: dict[str, Any]) -> Iterator[tuple[str, tuple[str | int, ...
 
     minor = value.get("nbformat_minor")
     minor = minor if type(minor) is int and minor >= 0 else 5  # True is none
+    short = "it is of a version that nbformat does not know"
     try:
         if judge := _schema(minor):
             judge(value)
             return
     except fastjsonschema.JsonSchemaException as exc:
         short = str(exc)
-    else:
-        short = "it is of a version that nbformat does not know"
     from nbformat.validator import iter_validate  # noqa: PLC0415  see `_schema`
 
     try:

@@ -543,3 +543,12 @@ def test_the_command_on_the_corpus(corpus: Path, capsys: pytest.CaptureFixture[s
     assert "Traceback" not in err
     (run,) = document["runs"]
     assert len(run["invocations"][0]["toolExecutionNotifications"]) == 12
+
+
+def test_one_of_many_steps(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Nobody looks through all of them for the one that is meant."""
+    tags = [["step:use", "prev:load_40"], *([f"step:load_{n}"] for n in range(36))]
+    cells = [cell("print(1)", metadata={"tags": one}) for one in tags]
+    (tmp_path / "a.ipynb").write_bytes(to_bytes(notebook(cells)))
+    main(["check", str(tmp_path / "a.ipynb"), "--select", "unknown-prev"])
+    assert "= help: correct the name, or remove the tag" in capsys.readouterr().out

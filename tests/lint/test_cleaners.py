@@ -267,6 +267,32 @@ def test_what_a_filter_is_told(repo: Repository, capsys: pytest.CaptureFixture[s
     assert one["help"] == "remove `--extra-keys cell.metadata.tags`"
 
 
+@pytest.mark.parametrize(
+    ("hook", "finds"),
+    [("{id: nb-clean, files: '('}", True), ("{id: nb-clean, files: a, exclude: nb}", False)],
+)
+def test_patterns_of_hooks(
+    hook: str,
+    finds: bool,  # noqa: FBT001
+    repo: Repository,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    """A pattern that is none stops pre-commit itself; the hook may be for our notebooks."""
+    (repo.folder / ".pre-commit-config.yaml").write_text(
+        f"repos: [{{repo: x, rev: v5, hooks: [{hook}]}}]\n"
+    )
+    assert bool(said(capsys, "nb")) == finds
+
+
+def test_a_cleaner_that_only_looks(repo: Repository, capsys: pytest.CaptureFixture[str]) -> None:
+    """It deletes nothing."""
+    hooks = "[{id: nbstripout, args: [--dry-run, --extra-keys=cell.metadata.tags]}]"
+    (repo.folder / ".pre-commit-config.yaml").write_text(
+        f"repos: [{{repo: x, rev: v5, hooks: {hooks}}}]\n"
+    )
+    assert said(capsys, "nb") == []
+
+
 def test_a_filter_of_others(repo: Repository, capsys: pytest.CaptureFixture[str]) -> None:
     """Filters that are no cleaners, and notebooks that have none, are nobody's business."""
     (repo.folder / ".gitattributes").write_text("*.ipynb filter=lfs\nnb/a.ipynb -filter\n")
