@@ -245,7 +245,8 @@ def opaque_attribute(run: Machine, one: Obj, attr: str, *, called: bool) -> Poin
         return EMPTY
     if one.kind == "frame":
         array = attr in {"values", "array"}
-        return frozenset([run.heap.view(one, "array" if array else "")])
+        own = attr in {"loc", "iloc", "at", "iat"}
+        return frozenset([one if own else run.heap.view(one, "array" if array else "")])
     if one.kind in MEMORY:
         if library.method("views", attr):
             return frozenset([run.heap.view(one)])

@@ -18,12 +18,12 @@ from kale_tag.code.syntax import words
 EXACT = 100
 """The longest list whose elements are known one by one."""
 _SHIFTERS = words("pop insert sort reverse remove rotate popleft appendleft extendleft")
-_ADDERS = words("append add appendleft insert put")
+_ADDERS = words("__setitem__ append add appendleft insert put")
 _EXTENDERS = words(
     "extend update extendleft intersection_update difference_update symmetric_difference_update"
 )
 _TAKERS = words("pop popitem popleft")
-_CLEARERS = words("clear sort reverse remove discard rotate subtract move_to_end")
+_CLEARERS = words("__delitem__ clear sort reverse remove discard rotate subtract move_to_end")
 _SET_OPERATIONS = words("union intersection difference symmetric_difference")
 _ITERATORS = words("values items keys elements")
 MUTATORS = (_ADDERS | _EXTENDERS | _CLEARERS) - {"put"}
@@ -498,7 +498,9 @@ BUILTIN: dict[str, Builtin] = {
     "iter": _iterator("same"),
     "islice": _iterator("same"),
     "cycle": _iterator("same"),
-    "repeat": _iterator("same"),
+    "repeat": lambda run, args, node: iterator(
+        run, node, "same", [run.fresh(node, "tuple", args.at(0), tag="repeated")]
+    ),
     "tee": lambda run, args, node: run.fresh(node, "tuple", _iterator("same")(run, args, node)),
     "takewhile": _iterator("filter", called=True),
     "dropwhile": _iterator("filter", called=True),

@@ -97,7 +97,7 @@ def reduce_definition(pickler, value):
         if value == types.CellType():
             return empty, ()
         return empty, (), (None, {"cell_contents": value.cell_contents})
-    own = getattr(value, "__globals__", None) is NS  # a wrapper of a library's has other ones
+    own = isinstance(value, types.FunctionType) and value.__globals__ is NS  # not a library's
     if defined(value):
         if shared(value):
             if not any(value is one for one in pickler.named):

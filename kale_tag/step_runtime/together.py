@@ -9,7 +9,8 @@ FIXED = (tuple, type, types.FunctionType, types.BuiltinFunctionType, types.Modul
 WAYS = (types.CellType, types.ModuleType)  # from functions to values
 FIXED += (datetime.tzinfo, enum.Enum, type(None))
 SPANS = {}  # by the id of an array that shares its memory: that memory, and where it starts
-COPIED = {}  # by id the arrays that pandas copies before it writes into them
+COPIED = {}  # by id the arrays of an index, into which nobody writes
+BLOCKS = {}  # by id the arrays that pandas copies before it writes, if other tables have them
 DEFINED = []  # functions and classes of cells, which files hold by value
 MOST = 1 << 26  # bytes of the list of what a file holds, some 2 million objects
 
@@ -35,7 +36,7 @@ def reduce_array(_, value):
     """How an array that shares its memory goes into a pickle: as a view of that."""
     name = type(value).__name__
     if name in ("BlockManager", "SingleBlockManager") and copies_on_write():
-        COPIED.update((id(array), array) for array in value.arrays)
+        BLOCKS.update((id(array), array) for array in value.arrays)
     elif name.endswith("Index") and hasattr(value, "_data"):
         arrays = value._data, getattr(value._data, "_ndarray", None), *getattr(value, "codes", ())
         COPIED.update((id(array), array) for array in arrays)
@@ -57,8 +58,10 @@ def values_in(name):
     found = [value]
     if "is_keras" in globals() and is_keras(value):
         found += [*getattr(value, "variables", ()), getattr(value, "optimizer", None)]
-    elif pandas and isinstance(value, (pandas.DataFrame, pandas.Series)) and not copies_on_write():
+    elif pandas and isinstance(value, (pandas.DataFrame, pandas.Series)):
         found += (getattr(array, "_ndarray", array) for array in value._mgr.arrays)
+        if copies_on_write():
+            BLOCKS.update((id(array), array) for array in found[1:])
     return {id(one): (0, one) for one in found}
 
 
@@ -105,7 +108,11 @@ def in_memory(held):
             else:
                 others.append(cluster)
         near = [*others, [*mine, one]]
-    return [cluster for cluster in done + near if len(cluster) > 1]
+    for cluster in (done := done + near):
+        others = [one for one in cluster if id(one[2]) not in BLOCKS]
+        if len(cluster) - len(others) > 1:
+            cluster[:] = others
+    return [cluster for cluster in done if len(cluster) > 1]
 
 
 def held_by(names):
@@ -164,7 +171,7 @@ def find_unforeseen(known, held):
     ours, found = not_of_cells([value for *_, value in shared]) if shared else (), {}
     parts = {id(getattr(value, "__dict__", None)) for *_, value in shared}
     for name, other, value in shared:
-        if id(value) not in ours and id(value) not in parts:
+        if id(value) not in ours and id(value) not in parts and id(value) not in BLOCKS:
             kind = type(value).__name__
             found.setdefault(name, {}).setdefault(other, f"`{other}` ({kind})")
     for name, others in found.items():
@@ -189,8 +196,9 @@ def save_together(groups):
     for number, cluster in enumerate(clusters):
         users = [name for *_, own in cluster for name in own]
         inside.update(name for name in users if users.count(name) > 1)
+        block = [value for _, _, value, _ in cluster if id(value) in BLOCKS]
         for name in users:
-            held[name][-number - 1] = cluster[0][2]
+            held[name][-number - 1] = (block or [cluster[0][2]])[0]
     find_unforeseen([*groups, *SPEC.get("apart", ())], held)
     for group in [*groups, *([name] for name in inside.difference(*groups))]:
         left = {name: held[name] for name in group if name in held}
@@ -218,6 +226,26 @@ def keep_memory(cluster):
     SPANS.update((id(value), (span, low)) for _, _, value, _ in cluster)
 
 
+class Attributes:
+    """`vars(x)` beside x, which a pickle would make two."""
+
+    def __init__(self, owner):
+        self.owner = owner
+
+    def __reduce__(self):
+        return vars, (self.owner,)
+
+
+def values_of(group):
+    """The variables of one file."""
+    values = {name: NS[name] for name in group}
+    dicts = {id(one): name for name, one in values.items() if type(one) is dict}
+    for owner in [one for name in group if dicts for _, one in values_in(name).values()]:
+        with contextlib.suppress(Exception):  # it has none
+            values[dicts[id(vars(owner))]] = Attributes(owner)
+    return values
+
+
 def save_group(group, clusters):
     path = place(OUTPUTS, group[0])[1] + ".all"
     try:
@@ -234,7 +262,7 @@ def save_group(group, clusters):
                     first, f"shares memory with {what} ({kinds}); in later steps each has its own"
                 )
         with create(path) as file:
-            form = write({name: NS[name] for name in group}, file)
+            form = write(values_of(group), file)
     except Exception as error:  # each by itself is there
         print("warning:", *group, f"share an object no more: {in_words(error)}", file=sys.stderr)
         return

@@ -32,6 +32,8 @@ class Tr(BaseEstimator, TransformerMixin):
     def transform(self, X): return np.asarray(X) * 2
 class Color(enum.Enum):
     RED = 1
+class Dots(dict):
+    __getattr__, __setattr__ = dict.__getitem__, dict.__setitem__
 NT = collections.namedtuple("NT", "a b")
 class Wrong(Exception):
     def __init__(self, text, more):
@@ -67,6 +69,7 @@ KINDS = {
     "klass": ("Acc", "o is Acc", "pickle"),
     "nested": ("Acc.Inner", "o is Acc.Inner", "pickle"),
     "instance": ("Acc(2)", "o.get() == 6 and type(o) is Acc", "pickle"),
+    "dots": ("Dots(a=1)", "o.a == 1 and type(o) is Dots", "pickle"),
     "record": ("Pt(4)", "o == Pt(4)", "pickle"),
     "member": ("Color.RED", "o is Color.RED", "pickle"),
     "named": ("NT(1, 2)", "o == NT(1, 2) and type(o) is NT", "pickle"),
@@ -148,6 +151,7 @@ FRAMES = {
     "no_rows": ("pd.DataFrame({'a': [1], 'b': ['x']})[:0]", ""),
     "late": ("pd.DataFrame({'a': [None] * 200 + ['x']}, dtype=object)", "pickle"),
     "series": ("pd.Series([1., 2.], name='y', index=[5, 6])", "parquet"),
+    "numbered": ("pd.Series([1., 2.], name=6)", "pickle"),
     "unnamed": ("pd.Series([1., 2.])", "pickle"),
     "attrs": ("(lambda d: d.attrs.update(k=1) or d)(pd.DataFrame({'a': [1]}))", "pickle"),
 }
@@ -214,6 +218,13 @@ TOGETHER = {
     "held": ("a = [1]\nb = {'k': (a, 2)}", "b['k'][0] is a", True),
     "state": ("a = Acc([1])\nb = {'p': a.v}", "b['p'] is a.v", True),
     "method": ("a = Acc(1)\nb = a.get", "b.__self__ is a", True),
+    "attributes": ("a = Acc(1)\nb = vars(a)", "b is vars(a)", True),
+    "keys": ("a = {'x': 1}\nb = a.keys()", "a.update(y=2) or [*b] == ['x', 'y']", True),
+    "cells": (
+        "a = pd.DataFrame({'x': [1.0]})\nb = a.to_numpy()",
+        "np.shares_memory(a['x'], b)",
+        True,
+    ),
     "frame": ("a = pd.DataFrame({'x': [1]})\nb = [a]", "b[0] is a", True),
     "array": ("a = np.zeros(2)\nb = a", "a is b", True),
     "function": ("a = closure(1)\nb = [a]", "b[0] is a", True),
