@@ -116,7 +116,7 @@ def _cell(drift: Drift, code: str, change: Change, fix: str) -> Diagnostic:
     if old != new:
         parts.append(f"has the path {_shown(old)} and not {_shown(new)}")
     if not parts:
-        parts.append(f"has its tags in another order than {_named(after)}")
+        parts.append(f"has the tags {_named(before)} instead of {_named(after)}")
     if change.rules:
         by = ", ".join(dict.fromkeys(rule.place for rule in change.rules))
         also = [rule.label.with_text("this rule selects the cell") for rule in change.rules]

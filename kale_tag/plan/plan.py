@@ -279,7 +279,7 @@ class _Planner(DiagnosticCollector):
         if not tags.is_legacy(tag) or self.spec.legacy == "keep":
             return False
         if self.spec.legacy == "upgrade":
-            return True  # on a cell that is not code, where Kale does not read it
+            return True  # what the upgrade leaves: of a cell that is no step, or not code
         untagged = desired.role is not None and desired.role.kind == "untag"
         named = (rule.selector.tagged for rule in desired.rules)
         if not untagged and not any(found and found.regex.fullmatch(tag) for found in named):

@@ -13,6 +13,7 @@ from kale_tag.diagnostics import (
     UserError,
     error,
     suggest,
+    too_deep,
 )
 from kale_tag.notebook.errors import WORDS
 from kale_tag.notebook.json_scan import Item, Member, items_at, members_at
@@ -87,8 +88,7 @@ def read_patch(source: Source) -> Patch:
     except JSONDecodeError as exc:
         raise UserError(_not_json(source, exc)) from None
     except RecursionError:
-        message = f"the JSON of {source.name} is nested too deeply to be read"
-        raise UserError.of("too-deep", message, Label(source)) from None
+        raise UserError(too_deep(source.name)) from None
     if not isinstance(value, list):
         raise UserError.of(
             "not-a-patch",
