@@ -66,11 +66,17 @@ def fixed_names(cells: Sequence[Parsed], parts: Sequence[Part]) -> set[str]:
 
 
 def attributes(cells: Sequence[Parsed]) -> dict[tuple[Parsed, int], frozenset[str]]:
-    """The attributes, methods above all, in each statement of *cells*: by cell and first line."""
+    """The attributes and options in each statement of *cells*: by cell and first line.
+
+    Attributes are methods above all; an option is an argument by name, `as_frame=`, but for False.
+    """
     found: dict[tuple[Parsed, int], frozenset[str]] = {}
     for cell in cells:
         for node in cell.tree.body:
-            names = {one.attr for one in ast.walk(node) if isinstance(one, ast.Attribute)}
+            nodes = [*ast.walk(node)]
+            names = {one.attr for one in nodes if isinstance(one, ast.Attribute)}
+            options = [one for one in nodes if isinstance(one, ast.keyword)]
+            names |= {f"{one.arg}=" for one in options if ast.unparse(one.value) != "False"}
             place = cell, _first(node)
             found[place] = found.get(place, frozenset()) | names
     return found

@@ -87,7 +87,9 @@ class PipelineBuilder:
         self.fixed = fixed_names(draft.shared, self.parts)
         self.methods = attributes(draft.shared)
         every_facts = (flow.facts, *(unit.facts for unit in flow.units))
-        self.imported = self._requirements(one for facts in every_facts for one in facts.modules)
+        imported = self._requirements(one for facts in every_facts for one in facts.modules)
+        cells = [*draft.shared, *(cell for own in draft.cells.values() for cell in own)]
+        self.imported = completed(imported, set().union(*attributes(cells).values()), imported)
         self.provenance = Provenance(flow)
         self.needs = {unit.name: self._names(number) for number, unit in enumerate(flow.units)}
         every: set[str] = set().union(*self.needs.values())

@@ -34,8 +34,8 @@ def completed(
 ) -> set[str]:
     """*found*, what a step imports, with distributions that these use without requiring them.
 
-    `load_iris(as_frame=True)` of scikit-learn makes a data frame of pandas, if the *notebook* uses
-    pandas; `df.plot()` needs matplotlib, if `plot` is in *methods*, the attributes in the step.
+    scikit-learn may make data frames of pandas, if the *notebook* uses pandas; `df.plot()` needs
+    matplotlib, if `plot` is in *methods*, the attributes and options in the step.
     """
     known = {*found}
     for one, other in distributions.companions():
