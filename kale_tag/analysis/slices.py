@@ -73,10 +73,12 @@ def attributes(cells: Sequence[Parsed]) -> dict[tuple[Parsed, int], frozenset[st
     found: dict[tuple[Parsed, int], frozenset[str]] = {}
     for cell in cells:
         for node in cell.tree.body:
-            nodes = [*ast.walk(node)]
-            names = {one.attr for one in nodes if isinstance(one, ast.Attribute)}
-            options = [one for one in nodes if isinstance(one, ast.keyword)]
-            names |= {f"{one.arg}=" for one in options if ast.unparse(one.value) != "False"}
+            names = set()
+            for one in ast.walk(node):
+                if isinstance(one, ast.Attribute):
+                    names.add(one.attr)
+                elif isinstance(one, ast.keyword) and getattr(one.value, "value", 0) is not False:
+                    names.add(f"{one.arg}=")
             place = cell, _first(node)
             found[place] = found.get(place, frozenset()) | names
     return found
