@@ -12,10 +12,9 @@ def write_table(value, file):
             fixed = type(value) is numpy.ndarray and not value.flags.writeable
             return "fixed npy" if fixed else "npy"
     if pandas and type(value) in (pandas.DataFrame, pandas.Series) and not value.attrs:
-        if value.ndim == 1 and type(value.name) is not str:
-            return None
         with contextlib.suppress(Exception):
-            frame = value if value.ndim == 2 else value.to_frame()
+            # Only a name that is a text comes back as it was.
+            frame = value if value.ndim == 2 else value.to_frame(value.name + "")
             for column in (frame.index, *(frame[name] for name in frame)):
                 text = pandas.api.types.infer_dtype(column, skipna=False) == "string"
                 if column.dtype == "category" or (column.dtype == object and not text):

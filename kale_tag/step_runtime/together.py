@@ -12,6 +12,7 @@ SPANS = {}  # by the id of an array that shares its memory: that memory, and whe
 COPIED = {}  # by id the arrays of an index, into which nobody writes
 BLOCKS = {}  # by id the arrays that pandas copies before it writes, if other tables have them
 DEFINED = []  # functions and classes of cells, which files hold by value
+VIEWS = {type(getattr({}, way)()): getattr(dict, way) for way in ("keys", "values", "items")}
 MOST = 1 << 26  # bytes of the list of what a file holds, some 2 million objects
 
 
@@ -32,9 +33,11 @@ def copies_on_write():
     return pandas.__version__ >= "3" or pandas.options.mode.copy_on_write is True
 
 
-def reduce_array(_, value):
-    """How an array that shares its memory goes into a pickle: as a view of that."""
+def reduce_view(_, value):
+    """How a view goes into a pickle: an array as one of its memory, `d.keys()` as that of d."""
     name = type(value).__name__
+    if type(value) in VIEWS:
+        return VIEWS[type(value)], (*gc.get_referents(value),)
     if name in ("BlockManager", "SingleBlockManager") and copies_on_write():
         BLOCKS.update((id(array), array) for array in value.arrays)
     elif name.endswith("Index") and hasattr(value, "_data"):
@@ -108,11 +111,10 @@ def in_memory(held):
             else:
                 others.append(cluster)
         near = [*others, [*mine, one]]
-    for cluster in (done := done + near):
+    for cluster in [*done, *near]:
         others = [one for one in cluster if id(one[2]) not in BLOCKS]
-        if len(cluster) - len(others) > 1:
-            cluster[:] = others
-    return [cluster for cluster in done if len(cluster) > 1]
+        cluster[:] = others if len(cluster) > len(others) + 1 else cluster
+    return [cluster for cluster in done + near if len(cluster) > 1]
 
 
 def held_by(names):
@@ -169,9 +171,9 @@ def find_unforeseen(known, held):
             if len(pair) > 1 and not harmless and not any(map(pair.issubset, known)):
                 shared.append((name, first[key], value))
     ours, found = not_of_cells([value for *_, value in shared]) if shared else (), {}
-    parts = {id(getattr(value, "__dict__", None)) for *_, value in shared}
+    ours = {*ours, *BLOCKS, *(id(getattr(value, "__dict__", None)) for *_, value in shared)}
     for name, other, value in shared:
-        if id(value) not in ours and id(value) not in parts and id(value) not in BLOCKS:
+        if id(value) not in ours:
             kind = type(value).__name__
             found.setdefault(name, {}).setdefault(other, f"`{other}` ({kind})")
     for name, others in found.items():
@@ -196,9 +198,8 @@ def save_together(groups):
     for number, cluster in enumerate(clusters):
         users = [name for *_, own in cluster for name in own]
         inside.update(name for name in users if users.count(name) > 1)
-        block = [value for _, _, value, _ in cluster if id(value) in BLOCKS]
         for name in users:
-            held[name][-number - 1] = (block or [cluster[0][2]])[0]
+            held[name][-number - 1] = cluster[0][2]
     find_unforeseen([*groups, *SPEC.get("apart", ())], held)
     for group in [*groups, *([name] for name in inside.difference(*groups))]:
         left = {name: held[name] for name in group if name in held}
@@ -226,23 +227,20 @@ def keep_memory(cluster):
     SPANS.update((id(value), (span, low)) for _, _, value, _ in cluster)
 
 
-class Attributes:
+class Attributes(list):
     """`vars(x)` beside x, which a pickle would make two."""
 
-    def __init__(self, owner):
-        self.owner = owner
-
     def __reduce__(self):
-        return vars, (self.owner,)
+        return vars, (*self,)
 
 
 def values_of(group):
     """The variables of one file."""
     values = {name: NS[name] for name in group}
     dicts = {id(one): name for name, one in values.items() if type(one) is dict}
-    for owner in [one for name in group if dicts for _, one in values_in(name).values()]:
+    for _, owner in [pair for name in group if dicts for pair in values_in(name).values()]:
         with contextlib.suppress(Exception):  # it has none
-            values[dicts[id(vars(owner))]] = Attributes(owner)
+            values[dicts[id(vars(owner))]] = Attributes([owner])
     return values
 
 
@@ -273,4 +271,4 @@ def save_group(group, clusters):
     os.remove(path)
 
 
-REDUCERS.append(reduce_array)
+REDUCERS.append(reduce_view)

@@ -1,11 +1,10 @@
 """Variables on their way between steps."""
 
-import builtins, contextlib, copyreg, gc, hashlib, importlib, json, pickle, sys, types
+import builtins, contextlib, copyreg, hashlib, importlib, json, pickle, sys, types
 
 PYTHON = "{}.{}".format(*sys.version_info)
 WRITERS, READERS, REDUCERS = [], {}, []  # of other parts, where the pipeline may need them
 Unpickler = pickle.Unpickler
-VIEWS = {type(getattr({}, way)()): getattr(dict, way) for way in ("keys", "values", "items")}
 PICKLERS, WHOLE = {}, {}  # by the id of what they wrote; what files hold of several variables
 
 
@@ -137,8 +136,6 @@ def make_pickler():
                 if made is not NotImplemented:
                     return made
             kind = type(value)
-            if kind in VIEWS:
-                return VIEWS[kind], (*gc.get_referents(value),)
             if isinstance(value, types.ModuleType):
                 return importlib.import_module, (value.__name__,)
             if isinstance(value, (types.MethodType, types.BuiltinMethodType)):
