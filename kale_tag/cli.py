@@ -169,7 +169,7 @@ def description(function: Command) -> tuple[list[str], list[str]]:
 def _run(words: list[str]) -> int:
     if words == ["help"]:
         words = ["--help"]
-    if words in (["--version"], ["-V"]):
+    if words[:1] in (["--version"], ["-V"]):
         print(f"kale-tag {__version__}")
         return 0
     if words and not words[0].startswith("-"):
@@ -266,8 +266,6 @@ def _run_typer(words: list[str]) -> int:
 
     try:
         code = app(words, prog_name="kale-tag", standalone_mode=False)
-    except typer.Exit as done:
-        return done.exit_code
     except typer.Abort as exc:
         raise KeyboardInterrupt from exc
     except Exception as exc:
@@ -323,15 +321,10 @@ def typer_app() -> Any:  # noqa: ANN401  a Typer, which is not imported for its 
         epilog=EPILOG,
     )
 
-    def version(asked: bool) -> None:  # noqa: FBT001  typer calls it so
-        if asked:
-            typer.echo(f"kale-tag {__version__}")
-            raise typer.Exit
-
     @app.callback()
     def options(
         version: bool = typer.Option(  # noqa: FBT001  typer's way to say it
-            False, "--version", "-V", callback=version, is_eager=True, help="Print the version."
+            False, "--version", "-V", help="Print the version."
         ),
     ) -> None:
         pass

@@ -112,3 +112,13 @@ def test_imports_nothing_until_used() -> None:
         [sys.executable, "-c", program], capture_output=True, text=True, check=True
     )
     assert not [name for name in done.stdout.split() if name.startswith("kale_tag.commands")]
+
+
+def test_what_cannot_be_compiled_or_run(capsys: pytest.CaptureFixture[str]) -> None:
+    """The diagnostics are in the exception, or printed."""
+    Path("bad.ipynb").write_bytes(from_percent("# %% tags=step:load\nprint(y)\n"))
+    with pytest.raises(UserError, match="uses `y`, which no step before it defines"):
+        api.compile("bad.ipynb")
+    with pytest.raises(UserError, match=r"the pipeline of bad.ipynb was not run"):
+        api.run("bad.ipynb", folder="out")
+    assert "error[undefined-name]" in capsys.readouterr().err

@@ -50,9 +50,40 @@ def kale_tag(
 
 def test_version(capsys: pytest.CaptureFixture[str]) -> None:
     """`--version` prints the version of the package, and so does `-V`."""
-    for word in ("--version", "-V"):
-        assert main([word]) == 0
+    for words in (["--version"], ["-V"], ["--version", "plan"]):
+        assert main(words) == 0
         assert capsys.readouterr().out == f"kale-tag {__version__}\n"
+
+
+def test_no_notebook_for_git(folder: Path) -> None:
+    """The short way of `git textconv` leaves it to the long one to say why."""
+    done = kale_tag("git", "textconv", "--", "nothing.ipynb", at=folder)
+    assert done.returncode == 2
+    assert b"error[not-read]: cannot read nothing.ipynb: no such file" in done.stderr
+
+
+def test_a_folder_that_is_gone(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Nothing can be done in it."""
+    (tmp_path / "gone").mkdir()
+    monkeypatch.chdir(tmp_path / "gone")
+    (tmp_path / "gone").rmdir()
+    assert main(["plan"]) == 2
+    assert "the current folder does not exist any more" in capsys.readouterr().err
+
+
+def test_too_deep_for_python(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Wherever it happens, it is no bug of ours."""
+
+    def deep(_: list[str]) -> int:
+        raise RecursionError
+
+    monkeypatch.setattr(cli, "_run", deep)
+    assert main(["plan"]) == 2
+    assert "error[too-deep]: the input is nested too deeply" in capsys.readouterr().err
 
 
 def test_help_as_a_command(capsys: pytest.CaptureFixture[str]) -> None:

@@ -278,6 +278,29 @@ def test_deleted_meanwhile(nb: Path) -> None:
     assert list(nb.parent.iterdir()) == []
 
 
+def test_found_deleted_before_anything_is_written(nb: Path) -> None:
+    """The check before many files are replaced finds it."""
+    staged = files.stage(files.read(str(nb)), b"new")
+    nb.unlink()
+    with pytest.raises(UserError, match="cannot write"):
+        staged.check()
+    files.discard_pending()
+    assert list(nb.parent.glob(".*")) == []
+
+
+def test_a_file_of_unknown_size() -> None:
+    """What the system says is only a guess."""
+    if not os.path.exists("/proc/self/status"):
+        pytest.skip("this system has no /proc")
+    assert len(files.read("/proc/self/status").data) > 100
+
+
+def test_what_cannot_be_removed(tmp_path: Path) -> None:
+    """The reason is that of the system."""
+    with pytest.raises(UserError, match=r"cannot remove .*nothing: no such file"):
+        files.remove(str(tmp_path / "nothing"))
+
+
 def test_two_processes_at_once(tmp_path: Path) -> None:
     """Of two processes that write one file, none loses what the other wrote: one is refused."""
     specs = []

@@ -111,10 +111,8 @@ def _no_key_here(stop: _Stop) -> Diagnostic:
 
 
 def _no_colon(stop: _Stop) -> Diagnostic:
-    if stop.start is None:
-        return _other(stop)
-    line = stop.source.text[stop.start :].split("\n", 1)[0]
-    at = stop.at(stop.start, len(line))
+    line = stop.source.text[stop.begin :].split("\n", 1)[0]
+    at = stop.at(stop.begin, len(line))
     if line.startswith("<<<<<<< "):
         return stop.diagnostic(
             "an unresolved merge conflict starts here", "resolve it in an editor", at
@@ -163,6 +161,8 @@ def _block_text(stop: _Stop) -> Diagnostic:
 
 
 def _directive(stop: _Stop) -> Diagnostic:
+    if not re.search("(?m)^%", stop.source.text[: stop.offset]):
+        return stop.diagnostic("the value above ends before this", "a spec is one mapping")
     message = "a line above starts with `%`, and YAML reads it as a directive"
     return stop.diagnostic(message, QUOTE.format("%"))
 

@@ -48,9 +48,8 @@ def get(key: str, scope: Scope | None, at: str = "", *, path: bool = False) -> C
     try:
         origin, value, _ = os.fsdecode(run(words, at)).split("\0")
     except GitError as exc:
-        if exc.code == 1:
-            return None
-        if scope == "--global" and "unable to read" in exc.message:  # the file does not exist yet
+        # The file of `--global` may not exist yet.
+        if exc.code == 1 or (scope == "--global" and "unable to read" in exc.message):
             return None
         raise UserError(_refused(exc)) from None
     return ConfigValue(value, os.path.join(at, origin.removeprefix("file:")))

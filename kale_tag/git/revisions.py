@@ -76,8 +76,6 @@ def run(words: Sequence[str], at: str = "", data: bytes | None = None) -> bytes:
             env={**os.environ, **_PLAIN},
         )
     except FileNotFoundError:
-        if at and not os.path.isdir(at):
-            raise GitError(128, f"there is no folder {at}") from None
         raise UserError.of(
             "no-git", "there is no `git` on this machine's PATH", help="install Git"
         ) from None

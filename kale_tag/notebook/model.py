@@ -81,8 +81,10 @@ class Notebook:
             try:
                 lines = self.read_source(self.raw_source(index))
                 known = lines if isinstance(lines, str) else _joined(lines)
-            except (TypeError, ValueError, RecursionError) as exc:
-                known = self._odd_source(index, exc)
+            except (TypeError, ValueError):
+                known = self._odd_source(index)
+            except RecursionError:
+                raise UserError(too_deep(self.name)) from None
             self.known_sources[index] = known
         return known
 
@@ -97,11 +99,9 @@ class Notebook:
         except RecursionError:
             raise UserError(too_deep(self.name)) from None
 
-    def _odd_source(self, index: int, diagnostic: Exception) -> str:
+    def _odd_source(self, index: int) -> str:
         if not len(self.raw_source(index)):
             return ""
-        if isinstance(diagnostic, RecursionError):
-            raise UserError(too_deep(self.name)) from None
         raise UserError.of(
             "bad-source",
             f"the source of cell {index} of {self.name} is neither text nor a list of text",

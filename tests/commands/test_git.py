@@ -223,6 +223,44 @@ def test_outside_of_a_repository(tmp_path: Path, monkeypatch: Patch, capsys: Cap
     assert not attributes.exists()
 
 
+def test_other_drivers_for_some(
+    repository: Repository, monkeypatch: Patch, capsys: Capture
+) -> None:
+    """A line for a folder takes precedence; the status counts its notebooks, and lists some."""
+    repository.commit({f"docs/{number}.ipynb": NOTEBOOK for number in range(7)})
+    attributes = repository.folder / ".gitattributes"
+    attributes.write_text("docs/*.ipynb diff=other\n")
+    assert repository.kale_tag(monkeypatch, "install", "--attributes", ".gitattributes") == 0
+    attributes.write_text(f"{attributes.read_text()}docs/*.ipynb diff=other\n")
+    capsys.readouterr()
+    assert repository.kale_tag(monkeypatch, "status") == 1
+    out = capsys.readouterr().out
+    assert "diff driver: active for 1 of 8 notebooks\n" in out
+    assert out.count("`diff=other` for docs/") == 5
+    assert "  and 2 more notebooks\n" in out
+    assert repository.kale_tag(monkeypatch, "install") == 1
+    assert "there is another one, `diff=other`\n" in capsys.readouterr().err
+
+
+def test_a_command_edited_by_hand(
+    repository: Repository, monkeypatch: Patch, capsys: Capture
+) -> None:
+    """Nobody knows the program in it."""
+    assert repository.kale_tag(monkeypatch, "install") == 0
+    repository.git("config", "diff.kale-tag.textconv", "f() { 'py -P -m kale_tag git textconv; }")
+    assert repository.kale_tag(monkeypatch, "status") == 0
+    assert "is gone" not in capsys.readouterr().out
+
+
+def test_a_repository_that_git_refuses(
+    repository: Repository, monkeypatch: Patch, capsys: Capture
+) -> None:
+    """Its words are those of the error."""
+    (repository.folder / ".git" / "config").write_text("[broken")
+    assert repository.kale_tag(monkeypatch, "status") == 2
+    assert "Git cannot use the repository here: bad config" in capsys.readouterr().err
+
+
 def test_the_users_attributes_file(tmp_path: Path, monkeypatch: Patch) -> None:
     """`core.attributesFile` says where it is, `~` and all; a symlink stays one."""
     isolate(tmp_path / "home", monkeypatch)

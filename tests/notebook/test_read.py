@@ -195,15 +195,18 @@ def test_huge_integer(engine: str) -> None:
 
 @each_engine
 def test_deep_metadata(engine: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Metadata that could be read is an error when it cannot be decoded, far down the stack."""
+    """What could be read is an error when it cannot be decoded, far down the stack."""
     notebook = read('{"cells": [{"source": "é", "metadata": [[]]}]}'.encode(), engine)
 
     def too_deep(raw: object) -> object:  # what is too deep depends on the version of Python
         raise RecursionError(raw)
 
     monkeypatch.setattr("kale_tag.notebook.model.decode", too_deep)
+    monkeypatch.setattr(notebook, "read_source", too_deep)
     with pytest.raises(UserError, match="nested too deeply"):
         notebook.metadata_of(0)
+    with pytest.raises(UserError, match="nested too deeply"):
+        notebook.source(0)
 
 
 def view(cell: dict[str, object]) -> tuple[object, ...]:
