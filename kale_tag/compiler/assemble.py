@@ -18,7 +18,7 @@ from kale_tag.analysis.slices import (
     passes_definitions,
     without,
 )
-from kale_tag.code.distributions import modules
+from kale_tag.code.distributions import modules, normalized
 from kale_tag.code.facts import Import
 from kale_tag.code.local_modules import LocalCode, Travelling, code_of, installed, written_modules
 from kale_tag.compiler.read import Draft
@@ -74,6 +74,7 @@ class PipelineBuilder:
         self.inner = inner
         self.around = around
         own = installed(code_of(draft.notebook))
+        self.installed = {normalized(name): one for name, one in own.items()}
         self.own = {name: one for name, one in own.items() if name not in modules()}
         self.own |= options.distributions
         self.units = {unit.name: unit for unit in flow.units}
@@ -340,6 +341,7 @@ class PipelineBuilder:
         found = completed(self._requirements(imports), self._methods(unit, left_out), self.imported)
         if gives_code(self.flow, self.position[unit.name]):
             found.add("cloudpickle")
+        found = {self.installed.get(normalized(one), one) for one in found}  # in the same version
         found |= self._of_other_notebooks(unit)
         return tuple(sorted(found, key=str.lower))
 

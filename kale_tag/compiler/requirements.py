@@ -1,8 +1,9 @@
 """The requirements of a step: the distributions of the modules that it imports.
 
 The table is ours (`code/distributions.txt`), not the environment's, so that a package is the
-same wherever it is compiled. Versions come from the spec, under `compile`. A module that nobody
-knows is not installed: whoever owns its name at an index would run code in the cluster.
+same wherever it is compiled. Versions come from the spec, under `compile`, or from the notebook,
+where it installs a package itself. A module that nobody knows is not installed: whoever owns its
+name at an index would run code in the cluster.
 """
 
 import json
