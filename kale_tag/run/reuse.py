@@ -6,7 +6,7 @@ import json
 import os
 import shutil
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 from kale_tag import files
 from kale_tag.compiler.read_package import Compiled, FromPipeline, PackageTask
@@ -41,15 +41,19 @@ class RunPlace:
     earlier: list[RunOutcome]  # runs whose outputs it can use again, the newest first
     home: str = ""  # `HOME`, or "" if the user named a folder
     aside: str = ""  # where a run in *folder* is kept until this one has ended, or ""
+    locks: list[int] = field(default_factory=list)  # file descriptors that hold folders
 
     def open(self, reused: Mapping[str, Reuse]) -> None:
         """Make the folder, with the outputs that are *reused*; an earlier run there goes aside."""
         try:
+            if self.aside and os.path.isdir(os.path.join(self.folder, "logs")):
+                self._lock()
             if self.aside:
                 shutil.rmtree(self.aside, ignore_errors=True)
                 os.rename(self.folder, self.aside)
                 reused = {task: replace(one, folder=self.aside) for task, one in reused.items()}
             self._make()
+            self._lock()
             if self.home:
                 files.write(os.path.join(self.home, ".gitignore"), b"*\n")
             lay_ready(self.folder, reused)
@@ -71,8 +75,28 @@ class RunPlace:
                 self.folder, number = f"{wanted}-{number}", number + 1
         os.makedirs(os.path.join(self.folder, "logs"), exist_ok=True)
 
+    def _lock(self) -> None:
+        """Hold the folder until `close`. Raises `UserError` while another run holds it.
+
+        Its logs are locked: whoever writes a file locks the folder of that file.
+        """
+        import fcntl  # noqa: PLC0415  Windows has none, and no runs
+
+        self.locks.append(os.open(os.path.join(self.folder, "logs"), os.O_RDONLY))
+        try:
+            fcntl.flock(self.locks[-1], fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            message = f"another run is at work in {os.path.relpath(self.folder)}"
+            hint = "wait until it has ended, or name another folder: --keep FOLDER"
+            raise UserError.of("run-at-work", message, help=hint) from None
+        except OSError:  # a file system without locks
+            pass
+
     def close(self) -> None:
-        """Remove the run that went aside."""
+        """Let go of the folder, and remove the run that went aside."""
+        for lock in self.locks:
+            os.close(lock)
+        self.locks.clear()
         if self.aside:
             shutil.rmtree(self.aside, ignore_errors=True)
 

@@ -737,3 +737,24 @@ def test_several_values_that_cannot_be_saved(tmp_path: Path) -> None:
     ]
     assert shown[0].endswith("\n  help: hand on plain data, and make the object where it is needed")
     assert shown[1].endswith("\n  = help: make it a list, rows = list(rows)")
+
+
+def test_two_runs_in_one_folder(tmp_path: Path) -> None:
+    """The second is refused while the first is at work, which it does not disturb."""
+    waiting = "import os, time\nwhile not os.path.exists('go'):\n    time.sleep(0.02)\n"
+    path = put(tmp_path, f"# %% tags=step:load\nprint('here', flush=True)\n{waiting}")
+    process = subprocess.Popen(
+        command("run", path.name, "--keep", "out"), cwd=tmp_path, env=environment()
+    )
+    log = tmp_path / "out" / "logs" / "load.log"
+    until = time.monotonic() + 30
+    while not (log.exists() and log.read_bytes()) and time.monotonic() < until:
+        time.sleep(0.02)
+    second = run(tmp_path, path.name)
+    (tmp_path / "go").touch()
+    assert process.wait(timeout=30) == 0
+    assert second.code == 2
+    assert "error[run-at-work]: another run is at work in out" in second.err
+    assert second.states == {"load": "done"}
+    assert run(tmp_path, path.name).code == 0
+    assert sorted(os.listdir(tmp_path)) == ["go", "nb.ipynb", "out"]
