@@ -29,16 +29,13 @@ class RepositoryFiles:
     bare: bool  # whether it has no work tree
 
 
-def find_repository(at: str = "") -> RepositoryFiles:
-    """The repository that the folder *at* is in. Raises `GitError` with Git's words."""
+def find_repository() -> RepositoryFiles:
+    """The repository that the current folder is in. Raises `GitError` with Git's words."""
     words = ["rev-parse", "--is-inside-work-tree", "--git-path", "info/attributes"]
-    inside, _, attributes = os.fsdecode(run(words, at)).removesuffix("\n").partition("\n")
-    attributes = os.path.abspath(os.path.join(at, attributes))
-    if inside == "true":
-        top = os.fsdecode(run(["rev-parse", "--show-toplevel"], at)).removesuffix("\n")
-        return RepositoryFiles(top, attributes, bare=False)
-    top = os.fsdecode(run(["rev-parse", "--absolute-git-dir"], at)).removesuffix("\n")
-    return RepositoryFiles(top, attributes, bare=True)
+    inside, _, attributes = os.fsdecode(run(words)).removesuffix("\n").partition("\n")
+    bare = inside != "true"
+    top = run(["rev-parse", "--absolute-git-dir" if bare else "--show-toplevel"])
+    return RepositoryFiles(os.fsdecode(top).removesuffix("\n"), os.path.abspath(attributes), bare)
 
 
 def get(key: str, scope: Scope | None, at: str = "", *, path: bool = False) -> ConfigValue | None:

@@ -76,8 +76,8 @@ def in_cell(before: object, after: object) -> Iterator[SharedChange]:
         come.remove(str(now[key]))
     if gone or come:
         yield SharedChange(TAGS, tuple(gone), tuple(come))
-    elif sorted(old) == sorted(new) and old != new:
-        yield SharedChange("order of tags", (", ".join(old),), (", ".join(new),))
+    elif {*old} == {*new} and old != new:  # in another order, or one of them twice
+        yield SharedChange("tags in order", (", ".join(old),), (", ".join(new),))
     yield from _value(PATH_KEY, *(member(one, PATH_KEY, MISSING) for one in (before, after)))
 
 
