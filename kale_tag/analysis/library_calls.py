@@ -248,7 +248,7 @@ def opaque_attribute(run: Machine, one: Obj, attr: str, *, called: bool) -> Poin
         own = attr in {"loc", "iloc", "at", "iat"}
         return frozenset([one if own else run.heap.view(one, "array" if array else "")])
     if one.kind in MEMORY:
-        if library.method("views", attr):
+        if library.method("views", attr) or one.kind == "array":  # `x` of a record array
             return frozenset([run.heap.view(one)])
         return frozenset([method_of(run, frozenset([one]), attr)])
     found = frozenset(run.part(one, attr))

@@ -71,7 +71,10 @@ def values_in(name):
 def memory(value):
     """Where the memory of an array or a tensor begins and ends."""
     numpy, torch = map(sys.modules.get, ("numpy", "torch"))
-    if numpy and isinstance(value, numpy.ndarray) and value.size and id(value) not in COPIED:
+    if type(value) is bytearray and value:
+        first = ctypes.addressof(ctypes.c_char.from_buffer(value))
+        return first, first + len(value)
+    if numpy and isinstance(value, (numpy.ndarray, numpy.void)) and value.size and id(value) not in COPIED:
         kind = value.dtype
         if kind.char == "O" or (kind.kind in "biufcmMSUV" and not kind.hasobject):
             first = value.__array_interface__["data"][0]
@@ -120,8 +123,8 @@ def in_memory(held):
 def held_by(names):
     """By variable what its file holds that may change: arrays, and what others hold, too."""
     gc.disable()  # the step ends soon, and there may be millions of objects
-    kinds = type, types.FunctionType
-    for module, kind in (("numpy", "ndarray"), ("torch", "Tensor")):
+    kinds = type, types.FunctionType, bytearray
+    for module, kind in (("numpy", "ndarray"), ("numpy", "void"), ("torch", "Tensor")):
         kinds += (getattr(sys.modules.get(module), kind, ()),)
     every, often = {name: values_in(name) for name in names}, set()
     for one, other in itertools.combinations(every.values(), 2):

@@ -374,6 +374,13 @@ def test_memory_that_no_file_keeps(tmp_path: Path) -> None:
     ran = run(tmp_path / "a", cells, outs=["a", "b"], spec={"together": [["a", "b"]]})
     what = "shares memory with `b` (MaskedArray and ndarray); in later steps each has its own"
     assert (ran.code, ran.err) == (0, f"warning: step `train`: `a` {what}\n")
+    for source, kinds in (
+        ("b = np.zeros(2, [('x', 'i8')])\na = b[1]", "ndarray and void"),
+        ("b = bytearray(8)\na = np.frombuffer(b)", "bytearray and ndarray"),
+    ):
+        spec = {"together": [["a", "b"]]}
+        ran = run(tmp_path / kinds, [cells[0], source], outs=["a", "b"], spec=spec)
+        assert f"`a` shares memory with `b` ({kinds}); in later steps" in ran.err
     cells[1] = "b = np.zeros(2, [('x', 'i8')])\na = b.view(np.recarray)"
     gave = run(tmp_path / "b", cells, outs=["a", "b"], spec={"together": [["a", "b"]]})
     assert (gave.code, gave.err) == (0, "")
