@@ -7,7 +7,7 @@ import contextlib, ctypes, datetime, enum, gc, itertools, linecache, os, shutil,
 
 FIXED = (tuple, type, types.FunctionType, types.BuiltinFunctionType, types.ModuleType)
 WAYS = (types.CellType, types.ModuleType)  # from functions to values
-FIXED += (datetime.tzinfo, enum.Enum, type(None))
+FIXED += (datetime.tzinfo, enum.Enum, type(None), slice)
 SPANS = {}  # by the id of an array that shares its memory: that memory, and where it starts
 COPIED = {}  # by id the arrays of an index, into which nobody writes
 BLOCKS = {}  # by id the arrays that pandas copies before it writes, if other tables have them
@@ -71,10 +71,12 @@ def values_in(name):
 def memory(value):
     """Where the memory of an array or a tensor begins and ends."""
     numpy, torch = map(sys.modules.get, ("numpy", "torch"))
+    if id(value) in COPIED:
+        return 0, 0
     if type(value) is bytearray and value:
         first = ctypes.addressof(ctypes.c_char.from_buffer(value))
         return first, first + len(value)
-    if numpy and isinstance(value, (numpy.ndarray, numpy.void)) and value.size and id(value) not in COPIED:
+    if numpy and isinstance(value, (numpy.ndarray, numpy.void)) and value.size:
         kind = value.dtype
         if kind.char == "O" or (kind.kind in "biufcmMSUV" and not kind.hasobject):
             first = value.__array_interface__["data"][0]

@@ -342,6 +342,8 @@ b6.gca().hist([1, 2])
 X = np.arange(6.).reshape(3, 2)
 a7 = LinearRegression().fit(X, X[:, 0])
 b7 = LinearRegression().fit(X, X[:, 1])
+a8 = pd.Series([1, 2])
+b8 = a8.copy()
 """
 """Variables that share nothing that may change."""
 
@@ -363,7 +365,7 @@ def test_unforeseen_sharing(tmp_path: Path, name: str) -> None:
 
 def test_no_false_alarm(tmp_path: Path) -> None:
     """What is fixed, of a module, or copied before it is written is not reported."""
-    outs = [f"{side}{number}" for number in range(1, 8) for side in "ab"]
+    outs = [f"{side}{number}" for number in range(1, 9) for side in "ab"]
     ran = run(tmp_path, [*SHARED, HARMLESS], outs=outs, spec={"changed": outs})
     assert (ran.code, ran.err) == (0, "")
 
