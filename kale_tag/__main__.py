@@ -1,4 +1,4 @@
-"""`python -m kale_tag`."""
+"""`kale-tag`, and `python -m kale_tag`."""
 
 import sys
 
@@ -23,12 +23,18 @@ def _textconv() -> bool:
     return True
 
 
-def _main() -> int:
-    if _textconv():
-        return 0
-    from kale_tag.cli import main  # noqa: PLC0415  see above
+def main() -> int:
+    """Run the command line; the exit code, also where Ctrl-C comes before it has been imported."""
+    try:
+        if _textconv():
+            return 0
+        from kale_tag import cli  # noqa: PLC0415  see above
 
-    return main()
+        return cli.main()
+    except KeyboardInterrupt:
+        print("interrupted", file=sys.stderr)
+        return 130
 
 
-sys.exit(_main())
+if __name__ == "__main__":
+    sys.exit(main())

@@ -16,6 +16,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from notebooks import from_percent
 
+from kale_tag import __main__ as started
 from kale_tag import __version__, cli
 from kale_tag.cli import COMMANDS, command, main, options_of, read_plainly, typer_app, usage
 from kale_tag.diagnostics import UserError
@@ -481,3 +482,16 @@ def test_the_list_of_commands_is_whole(capsys: pytest.CaptureFixture[str]) -> No
     """No summary is cut off, on a terminal of 80 columns."""
     main(["--help"])
     assert "..." not in capsys.readouterr().out.partition("Commands:")[2]
+
+
+def test_interrupted_while_it_starts(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Ctrl-C during the imports prints no traceback."""
+
+    def interrupt() -> int:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("kale_tag.cli.main", interrupt)
+    assert started.main() == 130
+    assert capsys.readouterr().err == "interrupted\n"
