@@ -246,7 +246,7 @@ def classify_paths(paths: Iterable[str], targets: Targets) -> NamedPaths:
     """The kind of each of *paths*; diagnostics and standard input go into *targets*."""
     named = NamedPaths()
     for path in paths:
-        known = len(named.specs) + len(named.folders) + len(named.patches)
+        known = len(named.notebooks) + len(targets.diagnostics)
         if path == STDIN:
             if targets.stdin:
                 targets.diagnostics.append(error("two-stdin", "`-` can be given only once"))
@@ -273,7 +273,7 @@ def classify_paths(paths: Iterable[str], targets: Targets) -> NamedPaths:
             hint = "check the path; a pattern is quoted, as in 'nb/*.ipynb'"
             hint = f"did you mean {near}?" if near else hint
             targets.diagnostics.append(error("not-found", message, help=hint))
-        named.only_these |= len(named.specs) + len(named.folders) + len(named.patches) == known
+        named.only_these |= len(named.notebooks) + len(targets.diagnostics) > known
     return named
 
 

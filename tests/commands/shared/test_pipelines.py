@@ -31,6 +31,7 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
         path = tmp_path / "repository" / name
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(text)
+    (tmp_path / "repository" / "latin.py").write_bytes(b"x = '\xe4'")
     (tmp_path / "repository" / ".git").mkdir()
     (tmp_path / "outside.py").write_text("")
     (tmp_path / "repository/nbs/link.py").symlink_to("../other/tool.py")
@@ -66,6 +67,7 @@ def test_names() -> None:
         ("away.py", "outside of the repository"),
         ("../../outside.py", "outside of the repository"),
         ("../binary.py", "is not text"),
+        ("../latin.py", "is not UTF-8"),
         ("missing/**", "no file matches"),
         ("../src/lib", "no file matches"),
     ],
