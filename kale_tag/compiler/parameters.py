@@ -390,7 +390,7 @@ def _problems(value: object) -> Iterator[tuple[str, str]]:
                     if not isinstance(key, str):
                         yield f"its key {key!r} is not text", "write the key as text"
             case _:
-                yield f"a parameter cannot be of type {type(part).__name__}", ""
+                yield _no_type(part), ""
 
 
 def _from_text(kind: ParameterType, text: str) -> object:
