@@ -20,7 +20,7 @@ from kale_tag.code.local_modules import LocalCode
 from kale_tag.code.source import Runs, read_code
 from kale_tag.compiler.assemble import PipelineBuilder
 from kale_tag.compiler.read import Draft, read_draft
-from kale_tag.diagnostics import Diagnostic, Label, UserError, did_you_mean, error
+from kale_tag.diagnostics import Diagnostic, Label, UserError, did_you_mean, error, nearest
 from kale_tag.kale.checks import cycle_message
 from kale_tag.kale.outline import find_cycle, in_order
 from kale_tag.kale.pipeline import Pipeline
@@ -260,7 +260,8 @@ def _undefined_names(draft: Draft, flow: Dataflow) -> Iterator[Diagnostic]:
                 note = _not_run(read.spot.cell.notebook == draft.notebook.name, draft, name)
                 if note and draft.diagnostics:
                     continue  # its tags are wrong
-                hint = did_you_mean(name, known, diagnostic.help)
+                near = nearest(name, known)
+                hint = f"did you mean `{near}`? If not, " * bool(near) + diagnostic.help
                 if name in known:
                     hint = f"move this below the line of the step that defines `{name}`"
                 hint = "tag that cell as a part of a step" if note else hint
