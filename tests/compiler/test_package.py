@@ -518,7 +518,7 @@ def test_refused_pipelines(one: Pipeline, said: str) -> None:
         (float("nan"), "JSON has no number"),
         ({1: "a"}, "its key 1 is not text"),
         ({"k" * 500: 1}, "a key of 500 characters"),
-        ((1, 2), "of type tuple"),
+        ((1, 2), "cannot be a tuple"),
         ("{{x}}", "contains `{{`"),
         ({"a": ["{{"]}, "contains `{{`"),
         ("a$$b", "contains `$$`, which Kubernetes replaces"),
