@@ -409,7 +409,7 @@ class Interpreter(Machine, ast.NodeVisitor):
                 self.observe(left | right)
             return EMPTY
         if isinstance(operator, ast.In | ast.NotIn):
-            self.iterate(self.kinds(right, "iter", "instance"), node)
+            self.iterate(self.kinds(right, "iter", "instance", "volatile"), node)
             self.identity(left)
             self.method(right, "__contains__", Arguments([left]), node)
             name = "__eq__"
@@ -590,7 +590,7 @@ class Interpreter(Machine, ast.NodeVisitor):
                 found.add(made)
             else:
                 found.add(self.bound(made, me, node))
-        if one.kind in {"iter", "vars", *CONTAINERS}:
+        if one.kind in {"iter", "vars", "exception", *CONTAINERS}:
             if one.kind != "tuple" or attr not in fields:
                 found.add(library_calls.method_of(self, frozenset([one]), attr))
         elif one.kind == "instance" and not found:

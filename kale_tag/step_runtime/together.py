@@ -241,12 +241,12 @@ class Attributes(list):
 
 def values_of(group):
     """The variables of one file."""
-    values = {name: NS[name] for name in group}
-    dicts = {id(one): name for name, one in values.items() if type(one) is dict}
+    owners, dicts = {}, [name for name in group if type(NS[name]) is dict]
     for _, owner in [pair for name in group if dicts for pair in values_in(name).values()]:
         with contextlib.suppress(Exception):  # it has none
-            values[dicts[id(vars(owner))]] = Attributes([owner])
-    return values
+            owners[id(vars(owner))] = Attributes([owner])
+    own = {name: owners[id(NS[name])] for name in dicts if id(NS[name]) in owners}
+    return {**{name: NS[name] for name in group}, **own}
 
 
 def save_group(group, clusters):

@@ -218,7 +218,6 @@ TOGETHER = {
     "held": ("a = [1]\nb = {'k': (a, 2)}", "b['k'][0] is a", True),
     "state": ("a = Acc([1])\nb = {'p': a.v}", "b['p'] is a.v", True),
     "method": ("a = Acc(1)\nb = a.get", "b.__self__ is a", True),
-    "attributes": ("a = Acc(1)\nb = vars(a)", "b is vars(a)", True),
     "keys": ("a = {'x': 1}\nb = a.keys()", "a.update(y=2) or [*b] == ['x', 'y']", True),
     "cells": (
         "a = pd.DataFrame({'x': [1.0]})\nb = a.to_numpy()",
@@ -301,6 +300,18 @@ def test_together_in_three(tmp_path: Path) -> None:
     digests = [gave.metadata(one)["sha256"] for one in "abcde"]
     assert digests[0] == digests[1] == digests[2]
     assert len({*digests}) == 3
+
+
+def test_attributes_beside_their_object(tmp_path: Path) -> None:
+    """`vars(x)` is the namespace of x in the next step, too, under each of its names."""
+    acc = ("functions", "class Acc: pass")
+    source = "a = Acc()\na.rows = [1]\nb = c = vars(a)\nd = {}\n"
+    names = ["a", "b", "c", "d"]
+    gave = run(tmp_path / "give", [acc, source], outs=names, spec={"together": [names]})
+    assert ["together" in gave.metadata(one) for one in names] == [True, True, True, False]
+    check = "b['size'] = 2\nprint(vars(a) is b is c, a.size, a.rows, d)"
+    read = run(tmp_path, [acc, check], ins=taken(gave, *names))
+    assert (read.out, read.err) == ("True 2 [1] {}\n", "")
 
 
 def test_views_in_one_variable(tmp_path: Path) -> None:
