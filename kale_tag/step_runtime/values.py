@@ -68,10 +68,10 @@ def save(name):
         with create(path) as file:
             form = write(NS[name], file)
     except Exception as error:
-        advice = "hand on plain data, and make the object where it is needed"
+        advice = "pass on plain data, and make the object where it is needed"
         if kind == "builtins.generator":
             advice = f"make it a list, {name} = list({name})"
-        message = f"cannot hand on `{name}` ({kind}): {in_words(error)}\n  help: {advice}"
+        message = f"cannot pass on `{name}` ({kind}): {in_words(error)}\n  help: {advice}"
         raise StepError(message) from error
     artifact["metadata"] = {
         "format": form,

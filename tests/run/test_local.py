@@ -732,10 +732,10 @@ def test_several_values_that_cannot_be_saved(tmp_path: Path) -> None:
     )
     shown = run(tmp_path, path.name).err.split("\n\n")[2:]
     assert [block.splitlines()[0].partition("(")[0] for block in shown if block] == [
-        "error: step `load` cannot hand on `lock` ",
-        "error[step-failed]: step `load` cannot hand on `rows` ",
+        "error: step `load` cannot pass on `lock` ",
+        "error[step-failed]: step `load` cannot pass on `rows` ",
     ]
-    assert shown[0].endswith("\n  help: hand on plain data, and make the object where it is needed")
+    assert shown[0].endswith("\n  help: pass on plain data, and make the object where it is needed")
     assert shown[1].endswith("\n  = help: make it a list, rows = list(rows)")
 
 

@@ -465,20 +465,20 @@ def test_what_cannot_be_saved(tmp_path: Path) -> None:
     ]
     made = run(tmp_path, cells, outs=["gen", "file", "locks", "gone", "fine"])
     assert made.code == 1
-    advice = "  help: hand on plain data, and make the object where it is needed"
+    advice = "  help: pass on plain data, and make the object where it is needed"
     assert made.err.splitlines() == [
         (
-            "error: step `train` cannot hand on `gen` (builtins.generator): TypeError: cannot "
+            "error: step `train` cannot pass on `gen` (builtins.generator): TypeError: cannot "
             "pickle 'generator' object"
         ),
         "  help: make it a list, gen = list(gen)",
         (
-            "error: step `train` cannot hand on `file` (_io.TextIOWrapper): PicklingError: "
+            "error: step `train` cannot pass on `file` (_io.TextIOWrapper): PicklingError: "
             "Cannot pickle files that are not opened for reading: w"
         ),
         advice,
         (
-            "error: step `train` cannot hand on `locks` (builtins.list): TypeError: cannot pickle "
+            "error: step `train` cannot pass on `locks` (builtins.list): TypeError: cannot pickle "
             "'_thread.lock' object"
         ),
         advice,
@@ -504,7 +504,7 @@ def test_without_cloudpickle(tmp_path: Path) -> None:
     made = run(tmp_path / "a", cells, outs=["acc", "o", "m", "own"])
     assert made.code == 1
     assert made.err.splitlines()[0] == (
-        "error: step `train` cannot hand on `own` (__main__.Own): TypeError: Own is defined in "
+        "error: step `train` cannot pass on `own` (__main__.Own): TypeError: Own is defined in "
         "this step: define it in a cell tagged `functions`, or add cloudpickle to the packages"
     )
     source = "print(type(acc) is Acc, o is one, m)"
