@@ -103,10 +103,7 @@ def _made(source: str) -> Iterator[str]:
 def _read_code(source: str) -> CellCode:
     lines = source.splitlines()
     first = first_code_line(source)
-    if first is None:
-        return CellCode("empty")
-    start = lines[first].strip()
-    if start.startswith("%%"):
+    if first is not None and (start := lines[first].strip()).startswith("%%"):
         if start[2:].partition(" ")[0] not in BODY_MAGICS:
             return CellCode("magics")
         lines[first] = ""
@@ -118,7 +115,7 @@ def _read_code(source: str) -> CellCode:
         return CellCode("code", needs=frozenset(re.findall(r"\w+", plain)), words=words)
     body = [one for one in body if not isinstance(one, ast.Pass)]
     if not body:
-        return CellCode("magics")
+        return CellCode("empty" if first is None else "magics")
     names = tuple(dict.fromkeys(name for one in body for name in _assigned(one)))
     imports = frozenset(name for one in body for name in _imported(one))
     measures = tuple(name for one in body for name in _measures(one))

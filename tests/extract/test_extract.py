@@ -442,6 +442,8 @@ def test_escaped_holes(value: str) -> None:
     ("source", "kind"),
     [
         ("# only words", "empty"),
+        (" \n\t", "empty"),
+        ("\x1f", "code"),  # blank to `str.strip`, and not Python
         ("%matplotlib inline\n!pip install x", "magics"),
         ("%%bash\nls", "magics"),
         ("%%time\nmodel.fit(x)", "code"),
