@@ -146,10 +146,7 @@ class Dataflow:
         names, heap = self.names, run.heap
         heap.clock += 1
         for name, parameter in self.parameters.items():
-            kinds = {"list": "list", "dict": "dict"}
-            kind = kinds.get(str(parameter.type))
-            made = [heap.at(("parameter", id(self), name), kind)] if kind else []
-            names.values[name] = frozenset(made)
+            names.values[name] = heap.literal(("parameter", id(self), name), parameter.default)
         self.by_cell = run.run(self.shared, names)
         for events in self.by_cell:
             self.events.add_all(events)

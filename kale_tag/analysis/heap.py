@@ -121,6 +121,15 @@ class Heap:
             self.version += 1
         return found
 
+    def literal(self, site: Hashable, value: object) -> Points:
+        """The objects of a list or mapping of JSON, with all that it holds."""
+        if not isinstance(value, list | dict):
+            return EMPTY
+        made = self.at(site, type(value).__name__)
+        for key, one in value.items() if isinstance(value, dict) else enumerate(value):
+            self.link(made, key, self.literal((site, key), one))
+        return frozenset([made])
+
     def begin(self) -> None:
         """A cell begins."""
         self.limit = len(self.objects) + _MANY

@@ -37,12 +37,17 @@ from kale_tag.code.source import Parsed, run_line, too_deep
 from kale_tag.code.syntax import bound_by, catches, last_name, operations
 from kale_tag.diagnostics import UserError
 
-_MADE_OF = {"partial": {"args", "keywords", "func"}, "exception": {"args"}, "instance": {"args"}}
+_MADE_OF = {
+    "partial": {"args", "keywords", "func"},
+    "bound": {"__self__", "__func__"},
+    "exception": {"args"},
+    "instance": {"args"},
+}
 """Attributes that hold what an object was made of, by its kind."""
 
 _CATCHES_NAMES = frozenset(["NameError", "Exception", "BaseException"])
 _EXITS = frozenset(["exit", "quit", "sys.exit", "os._exit"])
-_KINDS = frozenset(["property", "staticmethod", "classmethod", "cached_property"])
+_KINDS = frozenset(["property", "staticmethod", "classmethod", "cached_property", "setter"])
 
 _WORK = 200
 """What calls of functions in one cell may cost; after that one summary of each must do."""
@@ -199,6 +204,7 @@ class Interpreter(Machine, ast.NodeVisitor):
                 self.write(owner, attr, values)
                 if method := self.find(owner, "__setattr__"):
                     self.call_method(method, owner, Arguments([EMPTY, values]), node)
+                self._set_through_class(owner, attr, values, node)
             case _:
                 pass
 
@@ -346,7 +352,8 @@ class Interpreter(Machine, ast.NodeVisitor):
         fresh = _is_mask(node.slice)
         for one in owner:
             if fresh and one.kind in OPAQUE:
-                found.add(self.new(node, one.kind, ("mask", one.kind)))
+                tag, held = ("mask", one.kind), one.fields.get(Slot.ANY, EMPTY)
+                found |= self.fresh(node, one.kind, held, tag=tag)
             else:
                 found |= self.read([one], key)
         found |= self.method(owner, "__getitem__", Arguments([keys]), node)
@@ -552,6 +559,13 @@ class Interpreter(Machine, ast.NodeVisitor):
                 found |= self._attribute_of(one, attr, node)
         return frozenset(found)
 
+    def _set_through_class(self, owner: Points, attr: str, values: Points, node: ast.AST) -> None:
+        """What the classes of instances have there, a property or the like, is told."""
+        for made in self.find(owner, attr):
+            if isinstance(made.info, FunctionCode) and "setter" in made.info.kinds:
+                self.call(frozenset([made]), Arguments([owner, values]), node, maybe=True)
+            self.method([made], "__set__", Arguments([owner, values]), node)
+
     def _touch_class(self, owner: Points, attr: str, node: ast.AST) -> None:
         """An attribute that was set in a class of a library is used."""
         for state in self.patched[attr]:
@@ -577,6 +591,7 @@ class Interpreter(Machine, ast.NodeVisitor):
             me = frozenset([one])
             if kinds is None or "staticmethod" in kinds:
                 found.add(made)
+                found |= self.method([made], "__get__", Arguments([me]), node)
             elif kinds & {"property", "cached_property"}:
                 got = self.call(frozenset([made]), Arguments([me]), node)
                 if "cached_property" in kinds:
@@ -618,6 +633,7 @@ class Interpreter(Machine, ast.NodeVisitor):
         self.frame, self.flow = saved
         for name, held in frame.names.values.items():
             self.heap.link(made, name, held)
+            self.method(held, "__set_name__", Arguments([frozenset([made])]), node)
         self._parameters_of_data(made, node)
         points: Points = frozenset([made])
         for decorator in reversed(node.decorator_list):

@@ -71,11 +71,13 @@ def hand(run: Machine, objects: Points, node: ast.AST, others: Points = EMPTY) -
     """Functions among *objects* may be called, and methods of instances; what they return."""
     if not objects:
         return EMPTY
-    given = frozenset(one for one in others if one.kind in CONTAINERS or one.kind == "instance")
+    given = run.kinds(others, *CONTAINERS, *MEMORY, "instance")
     waiting: list[tuple[Obj, Points]] = []
     reached = run.heap.reach(objects, Sight.CONTENTS)
     run.work += 1 + len(reached) // 50
-    for one in sorted(one for one in reached if one.kind in _CALLABLE):
+    instances = run.kinds(reached, "instance")
+    own = {function for one in instances for _, function in _functions(run, one)}
+    for one in sorted(one for one in reached - own if one.kind in _CALLABLE):
         if one.kind != "method" or one.info in CONTAINER_METHODS:
             known = run.events.handed.get(one)
             if known is None or not given <= known:
@@ -101,17 +103,22 @@ def hand(run: Machine, objects: Points, node: ast.AST, others: Points = EMPTY) -
 
 
 def _methods(run: Machine, instance: Obj, node: ast.AST) -> list[Obj]:
+    found = [one for name, one in _functions(run, instance) if name != "__init__"]
+    return sorted(run.bound(one, frozenset([instance]), node) for one in found)
+
+
+def _functions(run: Machine, instance: Obj) -> list[tuple[str, Obj]]:
+    """The functions of its classes, by name."""
     classes = run.heap.reach(instance.fields.get(Slot.CLASS, ()), Sight.CONTENTS)
-    found = [
-        run.bound(function, frozenset([instance]), node)
+    return [
+        (name, function)
         for one in classes
         if one.kind == "class"
         for name, functions in one.fields.items()
-        if isinstance(name, str) and name != "__init__"
+        if isinstance(name, str)
         for function in functions
         if function.kind == "function" and not function.info.kinds & {"staticmethod", "classmethod"}
     ]
-    return sorted(found)
 
 
 def _library(run: Machine, path: str, args: Arguments, node: ast.AST) -> Points:  # noqa: C901, PLR0911, PLR0912
@@ -122,6 +129,14 @@ def _library(run: Machine, path: str, args: Arguments, node: ast.AST) -> Points:
     _consume(run, args, node)
     if library.function("spoilers", path) or (root == "numpy" and last == "at"):
         return _spoil(run, last, args, node)
+    if library.function("samplers", path):
+        return run.fresh(node, kind or "any", run.iterate(run.kinds(every, "list", "tuple"), node))
+    if args.flags.get("copy") is False or any(name.startswith("overwrite") for name in args.flags):
+        run.mutate(_filled_in_place(args, root, last), Certainty.MAY)
+        if kind != "frame" and not last[:1].isupper():
+            return _look(run, args.at(0), kind or "any", node)
+    if root == "numpy" and library.function("unary_ufuncs", last):
+        run.mutate(EMPTY.union(*args.positions[1:2]))
     if root == "numpy" and library.function("ufuncs", last):
         run.mutate(EMPTY.union(*args.positions[2:3]))
     if library.function("copies", path):
@@ -155,6 +170,14 @@ def _library(run: Machine, path: str, args: Arguments, node: ast.AST) -> Points:
         return frozenset([run.new(node, "array", path, path)])
     if path == "object":
         return frozenset([run.new(node, "sentinel", path)])
+    return _made(run, path, args, node, called)
+
+
+def _made(run: Machine, path: str, args: Arguments, node: ast.AST, called: Points) -> Points:
+    """What a function makes of which no more is known than its module."""
+    every, last = args.every(), path.rpartition(".")[2]
+    root, _, _ = path.partition(".")
+    kind = library.module_kinds().get(root)
     is_class = last[:1].isupper()
     made = run.new(node, kind if kind and not is_class else _kind_of(path), path, path)
     holds = is_class or library.function("holders", path)
@@ -165,13 +188,22 @@ def _library(run: Machine, path: str, args: Arguments, node: ast.AST) -> Points:
         run.heap.link(made, Slot.ANY, every | called)
     elif kind == "tensor":
         run.heap.link(made, Slot.ORIGIN, run.kinds(every, "tensor", "any"))
-    elif root == "numpy" and _may_hold_objects(node):
+    elif kind in MEMORY:
+        run.heap.link(made, Slot.ANY, _cells(every | run.read(run.kinds(every, "list", "tuple"))))
+    if root == "numpy" and _may_hold_objects(node):
         run.heap.link(made, Slot.ANY, run.iterate(run.kinds(every, *CONTAINERS), node))
     if kind is None and not is_class:
         run.guess(every)
         run.heap.link(made, Slot.ANY, run.kinds(every, "function", "bound", "class", "partial"))
     found = frozenset([made])
     return found | called if kind is None else found
+
+
+def _filled_in_place(args: Arguments, root: str, last: str) -> Points:
+    """What a function overwrites since it may: `normalize(x, copy=False)`."""
+    kept = args.flags.get("copy") is False and root != "sklearn" and last != "nan_to_num"
+    given = {name for name, one in args.flags.items() if one and name.startswith("overwrite")}
+    return args.at(0) if given or not kept else EMPTY
 
 
 def _consume(run: Machine, args: Arguments, node: ast.AST) -> None:
@@ -221,7 +253,7 @@ def _cells_of(run: Machine, data: Points, name: str, node: ast.AST) -> Points:
     """The objects in the cells of a table that is made of *data*."""
     found = run.iterate(run.kinds(data, "list", "tuple"), node) | run.read(run.kinds(data, "dict"))
     if name == "DataFrame":
-        found = run.read(run.kinds(found, *CONTAINERS))
+        found = run.read(run.kinds(found, *CONTAINERS)) | _cells(run.kinds(found, "frame"))
     return run.kinds(found, *CONTAINERS, "instance", "array")
 
 
@@ -243,11 +275,11 @@ def opaque_attribute(run: Machine, one: Obj, attr: str, *, called: bool) -> Poin
         return frozenset([method_of(run, frozenset([one]), attr)])
     if library.method("attributes", attr):
         return EMPTY
-    if one.kind == "frame":
+    if one.kind == "frame" and attr != "attrs":
         array = attr in {"values", "array"}
         own = attr in {"loc", "iloc", "at", "iat"}
         return frozenset([one if own else run.heap.view(one, "array" if array else "")])
-    if one.kind in MEMORY:
+    if one.kind in MEMORY and attr != "attrs":
         if library.method("views", attr) or one.kind == "array":  # `x` of a record array
             return frozenset([run.heap.view(one)])
         return frozenset([method_of(run, frozenset([one]), attr)])
@@ -312,12 +344,15 @@ def _volatile_method(run: Machine, me: Points, name: str, args: Arguments, node:
         return EMPTY
     if library.method("axes", name):
         return _axes(run, me, node)
+    if name == "spawn":
+        child = run.new(node, "volatile", name, next(iter(me)).info)
+        return run.fresh(node, "list", [child], tag="spawned")
     paths = {str(owner.info) for owner in me}
     if any(path.startswith("random.") for path in paths):
         elements = run.iterate(args.at(0), node)
         return elements | run.fresh(node, "list", elements, tag="drawn")
     kind = "array" if any(path.startswith("numpy.") for path in paths) else "any"
-    return frozenset([run.new(node, kind, "drawn")])
+    return run.fresh(node, kind, run.iterate(run.kinds(args.at(0), "list"), node), tag="drawn")
 
 
 def _frame_method(run: Machine, me: Points, name: str, args: Arguments, node: ast.AST) -> Points:
@@ -363,7 +398,8 @@ def _tensor_method(run: Machine, me: Points, name: str, args: Arguments, node: a
 
 def _any_method(run: Machine, me: Points, name: str, args: Arguments, node: ast.AST) -> Points:
     contents = run.heap.reach(me, Sight.CONTENTS)
-    hand(run, me, node)
+    every = args.every()
+    called = hand(run, me, node, every) & every  # a method of the notebook may return what it gets
     known, reads = library.method("changers", name), library.method("readers", name)
     if known or (name.endswith("_") and not name.endswith("__")):
         run.mutate(me)
@@ -371,10 +407,10 @@ def _any_method(run: Machine, me: Points, name: str, args: Arguments, node: ast.
     elif library.method("same", name):
         run.mutate(me, Certainty.MAY)
     elif not reads:
-        run.guess(me | args.every())
-        _keep(run, me, run.kinds(args.every(), "function", "bound"))  # it may call them later
+        run.guess(me | every)
+        _keep(run, me, run.kinds(every, "function", "bound"))  # it may call them later
     if library.method("keepers", name):
-        _keep(run, me, args.every())
+        _keep(run, me, every)
     if library.method("atoms", name):
         return EMPTY
     if library.method("same", name) and name != "train":
@@ -388,7 +424,7 @@ def _any_method(run: Machine, me: Points, name: str, args: Arguments, node: ast.
         run.heap.link(made, Slot.ANY, me)
     elif not (known or reads) or library.method("sharing", name):
         run.heap.link(made, Slot.ORIGIN, me)
-    return frozenset([made])
+    return called | {made}
 
 
 def _keep(run: Machine, owners: Points, values: Points) -> None:

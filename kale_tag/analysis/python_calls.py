@@ -352,6 +352,10 @@ def _next(run: Machine, args: Arguments, node: ast.AST) -> Points:
     return run.iterate(rest, node) | method | args.at(1)
 
 
+def _awaited(run: Machine, args: Arguments, node: ast.AST) -> Points:
+    return args.every() | run.iterate(run.kinds(args.every(), "iter"), node)
+
+
 def _sum(run: Machine, args: Arguments, node: ast.AST) -> Points:
     elements = run.iterate(args.at(0), node)
     start = args.at(1) | args.keywords.get("start", EMPTY)
@@ -518,6 +522,9 @@ BUILTIN: dict[str, Builtin] = {
     "filter": _iterator("filter", called=True),
     "chain": _iterator("same"),
     "itertools.chain.from_iterable": _iterator("flat"),
+    "asyncio.run": _awaited,
+    "asyncio.gather": lambda run, args, node: run.fresh(node, "list", _awaited(run, args, node)),
+    "random.choice": lambda run, args, node: run.iterate(args.at(0), node),
     "next": _next,
     "sum": _sum,
     "getattr": _getattr,

@@ -67,7 +67,8 @@ def with_held(pickler, value, before, *made):
     """How to make a definition, and what it holds that it did not hold before."""
     state = {}
     for key, one in held(value).items():
-        mutable = not isinstance(one, ATOMS) and not hasattr(type(one), "__get__")
+        own = type(one).__module__ == "__main__" or not hasattr(type(one), "__get__")
+        mutable = own and not isinstance(one, ATOMS)
         if mutable or key not in before or before[key] is not one:
             state[key] = one
     kinds = [key for key in state if isinstance(key, type)]

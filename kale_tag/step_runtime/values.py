@@ -141,7 +141,10 @@ def make_pickler():
             if isinstance(value, (types.MethodType, types.BuiltinMethodType)):
                 # `random.shuffle` is a method of the object that the module draws from.
                 module = sys.modules.get(type(value.__self__).__module__)
-                if module is not builtins and getattr(module, value.__name__, None) == value:
+                if (
+                    module not in (builtins, sys.modules["__main__"])
+                    and getattr(module, value.__name__, None) == value
+                ):
                     return getattr, (module, value.__name__)
             if isinstance(value, Exception) and kind.__reduce__ is Exception.__reduce__:
                 # Without `__init__`, which may want more than `args`.

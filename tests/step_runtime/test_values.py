@@ -548,6 +548,8 @@ DEFINITIONS = {
             "[2, 9, [1], 1, True]"
         ),
     ),
+    "descriptors": ("Acc.unit.seen.append(1)", ["Acc"], "vars(Acc)['unit'].seen == [1]"),
+    "methods": ("acc = Acc(1)\nget = acc.get", ["get"], "get() == 1"),
     "defaults": ("add(1)", ["add"], "add(2) == [1, 2]"),
     "unchanged": ("acc = Acc(1)", ["Acc", "acc"], "type(acc) is Acc and Acc.seen == []"),
     "hooks": (
@@ -567,8 +569,11 @@ DEFINITIONS = {
 }
 SHARED_DEFINITIONS = """
 import functools, inspect
+class Unit:
+    def __init__(self): self.seen = []
+    def __get__(self, owner, kind): return self
 class Acc:
-    made, seen = 1, []
+    made, seen, unit = 1, [], Unit()
     def __init__(self, v): self.v = v
     def __setstate__(self, state): vars(self).update(state)
     def get(self): return self.v
