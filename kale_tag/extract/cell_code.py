@@ -107,7 +107,7 @@ def _read_code(source: str) -> CellCode:
         if start[2:].partition(" ")[0] not in BODY_MAGICS:
             return CellCode("magics")
         lines[first] = ""
-    plain = "\n".join(_without_magic(line) for line in lines)
+    plain = source if first is None else "\n".join(map(_without_magic, lines))
     words = tuple(name for name, calls in WORDS if re.search(calls, plain))
     try:
         body = ast.parse(plain).body

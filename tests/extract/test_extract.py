@@ -443,6 +443,7 @@ def test_escaped_holes(value: str) -> None:
     [
         ("# only words", "empty"),
         (" \n\t", "empty"),
+        ("\x1e", "code"),
         ("\x1f", "code"),  # blank to `str.strip`, and not Python
         ("%matplotlib inline\n!pip install x", "magics"),
         ("%%bash\nls", "magics"),
