@@ -130,7 +130,13 @@ def _library(run: Machine, path: str, args: Arguments, node: ast.AST) -> Points:
     if library.function("spoilers", path) or (root == "numpy" and last == "at"):
         return _spoil(run, last, args, node)
     if library.function("samplers", path):
-        return run.fresh(node, kind or "any", run.iterate(run.kinds(every, "list", "tuple"), node))
+        found = run.iterate(run.kinds(every, "list", "tuple"), node)
+        if last != "train_test_split":
+            return run.fresh(node, kind or "any", found)
+        made = run.new(node, "any", path, path)
+        for number in range(2 * len(args.positions) if found else 0):
+            run.heap.link(run.heap.part(made, number), Slot.ANY, found)
+        return frozenset([made])
     if args.flags.get("copy") is False or any(name.startswith("overwrite") for name in args.flags):
         run.mutate(_filled_in_place(args, root, last), Certainty.MAY)
         if kind != "frame" and not last[:1].isupper():
