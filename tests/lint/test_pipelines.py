@@ -1,6 +1,7 @@
 """`kale-tag check` on pipelines: it finds an error exactly where `compile` refuses."""
 
 import ast
+import decimal
 import importlib
 import io
 import json
@@ -265,9 +266,13 @@ def test_all_that_compile_says_is_known_to_check() -> None:
 
 def use_in_another_step(made: Any) -> None:
     """Take it through a file, and end the step that made it."""
-    data = pickle.dumps(made)
-    made.cleanup()  # a temporary folder
-    os.listdir(pickle.loads(data).name)
+    again = pickle.loads(pickle.dumps(made))
+    if isinstance(made, decimal.Context):
+        if again is not decimal.getcontext():
+            raise RuntimeError  # no calculation there looks at it
+    else:
+        made.cleanup()  # a temporary folder
+        os.listdir(again.name)
 
 
 @pytest.mark.parametrize("path", [one for one in unpicklable() if _of_python(one)])
@@ -289,7 +294,10 @@ def test_what_cannot_be_pickled(path: str, tmp_path: Path) -> None:
     }
     takes_file = path in {"open", "io.open", "gzip.open", "zipfile.ZipFile"}
     made = make(*((str(file),) if takes_file else given.get(path, ())))
-    with pytest.raises((TypeError, NotImplementedError, RuntimeError, FileNotFoundError)):
+    errors = [TypeError, NotImplementedError, RuntimeError, FileNotFoundError]
+    if path == "argparse.ArgumentParser":  # it holds a function of its own
+        errors = [AttributeError, pickle.PicklingError]
+    with pytest.raises(tuple(errors)):
         use_in_another_step(made)
     for end in ("terminate", "wait", "close"):
         if hasattr(made, end) and not path.startswith("threading"):
