@@ -1,5 +1,6 @@
 """Reading and replacing files: whole or not at all, whatever happens."""
 
+import fcntl
 import os
 import random
 import resource
@@ -333,6 +334,13 @@ def test_two_processes_at_once(tmp_path: Path) -> None:
     assert leftovers(tmp_path) == []
 
 
+def ended() -> None:
+    """Wait for the worker processes of a killed one: the folder is theirs while they end."""
+    folder = os.open(".", os.O_RDONLY)
+    fcntl.flock(folder, fcntl.LOCK_EX)
+    os.close(folder)
+
+
 @pytest.mark.slow
 def test_killed_at_any_moment(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
@@ -359,6 +367,7 @@ def test_killed_at_any_moment(
         with suppress(ProcessLookupError):
             os.killpg(process.pid, signal.SIGKILL)
         running[0] += process.wait() != 0
+        ended()
         left = {path.read_bytes() for path in paths}
         running[1] += len(left) == 2
         if Path(JOURNAL).exists():

@@ -6,11 +6,10 @@ import contextlib, io, sys
 def write_table(value, file):
     numpy, pandas = map(sys.modules.get, ("numpy", "pandas"))
     if numpy and (type(value) is numpy.ndarray or isinstance(value, numpy.generic)):
-        plain = "biufcmMSU" if type(value) is numpy.ndarray else "biufcmM"
-        if value.dtype.kind in plain:
+        array = type(value) is numpy.ndarray
+        if value.dtype.kind in ("biufcmMSU" if array else "biufcmM"):
             numpy.save(file, value, allow_pickle=False)
-            fixed = type(value) is numpy.ndarray and not value.flags.writeable
-            return "fixed npy" if fixed else "npy"
+            return "fixed npy" if array and not value.flags.writeable else "npy"
     if pandas and type(value) in (pandas.DataFrame, pandas.Series) and not value.attrs:
         with contextlib.suppress(Exception):
             # Only a name that is a text comes back as it was.

@@ -5,7 +5,7 @@ Those that share some though nobody foresaw it are reported.
 
 import contextlib, ctypes, datetime, enum, gc, itertools, linecache, os, shutil, sys, types
 
-FIXED = (tuple, slice, type, types.FunctionType, types.BuiltinFunctionType, types.ModuleType)
+FIXED = (tuple, type, types.FunctionType, types.BuiltinFunctionType, types.ModuleType)
 WAYS = (types.CellType, types.ModuleType)  # from functions to values
 FIXED += (datetime.tzinfo, enum.Enum, type(None), slice)
 SPANS = {}  # by the id of an array that shares its memory: that memory, and where it starts

@@ -1,6 +1,6 @@
 """Variables on their way between steps."""
 
-import builtins, contextlib, copyreg, hashlib, importlib, json, pickle, sys, types
+import contextlib, copyreg, hashlib, importlib, json, pickle, sys, types
 
 PYTHON = "{}.{}".format(*sys.version_info)
 WRITERS, READERS, REDUCERS = [], {}, []  # of other parts, where the pipeline may need them
@@ -140,11 +140,9 @@ def make_pickler():
                 return importlib.import_module, (value.__name__,)
             if isinstance(value, (types.MethodType, types.BuiltinMethodType)):
                 # `random.shuffle` is a method of the object that the module draws from.
-                module = sys.modules.get(type(value.__self__).__module__)
-                if (
-                    module not in (builtins, sys.modules["__main__"])
-                    and getattr(module, value.__name__, None) == value
-                ):
+                home = type(value.__self__).__module__
+                module = home not in ("builtins", "__main__") and sys.modules.get(home)
+                if module and getattr(module, value.__name__, None) == value:
                     return getattr, (module, value.__name__)
             if isinstance(value, Exception) and kind.__reduce__ is Exception.__reduce__:
                 # Without `__init__`, which may want more than `args`.

@@ -258,7 +258,12 @@ def without_metadata(data: bytes) -> Any:
 
 
 def may_write(words: list[str], name: str) -> bool:
-    """Whether an option of *words* names that file, or its folder, as what is written."""
+    """Whether an option of *words* names that file, or its folder, as what is written.
+
+    Python itself writes what it compiles of the modules that steps of a run import.
+    """
+    if words[0] == "run" and "__pycache__" in name:
+        return True
     flags = (word.partition("=") for word in words)
     targets = [value for flag, _, value in flags if flag in WRITES_TO]
     targets += [after for word, after in pairwise(words) if word in WRITES_TO]
