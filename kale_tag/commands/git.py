@@ -9,7 +9,7 @@ from kale_tag.commands.shared.options import FormatOptions, argument, option
 from kale_tag.diagnostics import Diagnostic, UserError, error, guarded
 
 if TYPE_CHECKING:
-    from kale_tag.git.merge import Labels, MergedFile
+    from kale_tag.git.merge_bytes import Labels, MergedFile
 
 MARKER_SIZE = 7
 
@@ -89,7 +89,7 @@ def _merge(words: Sequence[str]) -> int:
     """
     from kale_tag.commands.shared.report import print_diagnostic  # noqa: PLC0415  see above
     from kale_tag.files import read, stage  # noqa: PLC0415  see above
-    from kale_tag.git.merge import Labels  # noqa: PLC0415  see above
+    from kale_tag.git.merge_bytes import Labels  # noqa: PLC0415  see above
 
     base, ours, theirs = (read(name) for name in words[:3])
     path, size = words[3], words[4]
@@ -110,12 +110,12 @@ def merged(
     versions: tuple[bytes, bytes, bytes], path: str, marker_size: int, labels: "Labels"
 ) -> "MergedFile":
     """The merge of base, ours and theirs of the notebook *path*, by Git alone if need be."""
-    from kale_tag.git import merge  # noqa: PLC0415  see above
+    from kale_tag.git import merge_bytes  # noqa: PLC0415  see above
 
     made = None
     with guarded(path) as wrong:  # nothing may be lost by a bug of kale-tag during a merge
-        made = merge.merge_by_meaning(versions, path, marker_size, labels)
-    made = made or merge.merge_as_git(versions, marker_size, labels)
+        made = merge_bytes.merge_by_meaning(versions, path, marker_size, labels)
+    made = made or merge_bytes.merge_as_git(versions, marker_size, labels)
     notes = (f"{path} was merged by Git alone",)
     more = (replace(one, severity="warning", notes=(*one.notes, *notes)) for one in wrong)
     return replace(made, diagnostics=(*made.diagnostics, *more))

@@ -1,1 +1,1 @@
-"""Git's textconv and merge drivers, revisions and attributes; `compare.merge` merges tags."""
+"""Git's textconv and merge drivers, revisions and attributes; `compare.merge_tags` merges tags."""

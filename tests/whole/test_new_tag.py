@@ -96,8 +96,8 @@ def test_two_sides_of_a_merge_can_change_it(folder: Path) -> None:
     """Of a new setting with a key there is one a cell, as of a limit; the order is the panel's."""
     script = (
         "import json\n"
-        "from kale_tag.compare.merge import merge_tags\n"
-        "from kale_tag.compare.merge import Versions\n"
+        "from kale_tag.compare.merge_tags import merge_tags\n"
+        "from kale_tag.compare.merge_tags import Versions\n"
         "base = ['step:a', 'node:disk:hdd', 'cache:enabled']\n"
         "ours = ['step:a', 'node:disk:ssd', 'cache:enabled']\n"
         "theirs = ['step:a', 'node:zone:b', 'node:disk:hdd', 'cache:disabled']\n"

@@ -8,7 +8,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 from notebooks import cell, notebook, to_bytes
 
-from kale_tag.compare.merge import Merge, Versions, merge, merge_tags
+from kale_tag.compare.merge_tags import Merge, Versions, merge, merge_tags
 from kale_tag.notebook.model import MISSING, Notebook
 from kale_tag.notebook.read import read_notebook
 

@@ -16,8 +16,8 @@ from notebooks import cell, from_percent, notebook, to_bytes
 from repositories import Repository, isolate
 
 from kale_tag.commands.git import merged
-from kale_tag.git import merge
-from kale_tag.git.merge import LABELS, Labels, MergedFile, merge_as_git
+from kale_tag.git import merge_bytes
+from kale_tag.git.merge_bytes import LABELS, Labels, MergedFile, merge_as_git
 from kale_tag.git.revisions import GitError
 from kale_tag.git.textconv import textconv
 from kale_tag.notebook.model import MISSING
@@ -124,7 +124,7 @@ def test_an_old_git(alone: Repository, monkeypatch: Patch) -> None:
     def refuse(*_words: object) -> MergedFile:
         raise GitError(129, "usage: git merge-tree")
 
-    monkeypatch.setattr("kale_tag.git.merge._by_merge_tree", refuse)
+    monkeypatch.setattr("kale_tag.git.merge_bytes._by_merge_tree", refuse)
     assert [merge_as_git(three, 8) for three in versions] == new
     assert [one.clean for one in new] == [True, False, False, False, True]
 
@@ -411,7 +411,7 @@ def test_a_bug_of_ours(alone: Repository, driven: Repository, monkeypatch: Patch
     def fail(*_notebooks: object) -> None:
         raise ZeroDivisionError
 
-    monkeypatch.setattr(merge, "merge", fail)
+    monkeypatch.setattr(merge_bytes, "merge", fail)
     found = merged(versions, "a.ipynb", 7, LABELS)
     assert not found.clean
     assert re.sub(rb"([<>]{7}) .*", rb"\1", found.data) == without[1]
@@ -429,7 +429,7 @@ def test_a_result_that_is_not_right(
 ) -> None:
     """What Git calls clean and is no notebook, or has other tags, is left to the user."""
     monkeypatch.chdir(alone.folder)
-    monkeypatch.setattr(merge, "merge_as_git", lambda *_words: MergedFile(wrong, clean=True))
+    monkeypatch.setattr(merge_bytes, "merge_as_git", lambda *_words: MergedFile(wrong, clean=True))
     versions = (tagged("step:a"), tagged("step:a", "prev:x"), tagged("step:a", "prev:y"))
     found = merged(versions, "a.ipynb", 7, LABELS)
     assert (found.data, found.clean) == (wrong, False)

@@ -15,7 +15,7 @@ from dataclasses import dataclass, replace
 from tempfile import TemporaryDirectory
 from typing import NamedTuple
 
-from kale_tag.compare.merge import Conflict, Merge, is_list_of_tags, merge, unexpected
+from kale_tag.compare.merge_tags import Conflict, Merge, is_list_of_tags, merge, unexpected
 from kale_tag.diagnostics import Diagnostic, Label, Source, UserError, error, pasted, warning
 from kale_tag.git.config import get
 from kale_tag.git.revisions import GitError
