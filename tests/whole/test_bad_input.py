@@ -127,6 +127,7 @@ PATCHES = {
     + "1"
     + "}" * 400
     + "}]",
+    "open lists": "[" * 200_000,
     "tags_text": '[{"op": "replace", "path": "/cells/0/metadata/tags", "value": "step:load"}]',
     "null_metadata": '[{"op": "replace", "path": "/cells/0/metadata", "value": null}]',
     "remove_metadata": '[{"op": "remove", "path": "/cells/0/metadata"}]',

@@ -348,6 +348,7 @@ def check(seeds: Iterable[int]) -> None:
     assert quiet > sum(found.values()) / 3, found
 
 
+@pytest.mark.filterwarnings("ignore:Pickle, copy, and deepcopy support will be removed")
 @pytest.mark.parametrize("title", CASES)
 def test_same_values_of(title: str) -> None:
     """Nothing is reported, and the last step sees what it sees in the notebook."""
