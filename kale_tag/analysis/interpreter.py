@@ -261,12 +261,6 @@ class Interpreter(Machine, ast.NodeVisitor):
         """The objects that an expression may be."""
         if node is None:
             return EMPTY
-        if self.frame is None and isinstance(node, ast.Call):
-            before, cell = self.node, self.top_cell
-            self.node, self.top_cell = node, self.cell
-            made = self.visit_Call(node)
-            self.node, self.top_cell = before, cell
-            return made
         points: Points = self.visit(node)
         return points
 
@@ -560,7 +554,7 @@ class Interpreter(Machine, ast.NodeVisitor):
         return frozenset(found)
 
     def _set_through_class(self, owner: Points, attr: str, values: Points, node: ast.AST) -> None:
-        """What the classes of instances have there, a property or the like, is told."""
+        """The setter of a property, or a descriptor, that the class of *owner* has is called."""
         for made in self.find(owner, attr):
             if isinstance(made.info, FunctionCode) and "setter" in made.info.kinds:
                 self.call(frozenset([made]), Arguments([owner, values]), node, maybe=True)
@@ -907,6 +901,14 @@ class Interpreter(Machine, ast.NodeVisitor):
     # Calls
 
     def visit_Call(self, node: ast.Call) -> Points:
+        if self.frame is not None:
+            return self._call(node)
+        before, self.top = self.top, self.spot(node)
+        made = self._call(node)
+        self.top = before
+        return made
+
+    def _call(self, node: ast.Call) -> Points:
         if (special := texts.special_call(self, node)) is not None:
             return special
         func = node.func
@@ -1036,7 +1038,7 @@ class Interpreter(Machine, ast.NodeVisitor):
             if self.flow.dead:
                 continue
             if self.frame is None:
-                self.node, self.top_cell = node, self.cell
+                self.top = self.spot(node)
             self.visit(node)
             if self.frame is None:
                 self.end_statement()

@@ -210,8 +210,7 @@ class Machine(ABC):
         self.updating = 0  # targets around whose old value does not matter
         self.stars: list[str] = []  # modules of the user of which all names are imported
         self.cell: Parsed | None = None
-        self.top_cell: Parsed | None = None  # where *node* is
-        self.node: ast.AST | None = None  # at the top of a cell: of what is done
+        self.top: Spot | None = None  # where, at the top of the cells, what is done begins
         self.through = ""  # the function that runs
 
     @property
@@ -303,19 +302,13 @@ class Machine(ABC):
                 done.add(one)
                 if how > events.mutated.get(one, Certainty.NONE):
                     events.mutated[one] = how
-                    if self.node is not None and one not in events.places:
-                        events.places[one] = self.spot_of_node()
+                    if self.top is not None:
+                        events.places.setdefault(one, self.top)
                 if one.kind == "vars":
                     stack += [(owner, how) for owner in one.fields[Slot.OWNER]]
                 for base in one.fields.get(Slot.MEMORY, ()):
                     sure = base.kind in {"array", "tensor"}
                     stack.append((base, how if sure else Certainty.GUESS))
-
-    def spot_of_node(self) -> Spot:
-        """Where, at the top of the cells of the step, something is done."""
-        assert self.node is not None
-        assert self.top_cell is not None
-        return Spot(self.top_cell, self.node)
 
     def observe(self, objects: Iterable[Obj]) -> None:
         """The code looks at which objects these are."""
@@ -474,8 +467,7 @@ class Machine(ABC):
             attribute = process_state.is_attribute(effect.state)
             if self.updating and attribute and not effect.sets:
                 continue
-            top = self.frame is None or self.node is None
-            spot = self.spot(node) if top else self.spot_of_node()
+            spot = self.spot(node) if self.frame is None or self.top is None else self.top
             if self.unsure:
                 effect = effect._replace(certainty=min(effect.certainty, Certainty.MAY))  # noqa: PLW2901
             self.events.states.setdefault(effect.state, StateUse()).note(effect, spot)
